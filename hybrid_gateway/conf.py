@@ -1,0 +1,184 @@
+"""``settings.HYBRID_GATEWAY`` as one frozen Struct, read when first needed and again after ``setting_changed``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import cache
+from typing import Any, Literal, TypedDict
+
+import msgspec
+from django.core.signals import setting_changed
+from django.utils.module_loading import import_string
+
+from hybrid_gateway.exceptions import SettingsError
+
+__all__ = ["GatewaySettings", "HybridGatewaySettings", "OpenAPISettings", "get_settings"]
+
+DjangoSideMode = Literal["auto", "wsgi", "asgi"]
+TrailingSlash = Literal["redirect", "strict", "ignore"]
+
+
+class HybridGatewaySettings(TypedDict, total=False):
+    """The shape of ``settings.HYBRID_GATEWAY``; annotate the dict with it to have it checked by a type checker."""
+
+    ROUTES: str
+    ALLOWED_DJANGO_ROUTES: Sequence[str]
+    COMPONENTS: Sequence[Any]
+    AUTHENTICATION: Sequence[Any]
+    GUARDS: Sequence[Any]
+    MIDDLEWARE: Sequence[Any]
+    EXCEPTION_HANDLERS: Mapping[Any, Any]
+    EVENT_HOOKS: Sequence[Any]
+    DJANGO_SIDE: DjangoSideMode
+    FALLTHROUGH: bool
+    TRAILING_SLASH: TrailingSlash
+    THREADS: int
+    MAX_BODY_SIZE: int
+    MAX_UPLOAD_SIZE: int
+    OPENAPI: Mapping[str, Any]
+
+
+class OpenAPISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``OPENAPI``: what the document calls itself and where it and its page are served."""
+
+    title: str = "API"
+    version: str = "1.0.0"
+    description: str = ""
+    path: str = "/openapi.json"
+    docs: str = "/docs"
+    enabled: bool | None = None  # None follows DEBUG
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every key of ``HYBRID_GATEWAY`` in lower case, dotted paths imported."""
+
+    routes: str | None = None
+    allowed_django_routes: tuple[str, ...] = ()
+    components: tuple[Any, ...] = ()
+    authentication: tuple[Any, ...] = ()
+    guards: tuple[Any, ...] = ()
+    middleware: tuple[Any, ...] = ()
+    exception_handlers: dict[Any, Any] = {}
+    event_hooks: tuple[Any, ...] = ()
+    django_side: DjangoSideMode = "auto"
+    fallthrough: bool = False
+    trailing_slash: TrailingSlash = "redirect"
+    threads: int = 8
+    max_body_size: int = 1024 * 1024  # bytes
+    max_upload_size: int = 50 * 1024 * 1024  # bytes
+    openapi: OpenAPISettings = OpenAPISettings()
+
+
+@cache
+def get_settings() -> GatewaySettings:
+    """Read ``settings.HYBRID_GATEWAY``; raise :class:`SettingsError` for unknown keys and impossible values."""
+    from django.conf import settings
+
+    raw = getattr(settings, "HYBRID_GATEWAY", {})
+    if not isinstance(raw, Mapping):
+        raise SettingsError(f"HYBRID_GATEWAY must be a dict, not {type(raw).__name__}.")
+    values = {}
+    for key, value in raw.items():
+        if key not in _READERS:
+            raise SettingsError(f"HYBRID_GATEWAY has no key {key!r}.{_suggest(key, _READERS)}")
+        values[key.lower()] = _READERS[key](key, value)
+    return GatewaySettings(**values)
+
+
+def _suggest(key: object, known: Mapping[str, Any]) -> str:
+    close = get_close_matches(str(key).upper(), known, n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else f" Known keys: {', '.join(known)}."
+
+
+def _refuse(key: str, expected: str, value: object) -> SettingsError:
+    return SettingsError(f"HYBRID_GATEWAY[{key!r}] must be {expected}, not {value!r}.")
+
+
+def _typed(kind: Any, expected: str) -> Callable[[str, Any], Any]:
+    def read(key: str, value: Any) -> Any:
+        try:
+            return msgspec.convert(value, kind)
+        except msgspec.ValidationError:
+            raise _refuse(key, expected, value) from None
+
+    return read
+
+
+def _prefixes(key: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise _refuse(key, 'a tuple of path prefixes such as ("/admin/",)', value)
+    for prefix in value:
+        if not isinstance(prefix, str) or not prefix.startswith("/"):
+            raise SettingsError(f"HYBRID_GATEWAY[{key!r}] holds {prefix!r}; a prefix is a string that starts with '/'.")
+    return tuple(value)
+
+
+def _import(key: str, entry: Any) -> Any:
+    if not isinstance(entry, str):
+        return entry
+    try:
+        return import_string(entry)
+    except ImportError as error:
+        raise SettingsError(f"HYBRID_GATEWAY[{key!r}] names {entry!r}, which cannot be imported: {error}") from error
+
+
+def _objects(key: str, value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise _refuse(key, "a list of objects or dotted paths", value)
+    return tuple(_import(key, entry) for entry in value)
+
+
+def _handlers(key: str, value: Any) -> dict[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise _refuse(key, "a dict of exception classes or status codes to handlers", value)
+    return {_import(key, error): _import(key, handler) for error, handler in value.items()}
+
+
+def _openapi(key: str, value: Any) -> OpenAPISettings:
+    if not isinstance(value, Mapping):
+        raise _refuse(key, "a dict", value)
+    known = {name.upper(): name for name in OpenAPISettings.__struct_fields__}
+    for name in value:
+        if name not in known:
+            raise SettingsError(f"HYBRID_GATEWAY[{key!r}] has no key {name!r}.{_suggest(name, known)}")
+    try:
+        return msgspec.convert({known[name]: entry for name, entry in value.items()}, OpenAPISettings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"HYBRID_GATEWAY[{key!r}]: {error}") from None
+
+
+def _positive(expected: str) -> Callable[[str, Any], Any]:
+    def read(key: str, value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise _refuse(key, expected, value)
+        return value
+
+    return read
+
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "ROUTES": _typed(str, 'the dotted path of a module with a `routes` list, such as "config.routes"'),
+    "ALLOWED_DJANGO_ROUTES": _prefixes,
+    "COMPONENTS": _objects,
+    "AUTHENTICATION": _objects,
+    "GUARDS": _objects,
+    "MIDDLEWARE": _objects,
+    "EXCEPTION_HANDLERS": _handlers,
+    "EVENT_HOOKS": _objects,
+    "DJANGO_SIDE": _typed(DjangoSideMode, '"auto", "wsgi" or "asgi"'),
+    "FALLTHROUGH": _typed(bool, "True or False"),
+    "TRAILING_SLASH": _typed(TrailingSlash, '"redirect", "strict" or "ignore"'),
+    "THREADS": _positive("a number of threads, 1 or more"),
+    "MAX_BODY_SIZE": _positive("a number of bytes, 1 or more"),
+    "MAX_UPLOAD_SIZE": _positive("a number of bytes, 1 or more"),
+    "OPENAPI": _openapi,
+}
+
+
+def _reread(*, setting: str, **kwargs: Any) -> None:
+    if setting == "HYBRID_GATEWAY":
+        get_settings.cache_clear()
+
+
+setting_changed.connect(_reread, dispatch_uid="hybrid_gateway.conf")

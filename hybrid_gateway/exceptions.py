@@ -1,0 +1,253 @@
+"""What may go wrong: one small class per HTTP error, and the errors of a project's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+__all__ = [
+    "BadGateway",
+    "BadRequest",
+    "ConfigurationError",
+    "Conflict",
+    "ContentTooLarge",
+    "DependencyError",
+    "Forbidden",
+    "GatewayTimeout",
+    "Gone",
+    "HTTPException",
+    "InternalServerError",
+    "LengthRequired",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "NotFound",
+    "NotImplementedByServer",
+    "PaymentRequired",
+    "PreconditionFailed",
+    "PreconditionRequired",
+    "RequestTimeout",
+    "RequestValidationError",
+    "RouteError",
+    "ServiceUnavailable",
+    "SettingsError",
+    "TooManyRequests",
+    "Unauthorized",
+    "UnprocessableContent",
+    "UnsupportedMediaType",
+    "URITooLong",
+    "reason",
+]
+
+# SPEC: RFC 9110 section 15; http.HTTPStatus still has RFC 7231's phrases for some of these on older Pythons.
+_REASONS = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    402: "Payment Required",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    406: "Not Acceptable",
+    407: "Proxy Authentication Required",
+    408: "Request Timeout",
+    409: "Conflict",
+    410: "Gone",
+    411: "Length Required",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    415: "Unsupported Media Type",
+    416: "Range Not Satisfiable",
+    417: "Expectation Failed",
+    418: "I'm a Teapot",
+    421: "Misdirected Request",
+    422: "Unprocessable Content",
+    423: "Locked",
+    424: "Failed Dependency",
+    425: "Too Early",
+    426: "Upgrade Required",
+    428: "Precondition Required",
+    429: "Too Many Requests",
+    431: "Request Header Fields Too Large",
+    451: "Unavailable For Legal Reasons",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+    505: "HTTP Version Not Supported",
+    506: "Variant Also Negotiates",
+    507: "Insufficient Storage",
+    508: "Loop Detected",
+    511: "Network Authentication Required",
+}
+
+
+def reason(status: int) -> str:
+    """The phrase RFC 9110 (or the registry it founded) gives to an error status."""
+    return _REASONS.get(status, "Error")
+
+
+# --- HTTP errors ---------------------------------------------------------------------------------------------------
+
+
+class HTTPException(Exception):
+    """An answer other than success, raised anywhere between the first hook and the encoder.
+
+    ``detail`` is a sentence for the client, or a dict or list that is sent as it is. ``headers`` are added to the
+    answer; ``extra`` adds members to the problem details (RFC 9457, section 3.2).
+    """
+
+    status_code = 500
+
+    def __init__(
+        self,
+        status_code: int | None = None,
+        detail: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        extra: Any = None,
+    ) -> None:
+        if status_code is not None:
+            self.status_code = status_code
+        self.detail = detail
+        self.headers = dict(headers) if headers else {}
+        self.extra = extra
+        super().__init__(self.status_code, detail)
+
+    def __str__(self) -> str:
+        return f"{self.status_code} {reason(self.status_code)}" + (f": {self.detail}" if self.detail else "")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(status_code={self.status_code}, detail={self.detail!r})"
+
+
+class _StatusException(HTTPException):
+    """An error whose class says its status, so that ``detail`` comes first."""
+
+    def __init__(self, detail: Any = None, *, headers: Mapping[str, str] | None = None, extra: Any = None) -> None:
+        super().__init__(None, detail, headers=headers, extra=extra)
+
+
+class BadRequest(_StatusException):
+    status_code = 400
+
+
+class Unauthorized(_StatusException):
+    status_code = 401
+
+
+class PaymentRequired(_StatusException):
+    status_code = 402
+
+
+class Forbidden(_StatusException):
+    status_code = 403
+
+
+class NotFound(_StatusException):
+    status_code = 404
+
+
+class MethodNotAllowed(_StatusException):
+    status_code = 405
+
+
+class NotAcceptable(_StatusException):
+    status_code = 406
+
+
+class RequestTimeout(_StatusException):
+    status_code = 408
+
+
+class Conflict(_StatusException):
+    status_code = 409
+
+
+class Gone(_StatusException):
+    status_code = 410
+
+
+class LengthRequired(_StatusException):
+    status_code = 411
+
+
+class PreconditionFailed(_StatusException):
+    status_code = 412
+
+
+class ContentTooLarge(_StatusException):
+    status_code = 413
+
+
+class URITooLong(_StatusException):
+    status_code = 414
+
+
+class UnsupportedMediaType(_StatusException):
+    status_code = 415
+
+
+class UnprocessableContent(_StatusException):
+    status_code = 422
+
+
+class PreconditionRequired(_StatusException):
+    status_code = 428
+
+
+class TooManyRequests(_StatusException):
+    status_code = 429
+
+
+class InternalServerError(_StatusException):
+    status_code = 500
+
+
+class NotImplementedByServer(_StatusException):
+    status_code = 501
+
+
+class BadGateway(_StatusException):
+    status_code = 502
+
+
+class ServiceUnavailable(_StatusException):
+    status_code = 503
+
+
+class GatewayTimeout(_StatusException):
+    status_code = 504
+
+
+class RequestValidationError(UnprocessableContent):
+    """The request's parameters or body break the handler's signature; ``errors`` lists every fault.
+
+    Each error is ``{"loc": [source, name, ...], "msg": sentence, "type": "missing" | "type_error" | "value_error"}``.
+    """
+
+    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
+        self.errors = list(errors)
+        count = len(self.errors)
+        super().__init__("1 parameter is invalid." if count == 1 else f"{count} parameters are invalid.")
+
+
+# --- configuration errors ------------------------------------------------------------------------------------------
+
+
+class ConfigurationError(ImproperlyConfigured):
+    """A mistake in settings, routes or signatures, raised at start-up; the message names the place and the remedy."""
+
+
+class SettingsError(ConfigurationError):
+    """``HYBRID_GATEWAY`` holds an unknown key or a value of the wrong shape."""
+
+
+class RouteError(ConfigurationError):
+    """A route cannot be built, clashes with another one, or lies under one of Django's prefixes."""
+
+
+class DependencyError(ConfigurationError):
+    """A handler, component or guard asks for something that nothing provides, or that would need itself."""
