@@ -1,0 +1,256 @@
+"""What a project writes: verbs, routes, routers, includes and controllers. Nothing here is compiled or changed later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from hybrid_gateway.exceptions import RouteError
+
+__all__ = [
+    "Controller",
+    "HandlerOptions",
+    "Include",
+    "LayerOptions",
+    "Route",
+    "Router",
+    "delete",
+    "describe",
+    "get",
+    "head",
+    "options",
+    "patch",
+    "post",
+    "put",
+    "route",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class LayerOptions(TypedDict, total=False):
+    """The options every layer takes: gateway, router, controller, handler."""
+
+    components: Sequence[Any]
+    """Components and provider functions; an inner one replaces an outer one of the same type."""
+    authentication: Sequence[Any]
+    """Authentication schemes, tried in order; the closest list replaces outer ones."""
+    guards: Sequence[Any]
+    """Callables that may refuse a request; they add up, outer to inner, and ``AllowAny`` drops the outer ones."""
+    middleware: Sequence[Any]
+    """Pure ASGI middleware (``app -> app`` callables or Starlette ``Middleware``); they add up, outer to inner."""
+    exception_handlers: Mapping[Any, Any]
+    """Exception class or status code → handler with injected parameters; the closest one wins."""
+    event_hooks: Sequence[Any]
+    """Classes with any of ``on_request``, ``on_response`` and ``on_error``; they add up, outer to inner."""
+    tags: Sequence[str]
+    """OpenAPI tags; they add up."""
+    security: Sequence[Mapping[str, Sequence[str]]]
+    """OpenAPI security requirements that replace those derived from ``authentication``."""
+    response_headers: Mapping[str, str]
+    """Headers added to every answer of a handler."""
+    response_cookies: Sequence[Any]
+    """Cookies (name, value pairs or ``http.cookies.Morsel``) set on every answer of a handler."""
+    opt: Mapping[str, Any]
+    """Anything a project's own guards and hooks want to read from ``route.opt``."""
+    include_in_schema: bool
+    """Whether the OpenAPI document shows the route."""
+    max_body_size: int
+    """The most bytes of a request body that are read; more is 413."""
+
+
+class HandlerOptions(LayerOptions, total=False):
+    """The options of one handler, on top of those of a layer."""
+
+    name: str
+    """Name for ``reverse_url``; defaults to the function's name."""
+    status_code: int
+    """Status of a successful answer."""
+    response: Any
+    """What the handler answers, where its annotation must say something else to a type checker."""
+    sync_to_thread: bool
+    """``False`` runs a ``def`` handler on the event loop: only for code that never blocks."""
+    summary: str
+    description: str
+    operation_id: str
+    deprecated: bool
+    response_description: str
+
+
+LAYER_OPTIONS = frozenset(LayerOptions.__annotations__)
+HANDLER_OPTIONS = frozenset(HandlerOptions.__annotations__) | LAYER_OPTIONS
+
+
+def describe(handler: Any) -> str:
+    """``module.function (file, line N)``: how errors name a handler."""
+    function = getattr(handler, "__func__", handler)
+    name = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+    code = getattr(function, "__code__", None)
+    return f"{name} ({code.co_filename}, line {code.co_firstlineno})" if code is not None else name
+
+
+def check_options(options: Mapping[str, Any], known: frozenset[str], where: str) -> None:
+    """Raise :class:`RouteError` for an option that does not exist, naming the nearest one that does."""
+    for option in options:
+        if option not in known:
+            close = get_close_matches(option, known, n=1)
+            hint = f" Did you mean {close[0]!r}?" if close else f" Known options: {', '.join(sorted(known))}."
+            raise RouteError(f"{where} has no option {option!r}.{hint}")
+
+
+class Route:
+    """One handler at one or several paths. Calling it calls the handler as the plain function it is."""
+
+    def __init__(
+        self,
+        path: str | Sequence[str],
+        handler: Callable[..., Any],
+        *,
+        methods: Iterable[str] = ("GET",),
+        **options: Unpack[HandlerOptions],
+    ) -> None:
+        if isinstance(handler, Route):
+            raise RouteError(f"{handler!r} is a route already; list it as it is, or give Route() the plain function.")
+        if not callable(handler):
+            raise RouteError(f"Route({path!r}) needs a function as its handler, not {handler!r}.")
+        self.paths = (path,) if isinstance(path, str) else tuple(path)
+        self.handler = handler
+        self.methods = _check_methods(methods, self.paths)
+        self.options: Mapping[str, Any] = options
+        self.__name__ = getattr(handler, "__name__", type(handler).__name__)
+        self.__doc__ = handler.__doc__
+        self.__module__ = handler.__module__
+        self.__wrapped__ = handler
+        check_options(options, HANDLER_OPTIONS, f"Route {self.paths[0]!r} for {describe(handler)}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.handler(*args, **kwargs)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else self.handler.__get__(instance, owner)
+
+    def __repr__(self) -> str:
+        return f"<Route {'|'.join(self.methods)} {' '.join(self.paths)}: {describe(self.handler)}>"
+
+
+def _check_methods(methods: Iterable[str], paths: tuple[str, ...]) -> tuple[str, ...]:
+    names = (methods,) if isinstance(methods, str) else tuple(methods)
+    for name in names:
+        if name not in METHODS:
+            raise RouteError(f"Route {paths[0]!r} has an unknown method {name!r}. Known methods: {', '.join(METHODS)}.")
+    if not names:
+        raise RouteError(f"Route {paths[0]!r} has no methods.")
+    return names
+
+
+class Router:
+    """A prefix, a list of routes, and options for all of them; ``name=`` puts a namespace before their names."""
+
+    def __init__(
+        self, path: str, routes: Sequence[Any], *, name: str | None = None, **options: Unpack[LayerOptions]
+    ) -> None:
+        if isinstance(routes, str):
+            raise RouteError(f"Router({path!r}) takes a list of routes; Include() takes a dotted module.")
+        self.path = path
+        self.name = name
+        self.options: Mapping[str, Any] = options
+        self._routes: Sequence[Any] = routes
+        check_options(options, LAYER_OPTIONS, f"{type(self).__name__}({path!r})")
+
+    @property
+    def routes(self) -> Sequence[Any]:
+        """What the router holds."""
+        return self._routes
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.path}>"
+
+
+class Include(Router):
+    """A router whose routes may also be a dotted module with a ``routes`` list, imported when a gateway is built."""
+
+    def __init__(
+        self, path: str, routes: str | Sequence[Any], *, name: str | None = None, **options: Unpack[LayerOptions]
+    ) -> None:
+        super().__init__(path, () if isinstance(routes, str) else routes, name=name, **options)
+        self._module = routes if isinstance(routes, str) else None
+
+    @property
+    def routes(self) -> Sequence[Any]:
+        """What the router holds; raises :class:`RouteError` when the module has no ``routes``."""
+        return self._routes if self._module is None else import_routes(self._module, f"Include({self.path!r})")
+
+
+def import_routes(module: str, where: str) -> Sequence[Any]:
+    """The ``routes`` list of a dotted module; what goes wrong while importing it is raised as it is."""
+    try:
+        routes = import_module(module).routes
+    except AttributeError as error:
+        if getattr(error, "name", None) != "routes":
+            raise
+        raise RouteError(f"{where} names the module {module!r}, which has no `routes` list.") from None
+    if isinstance(routes, str) or not isinstance(routes, Sequence):
+        raise RouteError(f"{where}: `routes` in {module!r} must be a list, not {type(routes).__name__}.")
+    return routes
+
+
+class Controller:
+    """A class that groups handlers: ``path`` is their prefix, every other layer option a class attribute.
+
+    One instance is made without arguments per place it is listed at; its methods carry verb decorators.
+    """
+
+    path: str = ""
+
+
+# --- verbs ---------------------------------------------------------------------------------------------------------
+
+
+def route(
+    path: str | Sequence[str] = "", *, methods: Iterable[str] = ("GET",), **options: Unpack[HandlerOptions]
+) -> Callable[[F], F]:
+    """Make a route of a function; what comes back is still callable as that function."""
+
+    def decorate(handler: F) -> F:
+        return Route(path, handler, methods=methods, **options)  # type: ignore[return-value]
+
+    return decorate
+
+
+def get(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
+    """A route for GET, and for HEAD with the body left out."""
+    return route(path, methods=("GET",), **options)
+
+
+def post(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
+    """A route for POST; answers 201 unless told otherwise."""
+    return route(path, methods=("POST",), **options)
+
+
+def put(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
+    """A route for PUT."""
+    return route(path, methods=("PUT",), **options)
+
+
+def patch(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
+    """A route for PATCH."""
+    return route(path, methods=("PATCH",), **options)
+
+
+def delete(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
+    """A route for DELETE; answers 204, or 200 when the handler returns a value."""
+    return route(path, methods=("DELETE",), **options)
+
+
+def head(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
+    """A route for HEAD alone, where a GET route's own answer would cost too much."""
+    return route(path, methods=("HEAD",), **options)
+
+
+def options(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
+    """A route for OPTIONS, instead of the answer the gateway gives by itself."""
+    return route(path, methods=("OPTIONS",), **options)

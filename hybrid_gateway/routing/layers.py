@@ -1,0 +1,174 @@
+"""Gateway → router → controller → handler, flattened: each path of each handler with the options of all its layers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.routing.declare import (
+    LAYER_OPTIONS,
+    Controller,
+    Route,
+    Router,
+    describe,
+)
+from hybrid_gateway.routing.template import Template
+
+__all__ = ["FlatRoute", "Layers", "flatten"]
+
+
+class Layers(msgspec.Struct, frozen=True, kw_only=True):
+    """What the layers around a handler add up to. Documented option by option in ``declare.LayerOptions``."""
+
+    components: tuple[Any, ...] = ()  # outer to inner
+    authentication: tuple[Any, ...] = ()
+    guards: tuple[Any, ...] = ()
+    middleware: tuple[Any, ...] = ()
+    exception_handlers: dict[Any, Any] = {}
+    event_hooks: tuple[Any, ...] = ()
+    tags: tuple[str, ...] = ()
+    security: tuple[Any, ...] | None = None
+    response_headers: dict[str, str] = {}
+    response_cookies: tuple[Any, ...] = ()
+    opt: dict[str, Any] = {}
+    include_in_schema: bool = True
+    max_body_size: int = 1024 * 1024
+
+    def inside(self, options: Mapping[str, Any]) -> Layers:
+        """These layers with one more inside them."""
+        changes = {name: _MERGE[name](getattr(self, name), value) for name, value in options.items() if name in _MERGE}
+        return msgspec.structs.replace(self, **changes)
+
+
+def _replace(outer: Any, inner: Any) -> Any:
+    return inner
+
+
+def _replace_list(outer: Any, inner: Any) -> tuple[Any, ...]:
+    return tuple(inner)
+
+
+def _append(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
+    return (*outer, *inner)
+
+
+def _merge(outer: dict[Any, Any], inner: Mapping[Any, Any]) -> dict[Any, Any]:
+    return {**outer, **inner}
+
+
+def _merge_guards(outer: tuple[Any, ...], inner: Sequence[Any]) -> tuple[Any, ...]:
+    drops = any(getattr(guard, "drops_outer_guards", False) for guard in inner)
+    return tuple(inner) if drops else (*outer, *inner)
+
+
+_MERGE = {
+    "components": _append,
+    "authentication": _replace_list,
+    "guards": _merge_guards,
+    "middleware": _append,
+    "exception_handlers": _merge,
+    "event_hooks": _append,
+    "tags": _append,
+    "security": _replace_list,
+    "response_headers": _merge,
+    "response_cookies": _append,
+    "opt": _merge,
+    "include_in_schema": _replace,
+    "max_body_size": _replace,
+}
+
+
+class FlatRoute(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One path of one handler, ready to be compiled; what a handler or guard gets when it asks for ``Route``."""
+
+    template: Template
+    methods: tuple[str, ...]
+    handler: Any
+    name: str
+    named: bool  # by the project; a name taken from the function may repeat until somebody reverses it
+    layers: Layers
+    options: dict[str, Any]  # the handler's own
+
+    @property
+    def path(self) -> str:
+        """The path template."""
+        return self.template.path
+
+    @property
+    def opt(self) -> dict[str, Any]:
+        """The merged ``opt`` of all layers."""
+        return self.layers.opt
+
+    def __repr__(self) -> str:
+        return f"<Route {'|'.join(self.methods)} {self.path}: {describe(self.handler)}>"
+
+
+def flatten(routes: Sequence[Any], layers: Layers, prefix: str = "", namespace: str = "") -> Iterator[FlatRoute]:
+    """Every route under ``routes``, in order; raise :class:`RouteError` for an entry that is none."""
+    for entry in routes:
+        if isinstance(entry, Route):
+            yield from _flatten_route(entry, entry.handler, layers, prefix, namespace)
+        elif isinstance(entry, Router):
+            inside = f"{namespace}{entry.name}:" if entry.name else namespace
+            yield from flatten(entry.routes, layers.inside(entry.options), join(prefix, entry.path), inside)
+        elif inspect.isclass(entry) and issubclass(entry, Controller):
+            yield from _flatten_controller(entry, layers, prefix, namespace)
+        else:
+            raise RouteError(_not_a_route(entry, prefix))
+
+
+def _flatten_route(route: Route, handler: Any, layers: Layers, prefix: str, namespace: str) -> Iterator[FlatRoute]:
+    name = route.options.get("name")
+    for path in route.paths:
+        try:
+            template = Template.parse(join(prefix, path) or "/")
+        except RouteError as error:
+            raise RouteError(f"{error} The handler is {describe(route.handler)}.") from None
+        yield FlatRoute(
+            template=template,
+            methods=route.methods,
+            handler=handler,
+            name=namespace + (name or route.__name__),
+            named=name is not None,
+            layers=layers.inside(route.options),
+            options=dict(route.options),
+        )
+
+
+def _flatten_controller(
+    controller: type[Controller], layers: Layers, prefix: str, namespace: str
+) -> Iterator[FlatRoute]:
+    members: dict[str, Any] = {}
+    for owner in reversed(controller.__mro__):
+        members.update(vars(owner))
+    options = {name: value for name, value in members.items() if name in LAYER_OPTIONS}
+    inner = layers.inside(options)
+    instance = controller()
+    found = False
+    for member in members.values():
+        if isinstance(member, Route):
+            found = True
+            handler = member.handler.__get__(instance, controller)
+            yield from _flatten_route(member, handler, inner, join(prefix, controller.path), namespace)
+    if not found:
+        raise RouteError(f"The controller {controller.__module__}.{controller.__qualname__} has no handlers.")
+
+
+def join(prefix: str, path: str) -> str:
+    """Two parts of a path template with exactly one slash between them; an empty part adds nothing."""
+    if not path:
+        return prefix
+    return f"{prefix.rstrip('/')}/{path.lstrip('/')}"
+
+
+def _not_a_route(entry: Any, prefix: str) -> str:
+    where = f" under {prefix!r}" if prefix else ""
+    if isinstance(entry, Controller):
+        return f"{entry!r}{where} is a Controller instance; list the class."
+    if callable(entry):
+        return f"{describe(entry)}{where} is no route; decorate it with @get(...), or wrap it: Route(path, function)."
+    return f"{entry!r}{where} is no route; routes are made by the verb decorators, Route, Router, Include, Controller."

@@ -1,0 +1,152 @@
+"""The route tree: path and method → endpoint and converted path values.
+
+How this works: paths without parameters live in one dict. The others form a tree with one level per segment; a node
+knows its static children by text and its parameters by converter, the strictest first. The search back-tracks: when a
+static child leads nowhere (also when it only lacks the method), the parameters beside it are tried. Its cost depends on
+the depth of the path, not on the number of routes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Generic, TypeVar
+
+from hybrid_gateway.routing.template import Converter, Parameter, Segment, Template
+
+E = TypeVar("E")
+
+__all__ = ["RouteTree"]
+
+
+class _Node(Generic[E]):
+    __slots__ = ("endpoints", "parameters", "static")
+
+    def __init__(self) -> None:
+        self.static: dict[str, _Node[E]] = {}
+        self.parameters: list[tuple[_Matcher, _Node[E]]] = []
+        self.endpoints: dict[str, E] = {}
+
+
+class _Matcher:
+    """What a parametrised segment accepts: one whole-segment converter, or text and parameters mixed."""
+
+    __slots__ = ("converters", "key", "match", "rank", "tail")
+
+    def __init__(self, segment: tuple[str | Parameter, ...]) -> None:
+        self.converters = tuple(part.converter for part in segment if isinstance(part, Parameter))
+        self.key = tuple(part if isinstance(part, str) else part.converter.name for part in segment)
+        self.tail = self.converters[0].name == "path"
+        whole = len(segment) == 1
+        # Text around a parameter makes it stricter than any parameter alone.
+        self.rank = (1 if whole else 0, self.converters[0].rank, -len(segment))
+        self.match = self._match_whole if whole else self._match_mixed(segment)
+
+    def _match_whole(self, text: str) -> tuple[Any, ...] | None:
+        value = self.converters[0].convert(text)
+        return None if value is None else (value,)
+
+    def _match_mixed(self, segment: tuple[str | Parameter, ...]) -> Any:
+        pattern = "".join(re.escape(part) if isinstance(part, str) else "([^/]+?)" for part in segment)
+        fullmatch = re.compile(pattern, re.DOTALL).fullmatch
+        converters = self.converters
+
+        def match(text: str) -> tuple[Any, ...] | None:
+            found = fullmatch(text)
+            return None if found is None else _convert_all(converters, found.groups())
+
+        return match
+
+
+def _convert_all(converters: tuple[Converter, ...], texts: tuple[str, ...]) -> tuple[Any, ...] | None:
+    values = tuple(converter.convert(text) for converter, text in zip(converters, texts, strict=True))
+    return None if None in values else values
+
+
+class RouteTree(Generic[E]):
+    """Endpoints by path and method. Built once, then only read: safe from any thread."""
+
+    def __init__(self) -> None:
+        self._static: dict[str, dict[str, E]] = {}
+        self._root: _Node[E] = _Node()
+
+    def add(self, template: Template, method: str, endpoint: E) -> E | None:
+        """Put ``endpoint`` at ``template``; give back the endpoint that already answers this shape and method."""
+        if template.is_static:
+            endpoints = self._static.setdefault(template.path, {})
+        else:
+            endpoints = self._node(template.segments).endpoints
+        return endpoints.setdefault(method, endpoint) if method in endpoints else endpoints.update({method: endpoint})
+
+    def _node(self, segments: tuple[Segment, ...]) -> _Node[E]:
+        node = self._root
+        for segment in segments:
+            if isinstance(segment, str):
+                node = node.static.setdefault(segment, _Node())
+            else:
+                node = self._parameter_child(node, _Matcher(segment))
+        return node
+
+    @staticmethod
+    def _parameter_child(node: _Node[E], matcher: _Matcher) -> _Node[E]:
+        for known, child in node.parameters:
+            if known.key == matcher.key:
+                return child
+        child = _Node[E]()
+        node.parameters.append((matcher, child))
+        node.parameters.sort(key=lambda entry: entry[0].rank)
+        return child
+
+    def find(self, path: str, method: str) -> tuple[E, tuple[Any, ...]] | None:
+        """The endpoint for ``path`` and ``method`` with the converted values of its parameters, in order."""
+        endpoints = self._static.get(path)
+        if endpoints is not None and method in endpoints:
+            return endpoints[method], ()
+        if not self._root.static and not self._root.parameters:
+            return None
+        return _search(self._root, path[1:].split("/"), 0, (), method)
+
+    def methods(self, path: str) -> set[str]:
+        """Every method that some endpoint answers at ``path``; empty when the path is unknown."""
+        found = set(self._static.get(path, ()))
+        for node in _leaves(self._root, path[1:].split("/"), 0):
+            found.update(node.endpoints)
+        return found
+
+
+def _search(
+    node: _Node[E], segments: list[str], depth: int, values: tuple[Any, ...], method: str
+) -> tuple[E, tuple[Any, ...]] | None:
+    if depth == len(segments):
+        endpoint = node.endpoints.get(method)
+        return None if endpoint is None else (endpoint, values)
+    segment = segments[depth]
+    child = node.static.get(segment)
+    if child is not None:
+        found = _search(child, segments, depth + 1, values, method)
+        if found is not None:
+            return found
+    for matcher, child in node.parameters:
+        if matcher.tail:
+            taken, after = "/".join(segments[depth:]), len(segments)
+        else:
+            taken, after = segment, depth + 1
+        converted = matcher.match(taken)
+        if converted is not None:
+            found = _search(child, segments, after, values + converted, method)
+            if found is not None:
+                return found
+    return None
+
+
+def _leaves(node: _Node[E], segments: list[str], depth: int) -> Iterator[_Node[E]]:
+    if depth == len(segments):
+        yield node
+        return
+    child = node.static.get(segments[depth])
+    if child is not None:
+        yield from _leaves(child, segments, depth + 1)
+    for matcher, child in node.parameters:
+        taken = "/".join(segments[depth:]) if matcher.tail else segments[depth]
+        if matcher.match(taken) is not None:
+            yield from _leaves(child, segments, len(segments) if matcher.tail else depth + 1)
