@@ -1,0 +1,141 @@
+"""One server process at a time: started on a core of its own, watched for its CPU time, always stopped by its pid."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+START_SECONDS = 30
+STOP_SECONDS = 5
+
+PYTHON = [sys.executable, "-m"]
+COMMANDS: Mapping[str, list[str]] = {
+    "uvicorn": [
+        *PYTHON, "uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--loop", "uvloop", "--http", "httptools",
+        "--no-access-log", "--log-level", "warning", "{target}",
+    ],
+    "gunicorn": [
+        *PYTHON, "gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1", "--worker-class", "gthread",
+        "--threads", "8", "--keep-alive", "75", "--log-level", "warning", "{target}",
+    ],
+    "granian": [
+        *PYTHON, "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}", "--workers", "1",
+        "--blocking-threads", "8", "--no-access-log", "--log-level", "warning", "{target}",
+    ],
+}  # fmt: skip
+
+
+def two_cores() -> tuple[set[int], set[int]]:
+    """A core for the server and one for the client; the same one, or none to pin to, where there are no two."""
+    if not hasattr(os, "sched_getaffinity"):
+        return set(), set()
+    cores = sorted(os.sched_getaffinity(0))
+    return {cores[0]}, {cores[min(1, len(cores) - 1)]}
+
+
+@contextmanager
+def pinned(cores: set[int]) -> Iterator[None]:
+    """Processes started inside run on ``cores`` only; threads they start inherit it."""
+    if not cores:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class Server:
+    """A context manager around one server process and its children."""
+
+    def __init__(self, kind: str, target: str, *, port: int, settings: str, cores: set[int]) -> None:
+        self.command = [part.format(port=port, target=target) for part in COMMANDS[kind]]
+        self.environment = {**os.environ, "DJANGO_SETTINGS_MODULE": settings}
+        self.port = port
+        self.cores = cores
+
+    def __enter__(self) -> Server:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                raise RuntimeError(f"port {self.port} is taken; choose others with --port")
+        self.log = tempfile.TemporaryFile("w+")
+        with pinned(self.cores):
+            # A session of its own: Ctrl-C reaches this program only, which then stops its servers in order.
+            self.process = subprocess.Popen(
+                self.command, cwd=ROOT, env=self.environment, stdout=self.log, stderr=self.log, start_new_session=True
+            )
+        try:
+            self._wait()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _wait(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"{' '.join(self.command)} ended with {self.process.returncode}:\n{self.output()}")
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+                return
+            time.sleep(0.05)
+        raise RuntimeError(f"{' '.join(self.command)} did not listen within {START_SECONDS} s:\n{self.output()}")
+
+    def output(self) -> str:
+        """The last lines the server wrote."""
+        self.log.seek(0)
+        return "".join(self.log.readlines()[-25:])
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        """Status and body of one request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def _tree(self) -> list[psutil.Process]:
+        try:
+            root = psutil.Process(self.process.pid)
+            return [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return []
+
+    def cpu_seconds(self) -> float:
+        """User and system time of the process and its children so far, in steps of a clock tick (10 ms)."""
+        times = [process.cpu_times() for process in self._tree()]
+        return sum(time.user + time.system for time in times)
+
+    def stop(self) -> None:
+        """Ask the process to end, then end what is left of it and its children."""
+        tree = self._tree()
+        if self.process.poll() is None:
+            self.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(STOP_SECONDS)
+        for process in tree:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.process.wait()
+        self.log.close()
