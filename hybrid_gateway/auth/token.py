@@ -1,0 +1,50 @@
+"""Opaque tokens of :mod:`hybrid_gateway.tokens`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.datastructures import Headers
+
+from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
+from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
+from hybrid_gateway.tokens import secret
+
+__all__ = ["TokenAuthentication"]
+
+
+class TokenAuthentication(AuthenticationScheme):
+    """``Authorization: Bearer hgt_...`` or ``Token hgt_...``; ``Authentication.token`` is the ``Token`` row.
+
+    Bearer credentials of another shape are left to other schemes.
+    """
+
+    def __init__(self, *, keywords: Sequence[str] = ("Bearer", "Token")) -> None:
+        if isinstance(keywords, str) or not keywords or not all(word.isalpha() and word.isascii() for word in keywords):
+            raise ConfigurationError(f'keywords={keywords!r} must be a tuple of words, such as ("Bearer", "Token").')
+        self.keywords = tuple(word.lower() for word in keywords)
+        self._keyword = keywords[0]
+        self.challenge = f'{self._keyword} realm="api"'
+
+    def authenticate(self, headers: Headers) -> Authentication | None:
+        """Look the token up with its user in one query, on a pool thread."""
+        authorization = read_authorization(headers)
+        if authorization is None:
+            return None
+        keyword, plain = authorization
+        if keyword not in self.keywords or not plain.startswith(secret.PREFIX):
+            return None
+        # Imported late: the settings build schemes before any model may be imported.
+        from hybrid_gateway.tokens.models import Token
+
+        token = Token.objects.authenticate(plain)
+        if token is None:
+            raise Unauthorized("The token is unknown, expired or revoked.")
+        return Authentication(user=token.user, scheme=self, token=token)
+
+    def openapi(self) -> dict[str, Any]:
+        if "bearer" in self.keywords:
+            return {"type": "http", "scheme": "bearer", "bearerFormat": f"{secret.PREFIX}..."}
+        description = f"{self._keyword} {secret.PREFIX}..."
+        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": description}

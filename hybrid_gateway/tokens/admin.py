@@ -1,0 +1,155 @@
+"""Tokens in the admin: issue one, see it once, revoke it. Nothing here can show or change a secret."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth import get_permission_codename, get_user_model
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from hybrid_gateway.tokens.managers import TokenQuerySet
+from hybrid_gateway.tokens.models import Token, TokenState
+
+__all__ = ["TokenAdmin"]
+
+if TYPE_CHECKING:  # generic for type checkers only
+    _ModelForm = forms.ModelForm[Token]
+    _ModelAdmin = admin.ModelAdmin[Token]
+else:
+    _ModelForm = forms.ModelForm
+    _ModelAdmin = admin.ModelAdmin
+
+
+class IssueForm(_ModelForm):
+    """The add form: for whom, what for, how long."""
+
+    expires_in_days = forms.IntegerField(
+        label=_("Expires in days"),
+        min_value=1,
+        max_value=3650,
+        initial=90,
+        required=False,
+        help_text=_("Empty: never."),
+    )
+
+    issuer: Any  # the user of the request; set by TokenAdmin.get_form
+
+    class Meta:
+        model = Token
+        fields = ("user", "name")
+
+    def clean_user(self) -> Any:
+        # SECURITY: a token acts for its user, so the permission to add tokens alone would make everyone a superuser.
+        # Who may change a user could set a password and log in as them anyway.
+        user = self.cleaned_data["user"]
+        if user != self.issuer and not self.issuer.has_perm(_permission_to_change_users()):
+            raise forms.ValidationError(_("You may issue tokens for yourself only."), code="not_yours")
+        return user
+
+
+def _permission_to_change_users() -> str:
+    options = get_user_model()._meta
+    return f"{options.app_label}.{get_permission_codename('change', options)}"
+
+
+class StateFilter(admin.SimpleListFilter):
+    """By what SQL can tell of the state; a changed password it cannot."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, Any]]:
+        return [(state.value, state.label) for state in _SELECT]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Token]) -> QuerySet[Token]:
+        select = _SELECT.get(self.value())
+        return queryset if select is None else select(queryset)
+
+
+_SELECT: dict[str | None, Any] = {
+    TokenState.ACTIVE: TokenQuerySet.active,
+    TokenState.EXPIRED: TokenQuerySet.expired,
+    TokenState.REVOKED: TokenQuerySet.revoked,
+}
+
+
+@admin.register(Token)
+class TokenAdmin(_ModelAdmin):
+    """Adding a token issues it and shows its plain text once; a token's name is all that can be changed later."""
+
+    list_display = ("user", "name", "hint", "created_at", "expires_at", "last_used_at", "state")
+    list_display_links = ("user", "hint")
+    list_filter = (StateFilter, "created_at", "expires_at")
+    list_select_related = ("user",)
+    ordering = ("-pk",)
+    actions = ("revoke_selected",)
+    raw_id_fields = ("user",)
+    issue_fields = ("user", "name", "expires_in_days")
+    fields = ("user", "name", "hint", "state", "created_at", "expires_at", "revoked_at", "last_used_at")
+    readonly_fields = ("user", "hint", "state", "created_at", "expires_at", "revoked_at", "last_used_at")
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return ("name", "hint", f"user__{get_user_model().USERNAME_FIELD}")
+
+    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
+        return self.issue_fields if obj is None else self.fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
+        return () if obj is None else self.readonly_fields
+
+    def get_form(self, request: HttpRequest, obj: Token | None = None, change: bool = False, **kwargs: Any) -> Any:
+        if obj is not None:
+            return super().get_form(request, obj, change, **kwargs)
+        form = super().get_form(request, obj, change, **{**kwargs, "form": IssueForm})
+        return type(form)(form.__name__, (form,), {"issuer": request.user})
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        return {"user": request.user.pk, **super().get_changeform_initial_data(request)}
+
+    @admin.display(description=_("state"))
+    def state(self, token: Token) -> str:
+        return token.state.label
+
+    def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
+        if change:
+            # Only what the form holds: saving the rest would undo a revocation made meanwhile.
+            obj.save(update_fields=["name"])
+            return
+        if days := form.cleaned_data["expires_in_days"]:
+            obj.expires_at = obj.created_at + timedelta(days=days)
+        plain = obj.draw_secret()
+        super().save_model(request, obj, form, change)
+        note = gettext("Copy the token now, it will not be shown again: {}")
+        self.message_user(request, format_html(note, format_html("<code>{}</code>", plain)), messages.WARNING)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Token | None = None, **kwargs: Any
+    ) -> HttpResponse:
+        context["show_revoke"] = obj is not None and obj.revoked_at is None and self.has_change_permission(request, obj)
+        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+
+    def response_change(self, request: HttpRequest, obj: Token) -> HttpResponse:
+        if "_revoke" not in request.POST:
+            return super().response_change(request, obj)
+        self._revoke(request, obj)
+        self.message_user(request, gettext("The token is revoked."), messages.SUCCESS)
+        return HttpResponseRedirect(request.get_full_path())
+
+    @admin.action(description=_("Revoke selected tokens"), permissions=["change"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:
+        tokens = list(queryset.filter(revoked_at=None))
+        for token in tokens:
+            self._revoke(request, token)
+        text = ngettext("%d token is revoked.", "%d tokens are revoked.", len(tokens)) % len(tokens)
+        self.message_user(request, text, messages.SUCCESS)
+
+    def _revoke(self, request: HttpRequest, token: Token) -> None:
+        token.revoke()
+        self.log_change(request, token, gettext("Revoked."))

@@ -1,0 +1,89 @@
+"""How tokens are issued, found and revoked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from hmac import compare_digest
+from typing import TYPE_CHECKING, Self
+
+from asgiref.sync import sync_to_async
+from django.db import models
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from hybrid_gateway.tokens import secret
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+    from hybrid_gateway.tokens.models import Token
+
+__all__ = ["TokenManager", "TokenQuerySet"]
+
+
+class TokenQuerySet(models.QuerySet["Token"]):
+    """Queries on tokens; SQL cannot see a changed password, ``Token.state`` can."""
+
+    def active(self) -> Self:
+        """Tokens of active users that are neither revoked nor expired."""
+        return self.filter(
+            models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now()), revoked_at=None, user__is_active=True
+        )
+
+    def expired(self) -> Self:
+        """Tokens whose time is over."""
+        return self.filter(expires_at__lte=timezone.now())
+
+    def revoked(self) -> Self:
+        """Tokens that somebody ended."""
+        return self.filter(revoked_at__isnull=False)
+
+    def revoke(self) -> int:
+        """Revoke all of these at once; return how many were not revoked before."""
+        return self.filter(revoked_at=None).update(revoked_at=timezone.now())
+
+    # As with Django's delete(): Token.objects.revoke() must not end every token there is.
+    revoke.queryset_only = True  # type: ignore[attr-defined]
+
+
+class TokenManager(models.Manager.from_queryset(TokenQuerySet)):  # type: ignore[misc]
+    """``Token.objects``."""
+
+    def issue(
+        self, user: AbstractBaseUser, *, name: str = "", expires_in: timedelta | None = None
+    ) -> tuple[Token, str]:
+        """Make a token for ``user`` and return it with its plain text, which cannot be had again.
+
+        It lives for ``expires_in``, or until it is revoked, the user deactivated or the password changed.
+        """
+        if expires_in is not None and expires_in <= timedelta(0):
+            raise ValueError(f"expires_in must be positive, not {expires_in!r}")
+        token = self.model(user=user, name=name)
+        if expires_in is not None:
+            token.expires_at = token.created_at + expires_in
+        plain = token.draw_secret()
+        token.save(force_insert=True, using=self.db)
+        return token, plain
+
+    async def aissue(
+        self, user: AbstractBaseUser, *, name: str = "", expires_in: timedelta | None = None
+    ) -> tuple[Token, str]:
+        """:meth:`issue` for ``async def``."""
+        return await sync_to_async(self.issue)(user, name=name, expires_in=expires_in)
+
+    @sensitive_variables("plain")
+    def authenticate(self, plain: str) -> Token | None:
+        """Return the working token with this plain text, its user loaded by the same query, and note its use."""
+        if not secret.is_well_formed(plain):
+            return None
+        digest = secret.digest(plain)
+        try:
+            token = self.select_related("user").get(digest=digest)
+        except self.model.DoesNotExist:
+            return None
+        # SECURITY: the index found it by a digest the client cannot steer; comparing again in constant time also keeps
+        # databases whose collation ignores case or accents from being generous.
+        if not compare_digest(token.digest, digest) or not token.is_active:
+            return None
+        token.record_use()
+        return token
