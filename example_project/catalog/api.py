@@ -1,0 +1,119 @@
+"""The typed API of the catalogue.
+
+A `def` handler runs on one of the gateway's threads, where the ORM may wait for the database; an `async def` handler
+runs on the event loop and awaits the ORM's async methods. Pick whichever reads better: both may use all of Django.
+"""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Self
+
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
+
+from hybrid_gateway import Query, delete, get, patch, post
+from hybrid_gateway.auth import IsAuthenticated
+
+from .models import Category, Product, Size
+
+Name = Annotated[str, Meta(min_length=1, max_length=100)]
+Rating = Annotated[float, Meta(ge=0, le=5)]
+
+
+class ProductIn(Struct, forbid_unknown_fields=True):
+    """A product as a client sends it."""
+
+    name: Name
+    category: Category
+    size: Size
+    price: Decimal
+    rating: Rating = 0.0
+
+
+class ProductPatch(Struct, forbid_unknown_fields=True):
+    """The fields that shall change; whatever is left out stays as it is."""
+
+    name: Name | UnsetType = UNSET
+    category: Category | UnsetType = UNSET
+    size: Size | UnsetType = UNSET
+    price: Decimal | UnsetType = UNSET
+    rating: Rating | UnsetType = UNSET
+
+
+class ProductOut(Struct):
+    """A product as a client sees it."""
+
+    id: int
+    name: str
+    category: Category
+    size: Size
+    price: Decimal
+    rating: float
+    image: str | None
+    created_at: datetime
+
+    @classmethod
+    def from_model(cls, product: Product) -> Self:
+        """Copy what clients may see from a row."""
+        return cls(
+            id=product.pk,
+            name=product.name,
+            category=Category(product.category),
+            size=Size(product.size),
+            price=product.price,
+            rating=product.rating,
+            image=product.image.url if product.image else None,
+            created_at=product.created_at,
+        )
+
+
+@get("/products")
+def list_products(
+    category: Category | None = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
+) -> list[ProductOut]:
+    """List products in the order they were added, all of them or those of one category."""
+    products = Product.objects.all()
+    if category is not None:
+        products = products.filter(category=category)
+    return [ProductOut.from_model(product) for product in products[offset : offset + limit]]
+
+
+@post("/products", guards=[IsAuthenticated])
+def create_product(data: ProductIn) -> ProductOut:
+    """Add a product."""
+    return save(Product(**structs.asdict(data)))
+
+
+@get("/products/{product_id}")
+async def get_product(product_id: int) -> ProductOut:
+    """Show one product; `Product.DoesNotExist` is answered with 404."""
+    return ProductOut.from_model(await Product.objects.aget(pk=product_id))
+
+
+@patch("/products/{product_id}", guards=[IsAuthenticated])
+def update_product(product_id: int, data: ProductPatch) -> ProductOut:
+    """Change some fields of a product."""
+    product = Product.objects.get(pk=product_id)
+    for field, value in structs.asdict(data).items():
+        if value is not UNSET:
+            setattr(product, field, value)
+    return save(product)
+
+
+@delete("/products/{product_id}", guards=[IsAuthenticated])
+async def delete_product(product_id: int) -> None:
+    """Remove a product."""
+    product = await Product.objects.aget(pk=product_id)
+    await product.adelete()
+
+
+def save(product: Product) -> ProductOut:
+    """Save a product that the model's own validators accept: their `ValidationError` is answered with 422."""
+    product.full_clean()
+    product.save()
+    product.refresh_from_db()  # as the database keeps it: a price of 9.5 is 9.50
+    return ProductOut.from_model(product)
+
+
+routes = [list_products, create_product, get_product, update_product, delete_product]
