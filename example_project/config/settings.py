@@ -1,7 +1,7 @@
 """An ordinary Django settings file; what makes it a gateway is the section of that name.
 
-Everything a deployment changes comes from the environment: DEBUG, SECRET_KEY, ALLOWED_HOSTS, CSRF_TRUSTED_ORIGINS
-(comma-separated) and DATABASE_URL.
+Everything a deployment changes comes from the environment: DEBUG (0 or 1), SECRET_KEY, DATABASE_URL, MEDIA_ROOT and,
+separated by commas, ALLOWED_HOSTS and CSRF_TRUSTED_ORIGINS.
 """
 
 import os
@@ -116,7 +116,7 @@ if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
 STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 MEDIA_URL = "/media/"
-MEDIA_ROOT = BASE_DIR / "media"  # a dyno's disk does not last: keep uploads in an object store there
+MEDIA_ROOT = Path(os.environ.get("MEDIA_ROOT", BASE_DIR / "media"))  # a dyno forgets it: use an object store there
 
 if not DEBUG:  # in development `manage.py runserver` serves the static files
     MIDDLEWARE.insert(1, "whitenoise.middleware.WhiteNoiseMiddleware")
