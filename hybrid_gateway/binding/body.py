@@ -1,0 +1,77 @@
+"""The request body as a value: JSON into whatever the annotation says, or raw bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hybrid_gateway.binding.call import Call
+from hybrid_gateway.binding.signature import NO_DEFAULT
+from hybrid_gateway.binding.validation import Error, collect_errors, missing
+from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
+
+__all__ = ["JSONBody", "RawBody"]
+
+
+class RawBody:
+    """``Annotated[bytes, Body()]`` and ``http.Body``: the bytes as they came."""
+
+    media_type = "application/octet-stream"
+
+    def __init__(self, kind: Any) -> None:
+        self._plain = kind is bytes
+        self._kind = kind
+
+    def read(self, call: Call, body: bytes, errors: list[Error]) -> Any:
+        return body if self._plain else self._kind(body)
+
+
+class JSONBody:
+    """A JSON document decoded and validated in one pass; only a body at fault is looked at twice."""
+
+    media_type = "application/json"
+
+    def __init__(self, kind: Any, default: Any) -> None:
+        self._kind = kind
+        self._default = default
+        self._decode = msgspec.json.Decoder(kind).decode
+
+    def read(self, call: Call, body: bytes, errors: list[Error]) -> Any:
+        if not body:
+            if self._default is NO_DEFAULT:
+                errors.append(missing(("body",)))
+            return self._default
+        content_type = call.header(b"content-type")
+        if content_type is not None and content_type != b"application/json":
+            _check_json(content_type)
+        try:
+            return self._decode(body)
+        except msgspec.ValidationError:
+            errors += collect_errors(_decode_untyped(body), self._kind, ("body",))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise _malformed(error) from None
+        return None
+
+
+def _check_json(content_type: bytes) -> None:
+    essence = content_type.partition(b";")[0].strip().lower()
+    if essence != b"application/json" and not (essence.startswith(b"application/") and essence.endswith(b"+json")):
+        raise UnsupportedMediaType("The body must be application/json.", headers={"Accept": "application/json"})
+
+
+def _decode_untyped(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise _malformed(error) from None
+
+
+def _malformed(error: Exception) -> BadRequest:
+    # msgspec lets two exceptions of its own making out: RecursionError for deep nesting, UnicodeDecodeError.
+    if isinstance(error, RecursionError):
+        return BadRequest("The JSON body is nested too deeply.")
+    if isinstance(error, UnicodeDecodeError):
+        return BadRequest("The JSON body is not valid UTF-8.")
+    message = str(error).removeprefix("JSON is malformed: ")
+    return BadRequest(f"The JSON body is malformed: {message}")

@@ -1,0 +1,175 @@
+"""Components and provider functions: what provides which type, to whom, and for how long."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import inspect
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Literal
+
+import msgspec
+
+from hybrid_gateway.binding.signature import (
+    NO_DEFAULT,
+    Parameter,
+    Signature,
+    is_async,
+    read_signature,
+    strip_optional,
+)
+from hybrid_gateway.exceptions import DependencyError
+
+__all__ = ["Component", "Components", "Mode", "Provider", "mode_of"]
+
+Mode = Literal["inline", "thread", "loop"]
+
+
+class Component:
+    """Provides what ``resolve`` returns. ``resolve``'s own parameters are injected; it may be sync or async.
+
+    Code after a ``yield`` in ``resolve`` is the clean-up. A ``parameter: inspect.Parameter`` in its signature is the
+    parameter being filled. ``lifetime = "app"`` resolves once per process; such a component sees no request.
+    """
+
+    lifetime: ClassVar[Literal["request", "app"]] = "request"
+    use_cache: ClassVar[bool] = True
+
+    resolve: Callable[..., Any]
+
+    def can_handle_parameter(self, parameter: inspect.Parameter) -> bool:
+        """Whether this component fills ``parameter``; override to match by more than the annotation."""
+        return False
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """One way to make a value, read from its signature once."""
+
+    key: Any  # what overrides and the cache of a request know it by
+    call: Callable[..., Any]
+    provides: Any
+    signature: Signature
+    mode: Mode
+    cleans_up: bool
+    use_cache: bool = True
+    lifetime: Literal["request", "app"] = "request"
+
+    @property
+    def is_async(self) -> bool:
+        return self.mode == "loop"
+
+
+def mode_of(function: Any, declared: bool | None = None) -> Mode:
+    """Where ``function`` runs: on the loop, on a thread, or (``sync_to_thread = False``) right where it is called."""
+    if is_async(function):
+        return "loop"
+    if declared is None:
+        declared = getattr(function, "sync_to_thread", True)
+    return "thread" if declared else "inline"
+
+
+_GENERATORS = (collections.abc.Iterator, collections.abc.Generator, collections.abc.Iterable)
+_ASYNC_GENERATORS = (collections.abc.AsyncIterator, collections.abc.AsyncGenerator, collections.abc.AsyncIterable)
+
+
+def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
+    """Read a component, a provider function or a class as a provider."""
+    if inspect.isclass(entry) and issubclass(entry, Component):
+        entry = entry()
+    if isinstance(entry, Component):
+        function, where = getattr(entry, "resolve", None), f"{type(entry).__qualname__}.resolve"
+        if function is None:
+            raise DependencyError(f"The component {type(entry).__qualname__} has no resolve() method.")
+    elif callable(entry):
+        function, where = entry, getattr(entry, "__qualname__", repr(entry))
+    else:
+        raise DependencyError(f"{entry!r} is neither a component nor a provider function.")
+    signature = read_signature(function, where)
+    declared = getattr(entry, "sync_to_thread", None)
+    mode: Mode = "inline" if inspect.isclass(function) and declared is None else mode_of(function, declared)
+    target = function.__func__ if inspect.ismethod(function) else function
+    cleans_up = inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
+    if cleans_up:
+        wrap = contextlib.asynccontextmanager if mode == "loop" else contextlib.contextmanager
+        function = wrap(function)  # type: ignore[operator]
+    return Provider(
+        key=entry if not isinstance(entry, Component) else type(entry),
+        call=function,
+        provides=_provided_type(signature, cleans_up),
+        signature=signature,
+        mode=mode,
+        cleans_up=cleans_up,
+        use_cache=use_cache if use_cache is not None else getattr(entry, "use_cache", True),
+        lifetime=getattr(entry, "lifetime", "request"),
+    )
+
+
+def _provided_type(signature: Signature, cleans_up: bool) -> Any:
+    returns = signature.returns
+    if cleans_up and typing.get_origin(returns) in (*_GENERATORS, *_ASYNC_GENERATORS):
+        return typing.get_args(returns)[0]
+    return returns
+
+
+def constant(key: Any, value: Any) -> Provider:
+    """A provider that gives a ready value: what an override with a plain object becomes."""
+    signature = Signature(where=f"override of {key!r}", parameters=(), returns=key)
+    return Provider(key=key, call=lambda: value, provides=key, signature=signature, mode="inline", cleans_up=False)
+
+
+class Components:
+    """The providers of one route: those of every layer as one set, an inner one before an outer one of its type."""
+
+    def __init__(self, entries: Iterable[Any], overrides: dict[Any, Any] | None = None) -> None:
+        self._by_type: dict[Any, Provider] = {}
+        self._matchers: list[tuple[Component, Provider]] = []
+        for entry in entries:
+            self._register(entry)
+        self._overrides = {key: _override(key, value) for key, value in (overrides or {}).items()}
+        self._by_type.update(self._overrides)
+
+    def _register(self, entry: Any) -> None:
+        provider = make_provider(entry)
+        component = entry() if inspect.isclass(entry) and issubclass(entry, Component) else entry
+        matches_itself = (
+            isinstance(component, Component)
+            and type(component).can_handle_parameter is not Component.can_handle_parameter
+        )
+        if matches_itself:
+            self._matchers.insert(0, (component, provider))
+        elif provider.provides in (NO_DEFAULT, type(None)):
+            raise DependencyError(
+                f"{provider.signature.where} has no return annotation, so nobody can ask for what it provides. "
+                "Annotate what it returns."
+            )
+        if provider.provides not in (NO_DEFAULT, type(None)):
+            self._by_type[provider.provides] = provider
+
+    def find(self, parameter: Parameter) -> Provider | None:
+        """The provider that fills ``parameter`` by its type, if any."""
+        for component, provider in self._matchers:
+            if component.can_handle_parameter(parameter.raw.replace(annotation=parameter.type)):
+                return provider
+        for kind in (parameter.type, strip_optional(parameter.type)):
+            try:
+                provider_or_none = self._by_type.get(kind)
+            except TypeError:  # an annotation that cannot be hashed names no component
+                return None
+            if provider_or_none is not None:
+                return provider_or_none
+        return None
+
+    def override(self, key: Any) -> Provider | None:
+        """What a test put in place of the provider function (or type) ``key``."""
+        try:
+            return self._overrides.get(key)
+        except TypeError:
+            return None
+
+
+def _override(key: Any, value: Any) -> Provider:
+    is_provider = inspect.isroutine(value) or isinstance(value, Component)
+    if is_provider or (inspect.isclass(value) and issubclass(value, Component)):
+        return msgspec.structs.replace(make_provider(value), provides=key)
+    return constant(key, value)

@@ -1,0 +1,158 @@
+"""Clean-up: what a request entered is left last in, first out; what the process entered, at shutdown."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from hybrid_gateway.binding.call import Call
+from hybrid_gateway.binding.components import Components, Mode, Provider
+from hybrid_gateway.exceptions import DependencyError
+
+__all__ = ["AppComponents", "enter", "enter_async", "unwind"]
+
+logger = logging.getLogger("hybrid_gateway")
+
+
+# --- a request's own -----------------------------------------------------------------------------------------------
+
+
+def enter(call: Call, manager: Any, mode: Mode) -> Any:
+    """Enter a context manager and remember to leave it with the request."""
+    value = manager.__enter__()
+    call.exits.append((mode, manager))
+    return value
+
+
+async def enter_async(call: Call, manager: Any, mode: Mode) -> Any:
+    """Enter an asynchronous context manager and remember to leave it with the request."""
+    value = await manager.__aenter__()
+    call.exits.append((mode, manager))
+    return value
+
+
+async def unwind(call: Call, error: BaseException | None) -> BaseException | None:
+    """Leave everything the request entered, each where it was entered; give back the error that is now in flight.
+
+    Every clean-up sees the error. One that fails replaces it and never keeps the others from running; one that
+    swallows it does not turn the failure into an answer.
+    """
+    while call.exits:
+        mode, manager = call.exits.pop()
+        details = (None, None, None) if error is None else (type(error), error, error.__traceback__)
+        try:
+            if mode == "loop":
+                await manager.__aexit__(*details)
+            elif mode == "thread":
+                await call.thread.run(manager.__exit__, *details)
+            else:
+                manager.__exit__(*details)
+        except BaseException as raised:
+            error = raised
+    return error
+
+
+# --- the process's own ---------------------------------------------------------------------------------------------
+
+
+class AppComponents:
+    """Components with ``lifetime = "app"``: made once, at start-up or when first needed, closed at shutdown."""
+
+    def __init__(self) -> None:
+        self._providers: dict[Provider, dict[str, Any]] = {}  # each with its arguments: providers or ready values
+        self._by_key: dict[Any, Provider] = {}
+        self._values: dict[Any, Any] = {}
+        self._exits: list[tuple[Mode, Any]] = []
+        self._lock = threading.RLock()
+        self._async_lock: asyncio.Lock | None = None
+
+    def register(
+        self, provider: Provider, components: Components, constants: Mapping[Any, Any], chain: tuple[str, ...]
+    ) -> Mode:
+        """Check that ``provider`` needs nothing of a request; tell where opening it runs."""
+        chain = (*chain, provider.signature.where)
+        if len(set(chain[1:])) < len(chain[1:]):
+            raise DependencyError(f"{' → '.join(chain)}: a component cannot need itself.")
+        arguments: dict[str, Any] = {}
+        mode = provider.mode
+        for parameter in provider.signature.parameters:
+            inner = components.find(parameter)
+            if inner is not None and inner.lifetime == "app":
+                mode = "loop" if self.register(inner, components, constants, chain) == "loop" else mode
+                arguments[parameter.name] = inner
+            elif parameter.type in constants:
+                arguments[parameter.name] = constants[parameter.type]
+            elif parameter.required:
+                raise DependencyError(
+                    f"{' → '.join(chain)}: {parameter.name!r} belongs to a request, but the component lives as long as "
+                    'the process. Give it lifetime = "request", or take only app-lifetime components.'
+                )
+        self._providers[provider] = arguments
+        self._by_key[provider.key] = provider
+        return mode
+
+    def open(self, provider: Provider) -> Any:
+        """The value of a component whose whole chain is synchronous."""
+        with self._lock:
+            if provider.key not in self._values:
+                made = provider.call(**{n: self._resolve(a) for n, a in self._arguments(provider).items()})
+                if provider.cleans_up:
+                    manager, made = made, made.__enter__()
+                    self._exits.append(("thread", manager))
+                self._values[provider.key] = made
+            return self._values[provider.key]
+
+    def _arguments(self, provider: Provider) -> dict[str, Any]:
+        return self._providers[self._by_key[provider.key]]
+
+    def _resolve(self, argument: Any) -> Any:
+        return self.open(argument) if isinstance(argument, Provider) else argument
+
+    async def open_async(self, provider: Provider) -> Any:
+        """The value of a component that is, or needs, an asynchronous one."""
+        if provider.key in self._values:
+            return self._values[provider.key]
+        if self._async_lock is None:
+            self._async_lock = asyncio.Lock()
+        async with self._async_lock:
+            return await self._open_async(provider)
+
+    async def _open_async(self, provider: Provider) -> Any:
+        if provider.key in self._values:
+            return self._values[provider.key]
+        arguments = {
+            name: await self._open_async(argument) if isinstance(argument, Provider) else argument
+            for name, argument in self._arguments(provider).items()
+        }
+        made = provider.call(**arguments)
+        if provider.cleans_up:
+            manager = made
+            made = await manager.__aenter__() if provider.is_async else manager.__enter__()
+            self._exits.append((provider.mode, manager))
+        elif inspect.isawaitable(made):
+            made = await made
+        self._values[provider.key] = made
+        return made
+
+    async def open_all(self) -> None:
+        """Open every component that some route may need."""
+        for provider in list(self._providers):
+            await self.open_async(provider)
+
+    async def close(self) -> None:
+        """Leave what was entered, last in, first out; a failure is logged and does not stop the others."""
+        while self._exits:
+            mode, manager = self._exits.pop()
+            try:
+                if mode == "loop":
+                    await manager.__aexit__(None, None, None)
+                else:
+                    manager.__exit__(None, None, None)
+            except Exception:
+                logger.exception("The clean-up of an app-lifetime component failed")
+        self._values.clear()
+        self._async_lock = None

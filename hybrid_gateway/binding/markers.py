@@ -1,0 +1,105 @@
+"""``Annotated[int, Query(ge=1)]``: what a signature says about a parameter beyond its type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+__all__ = ["Body", "Cookie", "Depends", "Header", "Marker", "Path", "Query"]
+
+
+class Marker:
+    """Where a parameter comes from, its name on the wire, and its constraints (those of ``msgspec.Meta``)."""
+
+    source = ""
+
+    def __init__(
+        self,
+        *,
+        alias: str | None = None,
+        gt: float | None = None,
+        ge: float | None = None,
+        lt: float | None = None,
+        le: float | None = None,
+        multiple_of: float | None = None,
+        pattern: str | None = None,
+        min_length: int | None = None,
+        max_length: int | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        examples: list[Any] | None = None,
+        deprecated: bool = False,
+    ) -> None:
+        self.alias = alias
+        self.title = title
+        self.description = description
+        self.examples = examples
+        self.deprecated = deprecated
+        constraints: dict[str, Any] = {
+            "gt": gt,
+            "ge": ge,
+            "lt": lt,
+            "le": le,
+            "multiple_of": multiple_of,
+            "pattern": pattern,
+            "min_length": min_length,
+            "max_length": max_length,
+        }
+        given = {name: value for name, value in constraints.items() if value is not None}
+        self.meta = msgspec.Meta(**given) if given else None
+
+    def wire_name(self, name: str) -> str:
+        """The name clients use for the parameter called ``name``."""
+        return self.alias or name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({f'alias={self.alias!r}' if self.alias else ''})"
+
+
+class Path(Marker):
+    """A parameter of the path template."""
+
+    source = "path"
+
+
+class Query(Marker):
+    """A query parameter, or a Struct of them."""
+
+    source = "query"
+
+
+class Header(Marker):
+    """A request header; ``request_id`` is read from ``request-id`` unless ``alias`` names another one."""
+
+    source = "header"
+
+    def wire_name(self, name: str) -> str:
+        return (self.alias or name.replace("_", "-")).lower()
+
+
+class Cookie(Marker):
+    """A request cookie."""
+
+    source = "cookie"
+
+
+class Body(Marker):
+    """The request body: raw for ``bytes``, JSON for everything else."""
+
+    source = "body"
+
+
+class Depends:
+    """The value of ``provider(...)``, whose own parameters are injected; a class without argument means itself.
+
+    Called once per request, unless ``use_cache=False`` asks for a call per parameter.
+    """
+
+    def __init__(self, provider: Callable[..., Any] | None = None, *, use_cache: bool = True) -> None:
+        self.provider = provider
+        self.use_cache = use_cache
+
+    def __repr__(self) -> str:
+        return f"Depends({getattr(self.provider, '__qualname__', self.provider)})"

@@ -1,0 +1,576 @@
+"""Signature → plan: which values a route needs, where each comes from, in which order and on which thread.
+
+How this works: a :class:`Planner` walks the guards, schemes, components and the handler of one route, and gives every
+value a variable. A value asked for twice is one variable, which is how components are cached per request. The steps
+fall into two halves: *open* (authentication and guards) needs only the head of the request, *finish* (parameters, body,
+components, handler) runs when nobody refused. So 401 comes before 403 before 422, and a refused body is never read.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from hybrid_gateway import http
+from hybrid_gateway.binding.body import JSONBody, RawBody
+from hybrid_gateway.binding.builtins import BUILTINS, REQUEST
+from hybrid_gateway.binding.components import Components, Mode, Provider, make_provider, mode_of
+from hybrid_gateway.binding.lifetime import AppComponents, enter, enter_async
+from hybrid_gateway.binding.markers import Body, Depends, Marker, Path, Query
+from hybrid_gateway.binding.parameters import (
+    Reader,
+    is_list,
+    is_scalar,
+    is_structure,
+    list_reader,
+    path_reader,
+    scalar_reader,
+    struct_fields,
+    struct_reader,
+)
+from hybrid_gateway.binding.signature import (
+    NO_DEFAULT,
+    Parameter,
+    Signature,
+    read_signature,
+    strip_annotated,
+    strip_optional,
+)
+from hybrid_gateway.exceptions import DependencyError, Forbidden, Unauthorized
+
+__all__ = ["Input", "Plan", "Planner", "Step"]
+
+Chain = tuple[str, ...]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the compiled endpoint: ``target = code``, on the loop, on the request's thread, or anywhere."""
+
+    target: str | None
+    code: str
+    mode: Mode = "inline"
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """A parameter or body as the documentation shows it."""
+
+    source: str  # "path", "query", "header", "cookie", "body"
+    name: str
+    type: Any
+    required: bool
+    default: Any = NO_DEFAULT
+    marker: Any = None
+    media_type: str = ""
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """The steps of a route, in the order in which they run, and the objects their code names."""
+
+    open_readers: list[Step] = msgspec.field(default_factory=list)
+    open_steps: list[Step] = msgspec.field(default_factory=list)
+    finish_readers: list[Step] = msgspec.field(default_factory=list)
+    reads_body: bool = False
+    finish_steps: list[Step] = msgspec.field(default_factory=list)
+    result: Step = Step(target=None, code="None")
+    names: dict[str, Any] = msgspec.field(default_factory=dict)
+    inputs: list[Input] = msgspec.field(default_factory=list)
+    authenticates: bool = False
+
+    @property
+    def awaits(self) -> bool:
+        """Whether any of the project's own code in the plan is async."""
+        return any(step.mode == "loop" for step in (*self.open_steps, *self.finish_steps, self.result))
+
+
+class Half(msgspec.Struct, frozen=True):
+    """Where a value's steps go."""
+
+    readers: list[Step]
+    steps: list[Step]
+    is_open: bool
+
+
+_SOURCES: dict[str, tuple[str, str]] = {
+    "query": ("call.query_values()", "call.query_lists()"),
+    "header": ("call.header_values()", "call.header_lists()"),
+    "cookie": ("call.cookies()", "{name: [value] for name, value in call.cookies().items()}"),
+}
+
+
+class Planner:
+    """Plans one route. ``given`` are ready variables by type (``Exception`` in error handlers, for one)."""
+
+    def __init__(
+        self,
+        *,
+        where: str,
+        components: Components,
+        app: AppComponents,
+        constants: Mapping[Any, Any],
+        path: Mapping[str, Any],
+        schemes: Sequence[Any] = (),
+        authentication_type: Any = None,
+        user_type: Any = None,
+        max_body_size: int = 1024 * 1024,
+        body_allowed: bool = True,
+        given: Mapping[Any, str] | None = None,
+    ) -> None:
+        self.plan = Plan()
+        self._where = where
+        self._components = components
+        self._app = app
+        self._constants = constants
+        self._path = path  # name → type that the tree converts to
+        self._schemes = schemes
+        self._authentication_type = authentication_type
+        self._user_type = user_type
+        self._max_body_size = max_body_size
+        self._body_allowed = body_allowed
+        self._given = given or {}
+        self._variables: dict[Any, str] = {}
+        self._open = Half(self.plan.open_readers, self.plan.open_steps, True)
+        self._finish = Half(self.plan.finish_readers, self.plan.finish_steps, False)
+        self._json_body: str | None = None
+        self._named_in_path: set[str] = set()
+        self._sees_path = False
+        self._count = 0
+
+    # --- what a route is made of
+
+    def guard(self, guard: Any) -> None:
+        """Run ``guard`` before the body is read; ``False`` refuses."""
+        if inspect.isclass(guard):
+            guard = guard()
+        where = f"the guard {getattr(guard, '__qualname__', type(guard).__qualname__)} of {self._where}"
+        signature = read_signature(guard, where)
+        arguments = self._arguments(signature, (where,), self._open)
+        authentication = self._authentication((where,)) if self._schemes else "None"
+        mode = mode_of(guard)
+        call = f"{'await ' if mode == 'loop' else ''}{self._name('guard', guard)}({arguments})"
+        self.plan.names["admit"] = _admit_or_challenge if self._schemes else _admit
+        self._open.steps.append(Step(target=None, code=f"admit({call}, {authentication})", mode=mode))
+
+    def authenticate(self, signature: Signature) -> None:
+        """Plan authentication first of all where the handler, or anything it needs, asks who calls.
+
+        A handler that cannot do without a user refuses before any guard runs.
+        """
+        if self._schemes and self._asks_for_user(signature, set()):
+            self._authentication((self._where,))
+        for parameter in signature.parameters:
+            if self._is_authentication(parameter.type) and self._provider(parameter) is None:
+                self._value(parameter, (self._where,), self._open)
+
+    def _asks_for_user(self, signature: Signature, seen: set[Any]) -> bool:
+        for parameter in signature.parameters:
+            provider = self._provider(parameter)
+            if provider is None:
+                if self._is_authentication(parameter.type):
+                    return True
+            elif provider.key not in seen:
+                seen.add(provider.key)
+                if self._asks_for_user(provider.signature, seen):
+                    return True
+        return False
+
+    def _provider(self, parameter: Parameter) -> Provider | None:
+        if isinstance(parameter.marker, Depends):
+            target = parameter.marker.provider or strip_annotated(parameter.type)
+            override = self._components.override(target) or self._components.override(parameter.type)
+            return override or make_provider(target, use_cache=parameter.marker.use_cache)
+        return self._components.find(parameter)
+
+    def result(self, handler: Any, signature: Signature, mode: Mode, finish: Callable[[Any], Any]) -> None:
+        """End the plan by calling ``handler`` and turning what it returns into an answer."""
+        arguments = self._arguments(signature, (self._where,), self._finish)
+        call = f"{'await ' if mode == 'loop' else ''}{self._name('handler', handler)}({arguments})"
+        self.plan.names["answer"] = finish
+        self.plan.result = Step(target=None, code=f"answer({call})", mode=mode)
+        unused = self._path.keys() - self._named_in_path
+        if unused and not self._sees_path:
+            names = ", ".join(sorted(unused))
+            raise DependencyError(
+                f"{self._where}: the path names {names}, but neither the handler nor anything it needs takes a "
+                "parameter of that name. Add it to the signature, or ask for http.PathParams."
+            )
+
+    # --- arguments
+
+    def _arguments(self, signature: Signature, chain: Chain, half: Half) -> str:
+        arguments = []
+        for parameter in signature.parameters:
+            variable = self._value(parameter, chain, half)
+            positional = parameter.raw.kind is inspect.Parameter.POSITIONAL_ONLY
+            arguments.append(variable if positional else f"{parameter.name}={variable}")
+        return ", ".join(arguments)
+
+    def _value(self, parameter: Parameter, chain: Chain, half: Half) -> str:
+        """The variable that will hold ``parameter``'s value; the first source that fits wins."""
+        if isinstance(parameter.marker, Depends):
+            return self._provided(self._provider(parameter), parameter, chain, half)
+        override = self._components.override(parameter.type)
+        if override is not None:
+            return self._provided(override, parameter, chain, half)
+        if parameter.name in self._path and (parameter.marker is None or isinstance(parameter.marker, Path)):
+            return self._path_value(parameter, half)
+        if isinstance(parameter.marker, Marker):
+            return self._marked(parameter, parameter.marker, chain, half)
+        return (
+            self._by_type(parameter, half)
+            or self._by_authentication(parameter, chain)
+            or self._by_component(parameter, chain, half)
+            or self._by_shape(parameter, chain, half)
+        )
+
+    def _marked(self, parameter: Parameter, marker: Marker, chain: Chain, half: Half) -> str:
+        if isinstance(marker, Path):
+            known = f"its parameters are {', '.join(self._path)}" if self._path else "it has none"
+            raise DependencyError(
+                f"{_tell(chain)}: {parameter.name!r} is marked Path(), but the path does not name it; {known}."
+            )
+        if isinstance(marker, Body):
+            return self._body(parameter, chain, half)
+        return self._text(parameter, marker, chain, half)
+
+    def _by_type(self, parameter: Parameter, half: Half) -> str | None:
+        kind = strip_optional(parameter.type)
+        try:
+            hash(kind)
+        except TypeError:
+            return None
+        for given, variable in self._given.items():
+            if kind is given or (isinstance(kind, type) and isinstance(given, type) and issubclass(kind, given)):
+                return variable
+        if kind in self._constants:
+            return self._name("constant", self._constants[kind])
+        if kind is REQUEST:
+            self._sees_path = True
+            return self._inline(kind, f"call.request({self._max_body_size})", half)
+        if kind is http.PathParams:
+            self._sees_path = True
+            names = self._name("path_names", tuple(self._path))
+            maker = self._name("PathParams", http.PathParams)
+            return self._inline(kind, f"{maker}(zip({names}, call.path_values))", half)
+        if kind is http.Body:
+            return self._raw_body(parameter, (self._where,), half)
+        if kind in BUILTINS:
+            return self._inline(kind, f"{self._name('builtin', BUILTINS[kind])}(call)", half)
+        return None
+
+    def _inline(self, key: Any, code: str, half: Half) -> str:
+        if key not in self._variables:
+            self._variables[key] = self._new()
+            half.readers.append(Step(target=self._variables[key], code=code))
+        return self._variables[key]
+
+    # --- authentication
+
+    def _is_authentication(self, kind: Any) -> bool:
+        kind = strip_optional(kind)
+        return isinstance(kind, type) and kind in (self._user_type, self._authentication_type)
+
+    def _by_authentication(self, parameter: Parameter, chain: Chain) -> str | None:
+        kind = strip_optional(parameter.type)
+        if not self._is_authentication(kind):
+            return None
+        optional = kind is not parameter.type
+        key = ("authenticated", kind, optional)
+        if key not in self._variables:
+            authentication = self._authentication(chain)
+            function = _USERS[kind is self._user_type, optional]
+            variable = self._variables[key] = self._new()
+            code = f"{self._name('identify', function)}({authentication})"
+            self._open.steps.append(Step(target=variable, code=code))
+        return self._variables[key]
+
+    def _authentication(self, chain: Chain) -> str:
+        if "authentication" in self._variables:
+            return self._variables["authentication"]
+        if not self._schemes:
+            raise DependencyError(
+                f"{_tell(chain)} asks for the user, but no authentication scheme applies to this route. "
+                "Set `authentication=[TokenAuthentication()]` on the handler or a layer around it, or "
+                'HYBRID_GATEWAY["AUTHENTICATION"].'
+            )
+        self.plan.authenticates = True
+        found = self._new()
+        self._open.steps.append(Step(target=found, code="call.authentication"))
+        for scheme in self._schemes:
+            where = f"{type(scheme).__qualname__}.authenticate"
+            signature = read_signature(scheme.authenticate, where)
+            arguments = self._arguments(signature, (*chain, where), self._open)
+            mode = mode_of(scheme.authenticate, getattr(scheme, "sync_to_thread", None))
+            call = f"{'await ' if mode == 'loop' else ''}{self._name('scheme', scheme.authenticate)}({arguments})"
+            previous, found = found, self._new()
+            code = f"{previous} if {previous} is not None else {call}"
+            self._open.steps.append(Step(target=found, code=code, mode=mode))
+        self._open.steps.append(Step(target=None, code=f"{self._name('claimed', _claimed)}(call, {found})"))
+        self._variables["authentication"] = found
+        return found
+
+    # --- components
+
+    def _by_component(self, parameter: Parameter, chain: Chain, half: Half) -> str | None:
+        provider = self._components.find(parameter)
+        return None if provider is None else self._provided(provider, parameter, chain, half)
+
+    def _provided(self, provider: Provider, parameter: Parameter, chain: Chain, half: Half) -> str:
+        sees_parameter = any(inner.type is inspect.Parameter for inner in provider.signature.parameters)
+        key = (provider.key, parameter.name, parameter.type) if sees_parameter else provider.key
+        if provider.use_cache and key in self._variables:
+            return self._variables[key]
+        where = provider.signature.where
+        if where in chain[1:]:
+            raise DependencyError(f"{_tell((*chain, where))}: a component cannot need itself.")
+        if provider.lifetime == "app":
+            call, mode = self._app_value(provider, chain)
+        else:
+            if sees_parameter:
+                provider = _bind_parameter(provider, parameter)
+            arguments = self._arguments(provider.signature, (*chain, where), half)
+            call, mode = f"{self._name('provide', provider.call)}({arguments})", provider.mode
+        if provider.lifetime != "app" and provider.cleans_up:
+            function = enter_async if mode == "loop" else enter
+            call = f"{self._name('enter', function)}(call, {call}, {mode!r})"
+        variable = self._new()
+        if provider.use_cache:
+            self._variables[key] = variable
+        half.steps.append(Step(target=variable, code=f"{'await ' if mode == 'loop' else ''}{call}", mode=mode))
+        return variable
+
+    def _app_value(self, provider: Provider, chain: Chain) -> tuple[str, Mode]:
+        mode = self._app.register(provider, self._components, self._constants, chain)
+        function = self._app.open_async if mode == "loop" else self._app.open
+        return f"{self._name('app', function)}({self._name('component', provider)})", mode
+
+    # --- parameters and bodies
+
+    def _by_shape(self, parameter: Parameter, chain: Chain, half: Half) -> str:
+        kind = strip_annotated(strip_optional(strip_annotated(parameter.type)))
+        if kind is NO_DEFAULT or is_scalar(parameter.type) or is_list(parameter.type):
+            if strip_annotated(kind) is bytes:
+                raise DependencyError(
+                    f"{_tell(chain)}: {parameter.name!r} is bytes; write Annotated[bytes, Body()] for the raw body."
+                )
+            return self._text(parameter, Query(), chain, half)
+        if _is_json(kind):
+            return self._body(parameter, chain, half)
+        raise DependencyError(
+            f"{_tell(chain)}: nothing provides {parameter.name!r} of type {_show(parameter.type)}. Register a component "
+            f"whose resolve() returns {_show(kind)}, or say where it comes from with Annotated[..., Depends(provider)]."
+        )
+
+    def _path_value(self, parameter: Parameter, half: Half) -> str:
+        self._named_in_path.add(parameter.name)
+        names = list(self._path)
+        position = names.index(parameter.name)
+        key = ("path", parameter.name, _hashable(parameter.type))
+        if key in self._variables:
+            return self._variables[key]
+        self._document("path", parameter.name, parameter, parameter.type if parameter.type is not NO_DEFAULT else str)
+        code = f"call.path_values[{position}]"
+        if parameter.type not in (NO_DEFAULT, self._path[parameter.name]):
+            code = f"{self._name('read_path', path_reader(parameter, position))}(call.path_values, errors)"
+        self._variables[key] = self._new()
+        half.readers.append(Step(target=self._variables[key], code=code))
+        return self._variables[key]
+
+    def _text(self, parameter: Parameter, marker: Marker, chain: Chain, half: Half) -> str:
+        source = marker.source
+        key = (source, marker.wire_name(parameter.name), _hashable(parameter.type), repr(parameter.default))
+        if key in self._variables:
+            return self._variables[key]
+        one, many = _SOURCES[source]
+        reader, values = self._text_reader(parameter, marker, one, many, chain)
+        values = self._inline((source, values), values, half)
+        self._variables[key] = self._new()
+        code = f"{self._name(f'read_{source}', reader)}({values}, errors)"
+        half.readers.append(Step(target=self._variables[key], code=code))
+        return self._variables[key]
+
+    def _text_reader(
+        self, parameter: Parameter, marker: Marker, one: str, many: str, chain: Chain
+    ) -> tuple[Reader, str]:
+        source, wire_name = marker.source, marker.wire_name(parameter.name)
+        if is_structure(parameter.type):
+            for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
+                self._document(source, type(marker)().wire_name(field.encode_name), None, field.type, field.required)
+            return struct_reader(parameter, source, type(marker)().wire_name), many
+        self._document(source, wire_name, parameter, parameter.type if parameter.type is not NO_DEFAULT else str)
+        if is_list(parameter.type):
+            return list_reader(parameter, source, wire_name), many
+        if parameter.type is not NO_DEFAULT and not is_scalar(parameter.type):
+            raise DependencyError(
+                f"{_tell(chain)}: {parameter.name!r} is marked {type(marker).__name__}(), but text cannot hold "
+                f"{_show(parameter.type)}. Use a scalar, a list of scalars, or a Struct of them."
+            )
+        return scalar_reader(parameter, source, wire_name), one
+
+    def _body(self, parameter: Parameter, chain: Chain, half: Half) -> str:
+        if strip_annotated(parameter.type) is bytes:
+            return self._raw_body(parameter, chain, half)
+        self._check_body(parameter, chain, half)
+        key = ("body", parameter.name, _hashable(parameter.type))
+        if key in self._variables:
+            return self._variables[key]
+        if self._json_body is not None:
+            raise DependencyError(
+                f"{_tell(chain)}: {parameter.name!r} and {self._json_body!r} are both the JSON body. Put them into "
+                "one Struct, or mark one Query() or Depends(...)."
+            )
+        self._json_body = parameter.name
+        kind = Any if parameter.type is NO_DEFAULT else parameter.type
+        try:
+            body = JSONBody(kind, parameter.default)
+        except TypeError as error:
+            raise DependencyError(f"{_tell(chain)}: {parameter.name!r} cannot be a JSON body: {error}") from error
+        return self._read_body(key, body, parameter, kind)
+
+    def _raw_body(self, parameter: Parameter, chain: Chain, half: Half) -> str:
+        self._check_body(parameter, chain, half)
+        key = ("body", bytes, parameter.type)
+        if key in self._variables:
+            return self._variables[key]
+        return self._read_body(key, RawBody(strip_annotated(parameter.type)), parameter, bytes)
+
+    def _read_body(self, key: Any, body: JSONBody | RawBody, parameter: Parameter, kind: Any) -> str:
+        self.plan.reads_body = True
+        self._document("body", parameter.name, parameter, kind, media_type=body.media_type)
+        self._variables[key] = self._new()
+        code = f"{self._name('read_body', body.read)}(call, body, errors)"
+        self._finish.readers.append(Step(target=self._variables[key], code=code))
+        return self._variables[key]
+
+    def _check_body(self, parameter: Parameter, chain: Chain, half: Half) -> None:
+        if half.is_open:
+            raise DependencyError(
+                f"{_tell(chain)} needs the request body through {parameter.name!r}, but guards and authentication run "
+                "before the body is read. Check the body in the handler, or in a component of its."
+            )
+        if not self._body_allowed:
+            raise DependencyError(
+                f"{_tell(chain)}: {parameter.name!r} would be the JSON body, which GET and HEAD do not have. For query "
+                f"parameters write `{parameter.name}: Annotated[{_show(parameter.type)}, Query()]`."
+            )
+
+    # --- names
+
+    def _document(
+        self,
+        source: str,
+        name: str,
+        parameter: Parameter | None,
+        kind: Any,
+        required: bool = True,
+        media_type: str = "",
+    ) -> None:
+        default = parameter.default if parameter is not None else NO_DEFAULT
+        self.plan.inputs.append(
+            Input(
+                source=source,
+                name=name,
+                type=kind,
+                required=required if parameter is None else parameter.required,
+                default=default,
+                marker=parameter.marker if parameter is not None else None,
+                media_type=media_type,
+            )
+        )
+
+    def _new(self) -> str:
+        self._count += 1
+        return f"v{self._count}"
+
+    def _name(self, role: str, value: Any) -> str:
+        for name, known in self.plan.names.items():
+            if known is value and name.startswith(role):
+                return name
+        name = f"{role}_{sum(1 for known in self.plan.names if known.startswith(role + '_'))}"
+        self.plan.names[name] = value
+        return name
+
+
+# --- what compiled code calls --------------------------------------------------------------------------------------
+
+
+def _admit(verdict: Any, authentication: Any) -> None:
+    if verdict is False:
+        raise Forbidden("You do not have permission to perform this action.")
+
+
+def _admit_or_challenge(verdict: Any, authentication: Any) -> None:
+    if verdict is False:
+        if authentication is None:
+            raise Unauthorized("Authentication credentials were not provided.")
+        raise Forbidden("You do not have permission to perform this action.")
+
+
+def _claimed(call: Any, authentication: Any) -> None:
+    # SECURITY: credentials nobody understands are an error, not an anonymous request.
+    if authentication is None and call.header(b"authorization") is not None:
+        raise Unauthorized("The Authorization header is not of a kind this API accepts.")
+
+
+def _required(authentication: Any) -> Any:
+    if authentication is None:
+        raise Unauthorized("Authentication credentials were not provided.")
+    return authentication
+
+
+_USERS: dict[tuple[bool, bool], Callable[[Any], Any]] = {
+    (True, False): lambda authentication: _required(authentication).user,
+    (True, True): lambda authentication: None if authentication is None else authentication.user,
+    (False, False): _required,
+    (False, True): lambda authentication: authentication,
+}
+
+
+# --- types and messages --------------------------------------------------------------------------------------------
+
+
+def _bind_parameter(provider: Provider, parameter: Parameter) -> Provider:
+    """``provider`` with its ``inspect.Parameter`` filled in."""
+    [own] = [inner for inner in provider.signature.parameters if inner.type is inspect.Parameter]
+    rest = tuple(inner for inner in provider.signature.parameters if inner is not own)
+    call, bound = provider.call, parameter.raw.replace(annotation=parameter.type)
+
+    def provide(**values: Any) -> Any:
+        return call(**{own.name: bound}, **values)
+
+    signature = msgspec.structs.replace(provider.signature, parameters=rest)
+    return msgspec.structs.replace(provider, call=provide, signature=signature)
+
+
+def _is_json(kind: Any) -> bool:
+    """Whether a parameter of this type is the JSON body: a structure, a dict, or a container of them."""
+    if kind in (dict, list) or is_structure(kind):
+        return True
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_json(strip_annotated(member)) for member in arguments)
+    if origin is None:
+        return False
+    return (isinstance(origin, type) and issubclass(origin, Mapping)) or any(
+        _is_json(strip_annotated(member)) for member in arguments if member is not Ellipsis
+    )
+
+
+def _hashable(kind: Any) -> Any:
+    try:
+        hash(kind)
+    except TypeError:
+        return repr(kind)
+    return kind
+
+
+def _show(kind: Any) -> str:
+    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
+
+
+def _tell(chain: Chain) -> str:
+    return " → ".join(chain)
