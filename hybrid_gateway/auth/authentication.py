@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.datastructures import Headers
 
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
-
-if TYPE_CHECKING:
-    # The schemes and guards are built while the settings load, before any model exists.
-    from django.contrib.auth.base_user import AbstractBaseUser
 
 __all__ = ["Authentication", "AuthenticationScheme", "quoted_realm", "read_authorization"]
 
@@ -22,8 +18,8 @@ class Authentication:
     __slots__ = ("scheme", "token", "user")
 
     # Any: which class a user is, and so which attributes it has, is the project's choice.
-    def __init__(self, *, user: AbstractBaseUser | Any, scheme: AuthenticationScheme | None, token: Any = None) -> None:
-        self.user: Any = user
+    def __init__(self, *, user: Any, scheme: AuthenticationScheme | None, token: Any = None) -> None:
+        self.user = user
         self.scheme = scheme
         self.token = token
 

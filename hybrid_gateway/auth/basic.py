@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
 from django.views.decorators.debug import sensitive_variables
@@ -49,9 +49,12 @@ def _decode(credentials: str) -> tuple[str, str]:
     if len(credentials) > MAX_CREDENTIALS:
         raise Unauthorized(f"Basic credentials may not be longer than {MAX_CREDENTIALS} characters.")
     try:
-        pair = b64decode(credentials, validate=True).decode()
+        decoded = b64decode(credentials, validate=True)
+        pair = decoded.decode()
     except ValueError:  # not ASCII, not base64, not UTF-8
         raise Unauthorized("Basic credentials must be UTF-8 text in base64.") from None
+    if len(credentials) != len(b64encode(decoded)):  # Python 3.11 lets surplus padding pass
+        raise Unauthorized("Basic credentials must be UTF-8 text in base64.")
     username, colon, password = pair.partition(":")
     if not colon or _CONTROL_CHARACTER.search(pair):
         raise Unauthorized("Basic credentials must be username:password, without control characters.")

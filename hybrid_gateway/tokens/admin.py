@@ -54,8 +54,12 @@ class IssueForm(_ModelForm):
         return user
 
 
+def _user_model() -> Any:  # Any, because stubs do not know USERNAME_FIELD
+    return get_user_model()
+
+
 def _permission_to_change_users() -> str:
-    options = get_user_model()._meta
+    options = _user_model()._meta
     return f"{options.app_label}.{get_permission_codename('change', options)}"
 
 
@@ -66,14 +70,14 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, Any]]:
-        return [(state.value, state.label) for state in _SELECT]
+        return [(state.value, state.label) for state in TokenState if state in _SELECT]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Token]) -> QuerySet[Token]:
-        select = _SELECT.get(self.value())
+        select = _SELECT.get(self.value() or "")
         return queryset if select is None else select(queryset)
 
 
-_SELECT: dict[str | None, Any] = {
+_SELECT: dict[str, Any] = {
     TokenState.ACTIVE: TokenQuerySet.active,
     TokenState.EXPIRED: TokenQuerySet.expired,
     TokenState.REVOKED: TokenQuerySet.revoked,
@@ -96,26 +100,27 @@ class TokenAdmin(_ModelAdmin):
     readonly_fields = ("user", "hint", "state", "created_at", "expires_at", "revoked_at", "last_used_at")
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        return ("name", "hint", f"user__{get_user_model().USERNAME_FIELD}")
+        return ("name", "hint", f"user__{_user_model().USERNAME_FIELD}")
 
-    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
+    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
         return self.issue_fields if obj is None else self.fields
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
         return () if obj is None else self.readonly_fields
 
     def get_form(self, request: HttpRequest, obj: Token | None = None, change: bool = False, **kwargs: Any) -> Any:
         if obj is not None:
             return super().get_form(request, obj, change, **kwargs)
-        form = super().get_form(request, obj, change, **{**kwargs, "form": IssueForm})
-        return type(form)(form.__name__, (form,), {"issuer": request.user})
+        form: Any = super().get_form(request, obj, change, **{**kwargs, "form": IssueForm})
+        form.issuer = request.user  # the class is made anew for each request
+        return form
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         return {"user": request.user.pk, **super().get_changeform_initial_data(request)}
 
     @admin.display(description=_("state"))
     def state(self, token: Token) -> str:
-        return token.state.label
+        return str(token.state.label)
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
         if change:
@@ -130,10 +135,16 @@ class TokenAdmin(_ModelAdmin):
         self.message_user(request, format_html(note, format_html("<code>{}</code>", plain)), messages.WARNING)
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Token | None = None, **kwargs: Any
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Token | None = None,
     ) -> HttpResponse:
         context["show_revoke"] = obj is not None and obj.revoked_at is None and self.has_change_permission(request, obj)
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     def response_change(self, request: HttpRequest, obj: Token) -> HttpResponse:
         if "_revoke" not in request.POST:

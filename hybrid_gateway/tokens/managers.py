@@ -78,7 +78,7 @@ class TokenManager(models.Manager.from_queryset(TokenQuerySet)):  # type: ignore
             return None
         digest = secret.digest(plain)
         try:
-            token = self.select_related("user").get(digest=digest)
+            token: Token = self.select_related("user").get(digest=digest)
         except self.model.DoesNotExist:
             return None
         # SECURITY: the index found it by a digest the client cannot steer; comparing again in constant time also keeps

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from django.contrib.auth.models import update_last_login
+from django.contrib.auth.signals import user_logged_in
 from msgspec import Meta, Struct
 
 from hybrid_gateway.auth import AllowAny, Authentication, TokenAuthentication
@@ -56,9 +56,11 @@ def login(data: Credentials) -> IssuedToken:
     user = check_credentials(data.username, data.password)
     if user is None:
         # SPEC: RFC 9110, section 15.5.2: a 401 carries a challenge. Not Basic's, for browsers open a dialog on it.
-        challenge = {"WWW-Authenticate": _scheme.challenge}
-        raise Unauthorized("The username or the password is wrong.", headers=challenge)
-    update_last_login(None, user)
+        raise Unauthorized(
+            "The username or the password is wrong.", headers={"WWW-Authenticate": str(_scheme.challenge)}
+        )
+    # Sets last_login, among others. Robust, because a project's receivers may insist on the request there is none of.
+    user_logged_in.send_robust(sender=type(user), request=None, user=user)
     token, plain = Token.objects.issue(user, name="login", expires_in=LOGIN_LIFETIME)
     return IssuedToken(token=plain, expires_at=token.expires_at)
 
