@@ -1,0 +1,389 @@
+"""Django's own handlers, built once, handed the request as a server of their own kind would hand it.
+
+How this works: the URL is resolved ahead, only to pick a handler. An ``async def`` view is Django's ``ASGIHandler``'s,
+given the scope as it came. Every other request is ``WSGIHandler``'s: its body is read first, one environ is built from
+the scope, and one unit of work on the request's thread runs middleware, view and ``response.close()``. Django's own
+ASGI handler takes more than a dozen thread hops for the same page. Under a WSGI server the environ is passed on.
+
+Streams leave that thread: a blocking iterator moves to a thread of its own, an asynchronous one to the event loop, and
+both take along the context, language, time zone and script prefix that the view left active.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+import logging
+import tempfile
+import threading
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
+from contextlib import aclosing, nullcontext
+from io import BytesIO
+from typing import IO, Any, Generic, Literal, NamedTuple, TypeVar, overload
+
+from asgiref.sync import iscoroutinefunction
+from django.apps import apps
+from django.conf import settings
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
+from django.core.exceptions import RequestAborted
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.http import FileResponse, StreamingHttpResponse
+from django.urls import URLResolver, get_resolver, get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
+from django.urls.resolvers import LocalePrefixPattern
+from django.utils import timezone, translation
+
+from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf8, path_info
+from hybrid_gateway.handlers.threads import AmbientThread, RequestThread, thread_sensitive
+
+__all__ = ["DjangoSide"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+StartResponse = Callable[..., Any]
+T = TypeVar("T")
+
+logger = logging.getLogger("django.request")
+
+
+class once(Generic[T]):  # noqa: N801  (reads as a decorator)
+    """A ``cached_property`` that two threads never compute twice."""
+
+    def __init__(self, build: Callable[[Any], T]) -> None:
+        self._build = build
+        self._lock = threading.RLock()
+        self._name = build.__name__
+        self.__doc__ = build.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> once[T]: ...
+    @overload
+    def __get__(self, instance: object, owner: type) -> T: ...
+    def __get__(self, instance: object | None, owner: type) -> once[T] | T:
+        if instance is None:
+            return self
+        with self._lock:
+            if self._name not in instance.__dict__:
+                instance.__dict__[self._name] = self._build(instance)
+            value: T = instance.__dict__[self._name]
+            return value
+
+
+class DjangoSide:
+    """Answers requests with Django's own handlers, in the ``mode`` of the setting ``DJANGO_SIDE``.
+
+    Settings are read when it is built. ``static`` says whether static files are served too; ``None`` follows ``DEBUG``.
+    """
+
+    def __init__(self, mode: Literal["auto", "wsgi", "asgi"] = "auto", static: bool | None = None) -> None:
+        self.mode = mode
+        wanted = settings.DEBUG if static is None else static
+        self.static = bool(wanted and settings.STATIC_URL and apps.is_installed("django.contrib.staticfiles"))
+        self._script_name: str = settings.FORCE_SCRIPT_NAME or ""
+        self._memory_limit: int = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+        self._urlconf = getattr(settings, "ROOT_URLCONF", None)
+
+    def __repr__(self) -> str:
+        return f"<DjangoSide {self.mode}{' with static files' if self.static else ''}>"
+
+    @once
+    def wsgi_handler(self) -> WSGIHandler:
+        """Django's ``WSGIHandler`` with the middleware of the settings; built when first read, which blocks."""
+        handler = WSGIHandler()
+        return StaticFilesHandler(handler) if self.static else handler
+
+    @once
+    def asgi_handler(self) -> ASGIHandler:
+        """Django's ``ASGIHandler``, the same way."""
+        handler = ASGIHandler()
+        return ASGIStaticFilesHandler(handler) if self.static else handler
+
+    @once
+    def views(self) -> _Views:
+        """What the URLconf holds; importing it blocks."""
+        return _Views(self._urlconf)
+
+    def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a WSGI request: Django's response itself, or a stream that stays in the request's context."""
+        # Language, time zone and script prefix live in the context: in a copy of it they die with the request.
+        context = contextvars.copy_context()
+        response: Any = context.run(self.wsgi_handler, environ, start_response)
+        return _Stream(response, context) if getattr(response, "streaming", False) else response
+
+    async def asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
+        """Answer an HTTP request; blocking work runs on ``thread``, which the caller releases."""
+        if await self._wants_asgi(scope, thread):
+            await self._answer_by_asgi(scope, receive, send, thread)
+        else:
+            await self._answer_by_wsgi(scope, receive, send, thread)
+
+    async def _wants_asgi(self, scope: Scope, thread: RequestThread) -> bool:
+        if self.mode != "auto":
+            return self.mode == "asgi"
+        if not is_utf8(scope.get("query_string", b"")):
+            return True  # DJANGO: ASGIRequest answers 400, WSGIRequest would guess (core/handlers/asgi.py)
+        views = self.__dict__.get("views") or await thread.run(getattr, self, "views")
+        return views.has_async and views.is_async(path_info(scope, self._script_name))
+
+    # --- an asynchronous view ---
+
+    async def _answer_by_asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
+        handler = self.__dict__.get("asgi_handler") or await thread.run(getattr, self, "asgi_handler")
+        # asgiref finds an ambient thread by itself, and would be led in a circle by being told.
+        with nullcontext() if isinstance(thread, AmbientThread) else thread_sensitive(thread):
+            # A task of its own, so that language, time zone and script prefix end with it.
+            task = asyncio.create_task(handler(scope, receive, send))
+        await task
+
+    # --- every other view ---
+
+    async def _answer_by_wsgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
+        try:
+            body, size = await _read_body(receive, thread, self._memory_limit)
+        except RequestAborted:
+            return
+        environ = build_environ(scope, self._script_name, body, size)
+        disconnect = asyncio.ensure_future(_listen_for_disconnect(receive))
+        try:
+            answer = await self._run(environ, thread)
+            if disconnect.done():
+                await _drop(answer, thread)
+                disconnect.result()
+            elif isinstance(answer.content, _TravellingStream):
+                await _send_until(disconnect, _send_stream(answer, answer.content, send, thread))
+            else:
+                await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+                await send({"type": "http.response.body", "body": answer.content})
+        finally:
+            disconnect.cancel()
+
+    async def _run(self, environ: Environ, thread: RequestThread) -> _Answer:
+        unit = asyncio.ensure_future(thread.run(self._call, environ))
+        try:
+            return await asyncio.shield(unit)
+        except asyncio.CancelledError:
+            # A running view cannot be stopped. What it answers is dropped.
+            unit.add_done_callback(functools.partial(_drop_result, thread))
+            raise
+
+    def _call(self, environ: Environ) -> _Answer:
+        """One unit of work: the whole of an ordinary response, or a stream that has not begun."""
+        body: IO[bytes] = environ["wsgi.input"]
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+        try:
+            response: Any = self.wsgi_handler(environ, lambda *start: started.append(start))
+        except Exception:
+            body.close()
+            if settings.DEBUG_PROPAGATE_EXCEPTIONS:
+                raise
+            return _last_chance(environ["PATH_INFO"])
+        status, headers = started[-1]
+        # DJANGO: 5.2 puts a space before cookies (core/handlers/wsgi.py), which ASGI servers may refuse.
+        encoded = [(name.encode("ascii"), value.strip().encode("latin-1")) for name, value in headers]
+        if response.streaming:
+            return _Answer(int(status[:3]), encoded, _TravellingStream(response, body))
+        try:
+            return _Answer(int(status[:3]), encoded, response.content)
+        finally:
+            response.close()
+            body.close()
+
+
+class _Answer(NamedTuple):
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    content: bytes | _TravellingStream
+
+
+def _last_chance(path: str) -> _Answer:
+    # DJANGO: ASGIHandler.handle_uncaught_exception (core/handlers/asgi.py): there is no server further up that would
+    # turn the exception into an answer.
+    logger.exception("Internal Server Error: %s", path, extra={"status_code": 500})
+    text = traceback.format_exc() if settings.DEBUG else "Internal Server Error"
+    content = text.encode()
+    headers = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Content-Length", b"%d" % len(content))]
+    return _Answer(500, headers, content)
+
+
+# --- which views there are  ------------------------------------------------------------------------------------------
+
+
+class _Views:
+    """A URLconf, walked once."""
+
+    def __init__(self, urlconf: str | None) -> None:
+        self._urlconf = urlconf
+        self.has_async = False
+        self._has_languages = False
+        try:
+            self._walk(get_resolver(urlconf))
+        except Exception:
+            # A URLconf that cannot be imported: Django's handler meets the same error and answers it.
+            logger.debug("The URLconf %r cannot be read", urlconf, exc_info=True)
+
+    def _walk(self, root: URLResolver) -> None:
+        waiting, seen = [root], {id(root)}
+        while waiting:
+            resolver = waiting.pop()
+            self._has_languages |= isinstance(resolver.pattern, LocalePrefixPattern)
+            for pattern in resolver.url_patterns:
+                if not isinstance(pattern, URLResolver):
+                    self.has_async |= iscoroutinefunction(pattern.callback)
+                elif id(pattern) not in seen:  # a URLconf may include itself
+                    seen.add(id(pattern))
+                    waiting.append(pattern)
+
+    def is_async(self, path_info: str) -> bool:
+        """Whether an ``async def`` view answers ``path_info``, as far as the URLconf of the settings knows."""
+        language = translation.get_language_from_path(path_info) if self._has_languages else None
+        try:
+            with translation.override(language) if language else nullcontext():
+                return iscoroutinefunction(get_resolver(self._urlconf).resolve(path_info).func)
+        except Exception:
+            # Resolver404, or an error of a converter or an included URLconf: Django's handler meets it again.
+            return False
+
+
+# --- the body and the client  ----------------------------------------------------------------------------------------
+
+
+async def _read_body(receive: Receive, thread: RequestThread, memory_limit: int) -> tuple[IO[bytes], int]:
+    """The whole body and its size, past ``memory_limit`` on disk; ``RequestAborted`` when the client goes away."""
+    chunk, more = await _receive_chunk(receive)
+    if not more:
+        return BytesIO(chunk), len(chunk)
+    body = tempfile.SpooledTemporaryFile(max_size=memory_limit)  # noqa: SIM115  (closed with the response)
+    size = 0
+    try:
+        while chunk or more:
+            size += len(chunk)
+            if size > memory_limit:
+                await thread.run(body.write, chunk)
+            else:
+                body.write(chunk)
+            chunk, more = await _receive_chunk(receive) if more else (b"", False)
+        body.seek(0)
+    except BaseException:
+        body.close()
+        raise
+    return body, size  # type: ignore[return-value]  # IO[bytes] in all but name
+
+
+async def _receive_chunk(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise RequestAborted
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def _listen_for_disconnect(receive: Receive) -> None:
+    message = await receive()
+    if message["type"] != "http.disconnect":
+        # DJANGO: the same exception as ASGIHandler.listen_for_disconnect
+        raise AssertionError(f"Invalid ASGI message after request body: {message['type']}")
+
+
+# --- streams  --------------------------------------------------------------------------------------------------------
+
+
+class _Stream:
+    """A streaming response whose iterator and ``close()`` run in the context of its request."""
+
+    def __init__(self, response: StreamingHttpResponse, context: contextvars.Context) -> None:
+        self._response = response
+        self._context = context
+        self._parts: Iterator[bytes] | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._parts is None:
+            self._parts = self._context.run(iter, self._response)
+        return self._context.run(next, self._parts)
+
+    def close(self) -> None:
+        self._context.run(self._response.close)
+
+
+class _TravellingStream(_Stream):
+    """The same, sent from another thread or the event loop than the view ran on. Made by the view's thread."""
+
+    def __init__(self, response: StreamingHttpResponse, body: IO[bytes]) -> None:
+        super().__init__(response, contextvars.copy_context())
+        if isinstance(response, FileResponse):
+            response.block_size = ASGIHandler.chunk_size
+        self.is_async: bool = response.is_async
+        self.closed = False
+        self._body = body
+        # Django keeps these in asgiref's Local, which does not follow a context to another thread.
+        self._language = translation.get_language()
+        self._timezone = timezone.get_current_timezone()
+        self._script_prefix = get_script_prefix()
+        self._urlconf = get_urlconf()
+
+    def _arrive(self) -> None:
+        if self._language is None:
+            translation.deactivate_all()
+        else:
+            translation.activate(self._language)
+        timezone.activate(self._timezone)
+        set_script_prefix(self._script_prefix)
+        set_urlconf(self._urlconf)
+
+    def __next__(self) -> bytes:
+        if self._parts is None:
+            self._context.run(self._arrive)
+        return super().__next__()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for variable, value in self._context.items():
+            variable.set(value)
+        self._arrive()
+        async with aclosing(aiter(self._response)) as parts:
+            async for part in parts:
+                yield part
+
+    def close(self) -> None:
+        if not self.closed:
+            self.closed = True
+            super().close()
+            self._body.close()
+
+
+async def _send_stream(answer: _Answer, stream: _TravellingStream, send: Send, thread: RequestThread) -> None:
+    try:
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        async with aclosing(aiter(stream) if stream.is_async else thread.stream(stream, stream.close)) as parts:
+            async for part in parts:
+                await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        if not stream.closed:
+            await asyncio.shield(asyncio.ensure_future(thread.run(stream.close)))
+
+
+async def _send_until(disconnect: asyncio.Future[None], sending: Awaitable[None]) -> None:
+    """Send a stream, in a task of its own that stops as soon as the client goes away."""
+    sender = asyncio.ensure_future(sending)
+    try:
+        await asyncio.wait((sender, disconnect), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not sender.done():
+            sender.cancel()
+            await asyncio.wait((sender,))
+    if not sender.cancelled():
+        sender.result()
+
+
+async def _drop(answer: _Answer, thread: RequestThread) -> None:
+    if isinstance(answer.content, _TravellingStream):
+        await thread.run(answer.content.close)
+
+
+def _drop_result(thread: RequestThread, unit: asyncio.Future[_Answer]) -> None:
+    if not unit.cancelled() and unit.exception() is None:
+        asyncio.ensure_future(_drop(unit.result(), thread))  # noqa: RUF006  (the thread holds on to it)
