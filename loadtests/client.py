@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
@@ -117,7 +118,9 @@ async def _ask(url: str, connections: int, seconds: int) -> Load:
     started = time.perf_counter()
     until = started + seconds
     made = [
-        await loop.create_connection(lambda: Connection(request, until), parts.hostname, parts.port)
+        await loop.create_connection(
+            lambda: Connection(request, until), parts.hostname or "127.0.0.1", parts.port or 80
+        )
         for _ in range(connections)
     ]
     everyone = [connection for _, connection in made]
@@ -134,13 +137,17 @@ async def _ask(url: str, connections: int, seconds: int) -> Load:
     )
 
 
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop
+    return uvloop.new_event_loop
+
+
 def main(url: str, connections: str, seconds: str) -> None:
     """Load ``url`` and print what was seen as one line of JSON."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        from asyncio import new_event_loop
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         print(json.dumps(asdict(runner.run(_ask(url, int(connections), int(seconds))))))
 
 

@@ -103,7 +103,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each application (5)")
     parser.add_argument("--connections", type=int, default=64, help="kept-alive connections (64)")
     parser.add_argument("--only", nargs="+", choices=PEERS, default=list(PEERS), metavar="NAME", help=", ".join(PEERS))
-    parser.add_argument("--wsgi", choices=WSGI_SERVERS, default=(WSGI_SERVERS or [None])[0], help="server for WSGI")
+    parser.add_argument("--wsgi", choices=WSGI_SERVERS, default=next(iter(WSGI_SERVERS), None), help="server for WSGI")
     parser.add_argument("--port", type=int, default=8180, help="first port; each server takes one (8180)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every measurement")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table")

@@ -125,7 +125,7 @@ class Server:
     def cpu_seconds(self) -> float:
         """User and system time of the process and its children so far, in steps of a clock tick (10 ms)."""
         times = [process.cpu_times() for process in self._tree()]
-        return sum(time.user + time.system for time in times)
+        return float(sum(time.user + time.system for time in times))
 
     def stop(self) -> None:
         """Ask the process to end, then end what is left of it and its children."""

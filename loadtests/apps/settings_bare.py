@@ -2,4 +2,4 @@
 
 from loadtests.apps.settings import *  # noqa: F403
 
-MIDDLEWARE: list[str] = []
+MIDDLEWARE = []
