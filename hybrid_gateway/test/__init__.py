@@ -1,0 +1,37 @@
+"""Test cases and clients that answer both sides. Imported lazily: the pytest plugin next door loads with pytest."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hybrid_gateway.test.case import SimpleTestCase, TestCase, TransactionTestCase
+    from hybrid_gateway.test.client import AsyncTestClient, TestClient, create_test_client
+    from hybrid_gateway.test.responses import ClientResponse
+
+__all__ = [
+    "AsyncTestClient",
+    "ClientResponse",
+    "SimpleTestCase",
+    "TestCase",
+    "TestClient",
+    "TransactionTestCase",
+    "create_test_client",
+]
+
+_MODULES = {
+    "AsyncTestClient": "client",
+    "ClientResponse": "responses",
+    "SimpleTestCase": "case",
+    "TestCase": "case",
+    "TestClient": "client",
+    "TransactionTestCase": "case",
+    "create_test_client": "client",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

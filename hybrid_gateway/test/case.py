@@ -1,0 +1,57 @@
+"""Django's test cases with a client for both sides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import django.test
+from django.urls import NoReverseMatch, reverse
+
+from hybrid_gateway.test.client import AsyncTestClient, TestClient
+
+if TYPE_CHECKING:
+    from hybrid_gateway import Gateway
+
+__all__ = ["SimpleTestCase", "TestCase", "TransactionTestCase", "reverse_url"]
+
+
+def reverse_url(gateway: Gateway, name: str, /, **path_params: Any) -> str:
+    """The path of a name of the gateway's, else of Django's; raise ``NoReverseMatch`` when neither knows it."""
+    try:
+        return gateway.reverse_url(name, **path_params)
+    except NoReverseMatch as error:
+        gateway_says = error
+    try:
+        return reverse(name, kwargs=path_params)
+    except NoReverseMatch as django_says:
+        raise NoReverseMatch(f"Gateway: {gateway_says} Django: {django_says}") from None
+
+
+class GatewayTests:
+    """What the test cases below add to Django's."""
+
+    client_class = TestClient
+    async_client_class = AsyncTestClient
+    client: TestClient
+    async_client: AsyncTestClient
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway that ``self.client`` asks."""
+        return self.client.gateway
+
+    def reverse_url(self, name: str, /, **path_params: Any) -> str:
+        """The path of ``name``: the gateway's names first, then Django's ``reverse``."""
+        return reverse_url(self.gateway, name, **path_params)
+
+
+class SimpleTestCase(GatewayTests, django.test.SimpleTestCase):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Django's ``SimpleTestCase``: no database."""
+
+
+class TransactionTestCase(GatewayTests, django.test.TransactionTestCase):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Django's ``TransactionTestCase``: commits are real, tables are flushed after each test."""
+
+
+class TestCase(GatewayTests, django.test.TestCase):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Django's ``TestCase``: rolled back after each test; its rows are visible to sync and async handlers."""

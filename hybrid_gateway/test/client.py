@@ -1,0 +1,383 @@
+"""One client for both sides: Django's paths by Django's own test client, the others by the gateway."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
+
+from django.http import HttpHeaders
+from django.test import AsyncClient, Client
+from django.test.client import REDIRECT_STATUS_CODES
+from django.utils.http import parse_http_date_safe
+
+from hybrid_gateway.test.calls import Call, RequestOptions
+from hybrid_gateway.test.handlers import LOOP, AsyncGatewayHandler, GatewayHandler, Protocol, Target, scope_from_environ
+from hybrid_gateway.test.responses import ClientResponse
+
+if TYPE_CHECKING:
+    from http.cookies import SimpleCookie
+
+    from hybrid_gateway import Gateway
+
+__all__ = ["AsyncTestClient", "TestClient", "create_test_client"]
+
+R = TypeVar("R")
+
+
+class Verbs(Generic[R]):
+    """The methods both clients share: verbs in both spellings, and what is added to API requests."""
+
+    if TYPE_CHECKING:
+        cookies: SimpleCookie
+        _target: Target
+        _base_environ: Callable[..., dict[str, Any]]
+        _base_scope: Callable[..., dict[str, Any]]
+
+        def generic(
+            self,
+            method: str,
+            path: object,
+            data: Any = ...,
+            content_type: str | None = ...,
+            secure: bool = ...,
+            *,
+            follow: bool = ...,
+            **options: Any,
+        ) -> R: ...
+
+    def get(
+        self,
+        path: object,
+        data: Any = None,
+        follow: bool = False,
+        secure: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> R:
+        """Send GET; ``data`` is the query, as in Django."""
+        return self.generic("GET", path, secure=secure, follow=follow, **with_query(data, options))
+
+    def head(
+        self,
+        path: object,
+        data: Any = None,
+        follow: bool = False,
+        secure: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> R:
+        """Send HEAD; ``data`` is the query, as in Django."""
+        return self.generic("HEAD", path, secure=secure, follow=follow, **with_query(data, options))
+
+    def trace(
+        self,
+        path: object,
+        data: Any = None,
+        follow: bool = False,
+        secure: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> R:
+        """Send TRACE, which has no body: ``data`` is ignored, as in Django."""
+        return self.generic("TRACE", path, secure=secure, follow=follow, **options)
+
+    def post(
+        self,
+        path: object,
+        data: Any = None,
+        content_type: str | None = None,
+        follow: bool = False,
+        secure: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> R:
+        """Send POST; a dict as ``data`` is a multipart form unless ``content_type`` says otherwise."""
+        return self.generic("POST", path, data, content_type, secure, follow=follow, **options)
+
+    def put(
+        self,
+        path: object,
+        data: Any = None,
+        content_type: str | None = None,
+        follow: bool = False,
+        secure: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> R:
+        """Send PUT."""
+        return self.generic("PUT", path, data, content_type, secure, follow=follow, **options)
+
+    def patch(
+        self,
+        path: object,
+        data: Any = None,
+        content_type: str | None = None,
+        follow: bool = False,
+        secure: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> R:
+        """Send PATCH."""
+        return self.generic("PATCH", path, data, content_type, secure, follow=follow, **options)
+
+    def delete(
+        self,
+        path: object,
+        data: Any = None,
+        content_type: str | None = None,
+        follow: bool = False,
+        secure: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> R:
+        """Send DELETE."""
+        return self.generic("DELETE", path, data, content_type, secure, follow=follow, **options)
+
+    def options(
+        self,
+        path: object,
+        data: Any = None,
+        content_type: str | None = None,
+        follow: bool = False,
+        secure: bool = False,
+        **options: Unpack[RequestOptions],
+    ) -> R:
+        """Send OPTIONS."""
+        return self.generic("OPTIONS", path, data, content_type, secure, follow=follow, **options)
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway that answers: the one given, else that of the current settings."""
+        return self._target.gateway
+
+    def force_authenticate(self, user: Any, token: Any = None) -> None:
+        """Let API requests come from ``user`` without credentials, until ``force_authenticate(None)``."""
+        from hybrid_gateway.auth import Authentication
+
+        self._target.authentication = None if user is None else Authentication(user=user, scheme=None, token=token)
+
+    def credentials(self, **headers: str) -> None:
+        """Send these headers (``Authorization="Bearer …"``) with every API request; none clears them."""
+        names = {name: name.upper().removeprefix("HTTP_").replace("_", "-").title() for name in headers}
+        self._target.headers = {names[name]: value for name, value in headers.items()}
+
+    def _forget_authentication(self) -> None:
+        self._target.authentication = None
+        self._target.headers = {}
+
+    def _next_call(self, call: Call, response: Any, chain: list[tuple[str, int]] | None) -> Call | None:
+        """The request that follows ``response``, or None when the caller gets it."""
+        if chain is None:
+            return None
+        response.redirect_chain = chain
+        if chain:
+            self._ensure_redirects_not_cyclic(response)  # type: ignore[attr-defined]
+        if response.status_code not in REDIRECT_STATUS_CODES or "Location" not in response.headers:
+            return None
+        chain.append((response.headers["Location"], response.status_code))
+        return call.redirected(*chain[-1])
+
+    def _forget_deleted_cookies(self, response: Any) -> None:
+        """Forget what the API deleted, as browsers do; Django's client keeps what Django deletes, as empty values."""
+        if isinstance(response, ClientResponse):
+            for name, morsel in response.cookies.items():
+                expires = parse_http_date_safe(morsel["expires"]) if morsel["expires"] else None
+                if str(morsel["max-age"]) == "0" or (expires is not None and expires < time.time()):
+                    self.cookies.pop(name, None)
+
+
+# The verbs take more than django-stubs let them, and return what Django's client makes of a response.
+class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
+    """Django's test client, which also answers the gateway's paths, on the thread of the test.
+
+    Without ``gateway`` it uses that of the settings, looked up anew for each request. ``protocol`` is what API requests
+    travel over. As a context manager it runs the gateway's lifespan.
+    """
+
+    __test__ = False  # pytest would take the class for tests
+
+    def __init__(
+        self,
+        gateway: Gateway | None = None,
+        /,
+        enforce_csrf_checks: bool = False,
+        raise_request_exception: bool = True,
+        *,
+        protocol: Protocol = "asgi",
+        headers: Mapping[str, str] | None = None,
+        query_params: Mapping[str, Any] | None = None,
+        **defaults: Any,
+    ) -> None:
+        super().__init__(
+            enforce_csrf_checks, raise_request_exception, headers=headers, query_params=query_params, **defaults
+        )
+        self._target = Target(gateway)
+        self.handler = GatewayHandler(self._target, protocol, enforce_csrf_checks)
+
+    def generic(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        method: str,
+        path: object,
+        data: Any = None,
+        content_type: str | None = None,
+        secure: bool = False,
+        *,
+        follow: bool = False,
+        follow_redirects: bool = False,
+        **options: Any,
+    ) -> ClientResponse:
+        """Send any method; see :class:`RequestOptions`."""
+        call = Call.prepare(method, path, data, content_type, secure, json_encoder=self.json_encoder, **options)
+        self.extra, self.headers = dict(call.extra), call.headers
+        chain: list[tuple[str, int]] | None = [] if follow or follow_redirects else None
+        response = self._send(call)
+        while (following := self._next_call(call, response, chain)) is not None:
+            call = following
+            response = self._send(call)
+        return response
+
+    def _send(self, call: Call) -> ClientResponse:
+        return self.request(**call.environ(self.cookies))
+
+    def request(  # type: ignore[override]
+        self, method: str | None = None, path: object = "/", /, **request: Any
+    ) -> ClientResponse:
+        """Send ``method`` to ``path`` with a verb's options, or (Django's way) a request of environ keys."""
+        if method is not None:
+            return self.generic(method, path, **request)
+        self.exc_info = None  # a request that raised may have left its own
+        response = cast("ClientResponse", super().request(**request))
+        self._forget_deleted_cookies(response)
+        return response
+
+    def logout(self) -> None:
+        """Log out of Django's session, and end ``force_authenticate`` and ``credentials``."""
+        self._forget_authentication()
+        super().logout()
+
+    def __enter__(self) -> TestClient:
+        self._entered = self.gateway
+        LOOP.run(self._entered.startup())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        LOOP.run(self._entered.shutdown())
+
+
+class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
+    Verbs[Coroutine[Any, Any, ClientResponse]], AsyncClient
+):
+    """The same for ``async def`` tests: API requests run on the test's loop, their blocking work where asgiref puts it.
+
+    Inside ``async def`` methods of ``TestCase`` that is the thread of the test, and its transaction.
+    """
+
+    __test__ = False
+
+    def __init__(
+        self,
+        gateway: Gateway | None = None,
+        /,
+        enforce_csrf_checks: bool = False,
+        raise_request_exception: bool = True,
+        *,
+        headers: Mapping[str, str] | None = None,
+        query_params: Mapping[str, Any] | None = None,
+        **defaults: Any,
+    ) -> None:
+        super().__init__(
+            enforce_csrf_checks, raise_request_exception, headers=headers, query_params=query_params, **defaults
+        )
+        self._target = Target(gateway)
+        self.handler = AsyncGatewayHandler(self._target, enforce_csrf_checks)
+
+    async def generic(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        method: str,
+        path: object,
+        data: Any = None,
+        content_type: str | None = None,
+        secure: bool = False,
+        *,
+        follow: bool = False,
+        follow_redirects: bool = False,
+        **options: Any,
+    ) -> ClientResponse:
+        """Send any method; see :class:`RequestOptions`. Other keywords are header names, as in Django."""
+        options = {
+            name if name in RequestOptions.__annotations__ else environ_name(name): options[name] for name in options
+        }
+        call = Call.prepare(method, path, data, content_type, secure, json_encoder=self.json_encoder, **options)
+        self.extra, self.headers = dict(call.extra), call.headers
+        chain: list[tuple[str, int]] | None = [] if follow or follow_redirects else None
+        response = await self._send(call)
+        while (following := self._next_call(call, response, chain)) is not None:
+            call = following
+            response = await self._send(call)
+        return response
+
+    async def _send(self, call: Call) -> ClientResponse:
+        environ = self._base_environ(**call.environ(self.cookies))
+        return await self.request(**scope_from_environ(environ), _body_file=environ["wsgi.input"])
+
+    async def request(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, method: str | None = None, path: object = "/", /, **request: Any
+    ) -> ClientResponse:
+        """Send ``method`` to ``path`` with a verb's options, or (Django's way) a request of scope keys."""
+        if method is not None:
+            return await self.generic(method, path, **request)
+        self.exc_info = None
+        response = cast("ClientResponse", await super().request(**request))
+        self._forget_deleted_cookies(response)
+        return response
+
+    def _base_scope(self, **request: Any) -> dict[str, Any]:
+        if "asgi" in request:
+            return request  # generic() has completed it
+        scope: dict[str, Any] = super()._base_scope(**request)
+        return scope
+
+    async def alogout(self) -> None:
+        """Log out of Django's session, and end ``force_authenticate`` and ``credentials``."""
+        self._forget_authentication()
+        await super().alogout()
+
+    async def __aenter__(self) -> AsyncTestClient:
+        self._entered = self.gateway
+        await self._entered.startup()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._entered.shutdown()
+
+
+def create_test_client(*handlers: Any, **options: Any) -> TestClient:
+    """A client of a gateway made for the occasion: ``create_test_client(get_product, guards=[IsStaff])``."""
+    from hybrid_gateway import Gateway
+
+    return TestClient(Gateway(list(handlers), **options))
+
+
+def with_query(data: Any, options: RequestOptions) -> dict[str, Any]:
+    """Django's spelling of a query, ``get(path, data)``, as ``query_params``."""
+    if data and options.get("query_params"):
+        raise ValueError("query_params and data arguments are mutually exclusive.")
+    return {**options, "query_params": data or options.get("query_params")}
+
+
+ENVIRON_KEYS = {
+    "PATH_INFO",
+    "QUERY_STRING",
+    "REMOTE_ADDR",
+    "REQUEST_METHOD",
+    "SCRIPT_NAME",
+    "SERVER_NAME",
+    "SERVER_PORT",
+    "SERVER_PROTOCOL",
+}
+
+
+def environ_name(name: str) -> str:
+    """``ACCEPT`` → ``HTTP_ACCEPT``: Django's async client takes header names where its sync one takes environ keys."""
+    if name in ENVIRON_KEYS or name in RequestOptions.__annotations__ or name.startswith(("HTTP_", "wsgi.")):
+        return name
+    return HttpHeaders.to_wsgi_name(name)

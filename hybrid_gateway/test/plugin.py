@@ -1,0 +1,57 @@
+"""pytest fixtures, installed by an entry point: nothing of Django is imported before a fixture is used."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from hybrid_gateway.test import AsyncTestClient, TestClient
+
+
+@pytest.fixture
+def gateway_client() -> TestClient:
+    """A client of the settings' gateway and of Django; ask for ``db`` too when the test uses the database."""
+    require_settings()
+    from hybrid_gateway.test import TestClient
+
+    return TestClient()
+
+
+@pytest.fixture
+def async_gateway_client() -> AsyncTestClient:
+    """The same for ``async def`` tests; ``transactional_db`` goes with it, for they share no transaction."""
+    require_settings()
+    from hybrid_gateway.test import AsyncTestClient
+
+    return AsyncTestClient()
+
+
+@pytest.fixture
+def reverse_url() -> Callable[..., str]:
+    """``reverse_url(name, /, **path_params)``: the gateway's names first, then Django's."""
+    require_settings()
+    from functools import partial
+
+    from hybrid_gateway.gateway.application import default_gateway
+
+    from hybrid_gateway.test.case import reverse_url
+
+    return partial(reverse_url, default_gateway())
+
+
+def require_settings() -> None:
+    """Skip the test when no settings are at hand; else make sure that Django is set up."""
+    from django.conf import settings
+
+    if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        pytest.skip("no Django settings: set DJANGO_SETTINGS_MODULE (pytest-django reads it from the configuration)")
+    from django.apps import apps
+
+    if not apps.ready:
+        import django
+
+        django.setup()
