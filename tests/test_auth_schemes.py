@@ -79,7 +79,7 @@ MALFORMED = [
     basic("ada:x\0"),
     basic("ada:x\ny"),
     basic("ada:\x7f"),
-    "Basic " + "Q" * (8 * 1024 + 4),
+    basic("ada:" + "x" * 8 * 1024),
 ]
 
 

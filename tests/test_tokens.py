@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.contrib.admin import site
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.core.management import call_command
@@ -191,8 +192,11 @@ def test_revoking_twice_keeps_the_first_time(user):
     token, _ = Token.objects.issue(user)
     stale = Token.objects.get(pk=token.pk)
     token.revoke()
+    first = token.revoked_at
+    token.revoke()
     stale.revoke()
-    assert Token.objects.get(pk=token.pk).revoked_at == token.revoked_at
+    assert token.revoked_at == first
+    assert Token.objects.get(pk=token.pk).revoked_at == first
 
 
 def test_revoking_a_deleted_token_is_no_error(user):
@@ -339,6 +343,14 @@ def test_the_admin_changes_a_name_and_nothing_else(admin_page, user):
     changed = Token.objects.authenticate(plain)
     assert changed.name == "new"
     assert changed.user == user
+
+
+def test_saving_a_name_in_the_admin_never_undoes_a_revocation(user, rf):
+    token, _ = Token.objects.issue(user)
+    stale = Token.objects.get(pk=token.pk)
+    token.revoke()
+    site.get_model_admin(Token).save_model(rf.post("/"), stale, form=None, change=True)
+    assert Token.objects.get(pk=token.pk).revoked_at is not None
 
 
 def test_the_admin_revokes_one_token_on_its_page(admin_page, user):

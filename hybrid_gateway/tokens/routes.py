@@ -44,7 +44,6 @@ class IssuedToken(Struct):
 # No scheme reads the header here: a client whose old token has expired must be able to send it along.
 @post(
     "/login",
-    name="login",
     authentication=[],
     guards=[AllowAny],
     tags=["auth"],
@@ -56,9 +55,8 @@ def login(data: Credentials) -> IssuedToken:
     user = check_credentials(data.username, data.password)
     if user is None:
         # SPEC: RFC 9110, section 15.5.2: a 401 carries a challenge. Not Basic's, for browsers open a dialog on it.
-        raise Unauthorized(
-            "The username or the password is wrong.", headers={"WWW-Authenticate": str(_scheme.challenge)}
-        )
+        challenge = {"WWW-Authenticate": str(_scheme.challenge)}
+        raise Unauthorized("The username or the password is wrong.", headers=challenge)
     # Sets last_login, among others. Robust, because a project's receivers may insist on the request there is none of.
     user_logged_in.send_robust(sender=type(user), request=None, user=user)
     token, plain = Token.objects.issue(user, name="login", expires_in=LOGIN_LIFETIME)
@@ -67,7 +65,6 @@ def login(data: Credentials) -> IssuedToken:
 
 @post(
     "/logout",
-    name="logout",
     status_code=204,
     authentication=[_scheme],
     guards=[AllowAny],
