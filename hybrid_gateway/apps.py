@@ -1,0 +1,18 @@
+"""The Django app: commands and system checks."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+__all__ = ["HybridGatewayConfig"]
+
+
+class HybridGatewayConfig(AppConfig):
+    name = "hybrid_gateway"
+    verbose_name = "Hybrid gateway"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from hybrid_gateway.checks import register_checks
+
+        register_checks()

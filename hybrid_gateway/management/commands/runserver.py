@@ -1,0 +1,196 @@
+"""``manage.py runserver``: Django's command, serving ``ASGI_APPLICATION`` by uvicorn.
+
+How this works: Django's own command keeps everything it does well (checks, messages, error texts, the reloader) and is
+handed another server class. What is ours is the end: uvicorn runs in a daemon thread of the reloader's child, so when a
+file changes, or on Ctrl-C, the main thread asks it to stop, lets the lifespan shut down, and leaves without waiting for
+a view that does not end. Where ASGI is impossible the command is Django's, and says why.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.apps import apps
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import find_commands, load_command_class
+from django.core.management.base import CommandParser
+from django.core.management.commands.runserver import Command as DjangoCommand
+from django.utils import autoreload
+from django.utils.module_loading import import_string
+from django.utils.version import get_docs_version
+
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.gateway.application import Gateway, serve_static
+from hybrid_gateway.management.reloading import InterruptDelay, Suspects, is_supervisor
+from hybrid_gateway.management.server import ASGIServer, leave
+
+APP = "hybrid_gateway"
+SHUTDOWN_GRACE = 2.5  # seconds a stop waits for the lifespan, after which stuck requests are left behind
+
+
+def next_runserver() -> type[DjangoCommand]:
+    """The command of the nearest app listed after ours that extends Django's, or Django's own.
+
+    An app that replaces ``inner_run``, as Daphne does, starts a server of its own and is passed over.
+    """
+    names = [config.name for config in apps.get_app_configs()]
+    for config in list(apps.get_app_configs())[names.index(APP) + 1 if APP in names else 0 :]:
+        if "runserver" in find_commands(str(Path(config.path, "management"))):
+            command = type(load_command_class(config.name, "runserver"))
+            if issubclass(command, DjangoCommand) and command.inner_run is DjangoCommand.inner_run:
+                return command
+    return DjangoCommand
+
+
+if TYPE_CHECKING:
+    NextCommand = DjangoCommand
+else:
+    NextCommand = next_runserver()
+
+
+class Command(NextCommand):
+    help = "Starts a development server that serves ASGI_APPLICATION: Django, the API, static files and websockets."
+
+    shutdown_grace = SHUTDOWN_GRACE
+    server: ASGIServer | None = None  # while it runs
+    application: Any = None
+    why_wsgi: str | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.suspects = Suspects()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--wsgi",
+            action="store_true",
+            dest="use_wsgi",
+            help="Serve WSGI_APPLICATION by Django's own server: no websockets, no lifespan.",
+        )
+
+    def run(self, **options: Any) -> None:
+        """Run the server until a signal or, with the reloader, a changed file; leave no matter what still runs."""
+        self.why_wsgi = reason_for_wsgi(options)
+        if self.why_wsgi is None:
+            options["use_threading"] = False  # else Django mixes a thread per connection into the server class
+            self.server_cls = self.bind  # type: ignore[assignment]
+        delay = self.shutdown_grace + 1 if self.why_wsgi is None and is_supervisor(options) else 0
+        code = 0
+        with self.suspects, InterruptDelay(delay):
+            try:
+                super().run(**options)
+            except SystemExit as stop:  # 3 when a file changed, 0 on SIGTERM
+                if self.server is None or not isinstance(stop.code, int):
+                    raise
+                code = stop.code
+        if self.server is not None:
+            leave(self.server, code, self.shutdown_grace)
+
+    def bind(self, address: tuple[str, int], handler_class: object, *, ipv6: bool = False) -> ASGIServer:
+        """What Django calls as its server class."""
+        self.server = ASGIServer(address, handler_class, ipv6=ipv6)
+        return self.server
+
+    def inner_run(self, *args: Any, **options: Any) -> None:
+        """Import the application first, so that the reloader learns which files a failing import went through."""
+        autoreload.raise_last_exception()
+        if "use_static_handler" in options:
+            serve_static(static_files_wanted(options))
+        try:
+            self.get_handler(*args, **options)
+        except ConfigurationError as error:
+            self.suspects.add(error)  # the system checks say it better than a traceback
+        except Exception as error:
+            self.suspects.add(error)
+            raise
+        super().inner_run(*args, **options)
+
+    def get_handler(self, *args: Any, **options: Any) -> Any:
+        """``ASGI_APPLICATION`` with static files, or what the command below ours serves over WSGI."""
+        if self.why_wsgi is not None:
+            return super().get_handler(*args, **options)
+        self.application = load_application(settings.ASGI_APPLICATION)
+        return with_static_files(self.application, static_files_wanted(options))
+
+    def on_bind(self, server_port: int) -> None:
+        if self.why_wsgi is not None:
+            super().on_bind(server_port)
+            self.stdout.write(self.style.NOTICE(f"Serving over WSGI: {self.why_wsgi}"))
+            return
+        host = {"0": "0.0.0.0"}.get(self.addr, f"[{self.addr}]" if ":" in self.addr else self.addr)  # noqa: S104
+        url = f"{self.protocol}://{host}:{server_port}"
+        self.stdout.write(
+            f"{datetime.now():%B %d, %Y - %X}\n"
+            f"Django version {self.get_version()}, using settings {settings.SETTINGS_MODULE!r}\n"
+            f"Starting ASGI (uvicorn {version('uvicorn')}) development server at {url}/"
+        )
+        if isinstance(self.application, Gateway):
+            for title, value in about(self.application, url):
+                self.stdout.write(f"  {title:<8}{value}")
+        self.stdout.write(f"Quit the server with {'CTRL-BREAK' if sys.platform == 'win32' else 'CONTROL-C'}.")
+        if os.environ.get("DJANGO_RUNSERVER_HIDE_WARNING") != "true":
+            self.stdout.write(self.style.WARNING(PRODUCTION_WARNING.format(version=get_docs_version())))
+
+
+PRODUCTION_WARNING = (
+    "WARNING: This is a development server. Do not use it in a production setting. Use a production ASGI server "
+    "instead.\nFor more information on production servers see: "
+    "https://docs.djangoproject.com/en/{version}/howto/deployment/"
+)
+
+
+# --- what is served ------------------------------------------------------------------------------------------------
+
+
+def reason_for_wsgi(options: dict[str, Any]) -> str | None:
+    """Why this run is Django's own WSGI server, or None when ``ASGI_APPLICATION`` can be served."""
+    if options["use_wsgi"]:
+        return "--wsgi was given."
+    if not options["use_threading"]:
+        return "--nothreading was given, and the ASGI application answers from several threads."
+    if not getattr(settings, "ASGI_APPLICATION", None):
+        return f'ASGI_APPLICATION is not set; "{APP}.asgi.application" serves websockets and lifespan as well.'
+    if find_spec("uvicorn") is None:
+        return 'uvicorn is not installed; pip install "hybrid-gateway[server]" brings it.'
+    return None
+
+
+def load_application(path: str) -> Any:
+    """Import the object that ``ASGI_APPLICATION`` names."""
+    try:
+        return import_string(path)
+    except ImportError as error:
+        raise ImproperlyConfigured(f"The ASGI application {path!r} could not be loaded: {error}") from error
+
+
+def with_static_files(application: Any, wanted: bool) -> Any:
+    """``application``, behind Django's handler of static files when they are ``wanted`` and it does not serve them."""
+    if not wanted or (isinstance(application, Gateway) and application.django.static):
+        return application
+    from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+
+    return ASGIStaticFilesHandler(application)
+
+
+def static_files_wanted(options: dict[str, Any]) -> bool:
+    """What DEBUG, ``--nostatic`` and ``--insecure`` come to; the latter two exist when staticfiles is installed."""
+    return options.get("use_static_handler", False) and (settings.DEBUG or options["insecure_serving"])
+
+
+def about(gateway: Gateway, url: str) -> Iterator[tuple[str, str]]:
+    """What a developer likes to know at start-up: where the docs are, and who answers what."""
+    documented = gateway.openapi.enabled if gateway.openapi.enabled is not None else settings.DEBUG
+    if documented:
+        yield "Docs", f"{url}{gateway.openapi.docs}"
+    if gateway.django_prefixes.prefixes:
+        yield "Django", " ".join(sorted(gateway.django_prefixes.prefixes))
+    yield "API", f"{len(gateway.routes)} routes"

@@ -1,0 +1,130 @@
+"""uvicorn in the shape of Django's development server.
+
+``django.core.servers.basehttp.run()`` needs four things of a server: to be made from an address, ``server_port``,
+``set_app()`` and ``serve_forever()``. :class:`ASGIServer` has them, so Django keeps its checks, messages and reloader.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import socket
+import sys
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import uvicorn
+
+__all__ = ["ASGIServer", "leave", "log_access_like_django"]
+
+LEFTOVERS_TIMEOUT = 0.5  # seconds that tasks the application left behind get to handle their cancellation
+JOIN_TIMEOUT = 0.5  # seconds that executor threads get to end by themselves when the process does
+
+
+class ASGIServer:
+    """An ASGI server on a socket of its own; ``OSError`` when the address is not to be had."""
+
+    def __init__(self, address: tuple[str, int], handler_class: object = None, *, ipv6: bool = False) -> None:
+        self.socket = socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self.socket.bind(address)
+            self.socket.listen(128)
+        except OSError:
+            self.socket.close()
+            raise
+        self.server_port: int = self.socket.getsockname()[1]
+        self._uvicorn: uvicorn.Server | None = None
+        self._done = threading.Event()
+
+    def __repr__(self) -> str:
+        return f"<ASGIServer on port {self.server_port}{' (stopped)' if self._done.is_set() else ''}>"
+
+    def set_app(self, application: Any) -> None:
+        """Take the ASGI application to serve."""
+        import uvicorn
+
+        config = uvicorn.Config(
+            application,
+            interface="asgi3",
+            lifespan="auto",
+            loop="asyncio",  # debuggers and breakpoints know it; uvloop is for production
+            backlog=128,
+            log_config=None,
+            proxy_headers=False,  # as under Django's server, the client is whoever connects
+            timeout_graceful_shutdown=1,
+        )
+        self._uvicorn = uvicorn.Server(config)
+
+    def serve_forever(self) -> None:
+        """Serve until :meth:`stop`, or Ctrl-C when this is the main thread; lifespan starts and ends in here."""
+        if self._uvicorn is None:
+            raise RuntimeError("set_app() comes before serve_forever()")
+        log_access_like_django()
+        loop = asyncio.new_event_loop()
+        try:
+            loop.run_until_complete(self._uvicorn.serve(sockets=[self.socket]))
+        finally:
+            self._done.set()
+            _abandon(loop)
+
+    def stop(self, grace: float) -> bool:
+        """Ask the server, from another thread, to end; say whether it did within ``grace`` seconds."""
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+        stopped = self._done.wait(grace)
+        if self._uvicorn is not None:
+            self._uvicorn.force_exit = not stopped
+        return stopped
+
+
+def _abandon(loop: asyncio.AbstractEventLoop) -> None:
+    """Close ``loop`` as ``asyncio.run`` does, but wait for nobody: a view may be stuck on an executor's thread."""
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.wait(tasks, timeout=LEFTOVERS_TIMEOUT))
+    loop.close()
+
+
+def leave(server: ASGIServer, code: int, grace: float) -> NoReturn:
+    """Stop ``server`` and end the process with ``code``, without waiting for threads that are stuck."""
+    with suppress(KeyboardInterrupt):  # Ctrl-C once more: no lifespan then
+        server.stop(grace)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # At exit concurrent.futures joins its threads, daemons too, however long their views take.
+    last_resort = threading.Timer(JOIN_TIMEOUT, os._exit, (code,))
+    last_resort.daemon = True
+    last_resort.start()
+    atexit.register(last_resort.cancel)  # called once the threads are joined, before the project's own callbacks
+    sys.exit(code)
+
+
+# --- access log ----------------------------------------------------------------------------------------------------
+
+
+class _DjangoServerHandler(logging.Handler):
+    """Passes uvicorn's access records on to ``django.server``, whose formatter colours them by their status."""
+
+    target = logging.getLogger("django.server")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _client, method, path, version, status = record.args  # type: ignore[misc]
+        # DJANGO: django/core/servers/basehttp.py, WSGIRequestHandler.log_message (5.2 and 6.1)
+        level = logging.ERROR if status >= 500 else logging.WARNING if status >= 400 else logging.INFO
+        self.target.log(level, '"%s %s HTTP/%s" %s', method, path, version, status, extra={"status_code": status})
+
+
+def log_access_like_django() -> None:
+    """Give ``uvicorn.access`` the look of ``django.server``, unless the project's LOGGING configures it."""
+    access = logging.getLogger("uvicorn.access")
+    if not access.handlers:
+        access.addHandler(_DjangoServerHandler())
+        access.setLevel(logging.INFO)
+        access.propagate = False
