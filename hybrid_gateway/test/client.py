@@ -13,7 +13,7 @@ from django.test.client import REDIRECT_STATUS_CODES
 from django.utils.http import parse_http_date_safe
 
 from hybrid_gateway.test.calls import Call, RequestOptions
-from hybrid_gateway.test.handlers import LOOP, AsyncGatewayHandler, GatewayHandler, Protocol, Target, scope_from_environ
+from hybrid_gateway.test.handlers import AsyncGatewayHandler, GatewayHandler, Protocol, Target, scope_from_environ
 from hybrid_gateway.test.responses import ClientResponse
 
 if TYPE_CHECKING:
@@ -190,6 +190,7 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
     """
 
     __test__ = False  # pytest would take the class for tests
+    handler: GatewayHandler
 
     def __init__(
         self,
@@ -251,14 +252,16 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
         super().logout()
 
     def __enter__(self) -> TestClient:
-        self._entered = self.gateway
-        LOOP.run(self._entered.startup())
+        self._entered = self.gateway, self.handler.loop
+        gateway, loop = self._entered
+        loop.run(gateway.startup())
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        LOOP.run(self._entered.shutdown())
+        gateway, loop = self._entered
+        loop.run(gateway.shutdown())
 
 
 class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]

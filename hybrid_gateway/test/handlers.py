@@ -30,7 +30,7 @@ __all__ = ["AsyncGatewayHandler", "GatewayHandler", "Protocol", "Target", "scope
 
 Protocol = Literal["asgi", "wsgi"]
 
-# The loop of every synchronous client: it outlives requests and tests, as a server's loop would.
+# The loop of synchronous clients over ASGI: it outlives requests, tests and gateways.
 LOOP = LoopThread(name="gateway-test-loop")
 
 # SECURITY: no server can forge this: what it puts into a scope or an environ is never an Authentication object.
@@ -61,7 +61,12 @@ class GatewayHandler(ClientHandler):
     def __init__(self, target: Target, protocol: Protocol, enforce_csrf_checks: bool) -> None:
         super().__init__(enforce_csrf_checks)
         self.target = target
-        self.answer = ANSWERS[protocol]
+        self.protocol = protocol
+
+    @property
+    def loop(self) -> LoopThread:
+        """Where the gateway's coroutines run, those of its lifespan too."""
+        return LOOP if self.protocol == "asgi" else self.target.gateway.loop_thread
 
     def __call__(self, environ: dict[str, Any]) -> Any:
         gateway = self.target.gateway
@@ -75,7 +80,7 @@ class GatewayHandler(ClientHandler):
         if self.target.authentication is not None:
             environ[AUTHENTICATION] = self.target.authentication
         with connections_left_alone():
-            return self.answer(gateway, environ)
+            return ANSWERS[self.protocol](gateway, environ)
 
 
 class AsyncGatewayHandler(AsyncClientHandler):
