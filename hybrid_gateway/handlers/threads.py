@@ -296,6 +296,8 @@ class PooledThread:
         future: Future[T] = Future()
 
         def on_done(result: Any, error: BaseException | None) -> None:
+            if future.cancelled():  # in the queue: its client has gone
+                return
             if error is None:
                 future.set_result(result)
             else:
@@ -444,8 +446,9 @@ async def iterate_in_thread(
 ) -> AsyncIterator[T]:
     """Yield the items of a blocking iterable, each fetched on ``thread``; the iterator is closed there at the end."""
     iterator: Iterator[T] = iter(chunks)
+    fetching: asyncio.Future[T] | None = None
 
-    def finish() -> None:
+    def close_iterator() -> None:
         try:
             if hasattr(iterator, "close"):
                 iterator.close()
@@ -453,12 +456,23 @@ async def iterate_in_thread(
             if close is not None:
                 close()
 
+    async def finish() -> None:
+        try:
+            if fetching is not None and not fetching.done():
+                await asyncio.wait((fetching,))  # an iterator that runs can neither be stopped nor closed
+            await thread.run(close_iterator)
+        finally:
+            thread.release()
+
     try:
-        while (chunk := await thread.run(next, iterator, _END)) is not _END:
+        while True:
+            fetching = asyncio.ensure_future(thread.run(next, iterator, _END))
+            if (chunk := await asyncio.shield(fetching)) is _END:
+                break
             yield chunk
     finally:
-        await asyncio.shield(asyncio.ensure_future(thread.run(finish)))
-        thread.release()
+        # In a task of its own: whoever stops the stream may be cancelled, the clean-up is not.
+        await asyncio.shield(asyncio.ensure_future(finish()))
 
 
 # --- asgiref's thread-sensitive work -------------------------------------------------------------------------------

@@ -1,0 +1,77 @@
+"""A fast typed API in front of Django: one application answers both."""
+
+from starlette.datastructures import State
+from starlette.requests import Request
+
+from hybrid_gateway import http
+from hybrid_gateway.asgi import get_asgi_application
+from hybrid_gateway.binding.components import Component
+from hybrid_gateway.binding.markers import Body, Cookie, Depends, Header, Path, Query
+from hybrid_gateway.exceptions import ConfigurationError, HTTPException
+from hybrid_gateway.gateway.application import Gateway
+from hybrid_gateway.http import Headers, QueryParams
+from hybrid_gateway.responses.kinds import (
+    BackgroundTask,
+    FileResponse,
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+from hybrid_gateway.routing.declare import (
+    Controller,
+    Include,
+    Route,
+    Router,
+    delete,
+    get,
+    head,
+    options,
+    patch,
+    post,
+    put,
+    route,
+)
+from hybrid_gateway.wsgi import get_wsgi_application
+
+__all__ = [
+    "BackgroundTask",
+    "Body",
+    "Component",
+    "ConfigurationError",
+    "Controller",
+    "Cookie",
+    "Depends",
+    "FileResponse",
+    "Gateway",
+    "HTMLResponse",
+    "HTTPException",
+    "Header",
+    "Headers",
+    "Include",
+    "JSONResponse",
+    "Path",
+    "PlainTextResponse",
+    "Query",
+    "QueryParams",
+    "RedirectResponse",
+    "Request",
+    "Response",
+    "Route",
+    "Router",
+    "State",
+    "StreamingResponse",
+    "delete",
+    "get",
+    "get_asgi_application",
+    "get_wsgi_application",
+    "head",
+    "http",
+    "options",
+    "patch",
+    "post",
+    "put",
+    "route",
+]

@@ -1,0 +1,322 @@
+"""The gateway: owns the settings, the route tree, the threads, the lifespan and the state, and wires them once."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Unpack
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+from django.urls import NoReverseMatch, get_script_prefix
+from starlette.datastructures import State
+from starlette.middleware import Middleware
+
+from hybrid_gateway.binding.lifetime import AppComponents
+from hybrid_gateway.conf import DjangoSideMode, GatewaySettings, OpenAPISettings, TrailingSlash, get_settings
+from hybrid_gateway.exceptions import ConfigurationError, RouteError, SettingsError
+from hybrid_gateway.gateway.asgi import ASGIDriver
+from hybrid_gateway.gateway.build import Builder
+from hybrid_gateway.gateway.django_side import DjangoSide
+from hybrid_gateway.gateway.prefixes import Prefixes
+from hybrid_gateway.gateway.wsgi import WSGIDriver
+from hybrid_gateway.handlers.endpoint import Endpoint
+from hybrid_gateway.handlers.errors import ErrorAnswers
+from hybrid_gateway.handlers.threads import LoopThread, ThreadPool
+from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, check_options, describe, import_routes
+from hybrid_gateway.routing.layers import FlatRoute, Layers, flatten
+from hybrid_gateway.routing.reverse import build_path
+from hybrid_gateway.routing.tree import RouteTree
+
+__all__ = ["Gateway", "default_gateway"]
+
+_STREAM_THREADS = 64  # streams of blocking iterables at once; a stream holds its thread, a request does not
+
+
+class Gateway:
+    """One application in front of Django: an ASGI application itself, ``.wsgi`` is the WSGI one.
+
+    ``routes`` is a list of routes or a dotted module with one; ``django_routes`` are the path prefixes that Django
+    answers. The other arguments are those of ``HYBRID_GATEWAY`` in lower case and the options of a layer. Mistakes in
+    routes, signatures and components are raised here, as :class:`ConfigurationError`.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[Any] | str,
+        *,
+        django_routes: Iterable[str] = (),
+        django_side: DjangoSideMode = "auto",
+        fallthrough: bool = False,
+        trailing_slash: TrailingSlash = "redirect",
+        threads: int = 8,
+        openapi: OpenAPISettings | None = None,
+        static: bool | None = None,
+        lifespan: Sequence[Callable[..., Any]] = (),
+        on_startup: Sequence[Callable[..., Any]] = (),
+        on_shutdown: Sequence[Callable[..., Any]] = (),
+        **options: Unpack[LayerOptions],
+    ) -> None:
+        check_options(options, LAYER_OPTIONS, "Gateway()")
+        self.state = State()
+        self.fallthrough = fallthrough
+        self.trailing_slash = trailing_slash
+        self.openapi = openapi if openapi is not None else OpenAPISettings(enabled=False)
+        self.pool = ThreadPool(threads)
+        self.streams = ThreadPool(_STREAM_THREADS, name="gateway-stream")
+        self.loop_thread = LoopThread()
+        self.django_prefixes = Prefixes([*django_routes, *_static_prefix()] if django_routes else ())
+        self.django = DjangoSide(mode=django_side, static=static)
+        self.middleware = tuple(_middleware(entry) for entry in options.get("middleware", ()))
+        self._lifespan = _Lifespan(lifespan, on_startup, on_shutdown)
+        self._app = AppComponents()
+        self._layers = Layers().inside({name: value for name, value in options.items() if name != "middleware"})
+        self._declared = import_routes(routes, "HYBRID_GATEWAY['ROUTES']") if isinstance(routes, str) else routes
+        self._overrides: dict[Any, Any] = {}
+        self._build()
+        self.asgi = ASGIDriver(self)
+        self.wsgi = WSGIDriver(self)
+
+    def __repr__(self) -> str:
+        return f"<Gateway with {len(self.routes)} routes; Django answers {', '.join(self.django_prefixes.prefixes)}>"
+
+    # --- building
+
+    def _build(self) -> None:
+        builder = Builder(self, self.state, self._app, self._overrides)
+        tree: RouteTree[Endpoint] = RouteTree()
+        self.endpoints: list[Endpoint] = []
+        self.routes: list[FlatRoute] = []
+        for route in [*flatten(self._declared, self._layers), *self._own_routes()]:
+            self._check_reachable(route)
+            endpoints = [builder.endpoint(route, method) for method in route.methods]
+            self.routes.append(endpoints[0].route)
+            self.endpoints += endpoints
+            for endpoint in endpoints:
+                _place(tree, endpoint)
+        for endpoint in self.endpoints:
+            if endpoint.method == "GET":  # where no route of its own answers HEAD
+                tree.add(endpoint.route.template, "HEAD", endpoint)
+        self.tree = tree
+        self.errors: ErrorAnswers = builder.errors(self._layers)
+        self._names = _by_name(self.routes)
+
+    def _own_routes(self) -> Iterable[FlatRoute]:
+        enabled = self.openapi.enabled if self.openapi.enabled is not None else django_settings.DEBUG
+        if not enabled:
+            return ()
+        from hybrid_gateway.openapi import routes
+
+        return flatten(routes(self, self.openapi), Layers())
+
+    def _check_reachable(self, route: FlatRoute) -> None:
+        start = route.path.partition("{")[0]
+        prefix = self.django_prefixes.find(route.path if route.template.is_static else start)
+        if prefix is not None:
+            raise RouteError(
+                f"{route.methods[0]} {route.path} ({describe(route.handler)}) lies under {prefix!r}, which Django "
+                "answers, so it could never be reached. Move the route, or narrow ALLOWED_DJANGO_ROUTES."
+            )
+
+    @contextlib.contextmanager
+    def override(self, replacements: Mapping[Any, Any]) -> Iterator[None]:
+        """In tests: while entered, ``{type or provider: value or provider}`` takes the place of what is registered."""
+        before = self._overrides
+        self._overrides = {**before, **replacements}
+        self._build()
+        try:
+            yield
+        finally:
+            self._overrides = before
+            self._build()
+
+    # --- names
+
+    def reverse_url(self, name: str, /, **path_params: Any) -> str:
+        """The path of the route called ``name`` (``"auth:login"``), percent-encoded, below the script prefix.
+
+        Raises ``NoReverseMatch`` for an unknown or ambiguous name and for missing, surplus or ill-typed parameters.
+        """
+        candidates = self._names.get(name, [])
+        if not candidates:
+            raise NoReverseMatch(f"Reverse for {name!r} not found. The gateway has no route of that name.")
+        exact = [route for route in candidates if {p.name for p in route.template.parameters} == path_params.keys()]
+        fitting = exact or candidates
+        if len({route.path for route in fitting}) > 1:
+            paths = ", ".join(route.path for route in fitting)
+            raise NoReverseMatch(f"Reverse for {name!r} is ambiguous: {paths}. Give the routes names of their own.")
+        return get_script_prefix().rstrip("/") + build_path(name, fitting[0].template, path_params)
+
+    def is_django(self, path: str) -> bool:
+        """Whether Django answers ``path`` (without script prefix)."""
+        return path in self.django_prefixes
+
+    # --- serving
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """The ASGI application."""
+        await self.asgi(scope, receive, send)
+
+    async def serve(self, scope: Any, receive: Any, send: Any, thread: Any) -> None:
+        """The ASGI application, with the thread that blocking work of this request shall run on."""
+        await self.asgi.serve(scope, receive, send, thread)
+
+    def serve_wsgi(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        """The WSGI application, on the caller's thread, whose database connections are left alone: for tests."""
+        return self.wsgi.serve(environ, start_response)
+
+    async def startup(self) -> None:
+        """Open app-lifetime components, then run start-up hooks and enter lifespans."""
+        await self._app.open_all()
+        await self._lifespan.enter(self)
+
+    async def shutdown(self) -> None:
+        """Undo :meth:`startup` in reverse."""
+        try:
+            await self._lifespan.leave()
+        finally:
+            await self._app.close()
+
+
+def _place(tree: RouteTree[Endpoint], endpoint: Endpoint) -> None:
+    route = endpoint.route
+    taken = tree.add(route.template, endpoint.method, endpoint)
+    if taken is not None:
+        raise RouteError(
+            f"{endpoint.method} {route.path} is answered twice: by {describe(taken.route.handler)} at "
+            f"{taken.route.path!r} and by {describe(route.handler)}. Remove one, or give them different paths."
+        )
+
+
+def _by_name(routes: list[FlatRoute]) -> dict[str, list[FlatRoute]]:
+    names: dict[str, list[FlatRoute]] = {}
+    for route in routes:
+        names.setdefault(route.name, []).append(route)
+    for name, known in names.items():
+        chosen = [route for route in known if route.named]
+        handlers = {id(getattr(route.handler, "__func__", route.handler)) for route in chosen}
+        if len(handlers) > 1:
+            places = " and ".join(f"{route.path} ({describe(route.handler)})" for route in chosen)
+            raise RouteError(f"The route name {name!r} is given twice: {places}. Rename one.")
+        if chosen:
+            names[name] = chosen
+    return names
+
+
+def _static_prefix() -> tuple[str, ...]:
+    """Django's ``STATIC_URL`` as a path below the script prefix; none when it is another host's."""
+    url = getattr(django_settings, "STATIC_URL", None)
+    if not url or "//" in url:
+        return ()
+    prefix = (django_settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+    if prefix and url.startswith(prefix + "/"):
+        url = url[len(prefix) :]
+    return ("/" + url.strip("/") + "/",) if url.strip("/") else ()
+
+
+def _middleware(entry: Any) -> Callable[[Any], Any]:
+    if isinstance(entry, Middleware):
+        cls, args, kwargs = entry.cls, entry.args, entry.kwargs
+        return lambda app: cls(app, *args, **kwargs)
+    if not callable(entry):
+        raise ConfigurationError(
+            f"{entry!r} is no ASGI middleware: give a class, a factory, or Starlette's Middleware."
+        )
+    factory: Callable[[Any], Any] = entry
+    return factory
+
+
+class _Lifespan:
+    """What runs once before the first request and once after the last."""
+
+    def __init__(
+        self,
+        contexts: Sequence[Callable[..., Any]],
+        on_startup: Sequence[Callable[..., Any]],
+        on_shutdown: Sequence[Callable[..., Any]],
+    ) -> None:
+        self._contexts = contexts if isinstance(contexts, Sequence) else (contexts,)
+        self._on_startup = on_startup
+        self._on_shutdown = on_shutdown
+        self._stack: contextlib.AsyncExitStack | None = None
+
+    async def enter(self, gateway: Gateway) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            for hook in self._on_startup:
+                await _call(hook, gateway)
+            for context in self._contexts:
+                wrapped = contextlib.asynccontextmanager(context) if inspect.isasyncgenfunction(context) else context
+                await stack.enter_async_context(wrapped(*_gateway_argument(context, gateway)))
+            for hook in reversed(self._on_shutdown):
+                stack.push_async_callback(_call, hook, gateway)
+            self._stack = stack.pop_all()
+
+    async def leave(self) -> None:
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            await stack.aclose()
+
+
+def _gateway_argument(hook: Callable[..., Any], gateway: Gateway) -> tuple[Any, ...]:
+    return (gateway,) if inspect.signature(hook).parameters else ()
+
+
+async def _call(hook: Callable[..., Any], gateway: Gateway) -> None:
+    outcome = hook(*_gateway_argument(hook, gateway))
+    if inspect.isawaitable(outcome):
+        await outcome
+
+
+# --- the gateway of the settings -----------------------------------------------------------------------------------
+
+_default: Gateway | None = None
+_static_files: bool | None = None
+
+
+def default_gateway() -> Gateway:
+    """The gateway that ``settings.HYBRID_GATEWAY`` describes; built when first asked for, and anew when it changes."""
+    global _default
+    if _default is None:
+        _default = from_settings(get_settings())
+    return _default
+
+
+def from_settings(settings: GatewaySettings) -> Gateway:
+    """Build a gateway from settings; raises :class:`ConfigurationError` and whatever importing the routes raises."""
+    if settings.routes is None:
+        raise SettingsError(
+            'HYBRID_GATEWAY["ROUTES"] is missing: name the module with your `routes` list, such as "config.routes".'
+        )
+    return Gateway(
+        settings.routes,
+        django_routes=settings.allowed_django_routes or _static_prefix(),
+        django_side=settings.django_side,
+        fallthrough=settings.fallthrough,
+        trailing_slash=settings.trailing_slash,
+        threads=settings.threads,
+        openapi=settings.openapi,
+        static=_static_files,
+        components=settings.components,
+        authentication=settings.authentication,
+        guards=settings.guards,
+        middleware=settings.middleware,
+        exception_handlers=settings.exception_handlers,
+        event_hooks=settings.event_hooks,
+        max_body_size=settings.max_body_size,
+    )
+
+
+def serve_static(static: bool | None) -> None:
+    """Whether the default gateway serves static files itself: always, never, or (``None``) while ``DEBUG`` is on."""
+    global _static_files
+    _static_files = static
+    _forget()
+
+
+def _forget(**kwargs: Any) -> None:
+    global _default
+    _default = None
+
+
+setting_changed.connect(_forget, dispatch_uid="hybrid_gateway.gateway")

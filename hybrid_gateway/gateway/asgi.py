@@ -1,0 +1,243 @@
+"""The ASGI driver: moves bytes between an ASGI server and the endpoints, or hands the request to Django untouched."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from django.conf import settings
+from django.urls import set_script_prefix
+from starlette.requests import ClientDisconnect
+
+from hybrid_gateway.auth import Authentication
+from hybrid_gateway.binding.call import Call
+from hybrid_gateway.exceptions import BadRequest, MethodNotAllowed, NotFound
+from hybrid_gateway.gateway.prefixes import path_info
+from hybrid_gateway.handlers.endpoint import Endpoint
+from hybrid_gateway.handlers.threads import PooledThread, RequestThread
+from hybrid_gateway.responses.encode import complete
+from hybrid_gateway.responses.kinds import StreamingResponse
+
+if TYPE_CHECKING:
+    from hybrid_gateway.gateway.application import Gateway
+
+__all__ = ["ASGIDriver"]
+
+logger = logging.getLogger("hybrid_gateway")
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class ASGIDriver:
+    """Answers ``http``, ``lifespan`` and ``websocket`` scopes for one gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._django = gateway.django
+        self._django_prefixes = gateway.django_prefixes
+        self._forced_root = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+        app: Callable[[Scope, Receive, Send], Awaitable[None]] = self._answer_inside_middleware
+        for middleware in reversed(gateway.middleware):
+            app = middleware(app)
+        self._middleware = app if gateway.middleware else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            thread = PooledThread(self._gateway.pool, self._gateway.streams)
+            try:
+                await self.serve(scope, receive, send, thread)
+            finally:
+                thread.release()
+        elif kind == "lifespan":
+            await self._live(receive, send)
+        elif kind == "websocket":
+            # SPEC: ASGI: closing before accepting refuses the handshake with 403.
+            await receive()
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+        else:
+            raise ValueError(f"The gateway speaks http, websocket and lifespan, not {kind!r}.")
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
+        """Answer one ``http`` scope; blocking work runs on ``thread``."""
+        root = self._forced_root or scope.get("root_path")
+        path = scope["path"] if not root else path_info(scope["path"], root)
+        if path is None:
+            await _send_whole(send, await self._gateway.errors.answer(_call(scope, receive, thread), BadRequest()))
+        elif path in self._django_prefixes or (self._gateway.fallthrough and not self._knows(path)):
+            await self._django.asgi(scope, receive, send, thread)
+        elif self._middleware is not None:
+            await self._middleware({**scope, "hybrid_gateway.thread": thread}, receive, send)
+        else:
+            await self._answer(scope, receive, send, thread, path, root)
+
+    async def _answer_inside_middleware(self, scope: Scope, receive: Receive, send: Send) -> None:
+        root = self._forced_root or scope.get("root_path") or ""
+        path = path_info(scope["path"], root)
+        await self._answer(scope, receive, send, scope["hybrid_gateway.thread"], path or scope["path"], root)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, thread: RequestThread, path: str, root: str | None
+    ) -> None:
+        try:
+            call, endpoint, answer = await self.respond(scope, receive, thread, path, root)
+        except ClientDisconnect:
+            return
+        if type(answer) is tuple:
+            status, headers, body = answer
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})
+        else:
+            await self.send_response(call, endpoint, answer, receive, send)
+
+    async def respond(
+        self, scope: Scope, receive: Receive, thread: RequestThread, path: str, root: str | None
+    ) -> tuple[Call, Endpoint | None, Any]:
+        """The answer of the API to one request: whole, or a Starlette response that still has to be sent."""
+        if root:
+            set_script_prefix(root)
+            thread = _PrefixedThread(thread, root)
+        found = self._gateway.tree.find(path, scope["method"])
+        if found is None:
+            found = self._find_without_slash(path, scope["method"])
+        if found is None:
+            call = _call(scope, receive, thread)
+            return call, None, await self._unrouted(call, path, root)
+        endpoint, values = found
+        call = Call(scope, receive, values, thread)
+        if "hybrid_gateway.authentication" in scope:  # put there by a test client; no server has such a key
+            forced = scope["hybrid_gateway.authentication"]
+            call.authentication = forced if isinstance(forced, Authentication) else None
+        return call, endpoint, await endpoint.respond(call)
+
+    async def send_response(
+        self, call: Call, endpoint: Endpoint | None, response: Any, receive: Receive, send: Send
+    ) -> None:
+        """Let a Starlette response send itself, then leave what the handler entered."""
+        failure = None
+        try:
+            if isinstance(response, StreamingResponse):
+                if call.method == "HEAD":
+                    await _send_head(response, send)
+                    return
+                response.iterate_on(call.thread.stream)
+            await response(call.scope, receive, send)
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            if endpoint is not None:
+                await endpoint.close(call, failure)
+
+    # --- paths without an endpoint
+
+    def _knows(self, path: str) -> bool:
+        tree = self._gateway.tree
+        return bool(tree.methods(path)) or self._other_slash(path) is not None
+
+    def _other_slash(self, path: str) -> str | None:
+        """The known path that differs from ``path`` by its final slash, unless slashes are to be taken strictly."""
+        if self._gateway.trailing_slash == "strict" or path == "/":
+            return None
+        other = path[:-1] if path.endswith("/") else path + "/"
+        return other if self._gateway.tree.methods(other) else None
+
+    def _find_without_slash(self, path: str, method: str) -> tuple[Endpoint, tuple[Any, ...]] | None:
+        if self._gateway.trailing_slash != "ignore" or self._gateway.tree.methods(path):
+            return None
+        other = self._other_slash(path)
+        return None if other is None else self._gateway.tree.find(other, method)
+
+    async def _unrouted(self, call: Call, path: str, root: str | None) -> Any:
+        """404, 405, an automatic OPTIONS, or the way to the other slash."""
+        methods = self._gateway.tree.methods(path)
+        if path == "*" and call.method == "OPTIONS":
+            return complete(204, None, b"", [(b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")])
+        other = None if methods else self._other_slash(path)
+        if other is not None and self._gateway.trailing_slash == "ignore":
+            methods = self._gateway.tree.methods(other)
+        elif other is not None:
+            return _redirect((root or "") + other, call.raw_query)
+        if not methods:
+            error: Exception = NotFound() if path.startswith("/") else BadRequest("The path must start with '/'.")
+            return await self._gateway.errors.answer(call, error)
+        allow = ", ".join(sorted({*methods, "OPTIONS"}))
+        if call.method == "OPTIONS":
+            return complete(204, None, b"", [(b"allow", allow.encode())])
+        return await self._gateway.errors.answer(call, MethodNotAllowed(headers={"Allow": allow}))
+
+    # --- lifespan
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """SPEC: ASGI lifespan. Django's handler raises on it, so the gateway answers by itself."""
+        while True:
+            message = await receive()
+            if message["type"] == "lifespan.startup":
+                if not await _report(self._gateway.startup(), "lifespan.startup", send):
+                    return
+            elif message["type"] == "lifespan.shutdown":
+                await _report(self._gateway.shutdown(), "lifespan.shutdown", send)
+                return
+
+
+async def _report(work: Awaitable[None], phase: str, send: Send) -> bool:
+    try:
+        await work
+    except Exception as error:
+        logger.exception("%s failed", phase)
+        await send({"type": f"{phase}.failed", "message": f"{type(error).__name__}: {error}"})
+        return False
+    await send({"type": f"{phase}.complete"})
+    return True
+
+
+class _PrefixedThread:
+    """A request's thread below a script prefix, so that ``reverse()`` in blocking code knows it too."""
+
+    __slots__ = ("_prefix", "_thread")
+
+    def __init__(self, thread: RequestThread, prefix: str) -> None:
+        self._thread = thread
+        self._prefix = prefix
+
+    def _within(self, function: Callable[..., Any], *args: Any) -> Any:
+        set_script_prefix(self._prefix)
+        return function(*args)
+
+    def run(self, function: Callable[..., Any], /, *args: Any) -> Awaitable[Any]:
+        return self._thread.run(self._within, function, *args)
+
+    def submit(self, function: Callable[..., Any], /, *args: Any) -> Any:
+        return self._thread.submit(self._within, function, *args)
+
+    def stream(self, chunks: Iterable[Any], close: Callable[[], object] | None = None) -> Any:
+        return self._thread.stream(chunks, close)
+
+    def release(self) -> None:
+        self._thread.release()
+
+
+def _call(scope: Scope, receive: Receive, thread: RequestThread) -> Call:
+    return Call(scope, receive, (), thread)
+
+
+def _redirect(path: str, query: bytes) -> Any:
+    # SPEC: RFC 9110 section 15.4.9: 308 keeps method and body.
+    location = quote(path, safe="/!$&'()*+,;=:@~-._").encode() + (b"?" + query if query else b"")
+    return complete(308, None, b"", [(b"location", location)])
+
+
+async def _send_whole(send: Send, answer: Any) -> None:
+    status, headers, body = answer
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_head(response: StreamingResponse, send: Send) -> None:
+    """HEAD of a stream: its status and headers, and not one chunk asked for."""
+    await _send_whole(send, (response.status_code, response.raw_headers, b""))

@@ -1,0 +1,54 @@
+"""Which side answers a path: Django, for the listed prefixes, or the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+__all__ = ["Prefixes", "path_info"]
+
+
+class Prefixes:
+    """Path prefixes that match on segment boundaries, compiled once.
+
+    ``/admin/`` (or ``/admin``) covers ``/admin`` and everything below ``/admin/``, never ``/administrator``; ``/``
+    covers only itself.
+    """
+
+    def __init__(self, prefixes: Iterable[str]) -> None:
+        self.prefixes = tuple(sorted({_normal(prefix) for prefix in prefixes}, key=len, reverse=True))
+        self._exact = frozenset(prefix.rstrip("/") or "/" for prefix in self.prefixes)
+        self._below = tuple(prefix for prefix in self.prefixes if prefix != "/")
+
+    def __contains__(self, path: object) -> bool:
+        # SECURITY: literal text only; nothing here is a pattern, and nothing is decoded or normalised a second time.
+        return isinstance(path, str) and (path.startswith(self._below) or path in self._exact)
+
+    def find(self, path: str) -> str | None:
+        """The longest prefix that covers ``path``."""
+        for prefix in self.prefixes:
+            if path == (prefix.rstrip("/") or "/") or (prefix != "/" and path.startswith(prefix)):
+                return prefix
+        return None
+
+    def __repr__(self) -> str:
+        return f"Prefixes({', '.join(self.prefixes)})"
+
+
+def _normal(prefix: str) -> str:
+    return "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
+
+
+def path_info(path: str, root_path: str) -> str | None:
+    """``path`` without the script prefix, as Django will resolve it; ``None`` when the prefix ends inside a segment.
+
+    A path that does not start with ``root_path`` was stripped by the server already.
+    """
+    # DJANGO: django/core/handlers/asgi.py ASGIRequest.__init__; 5.2 strips without looking at the boundary, so a path
+    # on which the two could disagree is refused instead of classified.
+    root = root_path.rstrip("/")
+    if not root or not path.startswith(root):
+        return path
+    rest = path[len(root) :]
+    if not rest:
+        return "/"
+    return rest if rest.startswith("/") else None

@@ -1,0 +1,265 @@
+"""The WSGI driver: the same endpoints from a WSGI server, or Django's own WSGI handler for Django's paths.
+
+How this works: an endpoint without asynchronous code is stepped right here, in the worker's thread, and never meets an
+event loop. Everything else (async handlers, streams, ASGI middleware) runs on a loop that outlives requests, while the
+worker waits and lends its thread to whatever blocks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, MutableMapping
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from django.core.handlers.wsgi import get_script_name
+from starlette.requests import ClientDisconnect
+
+from hybrid_gateway.exceptions import reason
+from hybrid_gateway.handlers.threads import CallingThread, InlineThread, close_unit, open_unit
+
+if TYPE_CHECKING:
+    from hybrid_gateway.gateway.application import Gateway
+
+__all__ = ["WSGIDriver"]
+
+Environ = dict[str, Any]
+Message = MutableMapping[str, Any]
+StartResponse = Callable[..., Any]
+
+_CHUNK = 64 * 1024  # bytes read from wsgi.input at a time
+_INLINE = InlineThread()
+
+
+class WSGIDriver:
+    """The WSGI application of one gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    def __repr__(self) -> str:
+        return f"<WSGI side of {self._gateway!r}>"
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if self._is_django(environ):
+            return self._gateway.django.wsgi(environ, start_response)
+        open_unit()
+        body: Iterable[bytes] = ()
+        try:
+            body = self.serve(environ, start_response)
+        finally:
+            if not isinstance(body, Iterator):
+                close_unit()
+        return _Closing(body) if isinstance(body, Iterator) else body
+
+    def _is_django(self, environ: Environ) -> bool:
+        path = _decode(environ.get("PATH_INFO", "")) or "/"
+        return self._gateway.is_django(path)
+
+    def serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer one request on the calling thread, without touching its database connections."""
+        if self._is_django(environ):
+            return self._gateway.django.wsgi(environ, start_response)
+        scope = build_scope(environ)
+        # Nothing a handler does to language, time zone or script prefix is seen by the thread's next request.
+        return contextvars.copy_context().run(self._serve, environ, scope, start_response)
+
+    def _serve(self, environ: Environ, scope: Message, start_response: StartResponse) -> Iterable[bytes]:
+        gateway = self._gateway
+        path, root = scope["path"][len(scope["root_path"]) :], scope["root_path"]
+        found = gateway.tree.find(path, scope["method"])
+        if gateway.middleware or gateway.fallthrough or (found is not None and found[0].awaits):
+            return self._bridge(gateway.asgi.serve, scope, environ, start_response)
+        try:
+            call, endpoint, answer = _step(gateway.asgi.respond(scope, _reader(environ), _INLINE, path, root))
+        except ClientDisconnect:
+            return ()
+        if type(answer) is tuple:
+            status, headers, body = answer
+            _start(start_response, status, headers)
+            return () if call.method == "HEAD" else (body,)
+
+        async def send_response(_: Message, receive: Any, send: Any, thread: CallingThread) -> None:
+            call.thread = thread
+            await gateway.asgi.send_response(call, endpoint, answer, receive, send)
+
+        return self._bridge(send_response, scope, environ, start_response)
+
+    def _bridge(
+        self, application: Any, scope: Message, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Run an ASGI application on the loop and give its messages to WSGI as they come."""
+        thread = _Bridge()
+        chunks = thread.messages(
+            application(scope, thread.receive(_reader(environ)), thread.send, thread), self._gateway
+        )
+        start = next(chunks, None)
+        if start is None:
+            _start(start_response, 500, [(b"content-length", b"0")])
+            return ()
+        _start(start_response, start["status"], start["headers"])
+        return thread.bodies(chunks)
+
+
+# --- stepping a coroutine that never waits -------------------------------------------------------------------------
+
+
+def _step(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    coroutine.close()
+    raise RuntimeError("A handler without asynchronous code waited; this is a defect of hybrid_gateway.")
+
+
+def _reader(environ: Environ) -> Callable[[], Awaitable[Message]]:
+    """``wsgi.input`` as an ASGI ``receive``: as many bytes as announced, or to the end of a terminated stream."""
+    stream = environ["wsgi.input"]
+    length = environ.get("CONTENT_LENGTH")
+    left = int(length) if length and length.isdigit() else None
+    if left is None and not environ.get("wsgi.input_terminated"):
+        left = 0
+
+    async def receive() -> Message:
+        nonlocal left
+        size = _CHUNK if left is None else min(left, _CHUNK)
+        chunk = stream.read(size) if size else b""
+        if left is not None:
+            left -= len(chunk)
+            if left and not chunk:
+                raise ClientDisconnect
+        more = bool(chunk) if left is None else left > 0
+        return {"type": "http.request", "body": chunk, "more_body": more}
+
+    return receive
+
+
+# --- from the loop back to the worker ------------------------------------------------------------------------------
+
+
+class _Bridge(CallingThread):
+    """A waiting worker that, beside blocking work, gets the messages of an ASGI application one by one."""
+
+    def receive(self, read: Callable[[], Awaitable[Message]]) -> Callable[[], Awaitable[Message]]:
+        """``receive`` of the application: the body is read in the worker's thread."""
+        finished = False
+
+        async def receive() -> Message:
+            nonlocal finished
+            if finished:
+                return await self.until_gone()
+            message: Message = await self.run(_step, read())  # type: ignore[arg-type]
+            finished = not message["more_body"]
+            return message
+
+        return receive
+
+    async def until_gone(self) -> Message:
+        """WSGI tells nobody that a client has left; the wait ends when the answer is closed."""
+        await asyncio.Event().wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        await self.run(self._pending.append, message)
+
+    def messages(self, coroutine: Coroutine[Any, Any, None], gateway: Gateway) -> Generator[Message, None, None]:
+        """Drive ``coroutine`` on the gateway's loop; yield what it sends, raise what it raises."""
+        self._pending: list[Message] = []
+        task = gateway.loop_thread.start(coroutine)
+        task.add_done_callback(lambda _: self._work.put(None))
+        try:
+            while (work := self._work.get()) is not None:
+                work()
+                while self._pending:
+                    yield self._pending.pop(0)
+            task.result()
+        finally:
+            task.cancel()
+
+    def bodies(self, messages: Generator[Message, None, None]) -> Iterator[bytes]:
+        """The bodies of the remaining messages."""
+        with contextlib.closing(messages):
+            for message in messages:
+                if message.get("body"):
+                    yield message["body"]
+
+
+class _Closing:
+    """A body after whose last chunk the thread's connections are looked after."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._chunks
+
+    def close(self) -> None:
+        try:
+            close = getattr(self._chunks, "close", None)
+            if close is not None:
+                close()
+        finally:
+            close_unit()
+
+
+# --- environ → scope -----------------------------------------------------------------------------------------------
+
+
+def build_scope(environ: Environ) -> Message:
+    """The ASGI scope of a WSGI request, once; SPEC: PEP 3333 strings are bytes in latin-1."""
+    root = get_script_name(environ).rstrip("/")
+    path = _decode(environ.get("PATH_INFO", "")) or "/"
+    headers = [
+        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    ]
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers.append((name.replace("_", "-").lower().encode(), environ[name].encode("latin-1")))
+    scope: Message = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": environ.get("SERVER_PROTOCOL", "HTTP/1.1").partition("/")[2],
+        "method": environ["REQUEST_METHOD"],
+        "scheme": environ.get("wsgi.url_scheme", "http"),
+        "path": root + path,
+        "raw_path": quote(root + path).encode(),
+        "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
+        "root_path": root,
+        "headers": headers,
+        "client": (environ["REMOTE_ADDR"], _number(environ.get("REMOTE_PORT"))) if environ.get("REMOTE_ADDR") else None,
+        "server": (environ.get("SERVER_NAME", ""), _number(environ.get("SERVER_PORT"))),
+    }
+    if "hybrid_gateway.authentication" in environ:
+        scope["hybrid_gateway.authentication"] = environ["hybrid_gateway.authentication"]
+    return scope
+
+
+def _decode(text: str) -> str:
+    return text.encode("latin-1").decode("utf-8", "replace")
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+def _start(start_response: StartResponse, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    start_response(f"{status} {_phrase(status)}", [(_title(name), value.decode("latin-1")) for name, value in headers])
+
+
+def _title(name: bytes) -> str:
+    return name.decode("latin-1").title()
+
+
+def _phrase(status: int) -> str:
+    if status >= 400:
+        return reason(status)
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

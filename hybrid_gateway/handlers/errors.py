@@ -1,0 +1,187 @@
+"""Exceptions → answers: the project's own handlers first, Django's exceptions understood, the rest is a logged 500."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from django.conf import settings
+from django.core import signals
+from django.core.exceptions import (
+    NON_FIELD_ERRORS,
+    ObjectDoesNotExist,
+    PermissionDenied,
+    SuspiciousOperation,
+    ValidationError,
+)
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.http import Http404
+from django.views.debug import ExceptionReporter
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
+
+from hybrid_gateway.exceptions import (
+    BadRequest,
+    Forbidden,
+    HTTPException,
+    InternalServerError,
+    NotFound,
+    RequestValidationError,
+    ServiceUnavailable,
+    reason,
+)
+from hybrid_gateway.responses.encode import complete
+from hybrid_gateway.responses.problem import problem_answer
+
+__all__ = ["ErrorAnswers", "translate"]
+
+logger = logging.getLogger("django.request")
+
+ErrorHandler = Callable[[Any, Exception], Awaitable[Any]]
+
+
+class ErrorAnswers:
+    """What one route (or the gateway, where there is no route) makes of exceptions."""
+
+    def __init__(
+        self,
+        *,
+        handlers: Mapping[type[BaseException] | int, ErrorHandler],
+        challenges: tuple[str, ...] = (),
+        sender: Any = None,
+    ) -> None:
+        self._by_class = {key: handler for key, handler in handlers.items() if not isinstance(key, int)}
+        self._by_status = {key: handler for key, handler in handlers.items() if isinstance(key, int)}
+        self._challenges = challenges
+        self._sender = sender
+
+    async def answer(self, call: Any, error: Exception) -> Any:
+        """The answer to ``error``; a client that has gone is raised on, for the driver."""
+        if isinstance(error, ClientDisconnect):
+            raise error
+        try:
+            handled = await self._handle(call, error)
+        except Exception as failure:
+            failure.__context__ = failure.__context__ or error
+            return await self._crash(call, failure)
+        return handled
+
+    async def _handle(self, call: Any, error: Exception) -> Any:
+        handler = _by_mro(self._by_class, type(error))
+        known = translate(error)
+        if known is None:
+            return await (handler(call, error) if handler is not None else self._crash(call, error))
+        if handler is None and known is not error:
+            handler = _by_mro(self._by_class, type(known))
+        general = handler is None or handler in (self._by_class.get(HTTPException), self._by_class.get(Exception))
+        if general and known.status_code in self._by_status:
+            return await self._by_status[known.status_code](call, known)
+        if handler is not None:
+            return await handler(call, error)
+        if known.status_code >= 500:
+            _log(call, error, known.status_code)
+        self._challenge(known)
+        return problem_answer(known)
+
+    def _challenge(self, error: HTTPException) -> None:
+        # SPEC: RFC 9110 section 15.5.2: a 401 names at least one way in.
+        if error.status_code == 401 and self._challenges:
+            error.headers.setdefault("www-authenticate", ", ".join(self._challenges))
+
+    async def _crash(self, call: Any, error: Exception) -> Any:
+        """An exception nobody expected: logged, signalled, and told to the client only under ``DEBUG``."""
+        try:
+            raise error
+        except Exception:
+            signals.got_request_exception.send(sender=self._sender, request=None)
+            _log(call, error, 500)
+        custom = self._by_status.get(500)
+        if custom is not None:
+            try:
+                return await custom(call, error)
+            except Exception as failure:
+                _log(call, failure, 500)
+        if not settings.DEBUG:
+            return problem_answer(InternalServerError())
+        return await _explain(call, error)
+
+
+def _by_mro(handlers: Mapping[Any, ErrorHandler], kind: type) -> ErrorHandler | None:
+    return next((handlers[parent] for parent in kind.__mro__ if parent in handlers), None)
+
+
+def _log(call: Any, error: Exception, status: int) -> None:
+    # The path comes from the client: what a terminal or a log file could take for something else is escaped.
+    path = call.scope["path"].encode("unicode_escape").decode("ascii")
+    detail = (type(error), error, error.__traceback__)
+    logger.error("%s: %s %s", reason(status), call.method, path, exc_info=detail, extra={"status_code": status})
+
+
+async def _explain(call: Any, error: Exception) -> Any:
+    """Under ``DEBUG``: Django's traceback page for a browser, the traceback in problem details for a client."""
+    accept = call.header(b"accept") or b""
+    details = (type(error), error, error.__traceback__)
+    if b"text/html" in accept:
+        reporter = ExceptionReporter(None, *details)
+        page = await call.thread.run(reporter.get_traceback_html)
+        return complete(500, (b"content-type", b"text/html; charset=utf-8"), page.encode())
+    lines = "".join(traceback.format_exception(*details)).splitlines()
+    return problem_answer(InternalServerError(f"{type(error).__name__}: {error}", extra={"traceback": lines}))
+
+
+# --- other people's exceptions -------------------------------------------------------------------------------------
+
+
+def translate(error: Exception) -> HTTPException | None:
+    """``error`` as an HTTP error, when it is one in Starlette's or Django's words."""
+    if isinstance(error, HTTPException):
+        return error
+    for kind, translation in _TRANSLATIONS:
+        if isinstance(error, kind):
+            return translation(error)
+    return ServiceUnavailable(headers={"Retry-After": "5"}) if _while_connecting(error) else None
+
+
+def _from_validation(error: Any) -> HTTPException:
+    fields = error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
+    return RequestValidationError(
+        [
+            {"loc": ["body"] if field == NON_FIELD_ERRORS else ["body", field], "msg": message, "type": "value_error"}
+            for field, messages in fields.items()
+            for message in messages
+        ]
+    )
+
+
+def _from_starlette(error: Any) -> HTTPException:
+    return HTTPException(error.status_code, error.detail, headers=error.headers)
+
+
+def _not_found(error: Any) -> HTTPException:
+    # A message is shown only when somebody wrote one for people: get_object_or_404's names models and queries.
+    return NotFound()
+
+
+_TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Any], HTTPException]], ...] = (
+    (StarletteHTTPException, _from_starlette),
+    (Http404, _not_found),
+    (ObjectDoesNotExist, _not_found),
+    (PermissionDenied, lambda error: Forbidden(str(error) or None)),
+    (SuspiciousOperation, lambda error: BadRequest()),
+    (ValidationError, _from_validation),
+)
+
+_CONNECT = inspect.unwrap(BaseDatabaseWrapper.connect).__code__
+
+
+def _while_connecting(error: Exception) -> bool:
+    """Whether the exception left Django's ``BaseDatabaseWrapper.connect``: the database cannot be reached just now."""
+    frame = error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_code is _CONNECT:
+            return True
+        frame = frame.tb_next
+    return False

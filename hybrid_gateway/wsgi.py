@@ -1,0 +1,31 @@
+"""The WSGI application of the settings: ``WSGI_APPLICATION = "hybrid_gateway.wsgi.application"``.
+
+``application`` is built when it is first read, like that of :mod:`hybrid_gateway.asgi`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hybrid_gateway.startup import set_up_django
+
+if TYPE_CHECKING:
+    from hybrid_gateway.gateway.wsgi import WSGIDriver
+
+    application: WSGIDriver
+
+__all__ = ["application", "get_wsgi_application"]
+
+
+def get_wsgi_application() -> WSGIDriver:
+    """Set Django up and give the WSGI side of the gateway of the settings, for a project's own ``wsgi.py``."""
+    set_up_django()
+    from hybrid_gateway.gateway.application import default_gateway
+
+    return default_gateway().wsgi
+
+
+def __getattr__(name: str) -> Any:
+    if name == "application":
+        return get_wsgi_application()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
