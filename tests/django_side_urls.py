@@ -129,6 +129,18 @@ def broken_stream(request):
     return StreamingHttpResponse(parts())
 
 
+def late_stream(request):
+    def parts():
+        try:
+            events.append("stream started")
+            gate.wait(5)
+            yield b"late"
+        finally:
+            events.append("stream closed")
+
+    return StreamingHttpResponse(parts())
+
+
 def send_file(request):
     return FileResponse(Path(request.GET["name"]).open("rb"))
 
@@ -172,6 +184,7 @@ sync_patterns = [
     path("stream/", stream),
     path("async-stream/", async_stream),
     path("broken-stream/", broken_stream),
+    path("late-stream/", late_stream),
     path("file/", send_file),
     path("language/", language),
     path("postgres/", query_postgres),

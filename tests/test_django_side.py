@@ -566,6 +566,37 @@ def test_a_client_that_goes_during_the_first_part_leaves_no_iterator_open(thread
     assert events[-2].startswith("iterator closed")
 
 
+def test_a_client_that_goes_before_the_first_part_waits_for_no_other_thread(thread, signals):
+    async def exchange():
+        client = Client()
+        request = asyncio.ensure_future(
+            DjangoSide().asgi(scope_of("/late-stream/"), client.receive, client.send, thread)
+        )
+        await until(lambda: "stream started" in events)
+        client.gone.set()
+        await asyncio.sleep(0.05)
+        gate.set()
+        await request
+        return client.sent
+
+    assert len(asyncio.run(exchange())) == 1
+    assert signals == {"started": 1, "finished": 1}
+    assert events[-2:] == ["stream closed", events[-1]]
+    assert events[-1].startswith("finished on streams-")
+
+
+def test_work_that_is_cancelled_in_the_queue_takes_no_thread_with_it():
+    pool = ThreadPool(1)
+    running, queued, later = (PooledThread(pool, pool) for _ in range(3))
+    first = running.submit(gate.wait, 5)
+    second = queued.submit(pytest.fail, "ran although it was cancelled")
+    assert second.cancel()
+    gate.set()
+    assert first.result(5)
+    assert later.submit(str, 1).result(5) == "1"
+    pool.close()
+
+
 def test_a_message_that_no_server_may_send_is_reported(thread):
     async def exchange():
         client = Client()
