@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any
 
 import msgspec
+from django.db.models import Model, QuerySet
+from django.utils.functional import Promise
 from starlette import background, responses
 
 __all__ = [
@@ -63,19 +65,24 @@ class StreamingResponse(responses.StreamingResponse):
 
 
 def plain(value: Any) -> Any:
-    """What msgspec does not know by itself: lazy translations, querysets' rows, anything with ``__str__`` by Django."""
-    from django.db.models import Model, QuerySet
-    from django.utils.functional import Promise
-
-    if isinstance(value, Promise):
-        return str(value)
-    if isinstance(value, QuerySet):
-        return list(value)
+    """What msgspec does not know by itself: lazy translations, subclasses of plain types, the rows of a queryset."""
+    for kind, convert in _PLAIN:
+        if isinstance(value, kind):
+            return convert(value)
     if isinstance(value, Model):
         raise TypeError(
             f"A model instance of {type(value).__qualname__} cannot be sent as it is: make a Struct of the fields that "
             "clients may see."
         )
-    if isinstance(value, Mapping):
-        return dict(value)
     raise TypeError(f"An object of type {type(value).__qualname__} cannot be encoded.")
+
+
+_PLAIN: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
+    (str, str),  # Django's SafeString, http.Host, ...
+    (Promise, str),
+    (int, int),
+    (float, float),
+    (bytes, bytes),
+    (QuerySet, list),
+    (Mapping, dict),
+)
