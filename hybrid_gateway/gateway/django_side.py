@@ -35,7 +35,7 @@ from django.urls import URLResolver, get_resolver, get_script_prefix, get_urlcon
 from django.urls.resolvers import LocalePrefixPattern
 from django.utils import timezone, translation
 
-from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf8, path_info
+from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf8, resolved_path
 from hybrid_gateway.handlers.threads import AmbientThread, RequestThread, thread_sensitive
 
 __all__ = ["DjangoSide"]
@@ -126,7 +126,7 @@ class DjangoSide:
         if not is_utf8(scope.get("query_string", b"")):
             return True  # DJANGO: ASGIRequest answers 400, WSGIRequest would guess (core/handlers/asgi.py)
         views = self.__dict__.get("views") or await thread.run(getattr, self, "views")
-        return views.has_async and views.is_async(path_info(scope, self._script_name))
+        return views.has_async and views.is_async(resolved_path(scope, self._script_name))
 
     # --- an asynchronous view ---
 

@@ -7,20 +7,19 @@ import sys
 from collections.abc import Iterable, MutableMapping
 from typing import IO, Any
 
-__all__ = ["Environ", "Scope", "build_environ", "is_utf8", "path_info"]
+from hybrid_gateway.gateway.prefixes import path_info
+
+__all__ = ["Environ", "Scope", "build_environ", "is_utf8", "resolved_path"]
 
 Scope = MutableMapping[str, Any]
 Environ = dict[str, Any]
 
 
-def path_info(scope: Scope, forced_script_name: str) -> str:
-    """The path below the script name, split at a segment boundary."""
-    # DJANGO: ASGIRequest.__init__ and get_script_prefix in core/handlers/asgi.py (5.2 and 6.1)
+def resolved_path(scope: Scope, forced_script_name: str) -> str:
+    """The path that Django resolves, below the script name; ``forced_script_name`` is the setting."""
+    # DJANGO: get_script_prefix in core/handlers/asgi.py
     path: str = scope["path"]
-    script_name = (forced_script_name or scope.get("root_path") or "").rstrip("/")
-    if script_name and (path == script_name or path.startswith(script_name + "/")):
-        return path[len(script_name) :]
-    return path
+    return path_info(path, forced_script_name or scope.get("root_path") or "") or path
 
 
 def build_environ(scope: Scope, forced_script_name: str, body: IO[bytes], size: int) -> Environ:
@@ -29,7 +28,7 @@ def build_environ(scope: Scope, forced_script_name: str, body: IO[bytes], size: 
     environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": _wsgi_text(forced_script_name or scope.get("root_path") or ""),
-        "PATH_INFO": _wsgi_text(path_info(scope, forced_script_name)),
+        "PATH_INFO": _wsgi_text(resolved_path(scope, forced_script_name)),
         "QUERY_STRING": query.decode("latin-1") if isinstance(query, bytes) else query,
         "SERVER_NAME": "unknown",
         "SERVER_PORT": "0",
