@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable
@@ -45,7 +46,7 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
     target = _annotated_callable(function)
     try:
         raw = inspect.signature(function)
-        hints = typing.get_type_hints(target, include_extras=True)
+        hints = typing.get_type_hints(target, localns=_enclosing_locals(target), include_extras=True)
     except NameError as error:
         raise DependencyError(
             f"{where}: the annotation {error.name!r} is unknown at run time. Import it outside `if TYPE_CHECKING:`, "
@@ -59,6 +60,21 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
     else:
         returns = hints.get("return", NO_DEFAULT)
     return Signature(where=where, parameters=parameters, returns=types.NoneType if returns is None else returns)
+
+
+def _enclosing_locals(function: Any) -> dict[str, Any] | None:
+    """The local names around a function defined in a function that is still running, as in a test.
+
+    Under ``from __future__ import annotations`` nothing else knows what its annotations mean.
+    """
+    outer, nested, _ = getattr(function, "__qualname__", "").rpartition(".<locals>.")
+    frame = sys._getframe() if nested else None
+    names: dict[str, Any] = {}
+    while frame is not None:
+        if outer.startswith(frame.f_code.co_qualname) and frame.f_globals is getattr(function, "__globals__", None):
+            names = {**frame.f_locals, **names}
+        frame = frame.f_back
+    return names or None
 
 
 def _annotated_callable(function: Callable[..., Any]) -> Any:
