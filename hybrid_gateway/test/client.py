@@ -190,7 +190,7 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
     """
 
     __test__ = False  # pytest would take the class for tests
-    handler: GatewayHandler
+    handler: GatewayHandler  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(
         self,

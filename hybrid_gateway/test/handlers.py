@@ -70,7 +70,7 @@ class GatewayHandler(ClientHandler):
 
     def __call__(self, environ: dict[str, Any]) -> Any:
         gateway = self.target.gateway
-        if gateway.is_django(path_text(environ["PATH_INFO"])):
+        if is_django(gateway, path_text(environ["PATH_INFO"])):
             return super().__call__(environ)
         for name, value in self.target.headers.items():
             environ.setdefault(HttpHeaders.to_wsgi_name(name), value)
@@ -92,7 +92,7 @@ class AsyncGatewayHandler(AsyncClientHandler):
 
     async def __call__(self, scope: dict[str, Any]) -> Any:
         gateway = self.target.gateway
-        if gateway.is_django(scope["path"].removeprefix(scope.get("root_path", ""))):
+        if is_django(gateway, scope["path"].removeprefix(scope.get("root_path", ""))):
             return await super().__call__(scope)
         scope.setdefault("query_string", b"")
         body_file = scope.pop("_body_file", None)
@@ -107,6 +107,11 @@ class AsyncGatewayHandler(AsyncClientHandler):
         with connections_left_alone():
             await gateway.serve(scope, exchange.receive, exchange.send, AmbientThread())
         return exchange.response(scope["method"], scope["path"])
+
+
+def is_django(gateway: Gateway, path: str) -> bool:
+    """Whether Django answers ``path``, be it because the API does not know it."""
+    return gateway.is_django(path) or (gateway.fallthrough and not gateway.asgi._knows(path))
 
 
 # --- the two protocols ---------------------------------------------------------------------------------------------
@@ -162,7 +167,7 @@ def answer_wsgi(gateway: Gateway, environ: dict[str, Any]) -> ClientResponse:
         return chunks.append
 
     chunks: list[bytes] = []
-    answer = gateway.serve_wsgi(environ, start_response)
+    answer: Any = gateway.serve_wsgi(environ, start_response)
     try:
         chunks.extend(answer)
     finally:

@@ -22,7 +22,8 @@ _SHOWN = 300  # characters of a body; a failed assertion should say what the ser
 class ClientResponse(HttpResponse):
     """The gateway's answer as a Django response: ``status_code json() text content headers cookies url``.
 
-    It is read to its end, streams too. Headers sent more than once are joined by commas, ``raw_headers`` has each.
+    It is read to its end, streams too. Headers sent more than once are joined by commas; ``raw_headers`` has each, with
+    names in lower case.
     Pages of Django's come back as the very object Django made, with these attributes and Django's own.
     """
 
@@ -42,9 +43,9 @@ class ClientResponse(HttpResponse):
         super().__init__(body, status=status)
         del self.headers["Content-Type"]
         self.method, self.path = method, path
-        self.raw_headers = tuple(headers)
+        self.raw_headers = tuple((name.lower(), value) for name, value in headers)
         for name, value in self.raw_headers:
-            if name.lower() == "set-cookie":
+            if name == "set-cookie":
                 self.cookies.update(SimpleCookie(value))
             else:
                 self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
