@@ -190,7 +190,7 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
     """
 
     __test__ = False  # pytest would take the class for tests
-    handler: GatewayHandler  # pyright: ignore[reportIncompatibleVariableOverride]
+    handler: GatewayHandler
 
     def __init__(
         self,
@@ -208,7 +208,9 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
             enforce_csrf_checks, raise_request_exception, headers=headers, query_params=query_params, **defaults
         )
         self._target = Target(gateway)
-        self.handler = GatewayHandler(self._target, protocol, enforce_csrf_checks)
+        self.handler = GatewayHandler(  # pyright: ignore[reportIncompatibleVariableOverride]
+            self._target, protocol, enforce_csrf_checks
+        )
 
     def generic(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
