@@ -11,6 +11,7 @@ from django.contrib.auth.hashers import MD5PasswordHasher
 from django.test import override_settings
 from starlette.datastructures import Headers
 
+from hybrid_gateway import get, post
 from hybrid_gateway.auth import Authentication, AuthenticationScheme, BasicAuthentication, TokenAuthentication
 from hybrid_gateway.auth.basic import check_credentials
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
@@ -238,6 +239,98 @@ def test_a_scheme_must_say_how_it_authenticates():
         Forgetful().authenticate()
     with pytest.raises(ConfigurationError, match="Forgetful must define openapi"):
         Forgetful().openapi()
+
+
+# --- over HTTP
+
+
+@get("/me")
+async def me(user: User) -> dict[str, str]:
+    return {"username": user.username}
+
+
+@get("/feed")
+def feed(user: User | None) -> dict[str, str | None]:
+    return {"username": user.username if user else None}
+
+
+@get("/authentication")
+def show(authentication: Authentication) -> list[str]:
+    return [type(authentication.scheme).__name__, type(authentication.token).__name__]
+
+
+@post("/upload")
+async def upload(user: User, data: dict[str, int]) -> None: ...
+
+
+BOTH = [TokenAuthentication(), BasicAuthentication()]
+
+
+@pytest.fixture
+def client(serve):
+    return serve(me, feed, show, upload, authentication=BOTH)
+
+
+def authorized(value):
+    return {"Authorization": value}
+
+
+def test_without_credentials_the_answer_is_401_and_names_the_ways_in(client):
+    response = client.get("/me")
+    assert response.status_code == 401
+    assert response.headers["WWW-Authenticate"] == 'Bearer realm="api", Basic realm="api", charset="UTF-8"'
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.json()["status"] == 401
+    assert client.get("/feed").json() == {"username": None}
+
+
+@pytest.mark.parametrize("path", ["/me", "/feed"])
+def test_either_scheme_authenticates(client, user, path):
+    _, plain = Token.objects.issue(user)
+    for value in (basic("ada:a:pass:wörd"), f"Bearer {plain}", f"token {plain}"):
+        assert client.get(path, headers=authorized(value)).json() == {"username": "ada"}
+
+
+def test_a_handler_sees_which_scheme_and_token_it_was(client, user):
+    _, plain = Token.objects.issue(user)
+    assert client.get("/authentication", headers=authorized(f"Bearer {plain}")).json() == [
+        "TokenAuthentication",
+        "Token",
+    ]
+    assert client.get("/authentication", headers=authorized(basic("ada:a:pass:wörd"))).json() == [
+        "BasicAuthentication",
+        "NoneType",
+    ]
+
+
+@pytest.mark.parametrize("path", ["/me", "/feed", "/feed?x=/auth/login"])
+@pytest.mark.parametrize(
+    "value",
+    [*MALFORMED, "x", "Bearer", "Bearer a b", "Bearer hgt_", "Bearer hgt_" + "a" * 43, "Token x", "Digest x=y",
+     "Negotiate", basic("ada:wrong"), basic("nobody:x")],
+)  # fmt: skip
+def test_credentials_that_are_not_good_are_401_wherever_somebody_looks(client, path, value):
+    response = client.get(path, headers=authorized(value))
+    assert response.status_code == 401
+    assert "WWW-Authenticate" in response.headers
+
+
+def test_a_token_stops_working_between_two_requests(client, user):
+    token, plain = Token.objects.issue(user)
+    assert client.get("/me", headers=authorized(f"Bearer {plain}")).status_code == 200
+    token.revoke()
+    assert client.get("/me", headers=authorized(f"Bearer {plain}")).status_code == 401
+
+
+def test_a_token_costs_a_request_one_query(client, user, django_assert_num_queries):
+    token, plain = Token.objects.issue(user)
+    token.record_use()
+    with django_assert_num_queries(1):
+        assert client.get("/me", headers=authorized(f"Bearer {plain}")).status_code == 200
+
+
+def test_who_is_refused_is_not_told_what_is_wrong_with_the_body(client):
+    assert client.post("/upload", content=b"{", content_type="application/json").status_code == 401
 
 
 def test_settings_may_import_schemes_and_guards():

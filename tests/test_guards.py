@@ -4,9 +4,11 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 
+from hybrid_gateway import Router, get
 from hybrid_gateway.auth import (
     AllowAny,
     Authentication,
+    BasicAuthentication,
     HasPermission,
     InGroup,
     IsAuthenticated,
@@ -127,3 +129,56 @@ def test_guards_show_what_they_ask_for():
         "HasPermission('auth.add_group', 'auth.delete_group', match='any')",
         "InGroup('editors', 'writers')",
     ]
+
+
+# --- over HTTP
+
+
+def answer() -> str:
+    return "passed"
+
+
+async def answer_async() -> str:
+    return "passed"
+
+
+@pytest.fixture
+def status(serve):
+    """The status that a user, or nobody, gets from a handler behind guards; the same for sync and async handlers."""
+
+    def ask(user, *guards, outer=()):
+        router = Router("/v1", [get("/sync", guards=guards)(answer), get("/async", guards=guards)(answer_async)])
+        client = serve(router, authentication=[BasicAuthentication()], guards=outer)
+        client.force_authenticate(user)
+        first, second = client.get("/v1/sync"), client.get("/v1/async")
+        assert (first.status_code, first.content) == (second.status_code, second.content)
+        assert ("WWW-Authenticate" in first.headers) is (first.status_code == 401)
+        return first.status_code
+
+    return ask
+
+
+@pytest.mark.parametrize("guard", [IsAuthenticated, *GUARDS.values()])
+def test_the_anonymous_get_401(status, guard):
+    assert status(None, guard) == 401
+
+
+@pytest.mark.parametrize("guard", [IsStaff, IsSuperuser, HasPermission("auth.add_group"), InGroup("editors")])
+def test_the_wrong_user_gets_403(status, guard):
+    assert status(person(), guard) == 403
+
+
+def test_the_right_user_gets_200(status):
+    user = person(is_staff=True, is_superuser=True, groups=["editors"])
+    assert status(user, IsStaff, IsSuperuser, HasPermission("auth.add_group"), InGroup("editors")) == 200
+
+
+def test_inner_guards_add_to_outer_ones(status):
+    assert status(person(), IsAuthenticated, outer=[IsStaff]) == 403
+
+
+def test_allow_any_drops_outer_guards_and_keeps_its_neighbours(status):
+    user = person()
+    assert status(None, AllowAny, outer=[IsStaff]) == 200
+    assert status(user, AllowAny, IsAuthenticated, outer=[IsStaff]) == 200
+    assert status(None, AllowAny, IsAuthenticated, outer=[IsStaff]) == 401

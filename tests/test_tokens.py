@@ -1,18 +1,23 @@
 """Tokens: what is stored, what works, what no longer does, and what the admin shows."""
 
-from datetime import timedelta
+from base64 import b64encode
+from datetime import datetime, timedelta
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.admin import site
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.contrib.auth.signals import user_logged_in
 from django.core.management import call_command
 from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
+from hybrid_gateway import Include, get
+from hybrid_gateway.auth import BasicAuthentication, IsAuthenticated, TokenAuthentication
 from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.models import LAST_USED_PRECISION, Token, TokenState
+from hybrid_gateway.tokens.routes import Credentials, IssuedToken
 
 User = get_user_model()
 pytestmark = pytest.mark.django_db
@@ -271,6 +276,145 @@ def test_a_use_that_cannot_be_noted_is_logged_and_changes_nothing_else(user, cap
         assert User.objects.count() == 1  # the transaction around it goes on
     assert "could not note the use of token" in caplog.text
     assert plain not in caplog.text
+
+
+# --- login and logout
+
+
+@pytest.fixture
+def api(serve):
+    """A client of a project that guards everything and includes the token routes."""
+    return serve(
+        Include("/auth", "hybrid_gateway.tokens.routes", name="auth"),
+        whoami,
+        authentication=[TokenAuthentication(), BasicAuthentication()],
+        guards=[IsAuthenticated],
+    )
+
+
+@get("/me")
+async def whoami(user: User) -> str:
+    return user.username
+
+
+def log_in(api, username="ada", password="a-password", **options):
+    return api.post("/auth/login", json={"username": username, "password": password}, **options)
+
+
+def bearer(plain):
+    return {"Authorization": f"Bearer {plain}"}
+
+
+def test_login_gives_a_token_that_works_for_thirty_days(api, user):
+    response = log_in(api)
+    assert response.status_code == 201
+    assert response.headers["Cache-Control"] == "no-store"
+    assert set(response.json()) == {"token", "expires_at"}
+    plain = response.json()["token"]
+    assert api.get("/me", headers=bearer(plain)).text == "ada"
+    token = Token.objects.get()
+    assert token.expires_at - token.created_at == timedelta(days=30)
+    assert datetime.fromisoformat(response.json()["expires_at"]) == token.expires_at
+    assert plain not in stored_text(token)
+
+
+def test_every_login_gives_another_token(api, user):
+    assert log_in(api).json()["token"] != log_in(api).json()["token"]
+    assert Token.objects.active().count() == 2
+
+
+def test_login_notes_the_time_and_survives_receivers_that_want_a_request(api, user, caplog):
+    def audit(request, **kwargs):
+        raise AttributeError(request.META["REMOTE_ADDR"])
+
+    user_logged_in.connect(audit)
+    try:
+        assert log_in(api).status_code == 201
+    finally:
+        user_logged_in.disconnect(audit)
+    user.refresh_from_db()
+    assert user.last_login is not None
+    assert "audit" in caplog.text
+
+
+@pytest.mark.parametrize("case", ["wrong", "unknown", "inactive", "unusable", "nul"])
+def test_a_failed_login_does_not_say_why(api, user, case):
+    expected = log_in(api, password="wrong")
+    assert expected.status_code == 401
+    assert expected.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+    if case == "inactive":
+        User.objects.update(is_active=False)
+    if case == "unusable":
+        user.set_unusable_password()
+        user.save()
+    username = {"unknown": "nobody", "nul": "ada\0"}.get(case, "ada")
+    response = log_in(api, username=username, password="wrong" if case == "wrong" else "a-password")
+    assert response.status_code == 401
+    assert response.content == expected.content
+    assert dict(response.headers) == dict(expected.headers)
+    assert not Token.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"", 422),
+        (b"{", 400),
+        (b"[]", 422),
+        (b"{}", 422),
+        (b'{"username": "ada"}', 422),
+        (b'{"username": "ada", "password": null}', 422),
+        (b'{"username": "ada", "password": 1}', 422),
+        (b'{"username": "' + b"a" * 255 + b'", "password": "x"}', 422),
+        (b'{"username": "ada", "password": "' + b"x" * 4097 + b'"}', 422),
+        (b'{"username": "ada", "password": "\xff"}', 400),
+        (b'{"username": "ada", "password": "\\ud800"}', 400),
+    ],
+)
+def test_a_login_that_is_no_login_is_refused(api, user, body, status):
+    assert api.post("/auth/login", content=body, content_type="application/json").status_code == status
+
+
+def test_a_client_may_log_in_with_its_old_token_still_in_the_header(api, user):
+    _, plain = Token.objects.issue(user)
+    Token.objects.all().revoke()
+    assert log_in(api, headers=bearer(plain)).status_code == 201
+    assert log_in(api, headers={"Authorization": "Basic !"}).status_code == 201
+
+
+def test_logout_ends_the_token_it_came_with_and_no_other(api, user):
+    plain, other = log_in(api).json()["token"], log_in(api).json()["token"]
+    response = api.post("/auth/logout", headers=bearer(plain))
+    assert (response.status_code, response.content) == (204, b"")
+    assert api.get("/me", headers=bearer(plain)).status_code == 401
+    assert api.post("/auth/logout", headers=bearer(plain)).status_code == 401
+    assert api.get("/me", headers=bearer(other)).status_code == 200
+
+
+def test_logout_needs_a_token(api, user):
+    password = b64encode(b"ada:a-password").decode()
+    assert api.post("/auth/logout").status_code == 401
+    assert api.post("/auth/logout", headers={"Authorization": f"Basic {password}"}).status_code == 401
+    api.force_authenticate(user)
+    response = api.post("/auth/logout")
+    assert response.status_code == 409
+    assert "Only a token can be logged out" in response.json()["detail"]
+
+
+def test_logging_in_and_out_is_post_alone(api, user):
+    for path in ("/auth/login", "/auth/logout"):
+        assert api.get(path).status_code == 405
+        assert api.get(path).headers["Allow"] == "OPTIONS, POST"
+
+
+def test_login_and_logout_have_names(api):
+    assert api.gateway.reverse_url("auth:login") == "/auth/login"
+    assert api.gateway.reverse_url("auth:logout") == "/auth/logout"
+
+
+def test_the_bodies_of_login_hide_themselves_from_error_reports():
+    shown = repr(Credentials("ada", "a-password")) + repr(IssuedToken("hgt_x", None))
+    assert shown == "Credentials()IssuedToken()"
 
 
 # --- the schema

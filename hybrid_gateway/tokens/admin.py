@@ -88,9 +88,9 @@ _SELECT: dict[str, Any] = {
 class TokenAdmin(_ModelAdmin):
     """Adding a token issues it and shows its plain text once; a token's name is all that can be changed later."""
 
-    list_display = ("user", "name", "hint", "created_at", "expires_at", "last_used_at", "state")
+    list_display = ("user", "name", "hint", "state", "created_at", "expires_at", "last_used_at")
     list_display_links = ("user", "hint")
-    list_filter = (StateFilter, "created_at", "expires_at")
+    list_filter = (StateFilter, "created_at")
     list_select_related = ("user",)
     ordering = ("-pk",)
     actions = ("revoke_selected",)
