@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
@@ -75,6 +74,3 @@ class Body(bytes):
 
 class PathParams(dict[str, Any]):
     """The converted path parameters by name."""
-
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        super().__init__(values)

@@ -124,13 +124,14 @@ class Call:
             raise _too_large(limit)
         return message
 
-    def request(self, limit: int) -> Request:
+    def request(self, limit: int, path_names: tuple[str, ...]) -> Request:
         """Starlette's ``Request``, its body bounded like every other."""
+        scope = {**self.scope, "path_params": dict(zip(path_names, self.path_values, strict=True))}
 
         async def receive() -> MutableMapping[str, Any]:
             return await self.receive(limit)
 
-        return Request(self.scope, receive)
+        return Request(scope, receive)
 
 
 def _too_large(limit: int) -> ContentTooLarge:

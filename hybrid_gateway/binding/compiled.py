@@ -46,10 +46,10 @@ def _in_order(plan: Plan) -> list[Step]:
     if any("errors" in step.code for step in plan.open_readers):
         steps.append(_CHECK)
     steps += plan.open_steps
-    if plan.reads_body:
-        steps.append(_BODY)
     steps += plan.finish_readers
-    if any("errors" in step.code for step in plan.finish_readers):
+    if plan.body_readers:
+        steps += [_BODY, *plan.body_readers]
+    if any("errors" in step.code for step in (*plan.finish_readers, *plan.body_readers)):
         steps.append(_CHECK)
     return steps + plan.finish_steps
 

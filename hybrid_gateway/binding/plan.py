@@ -74,7 +74,7 @@ class Plan(msgspec.Struct, kw_only=True):
     open_readers: list[Step] = msgspec.field(default_factory=list)
     open_steps: list[Step] = msgspec.field(default_factory=list)
     finish_readers: list[Step] = msgspec.field(default_factory=list)
-    reads_body: bool = False
+    body_readers: list[Step] = msgspec.field(default_factory=list)
     finish_steps: list[Step] = msgspec.field(default_factory=list)
     result: Step = Step(target=None, code="None")
     names: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -250,17 +250,19 @@ class Planner:
             return self._name("constant", self._constants[kind])
         if kind is REQUEST:
             self._sees_path = True
-            return self._inline(kind, f"call.request({self._max_body_size})", half)
+            return self._inline(kind, f"call.request({self._max_body_size}, {self._path_names()})", half)
         if kind is http.PathParams:
             self._sees_path = True
-            names = self._name("path_names", tuple(self._path))
             maker = self._name("PathParams", http.PathParams)
-            return self._inline(kind, f"{maker}(zip({names}, call.path_values))", half)
+            return self._inline(kind, f"{maker}(zip({self._path_names()}, call.path_values))", half)
         if kind is http.Body:
             return self._raw_body(parameter, (self._where,), half)
         if kind in BUILTINS:
             return self._inline(kind, f"{self._name('builtin', BUILTINS[kind])}(call)", half)
         return None
+
+    def _path_names(self) -> str:
+        return self._name("path_names", tuple(self._path))
 
     def _inline(self, key: Any, code: str, half: Half) -> str:
         if key not in self._variables:
@@ -439,11 +441,10 @@ class Planner:
         return self._read_body(key, RawBody(strip_annotated(parameter.type)), parameter, bytes)
 
     def _read_body(self, key: Any, body: JSONBody | RawBody, parameter: Parameter, kind: Any) -> str:
-        self.plan.reads_body = True
         self._document("body", parameter.name, parameter, kind, media_type=body.media_type)
         self._variables[key] = self._new()
         code = f"{self._name('read_body', body.read)}(call, body, errors)"
-        self._finish.readers.append(Step(target=self._variables[key], code=code))
+        self.plan.body_readers.append(Step(target=self._variables[key], code=code))
         return self._variables[key]
 
     def _check_body(self, parameter: Parameter, chain: Chain, half: Half) -> None:

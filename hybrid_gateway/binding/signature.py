@@ -71,7 +71,8 @@ def _enclosing_locals(function: Any) -> dict[str, Any] | None:
     frame = sys._getframe() if nested else None
     names: dict[str, Any] = {}
     while frame is not None:
-        if outer.startswith(frame.f_code.co_qualname) and frame.f_globals is getattr(function, "__globals__", None):
+        around = frame.f_code.co_qualname
+        if f"{outer}.<locals>.".startswith(f"{around}.<locals>.") and frame.f_globals is getattr(function, "__globals__", None):
             names = {**frame.f_locals, **names}
         frame = frame.f_back
     return names or None
