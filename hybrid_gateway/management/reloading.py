@@ -8,7 +8,7 @@ import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from django.utils import autoreload
 
@@ -31,8 +31,9 @@ class Suspects:
         self.files: frozenset[Path] = frozenset()
         self.running: autoreload.BaseReloader | None = None
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         autoreload.autoreload_started.connect(self._started)
+        return self
 
     def __exit__(self, *exc_info: object) -> None:
         autoreload.autoreload_started.disconnect(self._started)

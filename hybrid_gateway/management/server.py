@@ -13,13 +13,14 @@ import os
 import socket
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     import uvicorn
 
-__all__ = ["ASGIServer", "leave", "log_access_like_django"]
+__all__ = ["ASGIServer", "leave", "log_like_django"]
 
 LEFTOVERS_TIMEOUT = 0.5  # seconds that tasks the application left behind get to handle their cancellation
 JOIN_TIMEOUT = 0.5  # seconds that executor threads get to end by themselves when the process does
@@ -64,7 +65,7 @@ class ASGIServer:
         """Serve until :meth:`stop`, or Ctrl-C when this is the main thread; lifespan starts and ends in here."""
         if self._uvicorn is None:
             raise RuntimeError("set_app() comes before serve_forever()")
-        log_access_like_django()
+        log_like_django()
         loop = asyncio.new_event_loop()
         try:
             loop.run_until_complete(self._uvicorn.serve(sockets=[self.socket]))
@@ -106,7 +107,7 @@ def leave(server: ASGIServer, code: int, grace: float) -> NoReturn:
     sys.exit(code)
 
 
-# --- access log ----------------------------------------------------------------------------------------------------
+# --- logs ----------------------------------------------------------------------------------------------------------
 
 
 class _DjangoServerHandler(logging.Handler):
@@ -118,11 +119,18 @@ class _DjangoServerHandler(logging.Handler):
         _client, method, path, version, status = record.args  # type: ignore[misc]
         # DJANGO: django/core/servers/basehttp.py, WSGIRequestHandler.log_message (5.2 and 6.1)
         level = logging.ERROR if status >= 500 else logging.WARNING if status >= 400 else logging.INFO
-        self.target.log(level, '"%s %s HTTP/%s" %s', method, path, version, status, extra={"status_code": status})
+        extra = {"status_code": status, "server_time": time.strftime("%d/%b/%Y %H:%M:%S")}
+        self.target.log(level, '"%s %s HTTP/%s" %s', method, path, version, status, extra=extra)
 
 
-def log_access_like_django() -> None:
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Whether a record is worth reading: requests that a reload cancels are no errors of the application."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+def log_like_django() -> None:
     """Give ``uvicorn.access`` the look of ``django.server``, unless the project's LOGGING configures it."""
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
     access = logging.getLogger("uvicorn.access")
     if not access.handlers:
         access.addHandler(_DjangoServerHandler())
