@@ -138,13 +138,13 @@ class Components:
         )
         if matches_itself:
             self._matchers.insert(0, (component, provider))
-        elif provider.provides in (NO_DEFAULT, type(None)):
+            return
+        if provider.provides in (NO_DEFAULT, type(None)):
             raise DependencyError(
                 f"{provider.signature.where} has no return annotation, so nobody can ask for what it provides. "
                 "Annotate what it returns."
             )
-        if provider.provides not in (NO_DEFAULT, type(None)):
-            self._by_type[provider.provides] = provider
+        self._by_type[provider.provides] = provider
 
     def find(self, parameter: Parameter) -> Provider | None:
         """The provider that fills ``parameter`` by its type, if any."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
@@ -75,6 +76,8 @@ class Gateway:
         self._declared = import_routes(routes, "HYBRID_GATEWAY['ROUTES']") if isinstance(routes, str) else routes
         self._overrides: dict[Any, Any] = {}
         self._build()
+        # A gateway that nobody refers to any more (tests build many) takes its threads with it.
+        weakref.finalize(self, _stop, self.pool, self.streams, self.loop_thread)
         self.asgi = ASGIDriver(self)
         self.wsgi = WSGIDriver(self)
 
@@ -150,7 +153,18 @@ class Gateway:
 
     def is_django(self, path: str) -> bool:
         """Whether Django answers ``path`` (without script prefix)."""
-        return path in self.django_prefixes
+        return path in self.django_prefixes or (self.fallthrough and not self.knows(path))
+
+    def knows(self, path: str) -> bool:
+        """Whether some route answers ``path``, with any method."""
+        return bool(self.tree.methods(path)) or self.other_slash(path) is not None
+
+    def other_slash(self, path: str) -> str | None:
+        """The known path that differs from ``path`` by its final slash, unless slashes are to be taken strictly."""
+        if self.trailing_slash == "strict" or path == "/":
+            return None
+        other = path[:-1] if path.endswith("/") else path + "/"
+        return other if self.tree.methods(other) else None
 
     # --- serving
 
@@ -177,6 +191,11 @@ class Gateway:
             await self._lifespan.leave()
         finally:
             await self._app.close()
+
+
+def _stop(*threads: ThreadPool | LoopThread) -> None:
+    for thread in threads:
+        thread.close()
 
 
 def _place(tree: RouteTree[Endpoint], endpoint: Endpoint) -> None:

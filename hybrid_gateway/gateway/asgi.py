@@ -69,7 +69,7 @@ class ASGIDriver:
         path = scope["path"] if not root else path_info(scope["path"], root)
         if path is None:
             await _send_whole(send, await self._gateway.errors.answer(_call(scope, receive, thread), BadRequest()))
-        elif path in self._django_prefixes or (self._gateway.fallthrough and not self._knows(path)):
+        elif path in self._django_prefixes or (self._gateway.fallthrough and not self._gateway.knows(path)):
             await self._django.asgi(scope, receive, send, thread)
         elif self._middleware is not None:
             await self._middleware({**scope, "hybrid_gateway.thread": thread}, receive, send)
@@ -136,21 +136,10 @@ class ASGIDriver:
 
     # --- paths without an endpoint
 
-    def _knows(self, path: str) -> bool:
-        tree = self._gateway.tree
-        return bool(tree.methods(path)) or self._other_slash(path) is not None
-
-    def _other_slash(self, path: str) -> str | None:
-        """The known path that differs from ``path`` by its final slash, unless slashes are to be taken strictly."""
-        if self._gateway.trailing_slash == "strict" or path == "/":
-            return None
-        other = path[:-1] if path.endswith("/") else path + "/"
-        return other if self._gateway.tree.methods(other) else None
-
     def _find_without_slash(self, path: str, method: str) -> tuple[Endpoint, tuple[Any, ...]] | None:
         if self._gateway.trailing_slash != "ignore" or self._gateway.tree.methods(path):
             return None
-        other = self._other_slash(path)
+        other = self._gateway.other_slash(path)
         return None if other is None else self._gateway.tree.find(other, method)
 
     async def _unrouted(self, call: Call, path: str, root: str | None) -> Any:
@@ -158,7 +147,7 @@ class ASGIDriver:
         methods = self._gateway.tree.methods(path)
         if path == "*" and call.method == "OPTIONS":
             return complete(204, None, b"", [(b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")])
-        other = None if methods else self._other_slash(path)
+        other = None if methods else self._gateway.other_slash(path)
         if other is not None and self._gateway.trailing_slash == "ignore":
             methods = self._gateway.tree.methods(other)
         elif other is not None:

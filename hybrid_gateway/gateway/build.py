@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -47,6 +48,7 @@ class Builder:
 
     def _endpoint(self, route: FlatRoute, method: str, where: str) -> Endpoint:
         layers = route.layers
+        schemes = [scheme() if inspect.isclass(scheme) else scheme for scheme in layers.authentication]
         signature = read_signature(route.handler, where)
         annotated = {parameter.name: strip_annotated(parameter.type) for parameter in signature.parameters}
         route = msgspec.structs.replace(route, template=route.template.typed(annotated))
@@ -57,7 +59,7 @@ class Builder:
             app=self._app,
             constants={**self._constants, Route: route, FlatRoute: route},
             path={parameter.name: parameter.converter.type for parameter in route.template.parameters},
-            schemes=layers.authentication,
+            schemes=schemes,
             authentication_type=Authentication,
             user_type=_user_model(),
             max_body_size=layers.max_body_size,
@@ -87,7 +89,7 @@ class Builder:
             errors=self.errors(layers, planner.plan.authenticates),
             inputs=planner.plan.inputs,
             returns=returns,
-            schemes=layers.authentication if planner.plan.authenticates else (),
+            schemes=schemes if planner.plan.authenticates else (),
         )
 
     def errors(self, layers: Layers, authenticates: bool = True) -> ErrorAnswers:

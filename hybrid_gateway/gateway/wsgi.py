@@ -71,7 +71,7 @@ class WSGIDriver:
         gateway = self._gateway
         path, root = scope["path"][len(scope["root_path"]) :], scope["root_path"]
         found = gateway.tree.find(path, scope["method"])
-        if gateway.middleware or gateway.fallthrough or (found is not None and found[0].awaits):
+        if gateway.middleware or (found is not None and found[0].awaits):
             return self._bridge(gateway.asgi.serve, scope, environ, start_response)
         try:
             call, endpoint, answer = _step(gateway.asgi.respond(scope, _reader(environ), _INLINE, path, root))

@@ -88,8 +88,9 @@ class ErrorAnswers:
 
     def _challenge(self, error: HTTPException) -> None:
         # SPEC: RFC 9110 section 15.5.2: a 401 names at least one way in.
-        if error.status_code == 401 and self._challenges:
-            error.headers.setdefault("www-authenticate", ", ".join(self._challenges))
+        named = any(name.lower() == "www-authenticate" for name in error.headers)
+        if error.status_code == 401 and self._challenges and not named:
+            error.headers["www-authenticate"] = ", ".join(self._challenges)
 
     async def _crash(self, call: Any, error: Exception) -> Any:
         """An exception nobody expected: logged, signalled, and told to the client only under ``DEBUG``."""

@@ -70,7 +70,7 @@ class GatewayHandler(ClientHandler):
 
     def __call__(self, environ: dict[str, Any]) -> Any:
         gateway = self.target.gateway
-        if is_django(gateway, path_text(environ["PATH_INFO"])):
+        if gateway.is_django(path_text(environ["PATH_INFO"])):
             return super().__call__(environ)
         for name, value in self.target.headers.items():
             environ.setdefault(HttpHeaders.to_wsgi_name(name), value)
@@ -92,7 +92,7 @@ class AsyncGatewayHandler(AsyncClientHandler):
 
     async def __call__(self, scope: dict[str, Any]) -> Any:
         gateway = self.target.gateway
-        if is_django(gateway, scope["path"].removeprefix(scope.get("root_path", ""))):
+        if gateway.is_django(scope["path"].removeprefix(scope.get("root_path", ""))):
             return await super().__call__(scope)
         scope.setdefault("query_string", b"")
         body_file = scope.pop("_body_file", None)
@@ -107,11 +107,6 @@ class AsyncGatewayHandler(AsyncClientHandler):
         with connections_left_alone():
             await gateway.serve(scope, exchange.receive, exchange.send, AmbientThread())
         return exchange.response(scope["method"], scope["path"])
-
-
-def is_django(gateway: Gateway, path: str) -> bool:
-    """Whether Django answers ``path``, be it because the API does not know it."""
-    return gateway.is_django(path) or (gateway.fallthrough and not gateway.asgi._knows(path))
 
 
 # --- the two protocols ---------------------------------------------------------------------------------------------
@@ -197,7 +192,7 @@ def scope_from_environ(environ: dict[str, Any]) -> dict[str, Any]:
     headers = [(b"host", environ.get("HTTP_HOST", host_of(environ)).encode("latin-1"))]
     for key, value in environ.items():
         name = HttpHeaders.parse_header_name(key)
-        if name and value and key != "HTTP_HOST":
+        if name and (value or key.startswith("HTTP_")) and key != "HTTP_HOST":
             headers.append((name.lower().encode("latin-1"), str(value).encode("latin-1")))
     scope = {
         "type": "http",
