@@ -16,7 +16,7 @@ from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import BadRequest, MethodNotAllowed, NotFound
 from hybrid_gateway.gateway.prefixes import path_info
 from hybrid_gateway.handlers.endpoint import Endpoint
-from hybrid_gateway.handlers.threads import PooledThread, RequestThread
+from hybrid_gateway.handlers.threads import PooledThread, RequestThread, thread_sensitive
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.kinds import StreamingResponse
 
@@ -126,7 +126,8 @@ class ASGIDriver:
                     await _send_head(response, send)
                     return
                 response.iterate_on(call.thread.stream)
-            await response(call.scope, receive, send)
+            with thread_sensitive(call.thread):
+                await response(call.scope, receive, send)
         except BaseException as error:
             failure = error
             raise

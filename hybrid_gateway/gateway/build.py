@@ -12,7 +12,7 @@ from starlette.datastructures import State
 
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.binding.compiled import compile_plan
-from hybrid_gateway.binding.components import Components, mode_of
+from hybrid_gateway.binding.components import Components, Mode, mode_of
 from hybrid_gateway.binding.lifetime import AppComponents, unwind
 from hybrid_gateway.binding.plan import Planner
 from hybrid_gateway.binding.signature import read_signature, strip_annotated
@@ -76,7 +76,7 @@ class Builder:
             headers=layers.response_headers,
             cookies=layers.response_cookies,
         )
-        mode = mode_of(route.handler, route.options.get("sync_to_thread"))
+        mode = _handler_mode(route)
         planner.result(route.handler, signature, mode, encode)
         run, source = compile_plan(planner.plan, f"{method} {route.path}", layers.max_body_size)
         return Endpoint(
@@ -136,6 +136,14 @@ def _as_error(encode: Any, value: Any) -> Any:
     if type(answer) is tuple and not isinstance(value, tuple) and answer[0] in (200, 204):
         return (500, *answer[1:])
     return answer
+
+
+def _handler_mode(route: FlatRoute) -> Mode:
+    """Where the handler is called; calling a generator function runs none of its code, so that happens anywhere."""
+    handler = getattr(route.handler, "__func__", route.handler)
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        return "inline"
+    return mode_of(route.handler, route.options.get("sync_to_thread"))
 
 
 def _user_model() -> Any:

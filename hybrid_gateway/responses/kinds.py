@@ -78,7 +78,7 @@ def plain(value: Any) -> Any:
 
 
 _PLAIN: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
-    (str, str),  # Django's SafeString, http.Host, ...
+    (str, str.__str__),  # Django's SafeString, http.Host, ...
     (Promise, str),
     (int, int),
     (float, float),
