@@ -125,13 +125,16 @@ class DjangoSide:
             return self.mode == "asgi"
         if not is_utf8(scope.get("query_string", b"")):
             return True  # DJANGO: ASGIRequest answers 400, WSGIRequest would guess (core/handlers/asgi.py)
-        views = self.__dict__.get("views") or await thread.run(getattr, self, "views")
+        views: _Views = await self._built("views", thread)
         return views.has_async and views.is_async(resolved_path(scope, self._script_name))
+
+    async def _built(self, name: str, thread: RequestThread) -> Any:
+        return self.__dict__[name] if name in self.__dict__ else await thread.run(getattr, self, name)
 
     # --- an asynchronous view ---
 
     async def _answer_by_asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
-        handler = self.__dict__.get("asgi_handler") or await thread.run(getattr, self, "asgi_handler")
+        handler: Any = await self._built("asgi_handler", thread)
         # asgiref finds an ambient thread by itself, and would be led in a circle by being told.
         with nullcontext() if isinstance(thread, AmbientThread) else thread_sensitive(thread):
             # A task of its own, so that language, time zone and script prefix end with it.
@@ -174,7 +177,8 @@ class DjangoSide:
         body: IO[bytes] = environ["wsgi.input"]
         started: list[tuple[str, list[tuple[str, str]]]] = []
         try:
-            response: Any = self.wsgi_handler(environ, lambda *start: started.append(start))
+            handler: Any = self.wsgi_handler
+            response = handler(environ, lambda *start: started.append(start))
         except Exception:
             body.close()
             if settings.DEBUG_PROPAGATE_EXCEPTIONS:
@@ -208,7 +212,7 @@ def _last_chance(path: str) -> _Answer:
     return _Answer(500, headers, content)
 
 
-# --- which views there are  ------------------------------------------------------------------------------------------
+# --- which views there are -------------------------------------------------------------------------------------------
 
 
 class _Views:
@@ -247,7 +251,7 @@ class _Views:
             return False
 
 
-# --- the body and the client  ----------------------------------------------------------------------------------------
+# --- the body and the client -----------------------------------------------------------------------------------------
 
 
 async def _read_body(receive: Receive, thread: RequestThread, memory_limit: int) -> tuple[IO[bytes], int]:
@@ -269,7 +273,7 @@ async def _read_body(receive: Receive, thread: RequestThread, memory_limit: int)
     except BaseException:
         body.close()
         raise
-    return body, size  # type: ignore[return-value]  # IO[bytes] in all but name
+    return body, size
 
 
 async def _receive_chunk(receive: Receive) -> tuple[bytes, bool]:
@@ -286,7 +290,7 @@ async def _listen_for_disconnect(receive: Receive) -> None:
         raise AssertionError(f"Invalid ASGI message after request body: {message['type']}")
 
 
-# --- streams  --------------------------------------------------------------------------------------------------------
+# --- streams ---------------------------------------------------------------------------------------------------------
 
 
 class _Stream:
@@ -343,7 +347,8 @@ class _TravellingStream(_Stream):
         for variable, value in self._context.items():
             variable.set(value)
         self._arrive()
-        async with aclosing(aiter(self._response)) as parts:
+        parts: Any = aiter(self._response)
+        async with aclosing(parts):
             async for part in parts:
                 yield part
 
@@ -357,7 +362,8 @@ class _TravellingStream(_Stream):
 async def _send_stream(answer: _Answer, stream: _TravellingStream, send: Send, thread: RequestThread) -> None:
     try:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        async with aclosing(aiter(stream) if stream.is_async else thread.stream(stream, stream.close)) as parts:
+        parts: Any = aiter(stream) if stream.is_async else thread.stream(stream, stream.close)
+        async with aclosing(parts):
             async for part in parts:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
