@@ -1,0 +1,250 @@
+"""Endpoints → the OpenAPI 3.1 document."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from hybrid_gateway.binding.plan import Input
+from hybrid_gateway.binding.signature import NO_DEFAULT, strip_optional
+from hybrid_gateway.conf import OpenAPISettings
+from hybrid_gateway.exceptions import reason
+from hybrid_gateway.handlers.endpoint import Endpoint
+from hybrid_gateway.openapi.returns import success_responses
+from hybrid_gateway.openapi.schema import NOT_JSON, Schemas, as_json
+from hybrid_gateway.openapi.security import SecuritySchemes, has_guards
+from hybrid_gateway.routing.template import Parameter, Template
+
+__all__ = ["build_document"]
+
+# SPEC: OpenAPI 3.1, parameter object: header parameters of these names are ignored, other parts of the document say it.
+_IGNORED_HEADERS = ("accept", "authorization", "content-type")
+
+
+class ProblemError(msgspec.Struct, rename={"kind": "type"}):
+    """One fault of a request."""
+
+    loc: list[str | int]
+    msg: str
+    kind: str
+
+
+class Problem(msgspec.Struct, kw_only=True, rename={"kind": "type"}):
+    """Problem details, RFC 9457."""
+
+    kind: Annotated[str, msgspec.Meta(extra_json_schema={"format": "uri-reference"})]
+    title: str
+    status: int
+    detail: Any = None
+    errors: Annotated[list[ProblemError], msgspec.Meta(description="Every fault of the request, with a 422.")] = []
+
+
+def build_document(endpoints: Iterable[Endpoint], settings: OpenAPISettings) -> dict[str, Any]:
+    """The document of all endpoints that are in the schema, ready for a JSON encoder."""
+    shown = [endpoint for endpoint in endpoints if endpoint.route.layers.include_in_schema]
+    writer = _Writer(shown)
+    for endpoint in shown:
+        writer.add(endpoint)
+    info = {"title": settings.title, "version": settings.version}
+    if settings.description:
+        info["description"] = settings.description
+    document = {
+        "openapi": "3.1.0",
+        "info": info,
+        "paths": writer.paths,
+        "components": {name: entries for name, entries in writer.components.items() if entries},
+    }
+    tags = dict.fromkeys(tag for endpoint in shown for tag in endpoint.route.layers.tags)
+    return {**document, "tags": [{"name": tag} for tag in tags]} if tags else document
+
+
+class _Writer:
+    """Paths and components, filled endpoint by endpoint."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self.paths: dict[str, dict[str, Any]] = {}
+        self._schemas = Schemas()
+        self._security = SecuritySchemes()
+        self._problems: dict[str, dict[str, Any]] = {}
+        self._problem = self._schemas.schema(Problem)
+        self._operation_ids = _operation_ids(endpoints)
+
+    @property
+    def components(self) -> dict[str, Any]:
+        """The components object."""
+        return {
+            "schemas": self._schemas.components,
+            "responses": self._problems,
+            "securitySchemes": self._security.components,
+        }
+
+    def add(self, endpoint: Endpoint) -> None:
+        """Write one operation."""
+        template, method = endpoint.route.template, endpoint.method.lower()
+        parameters = template.parameters
+        names = {parameter.name: parameter.name for parameter in parameters}
+        if method in self.paths.get(_path(template, names), {}):
+            # Paths that differ only in their converters are one path to OpenAPI: tell them apart by name.
+            names = {parameter.name: f"{parameter.name}_{parameter.converter.name}" for parameter in parameters}
+        self.paths.setdefault(_path(template, names), {})[method] = self._operation(endpoint, names)
+
+    def _operation(self, endpoint: Endpoint, path_names: dict[str, str]) -> dict[str, Any]:
+        route = endpoint.route
+        summary, description = _words(route.handler)
+        operation: dict[str, Any] = {
+            "operationId": self._operation_ids[endpoint],
+            "tags": list(dict.fromkeys(route.layers.tags)),
+            "summary": route.options.get("summary", summary),
+            "description": route.options.get("description", description),
+            "deprecated": route.options.get("deprecated", False),
+            "parameters": self._parameters(endpoint, path_names),
+            "requestBody": self._request_body(endpoint),
+        }
+        operation = {name: value for name, value in operation.items() if value}
+        operation["responses"] = self._responses(endpoint)
+        security = self._security.requirements(endpoint)
+        return operation if security is None else {**operation, "security": security}
+
+    # --- what goes in
+
+    def _parameters(self, endpoint: Endpoint, path_names: dict[str, str]) -> list[dict[str, Any]]:
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        given = {entry.name: entry for entry in endpoint.inputs if entry.source == "path"}
+        for parameter in endpoint.route.template.parameters:
+            entry = given.get(parameter.name) or _path_input(parameter)
+            found["path", parameter.name] = self._parameter(entry, path_names[parameter.name], parameter)
+        for entry in endpoint.inputs:
+            if entry.source in ("path", "body") or (entry.source == "header" and entry.name in _IGNORED_HEADERS):
+                continue
+            written = self._parameter(entry, entry.name)
+            # A parameter that both a handler and a component read is required when one of them requires it.
+            if found.setdefault((entry.source, entry.name), written) is not written and entry.required:
+                found[entry.source, entry.name]["required"] = True
+        return list(found.values())
+
+    def _parameter(self, entry: Input, name: str, path: Parameter | None = None) -> dict[str, Any]:
+        schema = self._input_schema(entry)
+        marker = entry.marker
+        parameter: dict[str, Any] = {"name": name, "in": entry.source}
+        description = getattr(marker, "description", None) or schema.pop("description", None)
+        if path is not None and path.converter.name == "path":
+            schema = {**schema, "format": "path"}
+            description = description or "The rest of the path, slashes included."
+        if description:
+            parameter["description"] = description
+        if entry.required or path is not None:
+            parameter["required"] = True
+        if getattr(marker, "deprecated", False):
+            parameter["deprecated"] = True
+        return {**parameter, "schema": schema}
+
+    def _input_schema(self, entry: Input) -> dict[str, Any]:
+        # Text has no null: a parameter that may be None is one that may be left out.
+        schema = self._schemas.schema(entry.type if entry.source == "body" else strip_optional(entry.type))
+        if getattr(entry.marker, "title", None):
+            schema["title"] = entry.marker.title
+        if getattr(entry.marker, "examples", None):
+            examples = [as_json(example) for example in entry.marker.examples]
+            schema["examples"] = [example for example in examples if example is not NOT_JSON]
+        if entry.default is not NO_DEFAULT and entry.default is not None:
+            default = as_json(entry.default)
+            if default is not NOT_JSON:
+                schema["default"] = default
+        return schema
+
+    def _request_body(self, endpoint: Endpoint) -> dict[str, Any]:
+        bodies = [entry for entry in endpoint.inputs if entry.source == "body"]
+        if not bodies:
+            return {}
+        # Only JSON that is missing is refused; raw bytes may be none, and what they are is the handler's to say.
+        json = [entry for entry in bodies if _is_json(entry)]
+        content: dict[str, Any] = {entry.media_type: {} for entry in bodies}
+        content |= {entry.media_type: {"schema": self._input_schema(entry)} for entry in json}
+        body: dict[str, Any] = {"content": content, "required": any(entry.required for entry in json)}
+        description = next((text for entry in bodies if (text := getattr(entry.marker, "description", None))), None)
+        return {"description": description, **body} if description else body
+
+    # --- what comes out
+
+    def _responses(self, endpoint: Endpoint) -> dict[str, Any]:
+        route = endpoint.route
+        responses: dict[str, Any] = success_responses(endpoint.returns, endpoint.method, route.options, self._schemas)
+        for status in _problem_statuses(endpoint):
+            responses.setdefault(str(status), {"$ref": f"#/components/responses/{self._problem_response(status)}"})
+        return responses
+
+    def _problem_response(self, status: int) -> str:
+        name = reason(status).replace(" ", "")
+        content = {"application/problem+json": {"schema": self._problem}}
+        self._problems.setdefault(name, {"description": reason(status), "content": content})
+        return name
+
+
+def _path(template: Template, names: dict[str, str]) -> str:
+    segments = [
+        segment
+        if isinstance(segment, str)
+        else "".join(part if isinstance(part, str) else f"{{{names[part.name]}}}" for part in segment)
+        for segment in template.segments
+    ]
+    return "/" + "/".join(segments)
+
+
+def _path_input(parameter: Parameter) -> Input:
+    """A path parameter that no signature names, for the handler asked for ``http.PathParams`` or the request."""
+    return Input(source="path", name=parameter.name, type=parameter.converter.type, required=True)
+
+
+def _is_json(entry: Input) -> bool:
+    return entry.media_type == "application/json"
+
+
+def _problem_statuses(endpoint: Endpoint) -> list[int]:
+    """Which errors the gateway itself may answer with; those that a handler raises are its own to describe."""
+    bodies = [entry for entry in endpoint.inputs if entry.source == "body"]
+    statuses = {
+        400: any(map(_is_json, bodies)),
+        401: bool(endpoint.schemes),
+        403: has_guards(endpoint),
+        404: bool(endpoint.route.template.parameters),
+        413: bool(bodies),
+        415: any(map(_is_json, bodies)),
+        422: any(map(_may_be_invalid, endpoint.inputs)),
+    }
+    return [status for status, given in statuses.items() if given]
+
+
+def _may_be_invalid(entry: Input) -> bool:
+    """Whether a value can be wrong by its content; a path that does not fit its converter is another path, 404."""
+    if entry.source == "path":
+        return typing.get_origin(entry.type) is Annotated
+    return entry.source != "body" or _is_json(entry)
+
+
+# --- names and words -----------------------------------------------------------------------------------------------
+
+
+def _operation_ids(endpoints: Sequence[Endpoint]) -> dict[Endpoint, str]:
+    """One name per operation; those that the project chose are given out first."""
+    taken: dict[str, Endpoint] = {}
+    for endpoint in sorted(endpoints, key=lambda endpoint: "operation_id" not in endpoint.route.options):
+        chosen = endpoint.route.options.get("operation_id") or re.sub(r"\W", "_", endpoint.route.name)
+        names = [chosen, f"{chosen}_{endpoint.method.lower()}"]
+        names += [f"{names[1]}_{number}" for number in range(2, len(endpoints) + 2)]
+        taken[next(name for name in names if name not in taken)] = endpoint
+    return {endpoint: name for name, endpoint in taken.items()}
+
+
+def _words(handler: Any) -> tuple[str, str]:
+    """A handler's docstring: its first line, and the rest."""
+    while hasattr(handler, "func") and hasattr(
+        handler, "keywords"
+    ):  # functools.partial, whose own docstring is its class's
+        handler = handler.func
+    summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
+    return summary.strip(), description.strip()
