@@ -5,6 +5,7 @@ import contextvars
 import io
 import json
 import logging
+import os
 import threading
 from collections import Counter
 from wsgiref.util import FileWrapper, setup_testing_defaults
@@ -646,14 +647,15 @@ def test_forty_requests_leave_no_more_connections_than_threads(monkeypatch, djan
         observer = psycopg.connect(**address, dbname="postgres", connect_timeout=2)
     except psycopg.OperationalError:
         pytest.skip("no PostgreSQL answers on 127.0.0.1:5432")
-    database = {name.upper(): value for name, value in address.items()}
+    name = f"test_django_side {os.getpid()}"
+    database = {key.upper(): value for key, value in address.items()}
     database |= {"ENGINE": "django.db.backends.postgresql", "NAME": "postgres", "CONN_MAX_AGE": 600}
-    database |= {"CONN_HEALTH_CHECKS": True, "OPTIONS": {"application_name": "test_django_side"}}
+    database |= {"CONN_HEALTH_CHECKS": True, "OPTIONS": {"application_name": name}}
     monkeypatch.setitem(connections.settings, "postgres", connections.settings["default"] | database)
 
     def count():
-        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test_django_side'"
-        return observer.execute(query).fetchone()[0]
+        query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = %s"
+        return observer.execute(query, [name]).fetchone()[0]
 
     side, pool, streams = DjangoSide(), ThreadPool(3), ThreadPool(1)
 
