@@ -24,14 +24,14 @@ logger = logging.getLogger("hybrid_gateway")
 def enter(call: Call, manager: Any, mode: Mode) -> Any:
     """Enter a context manager and remember to leave it with the request."""
     value = manager.__enter__()
-    call.exits.append((mode, manager))
+    call.on_exit(mode, manager)
     return value
 
 
 async def enter_async(call: Call, manager: Any, mode: Mode) -> Any:
     """Enter an asynchronous context manager and remember to leave it with the request."""
     value = await manager.__aenter__()
-    call.exits.append((mode, manager))
+    call.on_exit(mode, manager)
     return value
 
 

@@ -32,6 +32,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+_THREAD = "hybrid_gateway.thread"  # on its way through middleware
+_FORCED = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
+
 
 class ASGIDriver:
     """Answers ``http``, ``lifespan`` and ``websocket`` scopes for one gateway."""
@@ -47,6 +50,7 @@ class ASGIDriver:
         self._middleware = app if gateway.middleware else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a scope of any type."""
         kind = scope["type"]
         if kind == "http":
             thread = PooledThread(self._gateway.pool, self._gateway.streams)
@@ -67,56 +71,58 @@ class ASGIDriver:
         """Answer one ``http`` scope; blocking work runs on ``thread``."""
         root = self._forced_root or scope.get("root_path")
         path = scope["path"] if not root else path_info(scope["path"], root)
-        if path is None:
-            await _send_whole(send, await self._gateway.errors.answer(_call(scope, receive, thread), BadRequest()))
-        elif path in self._django_prefixes or (self._gateway.fallthrough and not self._gateway.knows(path)):
+        if path in self._django_prefixes or (self._gateway.fallthrough and path and not self._gateway.knows(path)):
             await self._django.asgi(scope, receive, send, thread)
         elif self._middleware is not None:
-            await self._middleware({**scope, "hybrid_gateway.thread": thread}, receive, send)
+            await self._middleware({**scope, _THREAD: thread}, receive, send)
         else:
             await self._answer(scope, receive, send, thread, path, root)
 
     async def _answer_inside_middleware(self, scope: Scope, receive: Receive, send: Send) -> None:
         root = self._forced_root or scope.get("root_path") or ""
-        path = path_info(scope["path"], root)
-        await self._answer(scope, receive, send, scope["hybrid_gateway.thread"], path or scope["path"], root)
+        await self._answer(scope, receive, send, scope[_THREAD], path_info(scope["path"], root), root)
 
     async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, thread: RequestThread, path: str, root: str | None
+        self, scope: Scope, receive: Receive, send: Send, thread: RequestThread, path: str | None, root: str | None
     ) -> None:
+        call, endpoint = self.open(scope, receive, thread, path, root)
         try:
-            call, endpoint, answer = await self.respond(scope, receive, thread, path, root)
+            answer = await endpoint.respond(call)
         except ClientDisconnect:
             return
         if type(answer) is tuple:
             status, headers, body = answer
             await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": b"" if call.method == "HEAD" else body})
+            await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
         else:
             await self.send_response(call, endpoint, answer, receive, send)
 
-    async def respond(
-        self, scope: Scope, receive: Receive, thread: RequestThread, path: str, root: str | None
-    ) -> tuple[Call, Endpoint | None, Any]:
-        """The answer of the API to one request: whole, or a Starlette response that still has to be sent."""
+    def open(
+        self, scope: Scope, receive: Receive, thread: RequestThread, path: str | None, root: str | None
+    ) -> tuple[Call, Endpoint | Unrouted]:
+        """The call that a scope describes, and what answers it. ``path`` is ``None`` when nobody can tell the path."""
         if root:
             set_script_prefix(root)
             thread = _PrefixedThread(thread, root)
-        found = self._gateway.tree.find(path, scope["method"])
+        found = None if path is None else self._find(path, scope["method"])
         if found is None:
-            found = self._find_without_slash(path, scope["method"])
-        if found is None:
-            call = _call(scope, receive, thread)
-            return call, None, await self._unrouted(call, path, root)
-        endpoint, values = found
-        call = Call(scope, receive, values, thread)
-        if "hybrid_gateway.authentication" in scope:  # put there by a test client; no server has such a key
-            forced = scope["hybrid_gateway.authentication"]
+            return Call(scope, receive, (), thread), Unrouted(self._gateway, path, root or "")
+        call = Call(scope, receive, found[1], thread)
+        if _FORCED in scope:
+            forced = scope[_FORCED]
             call.authentication = forced if isinstance(forced, Authentication) else None
-        return call, endpoint, await endpoint.respond(call)
+        return call, found[0]
+
+    def _find(self, path: str, method: str) -> tuple[Endpoint, tuple[Any, ...]] | None:
+        tree = self._gateway.tree
+        found = tree.find(path, method)
+        if found is None and self._gateway.trailing_slash == "ignore" and not tree.methods(path):
+            other = self._gateway.other_slash(path)
+            return None if other is None else tree.find(other, method)
+        return found
 
     async def send_response(
-        self, call: Call, endpoint: Endpoint | None, response: Any, receive: Receive, send: Send
+        self, call: Call, endpoint: Endpoint | Unrouted, response: Any, receive: Receive, send: Send
     ) -> None:
         """Let a Starlette response send itself, then leave what the handler entered."""
         failure = None
@@ -132,34 +138,7 @@ class ASGIDriver:
             failure = error
             raise
         finally:
-            if endpoint is not None:
-                await endpoint.close(call, failure)
-
-    # --- paths without an endpoint
-
-    def _find_without_slash(self, path: str, method: str) -> tuple[Endpoint, tuple[Any, ...]] | None:
-        if self._gateway.trailing_slash != "ignore" or self._gateway.tree.methods(path):
-            return None
-        other = self._gateway.other_slash(path)
-        return None if other is None else self._gateway.tree.find(other, method)
-
-    async def _unrouted(self, call: Call, path: str, root: str | None) -> Any:
-        """404, 405, an automatic OPTIONS, or the way to the other slash."""
-        methods = self._gateway.tree.methods(path)
-        if path == "*" and call.method == "OPTIONS":
-            return complete(204, None, b"", [(b"allow", b"DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT")])
-        other = None if methods else self._gateway.other_slash(path)
-        if other is not None and self._gateway.trailing_slash == "ignore":
-            methods = self._gateway.tree.methods(other)
-        elif other is not None:
-            return _redirect((root or "") + other, call.raw_query)
-        if not methods:
-            error: Exception = NotFound() if path.startswith("/") else BadRequest("The path must start with '/'.")
-            return await self._gateway.errors.answer(call, error)
-        allow = ", ".join(sorted({*methods, "OPTIONS"}))
-        if call.method == "OPTIONS":
-            return complete(204, None, b"", [(b"allow", allow.encode())])
-        return await self._gateway.errors.answer(call, MethodNotAllowed(headers={"Allow": allow}))
+            await endpoint.close(call, failure)
 
     # --- lifespan
 
@@ -186,6 +165,44 @@ async def _report(work: Awaitable[None], phase: str, send: Send) -> bool:
     return True
 
 
+class Unrouted:
+    """Answers where no route does: 404, 405, an automatic OPTIONS, or the way to the other slash."""
+
+    awaits = False
+
+    def __init__(self, gateway: Gateway, path: str | None, root: str) -> None:
+        self._gateway = gateway
+        self._path = path
+        self._root = root
+
+    async def respond(self, call: Call) -> Any:
+        """The answer, which is whole unless a handler of the project's for errors streams."""
+        path, errors = self._path, self._gateway.errors
+        if path == "*" and call.method == "OPTIONS":
+            return _allow(("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"))
+        if path is None or not path.startswith("/"):
+            return await errors.answer(call, BadRequest("The path of the request makes no sense here."))
+        methods = self._gateway.tree.methods(path)
+        other = None if methods else self._gateway.other_slash(path)
+        if other is not None and self._gateway.trailing_slash == "ignore":
+            methods = self._gateway.tree.methods(other)
+        elif other is not None:
+            return _redirect(self._root.rstrip("/") + other, call.raw_query)
+        if not methods:
+            return await errors.answer(call, NotFound())
+        if call.method == "OPTIONS":
+            return _allow(methods)
+        allow = ", ".join(sorted({*methods, "OPTIONS"}))
+        return await errors.answer(call, MethodNotAllowed(headers={"Allow": allow}))
+
+    async def close(self, call: Call, error: BaseException | None = None) -> None:
+        """Nothing was entered."""
+
+
+def _allow(methods: Iterable[str]) -> Any:
+    return complete(204, None, b"", [(b"allow", ", ".join(sorted({*methods, "OPTIONS"})).encode())])
+
+
 class _PrefixedThread:
     """A request's thread below a script prefix, so that ``reverse()`` in blocking code knows it too."""
 
@@ -210,10 +227,6 @@ class _PrefixedThread:
 
     def release(self) -> None:
         self._thread.release()
-
-
-def _call(scope: Scope, receive: Receive, thread: RequestThread) -> Call:
-    return Call(scope, receive, (), thread)
 
 
 def _redirect(path: str, query: bytes) -> Any:

@@ -70,11 +70,11 @@ class WSGIDriver:
     def _serve(self, environ: Environ, scope: Message, start_response: StartResponse) -> Iterable[bytes]:
         gateway = self._gateway
         path, root = scope["path"][len(scope["root_path"]) :], scope["root_path"]
-        found = gateway.tree.find(path, scope["method"])
-        if gateway.middleware or (found is not None and found[0].awaits):
+        call, endpoint = gateway.asgi.open(scope, _reader(environ), _INLINE, path, root)
+        if gateway.middleware or endpoint.awaits:
             return self._bridge(gateway.asgi.serve, scope, environ, start_response)
         try:
-            call, endpoint, answer = _step(gateway.asgi.respond(scope, _reader(environ), _INLINE, path, root))
+            answer = _step(endpoint.respond(call))
         except ClientDisconnect:
             return ()
         if type(answer) is tuple:
