@@ -116,7 +116,8 @@ class _DjangoServerHandler(logging.Handler):
     target = logging.getLogger("django.server")
 
     def emit(self, record: logging.LogRecord) -> None:
-        _client, method, path, version, status = record.args  # type: ignore[misc]
+        arguments: Any = record.args
+        _client, method, path, version, status = arguments
         # DJANGO: django/core/servers/basehttp.py, WSGIRequestHandler.log_message (5.2 and 6.1)
         level = logging.ERROR if status >= 500 else logging.WARNING if status >= 400 else logging.INFO
         extra = {"status_code": status, "server_time": time.strftime("%d/%b/%Y %H:%M:%S")}

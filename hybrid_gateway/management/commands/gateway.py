@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -42,7 +42,8 @@ class Command(BaseCommand):
         token.add_argument("--expires-in", type=_days, metavar="DAYS", help="Days until it expires; never by default.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        {"routes": self.routes, "createtoken": self.create_token}[options["subcommand"]](**options)
+        subcommands: dict[str, Callable[..., None]] = {"routes": self.routes, "createtoken": self.create_token}
+        subcommands[options["subcommand"]](**options)
 
     def routes(self, *, as_json: bool, **options: Any) -> None:
         """Print both sides as one table."""
@@ -58,7 +59,7 @@ class Command(BaseCommand):
             raise CommandError('Tokens need the app: add "hybrid_gateway.tokens" to INSTALLED_APPS and migrate.')
         from hybrid_gateway.tokens.models import Token
 
-        users = get_user_model()
+        users: Any = get_user_model()
         try:
             owner = users._default_manager.get_by_natural_key(user)
         except users.DoesNotExist:
@@ -98,7 +99,8 @@ _SIDES = {"django": "Django", "static": "Django's static files", "fallthrough": 
 def dotted_name(handler: Any) -> str:
     """Where a handler is found in the project's code."""
     function = getattr(handler, "__func__", handler)
-    return f"{function.__module__}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+    return f"{function.__module__}.{name.replace('.<locals>', '')}"
 
 
 def as_table(rows: Sequence[Row]) -> str:

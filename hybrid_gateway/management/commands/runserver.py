@@ -59,6 +59,7 @@ else:
 class Command(NextCommand):
     help = "Starts a development server that serves ASGI_APPLICATION: Django, the API, static files and websockets."
 
+    addr: str
     shutdown_grace = SHUTDOWN_GRACE
     server: ASGIServer | None = None  # while it runs
     application: Any = None
@@ -176,9 +177,10 @@ def with_static_files(application: Any, wanted: bool) -> Any:
     """``application``, behind Django's handler of static files when they are ``wanted`` and it does not serve them."""
     if not wanted or (isinstance(application, Gateway) and application.django.static):
         return application
-    from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+    from django.contrib.staticfiles import handlers
 
-    return ASGIStaticFilesHandler(application)
+    handler: Any = handlers.ASGIStaticFilesHandler
+    return handler(application)
 
 
 def static_files_wanted(options: dict[str, Any]) -> bool:
