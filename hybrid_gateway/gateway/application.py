@@ -307,7 +307,7 @@ def from_settings(settings: GatewaySettings) -> Gateway:
         raise SettingsError(
             'HYBRID_GATEWAY["ROUTES"] is missing: name the module with your `routes` list, such as "config.routes".'
         )
-    return Gateway(
+    gateway = Gateway(
         settings.routes,
         django_routes=settings.allowed_django_routes or _static_prefix(),
         django_side=settings.django_side,
@@ -324,6 +324,9 @@ def from_settings(settings: GatewaySettings) -> Gateway:
         event_hooks=settings.event_hooks,
         max_body_size=settings.max_body_size,
     )
+    if gateway.django_prefixes.prefixes or gateway.fallthrough:
+        _ = gateway.django.wsgi_handler  # a broken MIDDLEWARE fails now, not at the first request
+    return gateway
 
 
 def serve_static(static: bool | None) -> None:
