@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Union
 
+from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from starlette.responses import RedirectResponse
 from starlette.responses import Response as StarletteResponse
@@ -18,7 +19,7 @@ from hybrid_gateway.openapi.schema import Schemas
 
 __all__ = ["success_responses"]
 
-_ITERABLES = (collections.abc.Iterator, collections.abc.AsyncIterable)
+_STREAMS = (collections.abc.Iterator, collections.abc.AsyncIterable)
 _EMPTY = (204, 205, 304)  # SPEC: RFC 9110: these never carry content
 
 
@@ -74,7 +75,7 @@ def _content(kinds: list[Any], schemas: Schemas) -> dict[str, Any]:
         plain = strip_annotated(kind)
         if _is_subclass(plain, (str,)):
             content["text/plain"] = {"schema": schemas.schema(kind)}
-        elif _is_subclass(plain, (bytes, bytearray, memoryview, *_ITERABLES)):
+        elif _is_subclass(plain, (bytes, bytearray, memoryview, *_STREAMS)) and not _is_subclass(plain, (QuerySet,)):
             content["application/octet-stream"] = {}
         else:
             rest.append(kind)
