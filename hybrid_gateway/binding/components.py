@@ -92,7 +92,7 @@ def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
     cleans_up = inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
     if cleans_up:
         wrap = contextlib.asynccontextmanager if mode == "loop" else contextlib.contextmanager
-        function = wrap(function)  # type: ignore[operator]
+        function = wrap(function)
     return Provider(
         key=entry if not isinstance(entry, Component) else type(entry),
         call=function,

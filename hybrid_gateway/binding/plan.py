@@ -180,10 +180,13 @@ class Planner:
 
     def _provider(self, parameter: Parameter) -> Provider | None:
         if isinstance(parameter.marker, Depends):
-            target = parameter.marker.provider or strip_annotated(parameter.type)
-            override = self._components.override(target) or self._components.override(parameter.type)
-            return override or make_provider(target, use_cache=parameter.marker.use_cache)
+            return self._depends(parameter, parameter.marker)
         return self._components.find(parameter)
+
+    def _depends(self, parameter: Parameter, marker: Depends) -> Provider:
+        target = marker.provider or strip_annotated(parameter.type)
+        override = self._components.override(target) or self._components.override(parameter.type)
+        return override or make_provider(target, use_cache=marker.use_cache)
 
     def result(self, handler: Any, signature: Signature, mode: Mode, finish: Callable[[Any], Any]) -> None:
         """End the plan by calling ``handler`` and turning what it returns into an answer."""
@@ -212,7 +215,7 @@ class Planner:
     def _value(self, parameter: Parameter, chain: Chain, half: Half) -> str:
         """The variable that will hold ``parameter``'s value; the first source that fits wins."""
         if isinstance(parameter.marker, Depends):
-            return self._provided(self._provider(parameter), parameter, chain, half)
+            return self._provided(self._depends(parameter, parameter.marker), parameter, chain, half)
         override = self._components.override(parameter.type)
         if override is not None:
             return self._provided(override, parameter, chain, half)
@@ -363,8 +366,9 @@ class Planner:
         if _is_json(kind):
             return self._body(parameter, chain, half)
         raise DependencyError(
-            f"{_tell(chain)}: nothing provides {parameter.name!r} of type {_show(parameter.type)}. Register a component "
-            f"whose resolve() returns {_show(kind)}, or say where it comes from with Annotated[..., Depends(provider)]."
+            f"{_tell(chain)}: nothing provides {parameter.name!r} of type {_show(parameter.type)}. Register a "
+            f"component whose resolve() returns {_show(kind)}, or say where it comes from: "
+            "Annotated[..., Depends(provider)]."
         )
 
     def _path_value(self, parameter: Parameter, half: Half) -> str:

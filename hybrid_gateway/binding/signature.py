@@ -71,8 +71,8 @@ def _enclosing_locals(function: Any) -> dict[str, Any] | None:
     frame = sys._getframe() if nested else None
     names: dict[str, Any] = {}
     while frame is not None:
-        around = frame.f_code.co_qualname
-        if f"{outer}.<locals>.".startswith(f"{around}.<locals>.") and frame.f_globals is getattr(function, "__globals__", None):
+        encloses = f"{outer}.<locals>.".startswith(f"{frame.f_code.co_qualname}.<locals>.")
+        if encloses and frame.f_globals is getattr(function, "__globals__", None):
             names = {**frame.f_locals, **names}
         frame = frame.f_back
     return names or None
@@ -99,15 +99,19 @@ def _read_parameter(raw: inspect.Parameter, hints: dict[str, Any], where: str) -
     if raw.kind in (raw.VAR_POSITIONAL, raw.VAR_KEYWORD):
         raise DependencyError(f"{where}: '{raw}' cannot be injected; name each parameter.")
     if isinstance(raw.default, Marker | Depends):
-        kind = getattr(raw.annotation, "__name__", raw.annotation)
-        marker = type(raw.default).__name__
-        raise DependencyError(
-            f"{where}: the parameter {raw.name!r} has {marker}() as its default, where type checkers and plain calls "
-            f"would see it. Write `{raw.name}: Annotated[{kind}, {marker}(...)]` and a real default, if any."
-        )
+        raise DependencyError(_marker_as_default(raw, where))
     annotation = hints.get(raw.name, NO_DEFAULT)
     kind, marker = _split_markers(annotation, raw.name, where)
     return Parameter(name=raw.name, type=kind, marker=marker, default=raw.default, raw=raw)
+
+
+def _marker_as_default(raw: inspect.Parameter, where: str) -> str:
+    kind = getattr(raw.annotation, "__name__", raw.annotation)
+    marker = type(raw.default).__name__
+    return (
+        f"{where}: the parameter {raw.name!r} has {marker}() as its default, where type checkers and plain calls would "
+        f"see it. Write `{raw.name}: Annotated[{kind}, {marker}(...)]` and a real default, if any."
+    )
 
 
 def _split_markers(annotation: Any, name: str, where: str) -> tuple[Any, Marker | Depends | None]:

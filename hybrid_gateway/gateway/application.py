@@ -12,13 +12,12 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.urls import NoReverseMatch, get_script_prefix
 from starlette.datastructures import State
-from starlette.middleware import Middleware
 
 from hybrid_gateway.binding.lifetime import AppComponents
 from hybrid_gateway.conf import DjangoSideMode, GatewaySettings, OpenAPISettings, TrailingSlash, get_settings
-from hybrid_gateway.exceptions import ConfigurationError, RouteError, SettingsError
+from hybrid_gateway.exceptions import RouteError, SettingsError
 from hybrid_gateway.gateway.asgi import ASGIDriver
-from hybrid_gateway.gateway.build import Builder
+from hybrid_gateway.gateway.build import Builder, middleware_factories
 from hybrid_gateway.gateway.django_side import DjangoSide
 from hybrid_gateway.gateway.prefixes import Prefixes
 from hybrid_gateway.gateway.wsgi import WSGIDriver
@@ -69,7 +68,7 @@ class Gateway:
         self.loop_thread = LoopThread()
         self.django_prefixes = Prefixes([*django_routes, *_static_prefix()] if django_routes else ())
         self.django = DjangoSide(mode=django_side, static=static)
-        self.middleware = tuple(_middleware(entry) for entry in options.get("middleware", ()))
+        self.middleware = middleware_factories(options.get("middleware", ()))
         self._lifespan = _Lifespan(lifespan, on_startup, on_shutdown)
         self._app = AppComponents()
         self._layers = Layers().inside({name: value for name, value in options.items() if name != "middleware"})
@@ -225,25 +224,15 @@ def _by_name(routes: list[FlatRoute]) -> dict[str, list[FlatRoute]]:
 
 def _static_prefix() -> tuple[str, ...]:
     """Django's ``STATIC_URL`` as a path below the script prefix; none when it is another host's."""
-    url = getattr(django_settings, "STATIC_URL", None)
+    prefix = (django_settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+    # DJANGO: LazySettings puts the script prefix before STATIC_URL when it is first read and keeps the result; no
+    # request has told the prefix yet, so the first read is left to Django.
+    url = getattr(django_settings._wrapped, "STATIC_URL", None)
     if not url or "//" in url:
         return ()
-    prefix = (django_settings.FORCE_SCRIPT_NAME or "").rstrip("/")
     if prefix and url.startswith(prefix + "/"):
         url = url[len(prefix) :]
     return ("/" + url.strip("/") + "/",) if url.strip("/") else ()
-
-
-def _middleware(entry: Any) -> Callable[[Any], Any]:
-    if isinstance(entry, Middleware):
-        cls, args, kwargs = entry.cls, entry.args, entry.kwargs
-        return lambda app: cls(app, *args, **kwargs)
-    if not callable(entry):
-        raise ConfigurationError(
-            f"{entry!r} is no ASGI middleware: give a class, a factory, or Starlette's Middleware."
-        )
-    factory: Callable[[Any], Any] = entry
-    return factory
 
 
 class _Lifespan:
@@ -321,7 +310,6 @@ def from_settings(settings: GatewaySettings) -> Gateway:
         guards=settings.guards,
         middleware=settings.middleware,
         exception_handlers=settings.exception_handlers,
-        event_hooks=settings.event_hooks,
         max_body_size=settings.max_body_size,
     )
     if gateway.django_prefixes.prefixes or gateway.fallthrough:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -32,7 +32,10 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
 _THREAD = "hybrid_gateway.thread"  # on its way through middleware
+_ROUTED = "hybrid_gateway.routed"
 _FORCED = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
 
 
@@ -44,10 +47,7 @@ class ASGIDriver:
         self._django = gateway.django
         self._django_prefixes = gateway.django_prefixes
         self._forced_root = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
-        app: Callable[[Scope, Receive, Send], Awaitable[None]] = self._answer_inside_middleware
-        for middleware in reversed(gateway.middleware):
-            app = middleware(app)
-        self._middleware = app if gateway.middleware else None
+        self._middleware = _wrap(self._answer_inside_middleware, gateway.middleware) if gateway.middleware else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a scope of any type."""
@@ -86,6 +86,19 @@ class ASGIDriver:
         self, scope: Scope, receive: Receive, send: Send, thread: RequestThread, path: str | None, root: str | None
     ) -> None:
         call, endpoint = self.open(scope, receive, thread, path, root)
+        if endpoint.middleware:
+            app = _wrap(self._answer_inside_route, endpoint.middleware)
+            await app({**scope, _ROUTED: (call, endpoint)}, receive, send)
+        else:
+            await self._send_answer(call, endpoint, receive, send)
+
+    async def _answer_inside_route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        routed, endpoint = scope[_ROUTED]
+        call = Call(scope, receive, routed.path_values, routed.thread)
+        call.authentication = routed.authentication
+        await self._send_answer(call, endpoint, receive, send)
+
+    async def _send_answer(self, call: Call, endpoint: Endpoint | Unrouted, receive: Receive, send: Send) -> None:
         try:
             answer = await endpoint.respond(call)
         except ClientDisconnect:
@@ -93,7 +106,7 @@ class ASGIDriver:
         if type(answer) is tuple:
             status, headers, body = answer
             await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
+            await send({"type": "http.response.body", "body": body if call.scope["method"] != "HEAD" else b""})
         else:
             await self.send_response(call, endpoint, answer, receive, send)
 
@@ -154,6 +167,12 @@ class ASGIDriver:
                 return
 
 
+def _wrap(app: App, middleware: Sequence[Callable[[App], App]]) -> App:
+    for factory in reversed(middleware):
+        app = factory(app)
+    return app
+
+
 async def _report(work: Awaitable[None], phase: str, send: Send) -> bool:
     try:
         await work
@@ -169,6 +188,7 @@ class Unrouted:
     """Answers where no route does: 404, 405, an automatic OPTIONS, or the way to the other slash."""
 
     awaits = False
+    middleware = ()
 
     def __init__(self, gateway: Gateway, path: str | None, root: str) -> None:
         self._gateway = gateway

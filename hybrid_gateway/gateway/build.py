@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
 from starlette.datastructures import State
+from starlette.middleware import Middleware
 
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.binding.compiled import compile_plan
@@ -90,6 +91,7 @@ class Builder:
             inputs=planner.plan.inputs,
             returns=returns,
             schemes=schemes if planner.plan.authenticates else (),
+            middleware=middleware_factories(layers.middleware),
         )
 
     def errors(self, layers: Layers, authenticates: bool = True) -> ErrorAnswers:
@@ -128,6 +130,23 @@ class Builder:
         planner.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))
         run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("error",))
         return run
+
+
+def middleware_factories(entries: Iterable[Any]) -> tuple[Callable[[Any], Any], ...]:
+    """ASGI middleware as ``app -> app`` functions, outer to inner; raises :class:`ConfigurationError` for others."""
+    return tuple(_factory(entry) for entry in entries)
+
+
+def _factory(entry: Any) -> Callable[[Any], Any]:
+    if isinstance(entry, Middleware):
+        cls, args, kwargs = entry.cls, entry.args, entry.kwargs
+        return lambda app: cls(app, *args, **kwargs)
+    if not callable(entry):
+        raise ConfigurationError(
+            f"{entry!r} is no ASGI middleware: give a class, a factory, or Starlette's Middleware."
+        )
+    factory: Callable[[Any], Any] = entry
+    return factory
 
 
 def _as_error(encode: Any, value: Any) -> Any:

@@ -71,7 +71,7 @@ class WSGIDriver:
         gateway = self._gateway
         path, root = scope["path"][len(scope["root_path"]) :], scope["root_path"]
         call, endpoint = gateway.asgi.open(scope, _reader(environ), _INLINE, path, root)
-        if gateway.middleware or endpoint.awaits:
+        if gateway.middleware or endpoint.middleware or endpoint.awaits:
             return self._bridge(gateway.asgi.serve, scope, environ, start_response)
         try:
             answer = _step(endpoint.respond(call))
@@ -152,7 +152,7 @@ class _Bridge(CallingThread):
             nonlocal finished
             if finished:
                 return await self.until_gone()
-            message: Message = await self.run(_step, read())  # type: ignore[arg-type]
+            message: Message = await self.run(_step, read())
             finished = not message["more_body"]
             return message
 

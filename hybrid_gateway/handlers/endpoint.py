@@ -17,7 +17,19 @@ Unwind = Callable[[Any, BaseException | None], Awaitable[BaseException | None]]
 class Endpoint:
     """One handler at one path, compiled. It holds no state of requests: any number may run at once."""
 
-    __slots__ = ("_errors", "_run", "_unwind", "awaits", "inputs", "method", "returns", "route", "schemes", "source")
+    __slots__ = (
+        "_errors",
+        "_run",
+        "_unwind",
+        "awaits",
+        "inputs",
+        "method",
+        "middleware",
+        "returns",
+        "route",
+        "schemes",
+        "source",
+    )
 
     def __init__(
         self,
@@ -32,6 +44,7 @@ class Endpoint:
         inputs: Sequence[Any] = (),
         returns: Any = None,
         schemes: Sequence[Any] = (),
+        middleware: Sequence[Callable[[Any], Any]] = (),
     ) -> None:
         self.route = route
         self.method = method
@@ -40,6 +53,7 @@ class Endpoint:
         self.inputs = tuple(inputs)
         self.returns = returns
         self.schemes = tuple(schemes)
+        self.middleware = tuple(middleware)
         self._run = run
         self._unwind = unwind
         self._errors = errors

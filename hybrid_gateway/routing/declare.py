@@ -1,4 +1,4 @@
-"""What a project writes: verbs, routes, routers, includes and controllers. Nothing here is compiled or changed later."""
+"""What a project writes: verbs, routes, routers, includes, controllers. Nothing here is compiled or changed later."""
 
 from __future__ import annotations
 
@@ -45,8 +45,6 @@ class LayerOptions(TypedDict, total=False):
     """Pure ASGI middleware (``app -> app`` callables or Starlette ``Middleware``); they add up, outer to inner."""
     exception_handlers: Mapping[Any, Any]
     """Exception class or status code → handler with injected parameters; the closest one wins."""
-    event_hooks: Sequence[Any]
-    """Classes with any of ``on_request``, ``on_response`` and ``on_error``; they add up, outer to inner."""
     tags: Sequence[str]
     """OpenAPI tags; they add up."""
     security: Sequence[Mapping[str, Sequence[str]]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -29,7 +29,6 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[Any, ...] = ()
     middleware: tuple[Any, ...] = ()
     exception_handlers: dict[Any, Any] = {}
-    event_hooks: tuple[Any, ...] = ()
     tags: tuple[str, ...] = ()
     security: tuple[Any, ...] | None = None
     response_headers: dict[str, str] = {}
@@ -65,13 +64,12 @@ def _merge_guards(outer: tuple[Any, ...], inner: Sequence[Any]) -> tuple[Any, ..
     return tuple(inner) if drops else (*outer, *inner)
 
 
-_MERGE = {
+_MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "components": _append,
     "authentication": _replace_list,
     "guards": _merge_guards,
     "middleware": _append,
     "exception_handlers": _merge,
-    "event_hooks": _append,
     "tags": _append,
     "security": _replace_list,
     "response_headers": _merge,

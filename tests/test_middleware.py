@@ -1,0 +1,84 @@
+"""Pure ASGI middleware around the API, never around Django."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+
+from hybrid_gateway import Gateway, Request, Router, get, post
+from hybrid_gateway.exceptions import ConfigurationError
+
+pytestmark = pytest.mark.urls("tests.dispatch_urls")
+
+
+class Stamp:
+    """Adds its name to a header of the answer, and to one of the request."""
+
+    def __init__(self, app: Any, name: str = "stamp") -> None:
+        self.app = app
+        self.name = name
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def stamped(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-stamp", self.name.encode())]
+            await send(message)
+
+        headers = [*scope["headers"], (b"x-seen", self.name.encode())]
+        await self.app({**scope, "headers": headers}, receive, stamped)
+
+
+@get("/seen")
+def seen(request: Request) -> list[str]:
+    return request.headers.getlist("x-seen")
+
+
+@get("/async-seen")
+async def async_seen(request: Request) -> list[str]:
+    return request.headers.getlist("x-seen")
+
+
+def test_middleware_wraps_outer_to_inner_and_sees_every_answer_of_the_api(serve):
+    inner = Router("/in", [seen, async_seen], middleware=[Middleware(Stamp, name="inner")])
+    client = serve(inner, seen, middleware=[Stamp], django_routes=["/pages/"])
+    for path in ("/in/seen", "/in/async-seen"):
+        response = client.get(path)
+        assert response.json() == ["stamp", "inner"]
+        assert response.headers["x-stamp"] in ("inner,stamp", "inner, stamp", "stamp")
+    assert client.get("/seen").json() == ["stamp"]
+    assert client.get("/nowhere").headers["x-stamp"] == "stamp"
+    assert client.post("/seen").headers["x-stamp"] == "stamp"
+    assert "x-stamp" not in client.get("/pages/").headers
+
+
+def test_middleware_of_starlette_works_over_both_protocols(serve):
+    @get("/big")
+    def big() -> str:
+        return "x" * 5000
+
+    @post("/echo")
+    async def echo(data: dict[str, int]) -> dict[str, int]:
+        return data
+
+    client = serve(
+        big,
+        echo,
+        middleware=[GZipMiddleware, Middleware(CORSMiddleware, allow_origins=["https://a.test"], allow_methods=["*"])],
+    )
+    assert client.get("/big", headers={"Accept-Encoding": "gzip"}).headers["content-encoding"] == "gzip"
+    assert (
+        client.get("/big", headers={"Origin": "https://a.test"}).headers["access-control-allow-origin"]
+        == "https://a.test"
+    )
+    preflight = {"Origin": "https://a.test", "Access-Control-Request-Method": "POST"}
+    assert client.options("/echo", headers=preflight).headers["access-control-allow-origin"] == "https://a.test"
+    assert client.post("/echo", json={"a": 1}).json() == {"a": 1}
+
+
+def test_what_is_no_middleware_is_refused():
+    with pytest.raises(ConfigurationError, match="is no ASGI middleware"):
+        Gateway([seen], middleware=["stamp"])
