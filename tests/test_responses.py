@@ -281,3 +281,21 @@ def test_a_value_that_cannot_be_encoded_is_a_500_with_a_reason(serve, caplog):
     client = serve(get("/x")(lambda: {"a": object()}), raises=False)
     assert client.get("/x").status_code == 500
     assert "type object cannot be encoded" in caplog.text
+
+
+@pytest.mark.django_db
+def test_rows_of_a_queryset_are_json_and_model_instances_teach(serve, django_user_model, caplog):
+    django_user_model.objects.create(username="ada")
+
+    @get("/rows")
+    def rows():
+        return django_user_model.objects.values("username")
+
+    @get("/instances")
+    def instances():
+        return django_user_model.objects.all()
+
+    client = serve(rows, instances, raises=False)
+    assert client.get("/rows").json() == [{"username": "ada"}]
+    assert client.get("/instances").status_code == 500
+    assert "make a Struct of the fields that clients may see" in caplog.text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import typing
-from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from http.cookies import Morsel, SimpleCookie
 from typing import Any
 
@@ -125,7 +125,7 @@ def _by_value(value: Any, defaults: Defaults) -> Answer:
         return complete(status, _BYTES, bytes(value), defaults.headers)
     if isinstance(value, HttpResponseBase):
         return _from_django(value, defaults)
-    if isinstance(value, (Iterator, AsyncIterable)):
+    if isinstance(value, (Iterator, AsyncIterator)):
         return _stream(value, status, defaults)
     return complete(status, _JSON, _encoder.encode(value), defaults.headers)
 
@@ -170,7 +170,7 @@ def _stream_from_django(response: Any, headers: Headers) -> StreamingResponse:
         finally:
             response.close()
 
-    async def async_chunks() -> typing.AsyncIterator[bytes]:
+    async def async_chunks() -> AsyncIterator[bytes]:
         try:
             async for chunk in content:
                 yield chunk
