@@ -252,7 +252,7 @@ def test_a_websocket_is_refused_cleanly(path):
 
 
 def test_other_scopes_are_an_error_of_the_server():
-    with pytest.raises(ValueError, match="http, websocket and lifespan, not 'mqtt'"):
+    with pytest.raises(ValueError, match="ASGI/HTTP connections, not mqtt"):
         asyncio.run(make_gateway()({"type": "mqtt"}, None, None))
 
 

@@ -65,7 +65,8 @@ class ASGIDriver:
             await receive()
             await send({"type": "websocket.close", "code": 1000, "reason": ""})
         else:
-            raise ValueError(f"The gateway speaks http, websocket and lifespan, not {kind!r}.")
+            # DJANGO: the words of ASGIHandler.__call__ (core/handlers/asgi.py), which people search for.
+            raise ValueError(f"Django can only handle ASGI/HTTP connections, not {kind}.")
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         """Answer one ``http`` scope; blocking work runs on ``thread``."""

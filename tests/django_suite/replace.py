@@ -23,7 +23,6 @@ from hybrid_gateway.handlers.threads import CallingThread, LoopThread
 
 WHOLE = "the test asks for a part of a stream; over a connection all of it has been sent"
 EXPECTED_FAILURES = {
-    "asgi.tests.ASGITest.test_wrong_connection_type": "the gateway refuses what it does not speak in its own words",
     "handlers.tests.HandlerRequestTests.test_async_streaming": "no warning: an asynchronous stream is sent as one",
     "handlers.tests.HandlerRequestTests.test_invalid_urls": "a path is text in ASGI: bytes that are no UTF-8 are lost",
     "handlers.tests.SignalsTests.test_request_signals_streaming_response": WHOLE,
