@@ -132,12 +132,15 @@ class _Unit(Generic[T]):
         self.future: Any = self.loop.create_future()
 
     def __await__(self) -> Generator[Any, Any, T]:
+        future, context = self.future, self.context
+        del self  # an error's traceback knows the frames below it; one that knew the future would be a cycle
         try:
-            result: T = yield from self.future
+            result: T = yield from future
             return result
         finally:
-            if not self.future.cancelled():
-                _restore_context(self.context)
+            if not future.cancelled():
+                _restore_context(context)
+            del future
 
     def is_wanted(self) -> bool:
         """Asked by the thread, right before it begins."""
@@ -146,11 +149,12 @@ class _Unit(Generic[T]):
     def perform(self) -> tuple[Any, BaseException | None]:
         """Call the function; give back its result, or what it raised."""
         _lend_loop(self.loop)
+        context, function, args = self.context, self.function, self.args
+        del self  # as in __await__
         try:
-            return self.context.run(_arrive, self.context, self.function, self.args), None
+            return context.run(_arrive, context, function, args), None
         except BaseException as error:
-            # Without this frame, which knows the future: a future that holds its error's traceback would hold itself.
-            return None, error.with_traceback(error.__traceback__ and error.__traceback__.tb_next)
+            return None, error
 
     def deliver(self, result: Any, error: BaseException | None) -> None:
         """Wake up whoever waits."""
@@ -320,7 +324,10 @@ class ThreadPool:
             self._settle(worker, request, unit)
         except BaseException as failure:
             result, error = None, error or failure
-        return result, error
+        try:
+            return result, error
+        finally:
+            del unit, error  # as in _Unit.__await__
 
     def _settle(self, worker: _Worker, request: PooledThread, unit: _Unit[Any]) -> None:
         """After a unit: either the request holds on to the thread, or the thread is made ready for any other."""
@@ -543,6 +550,7 @@ def _perform_here(unit: _Unit[Any]) -> None:
             unit.deliver(*unit.perform())
         finally:
             _lend_loop(lender)
+            del unit  # as in _Unit.__await__
 
 
 class AmbientThread:
@@ -687,7 +695,8 @@ class thread_sensitive:  # noqa: N801  (a context manager reads as a word)
 
 
 def _thread_below_loop() -> Any:
-    executor = AsyncToSync.loop_thread_executors.get(asyncio.get_running_loop())
+    loop = _running_loop()
+    executor = None if loop is None else AsyncToSync.loop_thread_executors.get(loop)
     return executor if getattr(AsyncToSync.executors, "current", None) is executor else None
 
 
