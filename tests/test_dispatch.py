@@ -20,7 +20,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import default_gateway
 from hybrid_gateway.gateway.prefixes import Prefixes, path_info
 
-pytestmark = pytest.mark.urls("tests.dispatch_urls")
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.dispatch_urls")]
 
 
 @get("/api/{x}")

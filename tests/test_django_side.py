@@ -26,6 +26,8 @@ from hybrid_gateway.gateway.environ import build_environ, resolved_path
 from hybrid_gateway.handlers.threads import AmbientThread, PooledThread, ThreadPool
 from tests.django_side_urls import events, gate
 
+pytestmark = pytest.mark.django_db
+
 MEBIBYTE = 2**20
 
 

@@ -195,10 +195,25 @@ def test_a_handler_for_500_dresses_what_is_still_logged(serve, caplog):
 
 
 def test_every_status_has_a_class_and_rfc_9110s_title():
-    for status, title in [(400, "Bad Request"), (401, "Unauthorized"), (403, "Forbidden"), (404, "Not Found"), (405, "Method Not Allowed"),
-                          (406, "Not Acceptable"), (409, "Conflict"), (410, "Gone"), (413, "Content Too Large"), (415, "Unsupported Media Type"),
-                          (422, "Unprocessable Content"), (429, "Too Many Requests"), (500, "Internal Server Error"), (501, "Not Implemented"),
-                          (502, "Bad Gateway"), (503, "Service Unavailable"), (504, "Gateway Timeout")]:  # fmt: skip
+    for status, title in [
+        (400, "Bad Request"),
+        (401, "Unauthorized"),
+        (403, "Forbidden"),
+        (404, "Not Found"),
+        (405, "Method Not Allowed"),
+        (406, "Not Acceptable"),
+        (409, "Conflict"),
+        (410, "Gone"),
+        (413, "Content Too Large"),
+        (415, "Unsupported Media Type"),
+        (422, "Unprocessable Content"),
+        (429, "Too Many Requests"),
+        (500, "Internal Server Error"),
+        (501, "Not Implemented"),
+        (502, "Bad Gateway"),
+        (503, "Service Unavailable"),
+        (504, "Gateway Timeout"),
+    ]:
         [cls] = [
             value
             for name, value in vars(exceptions).items()

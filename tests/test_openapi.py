@@ -910,7 +910,7 @@ def site() -> Iterator[str]:
     """The shop under uvicorn, on a thread of this process."""
     uvicorn = pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` brings")
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(shop(), log_level="warning", lifespan="off", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(shop(), log_level="warning", lifespan="off", ws="none", log_config=None))
     thread = threading.Thread(target=server.run, args=([listener],))
     thread.start()
     deadline = monotonic() + 10  # seconds

@@ -75,6 +75,7 @@ _ASYNC_GENERATORS = (collections.abc.AsyncIterator, collections.abc.AsyncGenerat
 
 def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
     """Read a component, a provider function or a class as a provider."""
+    function: Any
     if inspect.isclass(entry) and issubclass(entry, Component):
         entry = entry()
     if isinstance(entry, Component):
@@ -91,7 +92,7 @@ def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
     target = function.__func__ if inspect.ismethod(function) else function
     cleans_up = inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
     if cleans_up:
-        wrap = contextlib.asynccontextmanager if mode == "loop" else contextlib.contextmanager
+        wrap: Any = contextlib.asynccontextmanager if mode == "loop" else contextlib.contextmanager
         function = wrap(function)
     return Provider(
         key=entry if not isinstance(entry, Component) else type(entry),
@@ -132,11 +133,10 @@ class Components:
     def _register(self, entry: Any) -> None:
         provider = make_provider(entry)
         component = entry() if inspect.isclass(entry) and issubclass(entry, Component) else entry
-        matches_itself = (
+        if (
             isinstance(component, Component)
             and type(component).can_handle_parameter is not Component.can_handle_parameter
-        )
-        if matches_itself:
+        ):
             self._matchers.insert(0, (component, provider))
             return
         if provider.provides in (NO_DEFAULT, type(None)):

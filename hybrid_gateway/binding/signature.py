@@ -78,7 +78,7 @@ def _enclosing_locals(function: Any) -> dict[str, Any] | None:
     return names or None
 
 
-def _annotated_callable(function: Callable[..., Any]) -> Any:
+def _annotated_callable(function: Any) -> Any:
     """The plain function whose annotations count."""
     if inspect.isclass(function):
         return function.__init__
@@ -139,7 +139,7 @@ def _instance(marker: Any) -> Any:
 def _constrain(base: Any, metas: list[Any]) -> Any:
     """``Annotated[base, *metas]``, with the constraints inside ``| None``, where msgspec wants them."""
     inner = strip_optional(base)
-    constrained = Annotated[(inner, *metas)]  # type: ignore[valid-type]
+    constrained: Any = Annotated[(inner, *metas)]
     return constrained if inner is base else constrained | None
 
 

@@ -227,7 +227,8 @@ def _static_prefix() -> tuple[str, ...]:
     prefix = (django_settings.FORCE_SCRIPT_NAME or "").rstrip("/")
     # DJANGO: LazySettings puts the script prefix before STATIC_URL when it is first read and keeps the result; no
     # request has told the prefix yet, so the first read is left to Django.
-    url = getattr(django_settings._wrapped, "STATIC_URL", None)
+    lazy: Any = django_settings
+    url = getattr(lazy._wrapped, "STATIC_URL", None)
     if not url or "//" in url:
         return ()
     if prefix and url.startswith(prefix + "/"):
