@@ -16,7 +16,7 @@ from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import BadRequest, MethodNotAllowed, NotFound
 from hybrid_gateway.gateway.prefixes import path_info
 from hybrid_gateway.handlers.endpoint import Endpoint
-from hybrid_gateway.handlers.threads import PooledThread, RequestThread, thread_sensitive
+from hybrid_gateway.handlers.threads import RequestThread, RequestThreads, thread_sensitive
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.kinds import StreamingResponse
 
@@ -45,6 +45,7 @@ class ASGIDriver:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._django = gateway.django
+        self._threads = RequestThreads(gateway.pool, gateway.streams)
         self._django_prefixes = gateway.django_prefixes
         self._forced_root = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
         self._middleware = _wrap(self._answer_inside_middleware, gateway.middleware) if gateway.middleware else None
@@ -53,11 +54,12 @@ class ASGIDriver:
         """Answer a scope of any type."""
         kind = scope["type"]
         if kind == "http":
-            thread = PooledThread(self._gateway.pool, self._gateway.streams)
+            threads = self._threads
+            threads.adopt()
             try:
-                await self.serve(scope, receive, send, thread)
+                await self._serve(scope, receive, send, threads)
             finally:
-                thread.release()
+                threads.release()
         elif kind == "lifespan":
             await self._live(receive, send)
         elif kind == "websocket":
@@ -70,10 +72,14 @@ class ASGIDriver:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         """Answer one ``http`` scope; blocking work runs on ``thread``."""
+        with thread_sensitive(thread):
+            await self._serve(scope, receive, send, thread)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         root = self._forced_root or scope.get("root_path")
         path = scope["path"] if not root else path_info(scope["path"], root)
         if path in self._django_prefixes or (self._gateway.fallthrough and path and not self._gateway.knows(path)):
-            await self._django.asgi(scope, receive, send, thread)
+            await self._django.asgi(scope, receive, send, thread.current() if thread is self._threads else thread)
         elif self._middleware is not None:
             await self._middleware({**scope, _THREAD: thread}, receive, send)
         else:
@@ -146,8 +152,7 @@ class ASGIDriver:
                     await _send_head(response, send)
                     return
                 response.iterate_on(call.thread.stream)
-            with thread_sensitive(call.thread):
-                await response(call.scope, receive, send)
+            await response(call.scope, receive, send)
         except BaseException as error:
             failure = error
             raise

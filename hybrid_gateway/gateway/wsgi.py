@@ -19,7 +19,7 @@ from django.core.handlers.wsgi import get_script_name
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.exceptions import reason
-from hybrid_gateway.handlers.threads import CallingThread, InlineThread, close_unit, open_unit
+from hybrid_gateway.handlers.threads import CallingThread, InlineThread, close_unit, open_unit, thread_sensitive
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway
@@ -84,7 +84,8 @@ class WSGIDriver:
 
         async def send_response(_: Message, receive: Any, send: Any, thread: CallingThread) -> None:
             call.thread = thread
-            await gateway.asgi.send_response(call, endpoint, answer, receive, send)
+            with thread_sensitive(thread):
+                await gateway.asgi.send_response(call, endpoint, answer, receive, send)
 
         return self._bridge(send_response, scope, environ, start_response)
 

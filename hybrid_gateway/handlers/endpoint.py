@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from hybrid_gateway.handlers.errors import ErrorAnswers
-from hybrid_gateway.handlers.threads import thread_sensitive
 
 __all__ = ["Endpoint"]
 
@@ -67,11 +66,7 @@ class Endpoint:
         An answer that streams still needs what its handler entered: the driver calls :meth:`close` after it.
         """
         try:
-            if self.awaits:
-                with thread_sensitive(call.thread):
-                    answer = await self._run(call)
-            else:
-                answer = await self._run(call)
+            answer = await self._run(call)
         except Exception as error:
             return await self._fail(call, error)
         except BaseException as error:
