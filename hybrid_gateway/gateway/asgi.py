@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,7 @@ class ASGIDriver:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._fallthrough = gateway.fallthrough
         self._django = gateway.django
         self._threads = RequestThreads(gateway.pool, gateway.streams)
         self._django_prefixes = gateway.django_prefixes
@@ -58,6 +60,8 @@ class ASGIDriver:
             threads.adopt()
             try:
                 await self._serve(scope, receive, send, threads)
+            except ClientDisconnect:
+                pass  # nobody is left to answer
             finally:
                 threads.release()
         elif kind == "lifespan":
@@ -72,50 +76,48 @@ class ASGIDriver:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         """Answer one ``http`` scope; blocking work runs on ``thread``."""
-        with thread_sensitive(thread):
+        with thread_sensitive(thread), contextlib.suppress(ClientDisconnect):
             await self._serve(scope, receive, send, thread)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         root = self._forced_root or scope.get("root_path")
         path = scope["path"] if not root else path_info(scope["path"], root)
-        if path in self._django_prefixes or (self._gateway.fallthrough and path and not self._gateway.knows(path)):
+        if path in self._django_prefixes or (self._fallthrough and path and not self._gateway.knows(path)):
             await self._django.asgi(scope, receive, send, thread.current() if thread is self._threads else thread)
         elif self._middleware is not None:
             await self._middleware({**scope, _THREAD: thread}, receive, send)
         else:
-            await self._answer(scope, receive, send, thread, path, root)
+            call, endpoint = self.open(scope, receive, thread, path, root)
+            await self._answer(call, endpoint, receive, send)
 
-    async def _answer_inside_middleware(self, scope: Scope, receive: Receive, send: Send) -> None:
-        root = self._forced_root or scope.get("root_path") or ""
-        await self._answer(scope, receive, send, scope[_THREAD], path_info(scope["path"], root), root)
-
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, thread: RequestThread, path: str | None, root: str | None
-    ) -> None:
-        call, endpoint = self.open(scope, receive, thread, path, root)
+    async def _answer(self, call: Call, endpoint: Endpoint | Unrouted, receive: Receive, send: Send) -> None:
         if endpoint.middleware:
             app = _wrap(self._answer_inside_route, endpoint.middleware)
-            await app({**scope, _ROUTED: (call, endpoint)}, receive, send)
-        else:
-            await self._send_answer(call, endpoint, receive, send)
-
-    async def _answer_inside_route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        routed, endpoint = scope[_ROUTED]
-        call = Call(scope, receive, routed.path_values, routed.thread)
-        call.authentication = routed.authentication
-        await self._send_answer(call, endpoint, receive, send)
-
-    async def _send_answer(self, call: Call, endpoint: Endpoint | Unrouted, receive: Receive, send: Send) -> None:
-        try:
-            answer = await endpoint.respond(call)
-        except ClientDisconnect:
+            await app({**call.scope, _ROUTED: (call, endpoint)}, receive, send)
             return
+        answer = await endpoint.respond(call)
+        await self._send(call, endpoint, answer, receive, send)
+
+    async def _send(
+        self, call: Call, endpoint: Endpoint | Unrouted, answer: Any, receive: Receive, send: Send
+    ) -> None:
         if type(answer) is tuple:
             status, headers, body = answer
             await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body if call.scope["method"] != "HEAD" else b""})
         else:
             await self.send_response(call, endpoint, answer, receive, send)
+
+    async def _answer_inside_middleware(self, scope: Scope, receive: Receive, send: Send) -> None:
+        root = self._forced_root or scope.get("root_path") or ""
+        call, endpoint = self.open(scope, receive, scope[_THREAD], path_info(scope["path"], root), root)
+        await self._answer(call, endpoint, receive, send)
+
+    async def _answer_inside_route(self, scope: Scope, receive: Receive, send: Send) -> None:
+        routed, endpoint = scope[_ROUTED]
+        call = Call(scope, receive, routed.path_values, routed.thread)
+        call.authentication = routed.authentication
+        await self._send(call, endpoint, await endpoint.respond(call), receive, send)
 
     def open(
         self, scope: Scope, receive: Receive, thread: RequestThread, path: str | None, root: str | None
@@ -124,22 +126,24 @@ class ASGIDriver:
         if root:
             set_script_prefix(root)
             thread = _PrefixedThread(thread, root)
-        found = None if path is None else self._find(path, scope["method"])
+        found = None if path is None else self._gateway.tree.find(path, scope["method"])
+        if found is None:
+            found = self._find_other_slash(path, scope["method"])
         if found is None:
             return Call(scope, receive, (), thread), Unrouted(self._gateway, path, root or "")
-        call = Call(scope, receive, found[1], thread)
+        endpoint, values = found
+        call = Call(scope, receive, values, thread)
         if _FORCED in scope:
             forced = scope[_FORCED]
             call.authentication = forced if isinstance(forced, Authentication) else None
-        return call, found[0]
+        return call, endpoint
 
-    def _find(self, path: str, method: str) -> tuple[Endpoint, tuple[Any, ...]] | None:
+    def _find_other_slash(self, path: str | None, method: str) -> tuple[Endpoint, tuple[Any, ...]] | None:
         tree = self._gateway.tree
-        found = tree.find(path, method)
-        if found is None and self._gateway.trailing_slash == "ignore" and not tree.methods(path):
-            other = self._gateway.other_slash(path)
-            return None if other is None else tree.find(other, method)
-        return found
+        if path is None or self._gateway.trailing_slash != "ignore" or tree.methods(path):
+            return None
+        other = self._gateway.other_slash(path)
+        return None if other is None else tree.find(other, method)
 
     async def send_response(
         self, call: Call, endpoint: Endpoint | Unrouted, response: Any, receive: Receive, send: Send

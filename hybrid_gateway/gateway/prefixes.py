@@ -19,9 +19,9 @@ class Prefixes:
         self._exact = frozenset(prefix.rstrip("/") or "/" for prefix in self.prefixes)
         self._below = tuple(prefix for prefix in self.prefixes if prefix != "/")
 
-    def __contains__(self, path: object) -> bool:
+    def __contains__(self, path: str | None) -> bool:
         # SECURITY: literal text only; nothing here is a pattern, and nothing is decoded or normalised a second time.
-        return isinstance(path, str) and (path.startswith(self._below) or path in self._exact)
+        return path is not None and (path.startswith(self._below) or path in self._exact)
 
     def find(self, path: str) -> str | None:
         """The longest prefix that covers ``path``."""
