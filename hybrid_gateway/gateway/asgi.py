@@ -88,15 +88,10 @@ class ASGIDriver:
             await self._middleware({**scope, _THREAD: thread}, receive, send)
         else:
             call, endpoint = self.open(scope, receive, thread, path, root)
-            await self._answer(call, endpoint, receive, send)
-
-    async def _answer(self, call: Call, endpoint: Endpoint | Unrouted, receive: Receive, send: Send) -> None:
-        if endpoint.middleware:
-            app = _wrap(self._answer_inside_route, endpoint.middleware)
-            await app({**call.scope, _ROUTED: (call, endpoint)}, receive, send)
-            return
-        answer = await endpoint.respond(call)
-        await self._send(call, endpoint, answer, receive, send)
+            if endpoint.middleware:
+                await self._answer_through_middleware(call, endpoint, receive, send)
+            else:
+                await self._send(call, endpoint, await endpoint.respond(call), receive, send)
 
     async def _send(
         self, call: Call, endpoint: Endpoint | Unrouted, answer: Any, receive: Receive, send: Send
@@ -111,7 +106,13 @@ class ASGIDriver:
     async def _answer_inside_middleware(self, scope: Scope, receive: Receive, send: Send) -> None:
         root = self._forced_root or scope.get("root_path") or ""
         call, endpoint = self.open(scope, receive, scope[_THREAD], path_info(scope["path"], root), root)
-        await self._answer(call, endpoint, receive, send)
+        await self._answer_through_middleware(call, endpoint, receive, send)
+
+    async def _answer_through_middleware(
+        self, call: Call, endpoint: Endpoint | Unrouted, receive: Receive, send: Send
+    ) -> None:
+        app = _wrap(self._answer_inside_route, endpoint.middleware)
+        await app({**call.scope, _ROUTED: (call, endpoint)}, receive, send)
 
     async def _answer_inside_route(self, scope: Scope, receive: Receive, send: Send) -> None:
         routed, endpoint = scope[_ROUTED]
