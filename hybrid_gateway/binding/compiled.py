@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hybrid_gateway.binding.plan import Plan, Step
+from hybrid_gateway.binding.steps import Plan, Step
 from hybrid_gateway.exceptions import RequestValidationError
 
 __all__ = ["compile_plan"]

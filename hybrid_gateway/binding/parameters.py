@@ -5,90 +5,19 @@ A reader takes the values of its source and the list of errors; it returns the c
 
 from __future__ import annotations
 
-import collections.abc
-import datetime
-import decimal
-import enum
-import types
-import typing
-import uuid
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Union
+from typing import Any
 
 import msgspec
 
+from hybrid_gateway.binding.shapes import is_list, struct_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
 from hybrid_gateway.binding.validation import Error, collect_errors, missing, one_error
 from hybrid_gateway.exceptions import NotFound
 
-__all__ = [
-    "Reader",
-    "is_list",
-    "is_scalar",
-    "is_structure",
-    "list_reader",
-    "path_reader",
-    "scalar_reader",
-    "struct_reader",
-]
+__all__ = ["Reader", "list_reader", "path_reader", "scalar_reader", "struct_reader"]
 
 Reader = Callable[[Any, list[Error]], Any]
-
-_SCALARS = frozenset(
-    (
-        str,
-        int,
-        float,
-        bool,
-        bytes,
-        uuid.UUID,
-        decimal.Decimal,
-        datetime.datetime,
-        datetime.date,
-        datetime.time,
-        datetime.timedelta,
-    )
-)
-_LISTS = (list, set, frozenset, tuple, collections.abc.Sequence, collections.abc.Set, collections.abc.Collection)
-
-
-# --- which kind of type is it? -------------------------------------------------------------------------------------
-
-
-def is_scalar(kind: Any) -> bool:
-    """Whether one piece of text can hold a value of this type."""
-    kind = strip_annotated(kind)
-    if typing.get_origin(kind) in (Union, types.UnionType):
-        return all(member is types.NoneType or is_scalar(member) for member in typing.get_args(kind))
-    if typing.get_origin(kind) is Literal or isinstance(kind, typing.NewType):
-        return True
-    return kind in _SCALARS or (isinstance(kind, type) and issubclass(kind, enum.Enum))
-
-
-def is_list(kind: Any) -> bool:
-    """Whether the type is a list, set or tuple of scalars."""
-    kind = strip_annotated(strip_optional(strip_annotated(kind)))
-    origin = typing.get_origin(kind) or kind
-    if origin not in _LISTS:
-        return False
-    return all(item is Ellipsis or is_scalar(item) for item in typing.get_args(kind))
-
-
-def is_structure(kind: Any) -> bool:
-    """Whether the type is an object of named fields: Struct, dataclass, attrs, TypedDict."""
-    kind = strip_annotated(strip_optional(strip_annotated(kind)))
-    kind = typing.get_origin(kind) or kind
-    if not isinstance(kind, type):
-        return False
-    return (
-        issubclass(kind, msgspec.Struct)
-        or typing.is_typeddict(kind)
-        or hasattr(kind, "__dataclass_fields__")
-        or hasattr(kind, "__attrs_attrs__")
-    )
-
-
-# --- readers -------------------------------------------------------------------------------------------------------
 
 
 def _converter(kind: Any) -> Callable[[Any], Any] | None:
@@ -172,21 +101,6 @@ def struct_reader(parameter: Parameter, source: str, wire_name: Callable[[str], 
             return None
 
     return read
-
-
-class StructField(msgspec.Struct, frozen=True):
-    """One field of a parameter Struct: its name on the wire, type and default."""
-
-    encode_name: str
-    type: Any
-    required: bool
-
-
-def struct_fields(kind: Any) -> list[StructField]:
-    """The fields of a Struct, dataclass, attrs class or TypedDict."""
-    hints = typing.get_type_hints(typing.get_origin(kind) or kind, include_extras=True)
-    fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
-    return [StructField(field.encode_name, hints[field.name], field.required) for field in fields]
 
 
 def path_reader(parameter: Parameter, position: int) -> Reader:

@@ -9,8 +9,6 @@ components, handler) runs when nobody refused. So 401 comes before 403 before 42
 from __future__ import annotations
 
 import inspect
-import types
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,17 +20,8 @@ from hybrid_gateway.binding.builtins import BUILTINS, REQUEST
 from hybrid_gateway.binding.components import Components, Mode, Provider, make_provider, mode_of
 from hybrid_gateway.binding.lifetime import AppComponents, enter, enter_async
 from hybrid_gateway.binding.markers import Body, Depends, Marker, Path, Query
-from hybrid_gateway.binding.parameters import (
-    Reader,
-    is_list,
-    is_scalar,
-    is_structure,
-    list_reader,
-    path_reader,
-    scalar_reader,
-    struct_fields,
-    struct_reader,
-)
+from hybrid_gateway.binding.parameters import Reader, list_reader, path_reader, scalar_reader, struct_reader
+from hybrid_gateway.binding.shapes import is_json, is_list, is_scalar, is_structure, struct_fields
 from hybrid_gateway.binding.signature import (
     NO_DEFAULT,
     Parameter,
@@ -41,50 +30,13 @@ from hybrid_gateway.binding.signature import (
     strip_annotated,
     strip_optional,
 )
-from hybrid_gateway.exceptions import DependencyError, Forbidden, Unauthorized
+from hybrid_gateway.binding.steps import Input, Plan, Step
+from hybrid_gateway.binding.verdicts import USERS, admit, admit_or_challenge, claimed
+from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["Input", "Plan", "Planner", "Step"]
+__all__ = ["Planner"]
 
 Chain = tuple[str, ...]
-
-
-class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the compiled endpoint: ``target = code``, on the loop, on the request's thread, or anywhere."""
-
-    target: str | None
-    code: str
-    mode: Mode = "inline"
-
-
-class Input(msgspec.Struct, frozen=True, kw_only=True):
-    """A parameter or body as the documentation shows it."""
-
-    source: str  # "path", "query", "header", "cookie", "body"
-    name: str
-    type: Any
-    required: bool
-    default: Any = NO_DEFAULT
-    marker: Any = None
-    media_type: str = ""
-
-
-class Plan(msgspec.Struct, kw_only=True):
-    """The steps of a route, in the order in which they run, and the objects their code names."""
-
-    open_readers: list[Step] = msgspec.field(default_factory=list)
-    open_steps: list[Step] = msgspec.field(default_factory=list)
-    finish_readers: list[Step] = msgspec.field(default_factory=list)
-    body_readers: list[Step] = msgspec.field(default_factory=list)
-    finish_steps: list[Step] = msgspec.field(default_factory=list)
-    result: Step = Step(target=None, code="None")
-    names: dict[str, Any] = msgspec.field(default_factory=dict)
-    inputs: list[Input] = msgspec.field(default_factory=list)
-    authenticates: bool = False
-
-    @property
-    def awaits(self) -> bool:
-        """Whether any of the project's own code in the plan is async."""
-        return any(step.mode == "loop" for step in (*self.open_steps, *self.finish_steps, self.result))
 
 
 class Half(msgspec.Struct, frozen=True):
@@ -152,7 +104,7 @@ class Planner:
         authentication = self._authentication((where,)) if self._schemes else "None"
         mode = mode_of(guard)
         call = f"{'await ' if mode == 'loop' else ''}{self._name('guard', guard)}({arguments})"
-        self.plan.names["admit"] = _admit_or_challenge if self._schemes else _admit
+        self.plan.names["admit"] = admit_or_challenge if self._schemes else admit
         self._open.steps.append(Step(target=None, code=f"admit({call}, {authentication})", mode=mode))
 
     def authenticate(self, signature: Signature) -> None:
@@ -287,7 +239,7 @@ class Planner:
         key = ("authenticated", kind, optional)
         if key not in self._variables:
             authentication = self._authentication(chain)
-            function = _USERS[kind is self._user_type, optional]
+            function = USERS[kind is self._user_type, optional]
             variable = self._variables[key] = self._new()
             code = f"{self._name('identify', function)}({authentication})"
             self._open.steps.append(Step(target=variable, code=code))
@@ -314,7 +266,7 @@ class Planner:
             previous, found = found, self._new()
             code = f"{previous} if {previous} is not None else {call}"
             self._open.steps.append(Step(target=found, code=code, mode=mode))
-        self._open.steps.append(Step(target=None, code=f"{self._name('claimed', _claimed)}(call, {found})"))
+        self._open.steps.append(Step(target=None, code=f"{self._name('claimed', claimed)}(call, {found})"))
         self._variables["authentication"] = found
         return found
 
@@ -363,7 +315,7 @@ class Planner:
                     f"{_tell(chain)}: {parameter.name!r} is bytes; write Annotated[bytes, Body()] for the raw body."
                 )
             return self._text(parameter, Query(), chain, half)
-        if _is_json(kind):
+        if is_json(kind):
             return self._body(parameter, chain, half)
         raise DependencyError(
             f"{_tell(chain)}: nothing provides {parameter.name!r} of type {_show(parameter.type)}. Register a "
@@ -500,41 +452,6 @@ class Planner:
         return name
 
 
-# --- what compiled code calls --------------------------------------------------------------------------------------
-
-
-def _admit(verdict: Any, authentication: Any) -> None:
-    if verdict is False:
-        raise Forbidden("You do not have permission to perform this action.")
-
-
-def _admit_or_challenge(verdict: Any, authentication: Any) -> None:
-    if verdict is False:
-        if authentication is None:
-            raise Unauthorized("Authentication credentials were not provided.")
-        raise Forbidden("You do not have permission to perform this action.")
-
-
-def _claimed(call: Any, authentication: Any) -> None:
-    # SECURITY: credentials nobody understands are an error, not an anonymous request.
-    if authentication is None and call.header(b"authorization") is not None:
-        raise Unauthorized("The Authorization header is not of a kind this API accepts.")
-
-
-def _required(authentication: Any) -> Any:
-    if authentication is None:
-        raise Unauthorized("Authentication credentials were not provided.")
-    return authentication
-
-
-_USERS: dict[tuple[bool, bool], Callable[[Any], Any]] = {
-    (True, False): lambda authentication: _required(authentication).user,
-    (True, True): lambda authentication: None if authentication is None else authentication.user,
-    (False, False): _required,
-    (False, True): lambda authentication: authentication,
-}
-
-
 # --- types and messages --------------------------------------------------------------------------------------------
 
 
@@ -549,20 +466,6 @@ def _bind_parameter(provider: Provider, parameter: Parameter) -> Provider:
 
     signature = msgspec.structs.replace(provider.signature, parameters=rest)
     return msgspec.structs.replace(provider, call=provide, signature=signature)
-
-
-def _is_json(kind: Any) -> bool:
-    """Whether a parameter of this type is the JSON body: a structure, a dict, or a container of them."""
-    if kind in (dict, list) or is_structure(kind):
-        return True
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (typing.Union, types.UnionType):
-        return any(_is_json(strip_annotated(member)) for member in arguments)
-    if origin is None:
-        return False
-    return (isinstance(origin, type) and issubclass(origin, Mapping)) or any(
-        _is_json(strip_annotated(member)) for member in arguments if member is not Ellipsis
-    )
 
 
 def _hashable(kind: Any) -> Any:

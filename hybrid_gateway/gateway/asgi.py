@@ -93,9 +93,7 @@ class ASGIDriver:
             else:
                 await self._send(call, endpoint, await endpoint.respond(call), receive, send)
 
-    async def _send(
-        self, call: Call, endpoint: Endpoint | Unrouted, answer: Any, receive: Receive, send: Send
-    ) -> None:
+    async def _send(self, call: Call, endpoint: Endpoint | Unrouted, answer: Any, receive: Receive, send: Send) -> None:
         if type(answer) is tuple:
             status, headers, body = answer
             await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from hybrid_gateway.binding.plan import Input
 from hybrid_gateway.binding.signature import NO_DEFAULT, strip_optional
+from hybrid_gateway.binding.steps import Input
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.handlers.endpoint import Endpoint

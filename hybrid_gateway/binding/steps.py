@@ -1,0 +1,51 @@
+"""A plan: the steps of one route in the order in which they run, as data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hybrid_gateway.binding.components import Mode
+from hybrid_gateway.binding.signature import NO_DEFAULT
+
+__all__ = ["Input", "Plan", "Step"]
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of the compiled endpoint: ``target = code``, on the loop, on the request's thread, or anywhere."""
+
+    target: str | None
+    code: str
+    mode: Mode = "inline"
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True):
+    """A parameter or body as the documentation shows it."""
+
+    source: str  # "path", "query", "header", "cookie", "body"
+    name: str
+    type: Any
+    required: bool
+    default: Any = NO_DEFAULT
+    marker: Any = None
+    media_type: str = ""
+
+
+class Plan(msgspec.Struct, kw_only=True):
+    """The steps of a route, in the order in which they run, and the objects their code names."""
+
+    open_readers: list[Step] = msgspec.field(default_factory=list)
+    open_steps: list[Step] = msgspec.field(default_factory=list)
+    finish_readers: list[Step] = msgspec.field(default_factory=list)
+    body_readers: list[Step] = msgspec.field(default_factory=list)
+    finish_steps: list[Step] = msgspec.field(default_factory=list)
+    result: Step = Step(target=None, code="None")
+    names: dict[str, Any] = msgspec.field(default_factory=dict)
+    inputs: list[Input] = msgspec.field(default_factory=list)
+    authenticates: bool = False
+
+    @property
+    def awaits(self) -> bool:
+        """Whether any of the project's own code in the plan is async."""
+        return any(step.mode == "loop" for step in (*self.open_steps, *self.finish_steps, self.result))
