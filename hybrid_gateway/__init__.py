@@ -5,6 +5,7 @@ from starlette.requests import Request
 
 from hybrid_gateway import http
 from hybrid_gateway.asgi import get_asgi_application
+from hybrid_gateway.auth import Authentication, AuthenticationScheme
 from hybrid_gateway.binding.components import Component
 from hybrid_gateway.binding.markers import Body, Cookie, Depends, Header, Path, Query
 from hybrid_gateway.exceptions import ConfigurationError, HTTPException
@@ -37,6 +38,8 @@ from hybrid_gateway.routing.declare import (
 from hybrid_gateway.wsgi import get_wsgi_application
 
 __all__ = [
+    "Authentication",
+    "AuthenticationScheme",
     "BackgroundTask",
     "Body",
     "Component",
