@@ -23,7 +23,8 @@ from django.utils import translation
 
 from hybrid_gateway.gateway.django_side import DjangoSide
 from hybrid_gateway.gateway.environ import build_environ, resolved_path
-from hybrid_gateway.handlers.threads import AmbientThread, PooledThread, ThreadPool
+from hybrid_gateway.handlers.callers import AmbientThread
+from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
 from tests.django_side_urls import events, gate
 
 pytestmark = pytest.mark.django_db

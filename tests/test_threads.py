@@ -19,15 +19,9 @@ from django.db import connections, transaction
 from django.utils import translation
 
 from hybrid_gateway import get
-from hybrid_gateway.handlers.threads import (
-    AmbientThread,
-    CallingThread,
-    InlineThread,
-    LoopThread,
-    PooledThread,
-    ThreadPool,
-    thread_sensitive,
-)
+from hybrid_gateway.handlers.callers import AmbientThread, CallingThread, InlineThread, LoopThread
+from hybrid_gateway.handlers.sensitive import thread_sensitive
+from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
 
 ident = threading.get_ident
 colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
@@ -279,7 +273,8 @@ import django
 from django.conf import settings
 settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
 django.setup()
-from hybrid_gateway.handlers.threads import LoopThread, PooledThread, ThreadPool
+from hybrid_gateway.handlers.callers import LoopThread
+from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
 
 pool, loop = ThreadPool(2), LoopThread()
 gate = threading.Event()

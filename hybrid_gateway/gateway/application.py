@@ -21,9 +21,10 @@ from hybrid_gateway.gateway.build import Builder, middleware_factories
 from hybrid_gateway.gateway.django_side import DjangoSide
 from hybrid_gateway.gateway.prefixes import Prefixes
 from hybrid_gateway.gateway.wsgi import WSGIDriver
+from hybrid_gateway.handlers.callers import LoopThread
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.errors import ErrorAnswers
-from hybrid_gateway.handlers.threads import LoopThread, ThreadPool
+from hybrid_gateway.handlers.threads import ThreadPool
 from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, check_options, describe, import_routes
 from hybrid_gateway.routing.layers import FlatRoute, Layers, flatten
 from hybrid_gateway.routing.reverse import build_path

@@ -17,7 +17,8 @@ from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import BadRequest, MethodNotAllowed, NotFound
 from hybrid_gateway.gateway.prefixes import path_info
 from hybrid_gateway.handlers.endpoint import Endpoint
-from hybrid_gateway.handlers.threads import RequestThread, RequestThreads, thread_sensitive
+from hybrid_gateway.handlers.sensitive import RequestThreads, thread_sensitive
+from hybrid_gateway.handlers.threads import RequestThread
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.kinds import StreamingResponse
 
@@ -83,7 +84,8 @@ class ASGIDriver:
         root = self._forced_root or scope.get("root_path")
         path = scope["path"] if not root else path_info(scope["path"], root)
         if path in self._django_prefixes or (self._fallthrough and path and not self._gateway.knows(path)):
-            await self._django.asgi(scope, receive, send, thread.current() if thread is self._threads else thread)
+            own = self._threads.current() if thread is self._threads else thread
+            await self._django.asgi(scope, receive, send, own)
         elif self._middleware is not None:
             await self._middleware({**scope, _THREAD: thread}, receive, send)
         else:

@@ -36,7 +36,9 @@ from django.urls.resolvers import LocalePrefixPattern
 from django.utils import timezone, translation
 
 from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf8, resolved_path
-from hybrid_gateway.handlers.threads import AmbientThread, RequestThread, thread_sensitive
+from hybrid_gateway.handlers.callers import AmbientThread
+from hybrid_gateway.handlers.sensitive import thread_sensitive
+from hybrid_gateway.handlers.threads import RequestThread
 
 __all__ = ["DjangoSide"]
 

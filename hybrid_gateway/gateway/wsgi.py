@@ -19,7 +19,9 @@ from django.core.handlers.wsgi import get_script_name
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.exceptions import reason
-from hybrid_gateway.handlers.threads import CallingThread, InlineThread, close_unit, open_unit, thread_sensitive
+from hybrid_gateway.handlers.callers import CallingThread, InlineThread
+from hybrid_gateway.handlers.sensitive import thread_sensitive
+from hybrid_gateway.handlers.units import close_unit, open_unit
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway

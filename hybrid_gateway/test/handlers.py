@@ -19,7 +19,7 @@ from django.db import close_old_connections
 from django.http import HttpHeaders
 from django.test.client import AsyncClientHandler, ClientHandler
 
-from hybrid_gateway.handlers.threads import AmbientThread, CallingThread, LoopThread
+from hybrid_gateway.handlers.callers import AmbientThread, CallingThread, LoopThread
 from hybrid_gateway.test.responses import ClientResponse
 
 if TYPE_CHECKING:

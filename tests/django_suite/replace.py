@@ -19,7 +19,7 @@ from django.test.runner import DiscoverRunner, iter_test_cases
 
 from hybrid_gateway import Gateway
 from hybrid_gateway.gateway.django_side import DjangoSide
-from hybrid_gateway.handlers.threads import CallingThread, LoopThread
+from hybrid_gateway.handlers.callers import CallingThread, LoopThread
 
 WHOLE = "the test asks for a part of a stream; over a connection all of it has been sent"
 EXPECTED_FAILURES = {
