@@ -18,7 +18,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connections, transaction
 from django.utils import translation
 
-from hybrid_gateway import get
+from hybrid_gateway import Gateway, get
 from hybrid_gateway.handlers.callers import AmbientThread, CallingThread, InlineThread, LoopThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
@@ -1003,3 +1003,136 @@ def test_handlers_of_both_kinds_may_call_each_other_however_deep(serve):
     client = serve(sync_handler, async_handler)
     assert client.get("/sync").json() is True
     assert client.get("/async").json() is True
+
+
+@pytest.fixture
+def ask():
+    """``await ask(gateway, path)``: the body of an answer to a request that a server would make a task of."""
+
+    async def ask(gateway, path):
+        scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "root_path": ""}
+        scope |= {"query_string": b"", "headers": [(b"host", b"testserver")], "scheme": "http", "http_version": "1.1"}
+        chunks = []
+
+        async def send(message):
+            chunks.append(message.get("body", b""))
+
+        async def receive():
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        await asyncio.create_task(gateway(scope, receive, send))
+        return b"".join(chunks)
+
+    return ask
+
+
+def test_all_tasks_of_a_request_share_its_one_thread(ask):
+    @get("/gather")
+    async def gather() -> int:
+        running = most = 0
+
+        def unit():
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            time.sleep(0.001)
+            running -= 1
+
+        await asyncio.gather(*(sync_to_async(unit)() for _ in range(10)))
+        return most
+
+    gateway = Gateway([gather])
+
+    async def main():
+        return await asyncio.gather(*(ask(gateway, "/gather") for _ in range(10)))
+
+    assert asyncio.run(main()) == [b"1"] * 10
+
+
+def test_a_transaction_left_open_in_a_task_of_a_request_is_rolled_back_with_it(ask, scratch):
+    """Middleware such as Starlette's BaseHTTPMiddleware runs the handler in a task of its own."""
+
+    def middleware(app):
+        async def run(scope, receive, send):
+            await asyncio.create_task(app(scope, receive, send))
+
+        return run
+
+    @get("/leave")
+    async def leave() -> int:
+        await sync_to_async(begin_and_insert)()
+        return await sync_to_async(count_items)()
+
+    @get("/count")
+    def count() -> int:
+        return count_items()
+
+    gateway = Gateway([leave, count], middleware=[middleware], threads=1)
+    gateway.pool.name = "own"
+
+    async def main():
+        gc.disable()  # that a collection would roll it back, too, is not good enough
+        try:
+            return await ask(gateway, "/leave"), await asyncio.wait_for(ask(gateway, "/count"), 5)
+        finally:
+            gc.enable()
+
+    assert asyncio.run(main()) == (b"1", b"0")
+    gateway.pool.close()
+    wait_until(lambda: not threads_of(gateway.pool))
+
+
+def test_a_blocking_handler_may_ask_its_own_gateway(ask):
+    @get("/inner")
+    def inner() -> int:
+        return 1
+
+    @get("/outer")
+    def outer() -> int:
+        return int(async_to_sync(ask)(gateway, "/inner")) + 1
+
+    gateway = Gateway([inner, outer], threads=2)
+    assert asyncio.run(asyncio.wait_for(ask(gateway, "/outer"), 5)) == b"2"
+
+
+def test_two_gateways_may_share_a_loop_and_one_may_go(ask):
+    @get("/name")
+    async def name() -> str:
+        return await sync_to_async(lambda: threading.current_thread().name.rpartition("-")[0])()
+
+    def build(pool_name):
+        gateway = Gateway([name])
+        gateway.pool.name = pool_name
+        return gateway
+
+    async def main():
+        first, second = build("first"), build("second")
+        names = [await ask(gateway, "/name") for gateway in (first, second, first)]
+        reference = weakref.ref(first)
+        del first
+        gc.collect()
+        assert reference() is None
+        return [*names, await ask(second, "/name")]
+
+    assert asyncio.run(main()) == [b"first", b"second", b"first", b"second"]
+
+
+def test_a_task_that_belongs_to_no_request_keeps_the_thread_that_asgiref_has_for_it(ask):
+    @get("/name")
+    async def name() -> str:
+        return await sync_to_async(lambda: threading.current_thread().name)()
+
+    gateway = Gateway([name])
+
+    async def periodic(times):
+        return {await sync_to_async(lambda: threading.current_thread().name)() for _ in range(times)}
+
+    async def main():
+        before = await periodic(1)
+        task = asyncio.create_task(periodic(5))
+        served = await ask(gateway, "/name")
+        return before, await task, await periodic(1), served.decode()
+
+    before, beside, after, served = asyncio.run(main())
+    assert before == beside == after
+    assert served not in before

@@ -268,11 +268,6 @@ class PooledThread:
         else:
             self._pool.let_go(self)
 
-    def __del__(self) -> None:
-        # A task that a handler started borrows a thread of its own; nobody else releases that one.
-        if self.holds and not self.released:
-            self.release()
-
 
 def _nothing() -> None:
     """A unit of work that does nothing."""
