@@ -26,7 +26,6 @@ psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 SERVER = {"host": "127.0.0.1", "port": 5432, "user": "postgres"}
 DATABASE = f"hybrid_gateway_connections_{os.getpid()}"
 NAME = f"hybrid_gateway_tests_{os.getpid()}"
-PORT, CLOSED_PORT = 8150, 8151
 KINDS = ["/sync", "/async", "/django/sync", "/django/async"]
 
 
@@ -78,6 +77,12 @@ def wait_until(condition, seconds=5.0):
         time.sleep(0.02)
 
 
+def free_port():
+    """A port on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
 def database(age=600, *, checks=True, pool=None, port=SERVER["port"]):
     options = {"application_name": NAME, "connect_timeout": 5}
     if pool is not None:
@@ -111,6 +116,7 @@ class Here:
         self.overridden.enable()
         from tests.connections_app import build
 
+        self.others = set(threading.enumerate())  # of gateways and clients that earlier tests have left
         self.gateway = build()
         return self
 
@@ -118,12 +124,15 @@ class Here:
         self.gateway.pool.close()
         self.gateway.streams.close()
         self.gateway.loop_thread.close()
-        wait_until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("gateway-")])
+        wait_until(lambda: not self.own_threads())
         if self.settings["OPTIONS"].get("pool"):
             connections["postgres"].close_pool()
             del connections["postgres"]
         self.overridden.disable()
         del connections.settings["postgres"]
+
+    def own_threads(self):
+        return [t for t in threading.enumerate() if t.name.startswith("gateway-") and t not in self.others]
 
     def get_all(self, paths):
         async def main():
@@ -160,6 +169,7 @@ class There:
 
     def __init__(self, **settings):
         self.settings = settings
+        self.port = free_port()
 
     def __enter__(self):
         default = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
@@ -179,7 +189,7 @@ class There:
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         environment.pop("DJANGO_SETTINGS_MODULE", None)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.connections_app", str(PORT)],
+            [sys.executable, "-m", "tests.connections_app", str(self.port)],
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
@@ -212,7 +222,7 @@ class There:
 
     def get(self, path):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{PORT}{path}", timeout=20) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=20) as answer:
                 return answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.read()
         except urllib.error.HTTPError as error:
             with error:
@@ -220,7 +230,7 @@ class There:
 
     def abort(self, path, after):
         """Ask, and hang up ``after`` so many seconds."""
-        with socket.create_connection(("127.0.0.1", PORT), 5) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: testserver\r\n\r\n".encode())
             time.sleep(after)
 
@@ -387,7 +397,8 @@ def pump(source, target):
 @PLACES
 @pytest.mark.parametrize("path", ["/sync", "/async"])
 def test_an_unreachable_database_is_a_503_until_it_is_back(observer, caplog, place, path):
-    with place(**database(600, port=CLOSED_PORT)) as server:
+    port = free_port()
+    with place(**database(600, port=port)) as server:
         status, headers, body = server.get(path)
         assert (status, headers["content-type"]) == (503, "application/problem+json")
         assert int(headers["retry-after"]) > 0
@@ -400,7 +411,7 @@ def test_an_unreachable_database_is_a_503_until_it_is_back(observer, caplog, pla
             lines = [line for line in server.log if line.startswith("Service Unavailable")]
         assert len(lines) == 1
         assert lines[0].startswith(f"Service Unavailable: GET {path}")
-        with Forwarder(("127.0.0.1", CLOSED_PORT), None):
+        with Forwarder(("127.0.0.1", port), None):
             assert server.get(path)[0] == 200
             assert terminate(observer) == 1
 
