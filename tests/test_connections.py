@@ -486,7 +486,7 @@ def test_under_wsgi_connections_are_the_workers_own_and_end_by_age(observer, pat
         for _ in range(3):
             status, _ = worker.get(path)
             assert status == ("500 Internal Server Error" if "fail" in path else "200 OK")
-            assert backends(observer) == (1 if age else 0)
+            wait_until(lambda: backends(observer) == (1 if age else 0))
         assert ran_on <= {"worker_0"}
         assert ran_on or "fail" in path
 
@@ -496,5 +496,5 @@ def test_under_wsgi_a_stream_that_ends_early_leaves_no_connection_open(observer,
     with Here(**database(0)) as server, Worker(server.gateway.wsgi) as worker:
         with contextlib.suppress(LookupError):
             worker.get(path, read=1 if path == "/stream" else None)
-        assert backends(observer) == 0
+        wait_until(lambda: backends(observer) == 0)
         assert worker.get("/sync")[0] == "200 OK"

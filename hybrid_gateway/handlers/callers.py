@@ -107,6 +107,8 @@ class CallingThread:
     def _end(self) -> None:
         with self._lock:
             self._ended = True
+        if self._afterwards is not None:
+            self._afterwards.release()
         while not self._work.empty():
             self._serve_next()
 

@@ -25,13 +25,11 @@ T = TypeVar("T")
 class _Request:
     """What every task of one request shares: the thread that it borrowed, if it needed one so far."""
 
-    __slots__ = ("around", "over", "thread", "threads")
-
-    def __init__(self, threads: RequestThreads | None, thread: RequestThread | None, around: Context | None) -> None:
-        self.threads = threads
-        self.thread = thread
-        self.around = around
-        self.over = False
+    # PERF: one is made per request; what most never change is a class attribute.
+    threads: RequestThreads | None = None
+    thread: RequestThread | None = None
+    around: Context | None = None  # what the request found in its context, where that was not fresh
+    over = False
 
     def borrow(self) -> RequestThread:
         """The thread of the request."""
@@ -79,12 +77,13 @@ class RequestThreads:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._adopt_loop(loop)
-        around = None
+        request = _Request()
+        request.threads = self
         if _current.get() is not None:
             # uvicorn starts a pipelined request in the context of the one before it.
-            around = copy_context()
+            request.around = copy_context()
             _forget_surroundings()
-        _current.set(_Request(self, None, around))
+        _current.set(request)
 
     def _adopt_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -147,7 +146,9 @@ class thread_sensitive:  # noqa: N801  (a context manager reads as a word)
     def __enter__(self) -> None:
         if isinstance(self._thread, AmbientThread):
             return
-        self._thread_token = _current.set(_Request(None, self._thread, None))
+        request = _Request()
+        request.thread = self._thread
+        self._thread_token = _current.set(request)
         self._context_token = SyncToAsync.thread_sensitive_context.set(_context)
         # In a loop that async_to_sync has started, asgiref would prefer the thread that waits for that loop.
         self._hidden = _thread_below_loop() if AsyncToSync.loop_thread_executors else None

@@ -49,6 +49,8 @@ def open_unit(opened: Connections | None = None) -> None:
     for connection in opened_connections() if opened is None else opened:
         if settings.DEBUG:
             connection.queries_log.clear()
+        if connection.closed_in_transaction:  # by close_unit, since nobody had left its atomic block
+            abandon_transaction(connection)
         connection.close_if_unusable_or_obsolete()
 
 
