@@ -12,6 +12,7 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.urls import NoReverseMatch, get_script_prefix
 from starlette.datastructures import State
+from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.binding.lifetime import AppComponents
 from hybrid_gateway.conf import DjangoSideMode, GatewaySettings, OpenAPISettings, TrailingSlash, get_settings
@@ -170,7 +171,17 @@ class Gateway:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """The ASGI application."""
-        await self.asgi(scope, receive, send)
+        if scope["type"] != "http":
+            await self.asgi.attend(scope, receive, send)
+            return
+        threads = self.asgi.threads
+        threads.adopt()
+        try:
+            await self.asgi.answer(scope, receive, send, threads)
+        except ClientDisconnect:
+            pass  # nobody is left to answer
+        finally:
+            threads.release()
 
     async def serve(self, scope: Any, receive: Any, send: Any, thread: Any) -> None:
         """The ASGI application, with the thread that blocking work of this request shall run on."""

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.handlers.callers import CallingThread, InlineThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
+from hybrid_gateway.handlers.threads import PooledThread
 from hybrid_gateway.handlers.units import close_unit, open_unit
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class WSGIDriver:
         self, application: Any, scope: Message, environ: Environ, start_response: StartResponse
     ) -> Iterable[bytes]:
         """Run an ASGI application on the loop and give its messages to WSGI as they come."""
-        thread = _Bridge()
+        thread = _Bridge(PooledThread(self._gateway.pool, self._gateway.streams))
         chunks = thread.messages(
             application(scope, thread.receive(_reader(environ)), thread.send, thread), self._gateway
         )
@@ -170,18 +171,15 @@ class _Bridge(CallingThread):
         await self.run(self._pending.append, message)
 
     def messages(self, coroutine: Coroutine[Any, Any, None], gateway: Gateway) -> Generator[Message, None, None]:
-        """Drive ``coroutine`` on the gateway's loop; yield what it sends, raise what it raises."""
+        """Drive ``coroutine`` on the gateway's loop; yield what it sends, raise what it raises.
+
+        Closed early, it cancels the coroutine and lets it clean up here.
+        """
         self._pending: list[Message] = []
-        task = gateway.loop_thread.start(coroutine)
-        task.add_done_callback(lambda _: self._work.put(None))
-        try:
-            while (work := self._work.get()) is not None:
-                work()
+        with contextlib.closing(self.steps(coroutine, gateway.loop_thread)) as steps:
+            for _ in steps:
                 while self._pending:
                     yield self._pending.pop(0)
-            task.result()
-        finally:
-            task.cancel()
 
     def bodies(self, messages: Generator[Message, None, None]) -> Iterator[bytes]:
         """The bodies of the remaining messages."""
