@@ -81,6 +81,14 @@ async def write_async(pause: float = 0.0) -> int:
     return 2
 
 
+@get("/leave")
+def leave() -> int:
+    """A handler that forgets the transaction it has begun."""
+    transaction.atomic(using=ALIAS).__enter__()
+    groups.create(name="forgotten")
+    return count()
+
+
 @get("/fail")
 def fail() -> int:
     count()
@@ -110,7 +118,7 @@ async def health() -> str:
     return "up"
 
 
-routes = [sync_handler, async_handler, write, write_async, fail, fail_async, stream, health]
+routes = [sync_handler, async_handler, write, write_async, leave, fail, fail_async, stream, health]
 
 
 def sync_view(request):

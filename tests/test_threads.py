@@ -3,6 +3,8 @@
 import asyncio
 import contextvars
 import gc
+import io
+import itertools
 import logging
 import os
 import subprocess
@@ -10,15 +12,17 @@ import sys
 import threading
 import time
 import weakref
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import aclosing, suppress
+from typing import Annotated
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connections, transaction
 from django.utils import translation
 
-from hybrid_gateway import Gateway, get
+from hybrid_gateway import Depends, Gateway, StreamingResponse, get
 from hybrid_gateway.handlers.callers import AmbientThread, CallingThread, InlineThread, LoopThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
@@ -1012,13 +1016,13 @@ def ask():
     async def ask(gateway, path):
         scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "root_path": ""}
         scope |= {"query_string": b"", "headers": [(b"host", b"testserver")], "scheme": "http", "http_version": "1.1"}
-        chunks = []
+        messages, chunks = [{"type": "http.request", "body": b"", "more_body": False}], []
 
         async def send(message):
             chunks.append(message.get("body", b""))
 
         async def receive():
-            return {"type": "http.request", "body": b"", "more_body": False}
+            return messages.pop() if messages else await asyncio.Event().wait()
 
         await asyncio.create_task(gateway(scope, receive, send))
         return b"".join(chunks)
@@ -1136,3 +1140,91 @@ def test_a_task_that_belongs_to_no_request_keeps_the_thread_that_asgiref_has_for
     before, beside, after, served = asyncio.run(main())
     assert before == beside == after
     assert served not in before
+
+
+# --- through a gateway on a WSGI server ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def worker():
+    """``worker(gateway, path, read)``: what a thread of a WSGI server gets; it stops after ``read`` chunks."""
+
+    def ask(gateway, path, read):
+        environ = {"wsgi.input": io.BytesIO(), "PATH_INFO": path}
+        setup_testing_defaults(environ)
+        body = gateway.wsgi(environ, lambda status, headers, exc_info=None: None)
+        try:
+            return b"".join(itertools.islice(body, read))
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+
+    with ThreadPoolExecutor(1, thread_name_prefix="worker") as thread:
+        yield lambda gateway, path, read=None: thread.submit(ask, gateway, path, read).result(10)
+        thread.submit(connections.close_all).result(5)
+
+
+@pytest.mark.parametrize("path", ["/blocking", "/async"])
+def test_under_wsgi_an_answer_closed_early_is_cleaned_up_at_once(worker, path):
+    events = []
+
+    def session():
+        try:
+            yield 1
+        finally:
+            events.append(("session", threading.current_thread().name))
+
+    @get("/blocking")
+    def blocking(number: Annotated[int, Depends(session)]) -> StreamingResponse:
+        def chunks():
+            try:
+                while True:
+                    yield b"chunk"
+            finally:
+                events.append(("stream", threading.current_thread().name))
+
+        return StreamingResponse(chunks())
+
+    @get("/async")
+    async def asynchronous(number: Annotated[int, Depends(session)]) -> StreamingResponse:
+        async def chunks():
+            try:
+                while True:
+                    yield b"chunk"
+            finally:
+                events.append(("stream", await sync_to_async(lambda: threading.current_thread().name)()))
+
+        return StreamingResponse(chunks())
+
+    async def others():
+        return len(asyncio.all_tasks()) - 1
+
+    gateway = Gateway([blocking, asynchronous])
+    assert worker(gateway, path, 2) == b"chunk" * 2
+    assert events == [("stream", "worker_0"), ("session", "worker_0")]
+    assert gateway.loop_thread.run(others()) == 0
+    gateway.loop_thread.close()
+
+
+def test_under_wsgi_a_task_that_outlives_its_request_goes_to_the_pool(worker):
+    kept = {}
+
+    async def late(ended):
+        await ended.wait()
+        return await sync_to_async(lambda: threading.current_thread().name)()
+
+    @get("/start")
+    async def start() -> str:
+        kept["ended"] = asyncio.Event()
+        kept["task"] = asyncio.create_task(late(kept["ended"]))
+        return await sync_to_async(lambda: threading.current_thread().name)()
+
+    async def finish():
+        kept["ended"].set()
+        return await asyncio.wait_for(kept["task"], 5)
+
+    gateway = Gateway([start])
+    assert worker(gateway, "/start") == b"worker_0"
+    assert gateway.loop_thread.run(finish()) == "gateway-1"
+    gateway.pool.close()
+    gateway.loop_thread.close()
