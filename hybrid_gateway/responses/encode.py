@@ -73,9 +73,12 @@ def _json_encoder(defaults: Defaults) -> Callable[[Any], Answer]:
     fixed = [_JSON, *defaults.headers]
 
     def encode(value: Any) -> Answer:
-        if isinstance(value, (StarletteResponse, HttpResponseBase)):
-            return _by_value(value, defaults)
-        body = encode_json(value)
+        try:
+            body = encode_json(value)
+        except TypeError:
+            if isinstance(value, (StarletteResponse, HttpResponseBase)):
+                return _by_value(value, defaults)
+            raise
         return status, [*fixed, (b"content-length", b"%d" % len(body))], body
 
     return encode
