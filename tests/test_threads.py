@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from typing import Annotated
@@ -22,7 +23,7 @@ from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connections, transaction
 from django.utils import translation
 
-from hybrid_gateway import Depends, Gateway, StreamingResponse, get
+from hybrid_gateway import BackgroundTask, Component, Depends, Gateway, StreamingResponse, get
 from hybrid_gateway.handlers.callers import AmbientThread, CallingThread, InlineThread, LoopThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
@@ -1228,3 +1229,166 @@ def test_under_wsgi_a_task_that_outlives_its_request_goes_to_the_pool(worker):
     assert gateway.loop_thread.run(finish()) == "gateway-1"
     gateway.pool.close()
     gateway.loop_thread.close()
+
+
+# --- what comes before and after a handler -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["in the queue", "running"])
+def test_no_cancellation_cuts_a_clean_up_short(ask, gate, when):
+    """A transaction that a provider opened must not be taken for one that was left open."""
+    events = []
+
+    def session():
+        yield 1
+        if when == "running":
+            events.append("closing")
+            gate.wait(5)
+        events.append("closed")
+
+    @get("/use")
+    async def use(number: Annotated[int, Depends(session)]) -> int:
+        if when == "in the queue":
+            other.submit(gate.wait, 5)
+            events.append("closing")
+        return number
+
+    gateway = Gateway([use], threads=1)
+    other = PooledThread(gateway.pool, gateway.streams)
+
+    async def main():
+        task = asyncio.create_task(ask(gateway, "/use"))
+        while "closing" not in events:
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.sleep(0.01)
+        gate.set()
+        with suppress(asyncio.CancelledError):
+            await task
+        return list(events)
+
+    assert asyncio.run(main()) == ["closing", "closed"]
+    gateway.pool.close()
+
+
+@pytest.mark.parametrize("path", ["/whole", "/stream", "/fail"])
+def test_an_asynchronous_clean_up_runs_in_the_task_that_entered_it(ask, path):
+    async def session():
+        token = colour.set("red")
+        async with asyncio.timeout(60):  # which must be left by the task that entered it
+            try:
+                yield 1
+            finally:
+                await asyncio.sleep(0)
+                colour.reset(token)
+
+    @get("/whole")
+    async def whole(number: Annotated[int, Depends(session)]) -> int:
+        return number
+
+    @get("/stream")
+    async def stream(number: Annotated[int, Depends(session)]) -> StreamingResponse:
+        return StreamingResponse(iter([b"1"]))
+
+    @get("/fail")
+    async def fail(number: Annotated[int, Depends(session)]) -> int:
+        raise LookupError
+
+    async def sorry(error: Exception) -> int:
+        return 1
+
+    gateway = Gateway([whole, stream, fail], exception_handlers={LookupError: sorry})
+    assert asyncio.run(ask(gateway, path)).startswith(b"1")
+
+
+def test_whatever_belongs_to_a_request_uses_its_thread(ask, scratch):
+    """Streams, error handlers, clean-ups and background tasks, too: a connection nobody looks after is a leak."""
+    connections.settings[scratch]["CONN_MAX_AGE"] = 0
+    used = []
+
+    def query():
+        execute("SELECT 1")
+        used.append((threading.current_thread().name.rpartition("-")[0], connections[scratch]))
+
+    async def session():
+        await sync_to_async(query)()
+        try:
+            yield 1
+        finally:
+            await sync_to_async(query)()
+
+    async def sorry(error: Exception) -> str:
+        await sync_to_async(query)()
+        return "sorry"
+
+    @get("/stream")
+    async def stream(number: Annotated[int, Depends(session)]) -> StreamingResponse:
+        async def chunks():
+            await sync_to_async(query)()
+            yield b"chunk"
+
+        return StreamingResponse(chunks(), background=BackgroundTask(query))
+
+    @get("/fail")
+    async def fail(number: Annotated[int, Depends(session)]) -> int:
+        raise LookupError
+
+    class Flags:
+        pass
+
+    class FlagsComponent(Component):
+        lifetime = "app"
+
+        def resolve(self) -> Iterator[Flags]:
+            query()
+            yield Flags()
+            query()
+
+    @get("/flags")
+    async def flags(flags: Flags) -> int:
+        return 1
+
+    async def start():
+        await sync_to_async(query)()
+
+    gateway = Gateway(
+        [stream, fail, flags],
+        components=[FlagsComponent()],
+        exception_handlers={LookupError: sorry},
+        on_startup=[start],
+        on_shutdown=[start],
+    )
+    gateway.pool.name = "own"
+
+    async def main():
+        messages = iter(["lifespan.startup", "lifespan.shutdown"])
+
+        async def receive():
+            return {"type": next(messages)}
+
+        async def send(message):
+            assert message["type"].endswith("complete"), message
+
+        await gateway({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+        assert len(used) == 4
+        return await ask(gateway, "/stream"), await ask(gateway, "/fail")
+
+    assert asyncio.run(main()) == (b"chunk", b"sorry")
+    assert [name for name, _ in used] == ["own"] * 11
+    assert {wrapper.connection for _, wrapper in used} == {None}
+    gateway.pool.close()
+    wait_until(lambda: not threads_of(gateway.pool))
+
+
+def test_asgiref_knows_the_route_of_an_async_function():
+    @get("/one")
+    async def one() -> int:
+        return 1
+
+    @get("/two")
+    def two() -> int:
+        return 2
+
+    assert async_to_sync(one)() == 1
+    assert asyncio.run(sync_to_async(two)()) == 2

@@ -6,8 +6,10 @@ import asyncio
 import inspect
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
+
+from asgiref.sync import sync_to_async
 
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.components import Components, Mode, Provider
@@ -48,12 +50,31 @@ async def unwind(call: Call, error: BaseException | None) -> BaseException | Non
             if mode == "loop":
                 await manager.__aexit__(*details)
             elif mode == "thread":
-                await call.thread.run(manager.__exit__, *details)
+                await _to_its_end(call.thread.run(manager.__exit__, *details))
             else:
                 manager.__exit__(*details)
         except BaseException as raised:
             error = raised
     return error
+
+
+async def _to_its_end(unit: Awaitable[Any]) -> None:
+    """Await a clean-up that blocks; a cancellation neither skips it in the queue nor leaves it behind.
+
+    The request lets its thread go afterwards, and with it a transaction that the clean-up was to commit. Asynchronous
+    clean-ups stay in the task that entered them, as task groups and context variables need it.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:  # stepped by a WSGI worker: nobody can cancel it
+        await unit
+        return
+    task = asyncio.ensure_future(unit)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
 
 
 # --- the process's own ---------------------------------------------------------------------------------------------
@@ -128,10 +149,14 @@ class AppComponents:
             name: await self._open_async(argument) if isinstance(argument, Provider) else argument
             for name, argument in self._arguments(provider).items()
         }
-        made = provider.call(**arguments)
+        blocks = provider.mode == "thread"
+        made = await sync_to_async(provider.call)(**arguments) if blocks else provider.call(**arguments)
         if provider.cleans_up:
             manager = made
-            made = await manager.__aenter__() if provider.is_async else manager.__enter__()
+            if provider.is_async:
+                made = await manager.__aenter__()
+            else:
+                made = await sync_to_async(manager.__enter__)() if blocks else manager.__enter__()
             self._exits.append((provider.mode, manager))
         elif inspect.isawaitable(made):
             made = await made
@@ -150,6 +175,8 @@ class AppComponents:
             try:
                 if mode == "loop":
                     await manager.__aexit__(None, None, None)
+                elif mode == "thread":
+                    await sync_to_async(manager.__exit__)(None, None, None)
                 else:
                     manager.__exit__(None, None, None)
             except Exception:

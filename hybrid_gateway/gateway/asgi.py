@@ -124,7 +124,6 @@ class ASGIDriver:
         """The call that a scope describes, and what answers it. ``path`` is ``None`` when nobody can tell the path."""
         if root:
             set_script_prefix(root)
-            thread = _PrefixedThread(thread, root)
         found = None if path is None else self._gateway.tree.find(path, scope["method"])
         if found is None:
             found = self._find_other_slash(path, scope["method"])
@@ -169,28 +168,30 @@ class ASGIDriver:
         while True:
             message = await receive()
             if message["type"] == "lifespan.startup":
-                if not await _report(self._gateway.startup(), "lifespan.startup", send):
+                if not await self._report(self._gateway.startup(), "lifespan.startup", send):
                     return
             elif message["type"] == "lifespan.shutdown":
-                await _report(self._gateway.shutdown(), "lifespan.shutdown", send)
+                await self._report(self._gateway.shutdown(), "lifespan.shutdown", send)
                 return
+
+    async def _report(self, work: Awaitable[None], phase: str, send: Send) -> bool:
+        self.threads.adopt()  # what it asks of the ORM leaves no connection open either
+        try:
+            await work
+        except Exception as error:
+            logger.exception("%s failed", phase)
+            await send({"type": f"{phase}.failed", "message": f"{type(error).__name__}: {error}"})
+            return False
+        finally:
+            self.threads.release()
+        await send({"type": f"{phase}.complete"})
+        return True
 
 
 def _wrap(app: App, middleware: Sequence[Callable[[App], App]]) -> App:
     for factory in reversed(middleware):
         app = factory(app)
     return app
-
-
-async def _report(work: Awaitable[None], phase: str, send: Send) -> bool:
-    try:
-        await work
-    except Exception as error:
-        logger.exception("%s failed", phase)
-        await send({"type": f"{phase}.failed", "message": f"{type(error).__name__}: {error}"})
-        return False
-    await send({"type": f"{phase}.complete"})
-    return True
 
 
 class Unrouted:
@@ -230,32 +231,6 @@ class Unrouted:
 
 def _allow(methods: Iterable[str]) -> Any:
     return complete(204, None, b"", [(b"allow", ", ".join(sorted({*methods, "OPTIONS"})).encode())])
-
-
-class _PrefixedThread:
-    """A request's thread below a script prefix, so that ``reverse()`` in blocking code knows it too."""
-
-    __slots__ = ("_prefix", "_thread")
-
-    def __init__(self, thread: RequestThread, prefix: str) -> None:
-        self._thread = thread
-        self._prefix = prefix
-
-    def _within(self, function: Callable[..., Any], *args: Any) -> Any:
-        set_script_prefix(self._prefix)
-        return function(*args)
-
-    def run(self, function: Callable[..., Any], /, *args: Any) -> Awaitable[Any]:
-        return self._thread.run(self._within, function, *args)
-
-    def submit(self, function: Callable[..., Any], /, *args: Any) -> Any:
-        return self._thread.submit(self._within, function, *args)
-
-    def stream(self, chunks: Iterable[Any], close: Callable[[], object] | None = None) -> Any:
-        return self._thread.stream(chunks, close)
-
-    def release(self) -> None:
-        self._thread.release()
 
 
 def _redirect(path: str, query: bytes) -> Any:

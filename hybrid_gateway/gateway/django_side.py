@@ -36,7 +36,6 @@ from django.urls.resolvers import LocalePrefixPattern
 from django.utils import timezone, translation
 
 from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf8, resolved_path
-from hybrid_gateway.handlers.callers import AmbientThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
 
@@ -137,8 +136,7 @@ class DjangoSide:
 
     async def _answer_by_asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         handler: Any = await self._built("asgi_handler", thread)
-        # asgiref finds an ambient thread by itself, and would be led in a circle by being told.
-        with nullcontext() if isinstance(thread, AmbientThread) else thread_sensitive(thread):
+        with thread_sensitive(thread):
             # A task of its own, so that language, time zone and script prefix end with it.
             task = asyncio.create_task(handler(scope, receive, send))
         await task

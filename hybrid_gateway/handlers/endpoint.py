@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -88,14 +87,6 @@ class Endpoint:
     async def close(self, call: Any, error: BaseException | None = None) -> None:
         """Leave what the plan entered, also when the task is being cancelled."""
         if call.exits:
-            failure = await _shielded(self._unwind(call, error))
+            failure = await self._unwind(call, error)
             if failure is not None and failure is not error:
                 raise failure
-
-
-async def _shielded(work: Awaitable[Any]) -> Any:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:  # stepped by a WSGI worker: nobody can cancel it
-        return await work
-    return await asyncio.shield(work)

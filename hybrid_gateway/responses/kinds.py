@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from typing import Any
 
 import msgspec
+from asgiref.sync import sync_to_async
 from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 from starlette import background, responses
@@ -26,7 +27,16 @@ HTMLResponse = responses.HTMLResponse
 PlainTextResponse = responses.PlainTextResponse
 RedirectResponse = responses.RedirectResponse
 FileResponse = responses.FileResponse
-BackgroundTask = background.BackgroundTask
+
+
+class BackgroundTask(background.BackgroundTask):
+    """Work after the answer; a plain function runs on the thread of the request, by Django's rules for connections."""
+
+    async def __call__(self) -> None:
+        if self.is_async:
+            await self.func(*self.args, **self.kwargs)
+        else:
+            await sync_to_async(self.func)(*self.args, **self.kwargs)
 
 
 class JSONResponse(responses.JSONResponse):

@@ -7,6 +7,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, TypedDict, TypeVar, Unpack
 
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+
 from hybrid_gateway.exceptions import RouteError
 
 __all__ = [
@@ -123,6 +125,8 @@ class Route:
         self.__doc__ = handler.__doc__
         self.__module__ = handler.__module__
         self.__wrapped__ = handler
+        if iscoroutinefunction(handler):
+            markcoroutinefunction(self)  # for async_to_sync and whoever else asks
         check_options(options, HANDLER_OPTIONS, f"Route {self.paths[0]!r} for {describe(handler)}")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
