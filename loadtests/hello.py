@@ -26,7 +26,7 @@ from statistics import median
 if not __package__:  # run as a file: the repository root stands for this directory
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from loadtests.client import Load, client_name, run_client
+from loadtests.client import Load, Request, client_name, run_client
 from loadtests.servers import Server, pinned, two_cores
 from loadtests.tables import markdown, print_table
 
@@ -88,10 +88,6 @@ class Round:
     load: Load
     cpu_us: float
 
-    @property
-    def requests_per_second(self) -> float:
-        return self.load.requests / self.load.seconds
-
 
 Results = dict[str, list[Round]]
 
@@ -123,7 +119,13 @@ def start(stack: ExitStack, names: Mapping[str, str], first_port: int, cores: se
     """Start a server for each peer; the stack stops them."""
     return {
         name: stack.enter_context(
-            Server(kind, PEERS[name].target, port=first_port + index, settings=PEERS[name].settings, cores=cores)
+            Server(
+                kind,
+                PEERS[name].target,
+                port=first_port + index,
+                cores=cores,
+                environment={"DJANGO_SETTINGS_MODULE": PEERS[name].settings},
+            )
         )
         for index, (name, kind) in enumerate(names.items())
     }
@@ -131,7 +133,7 @@ def start(stack: ExitStack, names: Mapping[str, str], first_port: int, cores: se
 
 def check(name: str, server: Server) -> None:
     """A peer that answers something else is not measured."""
-    answer = server.get(PEERS[name].path)
+    answer = server.ask(Request(PEERS[name].path))
     if answer != (200, BODY):
         raise RuntimeError(f"{name} answers {answer}, not {(200, BODY)}:\n{server.output()}")
 
@@ -139,7 +141,7 @@ def check(name: str, server: Server) -> None:
 def measure(name: str, server: Server, connections: int, seconds: int) -> Round:
     """One peer, once."""
     before = server.cpu_seconds()
-    load = run_client(f"http://127.0.0.1:{server.port}{PEERS[name].path}", connections=connections, seconds=seconds)
+    load = run_client(server.port, Request(PEERS[name].path), connections=connections, seconds=seconds)
     if not load.requests:
         raise RuntimeError(f"{name} answered nothing in {seconds} s:\n{server.output()}")
     return Round(load, (server.cpu_seconds() - before) * 1e6 / load.requests)
@@ -176,7 +178,7 @@ def row(results: Results, name: str, server: str) -> list[str]:
     times = [ratio(results, name, rival) for rival in ("raw", "django")]
     return [
         f"{PEERS[name].title} ({server})",
-        f"{median(each.requests_per_second for each in rounds):,.0f}",
+        f"{median(each.load.requests_per_second for each in rounds):,.0f}",
         f"{median(each.load.longest_ms for each in rounds):,.1f}",
         f"{median(each.load.p99_ms for each in rounds):,.1f}",
         f"{median(each.cpu_us for each in rounds):,.1f}",

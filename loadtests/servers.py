@@ -12,12 +12,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import psutil
 
+from loadtests.client import Request
+
 ROOT = Path(__file__).resolve().parent.parent
-START_SECONDS = 30
+START_SECONDS = 120  # ten thousand routes take some frameworks long
 STOP_SECONDS = 5
 
 PYTHON = [sys.executable, "-m"]
@@ -34,6 +36,8 @@ COMMANDS: Mapping[str, list[str]] = {
         *PYTHON, "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}", "--workers", "1",
         "--blocking-threads", "8", "--no-access-log", "--log-level", "warning", "{target}",
     ],
+    "lane": [*PYTHON, "{target}", "gateway", "serve", "--port", "{port}", "--log-level", "warning"],
+    "runbolt": [*PYTHON, "{target}", "runbolt", "--host", "127.0.0.1", "--port", "{port}", "--processes", "1"],
 }  # fmt: skip
 
 
@@ -62,9 +66,17 @@ def pinned(cores: set[int]) -> Iterator[None]:
 class Server:
     """A context manager around one server process and its children."""
 
-    def __init__(self, kind: str, target: str, *, port: int, settings: str, cores: set[int]) -> None:
+    def __init__(
+        self,
+        kind: str,
+        target: str,
+        *,
+        port: int,
+        cores: set[int],
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.command = [part.format(port=port, target=target) for part in COMMANDS[kind]]
-        self.environment = {**os.environ, "DJANGO_SETTINGS_MODULE": settings}
+        self.environment = {**os.environ, **environment}
         self.port = port
         self.cores = cores
 
@@ -105,11 +117,11 @@ class Server:
         self.log.seek(0)
         return "".join(self.log.readlines()[-25:])
 
-    def get(self, path: str) -> tuple[int, bytes]:
+    def ask(self, request: Request) -> tuple[int, bytes]:
         """Status and body of one request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            connection.request("GET", path)
+            connection.request(request.method, request.path, request.body or None, dict(request.headers))
             response = connection.getresponse()
             return response.status, response.read()
         finally:
@@ -126,6 +138,15 @@ class Server:
         """User and system time of the process and its children so far, in steps of a clock tick (10 ms)."""
         times = [process.cpu_times() for process in self._tree()]
         return float(sum(time.user + time.system for time in times))
+
+    def memory(self) -> int:
+        """Bytes of memory that exist because of the process and its children: shared pages count in parts."""
+        total = 0
+        for process in self._tree():
+            with suppress(psutil.Error):
+                details = process.memory_full_info()
+                total += getattr(details, "pss", details.rss)  # only Linux knows the former
+        return total
 
     def stop(self) -> None:
         """Ask the process to end, then end what is left of it and its children."""

@@ -1,0 +1,23 @@
+"""What the applications share: how many routes they have, and the protocol they are served over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+ROUTES = int(os.environ.get("BENCH_ROUTES", "0"))  # routes /r0/{item} ... beside those of the service
+IS_WSGI = os.environ.get("BENCH_PROTOCOL") == "wsgi"
+
+
+def as_the_protocol_wants(function: Callable[..., Any]) -> Any:
+    """A view that never waits is best as ``async def`` under Django's ASGI handler, as ``def`` under its WSGI one."""
+    if IS_WSGI:
+        return function
+
+    @wraps(function)
+    async def view(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return view

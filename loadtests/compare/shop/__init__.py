@@ -1,0 +1,1 @@
+"""The Django app of the comparison: one model and one page."""
