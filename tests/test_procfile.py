@@ -39,7 +39,7 @@ def dyno(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subpro
     environ.pop("DEBUG", None)
     environ.pop("DJANGO_SETTINGS_MODULE", None)
     subprocess.run(COMMANDS["release"], shell=True, cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL)
-    web = "exec " + COMMANDS["web"].replace("0.0.0.0", "127.0.0.1")  # a test stays on its own machine
+    web = "exec " + COMMANDS["web"] + " --host 127.0.0.1"  # a test stays on its own machine
     with subprocess.Popen(web, shell=True, cwd=ROOT, env=environ, stderr=subprocess.PIPE, text=True) as server:
         try:
             deadline = monotonic() + 30  # seconds
@@ -77,8 +77,8 @@ def test_the_admin_has_its_style_sheet_without_debug(dyno: tuple[str, subprocess
 
 
 def test_connections_outlive_the_routers_and_stops_are_shorter_than_its_patience() -> None:
-    assert int(re.search(r"--timeout-keep-alive (\d+)", COMMANDS["web"])[1]) > 90  # seconds
-    assert int(re.search(r"--timeout-graceful-shutdown (\d+)", COMMANDS["web"])[1]) < 30  # seconds
+    assert int(re.search(r"--keep-alive (\d+)", COMMANDS["web"])[1]) > 90  # seconds
+    assert int(re.search(r"--graceful-timeout (\d+)", COMMANDS["web"])[1]) < 30  # seconds
 
 
 def test_it_stops_when_told_to(dyno: tuple[str, subprocess.Popen[str]]) -> None:

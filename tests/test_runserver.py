@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
@@ -143,6 +144,8 @@ class Project:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                # As in a terminal: a shell ignores SIGINT for what it starts in the background, tests included.
+                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
             )
             try:
                 if ready:
@@ -374,7 +377,10 @@ def test_a_server_takes_any_free_port_and_refuses_a_taken_one():
 
 
 @pytest.mark.parametrize(("status", "level"), [(204, "INFO"), (302, "INFO"), (404, "WARNING"), (503, "ERROR")])
-def test_access_lines_are_those_of_django_server(status, level):
+def test_access_lines_are_those_of_django_server(status, level, monkeypatch):
+    access = logging.getLogger("uvicorn.access")
+    for name, untouched in (("handlers", []), ("level", logging.NOTSET), ("propagate", True)):
+        monkeypatch.setattr(access, name, untouched)
     records = []
     handler = logging.Handler()
     handler.emit = records.append
@@ -383,7 +389,7 @@ def test_access_lines_are_those_of_django_server(status, level):
     log_like_django()
     try:
         arguments = ("127.0.0.1:5", "GET", "/a?b=c", "1.1", status)
-        logging.getLogger("uvicorn.access").info('%s - "%s %s HTTP/%s" %d', *arguments)
+        access.info('%s - "%s %s HTTP/%s" %d', *arguments)
     finally:
         logger.removeHandler(handler)
     (record,) = records

@@ -1392,3 +1392,43 @@ def test_asgiref_knows_the_route_of_an_async_function():
 
     assert async_to_sync(one)() == 1
     assert asyncio.run(sync_to_async(two)()) == 2
+
+
+# --- handing over ------------------------------------------------------------------------------------------------
+
+
+def test_a_unit_that_waits_holds_up_none_that_another_thread_could_do(make_pool, gate):
+    pool = make_pool(3)
+
+    async def main():
+        stuck = [request_on(pool).run(gate.wait, 5) for _ in range(2)]
+        waiting = [asyncio.ensure_future(unit) for unit in stuck]
+        short = [request_on(pool).run(threading.get_ident) for _ in range(20)]
+        threads = await asyncio.wait_for(asyncio.gather(*short), 3)
+        gate.set()
+        await asyncio.gather(*waiting)
+        return threads
+
+    assert len(set(asyncio.run(main()))) == 1
+
+
+def test_units_that_wait_get_every_thread(make_pool):
+    pool = make_pool(5)
+    barrier = threading.Barrier(5)
+
+    async def main():
+        return await asyncio.gather(*(request_on(pool).run(barrier.wait, 5) for _ in range(5)))
+
+    assert sorted(asyncio.run(main())) == [0, 1, 2, 3, 4]
+
+
+def test_a_pool_closed_within_the_turn_refuses_what_was_asked_for_in_it(make_pool):
+    pool = make_pool(1)
+
+    async def main():
+        unit = request_on(pool).run(threading.get_ident)
+        pool.close()
+        await unit
+
+    with pytest.raises(RuntimeError, match="is closed"):
+        asyncio.run(main())

@@ -1,28 +1,79 @@
-"""A compiled route: runs its plan, leaves what the plan entered, and turns what went wrong into an answer."""
+"""A compiled route: what drivers run, and how it ends when something was entered or went wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from hybrid_gateway.handlers.errors import ErrorAnswers
+from hybrid_gateway.handlers.hooks import Answered, Hooks
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "Failures"]
 
 Unwind = Callable[[Any, BaseException | None], Awaitable[BaseException | None]]
 
 
+class Failures:
+    """How one route ends: leaves what its plan entered, and turns what went wrong into an answer."""
+
+    def __init__(
+        self,
+        unwind: Unwind,
+        errors: ErrorAnswers,
+        hooks: Hooks | None = None,
+        stamp: Callable[[Any, Any], Any] | None = None,
+    ) -> None:
+        self._unwind = unwind
+        self._errors = errors
+        self._hooks = hooks
+        self._stamp = stamp
+
+    async def fail(self, call: Any, error: BaseException) -> Any:
+        """The answer to what the plan raised. Raises what ends a task, and what says that the client has gone."""
+        if type(error) is Answered:
+            return await self.leave(call, error.answer)
+        if call.exits:
+            error = await self._unwind(call, error) or error
+        if not isinstance(error, Exception):
+            raise error
+        return await self.leave(call, await self._errors.answer(call, error), error)
+
+    async def leave(self, call: Any, answer: Any, error: Exception | None = None) -> Any:
+        """``answer``, unless leaving what the plan entered fails; what an answer that streams needs is kept for it.
+
+        Hooks see what they entered, and may change it; ``stamp(call, answer)`` has the last word.
+        """
+        if call.exits and type(answer) is tuple:
+            failure = await self._unwind(call, None)
+            if failure is not None:
+                return await self.fail(call, failure)
+        if self._hooks is not None:
+            answer = await self._hooks.conclude(call, answer, error)
+        return answer if self._stamp is None else self._stamp(call, answer)
+
+    async def close(self, call: Any, error: BaseException | None = None) -> None:
+        """Leave what the plan entered after a streamed answer, also when the task is being cancelled."""
+        if call.exits:
+            failure = await self._unwind(call, error)
+            if failure is not None and failure is not error:
+                raise failure
+
+
 class Endpoint:
-    """One handler at one path, compiled. It holds no state of requests: any number may run at once."""
+    """One handler at one path, compiled. It holds no state of requests: any number may run at once.
+
+    ``await respond(call)`` is the answer to one request. Of exceptions, only a gone client's and those that end a task
+    come out. An answer that streams still needs what its handler entered: the driver awaits ``close(call, error)``
+    after it. PERF: both are functions of their own, not methods around the plan: a coroutine less.
+    """
 
     __slots__ = (
-        "_errors",
-        "_run",
-        "_unwind",
         "awaits",
+        "close",
         "inputs",
         "method",
         "middleware",
+        "respond",
         "returns",
         "route",
         "schemes",
@@ -34,11 +85,10 @@ class Endpoint:
         *,
         route: Any,
         method: str,
-        run: Callable[[Any], Awaitable[Any]],
+        respond: Callable[..., Coroutine[Any, Any, Any]],
+        close: Callable[..., Awaitable[None]],
         awaits: bool,
         source: str,
-        unwind: Unwind,
-        errors: ErrorAnswers,
         inputs: Sequence[Any] = (),
         returns: Any = None,
         schemes: Sequence[Any] = (),
@@ -46,47 +96,14 @@ class Endpoint:
     ) -> None:
         self.route = route
         self.method = method
+        self.respond = respond
+        self.close = close
         self.awaits = awaits
         self.source = source
         self.inputs = tuple(inputs)
         self.returns = returns
         self.schemes = tuple(schemes)
         self.middleware = tuple(middleware)
-        self._run = run
-        self._unwind = unwind
-        self._errors = errors
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.method} {self.route.path}>"
-
-    async def respond(self, call: Any) -> Any:
-        """The answer to one request. Of exceptions, only a gone client's and those that end a task come out.
-
-        An answer that streams still needs what its handler entered: the driver calls :meth:`close` after it.
-        """
-        try:
-            answer = await self._run(call)
-        except Exception as error:
-            return await self._fail(call, error)
-        except BaseException as error:
-            await self.close(call, error)
-            raise
-        if call.exits and type(answer) is tuple:
-            failure = await self._unwind(call, None)
-            if failure is not None:
-                return await self._fail(call, failure)
-        return answer
-
-    async def _fail(self, call: Any, error: BaseException) -> Any:
-        if call.exits:
-            error = await self._unwind(call, error) or error
-        if not isinstance(error, Exception):
-            raise error
-        return await self._errors.answer(call, error)
-
-    async def close(self, call: Any, error: BaseException | None = None) -> None:
-        """Leave what the plan entered, also when the task is being cancelled."""
-        if call.exits:
-            failure = await self._unwind(call, error)
-            if failure is not None and failure is not error:
-                raise failure

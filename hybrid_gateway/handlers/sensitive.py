@@ -3,45 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor, Future
-from contextvars import Context, ContextVar, copy_context
+from contextvars import ContextVar, copy_context
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, _restore_context
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
 from django.urls import clear_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
 from hybrid_gateway.handlers.callers import AmbientThread
-from hybrid_gateway.handlers.threads import PooledThread, RequestThread, ThreadPool
+from hybrid_gateway.handlers.threads import RequestThread
 from hybrid_gateway.handlers.units import running_loop
 
-__all__ = ["RequestThreads", "thread_sensitive"]
+__all__ = ["Lent", "Loops", "enter_request", "in_request", "run_apart", "thread_sensitive"]
 
 T = TypeVar("T")
 
 
-class _Request:
-    """What every task of one request shares: the thread that it borrowed, if it needed one so far."""
+class Request(Protocol):
+    """What has a thread: a request, as far as this file is concerned."""
 
-    # PERF: one is made per request; what most never change is a class attribute.
-    threads: RequestThreads | None = None
-    thread: RequestThread | None = None
-    around: Context | None = None  # what the request found in its context, where that was not fresh
-    over = False
-
-    def borrow(self) -> RequestThread:
-        """The thread of the request."""
-        if self.thread is None:
-            assert self.threads is not None
-            self.thread = self.threads.make()
-            if self.over:
-                self.thread.release()
-        return self.thread
+    @property
+    def thread(self) -> RequestThread: ...
 
 
-_current: ContextVar[_Request | None] = ContextVar("hybrid_gateway_request", default=None)
+class Lent:
+    """A thread for whatever is no request."""
+
+    __slots__ = ("thread",)
+
+    def __init__(self, thread: RequestThread) -> None:
+        self.thread = thread
+
+
+_current: ContextVar[Request | None] = ContextVar("hybrid_gateway_request", default=None)
 
 
 class _CurrentThread(Executor):
@@ -51,7 +48,7 @@ class _CurrentThread(Executor):
         request = _current.get()
         if request is None:  # a task that belongs to no request keeps the thread that asgiref has for it
             return SyncToAsync.single_thread_executor.submit(fn, *args, **kwargs)
-        return request.borrow().submit(partial(fn, **kwargs) if kwargs else fn, *args)
+        return request.thread.submit(partial(fn, **kwargs) if kwargs else fn, *args)
 
 
 _executor = _CurrentThread()
@@ -60,32 +57,24 @@ _context = ThreadSensitiveContext(executor=_executor)
 SyncToAsync.context_to_thread_executor[_context] = _executor
 
 
-class RequestThreads:
-    """A request's thread on a server's loop: it stands for the :class:`PooledThread` that is borrowed when first used.
+class Loops:
+    """Makes asgiref send thread-sensitive work of a server's loop to the thread of the request it belongs to.
 
-    PERF: a request that never blocks pays little for its thread; making and entering one costs 1.2 µs. asgiref finds
-    the executor above by the loop, once :meth:`adopt` has been called on it, instead of by a context per request.
+    PERF: it finds the executor above by the loop, once per loop, instead of by a context per request.
     """
 
-    def __init__(self, pool: ThreadPool, streams: ThreadPool) -> None:
-        self._pool = pool
-        self._streams = streams
+    def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def adopt(self) -> None:
-        """A request begins: until :meth:`release`, thread-sensitive work of this task and its children is its own."""
+    def begin(self, request: Request) -> None:
+        """From here on, thread-sensitive work of this task and its children goes to the thread of ``request``."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self._adopt_loop(loop)
-        request = _Request()
-        request.threads = self
-        if _current.get() is not None:
-            # uvicorn starts a pipelined request in the context of the one before it.
-            request.around = copy_context()
-            _forget_surroundings()
+            self.adopt(loop)
         _current.set(request)
 
-    def _adopt_loop(self, loop: asyncio.AbstractEventLoop) -> None:
+    def adopt(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let asgiref find the executor by ``loop``."""
         self._loop = loop
         executors: dict[Any, Any] = AsyncToSync.loop_thread_executors
         for other in list(executors):
@@ -93,38 +82,35 @@ class RequestThreads:
                 del executors[other]
         executors.setdefault(loop, _executor)  # a loop that async_to_sync has started keeps its own
 
-    def release(self) -> None:
-        """The request that :meth:`adopt` began ends."""
-        request = _current.get()
-        assert request is not None
-        request.over = True
-        if request.thread is not None:
-            request.thread.release()
-        if request.around is not None:
-            _restore_context(request.around)
-            request.around = None
 
-    def make(self) -> PooledThread:
-        """A thread for a request that needs one now."""
-        return PooledThread(self._pool, self._streams)
-
-    def current(self) -> RequestThread:
-        """The thread of the current request."""
-        request = _current.get()
-        assert request is not None
-        return request.borrow()
-
-    def run(self, function: Callable[..., T], /, *args: Any) -> Awaitable[T]:
-        return self.current().run(function, *args)
-
-    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
-        return self.current().submit(function, *args)
-
-    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
-        return self.current().stream(chunks, close)
+# Loops.begin() on a loop that is known to be adopted. PERF: the variable's own method.
+enter_request: Callable[[Request], object] = _current.set
 
 
-def _forget_surroundings() -> None:
+def in_request() -> bool:
+    """Whether the current context belongs to a request already."""
+    return _current.get() is not None
+
+
+async def run_apart(coroutine: Coroutine[Any, Any, None]) -> None:
+    """Await ``coroutine`` in a copy of the current context that has forgotten the request it belonged to."""
+    context = copy_context()
+    context.run(_forget_request)
+    exit_ = await asyncio.get_running_loop().create_task(_catch_exit(coroutine), context=context)
+    if exit_ is not None:
+        raise exit_
+
+
+async def _catch_exit(coroutine: Coroutine[Any, Any, None]) -> BaseException | None:
+    try:
+        await coroutine
+    except (KeyboardInterrupt, SystemExit) as error:  # out of a task they would stop the loop
+        return error
+    return None
+
+
+def _forget_request() -> None:
+    _current.set(None)
     translation.deactivate()
     timezone.deactivate()
     clear_script_prefix()
@@ -146,9 +132,7 @@ class thread_sensitive:  # noqa: N801  (a context manager reads as a word)
     def __enter__(self) -> None:
         if isinstance(self._thread, AmbientThread):
             return
-        request = _Request()
-        request.thread = self._thread
-        self._thread_token = _current.set(request)
+        self._thread_token = _current.set(Lent(self._thread))
         self._context_token = SyncToAsync.thread_sensitive_context.set(_context)
         # In a loop that async_to_sync has started, asgiref would prefer the thread that waits for that loop.
         self._hidden = _thread_below_loop() if AsyncToSync.loop_thread_executors else None

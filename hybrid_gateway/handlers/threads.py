@@ -4,6 +4,10 @@ How this works: a :class:`ThreadPool` owns ``size`` long-lived threads. Whatever
 work* (``units.py``): Django's rules for connections are applied in that very thread before and after it, so connections
 are opened once per thread, health-checked, and closed when ``CONN_MAX_AGE`` says so, never inside ``atomic``.
 
+Waking a thread is what a unit costs most: the thread then fights the event loop for the GIL. So what one turn of the
+loop asks for is handed over at its end, to one thread; that one wakes the next if there is more to do, and so on.
+Short units are done by few threads one after the other, and a unit that waits holds up none that another could do.
+
 A request talks to a :class:`RequestThread`. There are four kinds, one per place a request can come from:
 
 * :class:`PooledThread`: a server's event loop; work goes to the pool, to the same thread as before when it is free.
@@ -70,10 +74,11 @@ class RequestThread(Protocol):
 
 
 _Job: TypeAlias = "tuple[PooledThread, Unit[Any]]"
+_LOOK: Any = object()  # instead of a job: see what is waiting
 
 
 class _Worker:
-    """One thread of the pool, and what it is to do next; ``None`` ends it."""
+    """One thread of the pool, and what it is to do next: a job, ``_LOOK``, or ``None``, which ends it."""
 
     __slots__ = ("idle", "jobs", "opened")
 
@@ -93,6 +98,7 @@ class ThreadPool:
         self.size = size
         self.name = name
         self._closed = False
+        self._batches: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         self._forget_threads()
 
     def __repr__(self) -> str:
@@ -103,42 +109,81 @@ class ThreadPool:
         self._workers: list[_Worker] = []
         self._idle: list[_Worker] = []  # last in, first out: the warmest thread and its connections go first
         self._waiting: deque[_Job] = deque()
+        self._waking = False  # whether a thread is on its way to look what is waiting
         self._pid = os.getpid()
 
-    def submit(self, request: PooledThread, unit: Unit[Any]) -> None:
-        """Do ``unit`` for ``request``, on the thread that it holds or on the first that is free."""
+    def submit(self, *jobs: _Job) -> None:
+        """Do each unit for its request, on the thread that the request holds or on the first that is free."""
         if self._pid != os.getpid():  # a pre-fork server (gunicorn --preload) copies the pool, but not its threads
             self._forget_threads()
         with self._lock:
-            if request.busy:
-                request.queue.append(unit)
-                return
-            worker = request.worker if request.holds else self._free_worker(request.worker)
-            request.busy = True
-            if worker is None:
-                self._waiting.append((request, unit))
-            else:
-                worker.jobs.put((request, unit))
+            for job in jobs:
+                self._place(*job)
+            self._wake()
+
+    def submit_soon(self, request: PooledThread, unit: Unit[Any]) -> None:
+        """The same at the end of this turn of the unit's event loop, with whatever else is asked for there."""
+        self._refuse_if_closed()
+        loop = unit.loop
+        assert loop is not None
+        batch = self._batches.get(loop)
+        if batch is None:
+            batch = self._batches[loop] = []
+            loop.call_soon(self._submit_batch, loop)
+        batch.append((request, unit))
+
+    def _submit_batch(self, loop: asyncio.AbstractEventLoop) -> None:
+        jobs = self._batches.pop(loop)
+        try:
+            self.submit(*jobs)
+        except BaseException as error:  # closed meanwhile, or no thread can be started
+            for _, unit in jobs:
+                unit.deliver(None, error)
+            if not isinstance(error, Exception):
+                raise
+
+    def _place(self, request: PooledThread, unit: Unit[Any]) -> None:
+        if request.busy:
+            if request.queue is None:
+                request.queue = deque()
+            request.queue.append(unit)
+            return
+        worker = request.worker
+        if not request.holds:
+            self._refuse_if_closed()
+        request.busy = True
+        if worker is not None and (request.holds or worker.idle):
+            if worker.idle:
+                worker.idle = False
+                self._idle.remove(worker)
+            worker.jobs.put((request, unit))
+        else:
+            self._waiting.append((request, unit))
+
+    def _wake(self) -> None:
+        """Send a thread to look what is waiting, unless one is on its way; it will wake the next."""
+        if not self._waiting or self._waking:
+            return
+        if self._idle:
+            worker = self._idle.pop()
+            worker.idle = False
+            worker.jobs.put(_LOOK)
+        elif len(self._workers) < self.size:
+            self._start().jobs.put(_LOOK)
+        else:
+            return
+        self._waking = True
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise RuntimeError(f"{self!r} is closed")
 
     def let_go(self, request: PooledThread) -> None:
         """From now on ``request`` holds no thread between two units of work."""
         with self._lock:
             request.released = True
             if request.holds:
-                self.submit(request, SubmittedUnit(_nothing, ()))  # after which its thread is settled and free
-
-    def _free_worker(self, preferred: _Worker | None) -> _Worker | None:
-        if self._closed:
-            raise RuntimeError(f"{self!r} is closed")
-        if not self._idle:
-            return self._start() if len(self._workers) < self.size else None
-        if preferred is not None and preferred.idle:
-            self._idle.remove(preferred)
-            worker = preferred
-        else:
-            worker = self._idle.pop()
-        worker.idle = False
-        return worker
+                self.submit((request, SubmittedUnit(_nothing, ())))  # after which its thread is settled and free
 
     def _start(self) -> _Worker:
         worker = _Worker()
@@ -149,6 +194,8 @@ class ThreadPool:
 
     def _work(self, worker: _Worker) -> None:
         while (job := worker.jobs.get()) is not None:
+            if job is _LOOK:
+                job = self._look(worker)
             while job is not None:
                 request, unit = job
                 result, error = self._perform(worker, request, unit)
@@ -199,19 +246,30 @@ class ThreadPool:
     def _next(self, worker: _Worker, request: PooledThread) -> _Job | None:
         """The next job of ``worker``; without one it waits for the request that holds it, or turns idle."""
         with self._lock:
-            following = (request, request.queue.pop(0)) if request.queue else None
+            following = (request, request.queue.popleft()) if request.queue else None
             request.busy = following is not None
             if request.holds:
                 return following
             if following is not None:
                 self._waiting.append(following)
-            if self._waiting:
-                return self._waiting.popleft()
-            worker.idle = True
-            self._idle.append(worker)
-            if self._closed:
-                self.close()
-            return None
+            return self._take(worker)
+
+    def _look(self, worker: _Worker) -> _Job | None:
+        """The first job that is waiting, for a thread that was woken."""
+        with self._lock:
+            self._waking = False
+            return self._take(worker)
+
+    def _take(self, worker: _Worker) -> _Job | None:
+        if self._waiting:
+            job = self._waiting.popleft()
+            self._wake()
+            return job
+        worker.idle = True
+        self._idle.append(worker)
+        if self._closed:
+            self.close()
+        return None
 
     def close(self) -> None:
         """Let every thread finish what it has to do, close its connections and end. New work is refused."""
@@ -235,32 +293,33 @@ class PooledThread:
     between two of them any more.
     """
 
-    __slots__ = ("_pool", "_streams", "busy", "exclusive", "holds", "queue", "released", "worker")
+    # The pool's, and changed under its lock. PERF: one is made per request, and most never use it: see Call.
+    exclusive = False
+    worker: _Worker | None = None
+    queue: deque[Unit[Any]] | None = None
+    busy = False
+    holds = False
+    released = False
 
-    def __init__(self, pool: ThreadPool, streams: ThreadPool, *, exclusive: bool = False) -> None:
+    def __init__(self, pool: ThreadPool, streams: ThreadPool) -> None:
         self._pool = pool
         self._streams = streams
-        self.exclusive = exclusive
-        # What follows is the pool's, and changes under its lock.
-        self.worker: _Worker | None = None
-        self.queue: list[Unit[Any]] = []
-        self.busy = False
-        self.holds = False
-        self.released = False
 
     def run(self, function: Callable[..., T], /, *args: Any) -> Awaitable[T]:
         unit = Unit(function, args)
-        self._pool.submit(self, unit)
+        self._pool.submit_soon(self, unit)
         return unit
 
     def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
         unit = SubmittedUnit(function, args)
-        self._pool.submit(self, unit)
+        self._pool.submit((self, unit))
         future: Future[T] = unit.future
         return future
 
     def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
-        return ThreadStream(PooledThread(self._streams, self._streams, exclusive=True), chunks, close)
+        thread = PooledThread(self._streams, self._streams)
+        thread.exclusive = True
+        return ThreadStream(thread, chunks, close)
 
     def release(self) -> None:
         if self.worker is None and not self.busy:  # PERF: most requests never use a thread

@@ -1,13 +1,16 @@
-"""``manage.py gateway routes | createtoken``: look at the gateway of the settings, and work with it."""
+"""``manage.py gateway serve | routes | openapi | createtoken``: serve the gateway, look at it, work with it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
+from importlib import import_module
 from operator import itemgetter
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -15,6 +18,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway, default_gateway
+from hybrid_gateway.management.serve import add_options, serve
+from hybrid_gateway.openapi.document import build_document
 
 
 class Row(NamedTuple):
@@ -33,8 +38,18 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         commands = parser.add_subparsers(dest="subcommand", required=True, metavar="command")
 
+        serving = commands.add_parser("serve", help="Serve ASGI_APPLICATION in production: uvicorn with the lane.")
+        add_options(serving)
+
         routes = commands.add_parser("routes", help="List every path with who answers it, the API or Django.")
         routes.add_argument("--json", action="store_true", dest="as_json", help="Print a JSON list instead of a table.")
+
+        document = commands.add_parser("openapi", help="Print the OpenAPI document, or check that a file still is it.")
+        document.add_argument("--format", choices=["json", "yaml"], default="json", dest="kind", help="json, or yaml.")
+        document.add_argument("--output", type=Path, metavar="FILE", help="Write it to a file.")
+        document.add_argument(
+            "--check", type=Path, metavar="FILE", help="Write nothing; fail where the file differs from the document."
+        )
 
         token = commands.add_parser("createtoken", help="Issue a token and print it; it cannot be read again.")
         token.add_argument("user", help="The user's name, as USERNAME_FIELD has it.")
@@ -42,8 +57,19 @@ class Command(BaseCommand):
         token.add_argument("--expires-in", type=_days, metavar="DAYS", help="Days until it expires; never by default.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        subcommands: dict[str, Callable[..., None]] = {"routes": self.routes, "createtoken": self.create_token}
+        subcommands: dict[str, Callable[..., None]] = {
+            "serve": self.serve,
+            "routes": self.routes,
+            "openapi": self.openapi,
+            "createtoken": self.create_token,
+        }
         subcommands[options["subcommand"]](**options)
+
+    def serve(self, **options: Any) -> None:
+        """Serve until a signal ends it."""
+        if settings.DEBUG:
+            self.stderr.write(self.style.WARNING("DEBUG is on: errors show code and settings to whoever meets them."))
+        serve(**options)
 
     def routes(self, *, as_json: bool, **options: Any) -> None:
         """Print both sides as one table."""
@@ -52,6 +78,39 @@ class Command(BaseCommand):
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(json.dumps([row._asdict() for row in rows], indent=2) if as_json else as_table(rows))
+
+    def openapi(self, *, kind: str, output: Path | None, check: Path | None, **options: Any) -> None:
+        """Print the document, write it, or compare it with a file, JSON or YAML by its name."""
+        try:
+            gateway = default_gateway()
+        except ConfigurationError as error:
+            raise CommandError(str(error)) from error
+        # Through JSON, so that what is compared is what clients get.
+        document = json.loads(msgspec.json.encode(build_document(gateway.endpoints, gateway.openapi)))
+        if check is not None:
+            self._compare(document, check)
+            return
+        text = _dump_yaml(document) if kind == "yaml" else json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        if output is None:
+            self.stdout.write(text, ending="")
+        else:
+            output.write_text(text, encoding="utf-8")
+
+    def _compare(self, document: Any, file: Path) -> None:
+        try:
+            text = file.read_text(encoding="utf-8")
+            known = _load_yaml(text) if file.suffix in (".yaml", ".yml") else json.loads(text)
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{file} cannot be read: {error}") from error
+        places = list(differences(known, document))
+        if places:
+            shown = "\n".join(f"  {place}" for place in places[:20])
+            more = f"\n  ... and {len(places) - 20} more" if len(places) > 20 else ""
+            raise CommandError(
+                f"{file} differs from the API in {len(places)} places:\n{shown}{more}\n"
+                f"Write it anew: manage.py gateway openapi --output {file}"
+            )
+        self.stdout.write(self.style.SUCCESS(f"{file} is the document of the API."))
 
     def create_token(self, *, user: str, name: str, expires_in: timedelta | None, **options: Any) -> None:
         """Issue a token; print it alone, so that a script can take it."""
@@ -66,6 +125,44 @@ class Command(BaseCommand):
             raise CommandError(f"There is no user with the {users.USERNAME_FIELD} {user!r}.") from None
         _, plain = Token.objects.issue(owner, name=name, expires_in=expires_in)
         self.stdout.write(plain)
+
+
+def differences(known: Any, current: Any, place: str = "") -> Iterator[str]:
+    """Where two documents differ, and how."""
+    if isinstance(known, dict) and isinstance(current, dict):
+        for key in sorted(known.keys() | current.keys(), key=str):
+            inside = f"{place} → {key}" if place else str(key)
+            if key not in current:
+                yield f"{inside}: no longer there"
+            elif key not in known:
+                yield f"{inside}: new"
+            else:
+                yield from differences(known[key], current[key], inside)
+    elif isinstance(known, list) and isinstance(current, list) and len(known) == len(current):
+        for index, (one, other) in enumerate(zip(known, current, strict=True)):
+            yield from differences(one, other, f"{place} → {index}")
+    elif known != current:
+        yield f"{place}: {json.dumps(known, ensure_ascii=False)} is now {json.dumps(current, ensure_ascii=False)}"
+
+
+def _dump_yaml(document: Any) -> str:
+    text: str = _yaml().safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+def _load_yaml(text: str) -> Any:
+    yaml = _yaml()
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def _yaml() -> Any:
+    try:
+        return import_module("yaml")
+    except ImportError as error:
+        raise CommandError("YAML needs a package: pip install pyyaml.") from error
 
 
 def _days(text: str) -> timedelta:

@@ -1,0 +1,146 @@
+"""uvicorn with the lane, as ``manage.py gateway serve`` starts it: options, defaults fit for production, the start."""
+
+from __future__ import annotations
+
+import functools
+import os
+from argparse import ArgumentTypeError, BooleanOptionalAction
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
+
+__all__ = ["add_options", "serve"]
+
+
+def add_options(parser: CommandParser) -> None:
+    """The options of ``gateway serve``; their defaults are for a server behind a proxy or a platform's router."""
+    address = parser.add_argument_group("address")
+    port = os.environ.get("PORT", "")
+    address.add_argument(
+        "--host",
+        default="0.0.0.0" if port else "127.0.0.1",  # noqa: S104  (a platform that says PORT routes to every address)
+        help="Address to bind; 127.0.0.1, or every address where the environment has a PORT.",
+    )
+    address.add_argument("--port", type=int, default=int(port or 8000), help="Port; PORT of the environment, or 8000.")
+    address.add_argument("--uds", metavar="PATH", help="Bind a Unix domain socket instead.")
+    address.add_argument("--fd", type=int, help="Take over a socket that is open already, as systemd passes it.")
+    address.add_argument("--backlog", type=int, default=2048, help="Connections that may wait to be accepted (2048).")
+    address.add_argument("--root-path", default="", help="Path below which a proxy mounts the application.")
+    address.add_argument("--ssl-keyfile", metavar="PATH", help="Private key, for TLS without a proxy.")
+    address.add_argument("--ssl-certfile", metavar="PATH", help="Certificate that belongs to it.")
+
+    processes = parser.add_argument_group("processes")
+    processes.add_argument(
+        "--workers", type=_positive, help="Processes; WEB_CONCURRENCY of the environment, or 1. One per core is usual."
+    )
+    processes.add_argument("--reload", action="store_true", help="Start anew when a file changes; for development.")
+    processes.add_argument("--loop", default="auto", help="auto (uvloop where installed), asyncio, uvloop.")
+    processes.add_argument(
+        "--limit-max-requests", type=_positive, metavar="N", help="Replace a process after so many requests."
+    )
+    processes.add_argument(
+        "--limit-max-requests-jitter", type=int, default=0, metavar="N", help="... and up to N more, at random."
+    )
+
+    limits = parser.add_argument_group("time-outs, in seconds, and limits")
+    limits.add_argument(
+        "--keep-alive",
+        type=_positive,
+        default=75,
+        help="Idle connections are closed after it (75). Longer than the proxy's, so that the proxy closes first.",
+    )
+    limits.add_argument(
+        "--graceful-timeout", type=_positive, default=25, help="What running requests get at shutdown (25)."
+    )
+    limits.add_argument(
+        "--header-timeout", type=_seconds, default=30.0, help="The head of a request must be complete after it (30)."
+    )
+    limits.add_argument("--body-timeout", type=_seconds, default=30.0, help="A body must not rest longer: 408 (30).")
+    limits.add_argument(
+        "--limit-concurrency", type=_positive, metavar="N", help="Answer 503 to more than N at once. Ends the lane."
+    )
+
+    proxy = parser.add_argument_group("proxy and logs")
+    proxy.add_argument(
+        "--proxy-headers", action=BooleanOptionalAction, default=True, help="Believe X-Forwarded-For and -Proto ..."
+    )
+    proxy.add_argument(
+        "--forwarded-allow-ips",
+        metavar="LIST",
+        help="... of these addresses; FORWARDED_ALLOW_IPS of the environment, or 127.0.0.1. '*' trusts everybody.",
+    )
+    proxy.add_argument(
+        "--access-log", action=BooleanOptionalAction, default=False, help="Log every request; proxies do it already."
+    )
+    proxy.add_argument(
+        "--log-level", default="info", choices=["critical", "error", "warning", "info", "debug", "trace"]
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError(f"{text} is not positive")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ArgumentTypeError(f"{text} is no number of seconds")
+    return number
+
+
+def import_string() -> str:
+    """The application as servers name it, ``module:attribute``. Raises ``CommandError`` where there is none."""
+    dotted = getattr(settings, "ASGI_APPLICATION", None)
+    if not dotted:
+        raise CommandError('There is nothing to serve: set ASGI_APPLICATION = "hybrid_gateway.asgi.application".')
+    module, _, attribute = dotted.rpartition(".")
+    if not module:
+        raise CommandError(f"ASGI_APPLICATION = {dotted!r} is no dotted path to an application.")
+    return f"{module}:{attribute}"
+
+
+def serve(**options: Any) -> None:
+    """Serve until a signal ends it. Raises ``CommandError`` without uvicorn and httptools, or for a wrong setting."""
+    application = import_string()
+    try:
+        import uvicorn
+
+        from hybrid_gateway.gateway.lane import LaneProtocol
+    except ImportError as error:
+        raise CommandError(
+            f"{error}. The server comes with the extra: pip install 'hybrid-gateway[server]'."
+        ) from error
+    # A partial, because workers are processes of their own: it can be pickled on its way to them.
+    protocol: Any = functools.partial(
+        LaneProtocol, head_timeout=options["header_timeout"], body_timeout=options["body_timeout"]
+    )
+    uvicorn.run(
+        application,
+        interface="asgi3",
+        http=protocol,
+        host=options["host"],
+        port=options["port"],
+        uds=options["uds"],
+        fd=options["fd"],
+        backlog=options["backlog"],
+        root_path=options["root_path"],
+        ssl_keyfile=options["ssl_keyfile"],
+        ssl_certfile=options["ssl_certfile"],
+        workers=options["workers"],
+        reload=options["reload"],
+        loop=options["loop"],
+        limit_max_requests=options["limit_max_requests"],
+        limit_max_requests_jitter=options["limit_max_requests_jitter"],
+        limit_concurrency=options["limit_concurrency"],
+        timeout_keep_alive=options["keep_alive"],
+        timeout_graceful_shutdown=options["graceful_timeout"],
+        proxy_headers=options["proxy_headers"],
+        forwarded_allow_ips=options["forwarded_allow_ips"],
+        access_log=options["access_log"],
+        log_level=options["log_level"],
+        server_header=False,
+    )
