@@ -10,8 +10,9 @@ from starlette.requests import ClientDisconnect, Request, cookie_parser
 
 from hybrid_gateway.exceptions import BadRequest, ContentTooLarge
 
-__all__ = ["Call"]
+__all__ = ["Call", "parse_query", "too_large"]
 
+Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
@@ -19,40 +20,72 @@ class Call:
     """The state of one request, from its head to its answer. Made by a driver, dropped with the answer."""
 
     # PERF: what most requests never touch is a class attribute until somebody sets it; twelve slots cost 0.3 µs.
+    path_values: tuple[Any, ...] = ()
     authentication: Any = None
     exits: list[tuple[str, Any]] | None = None  # what the plan entered, in order
+    entered: list[tuple[Any, Any]] | None = None  # hooks and their instances, in order
+    rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
+    accepted = ""  # the media type of the answer, where a route offers several
     received = 0  # bytes of the body so far
     _query: list[tuple[str, str]] | None = None
     _headers: dict[bytes, bytes] | None = None
+    _scope: Scope | None = None
+    _thread: Any = None
+    _over = False
 
-    def __init__(
-        self, scope: MutableMapping[str, Any], receive: Receive, path_values: tuple[Any, ...], thread: Any
-    ) -> None:
-        self.scope = scope
-        self.path_values = path_values
-        self.thread = thread
+    def __init__(self, scope: Scope, receive: Receive, lend: Callable[[], Any]) -> None:
+        self.method: str = scope["method"]
+        self.raw_query: bytes = scope["query_string"]  # without "?"
+        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]  # names in lower case
+        self._scope = scope
         self._receive = receive
+        self._lend = lend
 
     @property
-    def method(self) -> str:
-        """The request method."""
-        return self.scope["method"]  # type: ignore[no-any-return]
+    def scope(self) -> Scope:
+        """The request as ASGI describes it."""
+        if self._scope is None:
+            self._scope = self.describe()
+        return self._scope
+
+    def describe(self) -> Scope:
+        """The scope of a request that did not come with one."""
+        raise RuntimeError("The request is over.")
 
     @property
-    def raw_query(self) -> bytes:
-        """The query string as it came, without ``?``."""
-        return self.scope["query_string"]  # type: ignore[no-any-return]
+    def thread(self) -> Any:
+        """The thread of the request, lent when first asked for; what outlives the request gets a released one."""
+        if self._thread is None:
+            self._thread = self._lend()
+            if self._over:
+                self._thread.release()
+        return self._thread
 
-    @property
-    def raw_headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers as they came, names in lower case."""
-        return self.scope["headers"]  # type: ignore[no-any-return]
+    def move(self, thread: Any) -> None:
+        """From here on the request goes on on ``thread``."""
+        self._thread = thread
+
+    def release(self) -> None:
+        """The request is over: give its thread back, and keep nothing else of it.
+
+        Tasks that outlive the request, and timers of the server, go on in contexts that know this object.
+        """
+        self._over = True
+        self._scope = None
+        if self._thread is not None:
+            self._thread.release()
 
     def on_exit(self, mode: str, manager: Any) -> None:
         """Leave ``manager`` with the request, on the loop, on its thread, or anywhere."""
         if self.exits is None:
             self.exits = []
         self.exits.append((mode, manager))
+
+    def enter(self, hook: Any, instance: Any) -> None:
+        """From here on ``hook`` sees how the request ends."""
+        if self.entered is None:
+            self.entered = []
+        self.entered.append((hook, instance))
 
     # --- query, headers, cookies
 
@@ -64,6 +97,15 @@ class Call:
 
     def query_values(self) -> dict[str, str]:
         """The query by name; of a repeated name the last value, as in Django."""
+        raw = self.raw_query
+        if not raw:
+            return {}
+        try:  # PERF: the usual query, without a list of pairs in between
+            text = raw.decode("ascii")
+            if "%" not in text and "+" not in text:
+                return dict([pair.split("=", 1) for pair in text.split("&")])
+        except ValueError:  # not ASCII, or a pair without "="
+            pass
         return dict(self.query_pairs())
 
     def query_lists(self) -> dict[str, list[str]]:
@@ -103,12 +145,7 @@ class Call:
 
     async def read_body(self, limit: int) -> bytes:
         """The whole body, at most ``limit`` bytes; more raises 413 as soon as it is known."""
-        declared = self.header(b"content-length")
-        if declared is not None:
-            if not declared.isdigit():
-                raise BadRequest("The Content-Length header is not a number.")
-            if len(declared) > 18 or int(declared) > limit:
-                raise _too_large(limit)
+        self.check_length(limit)
         message = await self.receive(limit)
         if not message.get("more_body", False):
             body: bytes = message.get("body", b"")
@@ -119,6 +156,15 @@ class Call:
             parts += message.get("body", b"")
         return bytes(parts)
 
+    def check_length(self, limit: int) -> None:
+        """Refuse a body that announces more than ``limit`` bytes."""
+        declared = self.header(b"content-length")
+        if declared is not None:
+            if not declared.isdigit():
+                raise BadRequest("The Content-Length header is not a number.")
+            if len(declared) > 18 or int(declared) > limit:
+                raise too_large(limit)
+
     async def receive(self, limit: int) -> MutableMapping[str, Any]:
         """The next message of the body. SECURITY: what arrives is counted, whatever Content-Length says."""
         message = await self._receive()
@@ -126,7 +172,7 @@ class Call:
             raise ClientDisconnect
         self.received += len(message.get("body", b""))
         if self.received > limit:
-            raise _too_large(limit)
+            raise too_large(limit)
         return message
 
     def request(self, limit: int, path_names: tuple[str, ...]) -> Request:
@@ -139,7 +185,8 @@ class Call:
         return Request(scope, receive)
 
 
-def _too_large(limit: int) -> ContentTooLarge:
+def too_large(limit: int) -> ContentTooLarge:
+    """The error for a body of more than ``limit`` bytes."""
     return ContentTooLarge(f"The body is larger than {limit} bytes.")
 
 

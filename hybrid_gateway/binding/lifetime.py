@@ -80,12 +80,16 @@ async def _to_its_end(unit: Awaitable[Any]) -> None:
 # --- the process's own ---------------------------------------------------------------------------------------------
 
 
+_MODES: tuple[Mode, ...] = ("inline", "thread", "loop")  # the last that a chain needs decides
+
+
 class AppComponents:
     """Components with ``lifetime = "app"``: made once, at start-up or when first needed, closed at shutdown."""
 
     def __init__(self) -> None:
         self._providers: dict[Provider, dict[str, Any]] = {}  # each with its arguments: providers or ready values
         self._by_key: dict[Any, Provider] = {}
+        self._modes: dict[Any, Mode] = {}  # where opening each runs, with all it needs
         self._values: dict[Any, Any] = {}
         self._exits: list[tuple[Mode, Any]] = []
         self._lock = threading.RLock()
@@ -99,11 +103,12 @@ class AppComponents:
         if len(set(chain[1:])) < len(chain[1:]):
             raise DependencyError(f"{' → '.join(chain)}: a component cannot need itself.")
         arguments: dict[str, Any] = {}
-        mode = provider.mode
+        mode: Mode = provider.mode
         for parameter in provider.signature.parameters:
             inner = components.find(parameter)
             if inner is not None and inner.lifetime == "app":
-                mode = "loop" if self.register(inner, components, constants, chain) == "loop" else mode
+                needed = self.register(inner, components, constants, chain)
+                mode = needed if _MODES.index(needed) > _MODES.index(mode) else mode
                 arguments[parameter.name] = inner
             elif parameter.type in constants:
                 arguments[parameter.name] = constants[parameter.type]
@@ -114,6 +119,7 @@ class AppComponents:
                 )
         self._providers[provider] = arguments
         self._by_key[provider.key] = provider
+        self._modes[provider.key] = mode
         return mode
 
     def open(self, provider: Provider) -> Any:
@@ -145,6 +151,9 @@ class AppComponents:
     async def _open_async(self, provider: Provider) -> Any:
         if provider.key in self._values:
             return self._values[provider.key]
+        mode = self._modes[provider.key]
+        if mode != "loop":  # under the lock of open(): a thread may be opening it just now
+            return await sync_to_async(self.open)(provider) if mode == "thread" else self.open(provider)
         arguments = {
             name: await self._open_async(argument) if isinstance(argument, Provider) else argument
             for name, argument in self._arguments(provider).items()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
 
-__all__ = ["Body", "Cookie", "Depends", "Header", "Marker", "Path", "Query"]
+from hybrid_gateway.exceptions import DependencyError
+
+__all__ = ["Body", "Cookie", "Depends", "File", "Form", "Header", "Marker", "Path", "Query"]
 
 
 class Marker:
@@ -89,6 +91,38 @@ class Body(Marker):
     """The request body: raw for ``bytes``, JSON for everything else."""
 
     source = "body"
+
+
+class Form(Marker):
+    """A field of a form, urlencoded or multipart; or a Struct of them, files among them."""
+
+    source = "form"
+
+
+class File(Form):
+    """A file of a multipart form (``UploadFile``), or several (``list[UploadFile]``).
+
+    ``max_size`` is bytes per file. ``content_types`` (``["image/png", "text/*"]``) are compared with what the first
+    bytes of a file say, not with what the client claims. What does not fit is 422.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_size: int | None = None,
+        content_types: Sequence[str] = (),
+        max_files: int | None = None,
+        alias: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        deprecated: bool = False,
+    ) -> None:
+        super().__init__(alias=alias, title=title, description=description, deprecated=deprecated)
+        if isinstance(content_types, str) or any("/" not in kind for kind in content_types):
+            raise DependencyError(f'File(content_types={content_types!r}) must be a list such as ["image/*"].')
+        self.max_size = max_size
+        self.content_types = tuple(kind.lower() for kind in content_types)
+        self.max_files = max_files
 
 
 class Depends:

@@ -6,18 +6,27 @@ A reader takes the values of its source and the list of errors; it returns the c
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import msgspec
 
+from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.shapes import is_list, struct_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
 from hybrid_gateway.binding.validation import Error, collect_errors, missing, one_error
 from hybrid_gateway.exceptions import NotFound
 
-__all__ = ["Reader", "list_reader", "path_reader", "scalar_reader", "struct_reader"]
+__all__ = ["SOURCES", "ParameterGroup", "Reader", "list_reader", "path_reader", "scalar_reader", "struct_reader"]
 
 Reader = Callable[[Any, list[Error]], Any]
+
+SOURCES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
+    "query": (Call.query_values, Call.query_lists),
+    "header": (Call.header_values, Call.header_lists),
+    "cookie": (Call.cookies, lambda call: {name: [value] for name, value in call.cookies().items()}),
+}
+"""Where text comes from: values by name, and all values by name."""
 
 
 def _converter(kind: Any) -> Callable[[Any], Any] | None:
@@ -55,6 +64,65 @@ def scalar_reader(parameter: Parameter, source: str, wire_name: str) -> Reader:
     return read
 
 
+class ParameterGroup:
+    """All parameters of one source, converted by one generated Struct; only what is at fault is looked at singly."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._values, self._lists = SOURCES[source]
+        self._fields: dict[str, tuple[str, Any, Any]] = {}  # by wire name
+        self._lists_of: list[str] = []
+        self._readers: list[tuple[Reader, bool]] = []
+        self._struct: Any = None
+
+    def add(self, parameter: Parameter, wire_name: str) -> str | None:
+        """The attribute that will hold ``parameter``; ``None`` when another goes by its name already."""
+        if wire_name in self._fields:
+            return None
+        many = is_list(parameter.type)
+        field = f"p{len(self._fields)}"
+        kind = Any if parameter.type is NO_DEFAULT else parameter.type
+        self._fields[wire_name] = (field, kind, _field_default(parameter.default))
+        if many:
+            self._lists_of.append(wire_name)
+        make_reader = list_reader if many else scalar_reader
+        self._readers.append((make_reader(parameter, self._source, wire_name), many))
+        return field
+
+    def build(self) -> None:
+        """Every parameter is added."""
+        if self._source == "header" and not self._lists_of:  # PERF: some of many
+            self._values = partial(_headers, names=tuple((name, name.encode("latin-1")) for name in self._fields))
+        names = {field: wire_name for wire_name, (field, _, _) in self._fields.items()}
+        fields = list(self._fields.values())
+        self._struct = msgspec.defstruct(f"{self._source.title()}Parameters", fields, rename=names, kw_only=True)
+
+    def read(self, call: Any, errors: list[Error]) -> Any:
+        """The Struct with every value, or nothing and at least one more error."""
+        values = self._values(call)
+        if self._lists_of:
+            lists = self._lists(call)
+            values = {**values, **{name: lists[name] for name in self._lists_of if name in lists}}
+        try:
+            return msgspec.convert(values, self._struct, strict=False)
+        except msgspec.ValidationError:
+            for read, many in self._readers:
+                read(self._lists(call) if many else values, errors)
+            return None
+
+
+def _headers(call: Call, names: tuple[tuple[str, bytes], ...]) -> dict[str, str]:
+    found = [(name, call.header(raw)) for name, raw in names]
+    return {name: value.decode("latin-1") for name, value in found if value is not None}
+
+
+def _field_default(value: Any) -> Any:
+    if value is NO_DEFAULT:
+        return msgspec.NODEFAULT
+    simple = value is None or isinstance(value, (str, bytes, int, float))
+    return value if simple else msgspec.field(default_factory=lambda: _fresh(value))
+
+
 def list_reader(parameter: Parameter, source: str, wire_name: str) -> Reader:
     """Every value of a repeated name."""
     kind = parameter.type
@@ -86,7 +154,8 @@ def struct_reader(parameter: Parameter, source: str, wire_name: Callable[[str], 
     kind = strip_optional(parameter.type)
     fields = [(wire_name(field.encode_name), field.encode_name, is_list(field.type)) for field in struct_fields(kind)]
 
-    def read(lists: Mapping[str, list[str]], errors: list[Error]) -> Any:
+    def read(call: Call, errors: list[Error]) -> Any:
+        lists = SOURCES[source][1](call)
         found = {}
         for name, field, many in fields:
             texts = lists.get(name)

@@ -18,15 +18,17 @@ from hybrid_gateway import http
 from hybrid_gateway.binding.body import JSONBody, RawBody
 from hybrid_gateway.binding.builtins import BUILTINS, REQUEST
 from hybrid_gateway.binding.components import Components, Mode, Provider, make_provider, mode_of
+from hybrid_gateway.binding.forms import FormFields, FormReader, is_file, is_files
 from hybrid_gateway.binding.lifetime import AppComponents, enter, enter_async
-from hybrid_gateway.binding.markers import Body, Depends, Marker, Path, Query
-from hybrid_gateway.binding.parameters import Reader, list_reader, path_reader, scalar_reader, struct_reader
+from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Path, Query
+from hybrid_gateway.binding.parameters import ParameterGroup, path_reader, struct_reader
 from hybrid_gateway.binding.shapes import is_json, is_list, is_scalar, is_structure, struct_fields
 from hybrid_gateway.binding.signature import (
     NO_DEFAULT,
     Parameter,
     Signature,
     read_signature,
+    split_markers,
     strip_annotated,
     strip_optional,
 )
@@ -47,13 +49,6 @@ class Half(msgspec.Struct, frozen=True):
     is_open: bool
 
 
-_SOURCES: dict[str, tuple[str, str]] = {
-    "query": ("call.query_values()", "call.query_lists()"),
-    "header": ("call.header_values()", "call.header_lists()"),
-    "cookie": ("call.cookies()", "{name: [value] for name, value in call.cookies().items()}"),
-}
-
-
 class Planner:
     """Plans one route. ``given`` are ready variables by type (``Exception`` in error handlers, for one)."""
 
@@ -69,6 +64,8 @@ class Planner:
         authentication_type: Any = None,
         user_type: Any = None,
         max_body_size: int = 1024 * 1024,
+        max_upload_size: int = 50 * 1024 * 1024,
+        media_types: Sequence[str] = (),
         body_allowed: bool = True,
         given: Mapping[Any, str] | None = None,
     ) -> None:
@@ -82,12 +79,16 @@ class Planner:
         self._authentication_type = authentication_type
         self._user_type = user_type
         self._max_body_size = max_body_size
+        self._max_upload_size = max_upload_size
+        self._media_types = media_types
         self._body_allowed = body_allowed
         self._given = given or {}
         self._variables: dict[Any, str] = {}
         self._open = Half(self.plan.open_readers, self.plan.open_steps, True)
         self._finish = Half(self.plan.finish_readers, self.plan.finish_steps, False)
         self._json_body: str | None = None
+        self._form: FormFields | None = None
+        self._groups: list[tuple[str, str, bool, ParameterGroup]] = []  # variable, source, half, what it holds
         self._named_in_path: set[str] = set()
         self._sees_path = False
         self._count = 0
@@ -106,6 +107,37 @@ class Planner:
         call = f"{'await ' if mode == 'loop' else ''}{self._name('guard', guard)}({arguments})"
         self.plan.names["admit"] = admit_or_challenge if self._schemes else admit
         self._open.steps.append(Step(target=None, code=f"admit({call}, {authentication})", mode=mode))
+
+    def enter_hook(self, hook: Any, owner: Any, on_request: Callable[..., Any] | None) -> None:
+        """Run the way in of an event hook (a class, made anew for each request, or an instance), then note it."""
+        self.plan.enters = True
+        instance = self._name("event_hook", owner)
+        if inspect.isclass(owner):
+            maker, instance = instance, self._new()
+            self._open.steps.append(Step(target=instance, code=f"{maker}()"))
+        if on_request is not None:
+            where = f"{getattr(on_request, '__qualname__', 'on_request')} of {self._where}"
+            arguments = self._arguments(read_signature(on_request, where), (where,), self._open)
+            mode = mode_of(on_request)
+            call = f"{'await ' if mode == 'loop' else ''}{instance}.on_request({arguments})"
+            self._open.steps.append(Step(target=None, code=call, mode=mode))
+        self._open.steps.append(Step(target=None, code=f"call.enter({self._name('hook', hook)}, {instance})"))
+
+    def ask_first(self, function: Callable[..., Any], check: Callable[..., None], encode: Callable[..., Any]) -> None:
+        """Run ``function`` before anything else of the route; what it returns goes to ``check(value, encode)``."""
+        where = f"before_request {getattr(function, '__qualname__', function)} of {self._where}"
+        arguments = self._arguments(read_signature(function, where), (where,), self._open)
+        mode, variable = mode_of(function), self._new()
+        call = f"{'await ' if mode == 'loop' else ''}{self._name('before', function)}({arguments})"
+        self._open.steps.append(Step(target=variable, code=call, mode=mode))
+        code = f"{self._name('check', check)}({variable}, {self._name('encode', encode)})"
+        self._open.steps.append(Step(target=None, code=code))
+
+    def check(self, function: Callable[[Any, Any], None], mode: Mode, *, authenticated: bool) -> None:
+        """Call ``function(call, authentication)`` here; the latter is ``None`` unless ``authenticated``."""
+        authentication = self._authentication((self._where,)) if authenticated and self._schemes else "None"
+        code = f"{self._name('check', function)}(call, {authentication})"
+        self._open.steps.append(Step(target=None, code=code, mode=mode))
 
     def authenticate(self, signature: Signature) -> None:
         """Plan authentication first of all where the handler, or anything it needs, asks who calls.
@@ -140,12 +172,31 @@ class Planner:
         override = self._components.override(target) or self._components.override(parameter.type)
         return override or make_provider(target, use_cache=marker.use_cache)
 
-    def result(self, handler: Any, signature: Signature, mode: Mode, finish: Callable[[Any], Any]) -> None:
-        """End the plan by calling ``handler`` and turning what it returns into an answer."""
+    def result(
+        self,
+        handler: Any,
+        signature: Signature,
+        mode: Mode,
+        finish: Callable[[Any], Any],
+        *,
+        receiver: str | None = None,
+        changes: Sequence[Callable[[Any, Any], Any]] = (),
+    ) -> None:
+        """End the plan by calling ``handler``, a method of ``receiver`` if there is one; ``finish`` makes an answer.
+
+        ``changes`` are made to that answer, one after the other: ``change(call, answer)``.
+        """
         arguments = self._arguments(signature, (self._where,), self._finish)
+        if receiver is not None:
+            arguments = f"{receiver}, {arguments}" if arguments else receiver
         call = f"{'await ' if mode == 'loop' else ''}{self._name('handler', handler)}({arguments})"
         self.plan.names["answer"] = finish
-        self.plan.result = Step(target=None, code=f"answer({call})", mode=mode)
+        code = f"answer({call})"
+        for change in changes:
+            code = f"{self._name('change', change)}(call, {code})"
+        self.plan.result = Step(target=None, code=code, mode=mode)
+        for *_, group in self._groups:
+            group.build()
         unused = self._path.keys() - self._named_in_path
         if unused and not self._sees_path:
             names = ", ".join(sorted(unused))
@@ -190,6 +241,8 @@ class Planner:
             )
         if isinstance(marker, Body):
             return self._body(parameter, chain, half)
+        if isinstance(marker, Form):
+            return self._form_value(parameter, marker, chain, half)
         return self._text(parameter, marker, chain, half)
 
     def _by_type(self, parameter: Parameter, half: Half) -> str | None:
@@ -292,6 +345,7 @@ class Planner:
             arguments = self._arguments(provider.signature, (*chain, where), half)
             call, mode = f"{self._name('provide', provider.call)}({arguments})", provider.mode
         if provider.lifetime != "app" and provider.cleans_up:
+            self.plan.enters = True
             function = enter_async if mode == "loop" else enter
             call = f"{self._name('enter', function)}(call, {call}, {mode!r})"
         variable = self._new()
@@ -315,6 +369,8 @@ class Planner:
                     f"{_tell(chain)}: {parameter.name!r} is bytes; write Annotated[bytes, Body()] for the raw body."
                 )
             return self._text(parameter, Query(), chain, half)
+        if is_file(kind) or is_files(kind):
+            return self._form_value(parameter, File(), chain, half)
         if is_json(kind):
             return self._body(parameter, chain, half)
         raise DependencyError(
@@ -339,35 +395,44 @@ class Planner:
         return self._variables[key]
 
     def _text(self, parameter: Parameter, marker: Marker, chain: Chain, half: Half) -> str:
-        source = marker.source
-        key = (source, marker.wire_name(parameter.name), _hashable(parameter.type), repr(parameter.default))
-        if key in self._variables:
-            return self._variables[key]
-        one, many = _SOURCES[source]
-        reader, values = self._text_reader(parameter, marker, one, many, chain)
-        values = self._inline((source, values), values, half)
-        self._variables[key] = self._new()
-        code = f"{self._name(f'read_{source}', reader)}({values}, errors)"
-        half.readers.append(Step(target=self._variables[key], code=code))
+        source, wire_name = marker.source, marker.wire_name(parameter.name)
+        key = (source, wire_name, _hashable(parameter.type), repr(parameter.default))
+        if key not in self._variables:
+            if is_structure(parameter.type):
+                self._variables[key] = self._text_struct(parameter, marker, half)
+            else:
+                self._check_text(parameter, marker, chain)
+                kind = str if parameter.type is NO_DEFAULT else parameter.type
+                self._document(source, wire_name, parameter, kind)
+                self._variables[key] = self._grouped(parameter, source, wire_name, half)
         return self._variables[key]
 
-    def _text_reader(
-        self, parameter: Parameter, marker: Marker, one: str, many: str, chain: Chain
-    ) -> tuple[Reader, str]:
-        source, wire_name = marker.source, marker.wire_name(parameter.name)
-        if is_structure(parameter.type):
-            for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
-                self._document(source, type(marker)().wire_name(field.encode_name), None, field.type, field.required)
-            return struct_reader(parameter, source, type(marker)().wire_name), many
-        self._document(source, wire_name, parameter, parameter.type if parameter.type is not NO_DEFAULT else str)
-        if is_list(parameter.type):
-            return list_reader(parameter, source, wire_name), many
-        if parameter.type is not NO_DEFAULT and not is_scalar(parameter.type):
-            raise DependencyError(
-                f"{_tell(chain)}: {parameter.name!r} is marked {type(marker).__name__}(), but text cannot hold "
-                f"{_show(parameter.type)}. Use a scalar, a list of scalars, or a Struct of them."
-            )
-        return scalar_reader(parameter, source, wire_name), one
+    def _text_struct(self, parameter: Parameter, marker: Marker, half: Half) -> str:
+        source, wire_name = marker.source, type(marker)().wire_name
+        for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
+            self._document(source, wire_name(field.encode_name), None, field.type, field.required)
+        variable, reader = self._new(), struct_reader(parameter, source, wire_name)
+        half.readers.append(Step(target=variable, code=f"{self._name(f'read_{source}', reader)}(call, errors)"))
+        return variable
+
+    def _check_text(self, parameter: Parameter, marker: Marker, chain: Chain) -> None:
+        if parameter.type is NO_DEFAULT or is_list(parameter.type) or is_scalar(parameter.type):
+            return
+        raise DependencyError(
+            f"{_tell(chain)}: {parameter.name!r} is marked {type(marker).__name__}(), but text cannot hold "
+            f"{_show(parameter.type)}. Use a scalar, a list of scalars, or a Struct of them."
+        )
+
+    def _grouped(self, parameter: Parameter, source: str, wire_name: str, half: Half) -> str:
+        """The attribute of a Struct that holds everything of one source."""
+        for variable, known, is_open, group in self._groups:
+            field = group.add(parameter, wire_name) if (known, is_open) == (source, half.is_open) else None
+            if field is not None:
+                return f"{variable}.{field}"
+        variable, group = self._new(), ParameterGroup(source)
+        self._groups.append((variable, source, half.is_open, group))
+        half.readers.append(Step(target=variable, code=f"{self._name(f'read_{source}', group.read)}(call, errors)"))
+        return f"{variable}.{group.add(parameter, wire_name)}"
 
     def _body(self, parameter: Parameter, chain: Chain, half: Half) -> str:
         if strip_annotated(parameter.type) is bytes:
@@ -381,10 +446,12 @@ class Planner:
                 f"{_tell(chain)}: {parameter.name!r} and {self._json_body!r} are both the JSON body. Put them into "
                 "one Struct, or mark one Query() or Depends(...)."
             )
+        if self._form is not None:
+            raise self._two_bodies(parameter, chain)
         self._json_body = parameter.name
         kind = Any if parameter.type is NO_DEFAULT else parameter.type
         try:
-            body = JSONBody(kind, parameter.default)
+            body = JSONBody(kind, parameter.default, self._media_types)
         except TypeError as error:
             raise DependencyError(f"{_tell(chain)}: {parameter.name!r} cannot be a JSON body: {error}") from error
         return self._read_body(key, body, parameter, kind)
@@ -394,6 +461,8 @@ class Planner:
         key = ("body", bytes, parameter.type)
         if key in self._variables:
             return self._variables[key]
+        if self._form is not None:
+            raise self._two_bodies(parameter, chain)
         return self._read_body(key, RawBody(strip_annotated(parameter.type)), parameter, bytes)
 
     def _read_body(self, key: Any, body: JSONBody | RawBody, parameter: Parameter, kind: Any) -> str:
@@ -403,6 +472,48 @@ class Planner:
         self.plan.body_readers.append(Step(target=self._variables[key], code=code))
         return self._variables[key]
 
+    def _form_value(self, parameter: Parameter, marker: Form, chain: Chain, half: Half) -> str:
+        self._check_body(parameter, chain, half)
+        key = ("form", marker.wire_name(parameter.name), _hashable(parameter.type), repr(parameter.default))
+        if key in self._variables:
+            return self._variables[key]
+        if self._form is None:
+            if self.plan.body_readers:
+                raise self._two_bodies(parameter, chain)
+            self._form = FormFields()
+            self.plan.enters = True  # files are closed with the request
+            reader = FormReader(self._form, self._max_upload_size)
+            self.plan.read_body = f"await {self._name('read_form', reader.read)}(call)"
+        if is_structure(parameter.type):
+            read = self._form.add_struct(parameter)
+            for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
+                kind, inner = split_markers(field.type, field.encode_name, _tell(chain))
+                self._document("form", field.encode_name, None, kind, field.required, marker=inner)
+        else:
+            self._check_form(parameter, marker, chain)
+            read = self._form.add(parameter, marker)
+            kind = str if parameter.type is NO_DEFAULT else parameter.type
+            self._document("form", marker.wire_name(parameter.name), parameter, kind)
+        self._variables[key] = self._new()
+        code = f"{self._name('read_field', read)}(body, errors)"
+        self.plan.body_readers.append(Step(target=self._variables[key], code=code))
+        return self._variables[key]
+
+    def _check_form(self, parameter: Parameter, marker: Form, chain: Chain) -> None:
+        if not (is_file(parameter.type) or is_files(parameter.type)):
+            if isinstance(marker, File):
+                raise DependencyError(
+                    f"{_tell(chain)}: {parameter.name!r} is marked File(), but is no file; annotate it UploadFile or "
+                    "list[UploadFile]."
+                )
+            self._check_text(parameter, marker, chain)
+
+    def _two_bodies(self, parameter: Parameter, chain: Chain) -> DependencyError:
+        return DependencyError(
+            f"{_tell(chain)}: {parameter.name!r} cannot be read, because the body would be a form and something else "
+            "at once. Make every part of it a field: Annotated[..., Form()]."
+        )
+
     def _check_body(self, parameter: Parameter, chain: Chain, half: Half) -> None:
         if half.is_open:
             raise DependencyError(
@@ -410,8 +521,9 @@ class Planner:
                 "before the body is read. Check the body in the handler, or in a component of its."
             )
         if not self._body_allowed:
+            what = "a form field" if isinstance(parameter.marker, Form) or is_file(parameter.type) else "the JSON body"
             raise DependencyError(
-                f"{_tell(chain)}: {parameter.name!r} would be the JSON body, which GET and HEAD do not have. For query "
+                f"{_tell(chain)}: {parameter.name!r} would be {what}, which GET and HEAD do not have. For query "
                 f"parameters write `{parameter.name}: Annotated[{_show(parameter.type)}, Query()]`."
             )
 
@@ -425,6 +537,7 @@ class Planner:
         kind: Any,
         required: bool = True,
         media_type: str = "",
+        marker: Any = None,
     ) -> None:
         default = parameter.default if parameter is not None else NO_DEFAULT
         self.plan.inputs.append(
@@ -434,7 +547,7 @@ class Planner:
                 type=kind,
                 required=required if parameter is None else parameter.required,
                 default=default,
-                marker=parameter.marker if parameter is not None else None,
+                marker=parameter.marker if parameter is not None else marker,
                 media_type=media_type,
             )
         )

@@ -14,7 +14,16 @@ import msgspec
 from hybrid_gateway.binding.markers import Depends, Marker
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["NO_DEFAULT", "Parameter", "Signature", "is_async", "read_signature", "strip_annotated", "strip_optional"]
+__all__ = [
+    "NO_DEFAULT",
+    "Parameter",
+    "Signature",
+    "is_async",
+    "read_signature",
+    "split_markers",
+    "strip_annotated",
+    "strip_optional",
+]
 
 NO_DEFAULT: Any = inspect.Parameter.empty
 
@@ -101,7 +110,7 @@ def _read_parameter(raw: inspect.Parameter, hints: dict[str, Any], where: str) -
     if isinstance(raw.default, Marker | Depends):
         raise DependencyError(_marker_as_default(raw, where))
     annotation = hints.get(raw.name, NO_DEFAULT)
-    kind, marker = _split_markers(annotation, raw.name, where)
+    kind, marker = split_markers(annotation, raw.name, where)
     return Parameter(name=raw.name, type=kind, marker=marker, default=raw.default, raw=raw)
 
 
@@ -114,7 +123,8 @@ def _marker_as_default(raw: inspect.Parameter, where: str) -> str:
     )
 
 
-def _split_markers(annotation: Any, name: str, where: str) -> tuple[Any, Marker | Depends | None]:
+def split_markers(annotation: Any, name: str, where: str) -> tuple[Any, Marker | Depends | None]:
+    """A type without our marker, but with the marker's constraints, and the marker."""
     if typing.get_origin(annotation) is not Annotated:
         return annotation, None
     base, *extras = typing.get_args(annotation)

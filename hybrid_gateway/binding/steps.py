@@ -23,7 +23,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     """A parameter or body as the documentation shows it."""
 
-    source: str  # "path", "query", "header", "cookie", "body"
+    source: str  # "path", "query", "header", "cookie", "body", "form"
     name: str
     type: Any
     required: bool
@@ -38,12 +38,14 @@ class Plan(msgspec.Struct, kw_only=True):
     open_readers: list[Step] = msgspec.field(default_factory=list)
     open_steps: list[Step] = msgspec.field(default_factory=list)
     finish_readers: list[Step] = msgspec.field(default_factory=list)
+    read_body: str = "await call.read_body({limit})"  # the code that gives the body its value
     body_readers: list[Step] = msgspec.field(default_factory=list)
     finish_steps: list[Step] = msgspec.field(default_factory=list)
     result: Step = Step(target=None, code="None")
     names: dict[str, Any] = msgspec.field(default_factory=dict)
     inputs: list[Input] = msgspec.field(default_factory=list)
     authenticates: bool = False
+    enters: bool = False  # something that must be left with the request
 
     @property
     def awaits(self) -> bool:

@@ -26,6 +26,7 @@ def claimed(call: Any, authentication: Any) -> None:
     # SECURITY: credentials nobody understands are an error, not an anonymous request.
     if authentication is None and call.header(b"authorization") is not None:
         raise Unauthorized("The Authorization header is not of a kind this API accepts.")
+    call.authentication = authentication  # for error handlers and hooks, which would ask again
 
 
 def _required(authentication: Any) -> Any:

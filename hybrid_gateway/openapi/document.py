@@ -5,19 +5,22 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
+from hybrid_gateway.binding.forms import is_file, is_files
 from hybrid_gateway.binding.signature import NO_DEFAULT, strip_optional
 from hybrid_gateway.binding.steps import Input
 from hybrid_gateway.conf import OpenAPISettings
-from hybrid_gateway.exceptions import reason
+from hybrid_gateway.exceptions import RouteError, reason
 from hybrid_gateway.handlers.endpoint import Endpoint
+from hybrid_gateway.handlers.errors import translate
 from hybrid_gateway.openapi.returns import success_responses
 from hybrid_gateway.openapi.schema import NOT_JSON, Schemas, as_json
 from hybrid_gateway.openapi.security import SecuritySchemes, has_guards
+from hybrid_gateway.responses.encode import is_json_type
 from hybrid_gateway.routing.template import Parameter, Template
 
 __all__ = ["build_document"]
@@ -119,7 +122,9 @@ class _Writer:
             entry = given.get(parameter.name) or _path_input(parameter)
             found["path", parameter.name] = self._parameter(entry, path_names[parameter.name], parameter)
         for entry in endpoint.inputs:
-            if entry.source in ("path", "body") or (entry.source == "header" and entry.name in _IGNORED_HEADERS):
+            if entry.source in ("path", "body", "form") or (
+                entry.source == "header" and entry.name in _IGNORED_HEADERS
+            ):
                 continue
             written = self._parameter(entry, entry.name)
             # A parameter that both a handler and a component read is required when one of them requires it.
@@ -158,23 +163,50 @@ class _Writer:
         return schema
 
     def _request_body(self, endpoint: Endpoint) -> dict[str, Any]:
+        fields = [entry for entry in endpoint.inputs if entry.source == "form"]
+        if fields:
+            return self._form(fields)
         bodies = [entry for entry in endpoint.inputs if entry.source == "body"]
         if not bodies:
             return {}
         # Only JSON that is missing is refused; raw bytes may be none, and what they are is the handler's to say.
         json = [entry for entry in bodies if _is_json(entry)]
+        others = [kind for kind in endpoint.route.layers.media_types if kind != "application/json"] if json else []
         content: dict[str, Any] = {entry.media_type: {} for entry in bodies}
         content |= {entry.media_type: {"schema": self._input_schema(entry)} for entry in json}
+        content |= dict.fromkeys(others, content["application/json"])
         body: dict[str, Any] = {"content": content, "required": any(entry.required for entry in json)}
         description = next((text for entry in bodies if (text := getattr(entry.marker, "description", None))), None)
         return {"description": description, **body} if description else body
+
+    def _form(self, fields: Sequence[Input]) -> dict[str, Any]:
+        properties: dict[str, Any] = {}
+        for entry in fields:
+            schema = self._input_schema(entry)
+            if description := getattr(entry.marker, "description", None):
+                schema["description"] = description
+            properties[entry.name] = schema
+        required = [entry.name for entry in fields if entry.required]
+        form = {"type": "object", "properties": properties, **({"required": required} if required else {})}
+        types = {entry.name: getattr(entry.marker, "content_types", ()) for entry in fields}
+        encoding = {name: {"contentType": ", ".join(kinds)} for name, kinds in types.items() if kinds}
+        content: dict[str, Any] = {"multipart/form-data": {"schema": form}}
+        if encoding:
+            content["multipart/form-data"]["encoding"] = encoding
+        if not any(is_file(entry.type) or is_files(entry.type) for entry in fields):
+            content["application/x-www-form-urlencoded"] = {"schema": form}
+        return {"content": content, "required": bool(required)}
 
     # --- what comes out
 
     def _responses(self, endpoint: Endpoint) -> dict[str, Any]:
         route = endpoint.route
         responses: dict[str, Any] = success_responses(endpoint.returns, endpoint.method, route.options, self._schemas)
-        for status in _problem_statuses(endpoint):
+        for response in responses.values():
+            content = response.get("content", {})
+            if "application/json" in content:
+                content |= dict.fromkeys(route.layers.media_types, content["application/json"])
+        for status in sorted({*_problem_statuses(endpoint), *_raised(route.options)}):
             responses.setdefault(str(status), {"$ref": f"#/components/responses/{self._problem_response(status)}"})
         return responses
 
@@ -204,19 +236,39 @@ def _is_json(entry: Input) -> bool:
     return entry.media_type == "application/json"
 
 
+def _is_parsed(entry: Input) -> bool:
+    return entry.source == "form" or _is_json(entry)
+
+
 def _problem_statuses(endpoint: Endpoint) -> list[int]:
     """Which errors the gateway itself may answer with; those that a handler raises are its own to describe."""
-    bodies = [entry for entry in endpoint.inputs if entry.source == "body"]
+    bodies = [entry for entry in endpoint.inputs if entry.source in ("body", "form")]
     statuses = {
-        400: any(map(_is_json, bodies)),
+        400: any(map(_is_parsed, bodies)),
         401: bool(endpoint.schemes),
         403: has_guards(endpoint),
+        406: len(endpoint.route.layers.media_types) > 1 and is_json_type(endpoint.returns),
         404: bool(endpoint.route.template.parameters),
         413: bool(bodies),
-        415: any(map(_is_json, bodies)),
+        415: any(map(_is_parsed, bodies)),
         422: any(map(_may_be_invalid, endpoint.inputs)),
+        429: bool(endpoint.route.layers.throttle),
     }
     return [status for status, given in statuses.items() if given]
+
+
+def _raised(options: Mapping[str, Any]) -> list[int]:
+    """The statuses that ``raises=`` names; a Django exception has that of its translation."""
+    found = []
+    for entry in options.get("raises", ()):
+        status = entry if isinstance(entry, int) else getattr(entry, "status_code", None)
+        if status is None and isinstance(entry, type) and issubclass(entry, Exception):
+            known = translate(entry())
+            status = None if known is None else known.status_code
+        if status is None:
+            raise RouteError(f"raises={entry!r} is neither a status nor an exception with one.")
+        found.append(status)
+    return found
 
 
 def _may_be_invalid(entry: Input) -> bool:

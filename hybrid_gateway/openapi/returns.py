@@ -16,6 +16,7 @@ from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway.binding.signature import NO_DEFAULT, strip_annotated
 from hybrid_gateway.openapi.schema import Schemas
+from hybrid_gateway.responses.encode import is_event_stream
 
 __all__ = ["success_responses"]
 
@@ -75,6 +76,8 @@ def _content(kinds: list[Any], schemas: Schemas) -> dict[str, Any]:
         plain = strip_annotated(kind)
         if _is_subclass(plain, (str,)):
             content["text/plain"] = {"schema": schemas.schema(kind)}
+        elif is_event_stream(plain):
+            content["text/event-stream"] = {"schema": {"type": "string"}}
         elif _is_subclass(plain, (bytes, bytearray, memoryview, *_STREAMS)) and not _is_subclass(plain, (QuerySet,)):
             content["application/octet-stream"] = {}
         else:

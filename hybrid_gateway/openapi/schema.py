@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as mi
 
+from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.responses.kinds import plain
 
 __all__ = ["NOT_JSON", "Schemas", "as_json"]
@@ -238,6 +239,7 @@ _ITEMS = {"min_length": "minItems", "max_length": "maxItems"}
 _PROPERTIES = {"min_length": "minProperties", "max_length": "maxProperties"}
 _JSON_TYPES = ((str, "string"), (bool, "boolean"), (int, "integer"), (float, "number"), (NoneType, "null"))
 _PLAIN_BASES: tuple[tuple[type, Schema], ...] = (
+    (UploadFile, {"type": "string", "format": "binary"}),
     (str, {"type": "string"}),
     (int, {"type": "integer"}),
     (float, {"type": "number"}),

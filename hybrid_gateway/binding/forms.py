@@ -1,0 +1,403 @@
+"""The request body as a form: urlencoded or multipart, fields and files by name, within bounds.
+
+How this works: the plan of a route says which names it wants and what its files may be, so everything else is counted,
+bounded and dropped while it arrives. Files go to memory or to disk by Django's ``FILE_UPLOAD_*`` settings; what goes to
+disk is written on the request's thread. Small forms never leave the event loop.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+from urllib.parse import unquote_plus
+
+import msgspec
+from django.conf import settings
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.datastructures import Headers
+
+from hybrid_gateway.binding.call import Call, too_large
+from hybrid_gateway.binding.markers import File, Form, Marker
+from hybrid_gateway.binding.shapes import struct_fields
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers, strip_annotated, strip_optional
+from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
+from hybrid_gateway.binding.validation import Error, collect_errors, missing
+from hybrid_gateway.exceptions import BadRequest, DependencyError, UnsupportedMediaType
+
+__all__ = ["FormFields", "FormReader", "is_file", "is_files"]
+
+URLENCODED = b"application/x-www-form-urlencoded"
+MULTIPART = b"multipart/form-data"
+
+
+def is_file(kind: Any) -> bool:
+    """Whether the type is ``UploadFile``, perhaps optional."""
+    kind = strip_annotated(strip_optional(strip_annotated(kind)))
+    return isinstance(kind, type) and issubclass(kind, UploadFile)
+
+
+def is_files(kind: Any) -> bool:
+    """Whether the type is a list of ``UploadFile``, perhaps optional."""
+    kind = strip_annotated(strip_optional(strip_annotated(kind)))
+    return typing.get_origin(kind) in (list, tuple) and any(map(is_file, typing.get_args(kind)))
+
+
+# --- what a route wants --------------------------------------------------------------------------------------------
+
+
+class FormField(msgspec.Struct, frozen=True, kw_only=True):
+    """One field: its type without markers, and the rules of its files."""
+
+    name: str  # on the wire
+    kind: Any
+    required: bool
+    default: Any = NO_DEFAULT
+    rules: File | None = None
+    many: bool = False
+
+    @property
+    def is_file(self) -> bool:
+        return self.rules is not None
+
+    @classmethod
+    def of(cls, name: str, kind: Any, marker: Any, *, required: bool, default: Any = NO_DEFAULT) -> FormField:
+        files = is_file(kind) or is_files(kind)
+        rules = (marker if isinstance(marker, File) else File()) if files else None
+        many = is_files(kind) if files else _holds_many(kind)
+        return cls(name=name, kind=kind, required=required, default=default, rules=rules, many=many)
+
+
+def _holds_many(kind: Any) -> bool:
+    kind = strip_annotated(strip_optional(strip_annotated(kind)))
+    return (typing.get_origin(kind) or kind) in (list, set, frozenset, tuple)
+
+
+class FormFields:
+    """Every field that a route's parameters want; added to at start-up."""
+
+    def __init__(self) -> None:
+        self.fields: dict[str, FormField] = {}
+
+    @property
+    def has_files(self) -> bool:
+        """Whether only a multipart body can hold it all."""
+        return any(field.is_file for field in self.fields.values())
+
+    def add(self, parameter: Parameter, marker: Form) -> Callable[[Form, list[Error]], Any]:
+        """The reader of a parameter that is one field."""
+        name = marker.wire_name(parameter.name)
+        kind = str if parameter.type is NO_DEFAULT else parameter.type
+        field = FormField.of(name, kind, marker, required=parameter.required, default=parameter.default)
+        self.fields[name] = field
+        holder: Any = msgspec.defstruct("FormParameter", [("value", kind)], rename={"value": name})
+
+        def read(form: Any, errors: list[Error]) -> Any:
+            found, wrong = form.values([field])
+            errors += wrong
+            if name not in found:
+                if field.required and not wrong:
+                    errors.append(missing(("body", name)))
+                return None if field.required else _fresh(field.default)
+            try:
+                return msgspec.convert(found, holder, strict=False).value
+            except msgspec.ValidationError:
+                errors += collect_errors(found[name], kind, ("body", name), strict=False)
+                return None
+
+        return read
+
+    def add_struct(self, parameter: Parameter) -> Callable[[Any, list[Error]], Any]:
+        """The reader of a parameter whose fields are the form's."""
+        kind = strip_optional(parameter.type)
+        fields = [_field_of(field) for field in struct_fields(strip_annotated(kind))]
+        self.fields |= {field.name: field for field in fields}
+        default = parameter.default
+
+        def read(form: Any, errors: list[Error]) -> Any:
+            found, wrong = form.values(fields)
+            if not found and not wrong and default is not NO_DEFAULT:
+                return default
+            if wrong:
+                names = {error["loc"][1] for error in wrong}
+                errors += wrong
+                errors += [e for e in collect_errors(found, kind, ("body",), strict=False) if e["loc"][1:2] != [*names]]
+                return None
+            try:
+                return msgspec.convert(found, kind, strict=False)
+            except msgspec.ValidationError:
+                errors += collect_errors(found, kind, ("body",), strict=False)
+                return None
+
+        return read
+
+
+def _field_of(field: Any) -> FormField:
+    kind, marker = split_markers(field.type, field.encode_name, "a form")
+    if isinstance(marker, Marker) and (marker.meta is not None or marker.alias is not None):
+        raise DependencyError(
+            f"The field {field.encode_name!r} is constrained or renamed by {type(marker).__name__}(), of which a "
+            "Struct knows nothing. Use msgspec.Meta for constraints, and msgspec.field(name=...) or rename= for names."
+        )
+    return FormField.of(field.encode_name, kind, marker, required=field.required)
+
+
+def _fresh(default: Any) -> Any:
+    return default.copy() if isinstance(default, list | set | dict) else default
+
+
+# --- what a request has --------------------------------------------------------------------------------------------
+
+
+class FormData:
+    """The fields and files of one request, in order of arrival."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, list[str]] = {}
+        self.files: dict[str, list[UploadFile]] = {}
+        self.too_large: dict[str, int] = {}  # by name, what its rule allows
+
+    def values(self, fields: list[FormField]) -> tuple[dict[str, Any], list[Error]]:
+        """What is there of ``fields``, ready to be converted, and what is wrong with its files."""
+        found: dict[str, Any] = {}
+        errors: list[Error] = []
+        for field in fields:
+            if field.rules is not None:
+                files = self.files.get(field.name, [])
+                errors += self._check(field.name, field.rules, files, field.many)
+                if files:
+                    found[field.name] = files if field.many else files[-1]
+            elif field.name in self.texts:
+                texts = self.texts[field.name]
+                if field.many:
+                    found[field.name] = texts
+                elif texts[-1] or _takes_text(field.kind):
+                    found[field.name] = _CHECKBOX.get(texts[-1], texts[-1]) if _is_bool(field.kind) else texts[-1]
+                # An input that was left empty is no number and no date: it was left out.
+        return found, errors
+
+    def _check(self, name: str, rules: File, files: list[UploadFile], many: bool) -> list[Error]:
+        errors = []
+        if name in self.too_large:
+            errors.append(_wrong(name, f"Expected a file of at most {self.too_large[name]} bytes", "file_too_large"))
+        if not many and len(files) > 1:
+            errors.append(_wrong(name, f"Expected one file, got {len(files)}", "too_many_files"))
+        elif rules.max_files is not None and len(files) > rules.max_files:
+            errors.append(_wrong(name, f"Expected at most {rules.max_files} files, got {len(files)}", "too_many_files"))
+        for file in files:
+            if rules.content_types and not matches(file.detected_type, rules.content_types):
+                message = f"Expected {' or '.join(rules.content_types)}, got {file.detected_type}"
+                errors.append(_wrong(name, message, "content_type"))
+        return errors
+
+    # --- a context manager, left with the request
+
+    def __exit__(self, *details: object) -> None:
+        """Close every file."""
+        for files in self.files.values():
+            for file in files:
+                file.file.close()
+
+
+_CHECKBOX = {"on": "true", "off": "false"}  # what browsers send for <input type="checkbox"> without a value
+
+
+def _wrong(name: str, message: str, kind: str) -> Error:
+    return {"loc": ["body", name], "msg": message, "type": kind}
+
+
+def _is_bool(kind: Any) -> bool:
+    return strip_annotated(strip_optional(strip_annotated(kind))) is bool
+
+
+def _takes_text(kind: Any) -> bool:
+    try:
+        msgspec.convert("", strip_annotated(strip_optional(strip_annotated(kind))), strict=False)
+    except (msgspec.ValidationError, TypeError):
+        return False
+    return True
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+class FormReader:
+    """Reads the form of one route: at most ``limit`` bytes, and within Django's ``DATA_UPLOAD_*`` settings."""
+
+    def __init__(self, wanted: FormFields, limit: int) -> None:
+        self._wanted = wanted.fields
+        self._limit = limit
+        self._accepted = [MULTIPART] if wanted.has_files else [URLENCODED, MULTIPART]
+
+    async def read(self, call: Call) -> FormData:
+        """The form; raises 400 for what is none, 413 for too much, 415 for another content type."""
+        header = call.header(b"content-type")
+        essence, options = parse_options_header(header)
+        if essence == MULTIPART:
+            return await self._multipart(call, options)
+        if essence == URLENCODED:
+            return await self._urlencoded(call)
+        if header is None and not await call.read_body(self._limit):
+            return FormData()
+        accepted = ", ".join(kind.decode() for kind in (MULTIPART, URLENCODED)[: len(self._accepted)])
+        raise UnsupportedMediaType(f"The body must be {accepted}.", headers={"Accept": accepted})
+
+    async def _urlencoded(self, call: Call) -> FormData:
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        body = await call.read_body(self._limit if most is None else min(self._limit, most))
+        form, fields = FormData(), _Counter("fields", settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
+        if body:
+            fields.add(body.count(b"&") + 1)
+            for pair in body.decode("utf-8", "replace").split("&"):
+                if pair:
+                    name, _, value = pair.partition("=")
+                    form.texts.setdefault(unquote_plus(name), []).append(unquote_plus(value))
+        return form
+
+    async def _multipart(self, call: Call, options: Mapping[bytes, bytes]) -> FormData:
+        boundary = options.get(b"boundary")
+        if not boundary:
+            raise BadRequest("The Content-Type header names no boundary.")
+        call.check_length(self._limit)
+        form = FormData()
+        call.on_exit("inline", form)  # first of all: what is half-way there is closed, too
+        parts = _Parts(form, self._wanted)
+        try:
+            parser = MultipartParser(boundary, parts.callbacks())
+            more = True
+            while more:
+                message = await call.receive(self._limit)
+                parser.write(message.get("body", b""))
+                if parts.on_disk:
+                    await call.thread.run(parts.flush)
+                else:
+                    parts.flush()
+                more = message.get("more_body", False)
+        except FormParserError as error:
+            raise BadRequest(f"The multipart body is malformed: {error}") from None
+        if not parts.ended:
+            raise BadRequest("The multipart body ends too early.")
+        return form
+
+
+class _Counter:
+    """So many of something, and no more."""
+
+    def __init__(self, what: str, most: int | None) -> None:
+        self._what = what
+        self._most = most
+        self._count = 0
+
+    def add(self, count: int = 1) -> None:
+        self._count += count
+        if self._most is not None and self._count > self._most:
+            # DJANGO: TooManyFieldsSent and TooManyFilesSent are 400 as well.
+            raise BadRequest(f"The form has more than {self._most} {self._what}.")
+
+
+class _Parts:
+    """Makes fields and files of what the parser finds, part by part."""
+
+    def __init__(self, form: FormData, wanted: Mapping[str, FormField]) -> None:
+        self._form = form
+        self._wanted = wanted
+        self._fields = _Counter("fields", settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
+        self._files = _Counter("files", settings.DATA_UPLOAD_MAX_NUMBER_FILES)
+        self._memory_left: int | None = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        self._memory_size: int = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._header = (bytearray(), bytearray())
+        self._name = ""
+        self._text: bytearray | None = None
+        self._file: UploadFile | None = None
+        self._written: list[tuple[UploadFile, bytes]] = []
+        self.on_disk = False
+        self.ended = False
+
+    _CALLBACKS: ClassVar = (
+        "on_part_begin", "on_part_data", "on_part_end", "on_header_field", "on_header_value", "on_header_end",
+        "on_headers_finished", "on_end",
+    )  # fmt: skip
+
+    def callbacks(self) -> Any:
+        """What the parser calls."""
+        return {name: getattr(self, name) for name in self._CALLBACKS}
+
+    def flush(self) -> None:
+        """Write what has come of files, and rewind them at the end; where that may mean a disk, on a thread."""
+        for file, data in self._written:
+            file.file.write(data)
+        self._written.clear()
+        if self.ended:
+            for files in self._form.files.values():
+                for file in files:
+                    file.file.seek(0)
+
+    # --- called by the parser
+
+    def on_part_begin(self) -> None:
+        self._headers = []
+        self._text = self._file = None
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header[0].extend(data[start:end])
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header[1].extend(data[start:end])
+
+    def on_header_end(self) -> None:
+        self._headers.append((bytes(self._header[0]).lower(), bytes(self._header[1])))
+        self._header = (bytearray(), bytearray())
+
+    def on_headers_finished(self) -> None:
+        disposition, options = parse_options_header(dict(self._headers).get(b"content-disposition"))
+        if disposition != b"form-data" or b"name" not in options:
+            raise BadRequest("A part of the multipart body has no name.")
+        self._name = options[b"name"].decode("utf-8", "replace")
+        field = self._wanted.get(self._name)
+        if b"filename" not in options:
+            self._fields.add()
+            self._text = bytearray()
+            return
+        self._files.add()
+        name = file_name(options[b"filename"])
+        if name and field is not None and field.rules is not None:
+            spooled = tempfile.SpooledTemporaryFile(self._memory_size, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115
+            self._file = UploadFile(spooled, size=0, filename=name, headers=Headers(raw=self._headers))  # type: ignore[arg-type]
+            self._form.files.setdefault(self._name, []).append(self._file)
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._text is not None:
+            if self._memory_left is not None:
+                self._memory_left -= end - start
+                if self._memory_left < 0:
+                    raise too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+            self._text += data[start:end]
+        elif self._file is not None:
+            self._keep(self._file, data[start:end])
+
+    def _keep(self, file: UploadFile, data: bytes) -> None:
+        rules = self._wanted[self._name].rules
+        assert rules is not None and file.size is not None
+        if len(data) and file.size < SNIFFED:
+            self._begin(file, data)
+        file.size += len(data)
+        if rules.max_size is not None and file.size > rules.max_size:
+            self._form.too_large[self._name] = rules.max_size
+            self._file = None  # the rest is counted, and dropped
+            return
+        self._written.append((file, data))
+        self.on_disk = self.on_disk or file.size > self._memory_size
+
+    def _begin(self, file: UploadFile, data: bytes) -> None:
+        file.start = (file.start + data)[:SNIFFED]
+        file.detected_type = sniff(file.start, file.content_type or "")
+
+    def on_part_end(self) -> None:
+        if self._text is not None:
+            self._form.texts.setdefault(self._name, []).append(self._text.decode("utf-8", "replace"))
+
+    def on_end(self) -> None:
+        self.ended = True
