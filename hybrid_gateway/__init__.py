@@ -7,10 +7,14 @@ from hybrid_gateway import http
 from hybrid_gateway.asgi import get_asgi_application
 from hybrid_gateway.auth import Authentication, AuthenticationScheme
 from hybrid_gateway.binding.components import Component
-from hybrid_gateway.binding.markers import Body, Cookie, Depends, Header, Path, Query
+from hybrid_gateway.binding.markers import Body, Cookie, Depends, File, Form, Header, Path, Query
+from hybrid_gateway.binding.uploads import UploadFile
+from hybrid_gateway.cors import CORS
 from hybrid_gateway.exceptions import ConfigurationError, HTTPException
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.http import Headers, QueryParams
+from hybrid_gateway.responses.compression import Compression
+from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.kinds import (
     BackgroundTask,
     FileResponse,
@@ -21,9 +25,11 @@ from hybrid_gateway.responses.kinds import (
     Response,
     StreamingResponse,
 )
+from hybrid_gateway.responses.templates import TemplateResponse
 from hybrid_gateway.routing.declare import (
     Controller,
     Include,
+    Mount,
     Route,
     Router,
     delete,
@@ -35,19 +41,25 @@ from hybrid_gateway.routing.declare import (
     put,
     route,
 )
+from hybrid_gateway.throttling import Throttle
 from hybrid_gateway.wsgi import get_wsgi_application
 
 __all__ = [
+    "CORS",
     "Authentication",
     "AuthenticationScheme",
     "BackgroundTask",
     "Body",
     "Component",
+    "Compression",
     "ConfigurationError",
     "Controller",
     "Cookie",
     "Depends",
+    "EventSourceResponse",
+    "File",
     "FileResponse",
+    "Form",
     "Gateway",
     "HTMLResponse",
     "HTTPException",
@@ -55,6 +67,7 @@ __all__ = [
     "Headers",
     "Include",
     "JSONResponse",
+    "Mount",
     "Path",
     "PlainTextResponse",
     "Query",
@@ -64,8 +77,12 @@ __all__ = [
     "Response",
     "Route",
     "Router",
+    "ServerSentEvent",
     "State",
     "StreamingResponse",
+    "TemplateResponse",
+    "Throttle",
+    "UploadFile",
     "delete",
     "get",
     "get_asgi_application",

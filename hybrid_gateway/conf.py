@@ -29,6 +29,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     GUARDS: Sequence[Any]
     MIDDLEWARE: Sequence[Any]
     EXCEPTION_HANDLERS: Mapping[Any, Any]
+    EVENT_HOOKS: Sequence[Any]
     DJANGO_SIDE: DjangoSideMode
     FALLTHROUGH: bool
     TRAILING_SLASH: TrailingSlash
@@ -59,6 +60,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     guards: tuple[Any, ...] = ()
     middleware: tuple[Any, ...] = ()
     exception_handlers: dict[Any, Any] = {}
+    event_hooks: tuple[Any, ...] = ()
     django_side: DjangoSideMode = "auto"
     fallthrough: bool = False
     trailing_slash: TrailingSlash = "redirect"
@@ -163,6 +165,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "GUARDS": _objects,
     "MIDDLEWARE": _objects,
     "EXCEPTION_HANDLERS": _handlers,
+    "EVENT_HOOKS": _objects,
     "DJANGO_SIDE": _typed(DjangoSideMode, '"auto", "wsgi" or "asgi"'),
     "FALLTHROUGH": _typed(bool, "True or False"),
     "TRAILING_SLASH": _typed(TrailingSlash, '"redirect", "strict" or "ignore"'),

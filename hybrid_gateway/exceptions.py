@@ -29,6 +29,7 @@ __all__ = [
     "PreconditionRequired",
     "RequestTimeout",
     "RequestValidationError",
+    "ResponseValidationError",
     "RouteError",
     "ServiceUnavailable",
     "SettingsError",
@@ -232,6 +233,14 @@ class RequestValidationError(UnprocessableContent):
         self.errors = list(errors)
         count = len(self.errors)
         super().__init__("1 parameter is invalid." if count == 1 else f"{count} parameters are invalid.")
+
+
+class ResponseValidationError(Exception):
+    """What a handler returned does not fit its annotation; ``errors`` lists every fault. A logged 500."""
+
+    def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
+        self.errors = list(errors)
+        super().__init__("; ".join(f"{'.'.join(map(str, error['loc']))}: {error['msg']}" for error in self.errors))
 
 
 # --- configuration errors ------------------------------------------------------------------------------------------

@@ -11,11 +11,14 @@ from hybrid_gateway import Gateway
 from hybrid_gateway.test import TestClient
 
 
-@pytest.fixture(params=["asgi", "wsgi"])
+@pytest.fixture(params=["asgi", "wsgi", "lane"])
 def serve(request: pytest.FixtureRequest) -> Callable[..., TestClient]:
-    """``serve(*routes, **gateway options)``: a client of a gateway with these routes, over ASGI and then over WSGI."""
+    """``serve(*routes, **gateway options)``: a client of a gateway with these routes, over each driver."""
 
     def build(*routes: Any, raises: bool = True, **options: Any) -> TestClient:
+        if request.param == "lane":
+            pytest.importorskip("uvicorn", reason="The lane needs uvicorn and httptools.")
+            import tests.lane  # noqa: F401  (makes the protocol known)
         gateway = Gateway(list(routes), **options)
         return TestClient(gateway, protocol=request.param, raise_request_exception=raises)
 

@@ -125,3 +125,53 @@ def test_createtoken_needs_the_app(project, run):
     project.INSTALLED_APPS = [app for app in project.INSTALLED_APPS if app != "hybrid_gateway.tokens"]
     with pytest.raises(CommandError, match="INSTALLED_APPS"):
         run("createtoken", "ada")
+
+
+# --- openapi -------------------------------------------------------------------------------------------------------
+
+
+def test_openapi_prints_the_document(run):
+    document = json.loads(run("openapi"))
+    assert document["openapi"].startswith("3.1")
+    assert list(document["paths"]) == ["/upload", "/v1/orders/{order_id}"]
+
+
+def test_openapi_as_yaml(run, tmp_path):
+    yaml = pytest.importorskip("yaml")
+    assert yaml.safe_load(run("openapi", "--format", "yaml")) == json.loads(run("openapi"))
+    file = tmp_path / "api.yaml"
+    run("openapi", "--format", "yaml", "--output", str(file))
+    assert "is the document of the API" in run("openapi", "--check", str(file))
+
+
+def test_openapi_check_tells_what_has_changed(run, tmp_path):
+    file = tmp_path / "api.json"
+    run("openapi", "--output", str(file))
+    assert "is the document of the API" in run("openapi", "--check", str(file))
+    document = json.loads(file.read_text())
+    document["info"]["title"] = "Other"
+    document["paths"]["/gone"] = {}
+    del document["paths"]["/upload"]["post"]["responses"]["201"]
+    file.write_text(json.dumps(document))
+    with pytest.raises(CommandError) as failure:
+        run("openapi", "--check", str(file))
+    text = str(failure.value)
+    assert "in 3 places" in text
+    assert 'info → title: "Other" is now "API"' in text
+    assert "paths → /gone: no longer there" in text
+    assert "paths → /upload → post → responses → 201: new" in text
+
+
+@pytest.mark.parametrize("content", [None, "nonsense {"])
+def test_openapi_check_of_no_document(run, tmp_path, content):
+    file = tmp_path / "api.json"
+    if content:
+        file.write_text(content)
+    with pytest.raises(CommandError, match="cannot be read"):
+        run("openapi", "--check", str(file))
+
+
+def test_openapi_of_routes_that_cannot_be_built(project, run):
+    project.HYBRID_GATEWAY = {"ROUTES": "nowhere.routes"}
+    with pytest.raises((CommandError, ImportError)):
+        run("openapi")

@@ -60,6 +60,7 @@ from hybrid_gateway.auth import (
     TokenAuthentication,
 )
 from hybrid_gateway.conf import OpenAPISettings
+from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.openapi.schema import Schemas
 from hybrid_gateway.test import TestClient
 
@@ -1000,3 +1001,23 @@ def test_the_filter_leaves_what_was_asked_for(browser, site):
     find(browser, "#filter").send_keys("post")
     shown = [entry.text for entry in browser.find_elements("css selector", ".operation .path") if entry.is_displayed()]
     assert shown == ["/orders"]
+
+
+def test_errors_that_a_handler_raises_are_in_the_document():
+    from django.core.exceptions import PermissionDenied
+
+    from hybrid_gateway.exceptions import Conflict, RouteError
+
+    @get("/", raises=[Conflict, 410, PermissionDenied])
+    async def handler() -> str:
+        return ""
+
+    @get("/", raises=[ValueError])
+    async def mistaken() -> str:
+        return ""
+
+    responses = build_document(Gateway([handler]).endpoints, OpenAPISettings())["paths"]["/"]["get"]["responses"]
+    assert list(responses) == ["200", "403", "409", "410"]
+    assert responses["409"] == {"$ref": "#/components/responses/Conflict"}
+    with pytest.raises(RouteError, match="ValueError"):
+        build_document(Gateway([mistaken]).endpoints, OpenAPISettings())

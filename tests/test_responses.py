@@ -240,6 +240,38 @@ def test_iterators_stream(serve):
     assert client.get("/response").headers["content-type"] == "text/csv; charset=utf-8"
 
 
+def test_a_django_stream_is_closed_once_however_little_of_it_is_sent(serve):
+    closed = []
+
+    class Rows:
+        def __iter__(self):
+            return iter([b"a", b"b"])
+
+        def close(self):
+            closed.append("rows")
+
+    async def chunks():
+        yield b"a"
+        yield b"b"
+
+    @get("/sync")
+    def sync_rows() -> HttpResponse:
+        return StreamingHttpResponse(Rows())  # type: ignore[return-value]
+
+    @get("/async")
+    async def async_rows() -> HttpResponse:
+        response = StreamingHttpResponse(chunks())
+        response._resource_closers.append(lambda: closed.append("rows"))
+        return response  # type: ignore[return-value]
+
+    client = serve(sync_rows, async_rows)
+    for path in ("/sync", "/async"):
+        for method, body in (("head", b""), ("get", b"ab")):
+            closed.clear()
+            assert getattr(client, method)(path).content == body
+            assert closed == ["rows"], (method, path)
+
+
 def test_files_are_sent_with_ranges(serve, tmp_path):
     file = tmp_path / "report.txt"
     file.write_bytes(b"0123456789" * 30_000)

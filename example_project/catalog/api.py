@@ -4,19 +4,37 @@ A `def` handler runs on one of the gateway's threads, where the ORM may wait for
 runs on the event loop and awaits the ORM's async methods. Pick whichever reads better: both may use all of Django.
 """
 
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Annotated, Self
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from hybrid_gateway import Query, delete, get, patch, post
+from hybrid_gateway import (
+    File,
+    Header,
+    Query,
+    ServerSentEvent,
+    StreamingResponse,
+    UploadFile,
+    delete,
+    get,
+    patch,
+    post,
+    put,
+)
 from hybrid_gateway.auth import IsAuthenticated
 
 from .models import Category, Product, Size
 
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Rating = Annotated[float, Meta(ge=0, le=5)]
+Image = File(max_size=5_000_000, content_types=["image/png", "image/jpeg", "image/webp"])
 
 
 class ProductIn(Struct, forbid_unknown_fields=True):
@@ -66,6 +84,13 @@ class ProductOut(Struct):
         )
 
 
+class Price(Struct):
+    """What the feed tells."""
+
+    product: int
+    price: Decimal
+
+
 @get("/products")
 def list_products(
     category: Category | None = None,
@@ -108,6 +133,56 @@ async def delete_product(product_id: int) -> None:
     await product.adelete()
 
 
+@put("/products/{product_id}/image", guards=[IsAuthenticated])
+def upload_image(product_id: int, image: Annotated[UploadFile, Image]) -> ProductOut:
+    """Show what a product looks like; the file goes where the settings keep media files."""
+    product = Product.objects.get(pk=product_id)
+    product.image.save(image.filename or "image", image.as_django_file())
+    return ProductOut.from_model(product)
+
+
+@get("/products.csv")
+def export_products() -> StreamingResponse:
+    """Download all products as a table; rows are fetched while they are sent, however many there are."""
+    headers = {"Content-Disposition": 'attachment; filename="products.csv"'}
+    return StreamingResponse(csv_lines(), media_type="text/csv", headers=headers)
+
+
+def csv_lines() -> Iterator[str]:
+    """One line after the other."""
+    columns = ("id", "name", "category", "size", "price")
+    line = io.StringIO()
+    writer = csv.writer(line)
+    for row in chain([columns], Product.objects.values_list(*columns).iterator(chunk_size=500)):
+        writer.writerow(row)
+        yield line.getvalue()
+        line.seek(0)
+        line.truncate()
+
+
+@get("/search", throttle=["60/minute"])
+async def search_products(q: Annotated[str, Query(min_length=2, max_length=50)]) -> list[ProductOut]:
+    """Find products by a part of their name; sixty times a minute, because it reads the whole table."""
+    return [ProductOut.from_model(product) async for product in Product.objects.filter(name__icontains=q)[:20]]
+
+
+@get("/prices")
+async def price_feed(
+    last_event_id: Annotated[int, Header()] = 0, pause: Annotated[float, Query(ge=0, le=60)] = 1.0
+) -> AsyncIterator[ServerSentEvent]:
+    """Tell one price after the other, a second apart; a client that was cut off goes on where it stopped."""
+    async for product in Product.objects.filter(pk__gt=last_event_id):
+        price = Price(product=product.pk, price=product.price)
+        yield ServerSentEvent(event="price", data=price, id=str(product.pk))
+        await asyncio.sleep(pause)
+
+
+@get("/categories", etag=True, cache_control={"public": True, "max_age": 300})
+async def list_categories() -> dict[str, str]:
+    """List the categories with their names; clients may keep the answer for five minutes."""
+    return {value: str(label) for value, label in Category.choices}
+
+
 def save(product: Product) -> ProductOut:
     """Save a product that the model's own validators accept: their `ValidationError` is answered with 422."""
     product.full_clean()
@@ -116,4 +191,15 @@ def save(product: Product) -> ProductOut:
     return ProductOut.from_model(product)
 
 
-routes = [list_products, create_product, get_product, update_product, delete_product]
+routes = [
+    list_products,
+    create_product,
+    get_product,
+    update_product,
+    delete_product,
+    upload_image,
+    export_products,
+    search_products,
+    price_feed,
+    list_categories,
+]

@@ -194,3 +194,51 @@ class TestSeed(TestCase):
         self.assertEqual(Product.objects.count(), 200)
         self.assertTrue(User.objects.get(username="admin").is_superuser)
         self.assertTrue(User.objects.get(username="demo").check_password("demo-password"))
+
+
+class TestBeyondJSON(TestCase):
+    """Uploads, streams, events, limits and caching."""
+
+    def test_an_image_is_uploaded_and_shown(self) -> None:
+        product = add_product("Kettle")
+        self.client.force_login(User.objects.create_user("ada"))
+        self.client.force_authenticate(User.objects.get(username="ada"))
+        picture = BytesIO()
+        Image.new("RGB", (2, 2)).save(picture, "PNG")
+        url = self.reverse_url("upload_image", product_id=product.pk)
+        with override_settings(STORAGES=IN_MEMORY):
+            response = self.client.put(url, files={"image": ("kettle.png", picture.getvalue(), "image/png")})
+        self.assertEqual(response.status_code, 200)
+        self.assertRegex(response.json()["image"], r"^/media/products/kettle.*\.png$")
+        response = self.client.put(url, files={"image": ("kettle.png", b"<script>", "image/png")})
+        self.assertEqual(response.status_code, 422)
+        self.assertEqual(response.json()["errors"][0]["type"], "content_type")
+
+    def test_all_products_as_a_table(self) -> None:
+        add_product("Kettle, red")
+        lines = self.client.get(self.reverse_url("export_products")).text.splitlines()
+        self.assertEqual(lines[0], "id,name,category,size,price")
+        self.assertRegex(lines[1], r'^\d+,"Kettle, red",kitchen,small,9.90$')
+
+    def test_search(self) -> None:
+        add_product("Kettle")
+        add_product("Rake")
+        response = self.client.get(self.reverse_url("search_products"), params={"q": "kett"})
+        self.assertEqual([product["name"] for product in response.json()], ["Kettle"])
+        self.assertEqual(response.headers["RateLimit-Limit"], "60")
+
+    def test_prices_go_on_where_they_stopped(self) -> None:
+        first, second = add_product("Kettle"), add_product("Rake")
+        url = self.reverse_url("price_feed")
+        text = self.client.get(url, params={"pause": 0}).text
+        self.assertEqual(text.count("event: price"), 2)
+        self.assertIn(f'data: {{"product":{second.pk},"price":"9.90"}}', text)
+        rest = self.client.get(url, params={"pause": 0}, headers={"Last-Event-ID": str(first.pk)}).text
+        self.assertEqual(rest.count("event: price"), 1)
+
+    def test_categories_are_told_once(self) -> None:
+        url = self.reverse_url("list_categories")
+        first = self.client.get(url)
+        self.assertEqual(first.headers["Cache-Control"], "public, max-age=300")
+        again = self.client.get(url, headers={"If-None-Match": first.headers["ETag"]})
+        self.assertEqual(again.status_code, 304)

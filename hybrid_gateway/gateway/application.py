@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,20 +15,23 @@ from django.urls import NoReverseMatch, get_script_prefix
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
+from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.lifetime import AppComponents
 from hybrid_gateway.conf import DjangoSideMode, GatewaySettings, OpenAPISettings, TrailingSlash, get_settings
 from hybrid_gateway.exceptions import RouteError, SettingsError
 from hybrid_gateway.gateway.asgi import ASGIDriver
 from hybrid_gateway.gateway.build import Builder, middleware_factories
 from hybrid_gateway.gateway.django_side import DjangoSide
+from hybrid_gateway.gateway.mounts import Mounts
 from hybrid_gateway.gateway.prefixes import Prefixes
 from hybrid_gateway.gateway.wsgi import WSGIDriver
 from hybrid_gateway.handlers.callers import LoopThread
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.errors import ErrorAnswers
-from hybrid_gateway.handlers.threads import ThreadPool
-from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, check_options, describe, import_routes
-from hybrid_gateway.routing.layers import FlatRoute, Layers, flatten
+from hybrid_gateway.handlers.sensitive import Loops, in_request, run_apart
+from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
+from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, Mount, check_options, describe, import_routes
+from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatten
 from hybrid_gateway.routing.reverse import build_path
 from hybrid_gateway.routing.tree import RouteTree
 
@@ -67,12 +71,15 @@ class Gateway:
         self.openapi = openapi if openapi is not None else OpenAPISettings(enabled=False)
         self.pool = ThreadPool(threads)
         self.streams = ThreadPool(_STREAM_THREADS, name="gateway-stream")
+        self.lend_thread = functools.partial(PooledThread, self.pool, self.streams)
+        self.loops = Loops()
         self.loop_thread = LoopThread()
         self.django_prefixes = Prefixes([*django_routes, *_static_prefix()] if django_routes else ())
         self.django = DjangoSide(mode=django_side, static=static)
         self.middleware = middleware_factories(options.get("middleware", ()))
         self._lifespan = _Lifespan(lifespan, on_startup, on_shutdown)
         self._app = AppComponents()
+        self.cors = options.get("cors")  # of what no route answers
         self._layers = Layers().inside({name: value for name, value in options.items() if name != "middleware"})
         self._declared = import_routes(routes, "HYBRID_GATEWAY['ROUTES']") if isinstance(routes, str) else routes
         self._overrides: dict[Any, Any] = {}
@@ -103,6 +110,10 @@ class Gateway:
             if endpoint.method == "GET":  # where no route of its own answers HEAD
                 tree.add(endpoint.route.template, "HEAD", endpoint)
         self.tree = tree
+        mounts = list(find_mounts(self._declared))
+        for path, mount in mounts:
+            self._check_mount(path, mount)
+        self.mounts = Mounts(mounts)
         self.errors: ErrorAnswers = builder.errors(self._layers)
         self._names = _by_name(self.routes)
 
@@ -122,6 +133,11 @@ class Gateway:
                 f"{route.methods[0]} {route.path} ({describe(route.handler)}) lies under {prefix!r}, which Django "
                 "answers, so it could never be reached. Move the route, or narrow ALLOWED_DJANGO_ROUTES."
             )
+
+    def _check_mount(self, path: str, mount: Mount) -> None:
+        prefix = self.django_prefixes.find(path)
+        if prefix is not None:
+            raise RouteError(f"{mount!r} lies under {prefix!r}, which Django answers, so it could never be reached.")
 
     @contextlib.contextmanager
     def override(self, replacements: Mapping[Any, Any]) -> Iterator[None]:
@@ -158,7 +174,8 @@ class Gateway:
 
     def knows(self, path: str) -> bool:
         """Whether some route answers ``path``, with any method."""
-        return bool(self.tree.methods(path)) or self.other_slash(path) is not None
+        known = self.tree.methods(path) or self.other_slash(path) is not None
+        return bool(known) or self.mounts.find(path) is not None
 
     def other_slash(self, path: str) -> str | None:
         """The known path that differs from ``path`` by its final slash, unless slashes are to be taken strictly."""
@@ -173,15 +190,17 @@ class Gateway:
         """The ASGI application."""
         if scope["type"] != "http":
             await self.asgi.attend(scope, receive, send)
-            return
-        threads = self.asgi.threads
-        threads.adopt()
-        try:
-            await self.asgi.answer(scope, receive, send, threads)
-        except ClientDisconnect:
-            pass  # nobody is left to answer
-        finally:
-            threads.release()
+        elif in_request():  # uvicorn starts a pipelined request in the context of the one before it
+            await run_apart(self(scope, receive, send))
+        else:
+            call = Call(scope, receive, self.lend_thread)
+            self.loops.begin(call)
+            try:
+                await self.asgi.answer(call, scope, receive, send)
+            except ClientDisconnect:
+                pass  # nobody is left to answer
+            finally:
+                call.release()
 
     async def serve(self, scope: Any, receive: Any, send: Any, thread: Any) -> None:
         """The ASGI application, with the thread that blocking work of this request shall run on."""
@@ -212,7 +231,7 @@ def _stop(*threads: ThreadPool | LoopThread) -> None:
 def _place(tree: RouteTree[Endpoint], endpoint: Endpoint) -> None:
     route = endpoint.route
     taken = tree.add(route.template, endpoint.method, endpoint)
-    if taken is not None:
+    if taken is not endpoint:
         raise RouteError(
             f"{endpoint.method} {route.path} is answered twice: by {describe(taken.route.handler)} at "
             f"{taken.route.path!r} and by {describe(route.handler)}. Remove one, or give them different paths."
@@ -323,7 +342,9 @@ def from_settings(settings: GatewaySettings) -> Gateway:
         guards=settings.guards,
         middleware=settings.middleware,
         exception_handlers=settings.exception_handlers,
+        event_hooks=settings.event_hooks,
         max_body_size=settings.max_body_size,
+        max_upload_size=settings.max_upload_size,
     )
     if gateway.django_prefixes.prefixes or gateway.fallthrough:
         _ = gateway.django.wsgi_handler  # a broken MIDDLEWARE fails now, not at the first request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
 from django.conf import settings
@@ -15,12 +15,15 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import BadRequest, MethodNotAllowed, NotFound
+from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.gateway.prefixes import path_info
 from hybrid_gateway.handlers.endpoint import Endpoint
-from hybrid_gateway.handlers.sensitive import RequestThreads, thread_sensitive
+from hybrid_gateway.handlers.sensitive import Lent, thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
 from hybrid_gateway.responses.encode import complete
+from hybrid_gateway.responses.headers import framed
 from hybrid_gateway.responses.kinds import StreamingResponse
+from hybrid_gateway.responses.templates import TemplateResponse
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway
@@ -36,7 +39,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_THREAD = "hybrid_gateway.thread"  # on its way through middleware
+Answering: TypeAlias = "Endpoint | Mounted | Unrouted"
+
+_CALL = "hybrid_gateway.call"  # on its way through middleware
 _ROUTED = "hybrid_gateway.routed"
 _FORCED = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
 
@@ -48,8 +53,8 @@ class ASGIDriver:
         self._gateway = gateway
         self._fallthrough = gateway.fallthrough
         self._django = gateway.django
-        self.threads = RequestThreads(gateway.pool, gateway.streams)
-        self._django_prefixes = gateway.django_prefixes
+        self._django_below = gateway.django_prefixes.below
+        self._django_exact = gateway.django_prefixes.exact
         self._forced_root = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
         self._middleware = _wrap(self._answer_inside_middleware, gateway.middleware) if gateway.middleware else None
 
@@ -68,92 +73,98 @@ class ASGIDriver:
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         """Answer one ``http`` scope; blocking work runs on ``thread``."""
+        call = Call(scope, receive, lambda: thread)
+        force_authentication(call)
         with thread_sensitive(thread), contextlib.suppress(ClientDisconnect):
-            await self.answer(scope, receive, send, thread)
+            await self.answer(call, scope, receive, send)
 
-    async def answer(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
+    async def answer(self, call: Call, scope: Scope, receive: Receive, send: Send) -> None:
         """The same, where asgiref knows of the thread already. Raises ``ClientDisconnect`` when nobody is left."""
+        path = scope["path"]
         root = self._forced_root or scope.get("root_path")
-        path = scope["path"] if not root else path_info(scope["path"], root)
-        if path in self._django_prefixes or (self._fallthrough and path and not self._gateway.knows(path)):
-            own = self.threads.current() if thread is self.threads else thread
-            await self._django.asgi(scope, receive, send, own)
+        if root:
+            path = path_info(path, root)
+        # PERF: what Gateway.is_django does; a call less.
+        if path is not None and (
+            path.startswith(self._django_below)
+            or path in self._django_exact
+            or (self._fallthrough and not self._gateway.knows(path))
+        ):
+            await self._django.asgi(scope, receive, send, call.thread)
         elif self._middleware is not None:
-            await self._middleware({**scope, _THREAD: thread}, receive, send)
+            await self._middleware({**scope, _CALL: call}, receive, send)
         else:
-            call, endpoint = self.open(scope, receive, thread, path, root)
+            endpoint = self.open(call, path, root)
             if endpoint.middleware:
                 await self._answer_through_middleware(call, endpoint, receive, send)
                 return
             answer = await endpoint.respond(call)
             if type(answer) is tuple:  # PERF: what _send does, without the 0.2 µs of one more coroutine
-                status, headers, body = answer
-                await send({"type": "http.response.start", "status": status, "headers": headers})
-                await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
+                status, _, body = answer
+                await send({"type": "http.response.start", "status": status, "headers": framed(*answer)})
+                await send({"type": "http.response.body", "body": body if call.method != "HEAD" else b""})
             else:
                 await self.send_response(call, endpoint, answer, receive, send)
 
-    async def _send(self, call: Call, endpoint: Endpoint | Unrouted, answer: Any, receive: Receive, send: Send) -> None:
+    async def _send(self, call: Call, endpoint: Answering, answer: Any, receive: Receive, send: Send) -> None:
         if type(answer) is tuple:
-            status, headers, body = answer
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body if call.scope["method"] != "HEAD" else b""})
+            status, _, body = answer
+            await send({"type": "http.response.start", "status": status, "headers": framed(*answer)})
+            await send({"type": "http.response.body", "body": body if call.method != "HEAD" else b""})
         else:
             await self.send_response(call, endpoint, answer, receive, send)
 
     async def _answer_inside_middleware(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = _under(scope[_CALL], scope, receive)
         root = self._forced_root or scope.get("root_path") or ""
-        call, endpoint = self.open(scope, receive, scope[_THREAD], path_info(scope["path"], root), root)
+        endpoint = self.open(call, path_info(scope["path"], root), root)
         await self._answer_through_middleware(call, endpoint, receive, send)
 
-    async def _answer_through_middleware(
-        self, call: Call, endpoint: Endpoint | Unrouted, receive: Receive, send: Send
-    ) -> None:
+    async def _answer_through_middleware(self, call: Call, endpoint: Answering, receive: Receive, send: Send) -> None:
         app = _wrap(self._answer_inside_route, endpoint.middleware)
         await app({**call.scope, _ROUTED: (call, endpoint)}, receive, send)
 
     async def _answer_inside_route(self, scope: Scope, receive: Receive, send: Send) -> None:
         routed, endpoint = scope[_ROUTED]
-        call = Call(scope, receive, routed.path_values, routed.thread)
-        call.authentication = routed.authentication
+        call = _under(routed, scope, receive)
+        call.path_values = routed.path_values
         await self._send(call, endpoint, await endpoint.respond(call), receive, send)
 
-    def open(
-        self, scope: Scope, receive: Receive, thread: RequestThread, path: str | None, root: str | None
-    ) -> tuple[Call, Endpoint | Unrouted]:
-        """The call that a scope describes, and what answers it. ``path`` is ``None`` when nobody can tell the path."""
+    def open(self, call: Call, path: str | None, root: str | None) -> Answering:
+        """What answers ``call``, which learns the values in its path. ``path`` is ``None`` where nobody can tell it."""
         if root:
             set_script_prefix(root)
-        found = None if path is None else self._gateway.tree.find(path, scope["method"])
+        method = call.method
+        found = None if path is None else self._gateway.tree.find(path, method) or self._find_other_slash(path, method)
         if found is None:
-            found = self._find_other_slash(path, scope["method"])
-        if found is None:
-            return Call(scope, receive, (), thread), Unrouted(self._gateway, path, root or "")
-        endpoint, values = found
-        call = Call(scope, receive, values, thread)
-        if _FORCED in scope:
-            forced = scope[_FORCED]
-            call.authentication = forced if isinstance(forced, Authentication) else None
-        return call, endpoint
+            return self._find_mounted(path) or Unrouted(self._gateway, path, root or "")
+        endpoint, call.path_values = found
+        return endpoint
 
-    def _find_other_slash(self, path: str | None, method: str) -> tuple[Endpoint, tuple[Any, ...]] | None:
+    def _find_mounted(self, path: str | None) -> Mounted | None:
+        gateway = self._gateway
+        if path is None or gateway.tree.methods(path) or gateway.other_slash(path) is not None:
+            return None
+        return gateway.mounts.find(path)
+
+    def _find_other_slash(self, path: str, method: str) -> tuple[Endpoint, tuple[Any, ...]] | None:
         tree = self._gateway.tree
-        if path is None or self._gateway.trailing_slash != "ignore" or tree.methods(path):
+        if self._gateway.trailing_slash != "ignore" or tree.methods(path):
             return None
         other = self._gateway.other_slash(path)
         return None if other is None else tree.find(other, method)
 
-    async def send_response(
-        self, call: Call, endpoint: Endpoint | Unrouted, response: Any, receive: Receive, send: Send
-    ) -> None:
+    async def send_response(self, call: Call, endpoint: Answering, response: Any, receive: Receive, send: Send) -> None:
         """Let a Starlette response send itself, then leave what the handler entered."""
         failure = None
         try:
             if isinstance(response, StreamingResponse):
+                response.iterate_on(call.thread.stream)
                 if call.method == "HEAD":
                     await _send_head(response, send)
                     return
-                response.iterate_on(call.thread.stream)
+            elif isinstance(response, TemplateResponse) and call.authentication is not None:
+                response.user = call.authentication.user
             await response(call.scope, receive, send)
         except BaseException as error:
             failure = error
@@ -175,7 +186,8 @@ class ASGIDriver:
                 return
 
     async def _report(self, work: Awaitable[None], phase: str, send: Send) -> bool:
-        self.threads.adopt()  # what it asks of the ORM leaves no connection open either
+        thread = self._gateway.lend_thread()
+        self._gateway.loops.begin(Lent(thread))  # what it asks of the ORM leaves no connection open either
         try:
             await work
         except Exception as error:
@@ -183,9 +195,23 @@ class ASGIDriver:
             await send({"type": f"{phase}.failed", "message": f"{type(error).__name__}: {error}"})
             return False
         finally:
-            self.threads.release()
+            thread.release()
         await send({"type": f"{phase}.complete"})
         return True
+
+
+def force_authentication(call: Call) -> None:
+    """Take over who a test client says is calling."""
+    if _FORCED in call.scope:
+        forced = call.scope[_FORCED]
+        call.authentication = forced if isinstance(forced, Authentication) else None
+
+
+def _under(outer: Call, scope: Scope, receive: Receive) -> Call:
+    """The same request as middleware hands it on."""
+    call = Call(scope, receive, lambda: outer.thread)
+    call.authentication = outer.authentication
+    return call
 
 
 def _wrap(app: App, middleware: Sequence[Callable[[App], App]]) -> App:
@@ -207,6 +233,17 @@ class Unrouted:
 
     async def respond(self, call: Call) -> Any:
         """The answer, which is whole unless a handler of the project's for errors streams."""
+        answer, cors = await self._answer(call), self._gateway.cors
+        return answer if cors is None or call.method == "OPTIONS" else cors.stamp(call, answer)
+
+    def _preflight(self, call: Call, path: str, methods: Iterable[str]) -> Any:
+        """What the route that a page is about to ask for has to say to that, if anything."""
+        method = (call.header(b"access-control-request-method") or b"").decode("latin-1")
+        found = self._gateway.tree.find(path, method) if method else None
+        cors = None if found is None else found[0].route.layers.cors
+        return None if cors is None else cors.preflight(call, methods)
+
+    async def _answer(self, call: Call) -> Any:
         path, errors = self._path, self._gateway.errors
         if path == "*" and call.method == "OPTIONS":
             return _allow(("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"))
@@ -221,7 +258,7 @@ class Unrouted:
         if not methods:
             return await errors.answer(call, NotFound())
         if call.method == "OPTIONS":
-            return _allow(methods)
+            return self._preflight(call, path, methods) or _allow(methods)
         allow = ", ".join(sorted({*methods, "OPTIONS"}))
         return await errors.answer(call, MethodNotAllowed(headers={"Allow": allow}))
 
@@ -239,12 +276,10 @@ def _redirect(path: str, query: bytes) -> Any:
     return complete(308, None, b"", [(b"location", location)])
 
 
-async def _send_whole(send: Send, answer: Any) -> None:
-    status, headers, body = answer
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 async def _send_head(response: StreamingResponse, send: Send) -> None:
     """HEAD of a stream: its status and headers, and not one chunk asked for."""
-    await _send_whole(send, (response.status_code, response.raw_headers, b""))
+    try:
+        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        await response.aclose()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from starlette.datastructures import State
 from starlette.middleware import Middleware
 
@@ -18,11 +19,17 @@ from hybrid_gateway.binding.lifetime import AppComponents, unwind
 from hybrid_gateway.binding.plan import Planner
 from hybrid_gateway.binding.signature import read_signature, strip_annotated
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.handlers.endpoint import Endpoint
+from hybrid_gateway.gateway.hooks import HookCompiler
+from hybrid_gateway.handlers.endpoint import Endpoint, Failures
 from hybrid_gateway.handlers.errors import ErrorAnswers, ErrorHandler
-from hybrid_gateway.responses.encode import make_encoder
+from hybrid_gateway.responses.compression import Compression
+from hybrid_gateway.responses.conditional import add_etag
+from hybrid_gateway.responses.encode import is_json_type, make_encoder
+from hybrid_gateway.responses.headers import write_cache_control
+from hybrid_gateway.responses.negotiation import JSON, Negotiation, check_media_types
 from hybrid_gateway.routing.declare import Route, describe
 from hybrid_gateway.routing.layers import FlatRoute, Layers
+from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
 
 __all__ = ["Builder"]
 
@@ -36,6 +43,7 @@ class Builder:
         self._app = app
         self._overrides = dict(overrides)
         self._error_handlers: dict[Any, ErrorHandler] = {}
+        self._hooks = HookCompiler(self._plan_after)
 
     def endpoint(self, route: FlatRoute, method: str) -> Endpoint:
         """Compile one route for one method; a mistake is raised with the route's name on it."""
@@ -64,30 +72,41 @@ class Builder:
             authentication_type=Authentication,
             user_type=_user_model(),
             max_body_size=layers.max_body_size,
+            max_upload_size=layers.max_upload_size,
+            media_types=layers.media_types,
             body_allowed=bool(set(route.methods) - {"GET", "HEAD"}),
         )
+        entered = self._hooks.enter(layers, planner)
+        addresses, users = throttles(layers)
+        if addresses is not None:
+            planner.check(addresses.check, addresses.mode, authenticated=False)
         planner.authenticate(signature)
+        if users is not None:
+            planner.check(users.check, users.mode, authenticated=True)
         for guard in layers.guards:
             planner.guard(guard)
         returns = route.options.get("response", signature.returns)
-        encode = make_encoder(
-            returns,
-            method=method,
-            status=route.options.get("status_code"),
-            headers=layers.response_headers,
-            cookies=layers.response_cookies,
-        )
+        encode, final, negotiation = _answering(route, layers, method, returns)
+        if negotiation is not None:
+            planner.check(negotiation.check, "inline", authenticated=False)
         mode = _handler_mode(route)
-        planner.result(route.handler, signature, mode, encode)
-        run, source = compile_plan(planner.plan, f"{method} {route.path}", layers.max_body_size)
+        planner.result(route.handler, signature, mode, encode, changes=final)
+        errors = self.errors(layers, planner.plan.authenticates)
+        hooks, hooks_await = self._hooks.leave(layers, errors)
+        stamp = None if layers.cors is None else layers.cors.stamp
+        planner.plan.enters = planner.plan.enters or hooks is not None or stamp is not None
+        ending = Failures(unwind, errors, hooks, stamp)
+        respond, source = compile_plan(
+            planner.plan, f"{method} {route.path}", layers.max_body_size, fail=ending.fail, leave=ending.leave
+        )
+        route.sources[method] = source
         return Endpoint(
             route=route,
             method=method,
-            run=run,
-            awaits=planner.plan.awaits,
+            respond=respond,
+            close=ending.close,
+            awaits=planner.plan.awaits or hooks_await or any(hook.awaits for hook in entered),
             source=source,
-            unwind=unwind,
-            errors=self.errors(layers, planner.plan.authenticates),
             inputs=planner.plan.inputs,
             returns=returns,
             schemes=schemes if planner.plan.authenticates else (),
@@ -113,7 +132,15 @@ class Builder:
     def _compile_error_handler(self, handler: Any, layers: Layers) -> ErrorHandler:
         where = f"the exception handler {describe(handler)}"
         signature = read_signature(handler, where)
-        planner = Planner(
+        planner = self._plan_after(where, layers, {Exception: "error"})
+        encode = make_encoder(signature.returns, method="GET", status=None)
+        planner.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))
+        run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("error",))
+        return run
+
+    def _plan_after(self, where: str, layers: Layers, given: Mapping[Any, str]) -> Planner:
+        """A plan of its own, for what runs once a route's has ended: the body is gone, and so is the path."""
+        return Planner(
             where=where,
             components=Components(layers.components, self._overrides),
             app=self._app,
@@ -123,13 +150,59 @@ class Builder:
             authentication_type=Authentication,
             user_type=_user_model(),
             max_body_size=layers.max_body_size,
+            max_upload_size=layers.max_upload_size,
             body_allowed=False,
-            given={Exception: "error"},
+            given=given,
         )
-        encode = make_encoder(signature.returns, method="GET", status=None)
-        planner.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))
-        run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("error",))
-        return run
+
+
+def _answering(
+    route: FlatRoute, layers: Layers, method: str, returns: Any
+) -> tuple[Callable[[Any], Any], list[Callable[[Any, Any], Any]], Negotiation | None]:
+    """How a handler's value becomes an answer, and what is done to that; chosen by the client, where it may choose."""
+    make = functools.partial(
+        make_encoder,
+        returns,
+        method=method,
+        status=route.options.get("status_code"),
+        headers=response_headers(layers),
+        cookies=layers.response_cookies,
+        validate=settings.DEBUG if layers.validate_response is None else layers.validate_response,
+    )
+    media_types = check_media_types(layers.media_types) if layers.media_types else (JSON,)
+    if media_types == (JSON,) or not is_json_type(returns):
+        return make(), changes(layers), None
+    negotiation = Negotiation({media_type: make(media_type=media_type) for media_type in media_types})
+    return _as_it_is, [negotiation.encode, *changes(layers)], negotiation
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def response_headers(layers: Layers) -> dict[str, str]:
+    """The headers of every answer of a handler."""
+    if layers.cache_control is None:
+        return layers.response_headers
+    return {"Cache-Control": write_cache_control(layers.cache_control), **layers.response_headers}
+
+
+def changes(layers: Layers) -> list[Callable[[Any, Any], Any]]:
+    """What is done to every whole answer of a handler, in order."""
+    found: list[Callable[[Any, Any], Any]] = [add_etag] if layers.etag else []
+    if layers.throttle:
+        found.append(add_rate_limit)
+    if layers.compression:
+        found.append(Compression() if layers.compression is True else layers.compression)
+    return found
+
+
+def throttles(layers: Layers) -> tuple[Throttles | None, Throttles | None]:
+    """The rate limits of addresses, and those of users."""
+    limits = [(place, entry if isinstance(entry, Throttle) else Throttle(entry)) for place, entry in layers.throttle]
+    addresses = [limit for limit in limits if limit[1].by == "address"]
+    users = [limit for limit in limits if limit[1].by != "address"]
+    return Throttles(addresses) if addresses else None, Throttles(users) if users else None
 
 
 def middleware_factories(entries: Iterable[Any]) -> tuple[Callable[[Any], Any], ...]:

@@ -16,12 +16,12 @@ class Prefixes:
 
     def __init__(self, prefixes: Iterable[str]) -> None:
         self.prefixes = tuple(sorted({_normal(prefix) for prefix in prefixes}, key=len, reverse=True))
-        self._exact = frozenset(prefix.rstrip("/") or "/" for prefix in self.prefixes)
-        self._below = tuple(prefix for prefix in self.prefixes if prefix != "/")
+        self.exact = frozenset(prefix.rstrip("/") or "/" for prefix in self.prefixes)
+        self.below = tuple(prefix for prefix in self.prefixes if prefix != "/")
 
     def __contains__(self, path: str | None) -> bool:
         # SECURITY: literal text only; nothing here is a pattern, and nothing is decoded or normalised a second time.
-        return path is not None and (path.startswith(self._below) or path in self._exact)
+        return path is not None and (path.startswith(self.below) or path in self.exact)
 
     def find(self, path: str) -> str | None:
         """The longest prefix that covers ``path``."""

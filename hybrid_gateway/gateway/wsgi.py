@@ -18,11 +18,15 @@ from urllib.parse import quote
 from django.core.handlers.wsgi import get_script_name
 from starlette.requests import ClientDisconnect
 
+from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import reason
+from hybrid_gateway.gateway.asgi import force_authentication
+from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.handlers.callers import CallingThread, InlineThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import PooledThread
 from hybrid_gateway.handlers.units import close_unit, open_unit
+from hybrid_gateway.responses.headers import framed
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway
@@ -35,6 +39,10 @@ StartResponse = Callable[..., Any]
 
 _CHUNK = 64 * 1024  # bytes read from wsgi.input at a time
 _INLINE = InlineThread()
+
+
+def _inline() -> InlineThread:
+    return _INLINE
 
 
 class WSGIDriver:
@@ -73,7 +81,13 @@ class WSGIDriver:
     def _serve(self, environ: Environ, scope: Message, start_response: StartResponse) -> Iterable[bytes]:
         gateway = self._gateway
         path, root = scope["path"][len(scope["root_path"]) :], scope["root_path"]
-        call, endpoint = gateway.asgi.open(scope, _reader(environ), _INLINE, path, root)
+        call = Call(scope, _reader(environ), _inline)
+        force_authentication(call)
+        endpoint = gateway.asgi.open(call, path, root)
+        if isinstance(endpoint, Mounted) and not gateway.middleware:
+            answer = endpoint.serve_wsgi(environ, start_response)
+            if answer is not None:
+                return answer
         if gateway.middleware or endpoint.middleware or endpoint.awaits:
             return self._bridge(gateway.asgi.serve, scope, environ, start_response)
         try:
@@ -81,12 +95,12 @@ class WSGIDriver:
         except ClientDisconnect:
             return ()
         if type(answer) is tuple:
-            status, headers, body = answer
-            _start(start_response, status, headers)
+            status, _, body = answer
+            _start(start_response, status, framed(*answer))
             return () if call.method == "HEAD" else (body,)
 
         async def send_response(_: Message, receive: Any, send: Any, thread: CallingThread) -> None:
-            call.thread = thread
+            call.move(thread)
             with thread_sensitive(thread):
                 await gateway.asgi.send_response(call, endpoint, answer, receive, send)
 

@@ -12,19 +12,33 @@ import msgspec
 from django.http import HttpResponseBase
 from starlette.responses import Response as StarletteResponse
 
+from hybrid_gateway.exceptions import ResponseValidationError
+from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
+from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed
 from hybrid_gateway.responses.kinds import StreamingResponse, plain
+from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
 
-__all__ = ["Answer", "Headers", "complete", "make_encoder"]
+__all__ = [
+    "Answer",
+    "Headers",
+    "as_answer",
+    "as_response",
+    "complete",
+    "is_event_stream",
+    "is_json_type",
+    "make_encoder",
+]
 
-Headers = list[tuple[bytes, bytes]]
+Headers = Sequence[Header]
 Answer = tuple[int, Headers, bytes] | StarletteResponse
-"""What an endpoint gives back: a whole answer, or a Starlette response that sends itself."""
+"""What an endpoint gives back: a whole answer without ``Content-Length``, or a Starlette response that sends itself."""
 
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _BYTES = (b"content-type", b"application/octet-stream")
 
 _encoder = msgspec.json.Encoder(enc_hook=plain)
+_ENCODERS: dict[str, Any] = {JSON: _encoder, MESSAGEPACK: msgspec.msgpack.Encoder(enc_hook=plain)}
 
 
 class Defaults(msgspec.Struct, frozen=True):
@@ -50,38 +64,57 @@ def make_encoder(
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
     cookies: Sequence[Any] = (),
+    validate: bool = False,
+    media_type: str = JSON,
 ) -> Callable[[Any], Answer]:
-    """The function that turns a handler's return value into an answer."""
+    """The function that makes an answer of what a handler returns; ``validate`` checks that against ``annotation``."""
     extra = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
     extra += [(b"set-cookie", _cookie(cookie)) for cookie in cookies]
     defaults = Defaults(status, method, tuple(extra))
-    if _is_json_type(annotation):
-        return _json_encoder(defaults)
+    if is_json_type(annotation) and status not in NO_CONTENT:
+        encode = _structured_encoder(defaults, media_type)
+        return _validating(annotation, encode) if validate else encode
     if _is_pair(annotation):
         return _pair_encoder(defaults)
+    if is_event_stream(annotation):
+        return _event_encoder(defaults)
 
-    def encode(value: Any) -> Answer:
+    def by_value(value: Any) -> Answer:
         return _by_value(value, defaults)
 
-    return encode
+    return by_value
 
 
-def _json_encoder(defaults: Defaults) -> Callable[[Any], Answer]:
-    encode_json = _encoder.encode
+def _structured_encoder(defaults: Defaults, media_type: str) -> Callable[[Any], Answer]:
+    encode_value = _ENCODERS[media_type].encode
     status = defaults.status_for(...)
-    # PERF: everything but the length is built once; the encoder is bound, not looked up.
-    fixed = [_JSON, *defaults.headers]
+    # PERF: built once; the encoder is bound, not looked up.
+    headers = fixed([(b"content-type", media_type.encode()), *defaults.headers])
 
     def encode(value: Any) -> Answer:
         try:
-            body = encode_json(value)
+            body = encode_value(value)
         except TypeError:
             if isinstance(value, (StarletteResponse, HttpResponseBase)):
                 return _by_value(value, defaults)
             raise
-        return status, [*fixed, (b"content-length", b"%d" % len(body))], body
+        return status, headers, body
 
     return encode
+
+
+def _validating(annotation: Any, encode: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
+    def validate(value: Any) -> Answer:
+        if not isinstance(value, (StarletteResponse, HttpResponseBase)):
+            plain_value = msgspec.to_builtins(value, str_keys=True, enc_hook=plain)
+            try:
+                msgspec.convert(plain_value, annotation, str_keys=True)
+            except msgspec.ValidationError as error:
+                fault = {"loc": ["response"], "msg": str(error), "type": "value_error"}
+                raise ResponseValidationError([fault]) from None
+        return encode(value)
+
+    return validate
 
 
 def _pair_encoder(defaults: Defaults) -> Callable[[Any], Answer]:
@@ -94,7 +127,33 @@ def _pair_encoder(defaults: Defaults) -> Callable[[Any], Answer]:
     return encode
 
 
-def _is_json_type(annotation: Any) -> bool:
+def _event_encoder(defaults: Defaults) -> Callable[[Any], Answer]:
+    def encode(value: Any) -> Answer:
+        if not isinstance(value, (Iterator, AsyncIterator)):
+            return _by_value(value, defaults)
+        response = EventSourceResponse(value, status_code=defaults.status_for(value))
+        response.raw_headers.extend(defaults.headers)
+        return response
+
+    return encode
+
+
+def is_event_stream(annotation: Any) -> bool:
+    """An iterator of ``ServerSentEvent``, sync or async."""
+    return typing.get_origin(annotation) in _ITERATORS and typing.get_args(annotation)[0] is ServerSentEvent
+
+
+_ITERATORS = (
+    collections.abc.Iterator,
+    collections.abc.AsyncIterator,
+    collections.abc.Generator,
+    collections.abc.AsyncGenerator,
+    collections.abc.Iterable,
+    collections.abc.AsyncIterable,
+)
+
+
+def is_json_type(annotation: Any) -> bool:
     """Whether every value of the annotation is sent as JSON."""
     origin = typing.get_origin(annotation) or annotation
     if origin in (dict, list, set, frozenset, int, float, bool, collections.abc.Sequence, collections.abc.Mapping):
@@ -133,15 +192,31 @@ def _by_value(value: Any, defaults: Defaults) -> Answer:
     return complete(status, _JSON, _encoder.encode(value), defaults.headers)
 
 
+def as_response(answer: Answer) -> StarletteResponse:
+    """An answer as a response object that hooks may read and change; a response is itself."""
+    if isinstance(answer, StarletteResponse):
+        return answer
+    status, headers, body = answer
+    response = StarletteResponse(status_code=status)
+    response.body = body
+    response.raw_headers = framed(status, headers, body)
+    return response
+
+
+def as_answer(response: StarletteResponse) -> Answer:
+    """The other way round, for a response that has nothing to do but send its body."""
+    if type(response) is not StarletteResponse or response.background is not None:
+        return response
+    return complete(response.status_code, None, bytes(response.body), response.raw_headers)
+
+
 def complete(
-    status: int, content_type: tuple[bytes, bytes] | None, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()
+    status: int, content_type: Header | None, body: bytes, headers: Sequence[Header] = ()
 ) -> tuple[int, Headers, bytes]:
-    """A whole answer with its ``Content-Length``; SPEC: RFC 9110 section 8.6 wants none on 1xx and 204."""
+    """A whole answer; a status that allows no content has none."""
     lines = [] if content_type is None else [content_type]
-    lines += headers
-    if status >= 200 and status not in (204, 304):
-        lines.append((b"content-length", b"%d" % len(body)))
-    return status, lines, body
+    lines += [header for header in headers if header[0] != b"content-length"]
+    return status, lines, b"" if status in NO_CONTENT else body
 
 
 def _stream(value: Any, status: int, defaults: Defaults) -> StreamingResponse:
@@ -159,30 +234,13 @@ def _from_django(response: Any, defaults: Defaults) -> Answer:
         return _stream_from_django(response, headers)
     body = response.content
     response.close()
-    if all(name != b"content-length" for name, _ in headers) and response.status_code not in (204, 304):
-        headers.append((b"content-length", b"%d" % len(body)))
-    return response.status_code, headers, body
+    return complete(response.status_code, None, body, headers)
 
 
-def _stream_from_django(response: Any, headers: Headers) -> StreamingResponse:
-    content = response.streaming_content
-
-    def chunks() -> Iterator[bytes]:
-        try:
-            yield from content
-        finally:
-            response.close()
-
-    async def async_chunks() -> AsyncIterator[bytes]:
-        try:
-            async for chunk in content:
-                yield chunk
-        finally:
-            response.close()
-
-    streaming = StreamingResponse(
-        async_chunks() if getattr(response, "is_async", False) else chunks(), status_code=response.status_code
-    )
+def _stream_from_django(response: Any, headers: list[Header]) -> StreamingResponse:
+    # DJANGO: HttpResponse.close sends request_finished, whose receivers look after connections: never on the loop.
+    streaming = StreamingResponse(response.streaming_content, status_code=response.status_code)
+    streaming.on_close = response.close
     streaming.raw_headers = headers
     return streaming
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
+from anyio import CancelScope, to_thread
 from asgiref.sync import sync_to_async
 from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 from starlette import background, responses
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from hybrid_gateway.responses.conditional import is_unmodified, not_modified
 
 __all__ = [
     "BackgroundTask",
@@ -26,7 +33,22 @@ Response = responses.Response
 HTMLResponse = responses.HTMLResponse
 PlainTextResponse = responses.PlainTextResponse
 RedirectResponse = responses.RedirectResponse
-FileResponse = responses.FileResponse
+
+
+class FileResponse(responses.FileResponse):
+    """A file from disk, with ranges; 304 to a client that has it by its ``ETag`` or ``Last-Modified``."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.stat_result is None:
+            with suppress(OSError):  # which Starlette explains
+                self.stat_result = await to_thread.run_sync(os.stat, self.path)
+                self.set_stat_headers(self.stat_result)
+        if self.status_code == 200 and is_unmodified(Headers(scope=scope), self.headers):
+            answer = responses.Response(status_code=304, background=self.background)
+            answer.raw_headers = not_modified(self.raw_headers)
+            await answer(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 class BackgroundTask(background.BackgroundTask):
@@ -49,6 +71,8 @@ class JSONResponse(responses.JSONResponse):
 class StreamingResponse(responses.StreamingResponse):
     """A stream; a blocking iterable is fetched on a thread of the gateway, on one from the first chunk to the last."""
 
+    on_close: Callable[[], object] | None = None  # what belongs to the content and is to be called after it, once
+
     def __init__(
         self,
         content: Any,
@@ -60,18 +84,30 @@ class StreamingResponse(responses.StreamingResponse):
         self.blocking: Iterable[Any] | None = content if isinstance(content, Iterable) else None
         super().__init__(() if self.blocking is not None else content, status_code, headers, media_type, background)
 
-    def iterate_on(self, stream: Callable[[Iterable[Any]], AsyncIterator[Any]]) -> None:
+    def iterate_on(self, stream: Callable[[Iterable[Any], Callable[[], object] | None], AsyncIterator[Any]]) -> None:
         """Let ``stream`` fetch the chunks of a blocking iterable."""
         if self.blocking is not None:
-            self.body_iterator = stream(self.blocking)
+            self.body_iterator = stream(self.blocking, self.on_close)
+            self.on_close = None
 
     async def stream_response(self, send: Callable[[MutableMapping[str, Any]], Awaitable[None]]) -> None:
         try:
             await super().stream_response(send)
         finally:
+            # Starlette stops listening for the client by cancelling this, which must not cut the clean-up short.
+            with CancelScope(shield=True):
+                await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the content, however little of it was sent."""
+        try:
             close = getattr(self.body_iterator, "aclose", None)
             if close is not None:
                 await close()
+        finally:
+            on_close, self.on_close = self.on_close, None
+            if on_close is not None:
+                await sync_to_async(on_close)()
 
 
 def plain(value: Any) -> Any:

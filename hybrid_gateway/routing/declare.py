@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from importlib import import_module
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
@@ -16,6 +16,7 @@ __all__ = [
     "HandlerOptions",
     "Include",
     "LayerOptions",
+    "Mount",
     "Route",
     "Router",
     "delete",
@@ -45,6 +46,23 @@ class LayerOptions(TypedDict, total=False):
     """Callables that may refuse a request; they add up, outer to inner, and ``AllowAny`` drops the outer ones."""
     middleware: Sequence[Any]
     """Pure ASGI middleware (``app -> app`` callables or Starlette ``Middleware``); they add up, outer to inner."""
+    event_hooks: Sequence[Any]
+    """Classes with any of ``on_request``, ``on_response``, ``on_error``, one instance per request, parameters injected.
+
+    They run in order on the way in, before authentication, and reversed on the way out; they add up, outer to inner.
+    ``on_response`` may ask for the ``Response``, change it, or return another. ``on_error`` runs in its place where an
+    exception became a 5xx, and may ask for the ``Exception`` as well.
+    """
+    before_request: Callable[..., Any] | Sequence[Callable[..., Any]]
+    """Functions that run first, parameters injected; what one returns is the answer, and the handler does not run."""
+    after_request: Callable[..., Any] | Sequence[Callable[..., Any]]
+    """Functions that may ask for the ``Response`` of every answer, errors included, change it, or return another."""
+    after_response: Callable[..., Any] | Sequence[Callable[..., Any]]
+    """Functions that run once the answer has been sent."""
+    cors: Any
+    """A ``CORS``: which pages of other origins may read the answers; ``None`` for none."""
+    throttle: Sequence[Any]
+    """Rate limits such as ``"100/minute"`` (see ``Throttle``); they add up, and each counts all below its layer."""
     exception_handlers: Mapping[Any, Any]
     """Exception class or status code → handler with injected parameters; the closest one wins."""
     tags: Sequence[str]
@@ -55,12 +73,25 @@ class LayerOptions(TypedDict, total=False):
     """Headers added to every answer of a handler."""
     response_cookies: Sequence[Any]
     """Cookies (name, value pairs or ``http.cookies.Morsel``) set on every answer of a handler."""
+    media_types: Sequence[str]
+    """What JSON values may be sent and received as, best first: ``"application/json"`` (alone by default) and
+    ``"application/msgpack"``. Clients choose by ``Accept`` and ``Content-Type``; what is not offered is 406 and 415."""
+    cache_control: str | Mapping[str, Any]
+    """``Cache-Control`` of every answer of a handler: ``"no-store"``, or ``{"public": True, "max_age": 60}``."""
+    etag: bool
+    """Whether GET answers carry an ``ETag`` of their body, and 304 answers a client that has it."""
+    compression: Any
+    """A ``Compression``, ``True`` for one with its defaults, ``False`` for none."""
+    validate_response: bool
+    """Whether what a handler returns is checked against its annotation, a fault being a logged 500; with ``DEBUG``."""
     opt: Mapping[str, Any]
     """Anything a project's own guards and hooks want to read from ``route.opt``."""
     include_in_schema: bool
     """Whether the OpenAPI document shows the route."""
     max_body_size: int
     """The most bytes of a request body that are read; more is 413."""
+    max_upload_size: int
+    """The same for forms, which may hold files."""
 
 
 class HandlerOptions(LayerOptions, total=False):
@@ -74,6 +105,8 @@ class HandlerOptions(LayerOptions, total=False):
     """What the handler answers, where its annotation must say something else to a type checker."""
     sync_to_thread: bool
     """``False`` runs a ``def`` handler on the event loop: only for code that never blocks."""
+    raises: Sequence[Any]
+    """Errors that the handler raises, classes of ``hybrid_gateway.exceptions`` or status codes, for the document."""
     summary: str
     description: str
     operation_id: str
@@ -187,6 +220,30 @@ class Include(Router):
         return self._routes if self._module is None else import_routes(self._module, f"Include({self.path!r})")
 
 
+class Mount:
+    """An application of another kind at a path and all below it, where no route answers.
+
+    ``protocol`` is ``"asgi"`` or ``"wsgi"``, told by whether the application is ``async``. It sees the mount in
+    ``root_path`` (``SCRIPT_NAME``), never a lifespan, and no layer applies to it: it guards itself.
+    """
+
+    def __init__(self, path: str, app: Any, *, protocol: Literal["asgi", "wsgi"] | None = None) -> None:
+        if not callable(app) or isinstance(app, type):
+            raise RouteError(f"Mount({path!r}) needs an ASGI or WSGI application, not {app!r}.")
+        if "{" in path or not path.strip("/"):
+            raise RouteError(f"Mount({path!r}) needs a path of its own, without parameters.")
+        self.path = path
+        self.app = app
+        self.protocol = protocol or _protocol(app)
+
+    def __repr__(self) -> str:
+        return f"<Mount {self.path}: {self.app!r}>"
+
+
+def _protocol(app: Any) -> Literal["asgi", "wsgi"]:
+    return "asgi" if iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__) else "wsgi"
+
+
 def import_routes(module: str, where: str) -> Sequence[Any]:
     """The ``routes`` list of a dotted module; what goes wrong while importing it is raised as it is."""
     try:
@@ -203,7 +260,8 @@ def import_routes(module: str, where: str) -> Sequence[Any]:
 class Controller:
     """A class that groups handlers: ``path`` is their prefix, every other layer option a class attribute.
 
-    One instance is made without arguments per place it is listed at; its methods carry verb decorators.
+    One instance is made without arguments per place it is listed at; its methods carry verb decorators. A controller
+    that is an attribute of another one, such as a class inside it, lies below it.
     """
 
     path: str = ""

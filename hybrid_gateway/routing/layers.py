@@ -12,13 +12,14 @@ from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.routing.declare import (
     LAYER_OPTIONS,
     Controller,
+    Mount,
     Route,
     Router,
     describe,
 )
 from hybrid_gateway.routing.template import Template
 
-__all__ = ["FlatRoute", "Layers", "flatten"]
+__all__ = ["FlatRoute", "Layers", "find_mounts", "flatten"]
 
 
 class Layers(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,19 +29,37 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     authentication: tuple[Any, ...] = ()
     guards: tuple[Any, ...] = ()
     middleware: tuple[Any, ...] = ()
+    event_hooks: tuple[Any, ...] = ()
+    before_request: tuple[Any, ...] = ()
+    after_request: tuple[Any, ...] = ()
+    after_response: tuple[Any, ...] = ()
+    cors: Any = None
+    throttle: tuple[tuple[str, Any], ...] = ()  # where it stands, and what
     exception_handlers: dict[Any, Any] = {}
     tags: tuple[str, ...] = ()
     security: tuple[Any, ...] | None = None
     response_headers: dict[str, str] = {}
     response_cookies: tuple[Any, ...] = ()
+    media_types: tuple[str, ...] = ()  # JSON alone
+    cache_control: Any = None
+    etag: bool = False
+    compression: Any = False
+    validate_response: bool | None = None  # None follows DEBUG
     opt: dict[str, Any] = {}
     include_in_schema: bool = True
     max_body_size: int = 1024 * 1024
+    max_upload_size: int = 50 * 1024 * 1024
 
-    def inside(self, options: Mapping[str, Any]) -> Layers:
-        """These layers with one more inside them."""
+    def inside(self, options: Mapping[str, Any], place: str = "") -> Layers:
+        """These layers with one more inside them, which stands at ``place``."""
         changes = {name: _MERGE[name](getattr(self, name), value) for name, value in options.items() if name in _MERGE}
+        if "throttle" in options:
+            changes["throttle"] = (*self.throttle, *((place, entry) for entry in _several(options["throttle"])))
         return msgspec.structs.replace(self, **changes)
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return (value,) if isinstance(value, str) or not isinstance(value, Sequence) else value
 
 
 def _replace(outer: Any, inner: Any) -> Any:
@@ -53,6 +72,10 @@ def _replace_list(outer: Any, inner: Any) -> tuple[Any, ...]:
 
 def _append(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
     return (*outer, *inner)
+
+
+def _append_functions(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
+    return (*outer, inner) if callable(inner) else (*outer, *inner)
 
 
 def _merge(outer: dict[Any, Any], inner: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -69,14 +92,25 @@ _MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "authentication": _replace_list,
     "guards": _merge_guards,
     "middleware": _append,
+    "event_hooks": _append,
+    "before_request": _append_functions,
+    "after_request": _append_functions,
+    "after_response": _append_functions,
+    "cors": _replace,
     "exception_handlers": _merge,
     "tags": _append,
     "security": _replace_list,
     "response_headers": _merge,
     "response_cookies": _append,
+    "media_types": _replace_list,
+    "cache_control": _replace,
+    "etag": _replace,
+    "compression": _replace,
+    "validate_response": _replace,
     "opt": _merge,
     "include_in_schema": _replace,
     "max_body_size": _replace,
+    "max_upload_size": _replace,
 }
 
 
@@ -90,6 +124,12 @@ class FlatRoute(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     named: bool  # by the project; a name taken from the function may repeat until somebody reverses it
     layers: Layers
     options: dict[str, Any]  # the handler's own
+    sources: dict[str, str] = msgspec.field(default_factory=dict)  # what it was compiled to, by method
+
+    @property
+    def source(self) -> str:
+        """The Python functions that this route was compiled to; several methods may share one."""
+        return "\n".join(dict.fromkeys(self.sources.values()))
 
     @property
     def path(self) -> str:
@@ -111,12 +151,24 @@ def flatten(routes: Sequence[Any], layers: Layers, prefix: str = "", namespace: 
         if isinstance(entry, Route):
             yield from _flatten_route(entry, entry.handler, layers, prefix, namespace)
         elif isinstance(entry, Router):
-            inside = f"{namespace}{entry.name}:" if entry.name else namespace
-            yield from flatten(entry.routes, layers.inside(entry.options), join(prefix, entry.path), inside)
+            inside, path = f"{namespace}{entry.name}:" if entry.name else namespace, join(prefix, entry.path)
+            yield from flatten(entry.routes, layers.inside(entry.options, f"below {path}"), path, inside)
         elif inspect.isclass(entry) and issubclass(entry, Controller):
             yield from _flatten_controller(entry, layers, prefix, namespace)
-        else:
+        elif not isinstance(entry, Mount):
             raise RouteError(_not_a_route(entry, prefix))
+
+
+def find_mounts(routes: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, Mount]]:
+    """Every mount under ``routes``, with its whole path; raise :class:`RouteError` where a path has parameters."""
+    for entry in routes:
+        if isinstance(entry, Mount):
+            path = join(prefix, entry.path)
+            if "{" in path:
+                raise RouteError(f"{entry!r} lies under {prefix!r}, whose parameters a mount cannot have.")
+            yield path, entry
+        elif isinstance(entry, Router):
+            yield from find_mounts(entry.routes, join(prefix, entry.path))
 
 
 def _flatten_route(route: Route, handler: Any, layers: Layers, prefix: str, namespace: str) -> Iterator[FlatRoute]:
@@ -132,7 +184,7 @@ def _flatten_route(route: Route, handler: Any, layers: Layers, prefix: str, name
             handler=handler,
             name=namespace + (name or route.__name__),
             named=name is not None,
-            layers=layers.inside(route.options),
+            layers=layers.inside(route.options, f"{'|'.join(route.methods)} {template.path}"),
             options=dict(route.options),
         )
 
@@ -144,7 +196,7 @@ def _flatten_controller(
     for owner in reversed(controller.__mro__):
         members.update(vars(owner))
     options = {name: value for name, value in members.items() if name in LAYER_OPTIONS}
-    inner = layers.inside(options)
+    inner = layers.inside(options, f"{controller.__module__}.{controller.__qualname__}")
     instance = controller()
     found = False
     for member in members.values():
@@ -152,6 +204,9 @@ def _flatten_controller(
             found = True
             handler = member.handler.__get__(instance, controller)
             yield from _flatten_route(member, handler, inner, join(prefix, controller.path), namespace)
+        elif inspect.isclass(member) and issubclass(member, Controller):
+            found = True
+            yield from _flatten_controller(member, inner, join(prefix, controller.path), namespace)
     if not found:
         raise RouteError(f"The controller {controller.__module__}.{controller.__qualname__} has no handlers.")
 

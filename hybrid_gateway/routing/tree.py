@@ -9,7 +9,7 @@ the depth of the path, not on the number of routes.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from hybrid_gateway.routing.template import Converter, Parameter, Segment, Template
@@ -40,11 +40,7 @@ class _Matcher:
         whole = len(segment) == 1
         # Text around a parameter makes it stricter than any parameter alone.
         self.rank = (1 if whole else 0, self.converters[0].rank, -len(segment))
-        self.match = self._match_whole if whole else self._match_mixed(segment)
-
-    def _match_whole(self, text: str) -> tuple[Any, ...] | None:
-        value = self.converters[0].convert(text)
-        return None if value is None else (value,)
+        self.match = _match_whole(self.converters[0]) if whole else self._match_mixed(segment)
 
     def _match_mixed(self, segment: tuple[str | Parameter, ...]) -> Any:
         pattern = "".join(re.escape(part) if isinstance(part, str) else "([^/]+?)" for part in segment)
@@ -58,6 +54,16 @@ class _Matcher:
         return match
 
 
+def _match_whole(converter: Converter) -> Callable[[str], tuple[Any, ...] | None]:
+    convert = converter.convert
+
+    def match(text: str) -> tuple[Any, ...] | None:
+        value = convert(text)
+        return None if value is None else (value,)
+
+    return match
+
+
 def _convert_all(converters: tuple[Converter, ...], texts: tuple[str, ...]) -> tuple[Any, ...] | None:
     values = tuple(converter.convert(text) for converter, text in zip(converters, texts, strict=True))
     return None if None in values else values
@@ -67,16 +73,14 @@ class RouteTree(Generic[E]):
     """Endpoints by path and method. Built once, then only read: safe from any thread."""
 
     def __init__(self) -> None:
-        self._static: dict[str, dict[str, E]] = {}
+        self.static: dict[str, dict[str, tuple[E, tuple[Any, ...]]]] = {}  # path → method → what find() gives
         self._root: _Node[E] = _Node()
 
-    def add(self, template: Template, method: str, endpoint: E) -> E | None:
-        """Put ``endpoint`` at ``template``; give back the endpoint that already answers this shape and method."""
+    def add(self, template: Template, method: str, endpoint: E) -> E:
+        """Put ``endpoint`` at ``template``, unless another is there; give back the one that is there now."""
         if template.is_static:
-            endpoints = self._static.setdefault(template.path, {})
-        else:
-            endpoints = self._node(template.segments).endpoints
-        return endpoints.setdefault(method, endpoint) if method in endpoints else endpoints.update({method: endpoint})
+            return self.static.setdefault(template.path, {}).setdefault(method, (endpoint, ()))[0]
+        return self._node(template.segments).endpoints.setdefault(method, endpoint)
 
     def _node(self, segments: tuple[Segment, ...]) -> _Node[E]:
         node = self._root
@@ -99,16 +103,38 @@ class RouteTree(Generic[E]):
 
     def find(self, path: str, method: str) -> tuple[E, tuple[Any, ...]] | None:
         """The endpoint for ``path`` and ``method`` with the converted values of its parameters, in order."""
-        endpoints = self._static.get(path)
-        if endpoints is not None and method in endpoints:
-            return endpoints[method], ()
-        if not self._root.static and not self._root.parameters:
-            return None
-        return _search(self._root, path[1:].split("/"), 0, (), method)
+        endpoints = self.static.get(path)
+        if endpoints is not None:
+            found = endpoints.get(method)
+            if found is not None:
+                return found
+        return self._walk(path[1:].split("/"), method)
+
+    def _walk(self, segments: list[str], method: str) -> tuple[E, tuple[Any, ...]] | None:
+        """The search where there is one way at most; from the first fork on it back-tracks. PERF: half its time."""
+        node: _Node[E] = self._root
+        values: tuple[Any, ...] = ()
+        for depth, segment in enumerate(segments):
+            child = node.static.get(segment)
+            parameters = node.parameters
+            if child is not None and not parameters:
+                node = child
+            elif child is None and not parameters:
+                return None
+            elif child is None and len(parameters) == 1 and not parameters[0][0].tail:
+                matcher, node = parameters[0]
+                converted = matcher.match(segment)
+                if converted is None:
+                    return None
+                values += converted
+            else:
+                return _search(node, segments, depth, values, method)
+        endpoint = node.endpoints.get(method)
+        return None if endpoint is None else (endpoint, values)
 
     def methods(self, path: str) -> set[str]:
         """Every method that some endpoint answers at ``path``; empty when the path is unknown."""
-        found = set(self._static.get(path, ()))
+        found = set(self.static.get(path, ()))
         for node in _leaves(self._root, path[1:].split("/"), 0):
             found.update(node.endpoints)
         return found

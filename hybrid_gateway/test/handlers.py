@@ -66,7 +66,7 @@ class GatewayHandler(ClientHandler):
     @property
     def loop(self) -> LoopThread:
         """Where the gateway's coroutines run, those of its lifespan too."""
-        return LOOP if self.protocol == "asgi" else self.target.gateway.loop_thread
+        return self.target.gateway.loop_thread if self.protocol == "wsgi" else LOOP
 
     def __call__(self, environ: dict[str, Any]) -> Any:
         gateway = self.target.gateway

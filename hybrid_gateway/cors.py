@@ -1,0 +1,106 @@
+"""Cross-origin requests, layer by layer. SPEC: WHATWG Fetch, section 3.2 (CORS protocol)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.responses.encode import complete
+from hybrid_gateway.responses.headers import Header, check_header
+
+__all__ = ["CORS"]
+
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
+
+
+class CORS:
+    """Which pages of other origins may read the answers below a layer.
+
+    ``origins`` are literal, such as ``"https://shop.example"`` or ``"http://localhost:5173"``; ``"*"`` is everybody,
+    and excludes ``credentials`` (cookies and HTTP authentication). ``headers`` are what a page may send beyond simple
+    ones, by default whatever it asks for; ``expose`` is what its script may read. ``max_age`` is seconds.
+
+    Answers to preflights are the gateway's own; errors carry the headers like every other answer.
+    """
+
+    def __init__(
+        self,
+        origins: Sequence[str],
+        *,
+        credentials: bool = False,
+        headers: Sequence[str] | None = None,
+        expose: Sequence[str] = (),
+        max_age: int = 600,
+    ) -> None:
+        if isinstance(origins, str) or not origins:
+            raise ConfigurationError(f'CORS(origins={origins!r}) must be a list such as ["https://shop.example"].')
+        for origin in origins:
+            _check_origin(origin)
+        if "*" in origins and credentials:
+            raise ConfigurationError('CORS(["*"], credentials=True) lets every page act for its visitor: list origins.')
+        self.origins = frozenset(origin.encode("ascii") for origin in origins)
+        self._anybody = b"*" in self.origins
+        self._credentials = credentials
+        self._headers = None if headers is None else _join(headers)
+        self._expose = _join(expose)
+        self._max_age = b"%d" % max_age
+
+    def __repr__(self) -> str:
+        return f"CORS({sorted(origin.decode() for origin in self.origins)})"
+
+    def stamp(self, call: Any, answer: Any) -> Any:
+        """``answer`` with what a page of the request's origin has to know."""
+        lines = self._lines(call.header(b"origin"))
+        if lines and self._expose:
+            lines.append((b"access-control-expose-headers", self._expose))
+        if not self._anybody:
+            lines.append((b"vary", b"Origin"))
+        if type(answer) is not tuple:
+            answer.raw_headers.extend(lines)
+            return answer
+        status, headers, body = answer
+        return status, [*headers, *lines], body
+
+    def preflight(self, call: Any, methods: Iterable[str]) -> Any:
+        """The answer to a preflight for a path of these methods."""
+        lines = self._lines(call.header(b"origin"))
+        if lines:
+            lines.append((b"access-control-allow-methods", ", ".join(sorted(methods)).encode()))
+            wanted = call.header(b"access-control-request-headers")
+            headers = self._headers if self._headers is not None else wanted
+            if headers:
+                lines.append((b"access-control-allow-headers", headers))
+            lines.append((b"access-control-max-age", self._max_age))
+        vary = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+        return complete(204, None, b"", [*lines, (b"vary", vary)])
+
+    def _lines(self, origin: bytes | None) -> list[Header]:
+        if origin is None or not (self._anybody or origin in self.origins):
+            return []
+        lines = [(b"access-control-allow-origin", b"*" if self._anybody else origin)]
+        if self._credentials:
+            lines.append((b"access-control-allow-credentials", b"true"))
+        return lines
+
+
+def _check_origin(origin: str) -> None:
+    if origin == "*":
+        return
+    parts = urlsplit(origin)
+    if f"{parts.scheme}://{parts.netloc}" != origin or not parts.scheme or _HOST.fullmatch(parts.netloc) is None:
+        raise ConfigurationError(
+            f"CORS: {origin!r} is no origin. An origin is scheme, host and, unless it is the usual one, port: "
+            '"https://shop.example". Patterns are not understood.'
+        )
+
+
+def _join(names: Sequence[str]) -> bytes:
+    try:
+        for name in names:
+            check_header(name.encode("latin-1"), b"")
+    except ValueError as error:
+        raise ConfigurationError(f"CORS: {error}") from error
+    return ", ".join(names).encode("latin-1")

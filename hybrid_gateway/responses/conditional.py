@@ -1,0 +1,59 @@
+"""Conditional requests. SPEC: RFC 9110 section 13: 304 to a client that has what it asks for."""
+
+from __future__ import annotations
+
+from email.utils import parsedate_to_datetime
+from hashlib import blake2b
+from typing import Any
+
+from hybrid_gateway.responses.headers import Header
+
+__all__ = ["add_etag", "is_unmodified", "matches", "not_modified"]
+
+# SPEC: RFC 9110 section 15.4.5: the 304 keeps what describes the cached answer, not what describes its content.
+_CONTENT = (b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-range")
+
+
+def add_etag(call: Any, answer: Any) -> Any:
+    """``answer`` with an ``ETag`` of its body, or 304 without a body where the client names that tag.
+
+    The tag is weak, so that a compressed answer may carry it. One that the handler has set is kept.
+    """
+    if type(answer) is not tuple or answer[0] != 200 or call.method not in ("GET", "HEAD"):
+        return answer
+    status, headers, body = answer
+    tag = next((value for name, value in headers if name == b"etag"), None)
+    if tag is None:
+        tag = b'W/"%b"' % blake2b(body, digest_size=12).hexdigest().encode()
+        headers = [*headers, (b"etag", tag)]
+    wanted = call.header(b"if-none-match")
+    if wanted is not None and matches(wanted, tag):
+        return 304, not_modified(headers), b""
+    return status, headers, body
+
+
+def not_modified(headers: Any) -> list[Header]:
+    """The headers of a 304, of those of the 200."""
+    return [header for header in headers if header[0] not in _CONTENT]
+
+
+def matches(wanted: bytes, tag: bytes) -> bool:
+    """Whether ``If-None-Match: wanted`` names ``tag``; SPEC: section 13.1.2 compares weakly."""
+    if wanted.strip() == b"*":
+        return True
+    opaque = tag.removeprefix(b"W/")
+    return opaque in [candidate.strip().removeprefix(b"W/") for candidate in wanted.split(b",")]
+
+
+def is_unmodified(request: Any, headers: Any) -> bool:
+    """Whether a client's ``If-None-Match`` or, without one, ``If-Modified-Since`` fits an answer's headers (text)."""
+    wanted = request.get("if-none-match")
+    if wanted is not None:
+        return matches(wanted.encode("latin-1"), headers.get("etag", "").encode("latin-1"))
+    since, modified = request.get("if-modified-since"), headers.get("last-modified")
+    if since is None or modified is None:
+        return False
+    try:
+        return parsedate_to_datetime(modified) <= parsedate_to_datetime(since)
+    except (TypeError, ValueError):  # no date: as if it were not there; or one with a zone and one without
+        return False

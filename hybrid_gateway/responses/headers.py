@@ -1,0 +1,112 @@
+"""Header lines of answers: fixed at start-up where they can be; drivers add the length, which is framing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from hybrid_gateway.exceptions import ConfigurationError
+
+__all__ = [
+    "NO_CONTENT",
+    "FixedHeaders",
+    "Header",
+    "check_header",
+    "fixed",
+    "framed",
+    "write_cache_control",
+    "write_header",
+]
+
+Header = tuple[bytes, bytes]
+
+NO_CONTENT = frozenset({204, 304})  # SPEC: RFC 9110 sections 15.3.5 and 15.4.5; statuses below 200 are no answers
+
+# SPEC: RFC 9110 section 5.1 (a token) and 5.5 (no controls but the tab)
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
+
+
+class FixedHeaders(tuple[Header, ...]):
+    """Headers that an endpoint sends with each of its answers; ``lines`` is what HTTP/1.1 makes of them.
+
+    Raises :class:`ConfigurationError` for what no server could send.
+    """
+
+    lines: bytes
+    # A driver's own: the lines with what it puts before them, and what that was made of.
+    head: bytes = b""
+    stamp: object = None
+
+    def __new__(cls, headers: Iterable[Header] = ()) -> FixedHeaders:
+        self = super().__new__(cls, (header for header in headers if header[0] != b"content-length"))
+        try:
+            self.lines = b"".join(map(write_header, self))
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
+        return self
+
+
+def fixed(headers: Sequence[Header]) -> Sequence[Header]:
+    """``headers`` checked and written once, unless they speak of the connection, which each answer decides."""
+    checked = FixedHeaders(headers)
+    return headers if any(name == b"connection" for name, _ in headers) else checked
+
+
+def check_header(name: bytes, value: bytes) -> None:
+    """Raise ``ValueError`` for what no server may send: it could be taken for another header."""
+    if _NAME.fullmatch(name) is None:
+        raise ValueError(f"{name!r} is no name of a header.")
+    if _VALUE.fullmatch(value) is None:
+        raise ValueError(f"{value!r} is no value of the header {name.decode('latin-1')}.")
+
+
+def write_header(header: Header) -> bytes:
+    """The line of one header, its name in lower case. Raises ``ValueError`` as :func:`check_header` does."""
+    name, value = header
+    check_header(name, value)
+    return b"%b: %b\r\n" % (name.lower(), value)
+
+
+def write_cache_control(value: Any) -> str:
+    """``{"public": True, "max_age": 60}`` as ``public, max-age=60``; text as it is.
+
+    Raises :class:`ConfigurationError` for a directive that RFC 9111, 5861 and 8246 do not know.
+    """
+    if isinstance(value, str):
+        return value
+    parts = []
+    for key, entry in value.items():
+        name = key.replace("_", "-")
+        if name not in _DIRECTIVES:
+            raise ConfigurationError(f"cache_control={value!r}: {key!r} is none of {', '.join(sorted(_DIRECTIVES))}.")
+        if entry is not False and entry is not None:
+            parts.append(name if entry is True else f"{name}={int(entry)}")
+    return ", ".join(parts)
+
+
+_DIRECTIVES = frozenset(
+    (
+        "immutable",
+        "max-age",
+        "must-revalidate",
+        "must-understand",
+        "no-cache",
+        "no-store",
+        "no-transform",
+        "private",
+        "proxy-revalidate",
+        "public",
+        "s-maxage",
+        "stale-if-error",
+        "stale-while-revalidate",
+    )
+)
+
+
+def framed(status: int, headers: Sequence[Header], body: bytes) -> list[Header]:
+    """``headers`` and how long the body is; SPEC: RFC 9110 section 8.6 wants no length where there is no content."""
+    if status in NO_CONTENT:
+        return list(headers)
+    return [*headers, (b"content-length", b"%d" % len(body))]

@@ -1,0 +1,76 @@
+"""Content negotiation. SPEC: RFC 9110 section 12.5.1 (Accept): JSON or MessagePack, as the client prefers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from hybrid_gateway.exceptions import ConfigurationError, NotAcceptable
+
+__all__ = ["JSON", "MESSAGEPACK", "Negotiation", "check_media_types", "choose"]
+
+JSON = "application/json"
+MESSAGEPACK = "application/msgpack"
+
+_ALIASES = {"application/x-msgpack": MESSAGEPACK, "application/vnd.msgpack": MESSAGEPACK}
+
+
+def check_media_types(media_types: Sequence[str]) -> tuple[str, ...]:
+    """What a layer offers, best first; raises :class:`ConfigurationError` for what cannot be written."""
+    if isinstance(media_types, str) or not media_types or set(media_types) - {JSON, MESSAGEPACK}:
+        raise ConfigurationError(f"media_types={media_types!r} must be a list of {JSON!r} and {MESSAGEPACK!r}.")
+    return tuple(media_types)
+
+
+class Negotiation:
+    """What one route may answer with. ``check`` runs before anything else of it, ``encode`` at its end."""
+
+    def __init__(self, encoders: Mapping[str, Callable[[Any], Any]]) -> None:
+        self._encoders = encoders  # best first
+        self._offered = tuple(encoders)
+
+    def check(self, call: Any, authentication: Any) -> None:
+        """Choose by the ``Accept`` header; raises 406 where nothing of it can be had."""
+        accept = call.header(b"accept")
+        chosen = self._offered[0] if accept is None else choose(accept.decode("latin-1"), self._offered)
+        if chosen is None:
+            raise NotAcceptable(f"The answer can be {' or '.join(self._offered)}.")
+        call.accepted = chosen
+
+    def encode(self, call: Any, value: Any) -> Any:
+        """What the handler returned, as the client prefers it."""
+        answer = self._encoders[call.accepted](value)
+        if type(answer) is not tuple:
+            return answer
+        status, headers, body = answer
+        return status, [*headers, (b"vary", b"Accept")], body
+
+
+def choose(accept: str, offered: Sequence[str]) -> str | None:
+    """The offered media type that ``accept`` weighs most, the first of equals; ``None`` where it excludes them all."""
+    ranges = [_parse(entry) for entry in accept.lower().split(",") if entry.strip()]
+    weights = {media_type: _weigh(media_type, ranges) for media_type in offered}
+    best = max(offered, key=lambda media_type: weights[media_type])
+    return best if weights[best] > 0 or not ranges else None
+
+
+def _parse(entry: str) -> tuple[str, float]:
+    media_range, *parameters = (part.strip() for part in entry.split(";"))
+    weight = 1.0
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                weight = float(parameter[2:])
+            except ValueError:
+                weight = 0.0
+    return _ALIASES.get(media_range, media_range), weight
+
+
+def _weigh(media_type: str, ranges: Sequence[tuple[str, float]]) -> float:
+    """SPEC: the most specific range that fits says how much."""
+    main = media_type.partition("/")[0]
+    for pattern in (media_type, f"{main}/*", "*/*"):
+        fitting = [weight for media_range, weight in ranges if media_range == pattern]
+        if fitting:
+            return max(fitting)
+    return 0.0

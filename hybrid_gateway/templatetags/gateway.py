@@ -1,0 +1,22 @@
+"""``{% load gateway %}``: the API's URLs in Django's templates."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+
+from hybrid_gateway.gateway.application import default_gateway
+
+__all__ = ["gateway_url"]
+
+register = template.Library()
+
+
+@register.simple_tag
+def gateway_url(route_name: str, **path_params: Any) -> str:
+    """``{% gateway_url "product_detail" product_id=3 %}``: the path of a route, as ``reverse_url`` gives it.
+
+    Raises ``NoReverseMatch`` as ``{% url %}`` does.
+    """
+    return default_gateway().reverse_url(route_name, **path_params)

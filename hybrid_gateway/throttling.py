@@ -1,0 +1,155 @@
+"""Rate limits: so many requests per window and client, counted in Django's cache.
+
+How this works: windows are fixed slices of time, and each has one counter per client, which the cache increments. That
+is one operation, atomic on Redis and Memcached, so no burst slips through between reading and writing. Redis or
+Memcached is what several processes need; Django's local-memory cache counts for each process alone.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any, Literal
+
+from django.core.cache import caches
+from django.core.signals import setting_changed
+
+from hybrid_gateway.exceptions import ConfigurationError, TooManyRequests
+
+__all__ = ["Throttle", "Throttles", "add_rate_limit"]
+
+_IN_PROCESS = ("django.core.cache.backends.locmem", "django.core.cache.backends.dummy")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*")
+
+
+class Throttle:
+    """``rate`` is ``"100/minute"``, ``"5/10 seconds"``, ``"1000/d"``.
+
+    ``by`` says who is counted: ``"user"``, the authenticated user or else the address; ``"address"``, the address even
+    of a user, before anybody is authenticated; or a function of the call's scope that returns a text. Everything below
+    the layer it stands on shares its counters, and so does everything with the same ``scope``. ``cache`` is an alias
+    of ``CACHES``. The address is the connection's peer; behind a proxy that the server trusts, the client's.
+    """
+
+    def __init__(
+        self,
+        rate: str,
+        *,
+        by: Literal["user", "address"] | Callable[[Any], str] = "user",
+        scope: str | None = None,
+        cache: str = "default",
+    ) -> None:
+        match = _RATE.fullmatch(rate) if isinstance(rate, str) else None
+        if match is None or not int(match[1]) or match[2] == "0":
+            raise ConfigurationError(f'{rate!r} is no rate: write "100/minute", "5/10 seconds", "1000/day".')
+        if by not in ("user", "address") and not callable(by):
+            raise ConfigurationError(f'Throttle(by={by!r}) must be "user", "address" or a function of the scope.')
+        self.rate = rate
+        self.limit = int(match[1])
+        self.seconds = int(match[2] or 1) * _UNITS[match[3][0]]
+        self.by = by
+        self.scope = scope
+        self.cache = cache
+
+    def __repr__(self) -> str:
+        return f"Throttle({self.rate!r}{'' if self.scope is None else f', scope={self.scope!r}'})"
+
+
+class Throttles:
+    """The limits of one route that are checked together: those of addresses, or those of users."""
+
+    def __init__(self, throttles: Sequence[tuple[str, Throttle]]) -> None:
+        self._throttles = throttles  # with the place each stands at
+
+    @property
+    def mode(self) -> Literal["inline", "thread"]:
+        """Where to count: on the request's thread, where that waits for somebody else."""
+        modules = [type(caches[throttle.cache]).__module__ for _, throttle in self._throttles]
+        return "inline" if all(module in _IN_PROCESS for module in modules) else "thread"
+
+    def check(self, call: Any, authentication: Any) -> None:
+        """Count the request; raises 429 with ``Retry-After`` where one limit is passed."""
+        now = time.time()
+        for place, throttle in self._throttles:
+            window, elapsed = divmod(now, throttle.seconds)
+            reset = int(throttle.seconds - elapsed) + 1
+            key = _key(throttle.scope or place, throttle, _client(throttle, call, authentication), int(window))
+            count = _increment(_cache(throttle.cache), key, throttle.seconds)
+            state = (throttle.limit, max(throttle.limit - count, 0), reset)
+            if count > throttle.limit:
+                raise TooManyRequests(headers={**_headers(state), "Retry-After": str(reset)})
+            # The tightest one is what a client has to know.
+            if call.rate_limit is None or state[1] < call.rate_limit[1]:
+                call.rate_limit = state
+
+
+def _client(throttle: Throttle, call: Any, authentication: Any) -> str:
+    if callable(throttle.by):
+        return f"own:{throttle.by(call.scope)}"
+    if throttle.by == "user" and authentication is not None:
+        return f"user:{authentication.user.pk}"
+    client = call.scope.get("client")
+    return f"address:{client[0] if client else ''}"
+
+
+def _key(place: str, throttle: Throttle, client: str, window: int) -> str:
+    # Hashed, because a client may have a say in it, and caches have rules for keys.
+    text = "\n".join((place, throttle.rate, client)).encode()
+    return f"hybrid_gateway.throttle:{blake2b(text, digest_size=16).hexdigest()}:{window}"
+
+
+_own = threading.local()
+_generation = 0
+
+
+def _cache(alias: str) -> Any:
+    """A cache of the current thread's own, kept from request to request.
+
+    Django makes its caches anew for every context, and with each a pool of connections to Redis.
+    """
+    key = (alias, _generation)
+    own: dict[Any, Any] = _own.__dict__
+    if key not in own:
+        own[key] = caches.create_connection(alias)
+    return own[key]
+
+
+def _renew(*, setting: str, **kwargs: Any) -> None:
+    global _generation
+    _generation += setting == "CACHES"
+
+
+setting_changed.connect(_renew, dispatch_uid="hybrid_gateway.throttling")
+
+
+def _increment(cache: Any, key: str, seconds: int) -> int:
+    for _ in range(3):
+        try:
+            count: int = cache.incr(key)
+        except ValueError:  # there is no counter yet; of many who see that, one adds it
+            if cache.add(key, 1, timeout=seconds + 1):
+                return 1
+        else:
+            return count
+    return 1  # a cache that keeps nothing (DummyCache) limits nobody
+
+
+def _headers(state: tuple[int, int, int]) -> dict[str, str]:
+    limit, remaining, reset = state
+    return {"RateLimit-Limit": str(limit), "RateLimit-Remaining": str(remaining), "RateLimit-Reset": str(reset)}
+
+
+def add_rate_limit(call: Any, answer: Any) -> Any:
+    """``answer`` with what is left to the client."""
+    if call.rate_limit is None:
+        return answer
+    lines = [(name.lower().encode(), value.encode()) for name, value in _headers(call.rate_limit).items()]
+    if type(answer) is tuple:
+        status, headers, body = answer
+        return status, [*headers, *lines], body
+    answer.raw_headers.extend(lines)
+    return answer

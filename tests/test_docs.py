@@ -1,0 +1,21 @@
+"""The code of the documentation runs, page by page, as a reader would type it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in ("deploying.md", "performance.md")]
+BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_page_runs(page):
+    text = page.read_text(encoding="utf-8")
+    namespace = {"__name__": f"docs.{page.stem}"}
+    blocks = list(BLOCK.finditer(text))
+    assert blocks
+    for block in blocks:
+        line = text.count("\n", 0, block.start(1))
+        exec(compile("\n" * line + block[1], str(page), "exec"), namespace)
