@@ -171,10 +171,10 @@ class _Writer:
             return {}
         # Only JSON that is missing is refused; raw bytes may be none, and what they are is the handler's to say.
         json = [entry for entry in bodies if _is_json(entry)]
-        others = [kind for kind in endpoint.route.layers.media_types if kind != "application/json"] if json else []
         content: dict[str, Any] = {entry.media_type: {} for entry in bodies}
-        content |= {entry.media_type: {"schema": self._input_schema(entry)} for entry in json}
-        content |= dict.fromkeys(others, content["application/json"])
+        for entry in json:
+            schema = {"schema": self._input_schema(entry)}
+            content |= dict.fromkeys([entry.media_type, *endpoint.route.layers.media_types], schema)
         body: dict[str, Any] = {"content": content, "required": any(entry.required for entry in json)}
         description = next((text for entry in bodies if (text := getattr(entry.marker, "description", None))), None)
         return {"description": description, **body} if description else body
