@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from hmac import compare_digest
 from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
@@ -21,6 +22,8 @@ __all__ = [
     "QueryParams",
     "QueryString",
     "Scheme",
+    "SecretBytes",
+    "SecretString",
 ]
 
 
@@ -74,3 +77,59 @@ class Body(bytes):
 
 class PathParams(dict[str, Any]):
     """The converted path parameters by name."""
+
+
+class SecretString:
+    """Text that logs, tracebacks and answers never show; ``get_secret()`` gives it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def get_secret(self) -> str:
+        """The text itself."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretString) and compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __str__(self) -> str:
+        return "******"
+
+    def __repr__(self) -> str:
+        return "SecretString('******')"
+
+
+class SecretBytes:
+    """The same for bytes."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def get_secret(self) -> bytes:
+        """The bytes themselves."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SecretBytes) and compare_digest(self._value, other._value)
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __str__(self) -> str:
+        return "******"
+
+    def __repr__(self) -> str:
+        return "SecretBytes(b'******')"

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.binding.call import Call
+from hybrid_gateway.binding.custom import DecodeHook, decode_known
 from hybrid_gateway.binding.signature import NO_DEFAULT
 from hybrid_gateway.binding.validation import Error, collect_errors, missing
 from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
@@ -39,11 +40,14 @@ class JSONBody:
 
     media_type = "application/json"
 
-    def __init__(self, kind: Any, default: Any, media_types: Sequence[str] = ()) -> None:
+    def __init__(
+        self, kind: Any, default: Any, media_types: Sequence[str] = (), hook: DecodeHook = decode_known
+    ) -> None:
         self._kind = kind
         self._default = default
-        self._decode = msgspec.json.Decoder(kind).decode
-        self._packed = msgspec.msgpack.Decoder(kind).decode if MESSAGEPACK in media_types else None
+        self._hook = hook
+        self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
+        self._packed = msgspec.msgpack.Decoder(kind, dec_hook=hook).decode if MESSAGEPACK in media_types else None
         self._accepted = ", ".join(media_types) or self.media_type
 
     def read(self, call: Call, body: bytes, errors: list[Error]) -> Any:
@@ -59,7 +63,7 @@ class JSONBody:
         try:
             return self._decode(body)
         except msgspec.ValidationError:
-            errors += collect_errors(_decode_untyped(body), self._kind, ("body",))
+            errors += collect_errors(_decode_untyped(body), self._kind, ("body",), hook=self._hook)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _malformed(error) from None
         return None
@@ -68,7 +72,7 @@ class JSONBody:
         try:
             return decode(body)
         except msgspec.ValidationError:
-            errors += collect_errors(_unpack_untyped(body), self._kind, ("body",))
+            errors += collect_errors(_unpack_untyped(body), self._kind, ("body",), hook=self._hook)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise BadRequest("The MessagePack body is malformed.") from None
         return None

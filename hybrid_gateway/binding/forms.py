@@ -20,6 +20,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
 from hybrid_gateway.binding.call import Call, too_large
+from hybrid_gateway.binding.custom import DecodeHook, decode_known
 from hybrid_gateway.binding.markers import File, Form, Marker
 from hybrid_gateway.binding.shapes import struct_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers, strip_annotated, strip_optional
@@ -78,8 +79,9 @@ def _holds_many(kind: Any) -> bool:
 class FormFields:
     """Every field that a route's parameters want; added to at start-up."""
 
-    def __init__(self) -> None:
+    def __init__(self, hook: DecodeHook = decode_known) -> None:
         self.fields: dict[str, FormField] = {}
+        self._hook = hook
 
     @property
     def has_files(self) -> bool:
@@ -92,6 +94,7 @@ class FormFields:
         kind = str if parameter.type is NO_DEFAULT else parameter.type
         field = FormField.of(name, kind, marker, required=parameter.required, default=parameter.default)
         self.fields[name] = field
+        hook = self._hook
         holder: Any = msgspec.defstruct("FormParameter", [("value", kind)], rename={"value": name})
 
         def read(form: Any, errors: list[Error]) -> Any:
@@ -102,9 +105,9 @@ class FormFields:
                     errors.append(missing(("body", name)))
                 return None if field.required else _fresh(field.default)
             try:
-                return msgspec.convert(found, holder, strict=False).value
+                return msgspec.convert(found, holder, strict=False, dec_hook=hook).value
             except msgspec.ValidationError:
-                errors += collect_errors(found[name], kind, ("body", name), strict=False)
+                errors += collect_errors(found[name], kind, ("body", name), strict=False, hook=hook)
                 return None
 
         return read
@@ -114,7 +117,7 @@ class FormFields:
         kind = strip_optional(parameter.type)
         fields = [_field_of(field) for field in struct_fields(strip_annotated(kind))]
         self.fields |= {field.name: field for field in fields}
-        default = parameter.default
+        default, hook = parameter.default, self._hook
 
         def read(form: Any, errors: list[Error]) -> Any:
             found, wrong = form.values(fields)
@@ -123,12 +126,13 @@ class FormFields:
             if wrong:
                 names = {error["loc"][1] for error in wrong}
                 errors += wrong
-                errors += [e for e in collect_errors(found, kind, ("body",), strict=False) if e["loc"][1:2] != [*names]]
+                others = collect_errors(found, kind, ("body",), strict=False, hook=hook)
+                errors += [error for error in others if error["loc"][1:2] != [*names]]
                 return None
             try:
-                return msgspec.convert(found, kind, strict=False)
+                return msgspec.convert(found, kind, strict=False, dec_hook=hook)
             except msgspec.ValidationError:
-                errors += collect_errors(found, kind, ("body",), strict=False)
+                errors += collect_errors(found, kind, ("body",), strict=False, hook=hook)
                 return None
 
         return read

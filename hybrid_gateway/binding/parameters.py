@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.binding.call import Call
+from hybrid_gateway.binding.custom import DecodeHook, decode_known
 from hybrid_gateway.binding.shapes import is_list, struct_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
 from hybrid_gateway.binding.validation import Error, collect_errors, missing, one_error
@@ -29,21 +30,21 @@ SOURCES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 """Where text comes from: values by name, and all values by name."""
 
 
-def _converter(kind: Any) -> Callable[[Any], Any] | None:
+def _converter(kind: Any, hook: DecodeHook) -> Callable[[Any], Any] | None:
     """Text → value, or ``None`` when text is the value."""
     if kind is str or kind is NO_DEFAULT:
         return None
     convert = msgspec.convert
 
     def read(text: Any) -> Any:
-        return convert(text, kind, strict=False)
+        return convert(text, kind, strict=False, dec_hook=hook)
 
     return read
 
 
-def scalar_reader(parameter: Parameter, source: str, wire_name: str) -> Reader:
+def scalar_reader(parameter: Parameter, source: str, wire_name: str, hook: DecodeHook = decode_known) -> Reader:
     """One value by name; absent ones take the default or are an error."""
-    convert = _converter(parameter.type)
+    convert = _converter(parameter.type, hook)
     default = parameter.default
     location = (source, wire_name)
 
@@ -67,8 +68,9 @@ def scalar_reader(parameter: Parameter, source: str, wire_name: str) -> Reader:
 class ParameterGroup:
     """All parameters of one source, converted by one generated Struct; only what is at fault is looked at singly."""
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, hook: DecodeHook = decode_known) -> None:
         self._source = source
+        self._hook = hook
         self._values, self._lists = SOURCES[source]
         self._fields: dict[str, tuple[str, Any, Any]] = {}  # by wire name
         self._lists_of: list[str] = []
@@ -86,7 +88,7 @@ class ParameterGroup:
         if many:
             self._lists_of.append(wire_name)
         make_reader = list_reader if many else scalar_reader
-        self._readers.append((make_reader(parameter, self._source, wire_name), many))
+        self._readers.append((make_reader(parameter, self._source, wire_name, self._hook), many))
         return field
 
     def build(self) -> None:
@@ -104,7 +106,7 @@ class ParameterGroup:
             lists = self._lists(call)
             values = {**values, **{name: lists[name] for name in self._lists_of if name in lists}}
         try:
-            return msgspec.convert(values, self._struct, strict=False)
+            return msgspec.convert(values, self._struct, strict=False, dec_hook=self._hook)
         except msgspec.ValidationError:
             for read, many in self._readers:
                 read(self._lists(call) if many else values, errors)
@@ -123,7 +125,7 @@ def _field_default(value: Any) -> Any:
     return value if simple else msgspec.field(default_factory=lambda: _fresh(value))
 
 
-def list_reader(parameter: Parameter, source: str, wire_name: str) -> Reader:
+def list_reader(parameter: Parameter, source: str, wire_name: str, hook: DecodeHook = decode_known) -> Reader:
     """Every value of a repeated name."""
     kind = parameter.type
     default = parameter.default
@@ -136,9 +138,9 @@ def list_reader(parameter: Parameter, source: str, wire_name: str) -> Reader:
                 errors.append(missing(location))
             return _fresh(default)
         try:
-            return msgspec.convert(texts, kind, strict=False)
+            return msgspec.convert(texts, kind, strict=False, dec_hook=hook)
         except msgspec.ValidationError:
-            errors += collect_errors(texts, kind, location, strict=False)
+            errors += collect_errors(texts, kind, location, strict=False, hook=hook)
             return None
 
     return read
@@ -149,7 +151,9 @@ def _fresh(default: Any) -> Any:
     return default.copy() if isinstance(default, list | set | dict) else default
 
 
-def struct_reader(parameter: Parameter, source: str, wire_name: Callable[[str], str]) -> Reader:
+def struct_reader(
+    parameter: Parameter, source: str, wire_name: Callable[[str], str], hook: DecodeHook = decode_known
+) -> Reader:
     """A Struct whose fields are parameters of one source; errors carry the names of the fields on the wire."""
     kind = strip_optional(parameter.type)
     fields = [(wire_name(field.encode_name), field.encode_name, is_list(field.type)) for field in struct_fields(kind)]
@@ -164,15 +168,15 @@ def struct_reader(parameter: Parameter, source: str, wire_name: Callable[[str], 
         if not found and parameter.default is not NO_DEFAULT:
             return parameter.default
         try:
-            return msgspec.convert(found, kind, strict=False)
+            return msgspec.convert(found, kind, strict=False, dec_hook=hook)
         except msgspec.ValidationError:
-            errors += collect_errors(found, kind, (source,), strict=False)
+            errors += collect_errors(found, kind, (source,), strict=False, hook=hook)
             return None
 
     return read
 
 
-def path_reader(parameter: Parameter, position: int) -> Reader:
+def path_reader(parameter: Parameter, position: int, hook: DecodeHook = decode_known) -> Reader:
     """A path value that the tree's converter left to convert; text that is no such value is 404, not 422."""
     kind = parameter.type
     loose = strip_annotated(kind)
@@ -181,9 +185,9 @@ def path_reader(parameter: Parameter, position: int) -> Reader:
     def read(values: tuple[Any, ...], errors: list[Error]) -> Any:
         value = values[position]
         try:
-            return msgspec.convert(value, kind, strict=False)
+            return msgspec.convert(value, kind, strict=False, dec_hook=hook)
         except msgspec.ValidationError as error:
-            if loose is kind or collect_errors(value, loose, location, strict=False):
+            if loose is kind or collect_errors(value, loose, location, strict=False, hook=hook):
                 raise NotFound from None
             errors.append(one_error(error, location))
             return None

@@ -18,9 +18,10 @@ from hybrid_gateway import http
 from hybrid_gateway.binding.body import JSONBody, RawBody
 from hybrid_gateway.binding.builtins import BUILTINS, REQUEST
 from hybrid_gateway.binding.components import Components, Mode, Provider, make_provider, mode_of
+from hybrid_gateway.binding.custom import DecodeHook, Decoders, decode_known
 from hybrid_gateway.binding.forms import FormFields, FormReader, is_file, is_files
 from hybrid_gateway.binding.lifetime import AppComponents, enter, enter_async
-from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Path, Query
+from hybrid_gateway.binding.markers import Body, Cookie, Depends, File, Form, Header, Marker, Path, Query
 from hybrid_gateway.binding.parameters import ParameterGroup, path_reader, struct_reader
 from hybrid_gateway.binding.shapes import is_json, is_list, is_scalar, is_structure, struct_fields
 from hybrid_gateway.binding.signature import (
@@ -66,6 +67,8 @@ class Planner:
         max_body_size: int = 1024 * 1024,
         max_upload_size: int = 50 * 1024 * 1024,
         media_types: Sequence[str] = (),
+        decoders: Decoders | None = None,
+        parameters: Mapping[str, Any] | None = None,
         body_allowed: bool = True,
         given: Mapping[Any, str] | None = None,
     ) -> None:
@@ -81,6 +84,9 @@ class Planner:
         self._max_body_size = max_body_size
         self._max_upload_size = max_upload_size
         self._media_types = media_types
+        self._decoders = decoders
+        self._hook: DecodeHook = decoders or decode_known
+        self._layered = {name: _layered(name, kind, where) for name, kind in (parameters or {}).items()}
         self._body_allowed = body_allowed
         self._given = given or {}
         self._variables: dict[Any, str] = {}
@@ -90,6 +96,7 @@ class Planner:
         self._form: FormFields | None = None
         self._groups: list[tuple[str, str, bool, ParameterGroup]] = []  # variable, source, half, what it holds
         self._named_in_path: set[str] = set()
+        self._named_in_layer: set[str] = set()
         self._sees_path = False
         self._count = 0
 
@@ -187,6 +194,9 @@ class Planner:
         ``changes`` are made to that answer, one after the other: ``change(call, answer)``.
         """
         arguments = self._arguments(signature, (self._where,), self._finish)
+        for name, parameter in self._layered.items():
+            if name not in self._named_in_layer:  # nobody asked for it, and it is checked all the same
+                self._value(parameter, (self._where,), self._finish)
         if receiver is not None:
             arguments = f"{receiver}, {arguments}" if arguments else receiver
         call = f"{'await ' if mode == 'loop' else ''}{self._name('handler', handler)}({arguments})"
@@ -230,6 +240,7 @@ class Planner:
             self._by_type(parameter, half)
             or self._by_authentication(parameter, chain)
             or self._by_component(parameter, chain, half)
+            or self._by_layer(parameter, chain, half)
             or self._by_shape(parameter, chain, half)
         )
 
@@ -363,7 +374,7 @@ class Planner:
 
     def _by_shape(self, parameter: Parameter, chain: Chain, half: Half) -> str:
         kind = strip_annotated(strip_optional(strip_annotated(parameter.type)))
-        if kind is NO_DEFAULT or is_scalar(parameter.type) or is_list(parameter.type):
+        if self._fits_text(parameter.type):
             if strip_annotated(kind) is bytes:
                 raise DependencyError(
                     f"{_tell(chain)}: {parameter.name!r} is bytes; write Annotated[bytes, Body()] for the raw body."
@@ -379,6 +390,16 @@ class Planner:
             "Annotated[..., Depends(provider)]."
         )
 
+    def _by_layer(self, parameter: Parameter, chain: Chain, half: Half) -> str | None:
+        """A parameter that a layer declares for every handler below it; the handler may say more of its type."""
+        layered = self._layered.get(parameter.name)
+        if layered is None:
+            return None
+        self._named_in_layer.add(parameter.name)
+        kind = layered.type if parameter.type is NO_DEFAULT else parameter.type
+        default = layered.default if parameter.required else parameter.default
+        return self._value(msgspec.structs.replace(layered, type=kind, default=default), chain, half)
+
     def _path_value(self, parameter: Parameter, half: Half) -> str:
         self._named_in_path.add(parameter.name)
         names = list(self._path)
@@ -389,7 +410,7 @@ class Planner:
         self._document("path", parameter.name, parameter, parameter.type if parameter.type is not NO_DEFAULT else str)
         code = f"call.path_values[{position}]"
         if parameter.type not in (NO_DEFAULT, self._path[parameter.name]):
-            code = f"{self._name('read_path', path_reader(parameter, position))}(call.path_values, errors)"
+            code = f"{self._name('read_path', path_reader(parameter, position, self._hook))}(call.path_values, errors)"
         self._variables[key] = self._new()
         half.readers.append(Step(target=self._variables[key], code=code))
         return self._variables[key]
@@ -411,12 +432,18 @@ class Planner:
         source, wire_name = marker.source, type(marker)().wire_name
         for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
             self._document(source, wire_name(field.encode_name), None, field.type, field.required)
-        variable, reader = self._new(), struct_reader(parameter, source, wire_name)
+        variable, reader = self._new(), struct_reader(parameter, source, wire_name, self._hook)
         half.readers.append(Step(target=variable, code=f"{self._name(f'read_{source}', reader)}(call, errors)"))
         return variable
 
+    def _fits_text(self, kind: Any) -> bool:
+        """Whether text, or a list of texts, can hold a value of this type."""
+        if kind is NO_DEFAULT or is_scalar(kind) or is_list(kind):
+            return True
+        return self._decoders is not None and self._decoders.knows(kind)
+
     def _check_text(self, parameter: Parameter, marker: Marker, chain: Chain) -> None:
-        if parameter.type is NO_DEFAULT or is_list(parameter.type) or is_scalar(parameter.type):
+        if self._fits_text(parameter.type):
             return
         raise DependencyError(
             f"{_tell(chain)}: {parameter.name!r} is marked {type(marker).__name__}(), but text cannot hold "
@@ -429,7 +456,7 @@ class Planner:
             field = group.add(parameter, wire_name) if (known, is_open) == (source, half.is_open) else None
             if field is not None:
                 return f"{variable}.{field}"
-        variable, group = self._new(), ParameterGroup(source)
+        variable, group = self._new(), ParameterGroup(source, self._hook)
         self._groups.append((variable, source, half.is_open, group))
         half.readers.append(Step(target=variable, code=f"{self._name(f'read_{source}', group.read)}(call, errors)"))
         return f"{variable}.{group.add(parameter, wire_name)}"
@@ -451,7 +478,7 @@ class Planner:
         self._json_body = parameter.name
         kind = Any if parameter.type is NO_DEFAULT else parameter.type
         try:
-            body = JSONBody(kind, parameter.default, self._media_types)
+            body = JSONBody(kind, parameter.default, self._media_types, self._hook)
         except TypeError as error:
             raise DependencyError(f"{_tell(chain)}: {parameter.name!r} cannot be a JSON body: {error}") from error
         return self._read_body(key, body, parameter, kind)
@@ -480,7 +507,7 @@ class Planner:
         if self._form is None:
             if self.plan.body_readers:
                 raise self._two_bodies(parameter, chain)
-            self._form = FormFields()
+            self._form = FormFields(self._hook)
             self.plan.enters = True  # files are closed with the request
             reader = FormReader(self._form, self._max_upload_size)
             self.plan.read_body = f"await {self._name('read_form', reader.read)}(call)"
@@ -566,6 +593,17 @@ class Planner:
 
 
 # --- types and messages --------------------------------------------------------------------------------------------
+
+
+def _layered(name: str, annotation: Any, where: str) -> Parameter:
+    """A parameter that a layer declares; one that may be ``None`` may be left out."""
+    where = f"{where}: parameters={{{name!r}: ...}}"
+    kind, marker = split_markers(annotation, name, where)
+    if not isinstance(marker, Query | Header | Cookie):
+        raise DependencyError(f"{where} must say where it comes from: Annotated[..., Header()], Query() or Cookie().")
+    raw = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+    default = NO_DEFAULT if strip_optional(kind) is kind else None
+    return Parameter(name=name, type=kind, marker=marker, default=default, raw=raw)
 
 
 def _bind_parameter(provider: Provider, parameter: Parameter) -> Provider:

@@ -14,7 +14,9 @@ from typing import Any, Literal, Union
 
 import msgspec
 
+from hybrid_gateway.binding.custom import is_pydantic
 from hybrid_gateway.binding.signature import strip_annotated, strip_optional
+from hybrid_gateway.http import SecretBytes, SecretString
 
 __all__ = ["StructField", "is_json", "is_list", "is_scalar", "is_structure", "struct_fields"]
 
@@ -31,6 +33,8 @@ _SCALARS = frozenset(
         datetime.date,
         datetime.time,
         datetime.timedelta,
+        SecretString,
+        SecretBytes,
     )
 )
 _LISTS = (list, set, frozenset, tuple, collections.abc.Sequence, collections.abc.Set, collections.abc.Collection)
@@ -56,7 +60,7 @@ def is_list(kind: Any) -> bool:
 
 
 def is_structure(kind: Any) -> bool:
-    """Whether the type is an object of named fields: Struct, dataclass, attrs, TypedDict."""
+    """Whether the type is an object of named fields: Struct, dataclass, attrs, TypedDict, a model of pydantic."""
     kind = strip_annotated(strip_optional(strip_annotated(kind)))
     kind = typing.get_origin(kind) or kind
     if not isinstance(kind, type):
@@ -66,6 +70,7 @@ def is_structure(kind: Any) -> bool:
         or typing.is_typeddict(kind)
         or hasattr(kind, "__dataclass_fields__")
         or hasattr(kind, "__attrs_attrs__")
+        or is_pydantic(kind)
     )
 
 
@@ -92,7 +97,10 @@ class StructField(msgspec.Struct, frozen=True):
 
 
 def struct_fields(kind: Any) -> list[StructField]:
-    """The fields of a Struct, dataclass, attrs class or TypedDict."""
+    """The fields of a Struct, dataclass, attrs class, TypedDict or model of pydantic."""
+    if is_pydantic(kind):
+        fields = kind.model_fields.items()
+        return [StructField(field.alias or name, field.annotation, field.is_required()) for name, field in fields]
     hints = typing.get_type_hints(typing.get_origin(kind) or kind, include_extras=True)
     fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
     return [StructField(field.encode_name, hints[field.name], field.required) for field in fields]

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.binding.compiled import compile_plan
 from hybrid_gateway.binding.components import Components, Mode, mode_of
+from hybrid_gateway.binding.custom import Decoders, check_custom, decode_known
 from hybrid_gateway.binding.lifetime import AppComponents, unwind
 from hybrid_gateway.binding.plan import Planner
 from hybrid_gateway.binding.signature import read_signature, strip_annotated
@@ -74,6 +75,8 @@ class Builder:
             max_body_size=layers.max_body_size,
             max_upload_size=layers.max_upload_size,
             media_types=layers.media_types,
+            decoders=_decoders(layers),
+            parameters=layers.parameters,
             body_allowed=bool(set(route.methods) - {"GET", "HEAD"}),
         )
         entered = self._hooks.enter(layers, planner)
@@ -151,6 +154,7 @@ class Builder:
             user_type=_user_model(),
             max_body_size=layers.max_body_size,
             max_upload_size=layers.max_upload_size,
+            decoders=_decoders(layers),
             body_allowed=False,
             given=given,
         )
@@ -168,12 +172,24 @@ def _answering(
         headers=response_headers(layers),
         cookies=layers.response_cookies,
         validate=settings.DEBUG if layers.validate_response is None else layers.validate_response,
+        encoders=_encoders(layers),
+        decode=_decoders(layers) or decode_known,
     )
     media_types = check_media_types(layers.media_types) if layers.media_types else (JSON,)
     if media_types == (JSON,) or not is_json_type(returns):
         return make(), changes(layers), None
     negotiation = Negotiation({media_type: make(media_type=media_type) for media_type in media_types})
     return _as_it_is, [negotiation.encode, *changes(layers)], negotiation
+
+
+def _decoders(layers: Layers) -> Decoders | None:
+    return Decoders(layers.type_decoders) if layers.type_decoders else None
+
+
+def _encoders(layers: Layers) -> dict[Any, Any]:
+    for kind in layers.type_encoders:
+        check_custom(kind, "type_encoders")
+    return layers.type_encoders
 
 
 def _as_it_is(value: Any) -> Any:

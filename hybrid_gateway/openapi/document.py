@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from hybrid_gateway.binding.forms import is_file, is_files
-from hybrid_gateway.binding.signature import NO_DEFAULT, strip_optional
+from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_optional
 from hybrid_gateway.binding.steps import Input
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.exceptions import RouteError, reason
@@ -66,6 +66,22 @@ def build_document(endpoints: Iterable[Endpoint], settings: OpenAPISettings) -> 
     return {**document, "tags": [{"name": tag} for tag in tags]} if tags else document
 
 
+def _custom_types(layers: Any) -> dict[Any, Any]:
+    """What stands for classes of the project: what an encoder returns, or else what a decoder takes."""
+    taken = {kind: _first_parameter(decode) for kind, decode in layers.type_decoders.items()}
+    given = {kind: _returned(encode) for kind, encode in layers.type_encoders.items()}
+    return {kind: known for kind, known in (*taken.items(), *given.items()) if known is not NO_DEFAULT}
+
+
+def _first_parameter(decode: Any) -> Any:
+    parameters = () if isinstance(decode, type) else read_signature(decode, repr(decode)).parameters
+    return parameters[0].type if parameters else NO_DEFAULT
+
+
+def _returned(encode: Any) -> Any:
+    return encode if isinstance(encode, type) else read_signature(encode, repr(encode)).returns
+
+
 class _Writer:
     """Paths and components, filled endpoint by endpoint."""
 
@@ -98,6 +114,7 @@ class _Writer:
 
     def _operation(self, endpoint: Endpoint, path_names: dict[str, str]) -> dict[str, Any]:
         route = endpoint.route
+        self._schemas.custom = _custom_types(route.layers)
         summary, description = _words(route.handler)
         operation: dict[str, Any] = {
             "operationId": self._operation_ids[endpoint],

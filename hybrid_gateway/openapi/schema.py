@@ -19,7 +19,9 @@ from typing import Any
 import msgspec
 from msgspec import inspect as mi
 
+from hybrid_gateway.binding.custom import is_pydantic
 from hybrid_gateway.binding.uploads import UploadFile
+from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.responses.kinds import plain
 
 __all__ = ["NOT_JSON", "Schemas", "as_json"]
@@ -36,6 +38,7 @@ class Schemas:
 
     def __init__(self) -> None:
         self.components: dict[str, Schema] = {}
+        self.custom: Mapping[Any, Any] = {}  # classes of the project → the type that stands for them
         self._names: dict[Any, str] = {}
 
     def schema(self, kind: Any) -> Schema:
@@ -53,6 +56,10 @@ class Schemas:
             info = info.type
         if isinstance(info, mi.CustomType) and isinstance(info.cls, type) and issubclass(info.cls, Enum):
             info = mi.EnumType(info.cls)  # Django's choices: msgspec.inspect knows enums by their metaclass alone
+        if isinstance(info, mi.CustomType) and is_pydantic(info.cls):
+            return {"$ref": _REF + self._pydantic(info.cls), **extra}
+        if isinstance(info, mi.CustomType) and info.cls in self.custom:
+            return {**self.schema(self.custom[info.cls]), **extra}
         if isinstance(info, _COMPONENTS):
             return {"$ref": _REF + self._name(info), **extra}
         return {**_WRITERS.get(type(info), _write_unknown)(self, info), **extra}
@@ -64,6 +71,15 @@ class Schemas:
             self.components[name] = {}
             self.components[name] = _WRITERS[type(info)](self, info)
         return self._names[info.cls]
+
+    def _pydantic(self, cls: Any) -> str:
+        """The component of a model of pydantic, which writes its own schema, and those of the models inside it."""
+        if cls not in self._names:
+            name = self._names[cls] = self._free_name(cls)
+            schema = cls.model_json_schema(ref_template=_REF + "{model}", by_alias=True)
+            self.components |= schema.pop("$defs", {})
+            self.components[name] = schema
+        return self._names[cls]
 
     def _free_name(self, cls: Any) -> str:
         short = _plain_name(_title(cls))
@@ -240,6 +256,8 @@ _PROPERTIES = {"min_length": "minProperties", "max_length": "maxProperties"}
 _JSON_TYPES = ((str, "string"), (bool, "boolean"), (int, "integer"), (float, "number"), (NoneType, "null"))
 _PLAIN_BASES: tuple[tuple[type, Schema], ...] = (
     (UploadFile, {"type": "string", "format": "binary"}),
+    (SecretString, {"type": "string", "format": "password"}),
+    (SecretBytes, {"type": "string", "format": "password", "contentEncoding": "base64"}),
     (str, {"type": "string"}),
     (int, {"type": "integer"}),
     (float, {"type": "number"}),

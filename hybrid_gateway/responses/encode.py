@@ -15,7 +15,7 @@ from starlette.responses import Response as StarletteResponse
 from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed
-from hybrid_gateway.responses.kinds import StreamingResponse, plain
+from hybrid_gateway.responses.kinds import StreamingResponse, plain, plain_with
 from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
 
 __all__ = [
@@ -37,8 +37,7 @@ _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _BYTES = (b"content-type", b"application/octet-stream")
 
-_encoder = msgspec.json.Encoder(enc_hook=plain)
-_ENCODERS: dict[str, Any] = {JSON: _encoder, MESSAGEPACK: msgspec.msgpack.Encoder(enc_hook=plain)}
+_MAKERS: dict[str, Any] = {JSON: msgspec.json.Encoder, MESSAGEPACK: msgspec.msgpack.Encoder}
 
 
 class Defaults(msgspec.Struct, frozen=True):
@@ -47,6 +46,7 @@ class Defaults(msgspec.Struct, frozen=True):
     status: int | None
     method: str
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    hook: Callable[[Any], Any] = plain
 
     def status_for(self, value: Any) -> int:
         """The verb's status: 201 for POST, 204 for nothing (POST keeps 201), else 200."""
@@ -66,14 +66,20 @@ def make_encoder(
     cookies: Sequence[Any] = (),
     validate: bool = False,
     media_type: str = JSON,
+    encoders: Mapping[Any, Callable[[Any], Any]] | None = None,
+    decode: Callable[[Any, Any], Any] | None = None,
 ) -> Callable[[Any], Answer]:
-    """The function that makes an answer of what a handler returns; ``validate`` checks that against ``annotation``."""
+    """The function that makes an answer of what a handler returns; ``validate`` checks that against ``annotation``.
+
+    ``encoders`` make plain values of custom classes, ``decode`` is msgspec's ``dec_hook`` for the check.
+    """
     extra = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
     extra += [(b"set-cookie", _cookie(cookie)) for cookie in cookies]
-    defaults = Defaults(status, method, tuple(extra))
+    hook = plain_with(encoders) if encoders else plain
+    defaults = Defaults(status, method, tuple(extra), hook)
     if is_json_type(annotation) and status not in NO_CONTENT:
         encode = _structured_encoder(defaults, media_type)
-        return _validating(annotation, encode) if validate else encode
+        return _validating(annotation, encode, defaults, tuple(encoders or ()), decode) if validate else encode
     if _is_pair(annotation):
         return _pair_encoder(defaults)
     if is_event_stream(annotation):
@@ -86,7 +92,7 @@ def make_encoder(
 
 
 def _structured_encoder(defaults: Defaults, media_type: str) -> Callable[[Any], Answer]:
-    encode_value = _ENCODERS[media_type].encode
+    encode_value = _MAKERS[media_type](enc_hook=defaults.hook).encode
     status = defaults.status_for(...)
     # PERF: built once; the encoder is bound, not looked up.
     headers = fixed([(b"content-type", media_type.encode()), *defaults.headers])
@@ -103,12 +109,18 @@ def _structured_encoder(defaults: Defaults, media_type: str) -> Callable[[Any], 
     return encode
 
 
-def _validating(annotation: Any, encode: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
+def _validating(
+    annotation: Any,
+    encode: Callable[[Any], Answer],
+    defaults: Defaults,
+    custom: tuple[Any, ...],
+    decode: Callable[[Any, Any], Any] | None,
+) -> Callable[[Any], Answer]:
     def validate(value: Any) -> Answer:
         if not isinstance(value, (StarletteResponse, HttpResponseBase)):
-            plain_value = msgspec.to_builtins(value, str_keys=True, enc_hook=plain)
+            plain_value = msgspec.to_builtins(value, str_keys=True, enc_hook=defaults.hook, builtin_types=custom)
             try:
-                msgspec.convert(plain_value, annotation, str_keys=True)
+                msgspec.convert(plain_value, annotation, str_keys=True, dec_hook=decode)
             except msgspec.ValidationError as error:
                 fault = {"loc": ["response"], "msg": str(error), "type": "value_error"}
                 raise ResponseValidationError([fault]) from None
@@ -121,7 +133,7 @@ def _pair_encoder(defaults: Defaults) -> Callable[[Any], Answer]:
     def encode(value: Any) -> Answer:
         if isinstance(value, tuple) and len(value) == 2:
             content, status = value
-            return _by_value(content, Defaults(status, defaults.method, defaults.headers))
+            return _by_value(content, msgspec.structs.replace(defaults, status=status))
         return _by_value(value, defaults)
 
     return encode
@@ -165,6 +177,7 @@ def is_json_type(annotation: Any) -> bool:
         or hasattr(origin, "__dataclass_fields__")
         or hasattr(origin, "__attrs_attrs__")
         or typing.is_typeddict(origin)
+        or hasattr(origin, "model_dump")  # pydantic's
     )
 
 
@@ -189,7 +202,7 @@ def _by_value(value: Any, defaults: Defaults) -> Answer:
         return _from_django(value, defaults)
     if isinstance(value, (Iterator, AsyncIterator)):
         return _stream(value, status, defaults)
-    return complete(status, _JSON, _encoder.encode(value), defaults.headers)
+    return complete(status, _JSON, msgspec.json.encode(value, enc_hook=defaults.hook), defaults.headers)
 
 
 def as_response(answer: Answer) -> StarletteResponse:

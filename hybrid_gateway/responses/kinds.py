@@ -16,6 +16,7 @@ from starlette import background, responses
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.responses.conditional import is_unmodified, not_modified
 
 __all__ = [
@@ -115,12 +116,26 @@ def plain(value: Any) -> Any:
     for kind, convert in _PLAIN:
         if isinstance(value, kind):
             return convert(value)
+    if hasattr(value, "model_dump"):  # a model of pydantic
+        return value.model_dump(mode="json", by_alias=True)
     if isinstance(value, Model):
         raise TypeError(
             f"A model instance of {type(value).__qualname__} cannot be sent as it is: make a Struct of the fields that "
             "clients may see."
         )
     raise TypeError(f"An object of type {type(value).__qualname__} cannot be encoded.")
+
+
+def plain_with(encoders: Mapping[Any, Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """:func:`plain` of a layer with ``type_encoders``, which are asked first, by the classes of a value's MRO."""
+
+    def convert(value: Any) -> Any:
+        for kind in type(value).__mro__:
+            if kind in encoders:
+                return encoders[kind](value)
+        return plain(value)
+
+    return convert
 
 
 _PLAIN: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
@@ -131,4 +146,5 @@ _PLAIN: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (bytes, bytes),
     (QuerySet, list),
     (Mapping, dict),
+    ((SecretString, SecretBytes), str),
 )

@@ -76,6 +76,14 @@ class LayerOptions(TypedDict, total=False):
     media_types: Sequence[str]
     """What JSON values may be sent and received as, best first: ``"application/json"`` (alone by default) and
     ``"application/msgpack"``. Clients choose by ``Accept`` and ``Content-Type``; what is not offered is 406 and 415."""
+    type_encoders: Mapping[type, Callable[[Any], Any]]
+    """Class → function that makes of its instances what JSON knows: ``{Money: str}``. The closest one wins."""
+    type_decoders: Mapping[type, Callable[[Any], Any]]
+    """Class → function that makes an instance of a JSON value, or of the text of a parameter: ``{Money: Money.parse}``.
+    A ``ValueError`` or ``TypeError`` is a 422 at the right place."""
+    parameters: Mapping[str, Any]
+    """Parameters that every handler below requires, such as ``{"tenant": Annotated[str, Header(alias="X-Tenant")]}``.
+    A handler that names one gets its value."""
     cache_control: str | Mapping[str, Any]
     """``Cache-Control`` of every answer of a handler: ``"no-store"``, or ``{"public": True, "max_age": 60}``."""
     etag: bool

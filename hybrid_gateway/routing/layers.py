@@ -41,6 +41,9 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     response_headers: dict[str, str] = {}
     response_cookies: tuple[Any, ...] = ()
     media_types: tuple[str, ...] = ()  # JSON alone
+    type_encoders: dict[Any, Any] = {}
+    type_decoders: dict[Any, Any] = {}
+    parameters: dict[str, Any] = {}
     cache_control: Any = None
     etag: bool = False
     compression: Any = False
@@ -103,6 +106,9 @@ _MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "response_headers": _merge,
     "response_cookies": _append,
     "media_types": _replace_list,
+    "type_encoders": _merge,
+    "type_decoders": _merge,
+    "parameters": _merge,
     "cache_control": _replace,
     "etag": _replace,
     "compression": _replace,
