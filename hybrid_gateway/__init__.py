@@ -16,6 +16,7 @@ from hybrid_gateway.http import Headers, QueryParams
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.kinds import (
+    ASGIResponse,
     BackgroundTask,
     FileResponse,
     HTMLResponse,
@@ -46,6 +47,7 @@ from hybrid_gateway.wsgi import get_wsgi_application
 
 __all__ = [
     "CORS",
+    "ASGIResponse",
     "Authentication",
     "AuthenticationScheme",
     "BackgroundTask",

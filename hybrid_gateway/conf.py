@@ -37,6 +37,31 @@ class HybridGatewaySettings(TypedDict, total=False):
     MAX_BODY_SIZE: int
     MAX_UPLOAD_SIZE: int
     OPENAPI: Mapping[str, Any]
+    PATH: str
+    PLUGINS: Sequence[Any]
+    LIFESPAN: Sequence[Any]
+    ON_STARTUP: Sequence[Any]
+    ON_SHUTDOWN: Sequence[Any]
+    # The other options of a layer, as those of a router: hybrid_gateway.routing.declare.LayerOptions
+    AFTER_REQUEST: Any
+    AFTER_RESPONSE: Any
+    BEFORE_REQUEST: Any
+    CACHE_CONTROL: Any
+    COMPRESSION: Any
+    CORS: Any
+    ETAG: bool
+    INCLUDE_IN_SCHEMA: bool
+    MEDIA_TYPES: Sequence[str]
+    OPT: Mapping[str, Any]
+    PARAMETERS: Mapping[str, Any]
+    RESPONSE_COOKIES: Sequence[Any]
+    RESPONSE_HEADERS: Mapping[str, str]
+    SECURITY: Sequence[Any]
+    TAGS: Sequence[str]
+    THROTTLE: Sequence[Any]
+    TYPE_DECODERS: Mapping[Any, Any]
+    TYPE_ENCODERS: Mapping[Any, Any]
+    VALIDATE_RESPONSE: bool
 
 
 class OpenAPISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -55,18 +80,16 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
 
     routes: str | None = None
     allowed_django_routes: tuple[str, ...] = ()
-    components: tuple[Any, ...] = ()
-    authentication: tuple[Any, ...] = ()
-    guards: tuple[Any, ...] = ()
-    middleware: tuple[Any, ...] = ()
-    exception_handlers: dict[Any, Any] = {}
-    event_hooks: tuple[Any, ...] = ()
+    layer: dict[str, Any] = {}  # the options of the gateway's layer, by their names in lower case
+    path: str = ""
+    plugins: tuple[Any, ...] = ()
+    lifespan: tuple[Any, ...] = ()
+    on_startup: tuple[Any, ...] = ()
+    on_shutdown: tuple[Any, ...] = ()
     django_side: DjangoSideMode = "auto"
     fallthrough: bool = False
     trailing_slash: TrailingSlash = "redirect"
     threads: int = 8
-    max_body_size: int = 1024 * 1024  # bytes
-    max_upload_size: int = 50 * 1024 * 1024  # bytes
     openapi: OpenAPISettings = OpenAPISettings()
 
 
@@ -78,12 +101,13 @@ def get_settings() -> GatewaySettings:
     raw = getattr(settings, "HYBRID_GATEWAY", {})
     if not isinstance(raw, Mapping):
         raise SettingsError(f"HYBRID_GATEWAY must be a dict, not {type(raw).__name__}.")
-    values = {}
+    values: dict[str, Any] = {}
+    layer: dict[str, Any] = {}
     for key, value in raw.items():
         if key not in _READERS:
             raise SettingsError(f"HYBRID_GATEWAY has no key {key!r}.{_suggest(key, _READERS)}")
-        values[key.lower()] = _READERS[key](key, value)
-    return GatewaySettings(**values)
+        (layer if key in _LAYER else values)[key.lower()] = _READERS[key](key, value)
+    return GatewaySettings(**values, layer=layer)
 
 
 def _suggest(key: object, known: Mapping[str, Any]) -> str:
@@ -157,21 +181,58 @@ def _positive(expected: str) -> Callable[[str, Any], Any]:
     return read
 
 
+def _one_or_several(key: str, value: Any) -> Any:
+    several = isinstance(value, Sequence) and not isinstance(value, str)
+    return tuple(_import(key, entry) for entry in value) if several else _import(key, value)
+
+
+def _any(key: str, value: Any) -> Any:
+    return value
+
+
+_LAYER: dict[str, Callable[[str, Any], Any]] = {
+    "AFTER_REQUEST": _one_or_several,
+    "AFTER_RESPONSE": _one_or_several,
+    "AUTHENTICATION": _objects,
+    "BEFORE_REQUEST": _one_or_several,
+    "CACHE_CONTROL": _any,
+    "COMPONENTS": _objects,
+    "COMPRESSION": _import,
+    "CORS": _import,
+    "ETAG": _typed(bool, "True or False"),
+    "EVENT_HOOKS": _objects,
+    "EXCEPTION_HANDLERS": _handlers,
+    "GUARDS": _objects,
+    "INCLUDE_IN_SCHEMA": _typed(bool, "True or False"),
+    "MAX_BODY_SIZE": _positive("a number of bytes, 1 or more"),
+    "MAX_UPLOAD_SIZE": _positive("a number of bytes, 1 or more"),
+    "MEDIA_TYPES": _any,
+    "MIDDLEWARE": _objects,
+    "OPT": _any,
+    "PARAMETERS": _any,
+    "RESPONSE_COOKIES": _any,
+    "RESPONSE_HEADERS": _any,
+    "SECURITY": _any,
+    "TAGS": _any,
+    "THROTTLE": _any,
+    "TYPE_DECODERS": _handlers,
+    "TYPE_ENCODERS": _handlers,
+    "VALIDATE_RESPONSE": _typed(bool, "True or False"),
+}
+
 _READERS: dict[str, Callable[[str, Any], Any]] = {
+    **_LAYER,
     "ROUTES": _typed(str, 'the dotted path of a module with a `routes` list, such as "config.routes"'),
     "ALLOWED_DJANGO_ROUTES": _prefixes,
-    "COMPONENTS": _objects,
-    "AUTHENTICATION": _objects,
-    "GUARDS": _objects,
-    "MIDDLEWARE": _objects,
-    "EXCEPTION_HANDLERS": _handlers,
-    "EVENT_HOOKS": _objects,
+    "PATH": _typed(str, 'the path before that of every route, such as "/api"'),
+    "PLUGINS": _objects,
+    "LIFESPAN": _objects,
+    "ON_STARTUP": _objects,
+    "ON_SHUTDOWN": _objects,
     "DJANGO_SIDE": _typed(DjangoSideMode, '"auto", "wsgi" or "asgi"'),
     "FALLTHROUGH": _typed(bool, "True or False"),
     "TRAILING_SLASH": _typed(TrailingSlash, '"redirect", "strict" or "ignore"'),
     "THREADS": _positive("a number of threads, 1 or more"),
-    "MAX_BODY_SIZE": _positive("a number of bytes, 1 or more"),
-    "MAX_UPLOAD_SIZE": _positive("a number of bytes, 1 or more"),
     "OPENAPI": _openapi,
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_plus
 
@@ -175,9 +175,20 @@ class Call:
             raise too_large(limit)
         return message
 
-    def request(self, limit: int, path_names: tuple[str, ...]) -> Request:
-        """Starlette's ``Request``, its body bounded like every other."""
-        scope = {**self.scope, "path_params": dict(zip(path_names, self.path_values, strict=True))}
+    async def stream(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it comes, at most ``limit`` bytes."""
+        self.check_length(limit)
+        more = True
+        while more:
+            message = await self.receive(limit)
+            if message.get("body"):
+                yield message["body"]
+            more = message.get("more_body", False)
+
+    def request(self, limit: int, path_names: tuple[str, ...], router: Any) -> Request:
+        """Starlette's ``Request``, its body bounded like every other; ``router`` is what its ``url_for`` asks."""
+        values = dict(zip(path_names, self.path_values, strict=True))
+        scope = {**self.scope, "path_params": values, "router": router}
 
         async def receive() -> MutableMapping[str, Any]:
             return await self.receive(limit)

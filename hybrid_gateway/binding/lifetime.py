@@ -95,6 +95,11 @@ class AppComponents:
         self._lock = threading.RLock()
         self._async_lock: asyncio.Lock | None = None
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no route needs any."""
+        return not self._providers
+
     def register(
         self, provider: Provider, components: Components, constants: Mapping[Any, Any], chain: tuple[str, ...]
     ) -> Mode:

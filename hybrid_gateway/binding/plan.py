@@ -9,7 +9,7 @@ components, handler) runs when nobody refused. So 401 comes before 403 before 42
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -40,6 +40,8 @@ from hybrid_gateway.exceptions import DependencyError
 __all__ = ["Planner"]
 
 Chain = tuple[str, ...]
+
+_STREAM = ("body", "stream")  # among the variables
 
 
 class Half(msgspec.Struct, frozen=True):
@@ -205,6 +207,8 @@ class Planner:
         for change in changes:
             code = f"{self._name('change', change)}(call, {code})"
         self.plan.result = Step(target=None, code=code, mode=mode)
+        if _STREAM in self._variables and not (self.plan.awaits or inspect.isasyncgenfunction(handler)):
+            raise DependencyError(f"{self._where}: only `async def` can read a body that is an AsyncIterator.")
         for *_, group in self._groups:
             group.build()
         unused = self._path.keys() - self._named_in_path
@@ -265,15 +269,18 @@ class Planner:
         for given, variable in self._given.items():
             if kind is given or (isinstance(kind, type) and isinstance(given, type) and issubclass(kind, given)):
                 return variable
-        if kind in self._constants:
+        if kind in self._constants and kind is not REQUEST:
             return self._name("constant", self._constants[kind])
         if kind is REQUEST:
             self._sees_path = True
-            return self._inline(kind, f"call.request({self._max_body_size}, {self._path_names()})", half)
+            router = self._name("router", self._constants.get(REQUEST))
+            return self._inline(kind, f"call.request({self._max_body_size}, {self._path_names()}, {router})", half)
         if kind is http.PathParams:
             self._sees_path = True
             maker = self._name("PathParams", http.PathParams)
             return self._inline(kind, f"{maker}(zip({self._path_names()}, call.path_values))", half)
+        if kind == AsyncIterator[bytes]:
+            return self._streamed_body(parameter, half)
         if kind is http.Body:
             return self._raw_body(parameter, (self._where,), half)
         if kind in BUILTINS:
@@ -464,6 +471,8 @@ class Planner:
     def _body(self, parameter: Parameter, chain: Chain, half: Half) -> str:
         if strip_annotated(parameter.type) is bytes:
             return self._raw_body(parameter, chain, half)
+        if strip_annotated(parameter.type) == AsyncIterator[bytes]:
+            return self._streamed_body(parameter, half)
         self._check_body(parameter, chain, half)
         key = ("body", parameter.name, _hashable(parameter.type))
         if key in self._variables:
@@ -473,7 +482,7 @@ class Planner:
                 f"{_tell(chain)}: {parameter.name!r} and {self._json_body!r} are both the JSON body. Put them into "
                 "one Struct, or mark one Query() or Depends(...)."
             )
-        if self._form is not None:
+        if self._form is not None or _STREAM in self._variables:
             raise self._two_bodies(parameter, chain)
         self._json_body = parameter.name
         kind = Any if parameter.type is NO_DEFAULT else parameter.type
@@ -483,12 +492,24 @@ class Planner:
             raise DependencyError(f"{_tell(chain)}: {parameter.name!r} cannot be a JSON body: {error}") from error
         return self._read_body(key, body, parameter, kind)
 
+    def _streamed_body(self, parameter: Parameter, half: Half) -> str:
+        """The body as it comes, for the handler to iterate; so nothing else may read it."""
+        self._check_body(parameter, (self._where,), half)
+        if self.plan.body_readers or self._form is not None:
+            raise self._two_bodies(parameter, (self._where,))
+        if _STREAM not in self._variables:
+            self._document("body", parameter.name, None, bytes, media_type="application/octet-stream", required=False)
+            self._variables[_STREAM] = self._new()
+            code = f"call.stream({self._max_body_size})"
+            half.readers.append(Step(target=self._variables[_STREAM], code=code))
+        return self._variables[_STREAM]
+
     def _raw_body(self, parameter: Parameter, chain: Chain, half: Half) -> str:
         self._check_body(parameter, chain, half)
         key = ("body", bytes, parameter.type)
         if key in self._variables:
             return self._variables[key]
-        if self._form is not None:
+        if self._form is not None or _STREAM in self._variables:
             raise self._two_bodies(parameter, chain)
         return self._read_body(key, RawBody(strip_annotated(parameter.type)), parameter, bytes)
 
@@ -505,7 +526,7 @@ class Planner:
         if key in self._variables:
             return self._variables[key]
         if self._form is None:
-            if self.plan.body_readers:
+            if self.plan.body_readers or _STREAM in self._variables:
                 raise self._two_bodies(parameter, chain)
             self._form = FormFields(self._hook)
             self.plan.enters = True  # files are closed with the request
@@ -537,8 +558,8 @@ class Planner:
 
     def _two_bodies(self, parameter: Parameter, chain: Chain) -> DependencyError:
         return DependencyError(
-            f"{_tell(chain)}: {parameter.name!r} cannot be read, because the body would be a form and something else "
-            "at once. Make every part of it a field: Annotated[..., Form()]."
+            f"{_tell(chain)}: {parameter.name!r} cannot be read, because the body would be two things at once, a form "
+            "or a stream and something else. Make every part of it a field: Annotated[..., Form()]."
         )
 
     def _check_body(self, parameter: Parameter, chain: Chain, half: Half) -> None:

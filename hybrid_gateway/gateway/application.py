@@ -6,9 +6,10 @@ import contextlib
 import functools
 import inspect
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
+import msgspec
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 from django.urls import NoReverseMatch, get_script_prefix
@@ -18,17 +19,18 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.lifetime import AppComponents
 from hybrid_gateway.conf import DjangoSideMode, GatewaySettings, OpenAPISettings, TrailingSlash, get_settings
-from hybrid_gateway.exceptions import RouteError, SettingsError
+from hybrid_gateway.exceptions import ConfigurationError, RouteError, SettingsError
 from hybrid_gateway.gateway.asgi import ASGIDriver
 from hybrid_gateway.gateway.build import Builder, middleware_factories
 from hybrid_gateway.gateway.django_side import DjangoSide
 from hybrid_gateway.gateway.mounts import Mounts
+from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
 from hybrid_gateway.gateway.prefixes import Prefixes
 from hybrid_gateway.gateway.wsgi import WSGIDriver
 from hybrid_gateway.handlers.callers import LoopThread
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.errors import ErrorAnswers
-from hybrid_gateway.handlers.sensitive import Loops, in_request, run_apart
+from hybrid_gateway.handlers.sensitive import Lent, Loops, in_request, run_apart
 from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
 from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, Mount, check_options, describe, import_routes
 from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatten
@@ -44,14 +46,17 @@ class Gateway:
     """One application in front of Django: an ASGI application itself, ``.wsgi`` is the WSGI one.
 
     ``routes`` is a list of routes or a dotted module with one; ``django_routes`` are the path prefixes that Django
-    answers. The other arguments are those of ``HYBRID_GATEWAY`` in lower case and the options of a layer. Mistakes in
-    routes, signatures and components are raised here, as :class:`ConfigurationError`.
+    answers; ``path`` stands before the path of every route. ``plugins`` have ``on_gateway_init(options)``, which gets
+    all of this as :class:`GatewayOptions` and returns it, changed or not. The other arguments are those of
+    ``HYBRID_GATEWAY`` in lower case and the options of a layer. Mistakes in routes, signatures and components are
+    raised here, as :class:`ConfigurationError`.
     """
 
     def __init__(
         self,
         routes: Sequence[Any] | str,
         *,
+        path: str = "",
         django_routes: Iterable[str] = (),
         django_side: DjangoSideMode = "auto",
         fallthrough: bool = False,
@@ -62,26 +67,43 @@ class Gateway:
         lifespan: Sequence[Callable[..., Any]] = (),
         on_startup: Sequence[Callable[..., Any]] = (),
         on_shutdown: Sequence[Callable[..., Any]] = (),
-        **options: Unpack[LayerOptions],
+        plugins: Sequence[Any] = (),
+        **layer: Unpack[LayerOptions],
     ) -> None:
-        check_options(options, LAYER_OPTIONS, "Gateway()")
+        check_options(layer, LAYER_OPTIONS, "Gateway()")
+        options = GatewayOptions(
+            routes=tuple(import_routes(routes, "HYBRID_GATEWAY['ROUTES']") if isinstance(routes, str) else routes),
+            path=path,
+            django_routes=tuple(django_routes),
+            django_side=django_side,
+            fallthrough=fallthrough,
+            trailing_slash=trailing_slash,
+            threads=threads,
+            openapi=openapi if openapi is not None else OpenAPISettings(enabled=False),
+            lifespan=_as_tuple(lifespan),
+            on_startup=_as_tuple(on_startup),
+            on_shutdown=_as_tuple(on_shutdown),
+            layers=Layers().inside(layer, "the gateway"),
+        )
+        self.options = options = apply_plugins(options, plugins)
         self.state = State()
-        self.fallthrough = fallthrough
-        self.trailing_slash = trailing_slash
-        self.openapi = openapi if openapi is not None else OpenAPISettings(enabled=False)
-        self.pool = ThreadPool(threads)
+        self.fallthrough = options.fallthrough
+        self.trailing_slash = options.trailing_slash
+        self.openapi = options.openapi
+        self.pool = ThreadPool(options.threads)
         self.streams = ThreadPool(_STREAM_THREADS, name="gateway-stream")
         self.lend_thread = functools.partial(PooledThread, self.pool, self.streams)
         self.loops = Loops()
         self.loop_thread = LoopThread()
-        self.django_prefixes = Prefixes([*django_routes, *_static_prefix()] if django_routes else ())
-        self.django = DjangoSide(mode=django_side, static=static)
-        self.middleware = middleware_factories(options.get("middleware", ()))
-        self._lifespan = _Lifespan(lifespan, on_startup, on_shutdown)
+        prefixes = options.django_routes
+        self.django_prefixes = Prefixes([*prefixes, *_static_prefix()] if prefixes else ())
+        self.django = DjangoSide(mode=options.django_side, static=static)
+        self.middleware = middleware_factories(options.layers.middleware)
+        self._lifespan = _Lifespan(options.lifespan, options.on_startup, options.on_shutdown)
         self._app = AppComponents()
-        self.cors = options.get("cors")  # of what no route answers
-        self._layers = Layers().inside({name: value for name, value in options.items() if name != "middleware"})
-        self._declared = import_routes(routes, "HYBRID_GATEWAY['ROUTES']") if isinstance(routes, str) else routes
+        self.cors = options.layers.cors  # of what no route answers
+        self._layers = msgspec.structs.replace(options.layers, middleware=())
+        self._declared: list[Any] = list(options.routes)
         self._overrides: dict[Any, Any] = {}
         self._build()
         # A gateway that nobody refers to any more (tests build many) takes its threads with it.
@@ -99,7 +121,7 @@ class Gateway:
         tree: RouteTree[Endpoint] = RouteTree()
         self.endpoints: list[Endpoint] = []
         self.routes: list[FlatRoute] = []
-        for route in [*flatten(self._declared, self._layers), *self._own_routes()]:
+        for route in [*flatten(self._declared, self._layers, self.options.path), *self._own_routes()]:
             self._check_reachable(route)
             endpoints = [builder.endpoint(route, method) for method in route.methods]
             self.routes.append(endpoints[0].route)
@@ -110,7 +132,7 @@ class Gateway:
             if endpoint.method == "GET":  # where no route of its own answers HEAD
                 tree.add(endpoint.route.template, "HEAD", endpoint)
         self.tree = tree
-        mounts = list(find_mounts(self._declared))
+        mounts = list(find_mounts(self._declared, self.options.path))
         for path, mount in mounts:
             self._check_mount(path, mount)
         self.mounts = Mounts(mounts)
@@ -138,6 +160,16 @@ class Gateway:
         prefix = self.django_prefixes.find(path)
         if prefix is not None:
             raise RouteError(f"{mount!r} lies under {prefix!r}, which Django answers, so it could never be reached.")
+
+    def register(self, *routes: Any) -> None:
+        """Add routes to those of the gateway, while it may be serving; raises what building one does, and adds none."""
+        before = self._declared
+        self._declared = [*before, *routes]
+        try:
+            self._build()
+        except ConfigurationError:
+            self._declared = before
+            raise
 
     @contextlib.contextmanager
     def override(self, replacements: Mapping[Any, Any]) -> Iterator[None]:
@@ -167,6 +199,13 @@ class Gateway:
             paths = ", ".join(route.path for route in fitting)
             raise NoReverseMatch(f"Reverse for {name!r} is ambiguous: {paths}. Give the routes names of their own.")
         return get_script_prefix().rstrip("/") + build_path(name, fitting[0].template, path_params)
+
+    def get_route(self, name: str) -> FlatRoute:
+        """The first route called ``name``: its ``path``, ``methods``, ``handler`` and ``opt``.
+
+        Raises ``KeyError`` where there is none; ``gateway.routes`` lists them all.
+        """
+        return self._names[name][0]
 
     def is_django(self, path: str) -> bool:
         """Whether Django answers ``path`` (without script prefix)."""
@@ -210,6 +249,11 @@ class Gateway:
         """The WSGI application, on the caller's thread, whose database connections are left alone: for tests."""
         return self.wsgi.serve(environ, start_response)
 
+    @property
+    def has_lifespan(self) -> bool:
+        """Whether there is anything to start up."""
+        return bool(self._lifespan) or not self._app.is_empty
+
     async def startup(self) -> None:
         """Open app-lifetime components, then run start-up hooks and enter lifespans."""
         await self._app.open_all()
@@ -221,6 +265,15 @@ class Gateway:
             await self._lifespan.leave()
         finally:
             await self._app.close()
+
+    async def run_outside_requests(self, work: Awaitable[None]) -> None:
+        """Await ``work`` with a thread for what it asks of the ORM, which leaves no connection open either."""
+        thread = self.lend_thread()
+        self.loops.begin(Lent(thread))
+        try:
+            await work
+        finally:
+            thread.release()
 
 
 def _stop(*threads: ThreadPool | LoopThread) -> None:
@@ -267,6 +320,10 @@ def _static_prefix() -> tuple[str, ...]:
     return ("/" + url.strip("/") + "/",) if url.strip("/") else ()
 
 
+def _as_tuple(hooks: Any) -> tuple[Any, ...]:
+    return (hooks,) if callable(hooks) else tuple(hooks)
+
+
 class _Lifespan:
     """What runs once before the first request and once after the last."""
 
@@ -276,12 +333,17 @@ class _Lifespan:
         on_startup: Sequence[Callable[..., Any]],
         on_shutdown: Sequence[Callable[..., Any]],
     ) -> None:
-        self._contexts = contexts if isinstance(contexts, Sequence) else (contexts,)
+        self._contexts = contexts
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown
         self._stack: contextlib.AsyncExitStack | None = None
 
+    def __bool__(self) -> bool:
+        return bool(self._contexts or self._on_startup or self._on_shutdown)
+
     async def enter(self, gateway: Gateway) -> None:
+        if self._stack is not None:
+            return
         async with contextlib.AsyncExitStack() as stack:
             for hook in self._on_startup:
                 await _call(hook, gateway)
@@ -337,14 +399,12 @@ def from_settings(settings: GatewaySettings) -> Gateway:
         threads=settings.threads,
         openapi=settings.openapi,
         static=_static_files,
-        components=settings.components,
-        authentication=settings.authentication,
-        guards=settings.guards,
-        middleware=settings.middleware,
-        exception_handlers=settings.exception_handlers,
-        event_hooks=settings.event_hooks,
-        max_body_size=settings.max_body_size,
-        max_upload_size=settings.max_upload_size,
+        path=settings.path,
+        plugins=settings.plugins,
+        lifespan=settings.lifespan,
+        on_startup=settings.on_startup,
+        on_shutdown=settings.on_shutdown,
+        **settings.layer,
     )
     if gateway.django_prefixes.prefixes or gateway.fallthrough:
         _ = gateway.django.wsgi_handler  # a broken MIDDLEWARE fails now, not at the first request

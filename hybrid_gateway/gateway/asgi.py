@@ -18,7 +18,7 @@ from hybrid_gateway.exceptions import BadRequest, MethodNotAllowed, NotFound
 from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.gateway.prefixes import path_info
 from hybrid_gateway.handlers.endpoint import Endpoint
-from hybrid_gateway.handlers.sensitive import Lent, thread_sensitive
+from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.headers import framed
@@ -186,16 +186,12 @@ class ASGIDriver:
                 return
 
     async def _report(self, work: Awaitable[None], phase: str, send: Send) -> bool:
-        thread = self._gateway.lend_thread()
-        self._gateway.loops.begin(Lent(thread))  # what it asks of the ORM leaves no connection open either
         try:
-            await work
+            await self._gateway.run_outside_requests(work)
         except Exception as error:
             logger.exception("%s failed", phase)
             await send({"type": f"{phase}.failed", "message": f"{type(error).__name__}: {error}"})
             return False
-        finally:
-            thread.release()
         await send({"type": f"{phase}.complete"})
         return True
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
-from starlette.datastructures import State
+from django.urls import get_script_prefix
+from starlette.datastructures import State, URLPath
 from starlette.middleware import Middleware
 
 from hybrid_gateway.auth import Authentication
+from hybrid_gateway.binding.builtins import REQUEST
 from hybrid_gateway.binding.compiled import compile_plan
 from hybrid_gateway.binding.components import Components, Mode, mode_of
 from hybrid_gateway.binding.custom import Decoders, check_custom, decode_known
@@ -35,11 +37,22 @@ from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
 __all__ = ["Builder"]
 
 
+class URLs:
+    """What Starlette's ``request.url_for(name, **path_params)`` asks for a path."""
+
+    def __init__(self, reverse_url: Callable[..., str]) -> None:
+        self._reverse_url = reverse_url
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """The path below the script prefix, which the base URL of a request holds already."""
+        return URLPath(self._reverse_url(name, **path_params).removeprefix(get_script_prefix().rstrip("/")))
+
+
 class Builder:
     """Compiles routes for one gateway, with the same constants and app-lifetime components for all of them."""
 
     def __init__(self, gateway: Any, state: State, app: AppComponents, overrides: Mapping[Any, Any]) -> None:
-        self._constants: dict[Any, Any] = {type(gateway): gateway, State: state}
+        self._constants: dict[Any, Any] = {type(gateway): gateway, State: state, REQUEST: URLs(gateway.reverse_url)}
         self._gateway = gateway
         self._app = app
         self._overrides = dict(overrides)

@@ -8,8 +8,11 @@ worker waits and lends its thread to whatever blocks.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import contextvars
+import logging
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, MutableMapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["WSGIDriver"]
 
+logger = logging.getLogger("hybrid_gateway")
+
 Environ = dict[str, Any]
 Message = MutableMapping[str, Any]
 StartResponse = Callable[..., Any]
@@ -50,6 +55,7 @@ class WSGIDriver:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._lifespan = _OnceStarted(gateway)
 
     def __repr__(self) -> str:
         return f"<WSGI side of {self._gateway!r}>"
@@ -57,6 +63,8 @@ class WSGIDriver:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         if self._is_django(environ):
             return self._gateway.django.wsgi(environ, start_response)
+        if not self._lifespan.is_started:
+            self._lifespan.start()
         open_unit()
         body: Iterable[bytes] = ()
         try:
@@ -120,6 +128,33 @@ class WSGIDriver:
             return ()
         _start(start_response, start["status"], start["headers"])
         return thread.bodies(chunks)
+
+
+class _OnceStarted:
+    """WSGI knows no lifespan: it begins with the first request of a process, and ends with the interpreter."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._lock = threading.Lock()
+        self.is_started = False
+
+    def start(self) -> None:
+        """Start up, once; an error is the first request's, and the next one tries again."""
+        with self._lock:
+            if self.is_started:
+                return
+            gateway = self._gateway
+            if gateway.has_lifespan:
+                gateway.loop_thread.run(gateway.run_outside_requests(gateway.startup()))
+                atexit.register(self._stop)
+            self.is_started = True
+
+    def _stop(self) -> None:
+        try:
+            gateway = self._gateway
+            gateway.loop_thread.run(gateway.run_outside_requests(gateway.shutdown()))
+        except Exception:
+            logger.exception("lifespan.shutdown failed")
 
 
 # --- stepping a coroutine that never waits -------------------------------------------------------------------------

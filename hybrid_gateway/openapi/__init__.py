@@ -43,7 +43,7 @@ def routes(gateway: HasEndpoints, settings: OpenAPISettings) -> list[Route]:
     def document() -> dict[str, object]:
         return build_document(gateway.endpoints, settings)
 
-    def openapi() -> Response:
+    def openapi() -> Response[bytes]:
         """The API as an OpenAPI document."""
         return Response(encoded(_prefix()), media_type="application/json")
 

@@ -36,7 +36,7 @@ def success_responses(
 
     statuses: dict[int, dict[str, Any]] = {}
     if own:
-        statuses[_response_status(own[0], options)] = _response_content(own[0])
+        statuses[_response_status(own[0], options)] = _response_content(own[0], schemas)
     if nothing or (returns is NO_DEFAULT and method == "DELETE"):
         statuses[options.get("status_code") or _empty_status(method)] = {}
     if values and values != [NO_DEFAULT]:
@@ -94,7 +94,9 @@ def _response_status(kind: Any, options: Mapping[str, Any]) -> int:
     return status
 
 
-def _response_content(kind: Any) -> dict[str, Any]:
+def _response_content(kind: Any, schemas: Schemas) -> dict[str, Any]:
+    if arguments := typing.get_args(kind):  # Response[T]
+        return _content([arguments[0]], schemas)
     media_type = getattr(kind, "media_type", None)
     return {media_type: {}} if isinstance(media_type, str) else {}
 

@@ -15,7 +15,7 @@ from starlette.responses import Response as StarletteResponse
 from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed
-from hybrid_gateway.responses.kinds import StreamingResponse, plain, plain_with
+from hybrid_gateway.responses.kinds import Response, StreamingResponse, plain, plain_with
 from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
 
 __all__ = [
@@ -210,7 +210,7 @@ def as_response(answer: Answer) -> StarletteResponse:
     if isinstance(answer, StarletteResponse):
         return answer
     status, headers, body = answer
-    response = StarletteResponse(status_code=status)
+    response: Response[Any] = Response(status_code=status)
     response.body = body
     response.raw_headers = framed(status, headers, body)
     return response
@@ -218,7 +218,7 @@ def as_response(answer: Answer) -> StarletteResponse:
 
 def as_answer(response: StarletteResponse) -> Answer:
     """The other way round, for a response that has nothing to do but send its body."""
-    if type(response) is not StarletteResponse or response.background is not None:
+    if type(response) not in (Response, StarletteResponse) or response.background is not None:
         return response
     return complete(response.status_code, None, bytes(response.body), response.raw_headers)
 

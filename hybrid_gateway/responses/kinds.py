@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 from anyio import CancelScope, to_thread
@@ -20,6 +20,7 @@ from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.responses.conditional import is_unmodified, not_modified
 
 __all__ = [
+    "ASGIResponse",
     "BackgroundTask",
     "FileResponse",
     "HTMLResponse",
@@ -30,10 +31,51 @@ __all__ = [
     "StreamingResponse",
 ]
 
-Response = responses.Response
 HTMLResponse = responses.HTMLResponse
 PlainTextResponse = responses.PlainTextResponse
 RedirectResponse = responses.RedirectResponse
+
+T = TypeVar("T")
+
+
+class Response(responses.Response, Generic[T]):
+    """Any answer. ``Response[Product]`` tells the OpenAPI document what is in it.
+
+    ``content`` that is no text and no bytes is sent as JSON.
+    """
+
+    def __init__(
+        self,
+        content: T | Any = None,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: background.BackgroundTask | None = None,
+    ) -> None:
+        is_raw = content is None or isinstance(content, (str, bytes, memoryview))
+        if not is_raw and media_type is None and self.media_type is None:
+            media_type = "application/json"
+        super().__init__(content, status_code, headers, media_type, background)
+
+    def render(self, content: Any) -> bytes | memoryview:
+        if content is None or isinstance(content, (str, bytes, memoryview)):
+            return super().render(content)
+        return msgspec.json.encode(content, enc_hook=plain)
+
+
+class ASGIResponse(responses.Response):
+    """Lets any ASGI application answer, with the guards, hooks and parameters of the route that returns it."""
+
+    def __init__(
+        self, app: Callable[..., Awaitable[None]], background: background.BackgroundTask | None = None
+    ) -> None:
+        super().__init__(background=background)
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+        if self.background is not None:
+            await self.background()
 
 
 class FileResponse(responses.FileResponse):
@@ -62,7 +104,7 @@ class BackgroundTask(background.BackgroundTask):
             await sync_to_async(self.func)(*self.args, **self.kwargs)
 
 
-class JSONResponse(responses.JSONResponse):
+class JSONResponse(responses.JSONResponse, Generic[T]):
     """JSON by msgspec, which also knows Structs, dates, decimals and UUIDs."""
 
     def render(self, content: Any) -> bytes:
