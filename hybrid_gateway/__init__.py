@@ -9,6 +9,7 @@ from hybrid_gateway.auth import Authentication, AuthenticationScheme
 from hybrid_gateway.binding.components import Component
 from hybrid_gateway.binding.markers import Body, Cookie, Depends, File, Form, Header, Path, Query
 from hybrid_gateway.binding.uploads import UploadFile
+from hybrid_gateway.caching import Cache
 from hybrid_gateway.cors import CORS
 from hybrid_gateway.exceptions import ConfigurationError, HTTPException
 from hybrid_gateway.gateway.application import Gateway
@@ -47,6 +48,7 @@ from hybrid_gateway.wsgi import get_wsgi_application
 
 __all__ = [
     "CORS",
+    "Cache",
     "ASGIResponse",
     "Authentication",
     "AuthenticationScheme",

@@ -46,6 +46,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     AFTER_REQUEST: Any
     AFTER_RESPONSE: Any
     BEFORE_REQUEST: Any
+    CACHE: Any
     CACHE_CONTROL: Any
     COMPRESSION: Any
     CORS: Any
@@ -195,6 +196,7 @@ _LAYER: dict[str, Callable[[str, Any], Any]] = {
     "AFTER_RESPONSE": _one_or_several,
     "AUTHENTICATION": _objects,
     "BEFORE_REQUEST": _one_or_several,
+    "CACHE": _import,
     "CACHE_CONTROL": _any,
     "COMPONENTS": _objects,
     "COMPRESSION": _import,

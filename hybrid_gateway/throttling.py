@@ -8,20 +8,16 @@ Memcached is what several processes need; Django's local-memory cache counts for
 from __future__ import annotations
 
 import re
-import threading
 import time
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Literal
 
-from django.core.cache import caches
-from django.core.signals import setting_changed
-
+from hybrid_gateway.caches import cache_mode, own_cache
 from hybrid_gateway.exceptions import ConfigurationError, TooManyRequests
 
 __all__ = ["Throttle", "Throttles", "add_rate_limit"]
 
-_IN_PROCESS = ("django.core.cache.backends.locmem", "django.core.cache.backends.dummy")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*")
 
@@ -68,8 +64,7 @@ class Throttles:
     @property
     def mode(self) -> Literal["inline", "thread"]:
         """Where to count: on the request's thread, where that waits for somebody else."""
-        modules = [type(caches[throttle.cache]).__module__ for _, throttle in self._throttles]
-        return "inline" if all(module in _IN_PROCESS for module in modules) else "thread"
+        return cache_mode(throttle.cache for _, throttle in self._throttles)
 
     def check(self, call: Any, authentication: Any) -> None:
         """Count the request; raises 429 with ``Retry-After`` where one limit is passed."""
@@ -78,7 +73,7 @@ class Throttles:
             window, elapsed = divmod(now, throttle.seconds)
             reset = int(throttle.seconds - elapsed) + 1
             key = _key(throttle.scope or place, throttle, _client(throttle, call, authentication), int(window))
-            count = _increment(_cache(throttle.cache), key, throttle.seconds)
+            count = _increment(own_cache(throttle.cache), key, throttle.seconds)
             state = (throttle.limit, max(throttle.limit - count, 0), reset)
             if count > throttle.limit:
                 raise TooManyRequests(headers={**_headers(state), "Retry-After": str(reset)})
@@ -100,30 +95,6 @@ def _key(place: str, throttle: Throttle, client: str, window: int) -> str:
     # Hashed, because a client may have a say in it, and caches have rules for keys.
     text = "\n".join((place, throttle.rate, client)).encode()
     return f"hybrid_gateway.throttle:{blake2b(text, digest_size=16).hexdigest()}:{window}"
-
-
-_own = threading.local()
-_generation = 0
-
-
-def _cache(alias: str) -> Any:
-    """A cache of the current thread's own, kept from request to request.
-
-    Django makes its caches anew for every context, and with each a pool of connections to Redis.
-    """
-    key = (alias, _generation)
-    own: dict[Any, Any] = _own.__dict__
-    if key not in own:
-        own[key] = caches.create_connection(alias)
-    return own[key]
-
-
-def _renew(*, setting: str, **kwargs: Any) -> None:
-    global _generation
-    _generation += setting == "CACHES"
-
-
-setting_changed.connect(_renew, dispatch_uid="hybrid_gateway.throttling")
 
 
 def _increment(cache: Any, key: str, seconds: int) -> int:

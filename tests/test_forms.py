@@ -398,8 +398,8 @@ def test_what_cannot_be_a_form_is_told_at_start_up():
     def renamed(form: Annotated[Renamed, Form()]) -> None: ...
 
     for handler, message in [
-        (on_get, "GET and HEAD"), (json_and_form, "something else"), (form_and_json, "form and something else"),
-        (form_and_raw, "form and something else"), (no_file, "is no file"), (renamed, "rename"),
+        (on_get, "GET and HEAD"), (json_and_form, "something else"), (form_and_json, "two things at once"),
+        (form_and_raw, "two things at once"), (no_file, "is no file"), (renamed, "rename"),
     ]:  # fmt: skip
         with pytest.raises(ConfigurationError, match=message):
             Gateway([handler])

@@ -228,6 +228,7 @@ def build_environ(method, path):
 """
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_start_up_that_fails_is_the_first_requests_error_and_is_tried_again():
     tries = []
 

@@ -25,6 +25,7 @@ class Call:
     exits: list[tuple[str, Any]] | None = None  # what the plan entered, in order
     entered: list[tuple[Any, Any]] | None = None  # hooks and their instances, in order
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
+    cacheable: Any = None  # what is known of an answer that may be kept
     accepted = ""  # the media type of the answer, where a route offers several
     received = 0  # bytes of the body so far
     _query: list[tuple[str, str]] | None = None

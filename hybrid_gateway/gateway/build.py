@@ -21,6 +21,7 @@ from hybrid_gateway.binding.custom import Decoders, check_custom, decode_known
 from hybrid_gateway.binding.lifetime import AppComponents, unwind
 from hybrid_gateway.binding.plan import Planner
 from hybrid_gateway.binding.signature import read_signature, strip_annotated
+from hybrid_gateway.caching import CachedAnswers
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.hooks import HookCompiler
 from hybrid_gateway.handlers.endpoint import Endpoint, Failures
@@ -102,16 +103,27 @@ class Builder:
         for guard in layers.guards:
             planner.guard(guard)
         returns = route.options.get("response", signature.returns)
-        encode, final, negotiation = _answering(route, layers, method, returns)
+        encode, negotiation = _answering(route, layers, method, returns)
         if negotiation is not None:
             planner.check(negotiation.check, "inline", authenticated=False)
+        final = changes(layers)
+        cached = None
+        if layers.cache is not None and method == "GET":
+            cached = CachedAnswers(layers.cache, final, [parameter.name for parameter in route.template.parameters])
+        if cached is not None:
+            planner.check(cached.look, cached.mode, authenticated=planner.plan.authenticates)
+            final = [cached.note, *final]
+        if negotiation is not None:
+            final = [negotiation.encode, *final]
         mode = _handler_mode(route)
         planner.result(route.handler, signature, mode, encode, changes=final)
+        if cached is not None:
+            cached.depends_on(planner.plan.inputs)
         errors = self.errors(layers, planner.plan.authenticates)
         hooks, hooks_await = self._hooks.leave(layers, errors)
         stamp = None if layers.cors is None else layers.cors.stamp
-        planner.plan.enters = planner.plan.enters or hooks is not None or stamp is not None
-        ending = Failures(unwind, errors, hooks, stamp)
+        planner.plan.enters |= hooks is not None or stamp is not None or cached is not None
+        ending = Failures(unwind, errors, hooks, stamp, None if cached is None else cached.keep)
         respond, source = compile_plan(
             planner.plan, f"{method} {route.path}", layers.max_body_size, fail=ending.fail, leave=ending.leave
         )
@@ -175,8 +187,8 @@ class Builder:
 
 def _answering(
     route: FlatRoute, layers: Layers, method: str, returns: Any
-) -> tuple[Callable[[Any], Any], list[Callable[[Any, Any], Any]], Negotiation | None]:
-    """How a handler's value becomes an answer, and what is done to that; chosen by the client, where it may choose."""
+) -> tuple[Callable[[Any], Any], Negotiation | None]:
+    """How a handler's value becomes an answer, or who chooses that by what the client accepts."""
     make = functools.partial(
         make_encoder,
         returns,
@@ -190,9 +202,8 @@ def _answering(
     )
     media_types = check_media_types(layers.media_types) if layers.media_types else (JSON,)
     if media_types == (JSON,) or not is_json_type(returns):
-        return make(), changes(layers), None
-    negotiation = Negotiation({media_type: make(media_type=media_type) for media_type in media_types})
-    return _as_it_is, [negotiation.encode, *changes(layers)], negotiation
+        return make(), None
+    return _as_it_is, Negotiation({media_type: make(media_type=media_type) for media_type in media_types})
 
 
 def _decoders(layers: Layers) -> Decoders | None:

@@ -22,11 +22,13 @@ class Failures:
         errors: ErrorAnswers,
         hooks: Hooks | None = None,
         stamp: Callable[[Any, Any], Any] | None = None,
+        keep: Callable[[Any], Awaitable[None]] | None = None,
     ) -> None:
         self._unwind = unwind
         self._errors = errors
         self._hooks = hooks
         self._stamp = stamp
+        self._keep = keep
 
     async def fail(self, call: Any, error: BaseException) -> Any:
         """The answer to what the plan raised. Raises what ends a task, and what says that the client has gone."""
@@ -41,8 +43,11 @@ class Failures:
     async def leave(self, call: Any, answer: Any, error: Exception | None = None) -> Any:
         """``answer``, unless leaving what the plan entered fails; what an answer that streams needs is kept for it.
 
-        Hooks see what they entered, and may change it; ``stamp(call, answer)`` has the last word.
+        Hooks see what they entered, and may change it; ``stamp(call, answer)`` has the last word. ``keep(call)`` puts
+        away what the plan has noted.
         """
+        if self._keep is not None and error is None:
+            await self._keep(call)
         if call.exits and type(answer) is tuple:
             failure = await self._unwind(call, None)
             if failure is not None:

@@ -86,6 +86,9 @@ class LayerOptions(TypedDict, total=False):
     A handler that names one gets its value."""
     cache_control: str | Mapping[str, Any]
     """``Cache-Control`` of every answer of a handler: ``"no-store"``, or ``{"public": True, "max_age": 60}``."""
+    cache: Any
+    """Seconds for which whole answers to GET are kept in Django's cache, or a ``Cache`` that says more; ``None`` for
+    not at all."""
     etag: bool
     """Whether GET answers carry an ``ETag`` of their body, and 304 answers a client that has it."""
     compression: Any

@@ -46,6 +46,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     cache_control: Any = None
     etag: bool = False
+    cache: Any = None
     compression: Any = False
     validate_response: bool | None = None  # None follows DEBUG
     opt: dict[str, Any] = {}
@@ -111,6 +112,7 @@ _MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "parameters": _merge,
     "cache_control": _replace,
     "etag": _replace,
+    "cache": _replace,
     "compression": _replace,
     "validate_response": _replace,
     "opt": _merge,

@@ -1,0 +1,43 @@
+"""Django's caches for work on the gateway's threads: one connection per thread, kept from request to request."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from django.core.cache import caches
+from django.core.signals import setting_changed
+
+__all__ = ["cache_mode", "own_cache"]
+
+_IN_PROCESS = ("django.core.cache.backends.locmem", "django.core.cache.backends.dummy")
+
+_own = threading.local()
+_generation = 0
+
+
+def own_cache(alias: str) -> Any:
+    """The cache ``alias`` of ``CACHES``, for the current thread.
+
+    Django makes its caches anew for every context, and with each a pool of connections to Redis.
+    """
+    key = (alias, _generation)
+    own: dict[Any, Any] = _own.__dict__
+    if key not in own:
+        own[key] = caches.create_connection(alias)
+    return own[key]
+
+
+def cache_mode(aliases: Iterable[str]) -> Literal["inline", "thread"]:
+    """Where to ask them: on the request's thread, where that waits for somebody else."""
+    modules = [type(caches[alias]).__module__ for alias in aliases]
+    return "inline" if all(module in _IN_PROCESS for module in modules) else "thread"
+
+
+def _renew(*, setting: str, **kwargs: Any) -> None:
+    global _generation
+    _generation += setting == "CACHES"
+
+
+setting_changed.connect(_renew, dispatch_uid="hybrid_gateway.caches")

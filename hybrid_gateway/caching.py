@@ -1,0 +1,249 @@
+"""Whole answers kept in Django's cache. SPEC: RFC 9111 on what may be kept, RFC 9211 for the header that tells.
+
+How this works: the plan of a route looks the answer up once guards and limits have let the request pass; a hit is the
+answer. Otherwise what the handler answered is noted, and put away when the request is done. Entries know the versions
+of their tags; invalidating a tag gives it another version, so it costs the same however many entries there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from typing import Any, Literal
+from uuid import uuid4
+
+import msgspec
+from asgiref.sync import sync_to_async
+from starlette.responses import Response
+
+from hybrid_gateway.caches import cache_mode, own_cache
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.handlers.hooks import Answered
+from hybrid_gateway.responses.encode import as_answer
+from hybrid_gateway.responses.headers import Header
+
+__all__ = ["Cache", "CachedAnswers", "ainvalidate", "invalidate"]
+
+logger = logging.getLogger("hybrid_gateway")
+
+_NAME = b"hybrid-gateway"
+
+
+class Cache:
+    """For how long, and for whom, answers are kept.
+
+    ``seconds`` is their life. An answer is kept per URL and host; of the query, all of it counts, or only the names in
+    ``query``. ``vary`` are further request headers that it depends on; those that the handler or its components read
+    through ``Header()`` and ``Cookie()`` count by themselves, those read from a whole ``Request`` do not. What an
+    authenticated user is answered is kept only with ``per_user``, and then for that user. ``tags`` are names for
+    :func:`invalidate`; ``"product:{product_id}"`` takes values from the path. ``cache`` is an alias of ``CACHES``.
+
+    Kept are whole answers of status 200 without ``Set-Cookie``, whose own ``Cache-Control`` and ``Vary`` allow it.
+    Where the cache cannot be reached, the handler answers.
+    """
+
+    def __init__(
+        self,
+        seconds: int,
+        *,
+        vary: Sequence[str] = (),
+        query: Sequence[str] | None = None,
+        per_user: bool = False,
+        tags: Sequence[str] = (),
+        cache: str = "default",
+    ) -> None:
+        if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 1:
+            raise ConfigurationError(f"Cache({seconds!r}) needs a number of seconds, 1 or more.")
+        for name, value in (("vary", vary), ("query", query or ()), ("tags", tags)):
+            if isinstance(value, str):
+                raise ConfigurationError(f"Cache({name}={value!r}) must be a list.")
+        self.seconds = seconds
+        self.vary = tuple(name.lower() for name in vary)
+        self.query = None if query is None else frozenset(query)
+        self.per_user = per_user
+        self.tags = tuple(tags)
+        self.cache = cache
+
+    def __repr__(self) -> str:
+        return f"Cache({self.seconds})"
+
+
+def invalidate(*tags: str, cache: str = "default") -> None:
+    """Forget every answer that carries one of ``tags``."""
+    own_cache(cache).set_many({_tag_key(tag): _version() for tag in tags}, timeout=None)
+
+
+async def ainvalidate(*tags: str, cache: str = "default") -> None:
+    """The same from ``async`` code."""
+    await sync_to_async(invalidate)(*tags, cache=cache)
+
+
+class _Cacheable(msgspec.Struct):
+    """What is known of a request whose answer may be kept."""
+
+    key: str
+    versions: dict[str, str]
+    answer: tuple[int, list[Header], bytes] | None = None
+
+
+class CachedAnswers:
+    """The cache of one route. ``changes`` is what is done to every answer of it, kept or not."""
+
+    def __init__(
+        self, cache: Cache | int, changes: Sequence[Callable[[Any, Any], Any]], path_names: Sequence[str]
+    ) -> None:
+        self._rules = cache if isinstance(cache, Cache) else Cache(cache)
+        self._changes = changes
+        self._path_names = path_names
+        for tag in self._rules.tags:
+            _check_tag(tag, path_names)
+        self._headers = [name.encode("latin-1") for name in self._rules.vary]
+        self._cookies: list[str] = []
+
+    @property
+    def mode(self) -> Literal["inline", "thread"]:
+        """Where to look."""
+        return cache_mode([self._rules.cache])
+
+    def depends_on(self, inputs: Iterable[Any]) -> None:
+        """The parameters of the route, headers and cookies among them."""
+        for entry in inputs:
+            if entry.source == "header":
+                name = entry.name.encode("latin-1")
+                self._headers += [name] if name not in self._headers else []
+            elif entry.source == "cookie":
+                self._cookies.append(entry.name)
+
+    def look(self, call: Any, authentication: Any) -> None:
+        """Answer with what is kept, or let the handler."""
+        user = None if authentication is None else authentication.user.pk
+        if not self._rules.per_user and (user is not None or call.header(b"authorization") is not None):
+            return
+        key = self._key(call, user)
+        tags = {_tag_key(tag): tag for tag in self._tags(call)}
+        try:
+            cache = own_cache(self._rules.cache)
+            found = cache.get_many([key, *tags])
+            versions = {name: found.get(name) or _add_version(cache, name) for name in tags}
+        except Exception as error:
+            logger.warning("The cache %r cannot be reached: %s", self._rules.cache, error)
+            return
+        entry = found.get(key)
+        if entry is not None and entry[1] == versions and entry[0] > time.time():
+            raise Answered(self._hit(call, entry))
+        call.cacheable = _Cacheable(key, versions)
+
+    def _hit(self, call: Any, entry: Any) -> Any:
+        expires, _, status, headers, body = entry
+        left = int(expires - time.time())
+        state = b"%b; hit; ttl=%d" % (_NAME, left)
+        age = b"%d" % (self._rules.seconds - left - 1)
+        answer: Any = (status, [*headers, *self._vary(), (b"age", age), (b"cache-status", state)], body)
+        for change in self._changes:
+            answer = change(call, answer)
+        return answer
+
+    def note(self, call: Any, answer: Any) -> Any:
+        """``answer`` with the word that it is the handler's; keep it in mind if it may be kept."""
+        if isinstance(answer, Response):
+            answer = as_answer(answer)
+        if type(answer) is not tuple:
+            return answer
+        status, headers, body = answer
+        reason = b"bypass" if call.cacheable is None else b"miss"
+        if call.cacheable is not None and status == 200 and self._may_be_kept(headers):
+            call.cacheable.answer = (status, list(headers), body)
+        return status, [*headers, *self._vary(), (b"cache-status", b"%b; fwd=%b" % (_NAME, reason))], body
+
+    def _may_be_kept(self, headers: Sequence[Header]) -> bool:
+        for name, value in headers:
+            if name == b"set-cookie":
+                return False
+            if name == b"cache-control" and any(word in value.lower() for word in (b"private", b"no-store")):
+                return False
+            if name == b"vary":
+                wanted = {part.strip().lower() for part in value.split(b",")}
+                if not wanted <= {*self._headers, b"accept", b"origin"}:
+                    return False
+        return True
+
+    async def keep(self, call: Any) -> None:
+        """Put away what was noted."""
+        if call.cacheable is None or call.cacheable.answer is None:
+            return
+        if self.mode == "inline":
+            self._store(call.cacheable)
+        else:
+            await call.thread.run(self._store, call.cacheable)
+
+    def _store(self, cacheable: _Cacheable) -> None:
+        seconds = self._rules.seconds
+        entry = (time.time() + seconds, cacheable.versions, *(cacheable.answer or ()))
+        try:
+            own_cache(self._rules.cache).set(cacheable.key, entry, timeout=seconds)
+        except Exception as error:
+            logger.warning("The cache %r cannot be reached: %s", self._rules.cache, error)
+
+    # --- names
+
+    def _vary(self) -> list[Header]:
+        names = [name.title() for name in (*self._headers, *([b"cookie"] if self._cookies else []))]
+        return [(b"vary", b", ".join(names))] if names else []
+
+    def _key(self, call: Any, user: Any) -> str:
+        scope = call.scope
+        query = call.query_pairs()
+        if self._rules.query is not None:
+            query = [pair for pair in query if pair[0] in self._rules.query]
+        cookies = call.cookies() if self._cookies else {}
+        # SECURITY: JSON tells the parts apart, so no client can write one part into another.
+        parts = [
+            scope["scheme"],
+            _text(call.header(b"host")),
+            scope.get("root_path", ""),
+            scope["path"],
+            query,
+            [_text(call.header(name)) for name in self._headers],
+            [cookies.get(name) for name in self._cookies],
+            None if user is None else str(user),
+            call.accepted,
+        ]
+        return f"hybrid_gateway.cache:{blake2b(msgspec.json.encode(parts), digest_size=20).hexdigest()}"
+
+    def _tags(self, call: Any) -> list[str]:
+        if not any("{" in tag for tag in self._rules.tags):
+            return list(self._rules.tags)
+        values = dict(zip(self._path_names, call.path_values, strict=True))
+        return [tag.format(**values) for tag in self._rules.tags]
+
+
+def _check_tag(tag: str, path_names: Sequence[str]) -> None:
+    try:
+        tag.format(**dict.fromkeys(path_names, ""))
+    except (KeyError, IndexError, ValueError):
+        known = ", ".join(path_names) or "none"
+        raise ConfigurationError(
+            f"The tag {tag!r} takes a value that the path does not have; it has {known}."
+        ) from None
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")
+
+
+def _tag_key(tag: str) -> str:
+    return f"hybrid_gateway.tag:{blake2b(tag.encode(), digest_size=20).hexdigest()}"
+
+
+def _version() -> str:
+    return uuid4().hex
+
+
+def _add_version(cache: Any, key: str) -> str:
+    """The version of a tag that has none; of several who see that, one's counts."""
+    version = _version()
+    if cache.add(key, version, timeout=None):
+        return version
+    return cache.get(key) or version

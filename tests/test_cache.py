@@ -1,0 +1,244 @@
+"""Answers kept in Django's cache: what is, for whom, for how long, and how it is told and forgotten."""
+
+import socket
+from contextlib import closing
+from typing import Annotated
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import caches
+from django.test import override_settings
+
+from hybrid_gateway import Cache, ConfigurationError, Cookie, Gateway, Header, Response, Router, get, post
+from hybrid_gateway.auth import BasicAuthentication
+from hybrid_gateway.caching import ainvalidate, invalidate
+
+
+def redis_answers():
+    try:
+        with closing(socket.create_connection(("127.0.0.1", 6379), timeout=1)):
+            return True
+    except OSError:
+        return False
+
+
+BACKENDS = {
+    "locmem": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "test_cache"},
+    "redis": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379/13"},
+}
+
+
+@pytest.fixture(params=BACKENDS, autouse=True)
+def backend(request):
+    if request.param == "redis" and not redis_answers():
+        pytest.skip("Redis does not answer on port 6379.")
+    with override_settings(CACHES={"default": BACKENDS[request.param]}):
+        caches["default"].clear()
+        yield
+        caches["default"].clear()
+
+
+@pytest.fixture
+def count():
+    return {"calls": 0}
+
+
+@pytest.fixture(params=["async", "def"])
+def make(request, count):
+    """A handler that answers how often it was called."""
+
+    def build(path="/n", cache=60, **options):
+        if request.param == "async":
+
+            @get(path, cache=cache, **options)
+            async def handler() -> dict[str, int]:
+                count["calls"] += 1
+                return dict(count)
+
+        else:
+
+            @get(path, cache=cache, **options)
+            def handler() -> dict[str, int]:
+                count["calls"] += 1
+                return dict(count)
+
+        return handler
+
+    return build
+
+
+def state(answer):
+    return answer.headers["Cache-Status"].partition(";")[2].split(";")[0].strip()
+
+
+def test_the_second_answer_is_the_first(serve, make, count):
+    client = serve(make(etag=True))
+    first, second = client.get("/n"), client.get("/n")
+    assert (first.json(), second.json(), count["calls"]) == ({"calls": 1}, {"calls": 1}, 1)
+    assert (state(first), state(second)) == ("fwd=miss", "hit")
+    assert first.headers["ETag"] == second.headers["ETag"]
+    assert "ttl=" in second.headers["Cache-Status"] and int(second.headers["Age"]) < 5
+    assert client.get("/n", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+    head = client.head("/n")
+    assert (head.content, state(head), count["calls"]) == (b"", "hit", 1)
+
+
+def test_the_whole_url_counts_or_only_some_of_its_query(serve, make, count):
+    client = serve(make("/all"), make("/some", Cache(60, query=["page"])))
+    for url in ("/all", "/all?a=1", "/all?a=1&b=2", "/all?a=1%26b=2", "/all?b=2&a=1"):
+        assert state(client.get(url)) == "fwd=miss"
+        assert state(client.get(url)) == "hit"
+    assert state(client.get("/all", headers={"Host": "other.example"})) == "fwd=miss"
+    assert state(client.get("/some?page=1&utm=x")) == "fwd=miss"
+    assert state(client.get("/some?page=1&utm=y")) == "hit"
+    assert state(client.get("/some?page=2")) == "fwd=miss"
+
+
+def test_headers_and_cookies_that_a_handler_reads_tell_answers_apart(serve):
+    @get("/", cache=Cache(60, vary=["Accept-Language"]))
+    async def view(
+        region: Annotated[str, Header()] = "eu", theme: Annotated[str | None, Cookie()] = None
+    ) -> dict[str, str | None]:
+        return {"region": region, "theme": theme}
+
+    client = serve(view)
+    answers = [
+        client.get("/"),
+        client.get("/", headers={"Region": "us"}),
+        client.get("/", headers={"Cookie": "theme=dark; other=1"}),
+        client.get("/", headers={"Accept-Language": "de"}),
+    ]
+    assert [state(answer) for answer in answers] == ["fwd=miss"] * 4
+    assert answers[2].json() == {"region": "eu", "theme": "dark"}
+    assert state(client.get("/", headers={"Cookie": "other=2; theme=dark"})) == "hit"
+    assert answers[0].headers["Vary"] == "Accept-Language, Region, Cookie"
+
+
+def test_what_must_not_be_kept_is_not(serve, count):
+    @get("/cookie", cache=60, response_cookies=[("a", "b")])
+    async def cookie() -> str:
+        return "x"
+
+    @get("/private", cache=60)
+    def private() -> Response:
+        return Response("x", headers={"Cache-Control": "private"})
+
+    @get("/varies", cache=60)
+    def varies() -> Response:
+        return Response("x", headers={"Vary": "User-Agent"})
+
+    @get("/missing", cache=60)
+    async def missing() -> tuple[dict[str, str], int]:
+        return {"not": "there"}, 404
+
+    @get("/plain", cache=60)
+    def plain() -> Response:
+        return Response("kept", headers={"X-Own": "1"}, media_type="text/plain")
+
+    client = serve(cookie, private, varies, missing, plain)
+    for path in ("/cookie", "/private", "/varies", "/missing"):
+        assert [state(client.get(path)) for _ in range(2)] == ["fwd=miss"] * 2, path
+    assert [state(client.get("/plain")) for _ in range(2)] == ["fwd=miss", "hit"]
+    assert client.get("/plain").headers["X-Own"] == "1"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_users_are_answered_anew_unless_told(serve, count):
+    for name in ("ada", "bob"):
+        User.objects.create_user(name, password="secret")
+
+    @get("/me", cache=60)
+    def me(user: User | None) -> str:
+        return str(user)
+
+    @get("/mine", cache=Cache(60, per_user=True))
+    async def mine(user: User) -> dict[str, str]:
+        count["calls"] += 1
+        return {"user": user.get_username()}
+
+    @get("/open", cache=60)
+    async def open_to_all() -> str:
+        return "x"
+
+    client = serve(Router("", [me, mine, open_to_all], authentication=[BasicAuthentication()]))
+    ada, bob = ({"Authorization": f"Basic {pair}"} for pair in ("YWRhOnNlY3JldA==", "Ym9iOnNlY3JldA=="))
+    assert [state(client.get("/me", headers=ada)) for _ in range(2)] == ["fwd=bypass"] * 2
+    assert client.get("/me").text == "None"
+    assert client.get("/me", headers=ada).text == "ada"
+    assert [client.get("/mine", headers=who).json()["user"] for who in (ada, ada, bob, bob)] == [
+        "ada",
+        "ada",
+        "bob",
+        "bob",
+    ]
+    assert count["calls"] == 2
+    assert client.get("/mine").status_code == 401
+    assert [state(client.get("/open", headers=ada)) for _ in range(2)] == ["fwd=bypass"] * 2
+
+
+def test_guards_come_before_what_is_kept(serve, make):
+    def guard(key: Annotated[str, Header()] = "") -> bool:
+        return key == "k"
+
+    client = serve(make(guards=[guard]))
+    assert client.get("/n", headers={"Key": "k"}).status_code == 200
+    assert client.get("/n", headers={"Key": "z"}).status_code == 403
+
+
+def test_tags_forget(serve, count):
+    @get("/products/{number:int}", cache=Cache(60, tags=["products", "product:{number}"]))
+    async def product(number: int) -> dict[str, int]:
+        count["calls"] += 1
+        return dict(count)
+
+    @post("/forget")
+    async def forget(tag: str) -> None:
+        await ainvalidate(tag)
+
+    client = serve(product, forget)
+    for number in (1, 2):
+        client.get(f"/products/{number}")
+    client.post("/forget?tag=product:1")
+    assert [state(client.get(f"/products/{number}")) for number in (1, 2)] == ["fwd=miss", "hit"]
+    invalidate("products")
+    assert [state(client.get(f"/products/{number}")) for number in (1, 2)] == ["fwd=miss"] * 2
+
+
+def test_an_answer_made_before_its_tag_was_invalidated_is_not_served_after(serve):
+    @get("/", cache=Cache(60, tags=["t"]))
+    def view() -> str:
+        invalidate("t")  # by somebody else, while this was being made
+        return "old"
+
+    client = serve(view)
+    assert [state(client.get("/")) for _ in range(2)] == ["fwd=miss"] * 2
+
+
+def test_only_get_is_kept(serve):
+    @post("/", cache=60)
+    async def view() -> str:
+        return "x"
+
+    assert "Cache-Status" not in serve(view).post("/").headers
+
+
+def test_without_the_cache_the_handler_answers(serve, make, caplog):
+    nobody = {"BACKEND": BACKENDS["redis"]["BACKEND"], "LOCATION": "redis://127.0.0.1:1"}
+    with override_settings(CACHES={"default": nobody}):
+        assert state(serve(make()).get("/n")) == "fwd=bypass"
+        assert "cannot be reached" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("cache", "message"),
+    [
+        (0, "needs a number of seconds"),
+        (True, "needs a number of seconds"),
+        (lambda: Cache(60, tags="a"), "must be a list"),
+        (lambda: Cache(60, tags=["{other}"]), "takes a value that the path does not have; it has number"),
+    ],
+)
+def test_mistakes_are_told_at_start_up(cache, message):
+    with pytest.raises(ConfigurationError, match=message):
+        rules = cache() if callable(cache) else cache
+        Gateway([get("/{number:int}", cache=rules)(lambda number: None)])
