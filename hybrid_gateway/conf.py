@@ -50,6 +50,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     CACHE_CONTROL: Any
     COMPRESSION: Any
     CORS: Any
+    DJANGO_MIDDLEWARE: Sequence[str]
     ETAG: bool
     INCLUDE_IN_SCHEMA: bool
     MEDIA_TYPES: Sequence[str]
@@ -202,6 +203,7 @@ _LAYER: dict[str, Callable[[str, Any], Any]] = {
     "COMPRESSION": _import,
     "CORS": _import,
     "ETAG": _typed(bool, "True or False"),
+    "DJANGO_MIDDLEWARE": _any,
     "EVENT_HOOKS": _objects,
     "EXCEPTION_HANDLERS": _handlers,
     "GUARDS": _objects,

@@ -188,7 +188,7 @@ class Call:
 
     def request(self, limit: int, path_names: tuple[str, ...], router: Any) -> Request:
         """Starlette's ``Request``, its body bounded like every other; ``router`` is what its ``url_for`` asks."""
-        values = dict(zip(path_names, self.path_values, strict=True))
+        values = dict(zip(path_names, self.path_values, strict=False))  # hooks know of no path
         scope = {**self.scope, "path_params": values, "router": router}
 
         async def receive() -> MutableMapping[str, Any]:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+from django.http import HttpRequest
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.body import JSONBody, RawBody
@@ -391,6 +392,11 @@ class Planner:
             return self._form_value(parameter, File(), chain, half)
         if is_json(kind):
             return self._body(parameter, chain, half)
+        if isinstance(kind, type) and issubclass(kind, HttpRequest):
+            raise DependencyError(
+                f"{_tell(chain)}: {parameter.name!r} would be a Django request, which typed routes do not build. Ask "
+                "for Request, or set django_middleware=[...] on a layer."
+            )
         raise DependencyError(
             f"{_tell(chain)}: nothing provides {parameter.name!r} of type {_show(parameter.type)}. Register a "
             f"component whose resolve() returns {_show(kind)}, or say where it comes from: "

@@ -15,10 +15,12 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import BadRequest, MethodNotAllowed, NotFound
+from hybrid_gateway.gateway.django_middleware import DJANGO_REQUEST
 from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.gateway.prefixes import path_info
+from hybrid_gateway.handlers.callers import AmbientThread
 from hybrid_gateway.handlers.endpoint import Endpoint
-from hybrid_gateway.handlers.sensitive import thread_sensitive
+from hybrid_gateway.handlers.sensitive import BelowSyncCode, thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.headers import framed
@@ -128,6 +130,8 @@ class ASGIDriver:
         routed, endpoint = scope[_ROUTED]
         call = _under(routed, scope, receive)
         call.path_values = routed.path_values
+        if DJANGO_REQUEST in scope and not isinstance(routed.thread, AmbientThread):
+            call.move(BelowSyncCode(routed.thread).enter())
         await self._send(call, endpoint, await endpoint.respond(call), receive, send)
 
     def open(self, call: Call, path: str | None, root: str | None) -> Answering:

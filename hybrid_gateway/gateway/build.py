@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
+from django.http import HttpRequest
 from django.urls import get_script_prefix
 from starlette.datastructures import State, URLPath
 from starlette.middleware import Middleware
@@ -23,6 +24,7 @@ from hybrid_gateway.binding.plan import Planner
 from hybrid_gateway.binding.signature import read_signature, strip_annotated
 from hybrid_gateway.caching import CachedAnswers
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.gateway.django_middleware import DJANGO_REQUEST, DjangoMiddleware
 from hybrid_gateway.gateway.hooks import HookCompiler
 from hybrid_gateway.handlers.endpoint import Endpoint, Failures
 from hybrid_gateway.handlers.errors import ErrorAnswers, ErrorHandler
@@ -91,6 +93,7 @@ class Builder:
             media_types=layers.media_types,
             decoders=_decoders(layers),
             parameters=layers.parameters,
+            given={HttpRequest: f"call.scope[{DJANGO_REQUEST!r}]"} if layers.django_middleware else None,
             body_allowed=bool(set(route.methods) - {"GET", "HEAD"}),
         )
         entered = self._hooks.enter(layers, planner)
@@ -138,7 +141,7 @@ class Builder:
             inputs=planner.plan.inputs,
             returns=returns,
             schemes=schemes if planner.plan.authenticates else (),
-            middleware=middleware_factories(layers.middleware),
+            middleware=(*middleware_factories(layers.middleware), *_django_middleware(route, layers)),
         )
 
     def errors(self, layers: Layers, authenticates: bool = True) -> ErrorAnswers:
@@ -204,6 +207,13 @@ def _answering(
     if media_types == (JSON,) or not is_json_type(returns):
         return make(), None
     return _as_it_is, Negotiation({media_type: make(media_type=media_type) for media_type in media_types})
+
+
+def _django_middleware(route: FlatRoute, layers: Layers) -> tuple[DjangoMiddleware, ...]:
+    if not layers.django_middleware:
+        return ()
+    limit = max(layers.max_body_size, layers.max_upload_size)
+    return (DjangoMiddleware(layers.django_middleware, route.handler, limit),)
 
 
 def _decoders(layers: Layers) -> Decoders | None:

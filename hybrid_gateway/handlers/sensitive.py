@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext
+from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
 from django.urls import clear_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
 from hybrid_gateway.handlers.callers import AmbientThread
-from hybrid_gateway.handlers.threads import RequestThread
+from hybrid_gateway.handlers.threads import PooledThread, RequestThread, ThreadStream
 from hybrid_gateway.handlers.units import running_loop
 
-__all__ = ["Lent", "Loops", "enter_request", "in_request", "run_apart", "thread_sensitive"]
+__all__ = ["BelowSyncCode", "Lent", "Loops", "enter_request", "in_request", "run_apart", "thread_sensitive"]
 
 T = TypeVar("T")
 
@@ -146,6 +146,45 @@ class thread_sensitive:  # noqa: N801  (a context manager reads as a word)
             AsyncToSync.executors.current = self._hidden
         SyncToAsync.thread_sensitive_context.reset(self._context_token)
         _current.reset(self._thread_token)
+
+
+class BelowSyncCode:
+    """The thread of a request whose own one may be waiting for this task, in sync code that called ``async_to_sync``.
+
+    As long as it waits there it serves; afterwards it is the thread it always was.
+    """
+
+    __slots__ = ("_thread", "_waiting")
+
+    def __init__(self, thread: RequestThread) -> None:
+        self._thread = thread
+        self._waiting: Executor | None = getattr(AsyncToSync.executors, "current", None)
+
+    def enter(self) -> BelowSyncCode:
+        """Send what this context asks of the ORM here. For a task: it is never taken back."""
+        _current.set(Lent(self))
+        SyncToAsync.thread_sensitive_context.set(_context)
+        AsyncToSync.executors.current = None
+        return self
+
+    def run(self, function: Callable[..., T], /, *args: Any) -> Awaitable[T]:
+        return sync_to_async(function, thread_sensitive=True)(*args)
+
+    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+        if self._waiting is not None:
+            try:
+                return self._waiting.submit(function, *args)
+            except RuntimeError:  # it has gone on
+                self._waiting = None
+        return self._thread.submit(function, *args)
+
+    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
+        if isinstance(self._thread, PooledThread):
+            return self._thread.stream(chunks, close)
+        return ThreadStream(self, chunks, close)  # on the one thread there is
+
+    def release(self) -> None:
+        return None
 
 
 def _thread_below_loop() -> Any:

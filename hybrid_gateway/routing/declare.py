@@ -46,6 +46,9 @@ class LayerOptions(TypedDict, total=False):
     """Callables that may refuse a request; they add up, outer to inner, and ``AllowAny`` drops the outer ones."""
     middleware: Sequence[Any]
     """Pure ASGI middleware (``app -> app`` callables or Starlette ``Middleware``); they add up, outer to inner."""
+    django_middleware: Sequence[str]
+    """Dotted paths of Django middleware that runs around the handlers, inside ``middleware``; they add up, outer to
+    inner. Handlers may then ask for the ``HttpRequest``. It costs what a Django request costs."""
     event_hooks: Sequence[Any]
     """Classes with any of ``on_request``, ``on_response``, ``on_error``, one instance per request, parameters injected.
 

@@ -29,6 +29,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     authentication: tuple[Any, ...] = ()
     guards: tuple[Any, ...] = ()
     middleware: tuple[Any, ...] = ()
+    django_middleware: tuple[str, ...] = ()
     event_hooks: tuple[Any, ...] = ()
     before_request: tuple[Any, ...] = ()
     after_request: tuple[Any, ...] = ()
@@ -96,6 +97,7 @@ _MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "authentication": _replace_list,
     "guards": _merge_guards,
     "middleware": _append,
+    "django_middleware": _append,
     "event_hooks": _append,
     "before_request": _append_functions,
     "after_request": _append_functions,
