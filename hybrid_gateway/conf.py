@@ -75,6 +75,9 @@ class OpenAPISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     path: str = "/openapi.json"
     docs: str = "/docs"
     enabled: bool | None = None  # None follows DEBUG
+    staff_only: bool = False  # the document and its pages are for those who may enter the admin
+    assets: str = "https://cdn.jsdelivr.net/npm"  # where the other pages load their scripts from
+    webhooks: tuple[Any, ...] = ()  # routes that others are to offer, for the document alone
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,7 +172,8 @@ def _openapi(key: str, value: Any) -> OpenAPISettings:
         if name not in known:
             raise SettingsError(f"HYBRID_GATEWAY[{key!r}] has no key {name!r}.{_suggest(name, known)}")
     try:
-        return msgspec.convert({known[name]: entry for name, entry in value.items()}, OpenAPISettings)
+        settings = msgspec.convert({known[name]: entry for name, entry in value.items()}, OpenAPISettings)
+        return msgspec.structs.replace(settings, webhooks=tuple(_import(key, entry) for entry in settings.webhooks))
     except msgspec.ValidationError as error:
         raise SettingsError(f"HYBRID_GATEWAY[{key!r}]: {error}") from None
 

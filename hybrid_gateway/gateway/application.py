@@ -138,6 +138,7 @@ class Gateway:
         self.mounts = Mounts(mounts)
         self.errors: ErrorAnswers = builder.errors(self._layers)
         self._names = _by_name(self.routes)
+        self.webhooks = builder.described(self.openapi.webhooks)
 
     def _own_routes(self) -> Iterable[FlatRoute]:
         enabled = self.openapi.enabled if self.openapi.enabled is not None else django_settings.DEBUG

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -34,7 +34,7 @@ from hybrid_gateway.responses.encode import is_json_type, make_encoder
 from hybrid_gateway.responses.headers import write_cache_control
 from hybrid_gateway.responses.negotiation import JSON, Negotiation, check_media_types
 from hybrid_gateway.routing.declare import Route, describe
-from hybrid_gateway.routing.layers import FlatRoute, Layers
+from hybrid_gateway.routing.layers import FlatRoute, Layers, flatten
 from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
 
 __all__ = ["Builder"]
@@ -142,7 +142,16 @@ class Builder:
             returns=returns,
             schemes=schemes if planner.plan.authenticates else (),
             middleware=(*middleware_factories(layers.middleware), *_django_middleware(route, layers)),
+            callbacks={name: self._callback(calls) for name, calls in route.options.get("callbacks", {}).items()},
         )
+
+    def _callback(self, calls: Mapping[str, Any]) -> list[tuple[str, Endpoint]]:
+        """What others are called with, by the expression that says where: compiled for the document alone."""
+        return [(expression, endpoint) for expression, route in calls.items() for endpoint in self.described([route])]
+
+    def described(self, routes: Sequence[Any]) -> list[Endpoint]:
+        """Endpoints of routes that others offer, and that no path here leads to."""
+        return [self.endpoint(route, method) for route in flatten(routes, Layers()) for method in route.methods]
 
     def errors(self, layers: Layers, authenticates: bool = True) -> ErrorAnswers:
         """What a route with these layers makes of exceptions."""

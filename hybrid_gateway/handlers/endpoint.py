@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from hybrid_gateway.handlers.errors import ErrorAnswers
@@ -74,6 +74,7 @@ class Endpoint:
 
     __slots__ = (
         "awaits",
+        "callbacks",
         "close",
         "inputs",
         "method",
@@ -98,6 +99,7 @@ class Endpoint:
         returns: Any = None,
         schemes: Sequence[Any] = (),
         middleware: Sequence[Callable[[Any], Any]] = (),
+        callbacks: Mapping[str, Sequence[tuple[str, Endpoint]]] | None = None,
     ) -> None:
         self.route = route
         self.method = method
@@ -109,6 +111,7 @@ class Endpoint:
         self.returns = returns
         self.schemes = tuple(schemes)
         self.middleware = tuple(middleware)
+        self.callbacks = callbacks or {}
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.method} {self.route.path}>"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache, lru_cache
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from functools import cache, lru_cache, partial
+from typing import Any, Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -14,7 +14,10 @@ from hybrid_gateway.auth import AllowAny
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.openapi.document import build_document
+from hybrid_gateway.openapi.staff import DJANGO_MIDDLEWARE, refuse_others, send_to_login
 from hybrid_gateway.openapi.ui import CONTENT_SECURITY_POLICY, build_page
+from hybrid_gateway.openapi.viewers import VIEWERS, Viewer
+from hybrid_gateway.openapi.yaml import as_yaml
 from hybrid_gateway.responses.kinds import HTMLResponse, Response
 from hybrid_gateway.routing.declare import Route
 
@@ -27,11 +30,15 @@ class HasEndpoints(Protocol):
     @property
     def endpoints(self) -> Sequence[Endpoint]: ...
 
+    @property
+    def webhooks(self) -> Sequence[Endpoint]: ...
+
 
 def routes(gateway: HasEndpoints, settings: OpenAPISettings) -> list[Route]:
-    """The routes ``openapi`` and ``docs``. The document is built when first asked for: the gateway is not, yet.
+    """The routes of the document, ``openapi`` and ``openapi_yaml``, and of its pages, of which ``docs`` is ours.
 
-    Their names are defaulted, so that a project's own routes may bear them.
+    The document is built when first asked for: the gateway is not, yet. Names are defaulted, so that a project's own
+    routes may bear them.
     """
 
     @lru_cache(maxsize=8)  # one entry per script prefix, of which a deployment rarely has two
@@ -39,23 +46,53 @@ def routes(gateway: HasEndpoints, settings: OpenAPISettings) -> list[Route]:
         servers = {"servers": [{"url": prefix}]} if prefix else {}
         return msgspec.json.encode({**document(), **servers})
 
+    @lru_cache(maxsize=8)
+    def encoded_as_yaml(prefix: str) -> bytes:
+        return as_yaml(encoded(prefix))
+
     @cache
     def document() -> dict[str, object]:
-        return build_document(gateway.endpoints, settings)
+        return build_document(gateway.endpoints, settings, gateway.webhooks)
 
     def openapi() -> Response[bytes]:
         """The API as an OpenAPI document."""
         return Response(encoded(_prefix()), media_type="application/json")
 
+    def openapi_yaml() -> Response[bytes]:
+        """The same as YAML."""
+        return Response(encoded_as_yaml(_prefix()), media_type="application/yaml")
+
     def docs() -> HTMLResponse:
         """The API as a page to read and to try."""
         page = build_page(settings.title, _prefix() + settings.path)
-        return HTMLResponse(page, headers=_PAGE_HEADERS)
+        return HTMLResponse(page, headers=_page_headers(CONTENT_SECURITY_POLICY))
 
+    def view_with(viewer: Viewer) -> HTMLResponse:
+        """The same as one of the pages that others have made."""
+        page = viewer.page(settings.title, _prefix() + settings.path, settings.assets.rstrip("/"))
+        return HTMLResponse(page, headers=_page_headers(viewer.content_security_policy(settings.assets)))
+
+    paths: list[tuple[str, Callable[..., Any]]] = [(settings.path, openapi)]
+    paths += [(settings.path.removesuffix(".json") + ".yaml", openapi_yaml)]
+    pages: list[tuple[str, Callable[..., Any]]] = [(settings.docs, docs)]
+    pages += [(f"{settings.docs.rstrip('/')}/{name}", partial(view_with, VIEWERS[name])) for name in VIEWERS]
     return [
-        Route(settings.path, openapi, guards=[AllowAny], include_in_schema=False, sync_to_thread=False),
-        Route(settings.docs, docs, guards=[AllowAny], include_in_schema=False, sync_to_thread=False),
+        *(_route(path, handler, settings, refuse_others) for path, handler in paths),
+        *(_route(path, handler, settings, send_to_login) for path, handler in pages),
     ]
+
+
+def _route(path: str, handler: Callable[..., Any], settings: OpenAPISettings, ask: Callable[..., Any]) -> Route:
+    if not settings.staff_only:
+        return Route(path, handler, guards=[AllowAny], include_in_schema=False, sync_to_thread=False)
+    return Route(
+        path,
+        handler,
+        before_request=ask,
+        django_middleware=DJANGO_MIDDLEWARE,
+        response_headers={"Cache-Control": "private"},
+        include_in_schema=False,
+    )
 
 
 def _prefix() -> str:
@@ -63,8 +100,9 @@ def _prefix() -> str:
     return quote(get_script_prefix().rstrip("/"))
 
 
-_PAGE_HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+def _page_headers(policy: str) -> dict[str, str]:
+    return {
+        "Content-Security-Policy": policy,
+        "Referrer-Policy": "no-referrer",
+        "X-Content-Type-Options": "nosniff",
+    }

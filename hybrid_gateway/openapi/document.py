@@ -47,12 +47,18 @@ class Problem(msgspec.Struct, kw_only=True, rename={"kind": "type"}):
     errors: Annotated[list[ProblemError], msgspec.Meta(description="Every fault of the request, with a 422.")] = []
 
 
-def build_document(endpoints: Iterable[Endpoint], settings: OpenAPISettings) -> dict[str, Any]:
+def build_document(
+    endpoints: Iterable[Endpoint], settings: OpenAPISettings, webhooks: Sequence[Endpoint] = ()
+) -> dict[str, Any]:
     """The document of all endpoints that are in the schema, ready for a JSON encoder."""
     shown = [endpoint for endpoint in endpoints if endpoint.route.layers.include_in_schema]
-    writer = _Writer(shown)
+    called = [endpoint for one in shown for called in one.callbacks.values() for _, endpoint in called]
+    writer = _Writer([*shown, *called, *webhooks])
     for endpoint in shown:
         writer.add(endpoint)
+    hooks: dict[str, Any] = {}
+    for endpoint in webhooks:
+        hooks.setdefault(endpoint.route.name, {})[endpoint.method.lower()] = writer.operation(endpoint, {})
     info = {"title": settings.title, "version": settings.version}
     if settings.description:
         info["description"] = settings.description
@@ -60,6 +66,7 @@ def build_document(endpoints: Iterable[Endpoint], settings: OpenAPISettings) -> 
         "openapi": "3.1.0",
         "info": info,
         "paths": writer.paths,
+        **({"webhooks": hooks} if hooks else {}),
         "components": {name: entries for name, entries in writer.components.items() if entries},
     }
     tags = dict.fromkeys(tag for endpoint in shown for tag in endpoint.route.layers.tags)
@@ -110,9 +117,10 @@ class _Writer:
         if method in self.paths.get(_path(template, names), {}):
             # Paths that differ only in their converters are one path to OpenAPI: tell them apart by name.
             names = {parameter.name: f"{parameter.name}_{parameter.converter.name}" for parameter in parameters}
-        self.paths.setdefault(_path(template, names), {})[method] = self._operation(endpoint, names)
+        self.paths.setdefault(_path(template, names), {})[method] = self.operation(endpoint, names)
 
-    def _operation(self, endpoint: Endpoint, path_names: dict[str, str]) -> dict[str, Any]:
+    def operation(self, endpoint: Endpoint, path_names: dict[str, str]) -> dict[str, Any]:
+        """One operation: what goes in and what comes out."""
         route = endpoint.route
         self._schemas.custom = _custom_types(route.layers)
         summary, description = _words(route.handler)
@@ -127,8 +135,16 @@ class _Writer:
         }
         operation = {name: value for name, value in operation.items() if value}
         operation["responses"] = self._responses(endpoint)
+        if endpoint.callbacks:
+            operation["callbacks"] = {name: self._callback(called) for name, called in endpoint.callbacks.items()}
         security = self._security.requirements(endpoint)
         return operation if security is None else {**operation, "security": security}
+
+    def _callback(self, called: Sequence[tuple[str, Endpoint]]) -> dict[str, Any]:
+        paths: dict[str, Any] = {}
+        for expression, endpoint in called:
+            paths.setdefault(expression, {})[endpoint.method.lower()] = self.operation(endpoint, {})
+        return paths
 
     # --- what goes in
 
@@ -219,7 +235,10 @@ class _Writer:
     def _responses(self, endpoint: Endpoint) -> dict[str, Any]:
         route = endpoint.route
         responses: dict[str, Any] = success_responses(endpoint.returns, endpoint.method, route.options, self._schemas)
+        headers = _header_objects(route.layers)
         for response in responses.values():
+            if headers:
+                response["headers"] = headers
             content = response.get("content", {})
             if "application/json" in content:
                 content |= dict.fromkeys(route.layers.media_types, content["application/json"])
@@ -232,6 +251,17 @@ class _Writer:
         content = {"application/problem+json": {"schema": self._problem}}
         self._problems.setdefault(name, {"description": reason(status), "content": content})
         return name
+
+
+def _header_objects(layers: Any) -> dict[str, Any]:
+    """The headers of every successful answer."""
+    fixed = {name: {"schema": {"type": "string", "const": value}} for name, value in layers.response_headers.items()}
+    if layers.etag:
+        fixed["ETag"] = {"schema": {"type": "string"}}
+    if layers.throttle:
+        names = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
+        fixed |= {name: {"schema": {"type": "integer"}} for name in names}
+    return fixed
 
 
 def _path(template: Template, names: dict[str, str]) -> str:

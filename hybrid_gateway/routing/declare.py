@@ -121,6 +121,8 @@ class HandlerOptions(LayerOptions, total=False):
     """``False`` runs a ``def`` handler on the event loop: only for code that never blocks."""
     raises: Sequence[Any]
     """Errors that the handler raises, classes of ``hybrid_gateway.exceptions`` or status codes, for the document."""
+    callbacks: Mapping[str, Mapping[str, Any]]
+    """For the document: by name, what the handler will call later: runtime expression → route that describes it."""
     summary: str
     description: str
     operation_id: str

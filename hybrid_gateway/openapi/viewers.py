@@ -1,0 +1,122 @@
+"""Other people's pages for the document, at ``/docs/<name>``: Swagger UI, ReDoc, Scalar, RapiDoc, Stoplight Elements.
+
+Their scripts are theirs to ship: each page loads one pinned release from a content delivery network, or from wherever
+``OPENAPI["ASSETS"]`` says that copies of the npm packages lie. The browser runs it only if its hash is the known one.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from hashlib import sha256
+from html import escape
+from urllib.parse import urlsplit
+
+import msgspec
+
+__all__ = ["VIEWERS", "Viewer"]
+
+
+class Viewer(msgspec.Struct, frozen=True, kw_only=True):
+    """One page. ``script`` and ``style`` are file and hash of an npm package; ``body`` and ``start`` show the document.
+
+    ``sources`` are what its Content-Security-Policy must allow beyond that.
+    """
+
+    script: tuple[str, str]
+    style: tuple[str, str] | None = None
+    body: str
+    start: str = ""
+    sources: dict[str, str] = {}
+
+    def page(self, title: str, document_url: str, assets: str) -> str:
+        """The page, called ``title``, of the document at ``document_url``."""
+        head = [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(title)}</title><style>{_STYLE}</style>",
+        ]
+        if self.style is not None:
+            path, integrity = self.style
+            url = escape(f"{assets}/{path}")
+            head.append(f'<link rel="stylesheet" href="{url}" integrity="{integrity}" crossorigin="anonymous">')
+        path, integrity = self.script
+        body = self.body.replace("{{ document_url }}", escape(document_url))
+        url = escape(f"{assets}/{path}")
+        script = f'<script src="{url}" integrity="{integrity}" crossorigin="anonymous"></script>'
+        start = f"<script>{self.start}</script>" if self.start else ""
+        return "".join([*head, "</head><body>", body, script, start, "</body></html>"])
+
+    def content_security_policy(self, assets: str) -> str:
+        """What the page may load and run. SECURITY: no script but the pinned one and ours, no connection but here."""
+        parts = urlsplit(assets)
+        host = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "'self'"
+        start = f" 'sha256-{b64encode(sha256(self.start.encode()).digest()).decode()}'" if self.start else ""
+        policy = {
+            "default-src": "'none'",
+            "script-src": f"{host}{start}",
+            "style-src": f"{host} 'unsafe-inline'",
+            "img-src": f"'self' data: blob: {host}",
+            "font-src": f"data: {host}",
+            "connect-src": "'self'",
+            "worker-src": "blob:",
+            "base-uri": "'none'",
+            "form-action": "'none'",
+            "frame-ancestors": "'none'",
+        }
+        for name, more in self.sources.items():
+            policy[name] = f"{policy[name]} {more}"
+        return "; ".join(f"{name} {value}" for name, value in policy.items())
+
+
+_STYLE = "body{margin:0}#ui{min-height:100vh}"
+_READ_URL = "const url=document.getElementById('ui').dataset.url;"
+
+VIEWERS = {
+    "swagger": Viewer(
+        script=(
+            "swagger-ui-dist@5.35.0/swagger-ui-bundle.js",
+            "sha384-gjRm0bEPMeTmMh5jT2cHccIwCUZSTd8YC+j0d0sXw0MdGEfScduGpSyF3ZSSLkX9",
+        ),
+        style=(
+            "swagger-ui-dist@5.35.0/swagger-ui.css",
+            "sha384-WlYgdmXYOOBWL5apwjDEZwN+U3HmXSSu5R6V5aGxEcf7z+KuRNwBhoxKVN1i3D5I",
+        ),
+        body='<div id="ui" data-url="{{ document_url }}"></div>',
+        start=f"{_READ_URL}SwaggerUIBundle({{url,dom_id:'#ui',deepLinking:true}});",
+    ),
+    "redoc": Viewer(
+        script=(
+            "redoc@2.5.1/bundles/redoc.standalone.js",
+            "sha384-up2uPEo+8XzxuLXKGY4DOk79DbbRclvlcx22QZ60aPWQf8LW69XJ8BWzLFewC05H",
+        ),
+        body='<div id="ui" data-url="{{ document_url }}"></div>',
+        start=f"{_READ_URL}Redoc.init(url,{{hideLoading:true}},document.getElementById('ui'));",
+    ),
+    "scalar": Viewer(
+        script=(
+            "@scalar/api-reference@1.72.1/dist/browser/standalone.js",
+            "sha384-U11tb2XnKvmwt8RlTvnwUnYgrN+ur4Xyh9htLhjajWNR/Oyl5AX5DEz00qRmlrmK",
+        ),
+        body='<div id="ui" data-url="{{ document_url }}"></div>',
+        start=f"{_READ_URL}Scalar.createApiReference('#ui',{{url,withDefaultFonts:false,telemetry:false}});",
+    ),
+    "rapidoc": Viewer(
+        script=(
+            "rapidoc@9.3.8/dist/rapidoc-min.js",
+            "sha384-szzoYhqSJqZH8X90KwbBjYL1CMLEa3U7xl/oAZg4ViKpYEY5GVhM+peBQB4u7ANM",
+        ),
+        body='<rapi-doc spec-url="{{ document_url }}" load-fonts="false" render-style="read"></rapi-doc>',
+    ),
+    "stoplight": Viewer(
+        script=(
+            "@stoplight/elements@9.0.25/web-components.min.js",
+            "sha384-X5kH2B8aH81JEl8IfSBwwnr8FYcCqMzdxpqjmmlRbhIl7SsQ9Zn0xk+csQmU37zN",
+        ),
+        style=(
+            "@stoplight/elements@9.0.25/styles.min.css",
+            "sha384-NzdOiocfnINlXfuCXi4OpL/xvdbgLiKaLHQ07Z+IwhVaxHqLShn5rVD5OHt/LYgz",
+        ),
+        body='<elements-api apiDescriptionUrl="{{ document_url }}" router="hash"></elements-api>',
+    ),
+}
+"""By the name they have in the path."""
