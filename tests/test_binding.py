@@ -444,3 +444,30 @@ def test_a_body_on_a_route_that_also_answers_get_is_allowed(serve):
     client = serve(both, remove)
     assert client.get("/both").json() == {"data": None}
     assert client.delete("/with-body", json={"a": 1}).json() == {"a": 1}
+
+
+# --- text has no null
+
+
+@pytest.mark.parametrize("kind", ["async", "def"])
+def test_the_text_null_is_no_value_of_an_optional_parameter(serve, kind):
+    class Page(msgspec.Struct):
+        size: int | None = None
+        name: str | None = None
+
+    if kind == "async":
+
+        @get("/")
+        async def view(page: Annotated[Page, Query()], n: int | None = None, q: str | None = None) -> str:
+            return f"{n} {q} {page.name}"
+
+    else:
+
+        @get("/")
+        def view(page: Annotated[Page, Query()], n: int | None = None, q: str | None = None) -> str:
+            return f"{n} {q} {page.name}"
+
+    client = serve(view)
+    assert client.get("/?q=null&name=null").text == "None null null"
+    answer = client.get("/?n=null&size=null")
+    assert sorted(error["loc"] for error in answer.json()["errors"]) == [["query", "n"], ["query", "size"]]

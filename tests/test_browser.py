@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from json import loads
 from pathlib import Path
-from time import monotonic, sleep
+from time import sleep
 from urllib.parse import urlsplit
 
 import pytest
@@ -24,7 +20,8 @@ from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-EXAMPLE = Path(__file__).parent.parent / "example_project"
+from tests.example_site import serve_example
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
@@ -33,41 +30,11 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
-
-
-def wait_for_port(port: int, server: subprocess.Popen[bytes]) -> None:
-    deadline = monotonic() + 30  # seconds
-    while monotonic() < deadline and server.poll() is None:
-        try:
-            return socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            sleep(0.05)
-    pytest.fail("uvicorn did not begin to listen")
-
-
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The example project under uvicorn, with a database and uploads of its own."""
-    home, port = tmp_path_factory.mktemp("site"), free_port()
-    environ = os.environ | {
-        "DJANGO_SETTINGS_MODULE": "config.settings",
-        "DATABASE_URL": f"sqlite:///{home / 'db.sqlite3'}",
-        "MEDIA_ROOT": str(home / "media"),
-        "PYTHONPATH": os.pathsep.join([str(EXAMPLE.parent), str(EXAMPLE)]),
-        "DEBUG": "1",
-    }
-    for command in ["migrate", "seed"]:
-        subprocess.run([sys.executable, EXAMPLE / "manage.py", command, "--verbosity=0"], env=environ, check=True)
-    uvicorn = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--port", str(port), "--log-level=warning"]
-    with subprocess.Popen(uvicorn, env=environ) as server:
-        try:
-            wait_for_port(port, server)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            server.terminate()
+    """The example project under uvicorn."""
+    with serve_example(tmp_path_factory.mktemp("site")) as url:
+        yield url
 
 
 @pytest.fixture

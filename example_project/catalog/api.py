@@ -37,13 +37,28 @@ Rating = Annotated[float, Meta(ge=0, le=5)]
 Image = File(max_size=5_000_000, content_types=["image/png", "image/jpeg", "image/webp"])
 
 
+# Exact as text; a number is understood as well. The model's own validators check it: see `save`.
+Price = Annotated[
+    Decimal,
+    Meta(
+        extra_json_schema={
+            "type": ["string", "number"],
+            "pattern": r"^[0-9]{1,6}(\.[0-9]{1,2})?$",
+            "minimum": 0,
+            "maximum": 999_999,
+            "multipleOf": 0.01,
+        }
+    ),
+]
+
+
 class ProductIn(Struct, forbid_unknown_fields=True):
     """A product as a client sends it."""
 
     name: Name
     category: Category
     size: Size
-    price: Decimal
+    price: Price
     rating: Rating = 0.0
 
 
@@ -53,7 +68,7 @@ class ProductPatch(Struct, forbid_unknown_fields=True):
     name: Name | UnsetType = UNSET
     category: Category | UnsetType = UNSET
     size: Size | UnsetType = UNSET
-    price: Decimal | UnsetType = UNSET
+    price: Price | UnsetType = UNSET
     rating: Rating | UnsetType = UNSET
 
 

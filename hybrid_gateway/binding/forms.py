@@ -95,7 +95,7 @@ class FormFields:
         field = FormField.of(name, kind, marker, required=parameter.required, default=parameter.default)
         self.fields[name] = field
         hook = self._hook
-        holder: Any = msgspec.defstruct("FormParameter", [("value", kind)], rename={"value": name})
+        holder: Any = msgspec.defstruct("FormParameter", [("value", strip_optional(kind))], rename={"value": name})
 
         def read(form: Any, errors: list[Error]) -> Any:
             found, wrong = form.values([field])

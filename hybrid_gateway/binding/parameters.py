@@ -31,7 +31,8 @@ SOURCES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 
 
 def _converter(kind: Any, hook: DecodeHook) -> Callable[[Any], Any] | None:
-    """Text → value, or ``None`` when text is the value."""
+    """Text → value, or ``None`` when text is the value. Text is never ``None``, whatever msgspec makes of "null"."""
+    kind = strip_optional(kind)
     if kind is str or kind is NO_DEFAULT:
         return None
     convert = msgspec.convert
@@ -83,7 +84,7 @@ class ParameterGroup:
             return None
         many = is_list(parameter.type)
         field = f"p{len(self._fields)}"
-        kind = Any if parameter.type is NO_DEFAULT else parameter.type
+        kind = Any if parameter.type is NO_DEFAULT else strip_optional(parameter.type)
         self._fields[wire_name] = (field, kind, _field_default(parameter.default))
         if many:
             self._lists_of.append(wire_name)
@@ -127,7 +128,7 @@ def _field_default(value: Any) -> Any:
 
 def list_reader(parameter: Parameter, source: str, wire_name: str, hook: DecodeHook = decode_known) -> Reader:
     """Every value of a repeated name."""
-    kind = parameter.type
+    kind = strip_optional(parameter.type)
     default = parameter.default
     location = (source, wire_name)
 
@@ -157,6 +158,8 @@ def struct_reader(
     """A Struct whose fields are parameters of one source; errors carry the names of the fields on the wire."""
     kind = strip_optional(parameter.type)
     fields = [(wire_name(field.encode_name), field.encode_name, is_list(field.type)) for field in struct_fields(kind)]
+    # Text is never None, but msgspec reads "null" as that where a field may be; another text is the error it should be.
+    nullable = {field.encode_name for field in struct_fields(kind) if _is_read_as_none("null", field.type)}
 
     def read(call: Call, errors: list[Error]) -> Any:
         lists = SOURCES[source][1](call)
@@ -165,6 +168,8 @@ def struct_reader(
             texts = lists.get(name)
             if texts is not None:
                 found[field] = texts if many else texts[-1]
+                if found[field] == "null" and field in nullable:
+                    found[field] = "null "
         if not found and parameter.default is not NO_DEFAULT:
             return parameter.default
         try:
@@ -174,6 +179,13 @@ def struct_reader(
             return None
 
     return read
+
+
+def _is_read_as_none(text: str, kind: Any) -> bool:
+    try:
+        return msgspec.convert(text, kind, strict=False) is None
+    except (msgspec.ValidationError, TypeError, NotImplementedError):
+        return False
 
 
 def path_reader(parameter: Parameter, position: int, hook: DecodeHook = decode_known) -> Reader:

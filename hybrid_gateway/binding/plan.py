@@ -312,6 +312,7 @@ class Planner:
         if key not in self._variables:
             authentication = self._authentication(chain)
             function = USERS[kind is self._user_type, optional]
+            self.plan.requires_user |= not optional
             variable = self._variables[key] = self._new()
             code = f"{self._name('identify', function)}({authentication})"
             self._open.steps.append(Step(target=variable, code=code))

@@ -45,6 +45,7 @@ class Plan(msgspec.Struct, kw_only=True):
     names: dict[str, Any] = msgspec.field(default_factory=dict)
     inputs: list[Input] = msgspec.field(default_factory=list)
     authenticates: bool = False
+    requires_user: bool = False
     enters: bool = False  # something that must be left with the request
 
     @property

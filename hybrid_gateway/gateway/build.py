@@ -141,6 +141,7 @@ class Builder:
             inputs=planner.plan.inputs,
             returns=returns,
             schemes=schemes if planner.plan.authenticates else (),
+            is_open=not planner.plan.requires_user,
             middleware=(*middleware_factories(layers.middleware), *_django_middleware(route, layers)),
             callbacks={name: self._callback(calls) for name, calls in route.options.get("callbacks", {}).items()},
         )

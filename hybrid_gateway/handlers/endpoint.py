@@ -77,6 +77,7 @@ class Endpoint:
         "callbacks",
         "close",
         "inputs",
+        "is_open",
         "method",
         "middleware",
         "respond",
@@ -98,6 +99,7 @@ class Endpoint:
         inputs: Sequence[Any] = (),
         returns: Any = None,
         schemes: Sequence[Any] = (),
+        is_open: bool = True,
         middleware: Sequence[Callable[[Any], Any]] = (),
         callbacks: Mapping[str, Sequence[tuple[str, Endpoint]]] | None = None,
     ) -> None:
@@ -110,6 +112,7 @@ class Endpoint:
         self.inputs = tuple(inputs)
         self.returns = returns
         self.schemes = tuple(schemes)
+        self.is_open = is_open  # to callers of whom nothing is known, as far as guards let them pass
         self.middleware = tuple(middleware)
         self.callbacks = callbacks or {}
 

@@ -264,6 +264,7 @@ _PLAIN_BASES: tuple[tuple[type, Schema], ...] = (
 )
 _COMPONENTS = (mi.StructType, mi.DataclassType, mi.TypedDictType, mi.NamedTupleType, mi.EnumType)
 
+_DECIMAL = r"^[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?$"
 _base64 = _constant(type="string", contentEncoding="base64")
 
 _WRITERS: dict[Any, Callable[[Schemas, Any], Schema]] = {
@@ -282,7 +283,7 @@ _WRITERS: dict[Any, Callable[[Schemas, Any], Schema]] = {
     mi.TimeType: _constant(type="string", format="time"),
     mi.TimeDeltaType: _constant(type="string", format="duration"),
     mi.UUIDType: _constant(type="string", format="uuid"),
-    mi.DecimalType: _constant(type="string", format="decimal"),
+    mi.DecimalType: _constant(type="string", format="decimal", pattern=_DECIMAL),
     mi.ListType: _write_array,
     mi.SetType: _write_array,
     mi.FrozenSetType: _write_array,

@@ -48,6 +48,7 @@ class IssuedToken(Struct):
     guards=[AllowAny],
     tags=["auth"],
     summary="Log in",
+    raises=[Unauthorized],
     response_headers={"Cache-Control": "no-store"},
 )
 def login(data: Credentials) -> IssuedToken:
@@ -70,6 +71,7 @@ def login(data: Credentials) -> IssuedToken:
     guards=[AllowAny],
     tags=["auth"],
     summary="Log out",
+    raises=[Conflict],
 )
 def logout(authentication: Authentication) -> None:
     """Revoke the token that the request carries."""
