@@ -38,7 +38,7 @@ Image = File(max_size=5_000_000, content_types=["image/png", "image/jpeg", "imag
 
 
 # Exact as text; a number is understood as well. The model's own validators check it: see `save`.
-Price = Annotated[
+Amount = Annotated[
     Decimal,
     Meta(
         extra_json_schema={
@@ -58,7 +58,7 @@ class ProductIn(Struct, forbid_unknown_fields=True):
     name: Name
     category: Category
     size: Size
-    price: Price
+    price: Amount
     rating: Rating = 0.0
 
 
@@ -68,7 +68,7 @@ class ProductPatch(Struct, forbid_unknown_fields=True):
     name: Name | UnsetType = UNSET
     category: Category | UnsetType = UNSET
     size: Size | UnsetType = UNSET
-    price: Price | UnsetType = UNSET
+    price: Amount | UnsetType = UNSET
     rating: Rating | UnsetType = UNSET
 
 

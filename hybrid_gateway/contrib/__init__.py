@@ -1,0 +1,1 @@
+"""Adapters to other people's packages, each imported only by whoever has that package."""
