@@ -147,7 +147,7 @@ class ASGIDriver:
 
     def _find_mounted(self, path: str | None) -> Mounted | None:
         gateway = self._gateway
-        if path is None or gateway.tree.methods(path) or gateway.other_slash(path) is not None:
+        if path is None or not gateway.mounts or gateway.tree.methods(path) or gateway.other_slash(path) is not None:
             return None
         return gateway.mounts.find(path)
 

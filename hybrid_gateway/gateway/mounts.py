@@ -24,6 +24,9 @@ class Mounts:
         self._by_prefix = {Prefixes([path]).prefixes[0]: Mounted(path.rstrip("/"), mount) for path, mount in mounts}
         self._prefixes = Prefixes(self._by_prefix)
 
+    def __bool__(self) -> bool:
+        return bool(self._by_prefix)
+
     def find(self, path: str) -> Mounted | None:
         """What answers ``path``, where no route does."""
         prefix = self._prefixes.find(path) if self._by_prefix else None
