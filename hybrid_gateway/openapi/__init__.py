@@ -14,7 +14,7 @@ from hybrid_gateway.auth import AllowAny
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.openapi.document import build_document
-from hybrid_gateway.openapi.staff import DJANGO_MIDDLEWARE, refuse_others, send_to_login
+from hybrid_gateway.openapi.staff import DJANGO_MIDDLEWARE, check_apps, refuse_others, send_to_login
 from hybrid_gateway.openapi.ui import CONTENT_SECURITY_POLICY, build_page
 from hybrid_gateway.openapi.viewers import VIEWERS, Viewer
 from hybrid_gateway.openapi.yaml import as_yaml
@@ -85,6 +85,7 @@ def routes(gateway: HasEndpoints, settings: OpenAPISettings) -> list[Route]:
 def _route(path: str, handler: Callable[..., Any], settings: OpenAPISettings, ask: Callable[..., Any]) -> Route:
     if not settings.staff_only:
         return Route(path, handler, guards=[AllowAny], include_in_schema=False, sync_to_thread=False)
+    check_apps()
     return Route(
         path,
         handler,

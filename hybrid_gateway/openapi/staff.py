@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
+from django.apps import apps
 from django.conf import settings
-from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponseBase
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from hybrid_gateway.exceptions import Forbidden, Unauthorized
+from hybrid_gateway.exceptions import ConfigurationError, Forbidden, Unauthorized
+from hybrid_gateway.responses.kinds import RedirectResponse
 
-__all__ = ["DJANGO_MIDDLEWARE", "refuse_others", "send_to_login"]
+__all__ = ["DJANGO_MIDDLEWARE", "check_apps", "refuse_others", "send_to_login"]
 
 DJANGO_MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
 ]
+
+
+def check_apps() -> None:
+    """Raise :class:`ConfigurationError` in a project that knows no staff."""
+    for name in ("django.contrib.auth", "django.contrib.sessions"):
+        if not apps.is_installed(name):
+            raise ConfigurationError(f'OPENAPI["STAFF_ONLY"] needs {name!r} among INSTALLED_APPS.')
 
 
 def refuse_others(request: HttpRequest) -> None:
@@ -25,7 +36,7 @@ def refuse_others(request: HttpRequest) -> None:
         raise Forbidden("The document of this API is for its staff.")
 
 
-def send_to_login(request: HttpRequest) -> HttpResponseBase | None:
+def send_to_login(request: HttpRequest) -> RedirectResponse | None:
     """The admin's login page to whoever is not known to be staff."""
     if request.user.is_authenticated and _is_staff(request):
         return None
@@ -33,7 +44,8 @@ def send_to_login(request: HttpRequest) -> HttpResponseBase | None:
         login: str = reverse("admin:login")
     except NoReverseMatch:
         login = str(settings.LOGIN_URL)
-    return redirect_to_login(request.get_full_path(), login)
+    query = urlencode({REDIRECT_FIELD_NAME: request.get_full_path()}, safe="/")
+    return RedirectResponse(f"{login}?{query}", status_code=302)
 
 
 def _is_staff(request: HttpRequest) -> bool:
