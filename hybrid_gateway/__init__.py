@@ -14,6 +14,7 @@ from hybrid_gateway.cors import CORS
 from hybrid_gateway.exceptions import ConfigurationError, HTTPException
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.http import Headers, QueryParams
+from hybrid_gateway.middleware import ASGIMiddleware
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.kinds import (
@@ -49,6 +50,7 @@ from hybrid_gateway.wsgi import get_wsgi_application
 __all__ = [
     "CORS",
     "Cache",
+    "ASGIMiddleware",
     "ASGIResponse",
     "Authentication",
     "AuthenticationScheme",

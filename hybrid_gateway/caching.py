@@ -38,7 +38,8 @@ class Cache:
     ``query``. ``vary`` are further request headers that it depends on; those that the handler or its components read
     through ``Header()`` and ``Cookie()`` count by themselves, those read from a whole ``Request`` do not. What an
     authenticated user is answered is kept only with ``per_user``, and then for that user. ``tags`` are names for
-    :func:`invalidate`; ``"product:{product_id}"`` takes values from the path. ``cache`` is an alias of ``CACHES``.
+    :func:`invalidate`; ``"product:{product_id}"`` takes values from the path. ``key`` is a function of the scope whose
+    text tells answers apart, too. ``cache`` is an alias of ``CACHES``.
 
     Kept are whole answers of status 200 without ``Set-Cookie``, whose own ``Cache-Control`` and ``Vary`` allow it.
     Where the cache cannot be reached, the handler answers.
@@ -52,6 +53,7 @@ class Cache:
         query: Sequence[str] | None = None,
         per_user: bool = False,
         tags: Sequence[str] = (),
+        key: Callable[[Any], str] | None = None,
         cache: str = "default",
     ) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 1:
@@ -64,6 +66,7 @@ class Cache:
         self.query = None if query is None else frozenset(query)
         self.per_user = per_user
         self.tags = tuple(tags)
+        self.key = key
         self.cache = cache
 
     def __repr__(self) -> str:
@@ -209,6 +212,7 @@ class CachedAnswers:
             [cookies.get(name) for name in self._cookies],
             None if user is None else str(user),
             call.accepted,
+            None if self._rules.key is None else self._rules.key(scope),
         ]
         return f"hybrid_gateway.cache:{blake2b(msgspec.json.encode(parts), digest_size=20).hexdigest()}"
 

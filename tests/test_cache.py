@@ -242,3 +242,16 @@ def test_mistakes_are_told_at_start_up(cache, message):
     with pytest.raises(ConfigurationError, match=message):
         rules = cache() if callable(cache) else cache
         Gateway([get("/{number:int}", cache=rules)(lambda number: None)])
+
+
+def test_a_function_may_tell_answers_apart(serve):
+    def site(scope):
+        return dict(scope["headers"])[b"x-site"].decode().partition(".")[0]
+
+    @get("/", cache=Cache(60, key=site))
+    async def view() -> str:
+        return "x"
+
+    client = serve(view)
+    sites = ("m.shop", "www.shop", "m.other", "www.other")
+    assert [state(client.get("/", headers={"X-Site": site})) for site in sites] == ["fwd=miss"] * 2 + ["hit"] * 2

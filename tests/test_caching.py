@@ -244,3 +244,43 @@ def test_answers_are_validated_under_debug_unless_told_otherwise(serve, settings
 def test_routes_without_any_of_it_pay_nothing(numbers):
     (route,) = [route for route in Gateway([Route("/", numbers)]).routes if route.path == "/"]
     assert "change" not in route.source
+
+
+# --- files below a folder
+
+
+@pytest.mark.parametrize("kind", ["async", "def"])
+def test_a_name_from_a_client_stays_below_its_folder(serve, tmp_path, kind):
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "a.txt").write_text("inside")
+    (tmp_path / "secret.txt").write_text("secret")
+    (tmp_path / "files-2").mkdir()
+    (tmp_path / "files-2" / "b.txt").write_text("neighbour")
+    (files / "link.txt").symlink_to(tmp_path / "secret.txt")
+
+    if kind == "async":
+
+        @get("/files/{name:path}")
+        async def view(name: str) -> FileResponse:
+            return FileResponse(name, root=files)
+
+    else:
+
+        @get("/files/{name:path}")
+        def view(name: str) -> FileResponse:
+            return FileResponse(name, root=files)
+
+    client = serve(view)
+    assert client.get("/files/a.txt").content == b"inside"
+    for name in (
+        "../secret.txt",
+        "%2e%2e/secret.txt",
+        "/etc/passwd",
+        "link.txt",
+        "../files-2/b.txt",
+        "b.txt",
+        "a%00",
+        ".",
+    ):
+        assert client.get(f"/files/{name}").status_code == 404, name

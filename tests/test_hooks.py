@@ -1,6 +1,6 @@
 """Hooks: what runs before a handler, after it, and once the answer is out, on every layer and driver."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -313,3 +313,14 @@ def test_a_route_without_hooks_pays_nothing():
     (route,) = [route for route in Gateway([handler]).routes if route.path == "/"]
     assert "enter" not in route.source
     assert "leave" not in route.source
+
+
+def test_a_hook_may_say_what_is_in_the_response(serve):
+    def stamp(response: Response[Any]) -> None:
+        response.headers["X-Stamp"] = "1"
+
+    @get("/", after_request=stamp)
+    async def view() -> str:
+        return "x"
+
+    assert serve(view).get("/").headers["X-Stamp"] == "1"

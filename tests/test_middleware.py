@@ -9,7 +9,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 
-from hybrid_gateway import Gateway, Request, Router, get, post
+from hybrid_gateway import ASGIMiddleware, Gateway, Request, Router, get, post
 from hybrid_gateway.exceptions import ConfigurationError
 
 pytestmark = pytest.mark.urls("tests.dispatch_urls")
@@ -82,3 +82,53 @@ def test_middleware_of_starlette_works_over_both_protocols(serve):
 def test_what_is_no_middleware_is_refused():
     with pytest.raises(ConfigurationError, match="is no ASGI middleware"):
         Gateway([seen], middleware=["stamp"])
+
+
+# --- a base class
+
+
+class Marking(ASGIMiddleware):
+    exclude = r"^/plain"
+    exclude_opt = "unmarked"
+
+    def __init__(self, mark: bytes) -> None:
+        self.mark = mark
+
+    async def handle(self, scope: Any, receive: Any, send: Any, next_app: Any) -> None:
+        async def marked(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-mark", self.mark)]
+            await send(message)
+
+        await next_app(scope, receive, marked)
+
+
+@pytest.mark.parametrize("kind", ["async", "def"])
+def test_middleware_of_ones_own_leaves_out_what_it_shall(serve, kind):
+    if kind == "async":
+
+        @get(["/marked", "/plain/x"])
+        async def view() -> str:
+            return "x"
+
+        @get("/unmarked", opt={"unmarked": True})
+        async def other() -> str:
+            return "x"
+
+    else:
+
+        @get(["/marked", "/plain/x"])
+        def view() -> str:
+            return "x"
+
+        @get("/unmarked", opt={"unmarked": True})
+        def other() -> str:
+            return "x"
+
+    client = serve(Router("", [view, other], middleware=[Marking(b"m")]))
+    marks = {path: client.get(path).headers.get("X-Mark") for path in ("/marked", "/plain/x", "/unmarked")}
+    assert marks == {"/marked": "m", "/plain/x": None, "/unmarked": None}
+    client = serve(view, middleware=[Marking(b"g")])
+    assert client.get("/marked").headers["X-Mark"] == "g"
+    assert client.get("/nowhere").headers["X-Mark"] == "g"
+    assert client.get("/plain/y").headers.get("X-Mark") is None

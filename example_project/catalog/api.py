@@ -13,9 +13,11 @@ from decimal import Decimal
 from itertools import chain
 from typing import Annotated, Self
 
+from django.db.models import Avg, Count
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from hybrid_gateway import (
+    Cache,
     File,
     Header,
     Query,
@@ -29,6 +31,7 @@ from hybrid_gateway import (
     put,
 )
 from hybrid_gateway.auth import IsAuthenticated
+from hybrid_gateway.caching import ainvalidate, invalidate
 
 from .models import Category, Product, Size
 
@@ -146,6 +149,7 @@ async def delete_product(product_id: int) -> None:
     """Remove a product."""
     product = await Product.objects.aget(pk=product_id)
     await product.adelete()
+    await ainvalidate("products")
 
 
 @put("/products/{product_id}/image", guards=[IsAuthenticated])
@@ -198,10 +202,26 @@ async def list_categories() -> dict[str, str]:
     return {value: str(label) for value, label in Category.choices}
 
 
+class Statistics(Struct):
+    """What there is of one category."""
+
+    category: Category
+    products: int
+    average_price: Decimal
+
+
+@get("/statistics", cache=Cache(60, tags=["products"]))
+def list_statistics() -> list[Statistics]:
+    """Count the products of each category; counted once a minute, or when one has changed."""
+    rows = Product.objects.values("category").annotate(products=Count("id"), average=Avg("price")).order_by("category")
+    return [Statistics(Category(row["category"]), row["products"], round(row["average"], 2)) for row in rows]
+
+
 def save(product: Product) -> ProductOut:
     """Save a product that the model's own validators accept: their `ValidationError` is answered with 422."""
     product.full_clean()
     product.save()
+    invalidate("products")
     product.refresh_from_db()  # as the database keeps it: a price of 9.5 is 9.50
     return ProductOut.from_model(product)
 
@@ -217,4 +237,5 @@ routes = [
     search_products,
     price_feed,
     list_categories,
+    list_statistics,
 ]

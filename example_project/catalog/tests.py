@@ -11,6 +11,7 @@ from django.test import override_settings
 from PIL import Image
 
 from catalog.models import Category, Product, Size
+from hybrid_gateway.caching import invalidate
 from hybrid_gateway.test import TestCase
 
 TEAPOT = {"name": "Teapot", "category": "kitchen", "size": "small", "price": "24.50"}
@@ -235,6 +236,22 @@ class TestBeyondJSON(TestCase):
         self.assertIn(f'data: {{"product":{second.pk},"price":"9.90"}}', text)
         rest = self.client.get(url, params={"pause": 0}, headers={"Last-Event-ID": str(first.pk)}).text
         self.assertEqual(rest.count("event: price"), 1)
+
+    def test_statistics_are_counted_once_until_something_changes(self) -> None:
+        add_product("Kettle")
+        invalidate("products")
+        url = self.reverse_url("list_statistics")
+        first = self.client.get(url)
+        self.assertIn("fwd=miss", first.headers["Cache-Status"])
+        self.assertEqual(set(first.json()[0]), {"category", "products", "average_price"})
+        self.assertIn("hit", self.client.get(url).headers["Cache-Status"])
+        invalidate("products")
+        self.assertIn("fwd=miss", self.client.get(url).headers["Cache-Status"])
+
+    def test_answers_carry_an_id_and_a_duration(self) -> None:
+        answer = self.client.get(self.reverse_url("hello"), headers={"X-Request-ID": "abc"})
+        self.assertEqual(answer.headers["X-Request-ID"], "abc")
+        self.assertIn("app;dur=", answer.headers["Server-Timing"])
 
     def test_categories_are_told_once(self) -> None:
         url = self.reverse_url("list_categories")

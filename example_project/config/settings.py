@@ -29,6 +29,7 @@ HYBRID_GATEWAY = {
     "ROUTES": "config.routes",
     "ALLOWED_DJANGO_ROUTES": ("/admin/", "/catalog/", "/media/"),
     "AUTHENTICATION": [TokenAuthentication(), BasicAuthentication()],
+    "EVENT_HOOKS": ["hybrid_gateway.telemetry.RequestID", "hybrid_gateway.telemetry.ServerTiming"],
     "OPENAPI": {"TITLE": "Catalogue", "VERSION": "1.0.0"},
 }
 

@@ -22,6 +22,7 @@ from hybrid_gateway.handlers.callers import AmbientThread
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.sensitive import BelowSyncCode, thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
+from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.headers import framed
 from hybrid_gateway.responses.kinds import StreamingResponse
@@ -44,7 +45,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Answering: TypeAlias = "Endpoint | Mounted | Unrouted"
 
 _CALL = "hybrid_gateway.call"  # on its way through middleware
-_ROUTED = "hybrid_gateway.routed"
 _FORCED = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
 
 
@@ -124,10 +124,10 @@ class ASGIDriver:
 
     async def _answer_through_middleware(self, call: Call, endpoint: Answering, receive: Receive, send: Send) -> None:
         app = _wrap(self._answer_inside_route, endpoint.middleware)
-        await app({**call.scope, _ROUTED: (call, endpoint)}, receive, send)
+        await app({**call.scope, ROUTED: (call, endpoint)}, receive, send)
 
     async def _answer_inside_route(self, scope: Scope, receive: Receive, send: Send) -> None:
-        routed, endpoint = scope[_ROUTED]
+        routed, endpoint = scope[ROUTED]
         call = _under(routed, scope, receive)
         call.path_values = routed.path_values
         if DJANGO_REQUEST in scope and not isinstance(routed.thread, AmbientThread):

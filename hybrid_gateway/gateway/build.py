@@ -19,6 +19,7 @@ from hybrid_gateway.binding.builtins import REQUEST
 from hybrid_gateway.binding.compiled import compile_plan
 from hybrid_gateway.binding.components import Components, Mode, mode_of
 from hybrid_gateway.binding.custom import Decoders, check_custom, decode_known
+from hybrid_gateway.binding.inputs import Reading
 from hybrid_gateway.binding.lifetime import AppComponents, unwind
 from hybrid_gateway.binding.plan import Planner
 from hybrid_gateway.binding.signature import read_signature, strip_annotated
@@ -88,13 +89,9 @@ class Builder:
             schemes=schemes,
             authentication_type=Authentication,
             user_type=_user_model(),
-            max_body_size=layers.max_body_size,
-            max_upload_size=layers.max_upload_size,
-            media_types=layers.media_types,
-            decoders=_decoders(layers),
+            reading=_reading(layers, body_allowed=bool(set(route.methods) - {"GET", "HEAD"})),
             parameters=layers.parameters,
             given={HttpRequest: f"call.scope[{DJANGO_REQUEST!r}]"} if layers.django_middleware else None,
-            body_allowed=bool(set(route.methods) - {"GET", "HEAD"}),
         )
         entered = self._hooks.enter(layers, planner)
         addresses, users = throttles(layers)
@@ -190,10 +187,7 @@ class Builder:
             schemes=layers.authentication,
             authentication_type=Authentication,
             user_type=_user_model(),
-            max_body_size=layers.max_body_size,
-            max_upload_size=layers.max_upload_size,
-            decoders=_decoders(layers),
-            body_allowed=False,
+            reading=_reading(layers, body_allowed=False),
             given=given,
         )
 
@@ -224,6 +218,16 @@ def _django_middleware(route: FlatRoute, layers: Layers) -> tuple[DjangoMiddlewa
         return ()
     limit = max(layers.max_body_size, layers.max_upload_size)
     return (DjangoMiddleware(layers.django_middleware, route.handler, limit),)
+
+
+def _reading(layers: Layers, *, body_allowed: bool) -> Reading:
+    return Reading(
+        max_body_size=layers.max_body_size,
+        max_upload_size=layers.max_upload_size,
+        media_types=layers.media_types,
+        decoders=_decoders(layers),
+        body_allowed=body_allowed,
+    )
 
 
 def _decoders(layers: Layers) -> Decoders | None:

@@ -16,6 +16,7 @@ from starlette import background, responses
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
+from hybrid_gateway.exceptions import NotFound
 from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.responses.conditional import is_unmodified, not_modified
 
@@ -79,7 +80,16 @@ class ASGIResponse(responses.Response):
 
 
 class FileResponse(responses.FileResponse):
-    """A file from disk, with ranges; 304 to a client that has it by its ``ETag`` or ``Last-Modified``."""
+    """A file from disk, with ranges; 304 to a client that has it by its ``ETag`` or ``Last-Modified``.
+
+    With a ``root`` the path is one below that folder, and what leads out of it, or to no file, is a 404: for names that
+    come from clients. The other arguments are Starlette's.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], *args: Any, root: str | os.PathLike[str] | None = None, **kwargs: Any
+    ):
+        super().__init__(path if root is None else _below(root, path), *args, **kwargs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self.stat_result is None:
@@ -92,6 +102,19 @@ class FileResponse(responses.FileResponse):
             await answer(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
+
+
+def _below(root: str | os.PathLike[str], path: str | os.PathLike[str]) -> str:
+    """The real path of a file below ``root``. SECURITY: symbolic links are followed first, then compared."""
+    folder = os.path.realpath(root)
+    try:
+        file = os.path.realpath(os.path.join(folder, path))  # noqa: PTH118 (an absolute path must win, to be refused)
+        inside = os.path.commonpath((folder, file)) == folder and os.path.isfile(file)  # noqa: PTH113
+    except ValueError:  # a null character, or another drive
+        inside = False
+    if not inside:
+        raise NotFound
+    return file
 
 
 class BackgroundTask(background.BackgroundTask):

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from hybrid_gateway.tokens import secret
+from hybrid_gateway.tokens.lookup import find_token
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -77,9 +78,8 @@ class TokenManager(models.Manager.from_queryset(TokenQuerySet)):  # type: ignore
         if not secret.is_well_formed(plain):
             return None
         digest = secret.digest(plain)
-        try:
-            token: Token = self.select_related("user").get(digest=digest)
-        except self.model.DoesNotExist:
+        token = find_token(self.get_queryset(), self.db, digest)
+        if token is None:
             return None
         # SECURITY: the index found it by a digest the client cannot steer; comparing again in constant time also keeps
         # databases whose collation ignores case or accents from being generous.

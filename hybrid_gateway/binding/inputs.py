@@ -1,0 +1,254 @@
+"""What a request brings by itself: values in its path, query, headers and cookies, and its one body."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from hybrid_gateway.binding.body import JSONBody, RawBody
+from hybrid_gateway.binding.custom import DecodeHook, Decoders, decode_known
+from hybrid_gateway.binding.draft import Chain, Draft, Half, hashable, show, tell
+from hybrid_gateway.binding.forms import FormFields, FormReader, is_file, is_files
+from hybrid_gateway.binding.markers import File, Form, Marker
+from hybrid_gateway.binding.parameters import ParameterGroup, path_reader, struct_reader
+from hybrid_gateway.binding.shapes import is_list, is_scalar, is_structure, struct_fields
+from hybrid_gateway.binding.signature import (
+    NO_DEFAULT,
+    Parameter,
+    split_markers,
+    strip_annotated,
+    strip_optional,
+)
+from hybrid_gateway.binding.steps import Step
+from hybrid_gateway.exceptions import DependencyError
+
+__all__ = ["Inputs", "Reading"]
+
+_STREAM = ("body", "stream")  # among the variables
+
+
+class Reading(msgspec.Struct, frozen=True, kw_only=True):
+    """What the layers of a route say about reading a request."""
+
+    max_body_size: int = 1024 * 1024
+    max_upload_size: int = 50 * 1024 * 1024
+    media_types: Sequence[str] = ()
+    decoders: Decoders | None = None
+    body_allowed: bool = True
+
+
+class Inputs:
+    """Plans what one route reads from its requests. ``path`` is name → type that the route tree converts to."""
+
+    def __init__(self, draft: Draft, where: str, path: Mapping[str, Any], reading: Reading) -> None:
+        self.sees_path = False  # as a whole, not name by name
+        self._draft = draft
+        self._where = where
+        self._path = path
+        self._reading = reading
+        self._hook: DecodeHook = reading.decoders or decode_known
+        self._json_body: str | None = None
+        self._form: FormFields | None = None
+        self._groups: list[tuple[str, str, bool, ParameterGroup]] = []  # variable, source, half, what it holds
+        self._named_in_path: set[str] = set()
+
+    def end(self, handler: Any) -> None:
+        """Everything is planned; raises :class:`DependencyError` for what nobody has asked for, or cannot read."""
+        if _STREAM in self._draft.variables and not (self._draft.plan.awaits or inspect.isasyncgenfunction(handler)):
+            raise DependencyError(f"{self._where}: only `async def` can read a body that is an AsyncIterator.")
+        for *_, group in self._groups:
+            group.build()
+        unused = self._path.keys() - self._named_in_path
+        if unused and not self.sees_path:
+            names = ", ".join(sorted(unused))
+            raise DependencyError(
+                f"{self._where}: the path names {names}, but neither the handler nor anything it needs takes a "
+                "parameter of that name. Add it to the signature, or ask for http.PathParams."
+            )
+
+    # --- path, query, headers, cookies
+
+    def path_value(self, parameter: Parameter, half: Half) -> str:
+        """The variable of a value in the path."""
+        self._named_in_path.add(parameter.name)
+        names = list(self._path)
+        position = names.index(parameter.name)
+        key = ("path", parameter.name, hashable(parameter.type))
+        if key in self._draft.variables:
+            return self._draft.variables[key]
+        self._draft.document(
+            "path", parameter.name, parameter, parameter.type if parameter.type is not NO_DEFAULT else str
+        )
+        code = f"call.path_values[{position}]"
+        if parameter.type not in (NO_DEFAULT, self._path[parameter.name]):
+            reader = path_reader(parameter, position, self._hook)
+            code = f"{self._draft.name('read_path', reader)}(call.path_values, errors)"
+        self._draft.variables[key] = self._draft.new()
+        half.readers.append(Step(target=self._draft.variables[key], code=code))
+        return self._draft.variables[key]
+
+    def text(self, parameter: Parameter, marker: Marker, chain: Chain, half: Half) -> str:
+        """The variable of a query parameter, header or cookie, or of a Struct of them."""
+        source, wire_name = marker.source, marker.wire_name(parameter.name)
+        key = (source, wire_name, hashable(parameter.type), repr(parameter.default))
+        if key not in self._draft.variables:
+            if is_structure(parameter.type):
+                self._draft.variables[key] = self._text_struct(parameter, marker, half)
+            else:
+                self._check_text(parameter, marker, chain)
+                kind = str if parameter.type is NO_DEFAULT else parameter.type
+                self._draft.document(source, wire_name, parameter, kind)
+                self._draft.variables[key] = self._grouped(parameter, source, wire_name, half)
+        return self._draft.variables[key]
+
+    def _text_struct(self, parameter: Parameter, marker: Marker, half: Half) -> str:
+        source, wire_name = marker.source, type(marker)().wire_name
+        for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
+            self._draft.document(source, wire_name(field.encode_name), None, field.type, field.required)
+        variable, reader = self._draft.new(), struct_reader(parameter, source, wire_name, self._hook)
+        half.readers.append(Step(target=variable, code=f"{self._draft.name(f'read_{source}', reader)}(call, errors)"))
+        return variable
+
+    def fits_text(self, kind: Any) -> bool:
+        """Whether text, or a list of texts, can hold a value of this type."""
+        if kind is NO_DEFAULT or is_scalar(kind) or is_list(kind):
+            return True
+        return self._reading.decoders is not None and self._reading.decoders.knows(kind)
+
+    def _check_text(self, parameter: Parameter, marker: Marker, chain: Chain) -> None:
+        if self.fits_text(parameter.type):
+            return
+        raise DependencyError(
+            f"{tell(chain)}: {parameter.name!r} is marked {type(marker).__name__}(), but text cannot hold "
+            f"{show(parameter.type)}. Use a scalar, a list of scalars, or a Struct of them."
+        )
+
+    def _grouped(self, parameter: Parameter, source: str, wire_name: str, half: Half) -> str:
+        """The attribute of a Struct that holds everything of one source."""
+        for variable, known, is_open, group in self._groups:
+            field = group.add(parameter, wire_name) if (known, is_open) == (source, half.is_open) else None
+            if field is not None:
+                return f"{variable}.{field}"
+        variable, group = self._draft.new(), ParameterGroup(source, self._hook)
+        self._groups.append((variable, source, half.is_open, group))
+        half.readers.append(
+            Step(target=variable, code=f"{self._draft.name(f'read_{source}', group.read)}(call, errors)")
+        )
+        return f"{variable}.{group.add(parameter, wire_name)}"
+
+    # --- the body
+
+    def body(self, parameter: Parameter, chain: Chain, half: Half) -> str:
+        """The variable of the JSON body, or of the raw one for ``bytes``."""
+        if strip_annotated(parameter.type) is bytes:
+            return self.raw_body(parameter, chain, half)
+        if strip_annotated(parameter.type) == AsyncIterator[bytes]:
+            return self.streamed_body(parameter, half)
+        self._check_body(parameter, chain, half)
+        key = ("body", parameter.name, hashable(parameter.type))
+        if key in self._draft.variables:
+            return self._draft.variables[key]
+        if self._json_body is not None:
+            raise DependencyError(
+                f"{tell(chain)}: {parameter.name!r} and {self._json_body!r} are both the JSON body. Put them into "
+                "one Struct, or mark one Query() or Depends(...)."
+            )
+        if self._form is not None or _STREAM in self._draft.variables:
+            raise self._two_bodies(parameter, chain)
+        self._json_body = parameter.name
+        kind = Any if parameter.type is NO_DEFAULT else parameter.type
+        try:
+            body = JSONBody(kind, parameter.default, self._reading.media_types, self._hook)
+        except TypeError as error:
+            raise DependencyError(f"{tell(chain)}: {parameter.name!r} cannot be a JSON body: {error}") from error
+        return self._read_body(key, body, parameter, kind)
+
+    def streamed_body(self, parameter: Parameter, half: Half) -> str:
+        """The body as it comes, for the handler to iterate; so nothing else may read it."""
+        self._check_body(parameter, (self._where,), half)
+        if self._draft.plan.body_readers or self._form is not None:
+            raise self._two_bodies(parameter, (self._where,))
+        if _STREAM not in self._draft.variables:
+            self._draft.document(
+                "body", parameter.name, None, bytes, media_type="application/octet-stream", required=False
+            )
+            self._draft.variables[_STREAM] = self._draft.new()
+            code = f"call.stream({self._reading.max_body_size})"
+            half.readers.append(Step(target=self._draft.variables[_STREAM], code=code))
+        return self._draft.variables[_STREAM]
+
+    def raw_body(self, parameter: Parameter, chain: Chain, half: Half) -> str:
+        """The variable of the body as it came."""
+        self._check_body(parameter, chain, half)
+        key = ("body", bytes, parameter.type)
+        if key in self._draft.variables:
+            return self._draft.variables[key]
+        if self._form is not None or _STREAM in self._draft.variables:
+            raise self._two_bodies(parameter, chain)
+        return self._read_body(key, RawBody(strip_annotated(parameter.type)), parameter, bytes)
+
+    def _read_body(self, key: Any, body: JSONBody | RawBody, parameter: Parameter, kind: Any) -> str:
+        self._draft.document("body", parameter.name, parameter, kind, media_type=body.media_type)
+        self._draft.variables[key] = self._draft.new()
+        code = f"{self._draft.name('read_body', body.read)}(call, body, errors)"
+        self._draft.plan.body_readers.append(Step(target=self._draft.variables[key], code=code))
+        return self._draft.variables[key]
+
+    def form_value(self, parameter: Parameter, marker: Form, chain: Chain, half: Half) -> str:
+        """The variable of a form field or file, or of a Struct of them."""
+        self._check_body(parameter, chain, half)
+        key = ("form", marker.wire_name(parameter.name), hashable(parameter.type), repr(parameter.default))
+        if key in self._draft.variables:
+            return self._draft.variables[key]
+        if self._form is None:
+            if self._draft.plan.body_readers or _STREAM in self._draft.variables:
+                raise self._two_bodies(parameter, chain)
+            self._form = FormFields(self._hook)
+            self._draft.plan.enters = True  # files are closed with the request
+            reader = FormReader(self._form, self._reading.max_upload_size)
+            self._draft.plan.read_body = f"await {self._draft.name('read_form', reader.read)}(call)"
+        if is_structure(parameter.type):
+            read = self._form.add_struct(parameter)
+            for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
+                kind, inner = split_markers(field.type, field.encode_name, tell(chain))
+                self._draft.document("form", field.encode_name, None, kind, field.required, marker=inner)
+        else:
+            self._check_form(parameter, marker, chain)
+            read = self._form.add(parameter, marker)
+            kind = str if parameter.type is NO_DEFAULT else parameter.type
+            self._draft.document("form", marker.wire_name(parameter.name), parameter, kind)
+        self._draft.variables[key] = self._draft.new()
+        code = f"{self._draft.name('read_field', read)}(body, errors)"
+        self._draft.plan.body_readers.append(Step(target=self._draft.variables[key], code=code))
+        return self._draft.variables[key]
+
+    def _check_form(self, parameter: Parameter, marker: Form, chain: Chain) -> None:
+        if not (is_file(parameter.type) or is_files(parameter.type)):
+            if isinstance(marker, File):
+                raise DependencyError(
+                    f"{tell(chain)}: {parameter.name!r} is marked File(), but is no file; annotate it UploadFile or "
+                    "list[UploadFile]."
+                )
+            self._check_text(parameter, marker, chain)
+
+    def _two_bodies(self, parameter: Parameter, chain: Chain) -> DependencyError:
+        return DependencyError(
+            f"{tell(chain)}: {parameter.name!r} cannot be read, because the body would be two things at once, a form "
+            "or a stream and something else. Make every part of it a field: Annotated[..., Form()]."
+        )
+
+    def _check_body(self, parameter: Parameter, chain: Chain, half: Half) -> None:
+        if half.is_open:
+            raise DependencyError(
+                f"{tell(chain)} needs the request body through {parameter.name!r}, but guards and authentication run "
+                "before the body is read. Check the body in the handler, or in a component of its."
+            )
+        if not self._reading.body_allowed:
+            what = "a form field" if isinstance(parameter.marker, Form) or is_file(parameter.type) else "the JSON body"
+            raise DependencyError(
+                f"{tell(chain)}: {parameter.name!r} would be {what}, which GET and HEAD do not have. For query "
+                f"parameters write `{parameter.name}: Annotated[{show(parameter.type)}, Query()]`."
+            )
