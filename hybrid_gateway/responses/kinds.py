@@ -109,12 +109,11 @@ def _below(root: str | os.PathLike[str], path: str | os.PathLike[str]) -> str:
     folder = os.path.realpath(root)
     try:
         file = os.path.realpath(os.path.join(folder, path))  # noqa: PTH118 (an absolute path must win, to be refused)
-        inside = os.path.commonpath((folder, file)) == folder and os.path.isfile(file)  # noqa: PTH113
+        if os.path.commonpath((folder, file)) == folder and os.path.isfile(file):  # noqa: PTH113
+            return file
     except ValueError:  # a null character, or another drive
-        inside = False
-    if not inside:
-        raise NotFound
-    return file
+        pass
+    raise NotFound
 
 
 class BackgroundTask(background.BackgroundTask):
