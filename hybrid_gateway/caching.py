@@ -203,7 +203,7 @@ class CachedAnswers:
         cookies = call.cookies() if self._cookies else {}
         # SECURITY: JSON tells the parts apart, so no client can write one part into another.
         parts = [
-            scope["scheme"],
+            scope.get("scheme", "http"),
             _text(call.header(b"host")),
             scope.get("root_path", ""),
             scope["path"],

@@ -121,5 +121,5 @@ def _target(scope: Any) -> str:
     """The path and query as they were asked for, percent-encoded: no quote, blank or control can be in it."""
     raw = scope.get("raw_path") or scope["path"].encode()
     target = quote(raw, safe="/%!$&'()*+,;=:@~-._")
-    query = quote(scope["query_string"], safe="/%!$&'()*+,;=:@~-._?[]")
+    query = quote(scope.get("query_string", b""), safe="/%!$&'()*+,;=:@~-._?[]")
     return f"{target}?{query}" if query else target

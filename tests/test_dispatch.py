@@ -359,3 +359,27 @@ def test_static_files_are_served_under_debug_only(protocol):
         status, headers, content = protocol(default_gateway(), path)
         assert (status, headers["content-type"]) == (200, "text/css")
         assert b"body" in content
+
+
+# --- scopes with what ASGI demands, and nothing else
+
+
+def test_a_scope_may_lack_whatever_the_protocol_lets_it_lack():
+    # SPEC: ASGI HTTP scope: http_version, scheme, query_string, root_path, raw_path, client and server may be missing.
+    from hybrid_gateway.telemetry import AccessLog
+
+    @get("/seen", event_hooks=[AccessLog], cache=60)
+    async def seen(request: Request, url: http.URL, host: http.Host, q: str = "") -> list[str]:
+        return [str(request.url), url, host, q]
+
+    gateway, sent = Gateway([seen]), []
+
+    async def receive():
+        return {"type": "http.request"}
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "method": "GET", "path": "/seen", "headers": []}
+    asyncio.run(gateway(scope, receive, send))
+    assert (sent[0]["status"], sent[1]["body"]) == (200, b'["/seen","http:///seen","",""]')

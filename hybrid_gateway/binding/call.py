@@ -36,7 +36,7 @@ class Call:
 
     def __init__(self, scope: Scope, receive: Receive, lend: Callable[[], Any]) -> None:
         self.method: str = scope["method"]
-        self.raw_query: bytes = scope["query_string"]  # without "?"
+        self.raw_query: bytes = scope.get("query_string", b"")  # without "?"
         self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]  # names in lower case
         self._scope = scope
         self._receive = receive
