@@ -115,6 +115,7 @@ def test_routes_can_be_added_later(serve):
     with pytest.raises(ConfigurationError, match="answered twice"):
         client.gateway.register(get("/hello")(lambda: None))
     assert client.get("/hello").text == "hello"
+    assert [route.path for route in client.gateway.routes] == ["/hello", "/health"]
 
 
 def test_a_route_is_found_by_its_name():

@@ -117,28 +117,29 @@ class Gateway:
     # --- building
 
     def _build(self) -> None:
+        """Compile everything that is declared; only when all of it is right does it take the place of what was."""
         builder = Builder(self, self.state, self._app, self._overrides)
         tree: RouteTree[Endpoint] = RouteTree()
-        self.endpoints: list[Endpoint] = []
-        self.routes: list[FlatRoute] = []
+        endpoints: list[Endpoint] = []
+        routes: list[FlatRoute] = []
         for route in [*flatten(self._declared, self._layers, self.options.path), *self._own_routes()]:
             self._check_reachable(route)
-            endpoints = [builder.endpoint(route, method) for method in route.methods]
-            self.routes.append(endpoints[0].route)
-            self.endpoints += endpoints
-            for endpoint in endpoints:
+            compiled = [builder.endpoint(route, method) for method in route.methods]
+            routes.append(compiled[0].route)
+            endpoints += compiled
+            for endpoint in compiled:
                 _place(tree, endpoint)
-        for endpoint in self.endpoints:
+        for endpoint in endpoints:
             if endpoint.method == "GET":  # where no route of its own answers HEAD
                 tree.add(endpoint.route.template, "HEAD", endpoint)
-        self.tree = tree
         mounts = list(find_mounts(self._declared, self.options.path))
         for path, mount in mounts:
             self._check_mount(path, mount)
-        self.mounts = Mounts(mounts)
-        self.errors: ErrorAnswers = builder.errors(self._layers)
-        self._names = _by_name(self.routes)
+        names, errors = _by_name(routes), builder.errors(self._layers)
         self.webhooks = builder.described(self.openapi.webhooks)
+        self.routes, self.endpoints, self._names, self.errors = routes, endpoints, names, errors
+        self.mounts = Mounts(mounts)
+        self.tree = tree
 
     def _own_routes(self) -> Iterable[FlatRoute]:
         enabled = self.openapi.enabled if self.openapi.enabled is not None else django_settings.DEBUG
