@@ -29,7 +29,6 @@ from hybrid_gateway.gateway.prefixes import Prefixes
 from hybrid_gateway.gateway.wsgi import WSGIDriver
 from hybrid_gateway.handlers.callers import LoopThread
 from hybrid_gateway.handlers.endpoint import Endpoint
-from hybrid_gateway.handlers.errors import ErrorAnswers
 from hybrid_gateway.handlers.sensitive import Lent, Loops, in_request, run_apart
 from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
 from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, Mount, check_options, describe, import_routes
