@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Literal
 from uuid import uuid4
@@ -36,8 +36,9 @@ class Cache:
 
     ``seconds`` is their life. An answer is kept per URL and host; of the query, all of it counts, or only the names in
     ``query``. ``vary`` are further request headers that it depends on; those that the handler or its components read
-    through ``Header()`` and ``Cookie()`` count by themselves, those read from a whole ``Request`` do not. What an
-    authenticated user is answered is kept only with ``per_user``, and then for that user. ``tags`` are names for
+    through ``Header()`` and ``Cookie()`` count by themselves, those read from a whole ``Request`` do not; where one is
+    asked for, a request with cookies is answered anew, unless ``vary`` names ``Cookie``. What an authenticated user is
+    answered is kept only with ``per_user``, and then for that user. ``tags`` are names for
     :func:`invalidate`; ``"product:{product_id}"`` takes values from the path. ``key`` is a function of the scope whose
     text tells answers apart, too. ``cache`` is an alias of ``CACHES``.
 
@@ -104,15 +105,14 @@ class CachedAnswers:
             _check_tag(tag, path_names)
         self._headers = [name.encode("latin-1") for name in self._rules.vary]
         self._cookies: list[str] = []
+        self._minds_cookies = False
+        self.mode: Literal["inline", "thread"] = cache_mode([self._rules.cache])  # where to look
 
-    @property
-    def mode(self) -> Literal["inline", "thread"]:
-        """Where to look."""
-        return cache_mode([self._rules.cache])
-
-    def depends_on(self, inputs: Iterable[Any]) -> None:
-        """The parameters of the route, headers and cookies among them."""
-        for entry in inputs:
+    def depends_on(self, plan: Any) -> None:
+        """The whole plan of the route: its parameters, headers and cookies among them."""
+        # SECURITY: a session's cookie could be read from a whole request, and the answer be its user's.
+        self._minds_cookies = plan.sees_request and b"cookie" not in self._headers
+        for entry in plan.inputs:
             if entry.source == "header":
                 name = entry.name.encode("latin-1")
                 self._headers += [name] if name not in self._headers else []
@@ -123,6 +123,8 @@ class CachedAnswers:
         """Answer with what is kept, or let the handler."""
         user = None if authentication is None else authentication.user.pk
         if not self._rules.per_user and (user is not None or call.header(b"authorization") is not None):
+            return
+        if self._minds_cookies and call.header(b"cookie") is not None:
             return
         key = self._key(call, user)
         tags = {_tag_key(tag): tag for tag in self._tags(call)}
@@ -140,9 +142,9 @@ class CachedAnswers:
 
     def _hit(self, call: Any, entry: Any) -> Any:
         expires, _, status, headers, body = entry
-        left = int(expires - time.time())
+        left = min(max(int(expires - time.time()), 0), self._rules.seconds)
         state = b"%b; hit; ttl=%d" % (_NAME, left)
-        age = b"%d" % (self._rules.seconds - left - 1)
+        age = b"%d" % (self._rules.seconds - left)
         answer: Any = (status, [*headers, *self._vary(), (b"age", age), (b"cache-status", state)], body)
         for change in self._changes:
             answer = change(call, answer)

@@ -7,11 +7,25 @@ from typing import Annotated
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import caches
+from django.http import HttpRequest
 from django.test import override_settings
 
-from hybrid_gateway import Cache, ConfigurationError, Cookie, Gateway, Header, Response, Router, get, post
+from hybrid_gateway import (
+    Cache,
+    ConfigurationError,
+    Cookie,
+    Gateway,
+    Header,
+    Request,
+    Response,
+    Router,
+    get,
+    http,
+    post,
+)
 from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.caching import ainvalidate, invalidate
+from hybrid_gateway.telemetry import RequestID
 
 
 def redis_answers():
@@ -255,3 +269,51 @@ def test_a_function_may_tell_answers_apart(serve):
     client = serve(view)
     sites = ("m.shop", "www.shop", "m.other", "www.other")
     assert [state(client.get("/", headers={"X-Site": site})) for site in sites] == ["fwd=miss"] * 2 + ["hit"] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_session_may_have_been_answered_is_not_kept(serve):
+    """Whoever reads the whole request may have read who it is from."""
+    sessions = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ]
+
+    @get("/me", cache=60, django_middleware=sessions)
+    def me(request: HttpRequest) -> dict[str, str]:
+        return {"user": str(request.user)}
+
+    @get("/whole", cache=60)
+    async def whole(request: Request) -> str:
+        return request.cookies.get("who", "nobody")
+
+    @get("/headers", cache=60)
+    def headers(headers: http.Headers) -> str:
+        return headers.get("cookie", "nobody")
+
+    @get("/told", cache=Cache(60, vary=["Cookie"]))
+    async def told(request: Request) -> str:
+        return request.cookies.get("who", "nobody")
+
+    client = serve(me, whole, headers, told)
+    for path in ("/whole", "/headers"):
+        assert "ada" in client.get(path, headers={"Cookie": "who=ada"}).text
+        assert client.get(path).text == "nobody"
+        assert "bob" in client.get(path, headers={"Cookie": "who=bob"}).text
+        assert state(client.get(path)) == "hit"
+    assert [client.get("/told", headers={"Cookie": f"who={who}"}).text for who in ("ada", "bob")] == ["ada", "bob"]
+    assert state(client.get("/told", headers={"Cookie": "who=ada"})) == "hit"
+    assert client.get("/me").json() == {"user": "AnonymousUser"}
+    client.force_login(User.objects.create_user("ada"))
+    assert client.get("/me").json() == {"user": "ada"}
+    client.logout()
+    assert client.get("/me").json() == {"user": "AnonymousUser"}
+
+
+def test_a_hook_that_looks_at_headers_keeps_nothing_from_being_kept(serve):
+    @get("/", cache=60, event_hooks=[RequestID])
+    async def view() -> str:
+        return "x"
+
+    client = serve(view)
+    assert [state(client.get("/", headers={"Cookie": "a=b"})) for _ in range(2)] == ["fwd=miss", "hit"]

@@ -100,7 +100,10 @@ class Planner:
             self._open.steps.append(Step(target=instance, code=f"{maker}()"))
         if on_request is not None:
             where = f"{getattr(on_request, '__qualname__', 'on_request')} of {self._where}"
-            arguments = self._arguments(read_signature(on_request, where), (where,), self._open)
+            signature, seen = read_signature(on_request, where), self.plan.sees_request
+            arguments = self._arguments(signature, (where,), self._open)
+            if not any(self._provider(parameter) for parameter in signature.parameters):
+                self.plan.sees_request = seen  # what a hook has looked at is in no answer, unless a component shares it
             mode = mode_of(on_request)
             call = f"{'await ' if mode == 'loop' else ''}{instance}.on_request({arguments})"
             self._open.steps.append(Step(target=None, code=call, mode=mode))
@@ -233,11 +236,13 @@ class Planner:
         cls = typing.get_origin(kind) or kind  # Response[Any] is a Response
         for given, variable in self._given.items():
             if cls is given or (isinstance(cls, type) and isinstance(given, type) and issubclass(cls, given)):
+                self.plan.sees_request |= given is HttpRequest
                 return variable
         if kind in self._constants and kind is not REQUEST:
             return self._draft.name("constant", self._constants[kind])
         if kind is REQUEST:
             self._inputs.sees_path = True
+            self.plan.sees_request = True
             router = self._draft.name("router", self._constants.get(REQUEST))
             return self._draft.inline(
                 kind, f"call.request({self._reading.max_body_size}, {self._path_names()}, {router})", half
@@ -251,6 +256,7 @@ class Planner:
         if kind is http.Body:
             return self._inputs.raw_body(parameter, (self._where,), half)
         if kind in BUILTINS:
+            self.plan.sees_request |= kind is http.Headers
             return self._draft.inline(kind, f"{self._draft.name('builtin', BUILTINS[kind])}(call)", half)
         return None
 

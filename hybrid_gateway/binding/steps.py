@@ -46,6 +46,7 @@ class Plan(msgspec.Struct, kw_only=True):
     inputs: list[Input] = msgspec.field(default_factory=list)
     authenticates: bool = False
     requires_user: bool = False
+    sees_request: bool = False  # as a whole: nobody knows which of its headers and cookies matter
     enters: bool = False  # something that must be left with the request
 
     @property

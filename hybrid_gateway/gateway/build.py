@@ -118,7 +118,7 @@ class Builder:
         mode = _handler_mode(route)
         planner.result(route.handler, signature, mode, encode, changes=final)
         if cached is not None:
-            cached.depends_on(planner.plan.inputs)
+            cached.depends_on(planner.plan)
         errors = self.errors(layers, planner.plan.authenticates)
         hooks, hooks_await = self._hooks.leave(layers, errors)
         stamp = None if layers.cors is None else layers.cors.stamp
@@ -139,7 +139,12 @@ class Builder:
             returns=returns,
             schemes=schemes if planner.plan.authenticates else (),
             is_open=not planner.plan.requires_user,
-            middleware=(*middleware_factories(layers.middleware), *_django_middleware(route, layers)),
+            middleware=(
+                *middleware_factories(layers.middleware),
+                *_django_middleware(
+                    route, layers, takes_form=any(entry.source == "form" for entry in planner.plan.inputs)
+                ),
+            ),
             callbacks={name: self._callback(calls) for name, calls in route.options.get("callbacks", {}).items()},
         )
 
@@ -213,10 +218,10 @@ def _answering(
     return _as_it_is, Negotiation({media_type: make(media_type=media_type) for media_type in media_types})
 
 
-def _django_middleware(route: FlatRoute, layers: Layers) -> tuple[DjangoMiddleware, ...]:
+def _django_middleware(route: FlatRoute, layers: Layers, *, takes_form: bool) -> tuple[DjangoMiddleware, ...]:
     if not layers.django_middleware:
         return ()
-    limit = max(layers.max_body_size, layers.max_upload_size)
+    limit = layers.max_upload_size if takes_form else layers.max_body_size
     return (DjangoMiddleware(layers.django_middleware, route.handler, limit),)
 
 

@@ -93,6 +93,11 @@ class DjangoMiddleware:
         return await request.exchange.response()
 
 
+def _items(response: Any) -> Iterable[tuple[str, str]]:
+    """Its headers, but for the content type that a Django response has even where the endpoint gave it none."""
+    return [(name, value) for name, value in response.items() if value or name != "Content-Type"]
+
+
 async def _read(receive: Receive, body: Any, limit: int) -> None:
     """Read the body; of one that is too large only so much that the endpoint will find that out."""
     size, more = 0, True
@@ -185,7 +190,7 @@ class _Exchange:
 
     async def send_on(self, response: Any, method: str, send: Send) -> None:
         """Send what the middleware has made of the answer."""
-        headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in response.items() if value]
+        headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in _items(response)]
         headers += [(b"set-cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
         start = {"type": "http.response.start", "status": response.status_code, "headers": [*headers, *self._cookies]}
         try:
