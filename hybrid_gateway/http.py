@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from hmac import compare_digest
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from starlette.datastructures import Headers, QueryParams
 
@@ -79,57 +79,48 @@ class PathParams(dict[str, Any]):
     """The converted path parameters by name."""
 
 
-class SecretString:
+S = TypeVar("S", str, bytes)
+
+
+class _Secret(Generic[S]):
+    """Holds what logs, tracebacks and answers never show; ``get_secret()`` gives it."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: S) -> None:
+        self._value: S = value
+
+    def get_secret(self) -> S:
+        """The value itself."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and compare_digest(_as_bytes(self._value), _as_bytes(other._value))
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __len__(self) -> int:
+        return len(self._value)
+
+    def __str__(self) -> str:
+        return "******"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}('******')"
+
+
+def _as_bytes(value: str | bytes) -> bytes:
+    return value.encode() if isinstance(value, str) else value
+
+
+class SecretString(_Secret[str]):
     """Text that logs, tracebacks and answers never show; ``get_secret()`` gives it."""
 
-    __slots__ = ("_value",)
-
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def get_secret(self) -> str:
-        """The text itself."""
-        return self._value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SecretString) and compare_digest(self._value.encode(), other._value.encode())
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __len__(self) -> int:
-        return len(self._value)
-
-    def __str__(self) -> str:
-        return "******"
-
-    def __repr__(self) -> str:
-        return "SecretString('******')"
+    __slots__ = ()
 
 
-class SecretBytes:
+class SecretBytes(_Secret[bytes]):
     """The same for bytes."""
 
-    __slots__ = ("_value",)
-
-    def __init__(self, value: bytes) -> None:
-        self._value = value
-
-    def get_secret(self) -> bytes:
-        """The bytes themselves."""
-        return self._value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, SecretBytes) and compare_digest(self._value, other._value)
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __len__(self) -> int:
-        return len(self._value)
-
-    def __str__(self) -> str:
-        return "******"
-
-    def __repr__(self) -> str:
-        return "SecretBytes(b'******')"
+    __slots__ = ()

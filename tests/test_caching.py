@@ -1,286 +1,319 @@
-"""What answers say about themselves: tags, conditions, cache control, compression, and whether they keep their word."""
+"""Answers kept in Django's cache: what is, for whom, for how long, and how it is told and forgotten."""
 
-import gzip
-import logging
-from email.utils import formatdate
-from typing import Annotated, Any
+import socket
+from contextlib import closing
+from typing import Annotated
 
-import brotli
-import msgspec
 import pytest
+from django.contrib.auth.models import User
+from django.core.cache import caches
+from django.http import HttpRequest
+from django.test import override_settings
 
 from hybrid_gateway import (
-    Compression,
+    Cache,
     ConfigurationError,
-    FileResponse,
+    Cookie,
     Gateway,
-    JSONResponse,
+    Header,
+    Request,
     Response,
-    Route,
     Router,
-    StreamingResponse,
     get,
+    http,
     post,
 )
-from hybrid_gateway.responses.conditional import matches
-from hybrid_gateway.responses.headers import write_cache_control
+from hybrid_gateway.auth import BasicAuthentication
+from hybrid_gateway.caching import ainvalidate, invalidate
+from hybrid_gateway.telemetry import RequestID
+
+
+def redis_answers():
+    try:
+        with closing(socket.create_connection(("127.0.0.1", 6379), timeout=1)):
+            return True
+    except OSError:
+        return False
+
+
+BACKENDS = {
+    "locmem": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "test_cache"},
+    "redis": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:6379/13"},
+}
+
+
+@pytest.fixture(params=BACKENDS, autouse=True)
+def backend(request):
+    if request.param == "redis" and not redis_answers():
+        pytest.skip("Redis does not answer on port 6379.")
+    with override_settings(CACHES={"default": BACKENDS[request.param]}):
+        caches["default"].clear()
+        yield
+        caches["default"].clear()
+
+
+@pytest.fixture
+def count():
+    return {"calls": 0}
 
 
 @pytest.fixture(params=["async", "def"])
-def numbers(request):
-    """A handler, asynchronous or not, with an answer of as many bytes as one asks for."""
+def make(request, count):
+    """A handler that answers how often it was called."""
 
-    def handler(count: int = 3) -> list[int]:
-        return list(range(count))
+    def build(path="/n", cache=60, **options):
+        if request.param == "async":
 
-    async def asynchronous(count: int = 3) -> list[int]:
-        return list(range(count))
+            @get(path, cache=cache, **options)
+            async def handler() -> dict[str, int]:
+                count["calls"] += 1
+                return dict(count)
 
-    return asynchronous if request.param == "async" else handler
+        else:
 
+            @get(path, cache=cache, **options)
+            def handler() -> dict[str, int]:
+                count["calls"] += 1
+                return dict(count)
 
-# --- tags and conditions -------------------------------------------------------------------------------------------
+        return handler
 
-
-def test_an_answer_that_a_client_has_is_304(serve, numbers):
-    client = serve(Route("/", numbers, etag=True, response_headers={"X-A": "b"}))
-    first = client.get("/")
-    tag = first.headers["ETag"]
-    assert (first.status_code, first.json()) == (200, [0, 1, 2])
-    assert tag.startswith('W/"')
-    again = client.get("/", headers={"If-None-Match": tag})
-    assert (again.status_code, again.content, again.headers["ETag"], again.headers["X-A"]) == (304, b"", tag, "b")
-    assert "Content-Type" not in again.headers
-    assert client.get("/", headers={"If-None-Match": f'"other", {tag.removeprefix("W/")}'}).status_code == 304
-    assert client.get("/?count=4", headers={"If-None-Match": tag}).json() == [0, 1, 2, 3]
-    assert client.head("/").headers["ETag"] == tag
-    assert client.head("/", headers={"If-None-Match": tag}).status_code == 304
+    return build
 
 
-def test_only_successful_reads_have_tags(serve):
-    @get("/absent")
-    def absent() -> tuple[dict[str, str], int]:
-        return {}, 404
-
-    @post("/")
-    def write() -> dict[str, str]:
-        return {}
-
-    client = serve(Router("", [absent, write], etag=True))
-    assert "ETag" not in client.get("/absent").headers
-    assert "ETag" not in client.post("/").headers
+def state(answer):
+    return answer.headers["Cache-Status"].partition(";")[2].split(";")[0].strip()
 
 
-@pytest.mark.parametrize(
-    ("wanted", "tag", "fits"),
-    [
-        (b"*", b'"a"', True), (b'"a"', b'"a"', True), (b'W/"a"', b'"a"', True), (b'"a"', b'W/"a"', True),
-        (b'"b", "a"', b'"a"', True), (b'"b"', b'"a"', False), (b"", b'"a"', False), (b"a", b'"a"', False),
-    ],
-)  # fmt: skip
-def test_tags_are_compared_weakly(wanted, tag, fits):
-    assert matches(wanted, tag) is fits
+def test_the_second_answer_is_the_first(serve, make, count):
+    client = serve(make(etag=True))
+    first, second = client.get("/n"), client.get("/n")
+    assert (first.json(), second.json(), count["calls"]) == ({"calls": 1}, {"calls": 1}, 1)
+    assert (state(first), state(second)) == ("fwd=miss", "hit")
+    assert first.headers["ETag"] == second.headers["ETag"]
+    assert "ttl=" in second.headers["Cache-Status"] and int(second.headers["Age"]) < 5
+    assert client.get("/n", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+    head = client.head("/n")
+    assert (head.content, state(head), count["calls"]) == (b"", "hit", 1)
 
 
-def test_files_have_ranges_and_conditions(serve, tmp_path):
-    path = tmp_path / "file.txt"
-    path.write_text("0123456789")
-
-    @get("/")
-    async def file() -> FileResponse:
-        return FileResponse(path, filename="digits.txt")
-
-    client = serve(file)
-    first = client.get("/")
-    assert (first.text, first.headers["Content-Length"]) == ("0123456789", "10")
-    part = client.get("/", headers={"Range": "bytes=2-4"})
-    assert (part.status_code, part.text, part.headers["Content-Range"]) == (206, "234", "bytes 2-4/10")
-    assert client.get("/", headers={"Range": "bytes=20-"}).status_code == 416
-    again = client.get("/", headers={"If-None-Match": first.headers["ETag"]})
-    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", first.headers["ETag"])
-    since = {"If-Modified-Since": first.headers["Last-Modified"]}
-    assert client.get("/", headers=since).status_code == 304
-    assert client.get("/", headers={"If-Modified-Since": formatdate(0, usegmt=True)}).status_code == 200
-    assert client.get("/", headers={"If-Modified-Since": "yesterday"}).status_code == 200
-    assert client.get("/", headers={**since, "If-None-Match": '"other"'}).status_code == 200  # which takes precedence
+def test_the_whole_url_counts_or_only_some_of_its_query(serve, make, count):
+    client = serve(make("/all"), make("/some", Cache(60, query=["page"])))
+    for url in ("/all", "/all?a=1", "/all?a=1&b=2", "/all?a=1%26b=2", "/all?b=2&a=1"):
+        assert state(client.get(url)) == "fwd=miss"
+        assert state(client.get(url)) == "hit"
+    assert state(client.get("/all", headers={"Host": "other.example"})) == "fwd=miss"
+    assert state(client.get("/some?page=1&utm=x")) == "fwd=miss"
+    assert state(client.get("/some?page=1&utm=y")) == "hit"
+    assert state(client.get("/some?page=2")) == "fwd=miss"
 
 
-# --- cache control -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        ("no-store", "no-store"),
-        ({"public": True, "max_age": 60}, "public, max-age=60"),
-        ({"private": True, "no_store": False, "stale-if-error": 5}, "private, stale-if-error=5"),
-    ],
-)
-def test_cache_control(serve, numbers, value, text):
-    inner = Route("/inner", numbers, cache_control=value)
-    client = serve(Router("", [inner, Route("/outer", numbers)], cache_control="no-cache"))
-    assert client.get("/inner").headers["Cache-Control"] == text
-    assert client.get("/outer").headers["Cache-Control"] == "no-cache"
-
-
-def test_an_unknown_directive_is_told():
-    with pytest.raises(ConfigurationError, match="'maxage' is none of"):
-        write_cache_control({"maxage": 3})
-
-
-# --- compression ---------------------------------------------------------------------------------------------------
-
-
-def test_answers_are_compressed_where_that_is_worth_it(serve, numbers):
-    client = serve(Route("/", numbers, compression=True, etag=True))
-    small = client.get("/", headers={"Accept-Encoding": "gzip"})
-    assert "Content-Encoding" not in small.headers
-    plain = client.get("/?count=1000")
-    assert (plain.headers["Vary"], "Content-Encoding" in plain.headers) == ("Accept-Encoding", False)
-    zipped = client.get("/?count=1000", headers={"Accept-Encoding": "gzip"})
-    assert zipped.headers["Content-Encoding"] == "gzip"
-    assert gzip.decompress(zipped.content) == plain.content
-    assert int(zipped.headers["Content-Length"]) == len(zipped.content) < len(plain.content)
-    smallest = client.get("/?count=1000", headers={"Accept-Encoding": "gzip, br"})
-    assert brotli.decompress(smallest.content) == plain.content
-    assert smallest.headers["ETag"] == plain.headers["ETag"]
-    again = client.get("/?count=1000", headers={"Accept-Encoding": "br", "If-None-Match": plain.headers["ETag"]})
-    assert again.status_code == 304
-
-
-@pytest.mark.parametrize(
-    ("accepted", "chosen"),
-    [
-        ("gzip;q=0", None), ("identity", None), ("*", "br"), ("br;q=0, *;q=0.5", "gzip"), ("GZIP ; q=0.5", "gzip"),
-        ("gzip;q=x", None), ("deflate, gzip", "gzip"),
-    ],
-)  # fmt: skip
-def test_the_client_chooses(serve, numbers, accepted, chosen):
-    client = serve(Route("/", numbers, compression=Compression(["br", "gzip"], minimum_size=1)))
-    assert client.get("/", headers={"Accept-Encoding": accepted}).headers.get("Content-Encoding") == chosen
-
-
-def test_what_is_no_text_or_is_compressed_already_is_left_alone(serve):
-    @get("/image")
-    def image() -> bytes:
-        return bytes(2000)
-
-    @get("/own")
-    def own() -> Response:
-        return Response(gzip.compress(bytes(100)), headers={"Content-Encoding": "gzip"}, media_type="text/plain")
-
-    @get("/stream")
-    def stream() -> StreamingResponse:
-        return StreamingResponse(iter(["x" * 2000]), media_type="text/plain")
-
-    client = serve(image, own, stream, compression=Compression(minimum_size=1))
-    for path, encoding in (("/image", None), ("/own", "gzip"), ("/stream", None)):
-        assert client.get(path, headers={"Accept-Encoding": "br, gzip"}).headers.get("Content-Encoding") == encoding
-
-
-def test_zstandard(serve, numbers):
-    client = serve(Route("/", numbers, compression=Compression(["zstd"], levels={"zstd": 5})))
-    answer = client.get("/?count=1000", headers={"Accept-Encoding": "zstd"})
-    assert answer.headers["Content-Encoding"] == "zstd"
-    assert answer.content.startswith(b"\x28\xb5\x2f\xfd")
-    assert len(answer.content) < 2000
-
-
-def test_a_layer_may_switch_compression_off(serve, numbers):
-    routes = [Route("/on", numbers), Route("/off", numbers, compression=False)]
-    client = serve(Router("", routes, compression=Compression(["gzip"], minimum_size=1)))
-    for path, encoding in (("/on", "gzip"), ("/off", None)):
-        assert client.get(path, headers={"Accept-Encoding": "gzip"}).headers.get("Content-Encoding") == encoding
-
-
-def test_unknown_algorithms_are_told():
-    with pytest.raises(ConfigurationError, match="not 'lzma'"):
-        Compression(["lzma"])
-
-
-# --- validation ----------------------------------------------------------------------------------------------------
-
-
-class Product(msgspec.Struct):
-    id: int
-    price: Annotated[int, msgspec.Meta(ge=0)]
-
-
-def test_an_answer_that_breaks_its_annotation_is_a_logged_500(serve, caplog):
-    @get("/")
-    def product(price: int = 1) -> Product:
-        return Product(id="x" if price == 7 else 1, price=price)  # type: ignore[arg-type]
-
-    @get("/response")
-    def response() -> Product:
-        return JSONResponse({"anything": 1})  # type: ignore[return-value]
-
-    client = serve(product, response, validate_response=True, raises=False)
-    assert client.get("/").json() == {"id": 1, "price": 1}
-    assert client.get("/response").json() == {"anything": 1}
-    with caplog.at_level(logging.ERROR, "django.request"):
-        assert client.get("/?price=-1").status_code == 500
-        assert client.get("/?price=7").status_code == 500
-    messages = [str(record.exc_info[1]) for record in caplog.records if record.exc_info]
-    assert messages == [
-        "response: Expected `int` >= 0 - at `$.price`",
-        "response: Expected `int`, got `str` - at `$.id`",
-    ]
-
-
-def test_answers_are_validated_under_debug_unless_told_otherwise(serve, settings):
-    async def product() -> dict[str, int]:
-        return {"a": "b"}  # type: ignore[dict-item]
-
-    def status(**options: Any) -> int:
-        return serve(Route("/", product, **options), raises=False).get("/").status_code
-
-    assert status() == 200
-    settings.DEBUG = True
-    assert status() == 500
-    assert status(validate_response=False) == 200
-
-
-def test_routes_without_any_of_it_pay_nothing(numbers):
-    (route,) = [route for route in Gateway([Route("/", numbers)]).routes if route.path == "/"]
-    assert "change" not in route.source
-
-
-# --- files below a folder
-
-
-@pytest.mark.parametrize("kind", ["async", "def"])
-def test_a_name_from_a_client_stays_below_its_folder(serve, tmp_path, kind):
-    files = tmp_path / "files"
-    files.mkdir()
-    (files / "a.txt").write_text("inside")
-    (tmp_path / "secret.txt").write_text("secret")
-    (tmp_path / "files-2").mkdir()
-    (tmp_path / "files-2" / "b.txt").write_text("neighbour")
-    (files / "link.txt").symlink_to(tmp_path / "secret.txt")
-
-    if kind == "async":
-
-        @get("/files/{name:path}")
-        async def view(name: str) -> FileResponse:
-            return FileResponse(name, root=files)
-
-    else:
-
-        @get("/files/{name:path}")
-        def view(name: str) -> FileResponse:
-            return FileResponse(name, root=files)
+def test_headers_and_cookies_that_a_handler_reads_tell_answers_apart(serve):
+    @get("/", cache=Cache(60, vary=["Accept-Language"]))
+    async def view(
+        region: Annotated[str, Header()] = "eu", theme: Annotated[str | None, Cookie()] = None
+    ) -> dict[str, str | None]:
+        return {"region": region, "theme": theme}
 
     client = serve(view)
-    assert client.get("/files/a.txt").content == b"inside"
-    for name in (
-        "../secret.txt",
-        "%2e%2e/secret.txt",
-        "/etc/passwd",
-        "link.txt",
-        "../files-2/b.txt",
-        "b.txt",
-        "a%00",
-        ".",
-    ):
-        assert client.get(f"/files/{name}").status_code == 404, name
+    answers = [
+        client.get("/"),
+        client.get("/", headers={"Region": "us"}),
+        client.get("/", headers={"Cookie": "theme=dark; other=1"}),
+        client.get("/", headers={"Accept-Language": "de"}),
+    ]
+    assert [state(answer) for answer in answers] == ["fwd=miss"] * 4
+    assert answers[2].json() == {"region": "eu", "theme": "dark"}
+    assert state(client.get("/", headers={"Cookie": "other=2; theme=dark"})) == "hit"
+    assert answers[0].headers["Vary"] == "Accept-Language, Region, Cookie"
+
+
+def test_what_must_not_be_kept_is_not(serve, count):
+    @get("/cookie", cache=60, response_cookies=[("a", "b")])
+    async def cookie() -> str:
+        return "x"
+
+    @get("/private", cache=60)
+    def private() -> Response:
+        return Response("x", headers={"Cache-Control": "private"})
+
+    @get("/varies", cache=60)
+    def varies() -> Response:
+        return Response("x", headers={"Vary": "User-Agent"})
+
+    @get("/missing", cache=60)
+    async def missing() -> tuple[dict[str, str], int]:
+        return {"not": "there"}, 404
+
+    @get("/plain", cache=60)
+    def plain() -> Response:
+        return Response("kept", headers={"X-Own": "1"}, media_type="text/plain")
+
+    client = serve(cookie, private, varies, missing, plain)
+    for path in ("/cookie", "/private", "/varies", "/missing"):
+        assert [state(client.get(path)) for _ in range(2)] == ["fwd=miss"] * 2, path
+    assert [state(client.get("/plain")) for _ in range(2)] == ["fwd=miss", "hit"]
+    assert client.get("/plain").headers["X-Own"] == "1"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_users_are_answered_anew_unless_told(serve, count):
+    for name in ("ada", "bob"):
+        User.objects.create_user(name, password="secret")
+
+    @get("/me", cache=60)
+    def me(user: User | None) -> str:
+        return str(user)
+
+    @get("/mine", cache=Cache(60, per_user=True))
+    async def mine(user: User) -> dict[str, str]:
+        count["calls"] += 1
+        return {"user": user.get_username()}
+
+    @get("/open", cache=60)
+    async def open_to_all() -> str:
+        return "x"
+
+    client = serve(Router("", [me, mine, open_to_all], authentication=[BasicAuthentication()]))
+    ada, bob = ({"Authorization": f"Basic {pair}"} for pair in ("YWRhOnNlY3JldA==", "Ym9iOnNlY3JldA=="))
+    assert [state(client.get("/me", headers=ada)) for _ in range(2)] == ["fwd=bypass"] * 2
+    assert client.get("/me").text == "None"
+    assert client.get("/me", headers=ada).text == "ada"
+    assert [client.get("/mine", headers=who).json()["user"] for who in (ada, ada, bob, bob)] == [
+        "ada",
+        "ada",
+        "bob",
+        "bob",
+    ]
+    assert count["calls"] == 2
+    assert client.get("/mine").status_code == 401
+    assert [state(client.get("/open", headers=ada)) for _ in range(2)] == ["fwd=bypass"] * 2
+
+
+def test_guards_come_before_what_is_kept(serve, make):
+    def guard(key: Annotated[str, Header()] = "") -> bool:
+        return key == "k"
+
+    client = serve(make(guards=[guard]))
+    assert client.get("/n", headers={"Key": "k"}).status_code == 200
+    assert client.get("/n", headers={"Key": "z"}).status_code == 403
+
+
+def test_tags_forget(serve, count):
+    @get("/products/{number:int}", cache=Cache(60, tags=["products", "product:{number}"]))
+    async def product(number: int) -> dict[str, int]:
+        count["calls"] += 1
+        return dict(count)
+
+    @post("/forget")
+    async def forget(tag: str) -> None:
+        await ainvalidate(tag)
+
+    client = serve(product, forget)
+    for number in (1, 2):
+        client.get(f"/products/{number}")
+    client.post("/forget?tag=product:1")
+    assert [state(client.get(f"/products/{number}")) for number in (1, 2)] == ["fwd=miss", "hit"]
+    invalidate("products")
+    assert [state(client.get(f"/products/{number}")) for number in (1, 2)] == ["fwd=miss"] * 2
+
+
+def test_an_answer_made_before_its_tag_was_invalidated_is_not_served_after(serve):
+    @get("/", cache=Cache(60, tags=["t"]))
+    def view() -> str:
+        invalidate("t")  # by somebody else, while this was being made
+        return "old"
+
+    client = serve(view)
+    assert [state(client.get("/")) for _ in range(2)] == ["fwd=miss"] * 2
+
+
+def test_only_get_is_kept(serve):
+    @post("/", cache=60)
+    async def view() -> str:
+        return "x"
+
+    assert "Cache-Status" not in serve(view).post("/").headers
+
+
+def test_without_the_cache_the_handler_answers(serve, make, caplog):
+    nobody = {"BACKEND": BACKENDS["redis"]["BACKEND"], "LOCATION": "redis://127.0.0.1:1"}
+    with override_settings(CACHES={"default": nobody}):
+        assert state(serve(make()).get("/n")) == "fwd=bypass"
+        assert "cannot be reached" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("cache", "message"),
+    [
+        (0, "needs a number of seconds"),
+        (True, "needs a number of seconds"),
+        (lambda: Cache(60, tags="a"), "must be a list"),
+        (lambda: Cache(60, tags=["{other}"]), "takes a value that the path does not have; it has number"),
+    ],
+)
+def test_mistakes_are_told_at_start_up(cache, message):
+    with pytest.raises(ConfigurationError, match=message):
+        rules = cache() if callable(cache) else cache
+        Gateway([get("/{number:int}", cache=rules)(lambda number: None)])
+
+
+def test_a_function_may_tell_answers_apart(serve):
+    def site(scope):
+        return dict(scope["headers"])[b"x-site"].decode().partition(".")[0]
+
+    @get("/", cache=Cache(60, key=site))
+    async def view() -> str:
+        return "x"
+
+    client = serve(view)
+    sites = ("m.shop", "www.shop", "m.other", "www.other")
+    assert [state(client.get("/", headers={"X-Site": site})) for site in sites] == ["fwd=miss"] * 2 + ["hit"] * 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_session_may_have_been_answered_is_not_kept(serve):
+    """Whoever reads the whole request may have read who it is from."""
+    sessions = [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+    ]
+
+    @get("/me", cache=60, django_middleware=sessions)
+    def me(request: HttpRequest) -> dict[str, str]:
+        return {"user": str(request.user)}
+
+    @get("/whole", cache=60)
+    async def whole(request: Request) -> str:
+        return request.cookies.get("who", "nobody")
+
+    @get("/headers", cache=60)
+    def headers(headers: http.Headers) -> str:
+        return headers.get("cookie", "nobody")
+
+    @get("/told", cache=Cache(60, vary=["Cookie"]))
+    async def told(request: Request) -> str:
+        return request.cookies.get("who", "nobody")
+
+    client = serve(me, whole, headers, told)
+    for path in ("/whole", "/headers"):
+        assert "ada" in client.get(path, headers={"Cookie": "who=ada"}).text
+        assert client.get(path).text == "nobody"
+        assert "bob" in client.get(path, headers={"Cookie": "who=bob"}).text
+        assert state(client.get(path)) == "hit"
+    assert [client.get("/told", headers={"Cookie": f"who={who}"}).text for who in ("ada", "bob")] == ["ada", "bob"]
+    assert state(client.get("/told", headers={"Cookie": "who=ada"})) == "hit"
+    assert client.get("/me").json() == {"user": "AnonymousUser"}
+    client.force_login(User.objects.create_user("ada"))
+    assert client.get("/me").json() == {"user": "ada"}
+    client.logout()
+    assert client.get("/me").json() == {"user": "AnonymousUser"}
+
+
+def test_a_hook_that_looks_at_headers_keeps_nothing_from_being_kept(serve):
+    @get("/", cache=60, event_hooks=[RequestID])
+    async def view() -> str:
+        return "x"
+
+    client = serve(view)
+    assert [state(client.get("/", headers={"Cookie": "a=b"})) for _ in range(2)] == ["fwd=miss", "hit"]

@@ -139,7 +139,7 @@ def test_secrets_are_read_and_never_shown(serve, caplog):
     document = build_document(Gateway([login]).endpoints, OpenAPISettings())
     password = document["components"]["schemas"]["Login"]["properties"]["password"]
     assert password == {"type": "string", "format": "password"}
-    assert http.SecretBytes(b"x").get_secret() == b"x" and repr(http.SecretBytes(b"x")) == "SecretBytes(b'******')"
+    assert http.SecretBytes(b"x").get_secret() == b"x" and repr(http.SecretBytes(b"x")) == "SecretBytes('******')"
 
 
 # --- attrs and pydantic

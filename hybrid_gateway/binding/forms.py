@@ -22,6 +22,7 @@ from starlette.datastructures import Headers
 from hybrid_gateway.binding.call import Call, too_large
 from hybrid_gateway.binding.custom import DecodeHook, decode_known
 from hybrid_gateway.binding.markers import File, Form, Marker
+from hybrid_gateway.binding.parameters import fresh
 from hybrid_gateway.binding.shapes import struct_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers, strip_annotated, strip_optional
 from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
@@ -103,7 +104,7 @@ class FormFields:
             if name not in found:
                 if field.required and not wrong:
                     errors.append(missing(("body", name)))
-                return None if field.required else _fresh(field.default)
+                return None if field.required else fresh(field.default)
             try:
                 return msgspec.convert(found, holder, strict=False, dec_hook=hook).value
             except msgspec.ValidationError:
@@ -146,10 +147,6 @@ def _field_of(field: Any) -> FormField:
             "Struct knows nothing. Use msgspec.Meta for constraints, and msgspec.field(name=...) or rename= for names."
         )
     return FormField.of(field.encode_name, kind, marker, required=field.required)
-
-
-def _fresh(default: Any) -> Any:
-    return default.copy() if isinstance(default, list | set | dict) else default
 
 
 # --- what a request has --------------------------------------------------------------------------------------------

@@ -18,7 +18,16 @@ from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annota
 from hybrid_gateway.binding.validation import Error, collect_errors, missing, one_error
 from hybrid_gateway.exceptions import NotFound
 
-__all__ = ["SOURCES", "ParameterGroup", "Reader", "list_reader", "path_reader", "scalar_reader", "struct_reader"]
+__all__ = [
+    "SOURCES",
+    "ParameterGroup",
+    "Reader",
+    "fresh",
+    "list_reader",
+    "path_reader",
+    "scalar_reader",
+    "struct_reader",
+]
 
 Reader = Callable[[Any, list[Error]], Any]
 
@@ -123,7 +132,7 @@ def _field_default(value: Any) -> Any:
     if value is NO_DEFAULT:
         return msgspec.NODEFAULT
     simple = value is None or isinstance(value, (str, bytes, int, float))
-    return value if simple else msgspec.field(default_factory=lambda: _fresh(value))
+    return value if simple else msgspec.field(default_factory=lambda: fresh(value))
 
 
 def list_reader(parameter: Parameter, source: str, wire_name: str, hook: DecodeHook = decode_known) -> Reader:
@@ -137,7 +146,7 @@ def list_reader(parameter: Parameter, source: str, wire_name: str, hook: DecodeH
         if texts is None:
             if default is NO_DEFAULT:
                 errors.append(missing(location))
-            return _fresh(default)
+            return fresh(default)
         try:
             return msgspec.convert(texts, kind, strict=False, dec_hook=hook)
         except msgspec.ValidationError:
@@ -147,7 +156,7 @@ def list_reader(parameter: Parameter, source: str, wire_name: str, hook: DecodeH
     return read
 
 
-def _fresh(default: Any) -> Any:
+def fresh(default: Any) -> Any:
     """A mutable default is never shared between requests."""
     return default.copy() if isinstance(default, list | set | dict) else default
 

@@ -22,13 +22,14 @@ from hybrid_gateway.binding.custom import Decoders, check_custom, decode_known
 from hybrid_gateway.binding.inputs import Reading
 from hybrid_gateway.binding.lifetime import AppComponents, unwind
 from hybrid_gateway.binding.plan import Planner
-from hybrid_gateway.binding.signature import read_signature, strip_annotated
+from hybrid_gateway.binding.signature import Signature, read_signature, strip_annotated
 from hybrid_gateway.caching import CachedAnswers
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.django_middleware import DJANGO_REQUEST, DjangoMiddleware
 from hybrid_gateway.gateway.hooks import HookCompiler
 from hybrid_gateway.handlers.endpoint import Endpoint, Failures
 from hybrid_gateway.handlers.errors import ErrorAnswers, ErrorHandler
+from hybrid_gateway.handlers.hooks import Hook
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional import add_etag
 from hybrid_gateway.responses.encode import is_json_type, make_encoder
@@ -93,32 +94,9 @@ class Builder:
             parameters=layers.parameters,
             given={HttpRequest: f"call.scope[{DJANGO_REQUEST!r}]"} if layers.django_middleware else None,
         )
-        entered = self._hooks.enter(layers, planner)
-        addresses, users = throttles(layers)
-        if addresses is not None:
-            planner.check(addresses.check, addresses.mode, authenticated=False)
-        planner.authenticate(signature)
-        if users is not None:
-            planner.check(users.check, users.mode, authenticated=True)
-        for guard in layers.guards:
-            planner.guard(guard)
+        entered = self._open(planner, layers, signature)
         returns = route.options.get("response", signature.returns)
-        encode, negotiation = _answering(route, layers, method, returns)
-        if negotiation is not None:
-            planner.check(negotiation.check, "inline", authenticated=False)
-        final = changes(layers)
-        cached = None
-        if layers.cache is not None and method == "GET":
-            cached = CachedAnswers(layers.cache, final, [parameter.name for parameter in route.template.parameters])
-        if cached is not None:
-            planner.check(cached.look, cached.mode, authenticated=planner.plan.authenticates)
-            final = [cached.note, *final]
-        if negotiation is not None:
-            final = [negotiation.encode, *final]
-        mode = _handler_mode(route)
-        planner.result(route.handler, signature, mode, encode, changes=final)
-        if cached is not None:
-            cached.depends_on(planner.plan)
+        cached = self._finish(planner, route, method, signature, returns)
         errors = self.errors(layers, planner.plan.authenticates)
         hooks, hooks_await = self._hooks.leave(layers, errors)
         stamp = None if layers.cors is None else layers.cors.stamp
@@ -147,6 +125,39 @@ class Builder:
             ),
             callbacks={name: self._callback(calls) for name, calls in route.options.get("callbacks", {}).items()},
         )
+
+    def _open(self, planner: Planner, layers: Layers, signature: Signature) -> list[Hook]:
+        """Plan what may refuse a request, in the order in which it may; the hooks that are entered on the way."""
+        entered = self._hooks.enter(layers, planner)
+        addresses, users = throttles(layers)
+        if addresses is not None:
+            planner.check(addresses.check, addresses.mode, authenticated=False)
+        planner.authenticate(signature)
+        if users is not None:
+            planner.check(users.check, users.mode, authenticated=True)
+        for guard in layers.guards:
+            planner.guard(guard)
+        return entered
+
+    def _finish(
+        self, planner: Planner, route: FlatRoute, method: str, signature: Signature, returns: Any
+    ) -> CachedAnswers | None:
+        """Plan the handler, and what is done to what it answers; the cache of its answers, if they are kept."""
+        layers, cached = route.layers, None
+        encode, negotiation = _answering(route, layers, method, returns)
+        final = changes(layers)
+        if negotiation is not None:
+            planner.check(negotiation.check, "inline", authenticated=False)
+        if layers.cache is not None and method == "GET":
+            cached = CachedAnswers(layers.cache, final, [parameter.name for parameter in route.template.parameters])
+            planner.check(cached.look, cached.mode, authenticated=planner.plan.authenticates)
+            final = [cached.note, *final]
+        if negotiation is not None:
+            final = [negotiation.encode, *final]
+        planner.result(route.handler, signature, _handler_mode(route), encode, changes=final)
+        if cached is not None:
+            cached.depends_on(planner.plan)
+        return cached
 
     def _callback(self, calls: Mapping[str, Any]) -> list[tuple[str, Endpoint]]:
         """What others are called with, by the expression that says where: compiled for the document alone."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from importlib import import_module
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway, default_gateway
 from hybrid_gateway.management.serve import add_options, serve
 from hybrid_gateway.openapi.document import build_document
+from hybrid_gateway.openapi.yaml import dump_yaml, load_yaml
 
 
 class Row(NamedTuple):
@@ -90,7 +90,11 @@ class Command(BaseCommand):
         if check is not None:
             self._compare(document, check)
             return
-        text = _dump_yaml(document) if kind == "yaml" else json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        text = (
+            _with_yaml(dump_yaml, document)
+            if kind == "yaml"
+            else json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        )
         if output is None:
             self.stdout.write(text, ending="")
         else:
@@ -99,7 +103,7 @@ class Command(BaseCommand):
     def _compare(self, document: Any, file: Path) -> None:
         try:
             text = file.read_text(encoding="utf-8")
-            known = _load_yaml(text) if file.suffix in (".yaml", ".yml") else json.loads(text)
+            known = _with_yaml(load_yaml, text) if file.suffix in (".yaml", ".yml") else json.loads(text)
         except (OSError, ValueError) as error:
             raise CommandError(f"{file} cannot be read: {error}") from error
         places = list(differences(known, document))
@@ -145,22 +149,9 @@ def differences(known: Any, current: Any, place: str = "") -> Iterator[str]:
         yield f"{place}: {json.dumps(known, ensure_ascii=False)} is now {json.dumps(current, ensure_ascii=False)}"
 
 
-def _dump_yaml(document: Any) -> str:
-    text: str = _yaml().safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
-    return text
-
-
-def _load_yaml(text: str) -> Any:
-    yaml = _yaml()
+def _with_yaml(function: Callable[[Any], Any], argument: Any) -> Any:
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(str(error)) from error
-
-
-def _yaml() -> Any:
-    try:
-        return import_module("yaml")
+        return function(argument)
     except ImportError as error:
         raise CommandError("YAML needs a package: pip install pyyaml.") from error
 
