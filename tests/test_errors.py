@@ -222,3 +222,24 @@ def test_every_status_has_a_class_and_rfc_9110s_title():
         ]  # fmt: skip
         document = TestClient(Gateway([raiser(cls())]), raise_request_exception=False).get("/x").json()
         assert (document["title"], document["status"]) == (title, status)
+
+
+@pytest.mark.parametrize("kind", ["async", "def"])
+def test_a_traceback_shows_the_route_and_what_it_was_compiled_to(serve, kind, caplog):
+    if kind == "async":
+
+        async def fail() -> None:
+            raise ZeroDivisionError
+
+    else:
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+    # Of one shape, so that they share their compiled code, but not its name.
+    client = serve(get("/first")(fail), get("/second")(fail), raises=False)
+    for path in ("/first", "/second"):
+        caplog.clear()
+        assert client.get(path).status_code == 500
+        assert f'File "<gateway GET {path}>"' in caplog.text
+        assert "handler_0()" in caplog.text
