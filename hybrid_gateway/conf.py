@@ -34,6 +34,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     FALLTHROUGH: bool
     TRAILING_SLASH: TrailingSlash
     THREADS: int
+    PDB_ON_EXCEPTION: bool
     MAX_BODY_SIZE: int
     MAX_UPLOAD_SIZE: int
     OPENAPI: Mapping[str, Any]
@@ -95,6 +96,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     fallthrough: bool = False
     trailing_slash: TrailingSlash = "redirect"
     threads: int = 8
+    pdb_on_exception: bool = False
     openapi: OpenAPISettings = OpenAPISettings()
 
 
@@ -241,6 +243,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "FALLTHROUGH": _typed(bool, "True or False"),
     "TRAILING_SLASH": _typed(TrailingSlash, '"redirect", "strict" or "ignore"'),
     "THREADS": _positive("a number of threads, 1 or more"),
+    "PDB_ON_EXCEPTION": _typed(bool, "True or False"),
     "OPENAPI": _openapi,
 }
 

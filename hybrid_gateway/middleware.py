@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import re
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
-__all__ = ["ASGIMiddleware"]
+from starlette.middleware import Middleware
+
+from hybrid_gateway.exceptions import ConfigurationError
+
+__all__ = ["ASGIMiddleware", "check_order"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -24,6 +29,8 @@ class ASGIMiddleware:
     for routers, controllers and handlers: the gateway's own middleware comes before any route is known.
     """
 
+    before: tuple[Any, ...] = ()  # classes of middleware that this one must be outside of, where both are listed
+    after: tuple[Any, ...] = ()  # and those it must be inside of
     scopes: tuple[str, ...] = ("http",)
     exclude: str | None = None
     exclude_opt: str | None = None
@@ -44,6 +51,28 @@ class ASGIMiddleware:
                 await self.handle(scope, receive, send, app)
 
         return wrapped
+
+
+def check_order(entries: Iterable[Any]) -> None:
+    """Raise :class:`ConfigurationError` where middleware, outer to inner, is not listed as its classes demand.
+
+    Any class of middleware may say ``before = (Other,)`` or ``after = (Other,)``, of classes that need not be listed.
+    """
+    kinds = [_kind(entry) for entry in entries]
+    for position, kind in enumerate(kinds):
+        for word, wrong in (("before", kinds[:position]), ("after", kinds[position + 1 :])):
+            others = [other for other in getattr(kind, word, ()) if other in wrong]
+            if others:
+                raise ConfigurationError(
+                    f"The middleware {kind.__qualname__} must be listed {word} {others[0].__qualname__}; middleware is "
+                    "listed from the outermost layer to the innermost."
+                )
+
+
+def _kind(entry: Any) -> Any:
+    if isinstance(entry, Middleware):
+        return entry.cls
+    return entry if inspect.isclass(entry) else type(entry)
 
 
 def _opt(scope: Any) -> dict[str, Any]:

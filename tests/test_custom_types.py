@@ -7,10 +7,12 @@ import attrs
 import msgspec
 import pydantic
 import pytest
+from django.contrib.auth.models import User
 
 from hybrid_gateway import (
     ConfigurationError,
     Cookie,
+    Depends,
     Form,
     Gateway,
     Header,
@@ -21,6 +23,7 @@ from hybrid_gateway import (
     http,
     post,
 )
+from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
 
@@ -280,3 +283,42 @@ def test_the_parameters_of_a_layer_are_in_the_document_and_say_where_they_come_f
     assert (parameter["name"], parameter["in"], parameter["required"]) == ("tenant", "header", True)
     with pytest.raises(ConfigurationError, match=r"must say where it comes from: Annotated\[..., Header\(\)\]"):
         Gateway([view], parameters={"tenant": str})
+
+
+def test_a_layer_provides_by_name(serve):
+    asked: list[str] = []
+
+    def page(number: Annotated[int, Query(ge=1)] = 1) -> int:
+        asked.append("page")
+        return number * 10
+
+    @get("/async")
+    async def asynchronous(offset: int) -> int:
+        return offset
+
+    @get("/def")
+    def synchronous(offset) -> int:
+        return offset
+
+    @get("/other")
+    async def other() -> int:
+        return 0
+
+    client = serve(Router("", [asynchronous, synchronous, other], parameters={"offset": Annotated[int, Depends(page)]}))
+    assert [client.get(path, params={"number": 2}).json() for path in ("/async", "/def")] == [20, 20]
+    assert client.get("/def", params={"number": 0}).status_code == 422
+    asked.clear()
+    assert client.get("/other", params={"number": 0}).json() == 0
+    assert asked == [], "nobody there has asked for it"
+
+
+def test_a_layers_provider_that_asks_for_the_user_authenticates_first(serve):
+    def name(user: User) -> str:
+        return user.username
+
+    @get("/")
+    async def handler(who: str) -> str:
+        return who
+
+    client = serve(handler, parameters={"who": Annotated[str, Depends(name)]}, authentication=[BasicAuthentication()])
+    assert client.get("/").status_code == 401

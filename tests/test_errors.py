@@ -243,3 +243,24 @@ def test_a_traceback_shows_the_route_and_what_it_was_compiled_to(serve, kind, ca
         assert client.get(path).status_code == 500
         assert f'File "<gateway GET {path}>"' in caplog.text
         assert "handler_0()" in caplog.text
+
+
+def test_a_debugger_opens_where_an_exception_was_raised(serve, monkeypatch):
+    seen = []
+    monkeypatch.setattr("pdb.post_mortem", lambda traceback: seen.append(traceback))
+
+    @get("/")
+    async def handler() -> None:
+        raise ZeroDivisionError
+
+    @get("/expected")
+    async def expected() -> None:
+        raise exceptions.NotFound
+
+    client = serve(handler, expected, raises=False, pdb_on_exception=True)
+    assert client.get("/expected").status_code == 404
+    assert seen == []
+    assert client.get("/").status_code == 500
+    assert len(seen) == 1
+    assert serve(handler, raises=False).get("/").status_code == 500
+    assert len(seen) == 1

@@ -132,3 +132,34 @@ def test_middleware_of_ones_own_leaves_out_what_it_shall(serve, kind):
     assert client.get("/marked").headers["X-Mark"] == "g"
     assert client.get("/nowhere").headers["X-Mark"] == "g"
     assert client.get("/plain/y").headers.get("X-Mark") is None
+
+
+class Innermost:
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+class Outermost(ASGIMiddleware):
+    before = (Innermost, GZipMiddleware)
+
+    async def handle(self, scope: Any, receive: Any, send: Any, next_app: Any) -> None:
+        await next_app(scope, receive, send)
+
+
+class AfterStamp(Innermost):
+    after = (Stamp,)
+
+
+def test_middleware_that_is_listed_in_the_wrong_order_is_a_start_up_error():
+    Gateway([seen], middleware=[Outermost(), Stamp, AfterStamp, Innermost])
+    Gateway([Router("/", [seen], middleware=[AfterStamp])], middleware=[Stamp])
+    Gateway([seen], middleware=[AfterStamp])
+    with pytest.raises(ConfigurationError, match="Outermost must be listed before GZipMiddleware"):
+        Gateway([seen], middleware=[Middleware(GZipMiddleware), Outermost()])
+    with pytest.raises(ConfigurationError, match="Outermost must be listed before Innermost"):
+        Gateway([Router("/", [seen], middleware=[Outermost()])], middleware=[Innermost])
+    with pytest.raises(ConfigurationError, match="AfterStamp must be listed after Stamp"):
+        Gateway([seen], middleware=[AfterStamp, Stamp])

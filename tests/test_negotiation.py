@@ -127,3 +127,58 @@ def test_what_cannot_be_written_is_told(media_types):
 
     with pytest.raises(ConfigurationError, match="media_types"):
         Gateway([handler])
+
+
+@pytest.fixture
+def templates(settings):
+    backend = {**settings.TEMPLATES[0], "APP_DIRS": False}
+    page = "{% for line in data %}<b>{{ line.sku }}</b>{% endfor %}"
+    loaders = [("django.template.loaders.locmem.Loader", {"lines.html": page})]
+    backend["OPTIONS"] = {**backend["OPTIONS"], "loaders": loaders}
+    settings.TEMPLATES = [backend]
+
+
+@get("/lines", template="lines.html", response_headers={"X-A": "b"})
+async def lines() -> list[Line]:
+    return [Line("<a>", 1)]
+
+
+@get("/lines", template="lines.html", response_headers={"X-A": "b"})
+def sync_lines() -> list[Line]:
+    return [Line("<a>", 1)]
+
+
+@pytest.mark.parametrize("handler", [lines, sync_lines])
+def test_a_template_shows_the_value_to_a_browser(serve, templates, handler):
+    client = serve(handler)
+    browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+    page = client.get("/lines", headers={"Accept": browser})
+    assert (page.status_code, page.text) == (200, "<b>&lt;a&gt;</b>")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert (page.headers["X-A"], "Accept" in page.headers["Vary"]) == ("b", True)
+    for accept in ({}, {"Accept": "*/*"}, {"Accept": JSON}):
+        answer = client.get("/lines", headers=accept)
+        assert (answer.json(), answer.headers["Vary"]) == ([{"sku": "<a>", "count": 1}], "Accept")
+    assert client.get("/lines", headers={"Accept": MESSAGEPACK}).status_code == 406
+
+
+def test_a_template_keeps_the_status_of_the_verb(serve, templates):
+    @post("/lines", template="lines.html")
+    async def create() -> list[Line]:
+        return []
+
+    assert serve(create).post("/lines", headers={"Accept": "text/html"}).status_code == 201
+
+
+def test_a_template_is_documented_and_is_for_values(serve):
+    document = build_document(Gateway([lines]).endpoints, OpenAPISettings())
+    responses = document["paths"]["/lines"]["get"]["responses"]
+    assert set(responses["200"]["content"]) == {JSON, "text/html"}
+    assert "406" in responses
+
+    @get("/text", template="lines.html")
+    async def text() -> str:
+        return ""
+
+    with pytest.raises(ConfigurationError, match="template='lines.html' shows JSON values"):
+        Gateway([text])

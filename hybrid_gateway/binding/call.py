@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from starlette.requests import ClientDisconnect, Request, cookie_parser
+from starlette.responses import Response
 
 from hybrid_gateway.exceptions import BadRequest, ContentTooLarge
 
@@ -28,6 +29,7 @@ class Call:
     cacheable: Any = None  # what is known of an answer that may be kept
     accepted = ""  # the media type of the answer, where a route offers several
     received = 0  # bytes of the body so far
+    _outgoing: Response | None = None
     _query: list[tuple[str, str]] | None = None
     _headers: dict[bytes, bytes] | None = None
     _scope: Scope | None = None
@@ -52,6 +54,15 @@ class Call:
     def describe(self) -> Scope:
         """The scope of a request that did not come with one."""
         raise RuntimeError("The request is over.")
+
+    @property
+    def outgoing(self) -> Response:
+        """What a handler that asks for the ``Response`` adds headers and cookies to; its status is not set yet."""
+        if self._outgoing is None:
+            self._outgoing = Response()
+            self._outgoing.raw_headers.clear()
+            self._outgoing.status_code = None  # type: ignore[assignment]
+        return self._outgoing
 
     @property
     def thread(self) -> Any:

@@ -83,7 +83,7 @@ class Inputs:
             "path", parameter.name, parameter, parameter.type if parameter.type is not NO_DEFAULT else str
         )
         code = f"call.path_values[{position}]"
-        if parameter.type not in (NO_DEFAULT, self._path[parameter.name]):
+        if parameter.checked and parameter.type not in (NO_DEFAULT, self._path[parameter.name]):
             reader = path_reader(parameter, position, self._hook)
             code = f"{self._draft.name('read_path', reader)}(call.path_values, errors)"
         self._draft.variables[key] = self._draft.new()
@@ -93,7 +93,7 @@ class Inputs:
     def text(self, parameter: Parameter, marker: Marker, chain: Chain, half: Half) -> str:
         """The variable of a query parameter, header or cookie, or of a Struct of them."""
         source, wire_name = marker.source, marker.wire_name(parameter.name)
-        key = (source, wire_name, hashable(parameter.type), repr(parameter.default))
+        key = (source, wire_name, hashable(parameter.type), repr(parameter.default), parameter.checked)
         if key not in self._draft.variables:
             if is_structure(parameter.type):
                 self._draft.variables[key] = self._text_struct(parameter, marker, half)
@@ -101,16 +101,24 @@ class Inputs:
                 self._check_text(parameter, marker, chain)
                 kind = str if parameter.type is NO_DEFAULT else parameter.type
                 self._draft.document(source, wire_name, parameter, kind)
-                self._draft.variables[key] = self._grouped(parameter, source, wire_name, half)
+                self._draft.variables[key] = self._grouped(_as_read(parameter), source, wire_name, half)
         return self._draft.variables[key]
 
     def _text_struct(self, parameter: Parameter, marker: Marker, half: Half) -> str:
+        self._refuse_unchecked(parameter)
         source, wire_name = marker.source, type(marker)().wire_name
         for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
             self._draft.document(source, wire_name(field.encode_name), None, field.type, field.required)
         variable, reader = self._draft.new(), struct_reader(parameter, source, wire_name, self._hook)
         half.readers.append(Step(target=variable, code=f"{self._draft.name(f'read_{source}', reader)}(call, errors)"))
         return variable
+
+    def _refuse_unchecked(self, parameter: Parameter) -> None:
+        if not parameter.checked:
+            raise DependencyError(
+                f"{self._where}: {parameter.name!r} is a Struct of several values, which cannot be left unchecked. Ask "
+                "for each as SkipValidation[...]."
+            )
 
     def fits_text(self, kind: Any) -> bool:
         """Whether text, or a list of texts, can hold a value of this type."""
@@ -161,7 +169,8 @@ class Inputs:
         self._json_body = parameter.name
         kind = Any if parameter.type is NO_DEFAULT else parameter.type
         try:
-            body = JSONBody(kind, parameter.default, self._reading.media_types, self._hook)
+            read = kind if parameter.checked else Any
+            body = JSONBody(read, parameter.default, self._reading.media_types, self._hook)
         except TypeError as error:
             raise DependencyError(f"{tell(chain)}: {parameter.name!r} cannot be a JSON body: {error}") from error
         return self._read_body(key, body, parameter, kind)
@@ -211,13 +220,14 @@ class Inputs:
             reader = FormReader(self._form, self._reading.max_upload_size)
             self._draft.plan.read_body = f"await {self._draft.name('read_form', reader.read)}(call)"
         if is_structure(parameter.type):
+            self._refuse_unchecked(parameter)
             read = self._form.add_struct(parameter)
             for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
                 kind, inner = split_markers(field.type, field.encode_name, tell(chain))
                 self._draft.document("form", field.encode_name, None, kind, field.required, marker=inner)
         else:
             self._check_form(parameter, marker, chain)
-            read = self._form.add(parameter, marker)
+            read = self._form.add(_as_read(parameter), marker)
             kind = str if parameter.type is NO_DEFAULT else parameter.type
             self._draft.document("form", marker.wire_name(parameter.name), parameter, kind)
         self._draft.variables[key] = self._draft.new()
@@ -252,3 +262,11 @@ class Inputs:
                 f"{tell(chain)}: {parameter.name!r} would be {what}, which GET and HEAD do not have. For query "
                 f"parameters write `{parameter.name}: Annotated[{show(parameter.type)}, Query()]`."
             )
+
+
+def _as_read(parameter: Parameter) -> Parameter:
+    """What is read for ``parameter``: its type, or text where that is not checked."""
+    if parameter.checked or is_file(parameter.type) or is_files(parameter.type):
+        return parameter
+    kind: Any = list[str] if is_list(parameter.type) else str
+    return msgspec.structs.replace(parameter, type=kind)

@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["Body", "Cookie", "Depends", "File", "Form", "Header", "Marker", "Path", "Query"]
+__all__ = [
+    "UNCHECKED",
+    "Body",
+    "Cookie",
+    "Depends",
+    "File",
+    "Form",
+    "Header",
+    "Marker",
+    "Path",
+    "Query",
+    "SkipValidation",
+]
+
+T = TypeVar("T")
 
 
 class Marker:
@@ -137,3 +151,14 @@ class Depends:
 
     def __repr__(self) -> str:
         return f"Depends({getattr(self.provider, '__qualname__', self.provider)})"
+
+
+class _Unchecked:
+    def __repr__(self) -> str:
+        return "SkipValidation"
+
+
+UNCHECKED = _Unchecked()
+
+SkipValidation = Annotated[T, UNCHECKED]
+"""``SkipValidation[int]``: documented as ``int``, given to the handler as it came: text, or what JSON says it is."""

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 from django.http import HttpRequest
+from starlette.responses import Response
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.builtins import BUILTINS, REQUEST
@@ -149,6 +150,9 @@ class Planner:
         return False
 
     def _provider(self, parameter: Parameter) -> Provider | None:
+        layered = self._layered.get(parameter.name)
+        if parameter.marker is None and layered is not None:
+            parameter = layered
         if isinstance(parameter.marker, Depends):
             return self._depends(parameter, parameter.marker)
         return self._components.find(parameter)
@@ -167,14 +171,17 @@ class Planner:
         *,
         receiver: str | None = None,
         changes: Sequence[Callable[[Any, Any], Any]] = (),
+        if_asked: Callable[[Any, Any], Any] | None = None,
     ) -> None:
         """End the plan by calling ``handler``, a method of ``receiver`` if there is one; ``finish`` makes an answer.
 
-        ``changes`` are made to that answer, one after the other: ``change(call, answer)``.
+        ``changes`` are made to that answer, one after the other: ``change(call, answer)``; ``if_asked``, which is one
+        of them, only where something has asked for the ``Response``.
         """
         arguments = self._arguments(signature, (self._where,), self._finish)
         for name, parameter in self._layered.items():
-            if name not in self._named_in_layer:  # nobody asked for it, and it is checked all the same
+            if name not in self._named_in_layer and isinstance(parameter.marker, Marker):
+                # Nobody asked for it, and it is checked all the same; a provider is for those who ask.
                 self._value(parameter, (self._where,), self._finish)
         if receiver is not None:
             arguments = f"{receiver}, {arguments}" if arguments else receiver
@@ -182,6 +189,8 @@ class Planner:
         self.plan.names["answer"] = finish
         code = f"answer({call})"
         for change in changes:
+            if change is if_asked and not self.plan.sees_response:
+                continue
             code = f"{self._draft.name('change', change)}(call, {code})"
         self.plan.result = Step(target=None, code=code, mode=mode)
         self._inputs.end(handler)
@@ -237,6 +246,7 @@ class Planner:
         for given, variable in self._given.items():
             if cls is given or (isinstance(cls, type) and isinstance(given, type) and issubclass(cls, given)):
                 self.plan.sees_request |= given is HttpRequest
+                self.plan.sees_response |= given is Response
                 return variable
         if kind in self._constants and kind is not REQUEST:
             return self._draft.name("constant", self._constants[kind])
@@ -388,10 +398,12 @@ def _layered(name: str, annotation: Any, where: str) -> Parameter:
     """A parameter that a layer declares; one that may be ``None`` may be left out."""
     where = f"{where}: parameters={{{name!r}: ...}}"
     kind, marker = split_markers(annotation, name, where)
-    if not isinstance(marker, Query | Header | Cookie):
-        raise DependencyError(f"{where} must say where it comes from: Annotated[..., Header()], Query() or Cookie().")
+    if not isinstance(marker, Query | Header | Cookie | Depends):
+        raise DependencyError(
+            f"{where} must say where it comes from: Annotated[..., Header()], Query(), Cookie() or Depends(provider)."
+        )
     raw = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
-    default = NO_DEFAULT if strip_optional(kind) is kind else None
+    default = NO_DEFAULT if strip_optional(kind) is kind or isinstance(marker, Depends) else None
     return Parameter(name=name, type=kind, marker=marker, default=default, raw=raw)
 
 

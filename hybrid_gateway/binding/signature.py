@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union
 
 import msgspec
 
-from hybrid_gateway.binding.markers import Depends, Marker
+from hybrid_gateway.binding.markers import UNCHECKED, Depends, Marker
 from hybrid_gateway.exceptions import DependencyError
 
 __all__ = [
@@ -36,6 +36,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     marker: Marker | Depends | None
     default: Any
     raw: inspect.Parameter
+    checked: bool = True  # False: documented as its type, given to the handler as it came
 
     @property
     def required(self) -> bool:
@@ -110,8 +111,9 @@ def _read_parameter(raw: inspect.Parameter, hints: dict[str, Any], where: str) -
     if isinstance(raw.default, Marker | Depends):
         raise DependencyError(_marker_as_default(raw, where))
     annotation = hints.get(raw.name, NO_DEFAULT)
+    checked = UNCHECKED not in getattr(annotation, "__metadata__", ())
     kind, marker = split_markers(annotation, raw.name, where)
-    return Parameter(name=raw.name, type=kind, marker=marker, default=raw.default, raw=raw)
+    return Parameter(name=raw.name, type=kind, marker=marker, default=raw.default, raw=raw, checked=checked)
 
 
 def _marker_as_default(raw: inspect.Parameter, where: str) -> str:
@@ -132,7 +134,7 @@ def split_markers(annotation: Any, name: str, where: str) -> tuple[Any, Marker |
     if len(markers) > 1:
         raise DependencyError(f"{where}: the parameter {name!r} has two markers, {markers[0]!r} and {markers[1]!r}.")
     marker = markers[0] if markers else None
-    metas = [extra for extra in extras if not _is_marker(extra)]
+    metas = [extra for extra in extras if not _is_marker(extra) and extra is not UNCHECKED]
     if isinstance(marker, Marker) and marker.meta is not None:
         metas.append(marker.meta)
     return (_constrain(base, metas) if metas else base), marker

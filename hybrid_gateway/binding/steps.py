@@ -47,6 +47,7 @@ class Plan(msgspec.Struct, kw_only=True):
     authenticates: bool = False
     requires_user: bool = False
     sees_request: bool = False  # as a whole: nobody knows which of its headers and cookies matter
+    sees_response: bool = False  # before there is one: what is said of it goes into the answer
     enters: bool = False  # something that must be left with the request
 
     @property

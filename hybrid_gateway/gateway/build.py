@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from django.urls import get_script_prefix
 from starlette.datastructures import State, URLPath
 from starlette.middleware import Middleware
+from starlette.responses import Response
 
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.binding.builtins import REQUEST
@@ -30,11 +31,13 @@ from hybrid_gateway.gateway.hooks import HookCompiler
 from hybrid_gateway.handlers.endpoint import Endpoint, Failures
 from hybrid_gateway.handlers.errors import ErrorAnswers, ErrorHandler
 from hybrid_gateway.handlers.hooks import Hook
+from hybrid_gateway.middleware import check_order
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional import add_etag
-from hybrid_gateway.responses.encode import is_json_type, make_encoder
+from hybrid_gateway.responses.encode import Defaults, add_outgoing, is_json_type, make_encoder
 from hybrid_gateway.responses.headers import write_cache_control
-from hybrid_gateway.responses.negotiation import JSON, Negotiation, check_media_types
+from hybrid_gateway.responses.negotiation import HTML, JSON, Negotiation, check_media_types
+from hybrid_gateway.responses.templates import shown_by
 from hybrid_gateway.routing.declare import Route, describe
 from hybrid_gateway.routing.layers import FlatRoute, Layers, flatten
 from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
@@ -76,9 +79,13 @@ class Builder:
 
     def _endpoint(self, route: FlatRoute, method: str, where: str) -> Endpoint:
         layers = route.layers
+        check_order((*self._gateway.options.layers.middleware, *layers.middleware))
         schemes = [scheme() if inspect.isclass(scheme) else scheme for scheme in layers.authentication]
         signature = read_signature(route.handler, where)
-        annotated = {parameter.name: strip_annotated(parameter.type) for parameter in signature.parameters}
+        annotated = {
+            parameter.name: strip_annotated(parameter.type) if parameter.checked else str
+            for parameter in signature.parameters
+        }
         route = msgspec.structs.replace(route, template=route.template.typed(annotated))
         components = Components(layers.components, self._overrides)
         planner = Planner(
@@ -92,7 +99,7 @@ class Builder:
             user_type=_user_model(),
             reading=_reading(layers, body_allowed=bool(set(route.methods) - {"GET", "HEAD"})),
             parameters=layers.parameters,
-            given={HttpRequest: f"call.scope[{DJANGO_REQUEST!r}]"} if layers.django_middleware else None,
+            given=_GIVEN_BELOW_DJANGO if layers.django_middleware else _GIVEN,
         )
         entered = self._open(planner, layers, signature)
         returns = route.options.get("response", signature.returns)
@@ -152,9 +159,10 @@ class Builder:
             cached = CachedAnswers(layers.cache, final, [parameter.name for parameter in route.template.parameters])
             planner.check(cached.look, cached.mode, authenticated=planner.plan.authenticates)
             final = [cached.note, *final]
+        final = [add_outgoing, *final]
         if negotiation is not None:
             final = [negotiation.encode, *final]
-        planner.result(route.handler, signature, _handler_mode(route), encode, changes=final)
+        planner.result(route.handler, signature, _handler_mode(route), encode, changes=final, if_asked=add_outgoing)
         if cached is not None:
             cached.depends_on(planner.plan)
         return cached
@@ -174,7 +182,10 @@ class Builder:
             challenge for scheme in layers.authentication if (challenge := getattr(scheme, "challenge", None))
         )
         return ErrorAnswers(
-            handlers=handlers, challenges=challenges if authenticates else (), sender=type(self._gateway)
+            handlers=handlers,
+            challenges=challenges if authenticates else (),
+            sender=type(self._gateway),
+            debugger=self._gateway.options.pdb_on_exception,
         )
 
     def _error_handler(self, handler: Any, layers: Layers) -> ErrorHandler:
@@ -212,21 +223,26 @@ def _answering(
     route: FlatRoute, layers: Layers, method: str, returns: Any
 ) -> tuple[Callable[[Any], Any], Negotiation | None]:
     """How a handler's value becomes an answer, or who chooses that by what the client accepts."""
+    status = route.options.get("status_code")
     make = functools.partial(
         make_encoder,
-        returns,
         method=method,
-        status=route.options.get("status_code"),
+        status=status,
         headers=response_headers(layers),
         cookies=layers.response_cookies,
         validate=settings.DEBUG if layers.validate_response is None else layers.validate_response,
         encoders=_encoders(layers),
         decode=_decoders(layers) or decode_known,
     )
-    media_types = check_media_types(layers.media_types) if layers.media_types else (JSON,)
-    if media_types == (JSON,) or not is_json_type(returns):
-        return make(), None
-    return _as_it_is, Negotiation({media_type: make(media_type=media_type) for media_type in media_types})
+    media_types, template = check_media_types(layers.media_types or (JSON,)), route.options.get("template")
+    if template is not None and not is_json_type(returns):
+        raise ConfigurationError(f"template={template!r} shows JSON values, but the handler returns {returns!r}.")
+    if (media_types == (JSON,) and template is None) or not is_json_type(returns):
+        return make(returns), None
+    encoders: dict[str, Any] = {kind: make(returns, media_type=kind) for kind in media_types}
+    if template is not None:
+        encoders[HTML] = shown_by(template, Defaults(status, method).status_for(...), make(Response))
+    return _as_it_is, Negotiation(encoders)
 
 
 def _django_middleware(route: FlatRoute, layers: Layers, *, takes_form: bool) -> tuple[DjangoMiddleware, ...]:
@@ -254,6 +270,10 @@ def _encoders(layers: Layers) -> dict[Any, Any]:
     for kind in layers.type_encoders:
         check_custom(kind, "type_encoders")
     return layers.type_encoders
+
+
+_GIVEN: dict[Any, str] = {Response: "call.outgoing"}
+_GIVEN_BELOW_DJANGO: dict[Any, str] = {**_GIVEN, HttpRequest: f"call.scope[{DJANGO_REQUEST!r}]"}
 
 
 def _as_it_is(value: Any) -> Any:

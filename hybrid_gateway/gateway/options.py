@@ -26,6 +26,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     fallthrough: bool = False
     trailing_slash: TrailingSlash = "redirect"
     threads: int = 8
+    pdb_on_exception: bool = False
     openapi: OpenAPISettings = OpenAPISettings(enabled=False)
     lifespan: tuple[Callable[..., Any], ...] = ()
     on_startup: tuple[Callable[..., Any], ...] = ()

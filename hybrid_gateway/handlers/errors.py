@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import pdb
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -52,11 +53,13 @@ class ErrorAnswers:
         handlers: Mapping[type[BaseException] | int, ErrorHandler],
         challenges: tuple[str, ...] = (),
         sender: Any = None,
+        debugger: bool = False,
     ) -> None:
         self._by_class = {key: handler for key, handler in handlers.items() if not isinstance(key, int)}
         self._by_status = {key: handler for key, handler in handlers.items() if isinstance(key, int)}
         self._challenges = challenges
         self._sender = sender
+        self._debugger = debugger
 
     async def answer(self, call: Any, error: Exception) -> Any:
         """The answer to ``error``; a client that has gone is raised on, for the driver."""
@@ -99,6 +102,8 @@ class ErrorAnswers:
         except Exception:
             signals.got_request_exception.send(sender=self._sender, request=None)
             _log(call, error, 500)
+        if self._debugger:
+            pdb.post_mortem(error.__traceback__)
         custom = self._by_status.get(500)
         if custom is not None:
             try:

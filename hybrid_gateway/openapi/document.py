@@ -21,6 +21,7 @@ from hybrid_gateway.openapi.returns import success_responses
 from hybrid_gateway.openapi.schema import NOT_JSON, Schemas, as_json
 from hybrid_gateway.openapi.security import SecuritySchemes, has_guards
 from hybrid_gateway.responses.encode import is_json_type
+from hybrid_gateway.routing.layers import FlatRoute
 from hybrid_gateway.routing.template import Parameter, Template
 
 __all__ = ["build_document"]
@@ -242,6 +243,8 @@ class _Writer:
             content = response.get("content", {})
             if "application/json" in content:
                 content |= dict.fromkeys(route.layers.media_types, content["application/json"])
+                if "template" in route.options:
+                    content["text/html"] = {"schema": {"type": "string"}}
         for status in sorted({*_problem_statuses(endpoint), *_raised(route.options)}):
             responses.setdefault(str(status), {"$ref": f"#/components/responses/{self._problem_response(status)}"})
         return responses
@@ -294,7 +297,7 @@ def _problem_statuses(endpoint: Endpoint) -> list[int]:
         400: any(map(_is_parsed, bodies)),
         401: bool(endpoint.schemes),
         403: has_guards(endpoint),
-        406: len(endpoint.route.layers.media_types) > 1 and is_json_type(endpoint.returns),
+        406: _negotiates(endpoint.route) and is_json_type(endpoint.returns),
         404: bool(endpoint.route.template.parameters),
         413: bool(bodies),
         415: any(map(_is_parsed, bodies)),
@@ -302,6 +305,10 @@ def _problem_statuses(endpoint: Endpoint) -> list[int]:
         429: bool(endpoint.route.layers.throttle),
     }
     return [status for status, given in statuses.items() if given]
+
+
+def _negotiates(route: FlatRoute) -> bool:
+    return len(route.layers.media_types) > 1 or "template" in route.options
 
 
 def _raised(options: Mapping[str, Any]) -> list[int]:

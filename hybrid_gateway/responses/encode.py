@@ -20,7 +20,9 @@ from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
 
 __all__ = [
     "Answer",
+    "Defaults",
     "Headers",
+    "add_outgoing",
     "as_answer",
     "as_response",
     "complete",
@@ -221,6 +223,20 @@ def as_answer(response: StarletteResponse) -> Answer:
     if type(response) not in (Response, StarletteResponse) or response.background is not None:
         return response
     return complete(response.status_code, None, bytes(response.body), response.raw_headers)
+
+
+def add_outgoing(call: Any, answer: Answer) -> Answer:
+    """``answer`` with the headers, the cookies and the status that a handler gave the ``Response`` it asked for."""
+    given = call.outgoing
+    if given.background is not None:
+        answer = as_response(answer)
+        answer.background = given.background
+    if isinstance(answer, StarletteResponse):
+        answer.raw_headers.extend(given.raw_headers)
+        answer.status_code = given.status_code or answer.status_code
+        return answer
+    status, headers, body = answer
+    return given.status_code or status, [*headers, *given.raw_headers], body
 
 
 def complete(

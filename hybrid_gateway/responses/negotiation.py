@@ -1,4 +1,4 @@
-"""Content negotiation. SPEC: RFC 9110 section 12.5.1 (Accept): JSON or MessagePack, as the client prefers."""
+"""Content negotiation. SPEC: RFC 9110 section 12.5.1 (Accept): JSON, MessagePack or HTML, as the client prefers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError, NotAcceptable
 
-__all__ = ["JSON", "MESSAGEPACK", "Negotiation", "check_media_types", "choose"]
+__all__ = ["HTML", "JSON", "MESSAGEPACK", "Negotiation", "check_media_types", "choose"]
 
 JSON = "application/json"
 MESSAGEPACK = "application/msgpack"
+HTML = "text/html"  # of a template
 
 _ALIASES = {"application/x-msgpack": MESSAGEPACK, "application/vnd.msgpack": MESSAGEPACK}
 
@@ -41,6 +42,7 @@ class Negotiation:
         """What the handler returned, as the client prefers it."""
         answer = self._encoders[call.accepted](value)
         if type(answer) is not tuple:
+            answer.headers.add_vary_header("Accept")
             return answer
         status, headers, body = answer
         return status, [*headers, (b"vary", b"Accept")], body

@@ -10,14 +10,14 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.template.loader import render_to_string
 from django.utils.module_loading import import_string
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["TemplateResponse"]
+__all__ = ["TemplateResponse", "shown_by"]
 
 # What fills a template's context; in the project's order, and only if the project has it.
 _FILLING = (
@@ -70,6 +70,16 @@ class TemplateResponse(Response):
         request: Any = ASGIRequest(scope, io.BytesIO())
         request.template_response = self
         return _renderer(tuple(settings.MIDDLEWARE))(request)
+
+
+def shown_by(template_name: str, status: int, encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The function that shows a value, as ``data``, by a template; ``encode`` makes an answer of a response."""
+
+    def show(value: Any) -> Any:
+        is_response = isinstance(value, (Response, HttpResponseBase))
+        return encode(value if is_response else TemplateResponse(template_name, {"data": value}, status))
+
+    return show
 
 
 @lru_cache(maxsize=4)

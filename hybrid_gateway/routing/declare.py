@@ -117,6 +117,8 @@ class HandlerOptions(LayerOptions, total=False):
     """Status of a successful answer."""
     response: Any
     """What the handler answers, where its annotation must say something else to a type checker."""
+    template: str
+    """A Django template that shows the JSON value, as ``data``, to clients that would rather have HTML."""
     sync_to_thread: bool
     """``False`` runs a ``def`` handler on the event loop: only for code that never blocks."""
     raises: Sequence[Any]
