@@ -46,6 +46,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     # The other options of a layer, as those of a router: hybrid_gateway.routing.declare.LayerOptions
     AFTER_REQUEST: Any
     AFTER_RESPONSE: Any
+    ATOMIC: bool | str
     BEFORE_REQUEST: Any
     CACHE: Any
     CACHE_CONTROL: Any
@@ -56,6 +57,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     INCLUDE_IN_SCHEMA: bool
     MEDIA_TYPES: Sequence[str]
     OPT: Mapping[str, Any]
+    PAGINATION: Any
     PARAMETERS: Mapping[str, Any]
     RESPONSE_COOKIES: Sequence[Any]
     RESPONSE_HEADERS: Mapping[str, str]
@@ -201,6 +203,7 @@ def _any(key: str, value: Any) -> Any:
 _LAYER: dict[str, Callable[[str, Any], Any]] = {
     "AFTER_REQUEST": _one_or_several,
     "AFTER_RESPONSE": _one_or_several,
+    "ATOMIC": _typed(bool | str, "True, False or the alias of a database"),
     "AUTHENTICATION": _objects,
     "BEFORE_REQUEST": _one_or_several,
     "CACHE": _import,
@@ -219,6 +222,7 @@ _LAYER: dict[str, Callable[[str, Any], Any]] = {
     "MEDIA_TYPES": _any,
     "MIDDLEWARE": _objects,
     "OPT": _any,
+    "PAGINATION": _import,
     "PARAMETERS": _any,
     "RESPONSE_COOKIES": _any,
     "RESPONSE_HEADERS": _any,

@@ -1,4 +1,9 @@
-"""Settings of the package's own tests: stock Django apps and middleware, SQLite in memory."""
+"""Settings of the package's own tests: stock Django apps and middleware, SQLite in memory.
+
+``TEST_DATABASE=postgresql`` runs them on the PostgreSQL of this machine instead.
+"""
+
+import os
 
 SECRET_KEY = "tests-only"
 DEBUG = False
@@ -13,6 +18,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "tests.library",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -37,6 +43,13 @@ TEMPLATES = [
     }
 ]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+if os.environ.get("TEST_DATABASE") == "postgresql":
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": "postgres",
+        "USER": "postgres",
+        "HOST": "127.0.0.1",
+    }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "static/"
 USE_TZ = True

@@ -32,6 +32,7 @@ from hybrid_gateway.handlers.endpoint import Endpoint, Failures
 from hybrid_gateway.handlers.errors import ErrorAnswers, ErrorHandler
 from hybrid_gateway.handlers.hooks import Hook
 from hybrid_gateway.middleware import check_order
+from hybrid_gateway.orm.handlers import Adapted, adapt
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional import add_etag
 from hybrid_gateway.responses.encode import Defaults, add_outgoing, is_json_type, make_encoder
@@ -102,8 +103,12 @@ class Builder:
             given=_GIVEN_BELOW_DJANGO if layers.django_middleware else _GIVEN,
         )
         entered = self._open(planner, layers, signature)
-        returns = route.options.get("response", signature.returns)
-        cached = self._finish(planner, route, method, signature, returns)
+        adapted = adapt(
+            route.handler, signature, route.options.get("response", signature.returns), layers, route.options
+        )
+        returns = adapted.returns
+        cached = self._finish(planner, route, method, adapted)
+        adapted.query_names |= {entry.name for entry in planner.plan.inputs if entry.source == "query"}
         errors = self.errors(layers, planner.plan.authenticates)
         hooks, hooks_await = self._hooks.leave(layers, errors)
         stamp = None if layers.cors is None else layers.cors.stamp
@@ -146,12 +151,10 @@ class Builder:
             planner.guard(guard)
         return entered
 
-    def _finish(
-        self, planner: Planner, route: FlatRoute, method: str, signature: Signature, returns: Any
-    ) -> CachedAnswers | None:
+    def _finish(self, planner: Planner, route: FlatRoute, method: str, adapted: Adapted) -> CachedAnswers | None:
         """Plan the handler, and what is done to what it answers; the cache of its answers, if they are kept."""
         layers, cached = route.layers, None
-        encode, negotiation = _answering(route, layers, method, returns)
+        encode, negotiation = _answering(route, layers, method, adapted)
         final = changes(layers)
         if negotiation is not None:
             planner.check(negotiation.check, "inline", authenticated=False)
@@ -162,7 +165,8 @@ class Builder:
         final = [add_outgoing, *final]
         if negotiation is not None:
             final = [negotiation.encode, *final]
-        planner.result(route.handler, signature, _handler_mode(route), encode, changes=final, if_asked=add_outgoing)
+        mode = _handler_mode(route)
+        planner.result(adapted.handler, adapted.signature, mode, encode, changes=final, if_asked=add_outgoing)
         if cached is not None:
             cached.depends_on(planner.plan)
         return cached
@@ -220,17 +224,17 @@ class Builder:
 
 
 def _answering(
-    route: FlatRoute, layers: Layers, method: str, returns: Any
+    route: FlatRoute, layers: Layers, method: str, adapted: Adapted
 ) -> tuple[Callable[[Any], Any], Negotiation | None]:
     """How a handler's value becomes an answer, or who chooses that by what the client accepts."""
-    status = route.options.get("status_code")
+    returns, status = adapted.returns, route.options.get("status_code")
     make = functools.partial(
         make_encoder,
         method=method,
         status=status,
         headers=response_headers(layers),
         cookies=layers.response_cookies,
-        validate=settings.DEBUG if layers.validate_response is None else layers.validate_response,
+        validate=_validates(layers, adapted),
         encoders=_encoders(layers),
         decode=_decoders(layers) or decode_known,
     )
@@ -243,6 +247,12 @@ def _answering(
     if template is not None:
         encoders[HTML] = shown_by(template, Defaults(status, method).status_for(...), make(Response))
     return _as_it_is, Negotiation(encoders)
+
+
+def _validates(layers: Layers, adapted: Adapted) -> bool:
+    if layers.validate_response is not None:
+        return layers.validate_response
+    return settings.DEBUG and not adapted.reads_rows  # a column was checked against its type when the class was made
 
 
 def _django_middleware(route: FlatRoute, layers: Layers, *, takes_form: bool) -> tuple[DjangoMiddleware, ...]:

@@ -98,6 +98,12 @@ class LayerOptions(TypedDict, total=False):
     """A ``Compression``, ``True`` for one with its defaults, ``False`` for none."""
     validate_response: bool
     """Whether what a handler returns is checked against its annotation, a fault being a logged 500; with ``DEBUG``."""
+    atomic: bool | str
+    """Whether a ``def`` handler runs in one transaction (of the database of that alias): undone by an exception, and by
+    an answer of 400 or more."""
+    pagination: Any
+    """``PageNumber()``, ``LimitOffset()`` or ``Cursor()`` of ``hybrid_gateway.orm``: how lists of a ``ModelStruct`` are
+    sent, page by page; ``None`` for whole ones."""
     opt: Mapping[str, Any]
     """Anything a project's own guards and hooks want to read from ``route.opt``."""
     include_in_schema: bool
@@ -119,6 +125,10 @@ class HandlerOptions(LayerOptions, total=False):
     """What the handler answers, where its annotation must say something else to a type checker."""
     template: str
     """A Django template that shows the JSON value, as ``data``, to clients that would rather have HTML."""
+    filters: Any
+    """A Struct of query parameters that narrow and order the rows of a list (``hybrid_gateway.orm``)."""
+    chunked: bool
+    """Whether a list of a ``ModelStruct`` is sent row by row as it is read, as an array or as lines of JSON."""
     sync_to_thread: bool
     """``False`` runs a ``def`` handler on the event loop: only for code that never blocks."""
     raises: Sequence[Any]

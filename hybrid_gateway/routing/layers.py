@@ -50,6 +50,8 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     cache: Any = None
     compression: Any = False
     validate_response: bool | None = None  # None follows DEBUG
+    atomic: bool | str = False
+    pagination: Any = None
     opt: dict[str, Any] = {}
     include_in_schema: bool = True
     max_body_size: int = 1024 * 1024
@@ -117,6 +119,8 @@ _MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "cache": _replace,
     "compression": _replace,
     "validate_response": _replace,
+    "atomic": _replace,
+    "pagination": _replace,
     "opt": _merge,
     "include_in_schema": _replace,
     "max_body_size": _replace,

@@ -1,0 +1,25 @@
+"""Django models as Structs: read at the speed of SQL, written with the model's own rules."""
+
+from hybrid_gateway.orm.columns import Range
+from hybrid_gateway.orm.filters import Lookup, Ordering, Search
+from hybrid_gateway.orm.pagination import Cursor, LimitOffset, Page, PageNumber
+from hybrid_gateway.orm.prepared import Prepared, prepare
+from hybrid_gateway.orm.struct import Column, ModelStruct, computed
+from hybrid_gateway.orm.transactions import run_in_transaction
+
+__all__ = [
+    "Column",
+    "Cursor",
+    "LimitOffset",
+    "Lookup",
+    "ModelStruct",
+    "Ordering",
+    "Page",
+    "PageNumber",
+    "Prepared",
+    "Range",
+    "Search",
+    "computed",
+    "prepare",
+    "run_in_transaction",
+]

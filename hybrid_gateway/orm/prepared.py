@@ -1,0 +1,512 @@
+"""Queries whose SQL is compiled once: from then on a call only binds values.
+
+How this works: see :mod:`~.parameters` for how values find their places. The first call on a connection compiles the
+query with its values, beside it what Django makes of the same call without any of this, and compares: only when SQL and
+parameters are equal, and as long as the lookups make the same pieces of SQL of later values, is the text used again.
+Other pieces (a list of another length, ``True`` for ``False``) are other variants, compared and kept on their own. What
+cannot be told from the outside (``None``, expressions) and what differs goes the ordinary way, and costs what it costs.
+No statement is prepared in the database, so any pooler will do.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from asgiref.sync import sync_to_async
+from django.core.exceptions import EmptyResultSet, FullResultSet
+from django.db import connections, models
+from django.db.models import Count, QuerySet
+from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
+
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.fetch import check_model, fetch, fill, reading_of, select, the_one
+from hybrid_gateway.orm.parameters import FIRST_NUMBER, Limit, Parameter, Piece, Token, dig_holes, making
+from hybrid_gateway.orm.struct import shape_of
+
+__all__ = ["Prepared", "prepare"]
+
+logger = logging.getLogger("hybrid_gateway.orm")
+
+T = TypeVar("T")
+
+_MOST_VARIANTS = 64  # per query and connection
+_KEPT = "_hybrid_gateway_prepared"  # the attribute of a connection
+
+
+class Statement(msgspec.Struct, frozen=True, eq=False, weakref=True):
+    """One way to ask a prepared query: what is selected, and what becomes of the rows."""
+
+    name: str
+    query: Any  # with holes
+    holes: int
+    limits: tuple[Any, Any]  # of a slice: numbers or Limits
+    narrow: Callable[[Any], Any]  # a queryset of real values → the query that must come to the same
+    read: Callable[[Any], Callable[[list[Any]], Any]]  # a compiler → rows → the result
+    ordinary: Callable[[Any], Any]  # a queryset of real values → the result
+    nothing: Callable[[], Any]  # the result where a slice is empty
+
+
+class Variant(msgspec.Struct, frozen=True, eq=False):
+    """SQL that fits all values whose lookups come to the same pieces."""
+
+    pieces: list[Piece]
+    before: str
+    after: str | None  # of the limits; None where there are none to be put between
+    parameters: list[Any]
+    read: Callable[[list[Any]], Any]
+
+    def sql(self, connection: Any, limits: tuple[int, int | None] | None) -> str:
+        if self.after is None or limits is None:
+            return self.before
+        return f"{self.before}{connection.ops.limit_offset_sql(*limits)}{self.after}"
+
+    def bind(self, found: Sequence[Sequence[Any]]) -> list[Any]:
+        return [found[entry.piece][entry.position] if type(entry) is Token else entry for entry in self.parameters]
+
+
+class Prepared(Generic[T]):
+    """A query that is compiled once, for any values. Made by :func:`prepare`; parameters are passed by name."""
+
+    def __init__(self, struct: Any, build: Callable[..., Any]) -> None:
+        self._struct = struct
+        self._build = build
+        self._where = f"The prepared query {getattr(build, '__qualname__', build)!s}"
+        self._signature = inspect.signature(build)
+        for parameter in self._signature.parameters.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+                raise ConfigurationError(f"{self._where} takes {parameter}; name each parameter.")
+        self._names = tuple(self._signature.parameters)
+        self._defaults = {
+            name: parameter.default
+            for name, parameter in self._signature.parameters.items()
+            if parameter.default is not parameter.empty
+        }
+        self._queryset, self._sliced = self._template()
+        self.model = self._queryset.model
+        self._rows = self._statement("rows", self._select, self._read_rows, self._fetch, list)
+        self._others: dict[str, Statement] = {}
+
+    def __repr__(self) -> str:
+        return f"<Prepared {self.model.__name__}: {', '.join(self._names)}>"
+
+    # --- what it is asked
+
+    def fetch(self, **values: Any) -> list[T]:
+        """The rows, as Structs or as the queryset has them."""
+        found: list[T] = self._run(self._rows, values)
+        return found
+
+    async def afetch(self, **values: Any) -> list[T]:
+        """:meth:`fetch`, on the thread of the request."""
+        return await sync_to_async(self.fetch)(**values)
+
+    def get(self, **values: Any) -> T:
+        """The one row; none is 404. Raises the model's ``MultipleObjectsReturned`` for more."""
+        found: T = the_one(self.fetch(**values), self.model)
+        return found
+
+    async def aget(self, **values: Any) -> T:
+        """:meth:`get`, on the thread of the request."""
+        return await sync_to_async(self.get)(**values)
+
+    def first(self, **values: Any) -> T | None:
+        """The first row, or ``None``. The query says in which order, and had better say ``[:1]`` itself."""
+        found = self.fetch(**values)
+        return found[0] if found else None
+
+    async def afirst(self, **values: Any) -> T | None:
+        """:meth:`first`, on the thread of the request."""
+        return await sync_to_async(self.first)(**values)
+
+    def exists(self, **values: Any) -> bool:
+        """Whether there is a row."""
+        statement = self._other("exists", lambda q: _unlimited(q, self._where).query.exists(), _read_exists)
+        found: bool = self._run(statement, values)
+        return found
+
+    async def aexists(self, **values: Any) -> bool:
+        """:meth:`exists`, on the thread of the request."""
+        return await sync_to_async(self.exists)(**values)
+
+    def count(self, **values: Any) -> int:
+        """How many rows there are."""
+        statement = self._other("count", lambda q: _counting(q, self._where), _read_count)
+        found: int = self._run(statement, values)
+        return found
+
+    async def acount(self, **values: Any) -> int:
+        """:meth:`count`, on the thread of the request."""
+        return await sync_to_async(self.count)(**values)
+
+    def aggregate(self, **expressions: Any) -> PreparedAggregate:
+        """A prepared query of aggregates over the rows: ``prices.aggregate(most=Max("price"))``, then ``.get(...)``."""
+        return PreparedAggregate(self._build, expressions)
+
+    # --- preparation
+
+    def _template(self) -> tuple[Any, dict[int, Limit]]:
+        sliced: dict[int, Limit] = {}
+        try:
+            queryset: Any = self._build(**{name: Parameter(name, sliced) for name in self._names})
+        except TypeError as error:
+            raise ConfigurationError(
+                f"{self._where} does something with its parameters that has no answer before there are values: {error}"
+            ) from error
+        if not isinstance(queryset, QuerySet):
+            raise ConfigurationError(f"{self._where} must return a QuerySet, not {queryset!r}.")
+        chosen, prefetched = getattr(queryset, "_db"), getattr(queryset, "_prefetch_related_lookups")  # noqa: B009
+        if isinstance(chosen, Limit) or prefetched:
+            what = "prefetches" if prefetched else "chooses a database by a parameter"
+            raise ConfigurationError(f"{self._where} {what}, which cannot be prepared.")
+        return queryset, sliced
+
+    def _statement(self, name: str, narrow: Any, read: Any, ordinary: Any, nothing: Any) -> Statement:
+        # A queryset of its own: holes are dug into the very lookups.
+        queryset, sliced = self._template()
+        query = narrow(queryset)
+        holes, used = dig_holes(query)
+        limits = (_limit(query.low_mark, sliced, self._where), _limit(query.high_mark, sliced, self._where))
+        used |= {name for limit in limits if isinstance(limit, Limit) for name in limit.names}
+        unused = [name for name in self._names if name not in used]
+        if unused:
+            raise ConfigurationError(
+                f"{self._where}: nothing in the query depends on {', '.join(unused)}. Parameters go to filter(), "
+                "exclude(), or the end of a slice whose other end is open or a parameter."
+            )
+        return Statement(name, query, holes, limits, narrow, read, ordinary, nothing)
+
+    def _other(self, name: str, narrow: Any, read: Any) -> Statement:
+        if name not in self._others:
+            self._others[name] = self._statement(name, narrow, read, _ORDINARY[name], _NOTHING[name])
+        return self._others[name]
+
+    def _select(self, queryset: Any) -> Any:
+        if self._struct is None:
+            kind = queryset._iterable_class
+            if kind not in _READERS:
+                raise ConfigurationError(f"{self._where}: rows of {kind.__name__} cannot be prepared.")
+            return queryset.query.chain()
+        shape = shape_of(self._struct)
+        check_model(shape, queryset.model)
+        return select(shape, queryset)
+
+    def _fetch(self, queryset: Any) -> list[Any]:
+        return list(queryset) if self._struct is None else fetch(self._struct, queryset)
+
+    def _read_rows(self, compiler: Any) -> Callable[[list[Any]], list[Any]]:
+        if self._struct is None:
+            return _READERS[self._queryset._iterable_class](compiler, self._queryset)  # type: ignore[no-any-return]
+        shape = shape_of(self._struct)
+        make, using = reading_of(shape, compiler), compiler.connection.alias
+        if shape.many:
+            return lambda rows: fill(shape, make, rows, using)
+        return lambda rows: [make(row) for row in rows]
+
+    # --- a call
+
+    def _run(self, statement: Statement, values: dict[str, Any]) -> Any:
+        if values.keys() != self._signature.parameters.keys():
+            values = self._complete(values)
+        if not all(map(_is_bindable, values.values())):
+            return statement.ordinary(self._build(**values))
+        connection = connections[self._queryset.db]
+        kept = connection.__dict__.get(_KEPT)
+        if kept is None:
+            kept = connection.__dict__[_KEPT] = weakref.WeakKeyDictionary()
+        variants = kept.get(statement)
+        if variants is None:
+            variants = kept[statement] = {}
+        try:
+            limits = _real_limits(statement.limits, values)
+            if limits is not None and limits[1] is not None and limits[1] <= limits[0]:
+                return statement.nothing()
+            variant, found = self._variant(statement, variants, connection, values)
+        except (EmptyResultSet, FullResultSet, _Unsafe):
+            return statement.ordinary(self._build(**values))
+        with connection.cursor() as cursor:
+            cursor.execute(variant.sql(connection, limits), variant.bind(found))
+            rows = cursor.fetchall()
+        return variant.read(rows)
+
+    def _complete(self, values: dict[str, Any]) -> dict[str, Any]:
+        values = {**self._defaults, **values}
+        if values.keys() != self._signature.parameters.keys():
+            raise TypeError(f"{self._where} takes {', '.join(self._names) or 'nothing'}, not {', '.join(values)}.")
+        return values
+
+    def _variant(
+        self, statement: Statement, variants: dict[Any, Any], connection: Any, values: dict[str, Any]
+    ) -> tuple[Variant, list[Sequence[Any]]]:
+        """The variant that fits, and the parameters of its pieces."""
+        types = tuple(map(type, values.values()))
+        known = variants.get(types)
+        if known is None:
+            if len(variants) >= _MOST_VARIANTS:
+                variants.clear()
+            known = variants[types] = {}
+        elif known is _UNSAFE:
+            raise _Unsafe
+        if known:
+            leader = known[None]
+            bound = [piece.bind(values) for piece in leader.pieces]
+            key = tuple([sql for sql, _ in bound])
+            variant = known.get(key)
+            if variant is not None:
+                return variant, [parameters for _, parameters in bound]
+        variant, found = self._compile(statement, connection, values)
+        key = tuple(piece.sql for piece in variant.pieces)
+        if not self._is_proven(statement, variant, connection, values, found):
+            variants[types] = _UNSAFE
+            logger.warning("%r is not the same query for all values of one kind: it is run as it is.", self)
+            raise _Unsafe
+        if len(known) >= _MOST_VARIANTS:
+            known.clear()
+        known[key] = variant
+        known.setdefault(None, variant)
+        return variant, found
+
+    def _compile(
+        self, statement: Statement, connection: Any, values: dict[str, Any]
+    ) -> tuple[Variant, list[Sequence[Any]]]:
+        if connection.features.interprets_empty_strings_as_nulls:  # where one value is another lookup
+            raise _Unsafe
+        compiler = statement.query.clone().get_compiler(connection=connection)
+        making.values, making.pieces = values, []
+        try:
+            sql, parameters = compiler.as_sql()
+            pieces = making.pieces
+        finally:
+            making.values, making.pieces = {}, []
+        if len(pieces) < statement.holes or any(isinstance(entry, Limit) for entry in parameters):
+            raise _Unsafe  # a condition that these values made superfluous
+        before, after = sql, None
+        if any(isinstance(limit, Limit) for limit in statement.limits):
+            marks = connection.ops.limit_offset_sql(statement.query.low_mark, statement.query.high_mark)
+            if sql.count(marks) != 1:
+                raise _Unsafe
+            before, _, after = sql.partition(marks)
+        variant = Variant(pieces, before, after, list(parameters), statement.read(compiler))
+        return variant, [piece.bind(values)[1] for piece in pieces]
+
+    def _is_proven(
+        self,
+        statement: Statement,
+        variant: Variant,
+        connection: Any,
+        values: dict[str, Any],
+        found: list[Sequence[Any]],
+    ) -> bool:
+        """Whether it comes to the same as the queryset that the function makes of these very values."""
+        query = statement.narrow(self._build(**values))
+        sql, parameters = query.get_compiler(connection=connection).as_sql()
+        mine = variant.bind(found)
+        same = variant.sql(connection, _real_limits(statement.limits, values)) == sql and len(mine) == len(parameters)
+        return same and all(map(_is_same, mine, parameters))
+
+
+class PreparedAggregate:
+    """Aggregates over the rows of a prepared query."""
+
+    def __init__(self, build: Callable[..., Any], expressions: Mapping[str, Any]) -> None:
+        if not expressions:
+            raise ConfigurationError('aggregate() needs expressions by name, such as total=Sum("price").')
+        self._names = tuple(expressions)
+
+        def rows(**values: Any) -> Any:
+            queryset = build(**values)
+            query = queryset.query
+            if query.is_sliced or query.distinct or query.combinator or query.group_by is not None or query.annotations:
+                raise ConfigurationError(
+                    "Only the rows of a queryset without slices, distinct(), annotations and unions can be aggregated "
+                    "by a prepared query."
+                )
+            # All rows are one group: by a constant, which SELECT then leaves out. None of them is no group, see get().
+            return queryset.order_by().annotate(_all=models.Value(1)).values("_all").annotate(**expressions)
+
+        rows.__signature__ = inspect.signature(build)  # type: ignore[attr-defined]
+        rows.__qualname__ = getattr(build, "__qualname__", "aggregate")
+        self._prepared: Prepared[dict[str, Any]] = Prepared(None, rows)
+        self._build = build
+        self._expressions = expressions
+
+    def get(self, **values: Any) -> dict[str, Any]:
+        """The aggregates by name, as ``QuerySet.aggregate`` has them."""
+        found = self._prepared.fetch(**values)
+        if not found:
+            result: dict[str, Any] = self._build(**values).aggregate(**self._expressions)
+            return result
+        return {name: found[0][name] for name in self._names}
+
+    async def aget(self, **values: Any) -> dict[str, Any]:
+        """:meth:`get`, on the thread of the request."""
+        return await sync_to_async(self.get)(**values)
+
+
+def prepare(struct: Any, build: Callable[..., Any] | None = None) -> Prepared[Any]:
+    """A query compiled once: ``prepare(ProductOut, lambda category: Product.objects.filter(category=category))``.
+
+    ``build`` takes parameters by name and returns a queryset; they go to ``filter()``, ``exclude()`` and slices.
+    Without a Struct, rows are what the queryset has: instances, ``values()`` or ``values_list()``.
+
+    Raises :class:`~hybrid_gateway.ConfigurationError` for what cannot be proven to be the same query for all values.
+    """
+    if build is None:
+        return Prepared(None, struct)
+    shape_of(struct)
+    return Prepared(struct, build)
+
+
+class _Unsafe(Exception):
+    """These values are for the ordinary way."""
+
+
+_UNSAFE: Any = object()
+
+
+def _is_bindable(value: Any) -> bool:
+    if value is None or hasattr(value, "resolve_expression") or isinstance(value, (QuerySet, Iterator)):
+        return False
+    return not (isinstance(value, (list, tuple, set, frozenset)) and None in value)
+
+
+def _is_same(mine: Any, others: Any) -> bool:
+    if type(mine) is not type(others):
+        return False
+    wrapped = getattr(mine, "obj", None)  # psycopg's Jsonb does not compare
+    return bool(mine == others) or (wrapped is not None and bool(wrapped == others.obj))
+
+
+# --- slices --------------------------------------------------------------------------------------------------------
+
+
+def _limit(mark: int | None, sliced: Mapping[int, Limit], where: str) -> Any:
+    if mark is None or mark < FIRST_NUMBER:
+        return mark
+    if mark not in sliced:
+        raise ConfigurationError(f"{where} slices what is sliced already; write one slice.")
+    return sliced[mark]
+
+
+def _real_limits(limits: tuple[Any, Any], values: Mapping[str, Any]) -> tuple[int, int | None] | None:
+    if not any(isinstance(limit, Limit) for limit in limits):
+        return None
+    low, high = [limit.compute(values) if isinstance(limit, Limit) else limit for limit in limits]
+    if any(type(limit) is not int or limit < 0 for limit in (low, high) if limit is not None):
+        raise _Unsafe  # Django has the words for it
+    return low, high
+
+
+# --- other questions than for rows ---------------------------------------------------------------------------------
+
+
+def _unlimited(queryset: Any, where: str) -> Any:
+    if queryset.query.is_sliced:
+        raise ConfigurationError(f"{where} is sliced: whether and how many rows there are is asked of all of them.")
+    return queryset
+
+
+def _counting(queryset: Any, where: str) -> Any:
+    query = _unlimited(queryset, where).query
+    if query.distinct or query.combinator or query.group_by is not None or query.annotations or query.extra:
+        raise ConfigurationError(
+            f"{where} cannot be counted: it is more than filters and an order. Use count() of a queryset."
+        )
+    query = query.chain()
+    query.clear_ordering(force=True)
+    query.select_related = False
+    query.clear_deferred_loading()
+    query.clear_select_clause()
+    query.add_annotation(Count("*"), "__count", select=True)
+    return query
+
+
+def _read_exists(compiler: Any) -> Callable[[list[Any]], bool]:
+    return bool
+
+
+def _read_count(compiler: Any) -> Callable[[list[Any]], int]:
+    return lambda rows: int(rows[0][0])
+
+
+_ORDINARY: dict[str, Callable[[Any], Any]] = {"exists": QuerySet.exists, "count": QuerySet.count}
+_NOTHING: dict[str, Callable[[], Any]] = {"exists": bool, "count": int}
+
+
+# --- rows that are no Structs --------------------------------------------------------------------------------------
+
+
+def _tuples(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
+    columns = [column for column, *_ in compiler.select]
+    converters, width = compiler.get_converters(columns), len(columns)
+
+    def read(rows: list[Any]) -> list[Any]:
+        found = compiler.apply_converters(rows, converters) if converters else rows
+        return [tuple(row[:width]) for row in found]
+
+    return read
+
+
+def _dicts(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
+    query, read = compiler.query, _tuples(compiler, queryset)
+    # DJANGO: ValuesIterable (db/models/query.py)
+    names = list(query.selected or (*query.extra_select, *query.values_select, *query.annotation_select))
+    return lambda rows: [dict(zip(names, row, strict=False)) for row in read(rows)]
+
+
+def _singles(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
+    read = _tuples(compiler, queryset)
+    return lambda rows: [row[0] for row in read(rows)]
+
+
+def _instances(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
+    if compiler.annotation_col_map or queryset._known_related_objects:
+        raise ConfigurationError("Instances with annotations cannot be prepared; use values() or a ModelStruct.")
+    read, using = _tuples(compiler, queryset), compiler.connection.alias
+    instances = _Instances(compiler.klass_info, compiler.select, using)
+    return lambda rows: [instances.make(row) for row in read(rows)]
+
+
+class _Instances:
+    """Instances of rows, with what ``select_related`` joined. DJANGO: ModelIterable and RelatedPopulator."""
+
+    def __init__(self, info: Any, select: Any, using: str) -> None:
+        self._model = info["model"]
+        self._using = using
+        self._places = list(info["select_fields"])
+        self._names = [select[place][0].target.attname for place in self._places]
+        self._key = next(
+            (
+                place
+                for place, name in zip(self._places, self._names, strict=True)
+                if name == self._model._meta.pk.attname
+            ),
+            None,
+        )
+        self._related = [
+            (_Instances(entry, select, using), entry["local_setter"], entry["remote_setter"])
+            for entry in info.get("related_klass_infos", ())
+        ]
+
+    def make(self, row: Any) -> Any:
+        if self._key is not None and row[self._key] is None:
+            return None
+        instance = self._model.from_db(self._using, self._names, [row[place] for place in self._places])
+        for related, set_here, set_there in self._related:
+            other = related.make(row)
+            set_here(instance, other)
+            if other is not None:
+                set_there(other, instance)
+        return instance
+
+
+_READERS: dict[Any, Any] = {
+    ModelIterable: _instances,
+    ValuesIterable: _dicts,
+    ValuesListIterable: _tuples,
+    FlatValuesListIterable: _singles,
+}

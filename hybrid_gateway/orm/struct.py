@@ -1,0 +1,372 @@
+"""``ModelStruct``: a Struct whose fields are columns of a Django model, checked when the class is made.
+
+How this works: the metaclass settles the annotations before msgspec sees them (what a ``choices`` or ``max_length``
+says is added, ``partial`` fields may be absent) and, once Django knows all models, asks :mod:`~.shape` how the class is
+read. A class that is made before that, in a ``models.py``, is checked when the apps are ready.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import typing
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+
+import msgspec
+from asgiref.sync import sync_to_async
+from django.apps import apps
+from django.db.models import Model, Q
+from msgspec import UNSET, UnsetType
+
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.columns import bare, constrained
+
+if TYPE_CHECKING:
+    from hybrid_gateway.orm.shape import Shape
+
+__all__ = ["Column", "ModelStruct", "check_all", "computed", "shape_of"]
+
+T = TypeVar("T")
+
+
+class Column:
+    """Where a field of a :class:`ModelStruct` comes from, if not from the column of its own name.
+
+    ``source`` is a lookup path (``"owner__username"``), the name of an annotation of the queryset, an expression
+    (``Count("reviews")``), or ``None`` for what only clients send and no column holds. ``read_only`` fields are never
+    written, ``write_only`` ones never sent. ``order_by`` and ``filter`` are for lists. ``write`` says what ``create()``
+    and ``update()`` make of nested Structs: ``"create"`` makes new rows (or changes the row a foreign key has),
+    ``"replace"`` deletes the others of the list as well. Lists of keys are always set.
+    """
+
+    def __init__(
+        self,
+        source: Any = ...,
+        *,
+        read_only: bool = False,
+        write_only: bool = False,
+        order_by: Sequence[Any] = (),
+        filter: Q | None = None,
+        write: Literal["create", "replace"] | None = None,
+    ) -> None:
+        if read_only and (write_only or write):
+            raise ConfigurationError("A Column is read_only, or it is written: not both.")
+        self.source = source
+        self.read_only = read_only
+        self.write_only = write_only
+        self.order_by = (order_by,) if isinstance(order_by, str) else tuple(order_by)
+        self.filter = filter
+        self.write = write
+
+    def __repr__(self) -> str:
+        return f"Column({'' if self.source is ... else repr(self.source)})"
+
+
+_PLAIN = Column()
+
+
+class computed(Generic[T]):  # noqa: N801 (a decorator)
+    """A field made of columns: ``@computed("first_name", "last_name")`` above a function of their values.
+
+    It is called as the row is read, with one positional argument per column, and is neither a method nor written.
+    """
+
+    def __init__(self, *columns: str) -> None:
+        self.columns = columns
+        self.function: Callable[..., Any] | None = None
+
+    def __call__(self, function: Callable[..., T]) -> computed[T]:
+        self.function = function
+        return self
+
+    if TYPE_CHECKING:
+
+        def __get__(self, instance: Any, owner: Any) -> T: ...
+
+
+class _ModelStructMeta(type(msgspec.Struct)):  # type: ignore[misc]
+    """Takes ``model=``, ``partial=`` and ``exclude=``; the other keywords are msgspec's."""
+
+    def __new__(
+        mcls,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        model: type[Model] | None = None,
+        partial: bool = False,
+        exclude: Iterable[str] = (),
+        **options: Any,
+    ) -> Any:
+        inherited = next((base for base in bases if getattr(base, "__model__", None) is not None), None)
+        if model is None and inherited is not None:
+            model = inherited.__model__  # type: ignore[attr-defined]
+        if exclude:
+            bases, namespace = _without(bases, namespace, tuple(exclude), name)
+        annotations = _resolved(_own_annotations(namespace), namespace, name)
+        computed_fields = _take_computed(namespace, annotations)
+        if partial:
+            annotations = {**_inherited_annotations(bases), **annotations}
+        namespace["__columns__"] = {field: _column(annotation) for field, annotation in annotations.items()}
+        namespace["__computed__"] = computed_fields
+        if model is not None:
+            annotations = {field: _refined(model, field, entry) for field, entry in annotations.items()}
+        for field, annotation in annotations.items():
+            if field in computed_fields:
+                annotations[field], namespace[field] = _optional(annotation), UNSET
+            elif partial or _column(annotation).read_only:
+                annotations[field] = _optional(annotation)
+                namespace.setdefault(field, UNSET)
+        namespace["__annotations__"] = annotations
+        namespace["__model__"] = model
+        options.setdefault("kw_only", True)
+        cls = super().__new__(mcls, name, bases, namespace, **options)
+        if model is not None:
+            _pending.append(cls)
+            check_all()
+        return cls
+
+
+_pending: list[Any] = []  # made before Django knew all models, or before a name in an annotation had its meaning
+
+
+def check_all(*, final: bool = False) -> None:
+    """Check every class that is not yet; with ``final``, an unknown name in an annotation is an error."""
+    if not apps.models_ready:
+        return
+    for cls in list(_pending):
+        _pending.remove(cls)
+        try:
+            shape_of(cls)
+        except NameError as error:
+            if final:
+                raise ConfigurationError(f"{cls.__qualname__}: the annotation {error.name!r} is unknown.") from error
+            _pending.append(cls)
+
+
+def shape_of(cls: Any) -> Shape:
+    """How ``cls`` is read; raises :class:`ConfigurationError` for a field that its model lacks or cannot fill."""
+    shape: Shape | None = cls.__dict__.get("__shape__")
+    if shape is None:
+        from hybrid_gateway.orm.shape import Shape
+
+        if cls.__model__ is None:
+            raise ConfigurationError(f"{cls.__qualname__} has no model: write class {cls.__name__}(..., model=...).")
+        shape = cls.__shape__ = Shape(cls)
+    return shape
+
+
+# --- annotations ---------------------------------------------------------------------------------------------------
+
+
+def _own_annotations(namespace: dict[str, Any]) -> dict[str, Any]:
+    if "__annotations__" in namespace or sys.version_info < (3, 14):
+        return dict(namespace.get("__annotations__", {}))
+    annotationlib: Any = importlib.import_module("annotationlib")
+
+    annotate = annotationlib.get_annotate_from_class_namespace(namespace)
+    if annotate is None:
+        return {}
+    for key in ("__annotate__", "__annotate_func__"):
+        namespace.pop(key, None)
+    return dict(annotationlib.call_annotate_function(annotate, annotationlib.Format.FORWARDREF))
+
+
+def _resolved(annotations: dict[str, Any], namespace: dict[str, Any], name: str) -> dict[str, Any]:
+    """The annotations as types, those that name something unknown as they are."""
+    frame: Any = sys._getframe(2)
+    found = {}
+    for field, annotation in annotations.items():
+        if isinstance(annotation, str):
+            try:
+                annotation = eval(annotation, frame.f_globals, {**frame.f_locals, **_types(namespace)})  # noqa: S307
+            except NameError:
+                namespace.setdefault("UnsetType", UnsetType)  # for what is added to its text
+        found[field] = annotation
+    return found
+
+
+def _types(namespace: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in namespace.items() if isinstance(value, type)}
+
+
+def _inherited_annotations(bases: Sequence[Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for base in reversed(bases):
+        for parent in reversed(base.__mro__):
+            if isinstance(parent, _ModelStructMeta):
+                found |= {field: parent.__annotations__[field] for field in parent.__dict__["__columns__"]}
+    return found
+
+
+def _without(
+    bases: tuple[Any, ...], namespace: dict[str, Any], excluded: tuple[str, ...], name: str
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The class as if its bases had never had the fields that are excluded: on its own, with copies of the others."""
+    annotations = _inherited_annotations(bases)
+    unknown = set(excluded) - annotations.keys()
+    if unknown:
+        raise ConfigurationError(f"{name}: exclude names {', '.join(sorted(unknown))}, which no base has.")
+    copied: dict[str, Any] = {}
+    for base in reversed(bases):
+        for parent in reversed(base.__mro__):
+            if isinstance(parent, _ModelStructMeta) and parent.__dict__.get("__model__") is not None:
+                members = {key: value for key, value in vars(parent).items() if key not in _MADE_BY_MSGSPEC}
+                fields = {field.name: field for field in msgspec.structs.fields(parent)}
+                defaults = {key: _default(fields[key]) for key in fields if not fields[key].required}
+                copied |= {key: value for key, value in members.items() if key not in fields} | defaults
+    kept = {field: entry for field, entry in annotations.items() if field not in excluded}
+    copied = {key: value for key, value in copied.items() if key not in excluded}
+    kept |= _own_annotations(namespace)
+    return (ModelStruct,), {**copied, **namespace, "__annotations__": kept}
+
+
+def _default(field: Any) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return msgspec.field(default_factory=field.default_factory)
+    return field.default
+
+
+_MADE_BY_MSGSPEC = frozenset(
+    (
+        "__annotations__",
+        "__columns__",
+        "__computed__",
+        "__dict__",
+        "__match_args__",
+        "__model__",
+        "__shape__",
+        "__slots__",
+        "__struct_config__",
+        "__struct_encode_fields__",
+        "__struct_fields__",
+        "__weakref__",
+    )
+)
+
+
+def _take_computed(namespace: dict[str, Any], annotations: dict[str, Any]) -> dict[str, computed[Any]]:
+    found = {name: value for name, value in namespace.items() if isinstance(value, computed)}
+    for name, entry in found.items():
+        hints = typing.get_type_hints(entry.function) if entry.function is not None else {}
+        if entry.function is None or "return" not in hints:
+            raise ConfigurationError(f"@computed above {name}: the function must say what it returns.")
+        annotations[name] = hints["return"]
+    return found
+
+
+def _column(annotation: Any) -> Column:
+    extras = getattr(annotation, "__metadata__", ())
+    return next((extra for extra in extras if isinstance(extra, Column)), _PLAIN)
+
+
+def _refined(model: type[Model], name: str, annotation: Any) -> Any:
+    """The annotation of a field with what its column demands of clients."""
+    column = _column(annotation)
+    flags = {"readOnly": True} if column.read_only else {"writeOnly": True} if column.write_only else {}
+    if flags and not isinstance(annotation, str):
+        annotation = Annotated[annotation, msgspec.Meta(extra_json_schema=flags)]
+    field = model._meta._forward_fields_map.get(name)  # type: ignore[attr-defined]
+    if field is None or column.source is not ... or isinstance(annotation, str) or field.is_relation:
+        return annotation
+    return constrained(annotation, field)
+
+
+def _optional(annotation: Any) -> Any:
+    """The annotation of a field that may be absent."""
+    if isinstance(annotation, str):
+        return f"({annotation}) | UnsetType"
+    if typing.get_origin(annotation) is Annotated:
+        # msgspec wants constraints next to the type, not around a union
+        base, *extras = typing.get_args(annotation)
+        columns = [extra for extra in extras if isinstance(extra, Column)]
+        metas = [extra for extra in extras if not isinstance(extra, Column)]
+        inner: Any = Annotated[(base, *metas)] if metas else base
+        return Annotated[(inner | UnsetType, *columns)] if columns else inner | UnsetType
+    return annotation | UnsetType
+
+
+# --- the class -----------------------------------------------------------------------------------------------------
+
+
+class ModelStruct(msgspec.Struct, metaclass=_ModelStructMeta):
+    """Fields of a Django model as clients see or send them: ``class ProductOut(ModelStruct, model=Product)``.
+
+    A field is a column, or what :class:`Column` says; a nested ``ModelStruct`` is a foreign key, joined; a list of them
+    is the other side of one, or many-to-many: one more query for all rows. ``partial=True`` lets every field be absent
+    (``UNSET``), ``exclude`` drops fields of a base. Fields are keyword-only unless ``kw_only=False``.
+
+    Raises :class:`~hybrid_gateway.ConfigurationError` for a field that the model lacks or whose type cannot hold it.
+    """
+
+    if TYPE_CHECKING:
+        __model__: ClassVar[type[Model]]
+
+        def __init_subclass__(
+            cls,
+            *,
+            model: type[Model] | None = None,
+            partial: bool = False,
+            exclude: Iterable[str] = (),
+            **options: Any,
+        ) -> None: ...
+
+    @classmethod
+    def fetch(cls, queryset: Any) -> list[Self]:
+        """The rows of ``queryset`` (or of all, of a manager), in its order: one query, and one per list of a row."""
+        from hybrid_gateway.orm.fetch import fetch
+
+        found: list[Self] = fetch(cls, queryset)
+        return found
+
+    @classmethod
+    async def afetch(cls, queryset: Any) -> list[Self]:
+        """:meth:`fetch`, on the thread of the request."""
+        return await sync_to_async(cls.fetch)(queryset)
+
+    @classmethod
+    def get(cls, queryset: Any) -> Self:
+        """The one row of ``queryset``; none is 404 (:class:`~hybrid_gateway.exceptions.NotFound`).
+
+        Raises the model's ``MultipleObjectsReturned`` for more.
+        """
+        from hybrid_gateway.orm.fetch import get
+
+        found: Self = get(cls, queryset)
+        return found
+
+    @classmethod
+    async def aget(cls, queryset: Any) -> Self:
+        """:meth:`get`, on the thread of the request."""
+        return await sync_to_async(cls.get)(queryset)
+
+    @classmethod
+    def from_model(cls, instance: Model) -> Self:
+        """What clients may see of an instance. What it has not loaded costs queries, as any attribute access does."""
+        from hybrid_gateway.orm.fetch import from_model
+
+        made: Self = from_model(cls, instance)
+        return made
+
+
+def is_model_struct(kind: Any) -> bool:
+    """Whether it is a :class:`ModelStruct` of a model."""
+    kind = bare(kind)
+    return isinstance(kind, _ModelStructMeta) and getattr(kind, "__model__", None) is not None
+
+
+def columns_of(cls: Any) -> dict[str, Column]:
+    """What each field says of its column, by name."""
+    found: dict[str, Column] = {}
+    for parent in reversed(cls.__mro__):
+        found |= parent.__dict__.get("__columns__", {})
+    return found
+
+
+def computed_of(cls: Any) -> dict[str, computed[Any]]:
+    """The computed fields, by name."""
+    found: dict[str, computed[Any]] = {}
+    for parent in reversed(cls.__mro__):
+        found |= parent.__dict__.get("__computed__", {})
+    return found

@@ -1,0 +1,1 @@
+"""Models of every kind, for the tests of ``hybrid_gateway.orm``."""
