@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NoReturn
 
 import msgspec
 from django.db.models import Expression, Field
-from django.db.models.expressions import Col
+from django.db.models.expressions import Col, ExpressionList, Value
 from django.db.models.fields.related_lookups import RelatedLookupMixin
 from django.db.models.lookups import BuiltinLookup, Exact, In, Lookup
 from django.db.models.sql import Query
@@ -244,8 +244,16 @@ def _dig(lookup: Any) -> None:
     if made_from not in _holed:
         _holed[made_from] = type(f"Prepared{made_from.__name__}", (Hole, made_from), {})
     lookup.made_from = made_from
-    lookup.template = lookup.rhs
+    lookup.template = _values(lookup.rhs)
     lookup.__class__ = _holed[made_from]
+
+
+def _values(rhs: Any) -> Any:
+    """The right-hand side as it was given. DJANGO: lists with expressions become one from 6.1 on."""
+    if not isinstance(rhs, ExpressionList):
+        return rhs
+    entries = rhs.get_source_expressions()
+    return [entry.value if type(entry) is Value else entry for entry in entries]
 
 
 def _filled(template: Any, values: Mapping[str, Any]) -> Any:
@@ -272,7 +280,7 @@ def dig_holes(query: Query) -> tuple[int, frozenset[str]]:
     names: set[str] = set()
     count = 0
     for lookup in list(_lookups(query, set())):
-        found = {parameter.name for parameter in _parameters(lookup.rhs)}
+        found = {parameter.name for parameter in _parameters(_values(lookup.rhs))}
         if not found:
             continue
         if lookup.bilateral_transforms:
@@ -298,7 +306,7 @@ def _lookups(node: Any, seen: set[int]) -> Iterator[Any]:
         inner = _of_query(node)
     elif isinstance(node, Lookup):
         yield node
-        inner = [node.lhs, *([node.rhs] if next(_parameters(node.rhs), None) is None else [])]
+        inner = [node.lhs, *([node.rhs] if next(_parameters(_values(node.rhs)), None) is None else [])]
     elif isinstance(node, WhereNode):
         inner = list(node.children)
     elif isinstance(node, (list, tuple)):

@@ -18,7 +18,6 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 from asgiref.sync import sync_to_async
-from django.core.exceptions import EmptyResultSet, FullResultSet
 from django.db import connections, models
 from django.db.models import Count, QuerySet
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
@@ -63,6 +62,8 @@ class Variant(msgspec.Struct, frozen=True, eq=False):
     def sql(self, connection: Any, limits: tuple[int, int | None] | None) -> str:
         if self.after is None or limits is None:
             return self.before
+        if limits == (0, None):
+            return f"{self.before[:-1]}{self.after}"
         return f"{self.before}{connection.ops.limit_offset_sql(*limits)}{self.after}"
 
     def bind(self, found: Sequence[Sequence[Any]]) -> list[Any]:
@@ -226,7 +227,9 @@ class Prepared(Generic[T]):
             if limits is not None and limits[1] is not None and limits[1] <= limits[0]:
                 return statement.nothing()
             variant, found = self._variant(statement, variants, connection, values)
-        except (EmptyResultSet, FullResultSet, _Unsafe):
+        except Exception:
+            # Values that make a condition superfluous, that a column does not take, or that nothing is proven of: the
+            # ordinary way has the rows, or the right words. Nothing has been sent to the database yet.
             return statement.ordinary(self._build(**values))
         with connection.cursor() as cursor:
             cursor.execute(variant.sql(connection, limits), variant.bind(found))
@@ -249,25 +252,25 @@ class Prepared(Generic[T]):
             if len(variants) >= _MOST_VARIANTS:
                 variants.clear()
             known = variants[types] = {}
-        elif known is _UNSAFE:
-            raise _Unsafe
         if known:
             leader = known[None]
             bound = [piece.bind(values) for piece in leader.pieces]
             key = tuple([sql for sql, _ in bound])
-            variant = known.get(key)
-            if variant is not None:
+            variant = known.get(key, _UNKNOWN)
+            if variant is None:
+                raise _Unsafe
+            if variant is not _UNKNOWN:
                 return variant, [parameters for _, parameters in bound]
         variant, found = self._compile(statement, connection, values)
         key = tuple(piece.sql for piece in variant.pieces)
-        if not self._is_proven(statement, variant, connection, values, found):
-            variants[types] = _UNSAFE
-            logger.warning("%r is not the same query for all values of one kind: it is run as it is.", self)
-            raise _Unsafe
         if len(known) >= _MOST_VARIANTS:
             known.clear()
-        known[key] = variant
         known.setdefault(None, variant)
+        if not self._is_proven(statement, variant, connection, values, found):
+            known[key] = None
+            logger.warning("%r is another query for some values, which is run as it is.", self)
+            raise _Unsafe
+        known[key] = variant
         return variant, found
 
     def _compile(
@@ -365,7 +368,7 @@ class _Unsafe(Exception):
     """These values are for the ordinary way."""
 
 
-_UNSAFE: Any = object()
+_UNKNOWN: Any = object()
 
 
 def _is_bindable(value: Any) -> bool:
