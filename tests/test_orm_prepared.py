@@ -185,7 +185,7 @@ def test_transactions_and_rollbacks():
     assert count.count(least=1) == 5
 
 
-def test_a_branch_on_the_kind_of_a_value_goes_the_ordinary_way(caplog):
+def test_a_branch_on_the_kind_of_a_value_goes_the_ordinary_way():
     def build(v):
         return Book.objects.filter(title=v) if isinstance(v, str) else Book.objects.filter(pages=v)
 
@@ -193,6 +193,12 @@ def test_a_branch_on_the_kind_of_a_value_goes_the_ordinary_way(caplog):
     assert titles(query.fetch(v=2)) == ["b%"]
     assert titles(query.fetch(v="c")) == ["c"]
     assert titles(query.fetch(v="a")) == ["a"]
+
+
+def test_a_value_that_joins_otherwise_goes_the_ordinary_way(caplog):
+    query = prepare(Title, lambda v: Book.objects.filter(publisher__country__isnull=v).order_by("pk"))
+    assert titles(query.fetch(v=True)) == ["a", "b%", "b_", "bx", "c"]
+    assert titles(query.fetch(v=False)) == []
     assert "is another query for some values" in caplog.text
 
 

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
 from django.core.exceptions import FieldError
 from django.db.models import Q
+from django.db.models.constants import LOOKUP_SEP
 from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns import bare
 from hybrid_gateway.orm.parameters import Parameter
+from hybrid_gateway.orm.shape import leads_to_many
 
 __all__ = ["FilterSet", "Lookup", "Ordering", "Search"]
 
@@ -106,12 +108,27 @@ def _apply(field: Any, marker: Any, model: Any, where: str) -> Apply:
     ):
         path = f"{path}__in"
     _try(model, Q(**{path: Parameter(field.name, {})}), where)
-    method = "exclude" if marker.exclude else "filter"
+    if marker.exclude:
+        return lambda queryset, value: queryset.exclude(**{path: value})
+    narrow = _narrowing(model, [path])
+    return lambda queryset, value: narrow(queryset, Q(**{path: value}))
 
-    def narrow(queryset: Any, value: Any) -> Any:
-        return getattr(queryset, method)(**{path: value})
+
+def _narrowing(model: Any, paths: Sequence[str]) -> Callable[[Any, Q], Any]:
+    """How a queryset is narrowed to a condition on ``paths`` without showing a row twice that meets it twice."""
+    if not any(_passes_many(model, path) for path in paths):
+        return lambda queryset, condition: queryset.filter(condition)
+
+    def narrow(queryset: Any, condition: Q) -> Any:
+        meeting = model._base_manager.using(queryset.db).filter(condition)
+        return queryset.filter(pk__in=meeting.order_by().values("pk"))
 
     return narrow
+
+
+def _passes_many(model: Any, path: str) -> bool:
+    steps = path.split(LOOKUP_SEP)
+    return any(leads_to_many(model, LOOKUP_SEP.join(steps[:end])) for end in range(1, len(steps) + 1))
 
 
 def _search(marker: Search, model: Any, where: str) -> Apply:
@@ -119,15 +136,17 @@ def _search(marker: Search, model: Any, where: str) -> Apply:
     for path in paths:
         _try(model, Q(**{path: "text"}), where)
 
-    def narrow(queryset: Any, value: str) -> Any:
+    narrow = _narrowing(model, paths)
+
+    def search(queryset: Any, value: str) -> Any:
         for word in value.split()[:_MOST_WORDS]:
             anywhere = Q()
             for path in paths:
                 anywhere |= Q(**{path: word})
-            queryset = queryset.filter(anywhere)
+            queryset = narrow(queryset, anywhere)
         return queryset
 
-    return narrow
+    return search
 
 
 _MOST_WORDS = 20  # each is a condition per column
