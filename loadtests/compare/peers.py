@@ -53,6 +53,10 @@ _JWT = {"token": "Bearer {}", "token_kind": "jwt"}
 PEERS: Mapping[str, Peer] = {
     "raw": Peer("raw ASGI callable", "uvicorn", f"{APPS}.raw:application", FRAMEWORK, "uvicorn"),
     "lane": Peer("hybrid_gateway, gateway serve", "lane", MANAGE, EVERYTHING, "uvicorn", **_OURS),
+    "prepared": Peer(
+        "hybrid_gateway, gateway serve, prepared queries", "lane", MANAGE, frozenset({"rows"}), "uvicorn",
+        environment={"BENCH_PREPARED": "1"},
+    ),
     "gateway": Peer("hybrid_gateway, ASGI", "uvicorn", f"{APPS}.gateway:application", EVERYTHING, "uvicorn", **_OURS),
     "gateway-wsgi": Peer(
         "hybrid_gateway, WSGI", "gunicorn", f"{APPS}.gateway:wsgi_application", EVERYTHING, "gunicorn", **_OURS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import django
@@ -12,9 +13,12 @@ from django.contrib.auth.models import User  # noqa: E402
 
 from hybrid_gateway import Gateway, Query, Route, get, post  # noqa: E402
 from hybrid_gateway.auth import IsAuthenticated, TokenAuthentication  # noqa: E402
+from hybrid_gateway.orm import ModelStruct, prepare  # noqa: E402
 from loadtests.compare.apps.common import ROUTES  # noqa: E402
-from loadtests.compare.apps.structs import Item, Me, Message, Order, Product, Receipt, Row, receipt_of  # noqa: E402
+from loadtests.compare.apps.structs import Item, Me, Message, Order, Product, Receipt, receipt_of  # noqa: E402
 from loadtests.compare.shop.models import Article  # noqa: E402
+
+PREPARED = os.environ.get("BENCH_PREPARED") == "1"
 
 
 @get("/hello")
@@ -37,10 +41,22 @@ def me(user: User) -> Me:
     return Me(user.pk, user.get_username())
 
 
+class ArticleOut(ModelStruct, model=Article):
+    id: int
+    name: str
+    price: int
+    stock: int
+    is_active: bool
+
+
+prepared_rows = prepare(ArticleOut, lambda limit: Article.objects.order_by("id")[:limit])
+
+
 @get("/rows")
-def rows(limit: Annotated[int, Query(ge=1, le=100)] = 10) -> list[Row]:
-    columns = Article.objects.order_by("id").values_list("id", "name", "price", "stock", "is_active")
-    return [Row(*values) for values in columns[:limit]]
+def rows(limit: Annotated[int, Query(ge=1, le=100)] = 10) -> list[ArticleOut]:
+    if PREPARED:
+        return prepared_rows.fetch(limit=limit)
+    return ArticleOut.fetch(Article.objects.order_by("id")[:limit])
 
 
 async def item(item_id: int) -> Item:
