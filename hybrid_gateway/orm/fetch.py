@@ -17,7 +17,18 @@ from hybrid_gateway.orm.columns import bare, converter
 from hybrid_gateway.orm.shape import Many, Shape, leads_to_many
 from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct, shape_of
 
-__all__ = ["as_queryset", "execute", "fetch", "fetch_with", "fill", "from_model", "get", "reading_of", "select"]
+__all__ = [
+    "as_queryset",
+    "execute",
+    "fetch",
+    "fetch_with",
+    "fill",
+    "from_model",
+    "get",
+    "hints_of",
+    "reading_of",
+    "select",
+]
 
 Index = defaultdict[Any, list[list[Any]]]
 
@@ -212,7 +223,7 @@ def _from_instance(struct: Any, instance: Any) -> Any:
         path = column.source if isinstance(column.source, str) else field
         if isinstance(column.source, models.expressions.Combinable):
             path = f"_{field}"
-        annotation = _hints(struct)[field]
+        annotation = hints_of(struct)[field]
         values[field] = _from_path(instance, path, annotation, column, f"{struct.__qualname__}.{field}")
     return struct(**values)
 
@@ -286,7 +297,8 @@ def _value(instance: Any, steps: Sequence[str]) -> Any:
     return instance
 
 
-def _hints(struct: Any) -> dict[str, Any]:
+def hints_of(struct: Any) -> dict[str, Any]:
+    """The annotations of its fields."""
     found: dict[str, Any] | None = struct.__dict__.get("__hints__")
     if found is None:
         import msgspec

@@ -25,7 +25,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns import bare, converter, is_optional
 from hybrid_gateway.orm.struct import Column, columns_of, computed_of, is_model_struct
 
-__all__ = ["Many", "Shape", "leads_to_many"]
+__all__ = ["Many", "Shape", "find_field", "leads_to_many"]
 
 Cell = Callable[[int], str]
 """The code of a value by its place in the row."""
@@ -300,6 +300,14 @@ def _content_type(field: Any) -> dict[str, Any]:
 
 def _is_to_many(field: Any) -> bool:
     return bool(field.is_relation and (field.many_to_many or field.one_to_many))
+
+
+def find_field(model: Any, name: str) -> Any:
+    """The field of that name, a relation from the other side included; ``None`` for a path and what is no field."""
+    try:
+        return None if LOOKUP_SEP in name else _get_field(model, name, name, "")
+    except ConfigurationError:
+        return None
 
 
 def leads_to_many(model: Any, path: str) -> bool:

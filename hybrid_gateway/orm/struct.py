@@ -341,6 +341,51 @@ class ModelStruct(msgspec.Struct, metaclass=_ModelStructMeta):
         """:meth:`get`, on the thread of the request."""
         return await sync_to_async(cls.get)(queryset)
 
+    def create(self, *, using: str | None = None, full_clean: bool = False, **extra: Any) -> Any:
+        """A new row: the instance, saved. ``extra`` are attributes that clients do not send (``owner=user``).
+
+        The model's validators run for what is written, ``full_clean`` runs all of its checks; what they refuse is 422
+        with the place of the field, as is a foreign key that leads nowhere. A row that contradicts another is 409.
+        """
+        from hybrid_gateway.orm.writing import create
+
+        return create(self, extra, using=using, full_clean=full_clean)
+
+    async def acreate(self, *, using: str | None = None, full_clean: bool = False, **extra: Any) -> Any:
+        """:meth:`create`, on the thread of the request."""
+        return await sync_to_async(self.create)(using=using, full_clean=full_clean, **extra)
+
+    def update(self, instance: Any, *, using: str | None = None, full_clean: bool = False, **extra: Any) -> Any:
+        """Write the fields that are not ``UNSET`` to ``instance`` and save those; errors as in :meth:`create`.
+
+        A row that is gone is 404.
+        """
+        from hybrid_gateway.orm.writing import update
+
+        return update(self, instance, extra, using=using, full_clean=full_clean)
+
+    async def aupdate(self, instance: Any, *, using: str | None = None, full_clean: bool = False, **extra: Any) -> Any:
+        """:meth:`update`, on the thread of the request."""
+        return await sync_to_async(self.update)(instance, using=using, full_clean=full_clean, **extra)
+
+    @classmethod
+    def create_many(
+        cls, items: Sequence[Self], *, using: str | None = None, full_clean: bool = False, **extra: Any
+    ) -> list[Any]:
+        """New rows, all of them or none; the faults of all items are told, by their numbers."""
+        from hybrid_gateway.orm.writing import create_many
+
+        return create_many(items, extra, using=using, full_clean=full_clean)
+
+    @classmethod
+    def update_many(
+        cls, items: Sequence[Self], queryset: Any, *, using: str | None = None, full_clean: bool = False
+    ) -> list[Any]:
+        """Change the rows of ``queryset`` that the items name by their keys, all of them or none."""
+        from hybrid_gateway.orm.writing import update_many
+
+        return update_many(items, queryset, using=using, full_clean=full_clean)
+
     @classmethod
     def from_model(cls, instance: Model) -> Self:
         """What clients may see of an instance. What it has not loaded costs queries, as any attribute access does."""
