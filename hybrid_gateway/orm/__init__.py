@@ -6,6 +6,7 @@ from hybrid_gateway.orm.pagination import Cursor, LimitOffset, Page, PageNumber
 from hybrid_gateway.orm.prepared import Prepared, prepare
 from hybrid_gateway.orm.struct import Column, ModelStruct, computed
 from hybrid_gateway.orm.transactions import run_in_transaction
+from hybrid_gateway.orm.viewsets import ModelViewSet, ViewSet, action, crud
 
 __all__ = [
     "Column",
@@ -13,13 +14,17 @@ __all__ = [
     "LimitOffset",
     "Lookup",
     "ModelStruct",
+    "ModelViewSet",
     "Ordering",
     "Page",
     "PageNumber",
     "Prepared",
     "Range",
     "Search",
+    "ViewSet",
+    "action",
     "computed",
+    "crud",
     "prepare",
     "run_in_transaction",
 ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Generic, Literal, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 from asgiref.sync import sync_to_async
@@ -18,6 +18,7 @@ from django.db import connections
 from django.db.models import F, OrderBy
 from msgspec import UNSET, UnsetType
 
+from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.cursors import Keyset, read_cursor
@@ -109,8 +110,7 @@ class Turn(msgspec.Struct, frozen=True):
     def _url(self, changes: Mapping[str, Any]) -> str:
         pairs = [pair for pair in parse_qsl(self.query, keep_blank_values=True) if pair[0] not in changes]
         pairs += [(name, str(value)) for name, value in changes.items() if value is not None]
-        path = quote(self.path, safe="/~:@!$&'()*+,;=")
-        return f"{path}?{urlencode(pairs)}"
+        return f"{http.quoted_path(self.path)}?{urlencode(pairs)}"
 
 
 Changes = Mapping[str, Any] | None
