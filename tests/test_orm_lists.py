@@ -11,6 +11,7 @@ from hybrid_gateway import ConfigurationError, Gateway, Router, get
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.orm import Column, Cursor, LimitOffset, Lookup, ModelStruct, Ordering, Page, PageNumber, Search
+from hybrid_gateway.test import TestCase, TestClient, assert_queries
 from tests.library.models import Author, Book, Publisher
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -241,15 +242,25 @@ def test_pagination_of_a_layer_is_for_its_lists(serve):
     assert client.get("/other").json() == [1]
 
 
-def test_pages_need_a_query_per_list_and_one_to_count(serve, django_assert_num_queries):
-    gateway = Gateway([rows("/", pagination=LimitOffset(limit=3))(all_books)])
-    [endpoint] = [endpoint for endpoint in gateway.endpoints if endpoint.method == "GET"]
-    del endpoint
-    from hybrid_gateway.orm.pagination import Turn
+class TestQueries(TestCase):
+    def test_pages_need_a_query_per_list_and_one_to_count(self):
+        test_books = [Book(title=f"Book {number}", isbn=f"x{number}") for number in range(7)]
+        Book.objects.bulk_create(test_books)
+        client = TestClient(Gateway([rows("/", pagination=LimitOffset(limit=3))(all_books)]))
+        with assert_queries(3) as found:
+            client.get("/")
+        assert "COUNT" in "".join(found)
+        with pytest.raises(AssertionError, match="3 queries instead of 2:"), assert_queries(2):
+            client.get("/")
 
-    turn = Turn(LimitOffset(limit=3), BookOut, {"limit": 3, "offset": 0}, "/", "", type("R", (), {"headers": {}})())
-    with django_assert_num_queries(3):
-        turn.page(all_books())
+
+@pytest.mark.parametrize("debug", [True, False])
+def test_answers_say_how_many_queries_they_took_while_debugging(serve, both, settings, debug):
+    settings.DEBUG = debug
+    client = serve(rows()(both(all_books)), get("/none")(lambda: 1))
+    timing = client.get("/").headers.get("Server-Timing", "")
+    assert ('desc="2 queries"' in timing) is debug
+    assert ('desc="0 queries"' in client.get("/none").headers.get("Server-Timing", "")) is debug
 
 
 # --- filters -------------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from hybrid_gateway.responses.negotiation import HTML, JSON, Negotiation, check_
 from hybrid_gateway.responses.templates import shown_by
 from hybrid_gateway.routing.declare import Route, describe
 from hybrid_gateway.routing.layers import FlatRoute, Layers, flatten
+from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
 
 __all__ = ["Builder"]
@@ -80,6 +81,8 @@ class Builder:
 
     def _endpoint(self, route: FlatRoute, method: str, where: str) -> Endpoint:
         layers = route.layers
+        if settings.DEBUG and DatabaseTiming not in layers.event_hooks:
+            layers = layers.inside({"event_hooks": [DatabaseTiming]})
         check_order((*self._gateway.options.layers.middleware, *layers.middleware))
         schemes = [scheme() if inspect.isclass(scheme) else scheme for scheme in layers.authentication]
         signature = read_signature(route.handler, where)

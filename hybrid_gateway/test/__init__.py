@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hybrid_gateway.test.case import SimpleTestCase, TestCase, TransactionTestCase
     from hybrid_gateway.test.client import AsyncTestClient, TestClient, create_test_client
+    from hybrid_gateway.test.queries import assert_queries
     from hybrid_gateway.test.responses import ClientResponse
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "TestCase",
     "TestClient",
     "TransactionTestCase",
+    "assert_queries",
     "create_test_client",
 ]
 
@@ -27,6 +29,7 @@ _MODULES = {
     "TestCase": "case",
     "TestClient": "client",
     "TransactionTestCase": "case",
+    "assert_queries": "queries",
     "create_test_client": "client",
 }
 
