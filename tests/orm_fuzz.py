@@ -1,4 +1,6 @@
-"""Prepared queries against ordinary ones: generated models, filters, slices and values, on any database.
+"""Rows as Structs against rows as instances: generated filters, orders, slices and values, on any database.
+
+Every query is asked three times: by Django, by ``fetch()``, and prepared.
 
 ``python -m tests.orm_fuzz --queries 20000`` makes a database of its own (``TEST_DATABASE=postgresql`` for that one).
 """
@@ -260,7 +262,10 @@ def run(queries: int, seed: int, report: Callable[[str], None] = print) -> dict[
         counts["prepared"] += 1
         for _ in range(12):
             values = shape.values(rng)
-            expected = guarded(lambda: structs[shape.name].fetch(shape.build(**values)))  # noqa: B023
+            struct = structs[shape.name]
+            expected = guarded(lambda: [struct.from_model(row) for row in shape.build(**values)])  # noqa: B023
+            fetched = guarded(lambda: struct.fetch(shape.build(**values)))  # noqa: B023
+            assert fetched == expected, f"fetch: {shape.told} with {values}: {fetched} is not {expected}"
             found = guarded(lambda: prepared.fetch(**values))  # noqa: B023
             assert found == expected, f"{shape.told} with {values}: {found} is not {expected}"
             if not isinstance(expected, str) and "n" not in values and "skip" not in values:

@@ -13,6 +13,7 @@ from django.db.models.fields.related import ForeignObjectRel
 from django.db.models.query import ModelIterable, RawQuerySet
 
 from hybrid_gateway.exceptions import ConfigurationError, NotFound
+from hybrid_gateway.orm.automatic import find_variant
 from hybrid_gateway.orm.columns import bare, converter
 from hybrid_gateway.orm.shape import Many, Shape, leads_to_many
 from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct, shape_of
@@ -27,6 +28,7 @@ __all__ = [
     "get",
     "hints_of",
     "reading_of",
+    "rows_reader",
     "select",
 ]
 
@@ -56,11 +58,24 @@ def fetch(struct: Any, source: Any) -> list[Any]:
     queryset = as_queryset(source)
     shape = shape_of(struct)
     check_model(shape, queryset.model)
-    rows, compiler = execute(select(shape, queryset), queryset.db)
-    if not rows:
-        return []
-    make = reading_of(shape, compiler)
-    return fill(shape, make, rows, queryset.db) if shape.many else [make(row) for row in rows]
+    query, using = select(shape, queryset), queryset.db
+    if query.select and query.select is shape.local_columns:
+        connection = connections[using]
+        known = find_variant(shape, query, connection, lambda compiler: rows_reader(shape, compiler))
+        if known is not None:
+            variant, limits, found = known
+            structs: list[Any] = variant.run(connection, limits, found)
+            return structs
+    rows, compiler = execute(query, using)
+    return rows_reader(shape, compiler)(rows) if rows else []
+
+
+def rows_reader(shape: Shape, compiler: Any) -> Callable[[list[Any]], list[Any]]:
+    """What makes Structs of the rows of a compiler's query, on its connection."""
+    make, using = reading_of(shape, compiler), compiler.connection.alias
+    if shape.many:
+        return lambda rows: fill(shape, make, rows, using)
+    return lambda rows: [make(row) for row in rows]
 
 
 def get(struct: Any, source: Any) -> Any:
@@ -267,11 +282,12 @@ def _from_list(instance: Any, steps: list[str], item: Any, column: Any) -> list[
         if not isinstance(manager, models.Manager):
             instance = manager
             continue
-        found = manager.all()
+        found: Any = manager.all()
         if column.filter is not None:
             found = found.filter(column.filter)
         if column.order_by:
             found = found.order_by(*column.order_by)
+        found = found if found.ordered else sorted(found, key=lambda entry: entry.pk)
         rest = steps[position + 1 :]
         return [
             _from_instance(bare(item), entry)

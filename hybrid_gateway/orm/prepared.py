@@ -23,9 +23,10 @@ from django.db.models import Count, QuerySet
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.fetch import check_model, fetch, fill, reading_of, select, the_one
-from hybrid_gateway.orm.parameters import FIRST_NUMBER, Limit, Parameter, Piece, Token, dig_holes, making
+from hybrid_gateway.orm.fetch import check_model, fetch, rows_reader, select, the_one
+from hybrid_gateway.orm.parameters import FIRST_NUMBER, Limit, Parameter, dig_holes
 from hybrid_gateway.orm.struct import shape_of
+from hybrid_gateway.orm.variants import Limits, Unsafe, Variant, Variants, compile_variant, is_proven
 
 __all__ = ["Prepared", "prepare"]
 
@@ -33,7 +34,7 @@ logger = logging.getLogger("hybrid_gateway.orm")
 
 T = TypeVar("T")
 
-_MOST_VARIANTS = 64  # per query and connection
+_MOST_TYPES = 64  # combinations of types that a query keeps variants for
 _KEPT = "_hybrid_gateway_prepared"  # the attribute of a connection
 
 
@@ -48,26 +49,6 @@ class Statement(msgspec.Struct, frozen=True, eq=False, weakref=True):
     read: Callable[[Any], Callable[[list[Any]], Any]]  # a compiler → rows → the result
     ordinary: Callable[[Any], Any]  # a queryset of real values → the result
     nothing: Callable[[], Any]  # the result where a slice is empty
-
-
-class Variant(msgspec.Struct, frozen=True, eq=False):
-    """SQL that fits all values whose lookups come to the same pieces."""
-
-    pieces: list[Piece]
-    before: str
-    after: str | None  # of the limits; None where there are none to be put between
-    parameters: list[Any]
-    read: Callable[[list[Any]], Any]
-
-    def sql(self, connection: Any, limits: tuple[int, int | None] | None) -> str:
-        if self.after is None or limits is None:
-            return self.before
-        if limits == (0, None):
-            return f"{self.before[:-1]}{self.after}"
-        return f"{self.before}{connection.ops.limit_offset_sql(*limits)}{self.after}"
-
-    def bind(self, found: Sequence[Sequence[Any]]) -> list[Any]:
-        return [found[entry.piece][entry.position] if type(entry) is Token else entry for entry in self.parameters]
 
 
 class Prepared(Generic[T]):
@@ -202,11 +183,7 @@ class Prepared(Generic[T]):
     def _read_rows(self, compiler: Any) -> Callable[[list[Any]], list[Any]]:
         if self._struct is None:
             return _READERS[self._queryset._iterable_class](compiler, self._queryset)  # type: ignore[no-any-return]
-        shape = shape_of(self._struct)
-        make, using = reading_of(shape, compiler), compiler.connection.alias
-        if shape.many:
-            return lambda rows: fill(shape, make, rows, using)
-        return lambda rows: [make(row) for row in rows]
+        return rows_reader(shape_of(self._struct), compiler)
 
     # --- a call
 
@@ -226,15 +203,12 @@ class Prepared(Generic[T]):
             limits = _real_limits(statement.limits, values)
             if limits is not None and limits[1] is not None and limits[1] <= limits[0]:
                 return statement.nothing()
-            variant, found = self._variant(statement, variants, connection, values)
+            variant, found = self._variant(statement, variants, connection, values, limits)
         except Exception:
             # Values that make a condition superfluous, that a column does not take, or that nothing is proven of: the
             # ordinary way has the rows, or the right words. Nothing has been sent to the database yet.
             return statement.ordinary(self._build(**values))
-        with connection.cursor() as cursor:
-            cursor.execute(variant.sql(connection, limits), variant.bind(found))
-            rows = cursor.fetchall()
-        return variant.read(rows)
+        return variant.run(connection, limits, found)
 
     def _complete(self, values: dict[str, Any]) -> dict[str, Any]:
         values = {**self._defaults, **values}
@@ -243,73 +217,32 @@ class Prepared(Generic[T]):
         return values
 
     def _variant(
-        self, statement: Statement, variants: dict[Any, Any], connection: Any, values: dict[str, Any]
+        self,
+        statement: Statement,
+        variants: dict[Any, Variants],
+        connection: Any,
+        values: dict[str, Any],
+        limits: Limits | None,
     ) -> tuple[Variant, list[Sequence[Any]]]:
-        """The variant that fits, and the parameters of its pieces."""
+        """The variant that fits, and the parameters of its pieces; values of other types are proven on their own."""
         types = tuple(map(type, values.values()))
         known = variants.get(types)
         if known is None:
-            if len(variants) >= _MOST_VARIANTS:
+            if len(variants) >= _MOST_TYPES:
                 variants.clear()
-            known = variants[types] = {}
-        if known:
-            leader = known[None]
-            bound = [piece.bind(values) for piece in leader.pieces]
-            key = tuple([sql for sql, _ in bound])
-            variant = known.get(key, _UNKNOWN)
-            if variant is None:
-                raise _Unsafe
-            if variant is not _UNKNOWN:
-                return variant, [parameters for _, parameters in bound]
-        variant, found = self._compile(statement, connection, values)
-        key = tuple(piece.sql for piece in variant.pieces)
-        if len(known) >= _MOST_VARIANTS:
-            known.clear()
-        known.setdefault(None, variant)
-        if not self._is_proven(statement, variant, connection, values, found):
-            known[key] = None
-            logger.warning("%r is another query for some values, which is run as it is.", self)
-            raise _Unsafe
-        known[key] = variant
-        return variant, found
+            known = variants[types] = Variants()
 
-    def _compile(
-        self, statement: Statement, connection: Any, values: dict[str, Any]
-    ) -> tuple[Variant, list[Sequence[Any]]]:
-        if connection.features.interprets_empty_strings_as_nulls:  # where one value is another lookup
-            raise _Unsafe
-        compiler = statement.query.clone().get_compiler(connection=connection)
-        making.values, making.pieces = values, []
-        try:
-            sql, parameters = compiler.as_sql()
-            pieces = making.pieces
-        finally:
-            making.values, making.pieces = {}, []
-        if len(pieces) < statement.holes or any(isinstance(entry, Limit) for entry in parameters):
-            raise _Unsafe  # a condition that these values made superfluous
-        before, after = sql, None
-        if any(isinstance(limit, Limit) for limit in statement.limits):
-            marks = connection.ops.limit_offset_sql(statement.query.low_mark, statement.query.high_mark)
-            if sql.count(marks) != 1:
-                raise _Unsafe
-            before, _, after = sql.partition(marks)
-        variant = Variant(pieces, before, after, list(parameters), statement.read(compiler))
-        return variant, [piece.bind(values)[1] for piece in pieces]
+        def make() -> tuple[Variant, list[Sequence[Any]]]:
+            return compile_variant(statement.query, statement.holes, connection, values, statement.read)
 
-    def _is_proven(
-        self,
-        statement: Statement,
-        variant: Variant,
-        connection: Any,
-        values: dict[str, Any],
-        found: list[Sequence[Any]],
-    ) -> bool:
-        """Whether it comes to the same as the queryset that the function makes of these very values."""
-        query = statement.narrow(self._build(**values))
-        sql, parameters = query.get_compiler(connection=connection).as_sql()
-        mine = variant.bind(found)
-        same = variant.sql(connection, _real_limits(statement.limits, values)) == sql and len(mine) == len(parameters)
-        return same and all(map(_is_same, mine, parameters))
+        def prove(variant: Variant, found: list[Sequence[Any]]) -> bool:
+            compiler = statement.narrow(self._build(**values)).get_compiler(connection=connection)
+            proven = is_proven(variant, found, limits, compiler)
+            if not proven:
+                logger.warning("%r is another query for some values, which is run as it is.", self)
+            return proven
+
+        return known.find(values, make, prove)
 
 
 class PreparedAggregate:
@@ -364,24 +297,10 @@ def prepare(struct: Any, build: Callable[..., Any] | None = None) -> Prepared[An
     return Prepared(struct, build)
 
 
-class _Unsafe(Exception):
-    """These values are for the ordinary way."""
-
-
-_UNKNOWN: Any = object()
-
-
 def _is_bindable(value: Any) -> bool:
     if value is None or hasattr(value, "resolve_expression") or isinstance(value, (QuerySet, Iterator)):
         return False
     return not (isinstance(value, (list, tuple, set, frozenset)) and None in value)
-
-
-def _is_same(mine: Any, others: Any) -> bool:
-    if type(mine) is not type(others):
-        return False
-    wrapped = getattr(mine, "obj", None)  # psycopg's Jsonb does not compare
-    return bool(mine == others) or (wrapped is not None and bool(wrapped == others.obj))
 
 
 # --- slices --------------------------------------------------------------------------------------------------------
@@ -400,7 +319,7 @@ def _real_limits(limits: tuple[Any, Any], values: Mapping[str, Any]) -> tuple[in
         return None
     low, high = [limit.compute(values) if isinstance(limit, Limit) else limit for limit in limits]
     if any(type(limit) is not int or limit < 0 for limit in (low, high) if limit is not None):
-        raise _Unsafe  # Django has the words for it
+        raise Unsafe  # Django has the words for it
     return low, high
 
 

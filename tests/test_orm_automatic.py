@@ -1,0 +1,101 @@
+"""fetch() compiles the SQL of a simple query once per connection, and tells simple queries apart."""
+
+from typing import Any
+
+import pytest
+from django.db import connection, connections
+from django.db.models import F, Q
+from django.test.utils import CaptureQueriesContext
+
+from hybrid_gateway.orm import ModelStruct
+from tests.library.models import Book, Publisher
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Title(ModelStruct, model=Book):
+    title: str
+
+
+@pytest.fixture(autouse=True)
+def books():
+    for number in range(6):
+        Book.objects.create(title=str(number), isbn=str(number), pages=number + 1, is_rare=number > 3)
+
+
+def titles(queryset: Any) -> str:
+    return "".join(row.title for row in Title.fetch(queryset))
+
+
+def test_a_simple_query_is_compiled_once(monkeypatch):
+    def ask(least: int, offset: int, limit: int) -> str:
+        return titles(Book.objects.filter(Q(pages__gte=least) | Q(title="0")).order_by("-pk")[offset : offset + limit])
+
+    assert ask(3, 1, 2) == "43"
+
+    def compile_again(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr("django.db.models.sql.compiler.SQLCompiler.as_sql", compile_again)
+    assert (ask(4, 1, 2), ask(2, 2, 100), ask(100, 1, 5)) == ("43", "3210", "")
+    with pytest.raises(AssertionError):
+        ask(3, 0, 2)
+
+
+QUERIES = [
+    (lambda q: q, "012345"),
+    (lambda q: q.filter(pages=1), "0"),
+    (lambda q: q.exclude(pages=1), "12345"),
+    (lambda q: q.filter(~Q(pages=1) | Q(title="3")), "12345"),
+    (lambda q: q.filter(pages__gt=1), "12345"),
+    (lambda q: q.filter(pages__in=[1, 2, 99]), "01"),
+    (lambda q: q.filter(pages__in=[1]), "0"),
+    (lambda q: q.filter(pages__in=[]), ""),
+    (lambda q: q.filter(pages__in=[1, None]), "0"),
+    (lambda q: q.filter(is_rare=True), "45"),
+    (lambda q: q.filter(is_rare=False), "0123"),
+    (lambda q: q.filter(printed=None), "012345"),
+    (lambda q: q.filter(printed__isnull=False), ""),
+    (lambda q: q.filter(pages__lt=2**80), "012345"),
+    (lambda q: q.filter(pages=F("pages")), "012345"),
+    (lambda q: q.order_by("-pk"), "543210"),
+    (lambda q: q.reverse(), "543210"),
+    (lambda q: q.order_by("-is_rare", "-pk"), "543210"),
+    (lambda q: q[2:4], "23"),
+    (lambda q: q[2:], "2345"),
+    (lambda q: q[:2], "01"),
+    (lambda q: q[4:2], ""),
+    (lambda q: q.order_by("publisher__name", "pk"), "012345"),
+    (lambda q: q.filter(publisher=None), "012345"),
+    (lambda q: q.filter(publisher__name=None), "012345"),
+    (lambda q: q.filter(publisher=Publisher(pk=1)), ""),
+    (lambda q: q.distinct(), "012345"),
+    (lambda q: q.select_for_update(), "012345"),
+]
+
+
+@pytest.mark.parametrize(("narrow", "expected"), QUERIES)
+def test_queries_are_told_apart(narrow, expected):
+    from django.db import transaction
+
+    with transaction.atomic():
+        for other, _ in QUERIES:  # whatever was kept before
+            titles(other(Book.objects.order_by("pk")))
+        for _ in range(2):
+            assert titles(narrow(Book.objects.order_by("pk"))) == expected
+
+
+def test_a_query_is_one_query(books):
+    for _ in range(2):
+        with CaptureQueriesContext(connection) as captured:
+            titles(Book.objects.filter(pages=2))
+        assert len(captured) == 1
+
+
+def test_no_more_is_kept_than_is_useful(monkeypatch):
+    monkeypatch.setattr("hybrid_gateway.orm.automatic._MOST", 2)
+    kept = connections["default"].__dict__
+    kept.pop("_hybrid_gateway_automatic", None)
+    for order in ("pk", "title", "pages", "isbn", "pk"):
+        titles(Book.objects.order_by(order))
+    assert len(kept["_hybrid_gateway_automatic"]) == 2
