@@ -2,7 +2,7 @@
 
 from django.contrib import admin
 
-from .models import Product
+from .models import Product, Review
 
 
 @admin.register(Product)
@@ -14,3 +14,13 @@ class ProductAdmin(admin.ModelAdmin):
     search_fields = ["name"]
     ordering = ["-id"]
     readonly_fields = ["created_at"]
+
+
+@admin.register(Review)
+class ReviewAdmin(admin.ModelAdmin):
+    """What people think, newest first."""
+
+    list_display = ["product", "author", "stars", "created_at"]
+    list_filter = ["stars"]
+    list_select_related = ["product", "author"]
+    readonly_fields = ["author", "created_at", "version"]

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from decimal import Decimal
 from itertools import chain
-from typing import Annotated, Self
+from typing import Annotated, Literal
 
-from django.db.models import Avg, Count
-from msgspec import UNSET, Meta, Struct, UnsetType, structs
+from django.contrib.auth.models import User
+from django.db.models import Avg, Count, QuerySet
+from msgspec import Meta, Struct
 
 from hybrid_gateway import (
     Cache,
@@ -26,17 +27,17 @@ from hybrid_gateway import (
     UploadFile,
     delete,
     get,
+    http,
     patch,
     post,
     put,
 )
 from hybrid_gateway.auth import IsAuthenticated
 from hybrid_gateway.caching import ainvalidate, invalidate
+from hybrid_gateway.orm import Column, Cursor, Lookup, ModelStruct, Ordering, Search, crud, prepare
 
-from .models import Category, Product, Size
+from .models import Category, Product, Review, Size
 
-Name = Annotated[str, Meta(min_length=1, max_length=100)]
-Rating = Annotated[float, Meta(ge=0, le=5)]
 Image = File(max_size=5_000_000, content_types=["image/png", "image/jpeg", "image/webp"])
 
 
@@ -55,27 +56,21 @@ Amount = Annotated[
 ]
 
 
-class ProductIn(Struct, forbid_unknown_fields=True):
-    """A product as a client sends it."""
+class ProductIn(ModelStruct, model=Product, forbid_unknown_fields=True):
+    """A product as a client sends it; lengths, bounds and choices are the model's."""
 
-    name: Name
+    name: str
     category: Category
     size: Size
     price: Amount
-    rating: Rating = 0.0
+    rating: float = 0.0
 
 
-class ProductPatch(Struct, forbid_unknown_fields=True):
+class ProductPatch(ProductIn, partial=True, forbid_unknown_fields=True):
     """The fields that shall change; whatever is left out stays as it is."""
 
-    name: Name | UnsetType = UNSET
-    category: Category | UnsetType = UNSET
-    size: Size | UnsetType = UNSET
-    price: Amount | UnsetType = UNSET
-    rating: Rating | UnsetType = UNSET
 
-
-class ProductOut(Struct):
+class ProductOut(ModelStruct, model=Product):
     """A product as a client sees it."""
 
     id: int
@@ -87,19 +82,9 @@ class ProductOut(Struct):
     image: str | None
     created_at: datetime
 
-    @classmethod
-    def from_model(cls, product: Product) -> Self:
-        """Copy what clients may see from a row."""
-        return cls(
-            id=product.pk,
-            name=product.name,
-            category=Category(product.category),
-            size=Size(product.size),
-            price=product.price,
-            rating=product.rating,
-            image=product.image.url if product.image else None,
-            created_at=product.created_at,
-        )
+
+one_product = prepare(ProductOut, lambda product_id: Product.objects.filter(pk=product_id))
+products_like = prepare(ProductOut, lambda text: Product.objects.filter(name__icontains=text)[:20])
 
 
 class Price(Struct):
@@ -119,29 +104,29 @@ def list_products(
     products = Product.objects.all()
     if category is not None:
         products = products.filter(category=category)
-    return [ProductOut.from_model(product) for product in products[offset : offset + limit]]
+    return ProductOut.fetch(products[offset : offset + limit])
 
 
 @post("/products", guards=[IsAuthenticated])
 def create_product(data: ProductIn) -> ProductOut:
     """Add a product."""
-    return save(Product(**structs.asdict(data)))
+    product = data.create(full_clean=True)
+    invalidate("products")
+    return one_product.get(product_id=product.pk)
 
 
 @get("/products/{product_id}")
 async def get_product(product_id: int) -> ProductOut:
-    """Show one product; `Product.DoesNotExist` is answered with 404."""
-    return ProductOut.from_model(await Product.objects.aget(pk=product_id))
+    """Show one product, or 404."""
+    return await one_product.aget(product_id=product_id)
 
 
 @patch("/products/{product_id}", guards=[IsAuthenticated])
 def update_product(product_id: int, data: ProductPatch) -> ProductOut:
-    """Change some fields of a product."""
-    product = Product.objects.get(pk=product_id)
-    for field, value in structs.asdict(data).items():
-        if value is not UNSET:
-            setattr(product, field, value)
-    return save(product)
+    """Change some fields of a product; `Product.DoesNotExist` is answered with 404."""
+    data.update(Product.objects.get(pk=product_id), full_clean=True)
+    invalidate("products")
+    return one_product.get(product_id=product_id)
 
 
 @delete("/products/{product_id}", guards=[IsAuthenticated])
@@ -182,7 +167,13 @@ def csv_lines() -> Iterator[str]:
 @get("/search", throttle=["60/minute"])
 async def search_products(q: Annotated[str, Query(min_length=2, max_length=50)]) -> list[ProductOut]:
     """Find products by a part of their name; sixty times a minute, because it reads the whole table."""
-    return [ProductOut.from_model(product) async for product in Product.objects.filter(name__icontains=q)[:20]]
+    return await products_like.afetch(text=q)
+
+
+@get("/products.ndjson", response=list[ProductOut], chunked=True)
+def stream_products() -> QuerySet[Product]:
+    """All products as JSON, row by row: an array, or lines for who accepts `application/x-ndjson`."""
+    return Product.objects.all()
 
 
 @get("/prices")
@@ -217,13 +208,66 @@ def list_statistics() -> list[Statistics]:
     return [Statistics(Category(row["category"]), row["products"], round(row["average"], 2)) for row in rows]
 
 
-def save(product: Product) -> ProductOut:
-    """Save a product that the model's own validators accept: their `ValidationError` is answered with 422."""
-    product.full_clean()
-    product.save()
-    invalidate("products")
-    product.refresh_from_db()  # as the database keeps it: a price of 9.5 is 9.50
-    return ProductOut.from_model(product)
+class ReviewIn(ModelStruct, model=Review, forbid_unknown_fields=True):
+    """What somebody thinks of a product."""
+
+    product: int
+    stars: int
+    text: str = ""
+
+
+class ReviewPatch(ReviewIn, partial=True, exclude=["product"], forbid_unknown_fields=True):
+    """A second thought."""
+
+
+class ReviewOut(ModelStruct, model=Review):
+    """A review with the names that go with it."""
+
+    id: int
+    product: int
+    product_name: Annotated[str, Column("product__name")]
+    author: Annotated[str, Column("author__username")]
+    stars: int
+    text: str
+    created_at: datetime
+
+
+class ReviewFilter(Struct):
+    """Which reviews, in which order."""
+
+    product: int | None = None
+    stars: Annotated[list[Annotated[int, Meta(ge=1, le=5)]] | None, Lookup("stars")] = None
+    q: Annotated[Annotated[str, Meta(max_length=50)] | None, Search("text", "product__name")] = None
+    sort: Annotated[Literal["newest", "best", "worst"], Ordering(newest="-id", best="-stars", worst="stars")] = "newest"
+
+
+def reviews_within_reach(method: http.Method, user: User | None) -> QuerySet[Review]:
+    """Everybody reads all of them and writes their own."""
+    return Review.objects.all() if method in ("GET", "HEAD") else Review.objects.filter(author=user)
+
+
+def may_write(method: http.Method, user: User | None) -> bool:
+    """Reading is for everybody."""
+    return method in ("GET", "HEAD") or user is not None
+
+
+def signed(user: User) -> dict[str, User]:
+    """What a new review has beside what its author sends."""
+    return {"author": user}
+
+
+reviews = crud(
+    Review,
+    out=ReviewOut,
+    create=ReviewIn,
+    update=ReviewPatch,
+    queryset=reviews_within_reach,
+    given=signed,
+    filters=ReviewFilter,
+    pagination=Cursor(size=20, max_size=100),
+    version="version",
+    guards=[may_write],
+)
 
 
 routes = [
@@ -238,4 +282,6 @@ routes = [
     price_feed,
     list_categories,
     list_statistics,
+    stream_products,
+    reviews,
 ]

@@ -10,9 +10,9 @@ from django.core.management import call_command
 from django.test import override_settings
 from PIL import Image
 
-from catalog.models import Category, Product, Size
+from catalog.models import Category, Product, Review, Size
 from hybrid_gateway.caching import invalidate
-from hybrid_gateway.test import TestCase
+from hybrid_gateway.test import TestCase, assert_queries
 
 TEAPOT = {"name": "Teapot", "category": "kitchen", "size": "small", "price": "24.50"}
 IN_MEMORY = {
@@ -124,6 +124,69 @@ class TestWriting(TestCase):
         ]
         self.assertEqual([answer.status_code for answer in answers], [401, 401, 401])
         self.assertEqual(Product.objects.get().price, Decimal("9.90"))
+
+
+class TestReviews(TestCase):
+    """The routes of `crud()`: everybody reads, everybody writes their own."""
+
+    def setUp(self) -> None:
+        self.product = add_product("Kettle")
+        self.ada, self.bob = User.objects.create_user("ada"), User.objects.create_user("bob")
+        self.review = Review.objects.create(product=self.product, author=self.bob, stars=2, text="It fell apart.")
+
+    def test_everybody_reads(self) -> None:
+        response = self.client.get(self.reverse_url("review_list"), params={"q": "kettle apart", "stars": 2})
+        [review] = response.json()["items"]
+        self.assertEqual((review["product_name"], review["author"]), ("Kettle", "bob"))
+        self.assertEqual(self.client.post(self.reverse_url("review_list"), json={}).status_code, 401)
+
+    def test_everybody_writes_their_own(self) -> None:
+        self.client.force_authenticate(self.ada)
+        body = {"product": self.product.pk, "stars": 5}
+        made = self.client.post(self.reverse_url("review_create"), json=body)
+        self.assertEqual((made.status_code, made.json()["author"]), (201, "ada"))
+        url = made.headers["Location"]
+        self.assertEqual(self.client.patch(url, json={"stars": 4}).json()["stars"], 4)
+        stranger = self.reverse_url("review_detail", pk=self.review.pk)
+        self.assertEqual(self.client.patch(stranger, json={"stars": 5}).status_code, 404)
+        self.assertEqual(self.client.delete(stranger).status_code, 404)
+        self.assertEqual(self.client.delete(url).status_code, 204)
+
+    def test_bounds_are_the_models_and_products_exist(self) -> None:
+        self.client.force_authenticate(self.ada)
+        for wrong, place in [({"stars": 6}, "stars"), ({"product": 0}, "product"), ({"text": "x" * 501}, "text")]:
+            body = {"product": self.product.pk, "stars": 5} | wrong
+            response = self.client.post(self.reverse_url("review_create"), json=body)
+            self.assertEqual((response.status_code, response.json()["errors"][0]["loc"]), (422, ["body", place]))
+
+    def test_nobody_writes_over_what_they_have_not_seen(self) -> None:
+        self.client.force_authenticate(self.bob)
+        url = self.reverse_url("review_detail", pk=self.review.pk)
+        seen = {"If-Match": self.client.get(url).headers["ETag"]}
+        self.assertEqual(self.client.patch(url, json={"stars": 3}, headers=seen).status_code, 200)
+        self.assertEqual(self.client.patch(url, json={"stars": 1}, headers=seen).status_code, 412)
+
+
+class TestQueries(TestCase):
+    """Every list takes as many queries as it has parts, however long it is."""
+
+    def test_lists(self) -> None:
+        author = User.objects.create_user("demo")
+        for number in range(5):
+            product = add_product(f"Kettle {number}")
+            Review.objects.create(product=product, author=author, stars=number + 1)
+        invalidate("products")
+        for name, params in [
+            ("list_products", {"limit": 3, "category": "kitchen"}),
+            ("search_products", {"q": "kettle"}),
+            ("list_statistics", {}),
+            ("review_list", {"size": 3, "sort": "best"}),
+            ("export_products", {}),
+            ("stream_products", {}),
+        ]:
+            with assert_queries(1):
+                response = self.client.get(self.reverse_url(name), params=params)
+                self.assertIn(b"itchen" if name != "review_list" else b"Kettle", b"".join(response))
 
 
 class TestAccounts(TestCase):

@@ -157,7 +157,7 @@ def _order(marker: Ordering, kind: Any, model: Any, where: str) -> Apply:
     words = typing.get_args(bare(typing.get_args(kind)[0]) if many else kind)
     if typing.get_origin(bare(typing.get_args(kind)[0]) if many else kind) is not Literal:
         raise ConfigurationError(f'{where} must list what clients may order by: Literal["name", "-price"].')
-    names: Mapping[str, str] = {word: marker.names.get(word, word) for word in words}
+    names: Mapping[str, Any] = {word: marker.names.get(word, word) for word in words}
     for name in names.values():
         try:
             model._default_manager.order_by(name)

@@ -220,7 +220,7 @@ def _paginated(
         turn = Turn(pagination, rows.struct, chosen, taken["_path"], taken["_query_string"], taken["_response"])
         for entry in asked:
             page: Page[Any] = Page(items=[])
-            page.__dict__["turn"] = _FilteredTurn(turn, filtered, taken) if "_filters" in taken else turn
+            setattr(page, "turn", _FilteredTurn(turn, filtered, taken) if "_filters" in taken else turn)  # noqa: B010 (no field of it)
             values[entry.name] = page
         return {**taken, "turn": turn}
 

@@ -141,7 +141,7 @@ class PageNumber(Pagination):
 
     def __init__(self, *, size: int = 20, max_size: int | None = 100, count: Counting = True) -> None:
         self.size, self.max_size = _sizes(size, max_size, "size")
-        self.count = count
+        self.count: Counting = count
 
     def parameters(self) -> dict[str, tuple[Any, Any]]:
         page = (Annotated[int, Query(ge=1, le=_MOST, description="Which page, from 1.")], 1)
@@ -167,7 +167,7 @@ class LimitOffset(Pagination):
 
     def __init__(self, *, limit: int = 20, max_limit: int = 100, count: Counting = True) -> None:
         self.limit, self.max_limit = _sizes(min(limit, max_limit), max_limit, "limit")
-        self.count = count
+        self.count: Counting = count
 
     def parameters(self) -> dict[str, tuple[Any, Any]]:
         limit = Annotated[int, Query(ge=1, le=self.max_limit, description="How many items there are at most.")]

@@ -122,7 +122,7 @@ class Parameter(Limit, Expression):
     """One parameter of a prepared query. Django takes it for an expression, and so leaves it alone."""
 
     output_field: ClassVar[Any] = Field()
-    conditional = False
+    conditional: Any = False
 
     def __init__(self, name: str, sliced: dict[int, Limit]) -> None:
         Limit.__init__(self, lambda values: values[name], frozenset({name}), sliced)
@@ -219,11 +219,11 @@ class Hole:
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         real = self.real(making.values)
         sql, parameters = compiler.compile(real)
-        plain = _is_plain(real)
+        piece, plain = sql, _is_plain(real)
         if plain:
-            right, parameters = real.process_rhs(compiler, connection)
+            piece, parameters = real.process_rhs(compiler, connection)
         number = len(making.pieces)
-        making.pieces.append(Piece(self, compiler, right if plain else sql, len(parameters), plain))
+        making.pieces.append(Piece(self, compiler, piece, len(parameters), plain))
         return sql, [Token(number, position) for position in range(len(parameters))]
 
     as_sqlite = as_postgresql = as_mysql = as_oracle = as_sql

@@ -14,7 +14,7 @@ import inspect
 import logging
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 import msgspec
 from asgiref.sync import sync_to_async
@@ -25,7 +25,7 @@ from django.db.models.query import FlatValuesListIterable, ModelIterable, Values
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.fetch import check_model, fetch, rows_reader, select, the_one
 from hybrid_gateway.orm.parameters import FIRST_NUMBER, Limit, Parameter, dig_holes
-from hybrid_gateway.orm.struct import shape_of
+from hybrid_gateway.orm.struct import ModelStruct, shape_of
 from hybrid_gateway.orm.variants import Limits, Unsafe, Variant, Variants, compile_variant, is_proven
 
 __all__ = ["Prepared", "prepare"]
@@ -33,6 +33,7 @@ __all__ = ["Prepared", "prepare"]
 logger = logging.getLogger("hybrid_gateway.orm")
 
 T = TypeVar("T")
+S = TypeVar("S", bound=ModelStruct)
 
 _MOST_TYPES = 64  # combinations of types that a query keeps variants for
 _KEPT = "_hybrid_gateway_prepared"  # the attribute of a connection
@@ -281,6 +282,14 @@ class PreparedAggregate:
     async def aget(self, **values: Any) -> dict[str, Any]:
         """:meth:`get`, on the thread of the request."""
         return await sync_to_async(self.get)(**values)
+
+
+@overload
+def prepare(struct: type[S], build: Callable[..., Any]) -> Prepared[S]: ...
+
+
+@overload
+def prepare(struct: Callable[..., Any]) -> Prepared[Any]: ...
 
 
 def prepare(struct: Any, build: Callable[..., Any] | None = None) -> Prepared[Any]:

@@ -85,7 +85,7 @@ class computed(Generic[T]):  # noqa: N801 (a decorator)
         def __get__(self, instance: Any, owner: Any) -> T: ...
 
 
-class _ModelStructMeta(type(msgspec.Struct)):  # type: ignore[misc]
+class _ModelStructMeta(msgspec.StructMeta):
     """Takes ``model=``, ``partial=`` and ``exclude=``; the other keywords are msgspec's."""
 
     def __new__(
@@ -213,7 +213,8 @@ def _without(
         for parent in reversed(base.__mro__):
             if isinstance(parent, _ModelStructMeta) and parent.__dict__.get("__model__") is not None:
                 members = {key: value for key, value in vars(parent).items() if key not in _MADE_BY_MSGSPEC}
-                fields = {field.name: field for field in msgspec.structs.fields(parent)}
+                known: Any = parent
+                fields = {field.name: field for field in msgspec.structs.fields(known)}
                 defaults = {key: _default(fields[key]) for key in fields if not fields[key].required}
                 copied |= {key: value for key, value in members.items() if key not in fields} | defaults
     kept = {field: entry for field, entry in annotations.items() if field not in excluded}

@@ -9,9 +9,11 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand
 
-from catalog.models import Category, Product, Size
+from catalog.models import Category, Product, Review, Size
 
 QUALITIES = ["Amber", "Bold", "Classic", "Dainty", "Early", "Folding", "Golden", "Humble", "Ivory", "Jolly"]
+
+OPINIONS = ["as good as it looks.", "I would buy it again.", "it fell apart.", "a present, and a good one."]
 
 THINGS = {
     Category.GARDEN: ["Bench", "Hose", "Lantern", "Rake", "Trowel"],
@@ -49,6 +51,18 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(missing)} products added, {Product.objects.count()} in all.")
         self.add_user("admin", is_staff=True, is_superuser=True)
         self.add_user("demo")
+        self.add_reviews(User.objects.get(username="demo"))
+
+    def add_reviews(self, author: User) -> None:
+        """Add a review of every third product, unless there are some."""
+        if Review.objects.exists():
+            return
+        reviewed = Product.objects.order_by("id")[::3]
+        reviews = [
+            Review(product=item, author=author, stars=1 + number * 3 % 5, text=f"{item.name}: {OPINIONS[number % 4]}")
+            for number, item in enumerate(reviewed)
+        ]
+        self.stdout.write(f"{len(Review.objects.bulk_create(reviews))} reviews added.")
 
     def add_user(self, name: str, **flags: bool) -> None:
         """Add a user whose password is `<name>-password`, unless there is one of that name."""
