@@ -10,6 +10,7 @@ PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in ("deploy
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_runs(page):
     text = page.read_text(encoding="utf-8")

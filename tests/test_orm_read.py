@@ -19,7 +19,7 @@ from msgspec import UNSET
 
 from hybrid_gateway import ConfigurationError
 from hybrid_gateway.exceptions import NotFound
-from hybrid_gateway.orm import Column, ModelStruct, computed
+from hybrid_gateway.orm import Column, ModelStruct, computed, model_struct
 from hybrid_gateway.orm.struct import check_all
 from tests.library.models import Author, Biography, Book, Classic, Copy, Note, Novel, Publisher, Review, Status
 
@@ -447,6 +447,21 @@ def test_a_struct_without_some_of_the_fields_of_its_base():
 
         class Wrong(BookIn, exclude=["nothing"]):
             pass
+
+
+def test_structs_made_of_models(books):
+    made = model_struct(Book, fields=["id", "title", "publisher", "weight"], name="Short")
+    row = made.get(Book.objects.filter(isbn="1"))
+    assert msgspec.to_builtins(row) == {
+        "id": books[0].pk,
+        "title": "First",
+        "publisher": books[0].publisher_id,
+        "weight": None,
+    }
+    assert model_struct(Publisher, exclude=["country"]).__struct_fields__ == ("id", "name")
+    for wrong in ({}, {"fields": ["id"], "exclude": ["name"]}, {"fields": ["nothing"]}):
+        with pytest.raises(ConfigurationError):
+            model_struct(Publisher, **wrong)
 
 
 def test_read_only_and_write_only_fields(books):

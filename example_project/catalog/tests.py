@@ -154,7 +154,8 @@ class TestReviews(TestCase):
 
     def test_bounds_are_the_models_and_products_exist(self) -> None:
         self.client.force_authenticate(self.ada)
-        for wrong, place in [({"stars": 6}, "stars"), ({"product": 0}, "product"), ({"text": "x" * 501}, "text")]:
+        faults: list[tuple[dict[str, Any], str]] = [({"stars": 6}, "stars"), ({"product": 0}, "product"), ({"text": "x" * 501}, "text")]
+        for wrong, place in faults:
             body = {"product": self.product.pk, "stars": 5} | wrong
             response = self.client.post(self.reverse_url("review_create"), json=body)
             self.assertEqual((response.status_code, response.json()["errors"][0]["loc"]), (422, ["body", place]))
@@ -176,14 +177,15 @@ class TestQueries(TestCase):
             product = add_product(f"Kettle {number}")
             Review.objects.create(product=product, author=author, stars=number + 1)
         invalidate("products")
-        for name, params in [
+        lists: list[tuple[str, dict[str, Any]]] = [
             ("list_products", {"limit": 3, "category": "kitchen"}),
             ("search_products", {"q": "kettle"}),
             ("list_statistics", {}),
             ("review_list", {"size": 3, "sort": "best"}),
             ("export_products", {}),
             ("stream_products", {}),
-        ]:
+        ]
+        for name, params in lists:
             with assert_queries(1):
                 response = self.client.get(self.reverse_url(name), params=params)
                 self.assertIn(b"itchen" if name != "review_list" else b"Kettle", b"".join(response))

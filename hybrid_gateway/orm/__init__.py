@@ -4,7 +4,7 @@ from hybrid_gateway.orm.columns import Range
 from hybrid_gateway.orm.filters import Lookup, Ordering, Search
 from hybrid_gateway.orm.pagination import Cursor, LimitOffset, Page, PageNumber
 from hybrid_gateway.orm.prepared import Prepared, prepare
-from hybrid_gateway.orm.struct import Column, ModelStruct, computed
+from hybrid_gateway.orm.struct import Column, ModelStruct, computed, model_struct
 from hybrid_gateway.orm.transactions import run_in_transaction
 from hybrid_gateway.orm.viewsets import ModelViewSet, ViewSet, action, crud
 
@@ -25,6 +25,7 @@ __all__ = [
     "action",
     "computed",
     "crud",
+    "model_struct",
     "prepare",
     "run_in_transaction",
 ]

@@ -20,12 +20,12 @@ from django.db.models import Model, Q
 from msgspec import UNSET, UnsetType
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns import bare, constrained
+from hybrid_gateway.orm.columns import annotation_for, bare, constrained
 
 if TYPE_CHECKING:
     from hybrid_gateway.orm.shape import Shape
 
-__all__ = ["Column", "ModelStruct", "check_all", "computed", "shape_of"]
+__all__ = ["Column", "ModelStruct", "check_all", "computed", "model_struct", "shape_of"]
 
 T = TypeVar("T")
 
@@ -394,6 +394,36 @@ class ModelStruct(msgspec.Struct, metaclass=_ModelStructMeta):
 
         made: Self = from_model(cls, instance)
         return made
+
+
+def model_struct(
+    model: type[Model],
+    *,
+    fields: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    name: str | None = None,
+    partial: bool = False,
+    **options: Any,
+) -> Any:
+    """A :class:`ModelStruct` of the columns that ``fields`` names, or of all but those that ``exclude`` does.
+
+    For scripts and generated APIs: a type checker knows nothing of its fields. One of the two must be given, so that a
+    column which is added to the model one day is not shown to everybody by that.
+    """
+    wanted, unwanted = set(fields), set(exclude)
+    if bool(wanted) == bool(unwanted):
+        raise ConfigurationError("model_struct() needs either fields= or exclude=.")
+    known = {field.name: field for field in model._meta.concrete_fields}
+    unknown = (wanted | unwanted) - known.keys()
+    if unknown:
+        raise ConfigurationError(f"{model.__name__} has no columns {', '.join(sorted(unknown))}.")
+    chosen = {key: field for key, field in known.items() if (key in wanted if wanted else key not in unwanted)}
+    namespace = {
+        "__module__": model.__module__,
+        "__annotations__": {key: annotation_for(field) for key, field in chosen.items()},
+    }
+    title = name or f"{model.__name__}Struct"
+    return _ModelStructMeta(title, (ModelStruct,), namespace, model=model, partial=partial, **options)
 
 
 def is_model_struct(kind: Any) -> bool:
