@@ -169,6 +169,17 @@ def test_a_row_cannot_be_made_out_of_scope(serve):
     assert client.post("/books", json={"title": "T", "isbn": "1", "pages": 11}).status_code == 201
 
 
+def test_guards_of_those_that_write(serve):
+    Book.objects.create(title="T", isbn="1")
+    options = {"authentication": [BasicAuthentication()], "write_guards": [IsAuthenticated]}
+    client = serve(routes(**options))
+    assert len(client.get("/books").json()) == 1
+    one = f"/books/{Book.objects.get().pk}"
+    assert client.get(one).status_code == 200
+    answers = [client.post("/books", json={}), client.put(one, json={}), client.patch(one, json={}), client.delete(one)]
+    assert [answer.status_code for answer in answers] == [401] * 4
+
+
 def test_rows_that_others_need(serve):
     from django.contrib.contenttypes.models import ContentType  # noqa: F401
 

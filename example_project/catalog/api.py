@@ -246,11 +246,6 @@ def reviews_within_reach(method: http.Method, user: User | None) -> QuerySet[Rev
     return Review.objects.all() if method in ("GET", "HEAD") else Review.objects.filter(author=user)
 
 
-def may_write(method: http.Method, user: User | None) -> bool:
-    """Reading is for everybody."""
-    return method in ("GET", "HEAD") or user is not None
-
-
 def signed(user: User) -> dict[str, User]:
     """What a new review has beside what its author sends."""
     return {"author": user}
@@ -266,7 +261,7 @@ reviews = crud(
     filters=ReviewFilter,
     pagination=Cursor(size=20, max_size=100),
     version="version",
-    guards=[may_write],
+    write_guards=[IsAuthenticated],
 )
 
 

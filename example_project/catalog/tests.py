@@ -154,7 +154,11 @@ class TestReviews(TestCase):
 
     def test_bounds_are_the_models_and_products_exist(self) -> None:
         self.client.force_authenticate(self.ada)
-        faults: list[tuple[dict[str, Any], str]] = [({"stars": 6}, "stars"), ({"product": 0}, "product"), ({"text": "x" * 501}, "text")]
+        faults: list[tuple[dict[str, Any], str]] = [
+            ({"stars": 6}, "stars"),
+            ({"product": 0}, "product"),
+            ({"text": "x" * 501}, "text"),
+        ]
         for wrong, place in faults:
             body = {"product": self.product.pk, "stars": 5} | wrong
             response = self.client.post(self.reverse_url("review_create"), json=body)

@@ -105,7 +105,8 @@ class ModelViewSet(ViewSet):
     ``queryset`` is a queryset, a manager, or a function or method that returns one, parameters injected:
     ``def queryset(self, user: User)``. It scopes writes as well: what would be outside of it is 404 before, and 403
     after it was written. ``given`` is a function that returns attributes of new rows which clients do not send.
-    ``version`` names a column for ``ETag`` and ``If-Match``: who writes over another's change gets 412.
+    ``write_guards`` are asked by the routes that write, after ``guards``. ``version`` names a column for ``ETag`` and
+    ``If-Match``: who writes over another's change gets 412.
     """
 
     abstract: ClassVar[bool] = True
@@ -118,6 +119,7 @@ class ModelViewSet(ViewSet):
     given: ClassVar[Any] = None
     filters: ClassVar[Any] = None
     version: ClassVar[str | None] = None
+    write_guards: ClassVar[Sequence[Any]] = ()
     deletes: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -158,9 +160,9 @@ class _Made:
         found = {"list": (self._list(), {"filters": cls.filters} if cls.filters is not None else {})}
         found["retrieve"] = (self._retrieve(), {})
         raises = [Conflict, *([PreconditionFailed] if self._version is not None else [])]
-        writes: dict[str, Any] = {"atomic": True, "raises": raises}
+        writes: dict[str, Any] = {"atomic": True, "raises": raises, "guards": cls.write_guards}
         if cls.create_in is not None:
-            found["create"] = (self._create(), {"atomic": True, "raises": [Conflict]})
+            found["create"] = (self._create(), {**writes, "raises": [Conflict]})
         if cls.replace_in is not None:
             found["update"] = (self._change("update", cls.replace_in, "Replace"), writes)
         if cls.update_in is not None:
@@ -344,6 +346,7 @@ def crud(
     given: Any = None,
     filters: Any = None,
     version: str | None = None,
+    write_guards: Sequence[Any] = (),
     lookup: str = "pk",
     deletes: bool = True,
     name: str | None = None,
@@ -370,6 +373,7 @@ def crud(
         "given": staticmethod(given) if inspect.isfunction(given) else given,
         "filters": filters,
         "version": version,
+        "write_guards": write_guards,
         "lookup": lookup,
         "deletes": deletes,
         "basename": name or model._meta.model_name,

@@ -44,6 +44,22 @@ def rows(count: int) -> list[Mapping[str, Any]]:
     return [{"id": number, **dict(zip(columns, row, strict=True))} for number, row in enumerate(values, 1)]
 
 
+def gadgets(start: int, end: int) -> list[Mapping[str, Any]]:
+    """Gadgets with their brand and their labels."""
+    return [
+        {
+            "id": number,
+            "name": f"Gadget {number}",
+            "brand": {"id": 1 + number % 5, "name": f"Brand {1 + number % 5}"},
+            "labels": [{"id": label, "name": f"Label {label}"} for label in range(1, 1 + number % 4)],
+        }
+        for number in range(start, end)
+    ]
+
+
+SALE = json.dumps({"name": "Something sold", "price": 17})
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
     """One column of the comparison. ``answer`` is JSON, or bytes that the body must hold, or None for any body."""
@@ -74,11 +90,35 @@ CASES: Mapping[str, Case] = {
     "token": Case("read with a token", Request("/me"), {"id": 1, "username": "ada"}, needs="token"),
     "rows": Case("10 rows, SQLite", Request("/rows?limit=10"), rows(10), needs="rows"),
     "rows-100": Case("100 rows, SQLite", Request("/rows?limit=100"), rows(100), needs="rows"),
+    "related": Case("10 rows with relations, SQLite", Request("/gadgets?limit=10"), gadgets(1, 11), needs="rows"),
+    "detail": Case("one row, SQLite", Request("/rows/17"), rows(17)[-1], needs="rows"),
+    "listed": Case("page 50 of 10, SQLite", Request("/listed?page=50"), b'"Gadget 495"', needs="rows"),
+    "create": Case(
+        "new row, SQLite", Request("/sales", "POST", JSON_TYPE, SALE, 201), b'"Something sold"', needs="rows"
+    ),
     "page": Case("Django page", Request("/page/"), b"<li>20: Line 19</li>", needs="django"),
     "login": Case("admin login page", Request("/admin/login/"), b"csrfmiddlewaretoken", needs="django"),
     "pg-rows": Case("10 rows, PostgreSQL", Request("/rows?limit=10"), rows(10), needs="rows", database="postgresql"),
     "pg-rows-100": Case(
         "100 rows, PostgreSQL", Request("/rows?limit=100"), rows(100), needs="rows", database="postgresql"
+    ),
+    "pg-related": Case(
+        "10 rows with relations, PostgreSQL",
+        Request("/gadgets?limit=10"),
+        gadgets(1, 11),
+        needs="rows",
+        database="postgresql",
+    ),
+    "pg-detail": Case("one row, PostgreSQL", Request("/rows/17"), rows(17)[-1], needs="rows", database="postgresql"),
+    "pg-listed": Case(
+        "page 50 of 10, PostgreSQL", Request("/listed?page=50"), b'"Gadget 495"', needs="rows", database="postgresql"
+    ),
+    "pg-create": Case(
+        "new row, PostgreSQL",
+        Request("/sales", "POST", JSON_TYPE, SALE, 201),
+        b'"Something sold"',
+        needs="rows",
+        database="postgresql",
     ),
     "connections-1": Case("hello, 1 connection", HELLO, MESSAGE, connections=1),
     "connections-1000": Case("hello, 1,000 connections", HELLO, MESSAGE, connections=1000),

@@ -37,6 +37,8 @@ class Target:
 
 FASTER_THAN = {"fastapi": 4.0, "litestar": 2.0, "blacksheep": 1.7, "starlette": 1.6, "falcon": 1.2}
 
+ROWS = [f"{database}{case}" for database in ("", "pg-") for case in ("rows", "rows-100", "related", "detail", "listed")]
+
 TARGETS = [
     Target("gateway", "hello", "raw", 1.15),
     Target("gateway", "query", "raw", 1.25),
@@ -48,7 +50,9 @@ TARGETS = [
         for rival, times in FASTER_THAN.items()
         for case in ("hello", "query", "json")
     ),
-    Target("lane", "rows", "bolt", 0.7),
+    *(Target("lane", case, "bolt", 0.7) for case in ROWS),
+    *(Target("prepared", case, "bolt", 0.4) for case in ROWS),
+    *(Target("prepared", case, "drf", 0.04) for case in ROWS),
     Target("lane", "token", "bolt", 0.6),
     Target("gateway", "page", "django", 1 / 4),
     Target("gateway", "login", "django", 1 / 1.7),

@@ -7,7 +7,8 @@ from typing import Any
 from django.urls import path
 from rest_framework import serializers
 from rest_framework.authentication import TokenAuthentication
-from rest_framework.generics import ListAPIView
+from rest_framework.generics import CreateAPIView, ListAPIView, RetrieveAPIView
+from rest_framework.pagination import PageNumberPagination
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,7 +16,7 @@ from rest_framework.views import APIView
 
 from loadtests.compare.apps.common import ROUTES
 from loadtests.compare.apps.pages import urlpatterns as pages
-from loadtests.compare.shop.models import Article
+from loadtests.compare.shop.models import Article, Brand, Gadget, Label, Sale
 
 
 class ProductQuery(serializers.Serializer):
@@ -38,6 +39,40 @@ class Row(serializers.ModelSerializer):
     class Meta:
         model = Article
         fields = ["id", "name", "price", "stock", "is_active"]
+
+
+class BrandOut(serializers.ModelSerializer):
+    class Meta:
+        model = Brand
+        fields = ["id", "name"]
+
+
+class LabelOut(serializers.ModelSerializer):
+    class Meta:
+        model = Label
+        fields = ["id", "name"]
+
+
+class GadgetOut(serializers.ModelSerializer):
+    brand = BrandOut()
+    labels = LabelOut(many=True)
+
+    class Meta:
+        model = Gadget
+        fields = ["id", "name", "brand", "labels"]
+
+
+class SaleOut(serializers.ModelSerializer):
+    class Meta:
+        model = Sale
+        fields = ["id", "name", "price"]
+
+
+class TenPerPage(PageNumberPagination):
+    page_size = 10
+
+
+GADGETS = Gadget.objects.select_related("brand").prefetch_related("labels").order_by("id")
 
 
 class Hello(APIView):
@@ -75,6 +110,28 @@ class Rows(ListAPIView):
         return Article.objects.order_by("id")[: int(self.request.query_params.get("limit", 10))]
 
 
+class OneRow(RetrieveAPIView):
+    serializer_class = Row
+    queryset = Article.objects.all()
+
+
+class Gadgets(ListAPIView):
+    serializer_class = GadgetOut
+
+    def get_queryset(self) -> Any:
+        return GADGETS[: int(self.request.query_params.get("limit", 10))]
+
+
+class Listed(ListAPIView):
+    serializer_class = GadgetOut
+    pagination_class = TenPerPage
+    queryset = GADGETS
+
+
+class Sales(CreateAPIView):
+    serializer_class = SaleOut
+
+
 class Item(APIView):
     def get(self, request: Request, item_id: int) -> Response:
         return Response({"item": item_id})
@@ -87,5 +144,9 @@ urlpatterns = [
     path("orders", Orders.as_view()),
     path("me", Me.as_view()),
     path("rows", Rows.as_view()),
+    path("rows/<int:pk>", OneRow.as_view()),
+    path("gadgets", Gadgets.as_view()),
+    path("listed", Listed.as_view()),
+    path("sales", Sales.as_view()),
     *(path(f"r{number}/<int:item_id>", Item.as_view()) for number in range(ROUTES)),
 ]

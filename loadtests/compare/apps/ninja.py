@@ -4,14 +4,16 @@ from typing import Annotated, Any
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
 from django.urls import path
 from ninja import NinjaAPI, Query, Schema
+from ninja.pagination import PageNumberPagination, paginate
 from ninja.security import HttpBearer
 from rest_framework.authtoken.models import Token
 
 from loadtests.compare.apps.common import ROUTES, as_the_protocol_wants
 from loadtests.compare.apps.pages import urlpatterns as pages
-from loadtests.compare.shop.models import Article
+from loadtests.compare.shop.models import Article, Gadget, Sale
 
 api = NinjaAPI(docs_url=None, openapi_url=None)
 
@@ -55,6 +57,35 @@ class Row(Schema):
     is_active: bool
 
 
+class BrandOut(Schema):
+    id: int
+    name: str
+
+
+class LabelOut(Schema):
+    id: int
+    name: str
+
+
+class GadgetOut(Schema):
+    id: int
+    name: str
+    brand: BrandOut
+    labels: list[LabelOut]
+
+
+class SaleIn(Schema):
+    name: str
+    price: int
+
+
+class SaleOut(SaleIn):
+    id: int
+
+
+GADGETS = Gadget.objects.select_related("brand").prefetch_related("labels").order_by("id")
+
+
 class Bearer(HttpBearer):
     def authenticate(self, request: HttpRequest, token: str) -> User | None:
         found = Token.objects.select_related("user").filter(key=token).first()
@@ -87,6 +118,27 @@ def me(request: Any) -> Any:
 @api.get("/rows", response=list[Row])
 def rows(request: HttpRequest, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Any:
     return Article.objects.order_by("id")[:limit]
+
+
+@api.get("/rows/{row_id}", response=Row)
+def row(request: HttpRequest, row_id: int) -> Any:
+    return get_object_or_404(Article, pk=row_id)
+
+
+@api.get("/gadgets", response=list[GadgetOut])
+def gadgets(request: HttpRequest, limit: Annotated[int, Query(ge=1, le=100)] = 10) -> Any:
+    return GADGETS[:limit]
+
+
+@api.get("/listed", response=list[GadgetOut])
+@paginate(PageNumberPagination, page_size=10)
+def listed(request: HttpRequest) -> Any:
+    return GADGETS
+
+
+@api.post("/sales", response={201: SaleOut})
+def sell(request: HttpRequest, data: SaleIn) -> Any:
+    return 201, Sale.objects.create(**data.dict())
 
 
 def item(request: HttpRequest, item_id: int) -> dict[str, int]:

@@ -48,6 +48,34 @@ class Row(msgspec.Struct):
     is_active: bool
 
 
+class Brand(msgspec.Struct):
+    id: int
+    name: str
+
+
+class Label(msgspec.Struct):
+    id: int
+    name: str
+
+
+class Gadget(msgspec.Struct):
+    id: int
+    name: str
+    brand: Brand
+    labels: list[Label]
+
+
+class SaleIn(msgspec.Struct):
+    name: str
+    price: int
+
+
+class SaleOut(msgspec.Struct):
+    id: int
+    name: str
+    price: int
+
+
 def receipt_of(order: Order) -> Receipt:
     """What the service answers to an order."""
     return Receipt(len(order.lines), sum(line.quantity for line in order.lines))
