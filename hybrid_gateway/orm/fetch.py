@@ -30,6 +30,7 @@ __all__ = [
     "reading_of",
     "rows_reader",
     "select",
+    "with_values",
 ]
 
 Index = defaultdict[Any, list[list[Any]]]
@@ -166,14 +167,16 @@ def _fill(many: Many, index: Index, using: str) -> None:
 
 def _linked(many: Many, keys: list[Any], using: str) -> Iterator[tuple[Any, Any]]:
     """Each row on the other side of ``keys``, with its key."""
-    queryset = many.rows().using(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
-    if many.struct is None:
-        path, convert = many.value or ("pk", None)
-        for key, value in queryset.values_list(many.link, path):
-            yield key, value if convert is None or value is None else convert(value)
+    if many.struct is not None:
+        from hybrid_gateway.orm.linked import linked
+
+        for struct, (key,) in linked(many, keys, using):
+            yield key, struct
         return
-    for struct, (key,) in fetch_with(many.struct, queryset, [many.link]):
-        yield key, struct
+    queryset = many.rows().using(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
+    path, convert = many.value or ("pk", None)
+    for key, value in queryset.values_list(many.link, path):
+        yield key, value if convert is None or value is None else convert(value)
 
 
 def fetch_with(struct: Any, queryset: Any, paths: Sequence[str]) -> list[tuple[Any, tuple[Any, ...]]]:
@@ -182,16 +185,25 @@ def fetch_with(struct: Any, queryset: Any, paths: Sequence[str]) -> list[tuple[A
     check_model(shape, queryset.model)
     more = [path for path in paths if path not in shape.paths]
     rows, compiler = execute(select(shape, queryset, more=more), queryset.db)
-    if not rows:
-        return []
-    make = reading_of(shape, compiler)
-    structs = fill(shape, make, rows, queryset.db) if shape.many else [make(row) for row in rows]
+    return with_values(shape, compiler, paths)(rows) if rows else []
+
+
+def with_values(
+    shape: Shape, compiler: Any, paths: Sequence[str]
+) -> Callable[[list[Any]], list[tuple[Any, tuple[Any, ...]]]]:
+    """What makes Structs of rows, each with the values of ``paths``, which are selected behind the Struct's own."""
+    more = [path for path in paths if path not in shape.paths]
     places = [shape.width + more.index(path) if path in more else shape.paths.index(path) for path in paths]
     converters = compiler.get_converters([compiler.select[place][0] for place in places])
-    values: list[Any] = [[row[place] for place in places] for row in rows]
-    if converters:
-        values = list(compiler.apply_converters(values, converters))
-    return [(made, tuple(entry)) for made, entry in zip(structs, values, strict=True)]
+    make = rows_reader(shape, compiler)
+
+    def read(rows: list[Any]) -> list[tuple[Any, tuple[Any, ...]]]:
+        values: Any = [[row[place] for place in places] for row in rows]
+        if converters:
+            values = compiler.apply_converters(values, converters)
+        return [(made, tuple(entry)) for made, entry in zip(make(rows), values, strict=True)]
+
+    return read
 
 
 # --- what the backend does to values -------------------------------------------------------------------------------

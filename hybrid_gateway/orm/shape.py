@@ -144,6 +144,7 @@ class Many(msgspec.Struct, frozen=True, eq=False):
     order_by: tuple[Any, ...]
     condition: Any
     extra: Callable[[], dict[str, Any]] | None  # what else narrows the rows, of a generic relation
+    prepared: dict[str, Any] = {}  # the query of these rows, by database
 
     def rows(self) -> Any:
         """The rows on the other side, in order, of whomever."""
