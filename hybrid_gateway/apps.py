@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from django.apps import AppConfig
 
 __all__ = ["HybridGatewayConfig"]
@@ -16,3 +18,7 @@ class HybridGatewayConfig(AppConfig):
         from hybrid_gateway.checks import register_checks
 
         register_checks()
+        # Classes of a models.py were made before all models were known; without them there is nothing to import.
+        structs = sys.modules.get("hybrid_gateway.orm.struct")
+        if structs is not None:
+            structs.check_all()

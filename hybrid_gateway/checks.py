@@ -36,7 +36,7 @@ def register_checks() -> None:
     """Register every check with Django; called by the app's ``ready()``."""
     for check in (check_gateway, check_urls, check_applications, check_runserver, check_databases, check_middleware):
         register(check, TAG)
-    for check in (check_docs, check_transport, check_connections):
+    for check in (check_docs, check_transport, check_connections, check_sqlite):
         register(check, TAG, deploy=True)
 
 
@@ -357,3 +357,29 @@ def check_connections(app_configs: Any = None, **kwargs: Any) -> Messages:
         and not database["CONN_HEALTH_CHECKS"]
         and not database["ENGINE"].endswith("sqlite3")
     ]
+
+
+def check_sqlite(app_configs: Any = None, **kwargs: Any) -> Messages:
+    """W024: SQLite whose writers fail where they could wait, or lock out whoever reads."""
+    messages: Messages = []
+    for alias, database in connections.settings.items():
+        if not database["ENGINE"].endswith("sqlite3") or "memory" in str(database["NAME"]) or not database["NAME"]:
+            continue
+        options = database.get("OPTIONS", {})
+        wal = "journal_mode" in str(options.get("init_command", "")).lower()
+        wanted = {
+            '"transaction_mode": "IMMEDIATE"': options.get("transaction_mode", "").upper()
+            in ("IMMEDIATE", "EXCLUSIVE"),
+            '"timeout": 5': "timeout" in options,
+            '"init_command": "PRAGMA journal_mode=WAL;"': wal,
+        }
+        missing = [option for option, given in wanted.items() if not given]
+        if missing:
+            messages.append(
+                Warning(
+                    f"DATABASES[{alias!r}] is SQLite as it is for one process with one thread.",
+                    hint=f"In its OPTIONS, set {', '.join(missing)}.",
+                    id=f"{TAG}.W024",
+                )
+            )
+    return messages

@@ -294,6 +294,17 @@ def test_persistent_connections_without_health_checks(project, database):
     assert check(deploy=True) == {}
 
 
+def test_sqlite_for_one_thread(project, database):
+    project([hello])
+    database(ENGINE="django.db.backends.sqlite3", NAME="db.sqlite3", CONN_MAX_AGE=0, OPTIONS={})
+    assert set(check(deploy=True)) == {"W024"}
+    options = {"transaction_mode": "IMMEDIATE", "timeout": 5, "init_command": "PRAGMA journal_mode=WAL;"}
+    database(OPTIONS=options)
+    assert check(deploy=True) == {}
+    database(OPTIONS={**options, "transaction_mode": "DEFERRED"})
+    assert "IMMEDIATE" in check(deploy=True)["W024"].hint
+
+
 def test_whitenoise_under_asgi(project, settings):
     middleware = ["whitenoise.middleware.WhiteNoiseMiddleware", *settings.MIDDLEWARE]
     project([hello], MIDDLEWARE=middleware)
