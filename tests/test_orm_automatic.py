@@ -42,6 +42,16 @@ def test_a_simple_query_is_compiled_once(monkeypatch):
         ask(3, 0, 2)
 
 
+def test_one_row_is_found_without_compiling(monkeypatch):
+    assert Title.get(Book.objects.filter(isbn="1")).title == "1"
+
+    def compile_again(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr("django.db.models.sql.compiler.SQLCompiler.as_sql", compile_again)
+    assert Title.get(Book.objects.filter(isbn="2")).title == "2"
+
+
 QUERIES = [
     (lambda q: q, "012345"),
     (lambda q: q.filter(pages=1), "0"),
@@ -60,6 +70,7 @@ QUERIES = [
     (lambda q: q.filter(pages=F("pages")), "012345"),
     (lambda q: q.order_by("-pk"), "543210"),
     (lambda q: q.reverse(), "543210"),
+    (lambda q: q.order_by().order_by("pk")[:1], "0"),
     (lambda q: q.order_by("-is_rare", "-pk"), "543210"),
     (lambda q: q[2:4], "23"),
     (lambda q: q[2:], "2345"),

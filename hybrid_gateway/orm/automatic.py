@@ -32,6 +32,7 @@ _FREE = frozenset(
     (
         *("model", "alias_refcount", "alias_map", "table_map", "used_aliases", "where", "filter_is_sticky"),
         *("_lookup_joins", "order_by", "high_mark", "low_mark", "select", "base_table", "standard_ordering"),
+        "default_ordering",
     )
 )
 _FIXED: dict[str, Any] = {
@@ -94,7 +95,8 @@ def _key(query: Any, lookups: list[Any]) -> Any:
     where = _where(query.where, query.base_table, lookups)
     if where is None:
         return None
-    return where, order, query.standard_ordering, query.low_mark > 0, query.high_mark is None
+    ordering = (order, query.standard_ordering, query.default_ordering)
+    return where, ordering, query.low_mark > 0, query.high_mark is None
 
 
 def _where(node: Any, table: str, lookups: list[Any]) -> Any:
