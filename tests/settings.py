@@ -1,6 +1,7 @@
 """Settings of the package's own tests: stock Django apps and middleware, SQLite in memory.
 
-``TEST_DATABASE=postgresql`` runs them on the PostgreSQL of this machine instead.
+``TEST_DATABASE=postgresql`` runs them on the PostgreSQL of this machine instead, ``mysql`` on its MariaDB, as the user
+``hybrid`` with that password.
 """
 
 import os
@@ -49,6 +50,15 @@ if os.environ.get("TEST_DATABASE") == "postgresql":
         "NAME": "postgres",
         "USER": "postgres",
         "HOST": "127.0.0.1",
+    }
+if os.environ.get("TEST_DATABASE") == "mysql":
+    DATABASES["default"] = {
+        "ENGINE": "django.db.backends.mysql",
+        "NAME": "hybrid",
+        "USER": "hybrid",
+        "PASSWORD": "hybrid",
+        "HOST": "127.0.0.1",
+        "OPTIONS": {"charset": "utf8mb4"},
     }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STATIC_URL = "static/"
