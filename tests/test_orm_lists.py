@@ -297,6 +297,17 @@ def test_filters(serve, both, query, expected):
     assert names(client.get(f"/?{query}")) == [f"Book {number}" for number in expected]
 
 
+def test_a_number_that_no_column_holds_is_refused(serve):
+    class ByHouse(msgspec.Struct, rename={"publisher": "house"}):
+        publisher: int | None = None
+        pk: list[int] | None = None
+
+    client = serve(rows(filters=ByHouse)(all_books))
+    answer = client.get(f"/?house={10**30}&pk=1&pk={-(10**20)}")
+    assert [error["loc"] for error in answer.json()["errors"]] == [["query", "house"], ["query", "pk"]]
+    assert client.get(f"/?house={2**62}").json() == []
+
+
 def test_what_is_no_filter_is_refused(serve):
     client = serve(rows("/strict", filters=BookFilter, pagination=LimitOffset(limit=2))(all_books))
     for wrong in ("nothing=1", "price__lt=3", "sort=price", "price__gte=x", "title__contains=x"):

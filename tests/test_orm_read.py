@@ -363,6 +363,10 @@ def refused(match: str, **fields: Any) -> None:
         _make(fields)
 
 
+def _nothing(value: str) -> str:
+    return value
+
+
 def _make(fields: dict[str, Any]) -> Any:
     import types
 
@@ -387,6 +391,11 @@ def test_mistakes():
     refused("Wrong.authors lists Review, but its path leads to Author", authors=list[ReviewOut])
     refused("Wrong.publisher is a Author, which 'publisher' does not lead to", publisher=AuthorOut | None)
     refused("lacks 'sold', a choice of Book.status", status=Literal["planned"])
+    for columns, match in ((["titel"], "has no 'titel'"), (["authors__name"], "leads to many rows")):
+        with pytest.raises(ConfigurationError, match=match):
+            type(ModelStruct)(
+                "Wrong", (ModelStruct,), {"x": computed(*columns)(_nothing), "__module__": __name__}, model=Book
+            )
     with pytest.raises(ConfigurationError, match="not both"):
         Column(read_only=True, write_only=True)
 

@@ -17,7 +17,7 @@ from django.db.models import Q
 from django.db.models.constants import LOOKUP_SEP
 from msgspec import UNSET
 
-from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import bare
 from hybrid_gateway.orm.parameters import Parameter
 from hybrid_gateway.orm.shape import leads_to_many
@@ -56,6 +56,8 @@ class Ordering:
         self.names = names
 
 
+_MOST = 2**63 - 1  # what a database takes for a number: SQLite raises for more, where Django has no check of its own
+
 Apply = Callable[[Any, Any], Any]
 """A queryset and the value of a field → the queryset."""
 
@@ -68,23 +70,30 @@ class FilterSet:
             raise ConfigurationError(f"filters={struct!r} must be a Struct.")
         self.struct = struct
         self.forbids_unknown = bool(struct.__struct_config__.forbid_unknown_fields)
-        self._fields: list[tuple[str, Apply]] = []
-        ordered: list[tuple[str, Apply]] = []
+        self._fields: list[tuple[str, str, Apply]] = []
+        ordered: list[tuple[str, str, Apply]] = []
         for field in msgspec.structs.fields(struct):
             where = f"{struct.__qualname__}.{field.name}"
             if field.required:
                 raise ConfigurationError(f"{where} has no default: a filter may be left out, so write `= None`.")
             marker = next((m for m in _extras(field.type) if isinstance(m, (Lookup, Search, Ordering))), None)
             apply = _apply(field, marker, model, where)
-            (ordered if isinstance(marker, Ordering) else self._fields).append((field.name, apply))
+            (ordered if isinstance(marker, Ordering) else self._fields).append((field.name, field.encode_name, apply))
         self._fields += ordered
 
     def apply(self, queryset: Any, values: Any) -> Any:
         """The rows of ``queryset`` that a client asks for, in the order it asks for."""
-        for name, apply in self._fields:
+        faults = []
+        for name, wire, apply in self._fields:
             value = getattr(values, name)
-            if value is not None and value is not UNSET:
-                queryset = apply(queryset, value)
+            if value is None or value is UNSET:
+                continue
+            if any(type(entry) is int and abs(entry) > _MOST for entry in (value if type(value) is list else [value])):
+                faults.append({"loc": ["query", wire], "msg": "The number is out of range", "type": "value_error"})
+                continue
+            queryset = apply(queryset, value)
+        if faults:
+            raise RequestValidationError(faults)
         return queryset
 
 

@@ -142,7 +142,6 @@ def _wrap(
             return convert(handler(**values), taken)
 
         adapted.handler = respond
-    adapted.handler.__wrapped_handler__ = handler
     parameters = (*adapted.signature.parameters, *more.values())
     adapted.signature = msgspec.structs.replace(adapted.signature, parameters=parameters)
     return adapted

@@ -183,7 +183,8 @@ class _Reading:
 
     def _computed(self, entry: Any, model: Any, prefix: str, where: str) -> str:
         for path in entry.columns:
-            _follow(model, path, where)
+            if any(_is_to_many(field) for field in _follow(model, path, where)):
+                raise ConfigurationError(f"{where} is computed of {path!r}, which leads to many rows.")
         places = ", ".join(self._shape.place(prefix + path) for path in entry.columns)
         return f"{self._shape.call('compute', entry.function)}({places})"
 
