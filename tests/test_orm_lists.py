@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from hybrid_gateway import ConfigurationError, Gateway, Router, get
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.orm import Column, Cursor, LimitOffset, Lookup, ModelStruct, Ordering, Page, PageNumber, Search
+from hybrid_gateway.orm.pagination import settled
 from hybrid_gateway.test import TestCase, TestClient, assert_queries
 from tests.library.models import Author, Book, Publisher
 
@@ -240,6 +241,21 @@ def test_pagination_of_a_layer_is_for_its_lists(serve):
     assert len(client.get("/list").json()["items"]) == 2
     assert client.get("/one").json()["title"] == "Book 1"
     assert client.get("/other").json() == [1]
+
+
+@pytest.mark.parametrize(
+    ("queryset", "order"),
+    [
+        (Book.objects.order_by("price"), ("price", "pk")),
+        (Book.objects.order_by(F("price").desc()), (F("price").desc(), "pk")),
+        (Book.objects.all(), ("pk",)),
+        (Book.objects.order_by("-id"), ("-id",)),
+        (Publisher.objects.all(), ("name", "pk")),
+        (Book.objects.order_by("price")[:3], ("price",)),
+    ],
+)
+def test_the_key_ends_every_order(queryset, order):
+    assert settled(queryset).query.order_by == order
 
 
 class TestQueries(TestCase):

@@ -15,7 +15,7 @@ from hybrid_gateway import ConfigurationError, JSONResponse, Router, patch, post
 from hybrid_gateway.exceptions import Conflict, NotFound, PreconditionFailed, RequestValidationError
 from hybrid_gateway.orm import Column, ModelStruct, run_in_transaction
 from hybrid_gateway.orm.writing import claim
-from tests.library.models import Author, Book, Novel, Publisher, Review, Status
+from tests.library.models import Author, Book, Copy, Novel, Publisher, Review, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -57,6 +57,19 @@ def test_create(house):
         "T", "sold", 7, house, [ada],
     )  # fmt: skip
     assert async_to_sync(BookIn(title="U", isbn="2").acreate)().title == "U"
+
+
+def test_a_key_of_ones_own_overwrites_nothing(book):
+    class CopyIn(ModelStruct, model=Copy):
+        code: str
+        book: int
+
+    CopyIn(code="A1", book=book.pk).create()
+    other = Book.objects.create(title="U", isbn="u")
+    with pytest.raises(Conflict) as caught:
+        CopyIn(code="A1", book=other.pk).create()
+    assert faults(caught.value)[0][0] == ["body", "code"]
+    assert Copy.objects.get().book == book
 
 
 def test_update_writes_what_is_sent_and_nothing_else(book):

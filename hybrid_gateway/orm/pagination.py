@@ -34,6 +34,7 @@ __all__ = [
     "Pagination",
     "SlicedPage",
     "Turn",
+    "settled",
 ]
 
 T = TypeVar("T")
@@ -236,7 +237,7 @@ def _slice(
     struct: Any, queryset: Any, offset: int, limit: int, count: Counting
 ) -> tuple[list[Any], int | UnsetType, bool]:
     """The rows, how many there are in all, and whether there are more behind these."""
-    items = fetch(struct, _settled(queryset)[offset : offset + limit + (not count)])
+    items = fetch(struct, settled(queryset)[offset : offset + limit + (not count)])
     if not count:
         return items[:limit], UNSET, len(items) > limit
     if len(items) < limit and (items or not offset):
@@ -247,7 +248,7 @@ def _slice(
     return items, total, total > offset + limit or (count == "estimate" and len(items) == limit)
 
 
-def _settled(queryset: Any) -> Any:
+def settled(queryset: Any) -> Any:
     """The queryset in an order that leaves no ties."""
     query = queryset.query
     if query.combinator or query.is_sliced or query.group_by is not None or query.distinct_fields:
