@@ -10,6 +10,7 @@ from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.db.models import Avg, Count, F, Max, Q, Sum, Value
 from django.db.models.functions import Coalesce
+from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 
 from hybrid_gateway import ConfigurationError
@@ -200,6 +201,22 @@ def test_a_value_that_joins_otherwise_goes_the_ordinary_way(caplog):
     assert titles(query.fetch(v=True)) == ["a", "b%", "b_", "bx", "c"]
     assert titles(query.fetch(v=False)) == []
     assert "is another query for some values" in caplog.text
+
+
+def test_routers_are_asked_each_time():
+    class Recording:
+        asked: list[Any] = []
+
+        def db_for_read(self, model: Any, **hints: Any) -> str:
+            self.asked.append(model)
+            return "default"
+
+    query = prepare(Title, lambda v: Book.objects.filter(pages=v))
+    router = Recording()
+    with override_settings(DATABASE_ROUTERS=[router]):
+        for _ in range(2):
+            assert titles(query.fetch(v=2)) == titles(Title.fetch(Book.objects.filter(pages=2))) == ["b%"]
+    assert router.asked.count(Book) >= 4
 
 
 WORDS = {"x": 1}
