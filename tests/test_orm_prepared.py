@@ -9,15 +9,16 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, transaction
 from django.db.models import Avg, Count, F, Max, Q, Sum, Value
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from hybrid_gateway import ConfigurationError
 from hybrid_gateway.exceptions import NotFound
 from hybrid_gateway.orm import ModelStruct, prepare
 from tests import orm_fuzz
-from tests.library.models import Author, Book, Publisher, Review
+from tests.library.models import Author, Book, Loan, Publisher, Review
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -243,6 +244,11 @@ WORDS = {"x": 1}
         (lambda v: Book.objects.filter(pages=v).prefetch_related("authors"), "prefetches"),
         (lambda v: Book.objects.order_by("pk")[v:100], "depends on v|slices"),
         (lambda v: Book.objects.order_by("pk")[v:][v:], "slices what is sliced already|depends on"),
+        (lambda v: Book.objects.filter(pages=v, day=datetime.date(2024, 1, 1)), "was computed when it was prepared"),
+        (
+            lambda v: Book.objects.filter(Q(pages=v) | Q(printed__range=(timezone.now(), timezone.now()))),
+            "computed when",
+        ),
         (lambda v: [v], "must return a QuerySet"),
         (lambda *v: Book.objects.all(), "name each parameter"),
         (lambda v: Author.objects.filter(name=v), "Title is of Book, not of Author"),
@@ -251,6 +257,42 @@ WORDS = {"x": 1}
 def test_what_cannot_be_prepared_is_told(build, match):
     with pytest.raises(ConfigurationError, match=match):
         prepare(Title, build)
+
+
+def test_the_database_knows_what_time_it_is():
+    Book.objects.update(printed=timezone.now() - datetime.timedelta(days=1))
+    query = prepare(Title, lambda v: Book.objects.filter(pages=v, printed__lte=Now()))
+    assert [titles(query.fetch(v=value)) for value in (1, 2)] == [["a"], ["b%"]]
+
+
+def test_managers_with_a_mind_of_their_own_are_refused(monkeypatch):
+    def build(v):
+        return Book.rented.filter(pages=v)
+
+    with pytest.raises(ConfigurationError, match=r"starts at TenantManager.get_queryset\(\)"):
+        prepare(Title, build)
+    with pytest.raises(ConfigurationError, match="static_managers=True"):
+        prepare(Title, lambda v: Book.objects.filter(pages=v, pk__in=Book.rented.values("pk")))
+    static = prepare(Title, build, static_managers=True)
+    assert titles(static.fetch(v=2)) == ["b%"]
+    assert static.aggregate(n=Count("*")).get(v=2) == {"n": 1}
+
+
+def test_the_lists_of_rows_ask_their_manager_each_time(monkeypatch):
+    class LoanOut(ModelStruct, model=Loan):
+        days: int
+
+    class Lent(ModelStruct, model=Book):
+        title: str
+        loans: list[LoanOut]
+
+    for days in (1, 5, 9):
+        Loan.objects.create(book=Book.objects.get(isbn="0"), days=days)
+    query = prepare(Lent, lambda v: Book.objects.filter(isbn=v))
+    for least, expected in ((0, [1, 5, 9]), (5, [5, 9]), (9, [9])):
+        monkeypatch.setattr("tests.library.models.LoanManager.least", least)
+        assert [loan.days for loan in query.get(v="0").loans] == expected
+        assert [loan.days for loan in Lent.get(Book.objects.filter(isbn="0")).loans] == expected
 
 
 def test_unknown_parameters():

@@ -9,6 +9,7 @@ value (compare it, print it, ask for its length) is refused, because what one va
 
 from __future__ import annotations
 
+import datetime
 import itertools
 import operator
 import sys
@@ -282,6 +283,7 @@ def dig_holes(query: Query) -> tuple[int, frozenset[str]]:
     for lookup in list(_lookups(query, set())):
         found = {parameter.name for parameter in _parameters(_values(lookup.rhs))}
         if not found:
+            _refuse_moment(lookup)
             continue
         if lookup.bilateral_transforms:
             raise ConfigurationError(f"{type(lookup).__name__} transforms both sides, which cannot be prepared.")
@@ -290,6 +292,17 @@ def dig_holes(query: Query) -> tuple[int, frozenset[str]]:
         names |= found
         count += 1
     return count, frozenset(names)
+
+
+def _refuse_moment(lookup: Any) -> None:
+    """Raise for a date that the function has computed: what was today when it was prepared is not today tomorrow."""
+    values = lookup.rhs if isinstance(lookup.rhs, (list, tuple)) else [lookup.rhs]
+    moment = next((value for value in values if isinstance(value, (datetime.date, datetime.time))), None)
+    if moment is not None:
+        raise ConfigurationError(
+            f"A prepared query compares with {moment!r}, which was computed when it was prepared and never will be "
+            "again. Pass it as a parameter, or let the database say it: Now()."
+        )
 
 
 def _lookups(node: Any, seen: set[int]) -> Iterator[Any]:

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import inspect
 import logging
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar, overload
 
 import msgspec
@@ -55,8 +57,9 @@ class Statement(msgspec.Struct, frozen=True, eq=False, weakref=True):
 class Prepared(Generic[T]):
     """A query that is compiled once, for any values. Made by :func:`prepare`; parameters are passed by name."""
 
-    def __init__(self, struct: Any, build: Callable[..., Any]) -> None:
+    def __init__(self, struct: Any, build: Callable[..., Any], *, static_managers: bool = False) -> None:
         self._struct = struct
+        self._static_managers = static_managers
         self._build = build
         self._where = f"The prepared query {getattr(build, '__qualname__', build)!s}"
         self._signature = inspect.signature(build)
@@ -128,18 +131,26 @@ class Prepared(Generic[T]):
 
     def aggregate(self, **expressions: Any) -> PreparedAggregate:
         """A prepared query of aggregates over the rows: ``prices.aggregate(most=Max("price"))``, then ``.get(...)``."""
-        return PreparedAggregate(self._build, expressions)
+        return PreparedAggregate(self._build, expressions, static_managers=self._static_managers)
 
     # --- preparation
 
     def _template(self) -> tuple[Any, dict[int, Limit]]:
         sliced: dict[int, Limit] = {}
         try:
-            queryset: Any = self._build(**{name: Parameter(name, sliced) for name in self._names})
+            with _watched() as managers:
+                queryset: Any = self._build(**{name: Parameter(name, sliced) for name in self._names})
         except TypeError as error:
             raise ConfigurationError(
                 f"{self._where} does something with its parameters that has no answer before there are values: {error}"
             ) from error
+        if managers and not self._static_managers:
+            # SECURITY: a manager that filters by the tenant of the day would be filtering by the first one's for ever.
+            raise ConfigurationError(
+                f"{self._where} starts at {managers[0]}(): whatever that looks at (a tenant, a user) it would look at "
+                "once, for all calls. Start at a plain manager and pass it as a parameter; or, if it is the same for "
+                "everybody, say so: static_managers=True."
+            )
         if not isinstance(queryset, QuerySet):
             raise ConfigurationError(f"{self._where} must return a QuerySet, not {queryset!r}.")
         chosen, prefetched = getattr(queryset, "_db"), getattr(queryset, "_prefetch_related_lookups")  # noqa: B009
@@ -249,7 +260,9 @@ class Prepared(Generic[T]):
 class PreparedAggregate:
     """Aggregates over the rows of a prepared query."""
 
-    def __init__(self, build: Callable[..., Any], expressions: Mapping[str, Any]) -> None:
+    def __init__(
+        self, build: Callable[..., Any], expressions: Mapping[str, Any], *, static_managers: bool = False
+    ) -> None:
         if not expressions:
             raise ConfigurationError('aggregate() needs expressions by name, such as total=Sum("price").')
         self._names = tuple(expressions)
@@ -267,7 +280,7 @@ class PreparedAggregate:
 
         rows.__signature__ = inspect.signature(build)  # type: ignore[attr-defined]
         rows.__qualname__ = getattr(build, "__qualname__", "aggregate")
-        self._prepared: Prepared[dict[str, Any]] = Prepared(None, rows)
+        self._prepared: Prepared[dict[str, Any]] = Prepared(None, rows, static_managers=static_managers)
         self._build = build
         self._expressions = expressions
 
@@ -285,25 +298,47 @@ class PreparedAggregate:
 
 
 @overload
-def prepare(struct: type[S], build: Callable[..., Any]) -> Prepared[S]: ...
+def prepare(struct: type[S], build: Callable[..., Any], *, static_managers: bool = False) -> Prepared[S]: ...
 
 
 @overload
-def prepare(struct: Callable[..., Any]) -> Prepared[Any]: ...
+def prepare(struct: Callable[..., Any], *, static_managers: bool = False) -> Prepared[Any]: ...
 
 
-def prepare(struct: Any, build: Callable[..., Any] | None = None) -> Prepared[Any]:
+def prepare(struct: Any, build: Callable[..., Any] | None = None, *, static_managers: bool = False) -> Prepared[Any]:
     """A query compiled once: ``prepare(ProductOut, lambda category: Product.objects.filter(category=category))``.
 
-    ``build`` takes parameters by name and returns a queryset; they go to ``filter()``, ``exclude()`` and slices.
+    ``build`` takes parameters by name and returns a queryset; they go to ``filter()``, ``exclude()`` and slices. What
+    else it computes is computed once, when it is prepared: a setting, the date (refused: pass it, or ``Now()``).
     Without a Struct, rows are what the queryset has: instances, ``values()`` or ``values_list()``.
+
+    A manager with a ``get_queryset`` of its own is refused as well, unless ``static_managers`` says that it gives the
+    same to everybody.
 
     Raises :class:`~hybrid_gateway.ConfigurationError` for what cannot be proven to be the same query for all values.
     """
     if build is None:
-        return Prepared(None, struct)
+        return Prepared(None, struct, static_managers=static_managers)
     shape_of(struct)
-    return Prepared(struct, build)
+    return Prepared(struct, build, static_managers=static_managers)
+
+
+@contextmanager
+def _watched() -> Iterator[list[str]]:
+    """The ``get_queryset`` methods, other than Django's, that are called on this thread while it is entered."""
+    found: list[str] = []
+    before = sys.getprofile()
+
+    def look(frame: Any, event: str, argument: Any) -> None:
+        asked = event == "call" and frame.f_code.co_name == "get_queryset"
+        if asked and not str(frame.f_globals.get("__name__")).startswith("django."):
+            found.append(frame.f_code.co_qualname)
+
+    sys.setprofile(look)
+    try:
+        yield found
+    finally:
+        sys.setprofile(before)
 
 
 def _is_bindable(value: Any) -> bool:

@@ -55,6 +55,15 @@ class Note(models.Model):
     text = models.CharField(max_length=50)
 
 
+class TenantManager(models.Manager):
+    """Shows what the tenant of the day may see."""
+
+    tenant = "House"
+
+    def get_queryset(self):
+        return super().get_queryset().filter(publisher__name=self.tenant)
+
+
 class Book(models.Model):
     title = models.CharField(max_length=80)
     isbn = models.CharField(max_length=13, unique=True)
@@ -80,6 +89,9 @@ class Book(models.Model):
     )
     notes = GenericRelation(Note)
 
+    objects = models.Manager()
+    rented = TenantManager()
+
     class Meta:
         constraints = [models.CheckConstraint(condition=models.Q(pages__lt=100_000), name="thin")]
 
@@ -98,6 +110,22 @@ class Review(models.Model):
     stars = models.SmallIntegerField()
     text = models.CharField(max_length=200, blank=True)
     critic = models.ForeignKey(Author, models.SET_NULL, null=True, blank=True)
+
+
+class LoanManager(models.Manager):
+    """The default manager of its model, and one with a mind of its own."""
+
+    least = 0
+
+    def get_queryset(self):
+        return super().get_queryset().filter(days__gte=self.least)
+
+
+class Loan(models.Model):
+    book = models.ForeignKey(Book, models.CASCADE, related_name="loans")
+    days = models.IntegerField()
+
+    objects = LoanManager()
 
 
 class Copy(models.Model):
