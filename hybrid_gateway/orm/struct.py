@@ -345,7 +345,7 @@ class ModelStruct(msgspec.Struct, metaclass=_ModelStructMeta):
     def create(self, *, using: str | None = None, full_clean: bool = False, **extra: Any) -> Any:
         """A new row: the instance, saved. ``extra`` are attributes that clients do not send (``owner=user``).
 
-        The model's validators run for what is written, ``full_clean`` runs all of its checks; what they refuse is 422
+        The model's validators run for what clients sent, ``full_clean`` runs all of its checks; what they refuse is 422
         with the place of the field, as is a foreign key that leads nowhere. A row that contradicts another is 409.
         """
         from hybrid_gateway.orm.writing import create

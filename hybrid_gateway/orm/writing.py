@@ -87,7 +87,7 @@ def create(data: Any, extra: dict[str, Any], *, using: str | None, full_clean: b
     with plan.transaction():
         values = plan.columns(None)
         instance = model(**values, **extra)
-        _check(instance, plan, [*values, *extra], full_clean=full_clean)
+        _check(instance, plan, values, full_clean=full_clean)
         _save(instance, plan, force_insert=True)
         plan.lists(instance, is_new=True)
     return instance
@@ -100,12 +100,13 @@ def update(
     using = using or router.db_for_write(type(instance), instance=instance)
     plan = _Plan(data, extra, using, loc)
     with plan.transaction():
-        values = {**plan.columns(instance), **extra}
-        for name, value in values.items():
+        values = plan.columns(instance)
+        written = {**values, **extra}
+        for name, value in written.items():
             setattr(instance, name, value)
         _check(instance, plan, values, full_clean=full_clean)
-        if values:
-            _save(instance, plan, update_fields=_saved(instance, values))
+        if written:
+            _save(instance, plan, update_fields=_saved(instance, written))
         plan.lists(instance, is_new=False)
     return instance
 
@@ -134,9 +135,8 @@ class _Plan:
                 self._columns.append((write, value))
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """One that is needed: for several statements, or because another one is open, which must outlive an error."""
-        several = self._ones or self._lists or type(self.data).__model__._meta.parents
-        if several or connections[self.using].in_atomic_block:
+        """One for several statements; where another one is open, each of them has a savepoint of its own."""
+        if self._ones or self._lists or type(self.data).__model__._meta.parents:
             return _translated(transaction.atomic(using=self.using), self)
         return _translated(nullcontext(), self)
 
