@@ -180,18 +180,31 @@ def test_guards_of_those_that_write(serve):
     assert [answer.status_code for answer in answers] == [401] * 4
 
 
-def test_rows_that_others_need(serve):
-    from django.contrib.contenttypes.models import ContentType  # noqa: F401
+class AuthorOut(ModelStruct, model=Author):
+    name: str
 
-    author = Author.objects.create(name="A")
 
-    class AuthorOut(ModelStruct, model=Author):
+def test_a_lookup_by_another_column(serve):
+    class NamedOut(ModelStruct, model=Publisher):
         name: str
 
-    client = serve(crud(Author, out=AuthorOut, lookup="name"))
-    assert client.get("/authors/A").json() == {"name": "A"}
-    assert client.delete("/authors/A").status_code == 204
-    assert not Author.objects.filter(pk=author.pk).exists()
+    Publisher.objects.create(name="A")
+    client = serve(crud(Publisher, out=NamedOut, lookup="name"))
+    assert client.get("/publishers/A").json() == {"name": "A"}
+    assert client.delete("/publishers/A").status_code == 204
+    assert not Publisher.objects.exists()
+    with pytest.raises(ConfigurationError, match="must be a unique column"):
+        crud(Author, out=AuthorOut, lookup="name")
+
+
+def test_a_queryset_may_hold_a_row_more_than_once(serve):
+    book = Book.objects.create(title="T", isbn="1")
+    book.authors.set([Author.objects.create(name="A"), Author.objects.create(name="B")])
+    client = serve(routes(queryset=lambda: Book.objects.filter(authors__name__in=["A", "B"]), version="version"))
+    url = f"/books/{book.pk}"
+    assert client.get(url).status_code == 200
+    assert client.patch(url, json={"pages": 3}).json()["pages"] == 3
+    assert client.delete(url).status_code == 204
 
 
 # --- versions ------------------------------------------------------------------------------------------------------

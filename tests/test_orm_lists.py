@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 import pytest
-from django.db.models import F, QuerySet
+from django.db.models import Count, F, QuerySet
 
 from hybrid_gateway import ConfigurationError, Gateway, Router, get
 from hybrid_gateway.conf import OpenAPISettings
@@ -198,6 +198,18 @@ def test_a_cursor_stays_where_it_is_while_rows_come_and_go(serve):
     Book.objects.create(title="New", isbn="n", price=0)
     assert names(client.get(second.json()["next"])) == ["Book 5", "Book 6"]
     assert names(client.get(second.json()["previous"])) == ["Book 1", "New"]
+
+
+def test_cursors_of_rows_with_annotations(serve):
+    class Counted(ModelStruct, model=Book):
+        title: str
+        by: Annotated[int, Column(Count("authors"))]
+
+    handler = get("/", response=list[Counted], pagination=Cursor(ordering=["-price"], size=3))(Book.objects.all)
+    client = serve(handler)
+    first = client.get("/").json()
+    assert [(item["title"], item["by"]) for item in first["items"]] == [("Book 6", 0), ("Book 4", 1), ("Book 5", 2)]
+    assert sorted(walk(client, "/")) == [f"Book {number}" for number in range(7)]
 
 
 def test_a_cursor_of_another_list_is_refused(serve):

@@ -59,6 +59,23 @@ def test_create(house):
     assert async_to_sync(BookIn(title="U", isbn="2").acreate)().title == "U"
 
 
+def test_what_the_server_gives_wins_by_whichever_name(house):
+    other = Publisher.objects.create(name="Other")
+
+    class Both(ModelStruct, model=Book):
+        name: Annotated[str, Column("title")]
+        isbn: str
+        publisher_id: int | None
+
+    data = Both(name="theirs", isbn="1", publisher_id=other.pk)
+    made = data.create(publisher=house, title="ours")
+    made.refresh_from_db()
+    assert (made.publisher, made.title) == (house, "ours")
+    data.update(made, publisher_id=house.pk)
+    made.refresh_from_db()
+    assert (made.publisher, made.title) == (house, "theirs")
+
+
 def test_a_key_of_ones_own_overwrites_nothing(book):
     class CopyIn(ModelStruct, model=Copy):
         code: str

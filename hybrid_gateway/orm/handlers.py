@@ -75,7 +75,7 @@ def adapt(handler: Any, signature: Signature, returns: Any, layers: Layers, opti
     if pagination is None:
         return _wrap(adapted, lambda value, values: rows.many(filtered(value, values)), more)
     adapted.returns = pagination.envelope[rows.struct]
-    return _paginated(adapted, rows, pagination, filtered, more, wants_page=wants_page)
+    return _paginated(adapted, rows, pagination, filtered, more)
 
 
 class _Rows(msgspec.Struct, frozen=True):
@@ -194,8 +194,6 @@ def _paginated(
     pagination: Pagination,
     filtered: Convert,
     more: dict[str, Parameter],
-    *,
-    wants_page: bool,
 ) -> Adapted:
     own = {f"_page_{name}": name for name in pagination.parameters()}
     for (name, wire), (annotation, default) in zip(own.items(), pagination.parameters().values(), strict=True):
@@ -219,7 +217,8 @@ def _paginated(
         turn = Turn(pagination, rows.struct, chosen, taken["_path"], taken["_query_string"], taken["_response"])
         for entry in asked:
             page: Page[Any] = Page(items=[])
-            setattr(page, "turn", _FilteredTurn(turn, filtered, taken) if "_filters" in taken else turn)  # noqa: B010 (no field of it)
+            chosen_turn = _FilteredTurn(turn, filtered, taken) if "_filters" in taken else turn
+            setattr(page, "turn", chosen_turn)  # noqa: B010 (no field of it)
             values[entry.name] = page
         return {**taken, "turn": turn}
 

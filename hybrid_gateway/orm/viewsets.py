@@ -150,6 +150,8 @@ class _Made:
         self._rows = Annotated[QuerySet[Any], Depends(_provider(cls, "queryset", model._default_manager.all))]
         self._given = Annotated[dict[str, Any], Depends(_provider(cls, "given", dict))]
         self._key = real_field(model._meta.pk if cls.lookup == "pk" else model._meta.get_field(cls.lookup))
+        if not self._key.unique:
+            raise ConfigurationError(f"{cls.__qualname__}.lookup={cls.lookup!r} must be a unique column.")
         self._version = None if cls.version is None else model._meta.get_field(cls.version)
         for struct in (cls.create_in, cls.update_in, cls.replace_in):
             if struct is not None:
@@ -244,25 +246,28 @@ class _Made:
 
     def _found(self, rows: Any, lookup: Any, if_match: str | None) -> Any:
         """The instance to be written; raises 404, and 412 where the client has seen another version of it."""
-        try:
-            instance = rows.using(_database(rows, self._model)).get(**{self._cls.lookup: lookup})
-        except self._model.DoesNotExist:
-            raise NotFound from None
+        instance = self._one(rows.using(_database(rows, self._model)), {self._cls.lookup: lookup}).first()
+        if instance is None:
+            raise NotFound
         if self._version is not None:
             seen = getattr(instance, self._version.attname)
             claim(instance, self._version.name, _seen_version(self._version, if_match, seen))
         return instance
 
     def _shown(self, rows: Any, condition: dict[str, Any], response: Any) -> Any:
-        rows = rows.filter(**condition)
+        rows = self._one(rows, condition)
         if self._version is None:
             return self._cls.out.get(rows)
-        found = fetch_with(self._cls.out, rows[:1], [self._version.name])
+        found = fetch_with(self._cls.out, rows, [self._version.name])
         if not found:
             raise NotFound
         shown, (version,) = found[0]
         response.headers["ETag"] = f'"{_version_text(version)}"'
         return shown
+
+    def _one(self, rows: Any, condition: dict[str, Any]) -> Any:
+        """One row, which a queryset with joins may hold more than once."""
+        return rows.filter(**condition).order_by("pk")[:1]
 
     def _check_scope(self, rows: Any, instance: Any) -> None:
         if not rows.using(instance._state.db).filter(pk=instance.pk).exists():

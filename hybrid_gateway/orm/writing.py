@@ -124,7 +124,9 @@ class _Plan:
         self._columns: list[tuple[_Write, Any]] = []
         for write in writable(type(data)):
             value = getattr(data, write.name)
-            if value is UNSET or write.name in extra:
+            # SECURITY: what the server gives wins, by whichever of its names (owner, owner_id) the client has sent it.
+            names = {write.field.name, getattr(write.field, "attname", write.field.name)}
+            if value is UNSET or not names.isdisjoint(extra) or ("pk" in extra and write.field.primary_key):
                 continue
             self.wires[write.field.name] = write.wire
             if isinstance(write.field, ForeignObjectRel) or write.field.many_to_many:
