@@ -34,6 +34,8 @@ class HybridGatewaySettings(TypedDict, total=False):
     FALLTHROUGH: bool
     TRAILING_SLASH: TrailingSlash
     THREADS: int
+    BODY_TIMEOUT: float
+    GRACEFUL_TIMEOUT: float
     PDB_ON_EXCEPTION: bool
     MAX_BODY_SIZE: int
     MAX_UPLOAD_SIZE: int
@@ -60,7 +62,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     PAGINATION: Any
     PARAMETERS: Mapping[str, Any]
     RESPONSE_COOKIES: Sequence[Any]
-    RESPONSE_HEADERS: Mapping[str, str]
+    RESPONSE_HEADERS: Mapping[str, str | None]
     SECURITY: Sequence[Any]
     TAGS: Sequence[str]
     THROTTLE: Sequence[Any]
@@ -98,6 +100,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     fallthrough: bool = False
     trailing_slash: TrailingSlash = "redirect"
     threads: int = 8
+    body_timeout: float = 30
+    graceful_timeout: float = 10
     pdb_on_exception: bool = False
     openapi: OpenAPISettings = OpenAPISettings()
 
@@ -191,6 +195,12 @@ def _positive(expected: str) -> Callable[[str, Any], Any]:
     return read
 
 
+def _seconds(key: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise _refuse(key, "a number of seconds, more than 0", value)
+    return value
+
+
 def _one_or_several(key: str, value: Any) -> Any:
     several = isinstance(value, Sequence) and not isinstance(value, str)
     return tuple(_import(key, entry) for entry in value) if several else _import(key, value)
@@ -247,6 +257,8 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "FALLTHROUGH": _typed(bool, "True or False"),
     "TRAILING_SLASH": _typed(TrailingSlash, '"redirect", "strict" or "ignore"'),
     "THREADS": _positive("a number of threads, 1 or more"),
+    "BODY_TIMEOUT": _seconds,
+    "GRACEFUL_TIMEOUT": _seconds,
     "PDB_ON_EXCEPTION": _typed(bool, "True or False"),
     "OPENAPI": _openapi,
 }

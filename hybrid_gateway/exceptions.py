@@ -27,6 +27,7 @@ __all__ = [
     "PaymentRequired",
     "PreconditionFailed",
     "PreconditionRequired",
+    "RequestHeaderFieldsTooLarge",
     "RequestTimeout",
     "RequestValidationError",
     "ResponseValidationError",
@@ -201,6 +202,10 @@ class PreconditionRequired(_StatusException):
 
 class TooManyRequests(_StatusException):
     status_code = 429
+
+
+class RequestHeaderFieldsTooLarge(_StatusException):
+    status_code = 431
 
 
 class InternalServerError(_StatusException):

@@ -8,7 +8,7 @@ import os
 
 SECRET_KEY = "tests-only"
 DEBUG = False
-ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
+ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1", "[::1]", ".example", ".example.org", ".test"]
 ROOT_URLCONF = "tests.urls"
 INSTALLED_APPS = [
     "hybrid_gateway",

@@ -380,6 +380,10 @@ def test_a_scope_may_lack_whatever_the_protocol_lets_it_lack():
     async def send(message):
         sent.append(message)
 
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "method": "GET", "path": "/seen", "headers": []}
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "method": "GET", "path": "/seen"}
+    scope["headers"] = [(b"host", b"testserver")]
     asyncio.run(gateway(scope, receive, send))
-    assert (sent[0]["status"], sent[1]["body"]) == (200, b'["/seen","http:///seen","",""]')
+    assert (sent[0]["status"], sent[1]["body"]) == (
+        200,
+        b'["http://testserver/seen","http://testserver/seen","testserver",""]',
+    )

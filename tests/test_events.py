@@ -131,7 +131,7 @@ def test_an_iterator_runs_in_one_task_and_is_closed_with_the_connection():
 
         scope = {
             "type": "http", "method": "GET", "path": "/", "raw_path": b"/", "query_string": b"", "root_path": "",
-            "headers": [], "asgi": {"version": "3.0", "spec_version": "2.3"},
+            "headers": [(b"host", b"testserver")], "asgi": {"version": "3.0", "spec_version": "2.3"},
         }  # fmt: skip
         await asyncio.wait_for(Gateway([events])(scope, receive, send), 2)
 

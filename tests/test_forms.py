@@ -457,7 +457,7 @@ def test_a_client_that_leaves_in_the_midst_of_a_form_leaves_no_file_open(setting
 
     scope = {
         "type": "http", "method": "POST", "path": "/", "raw_path": b"/", "query_string": b"", "root_path": "",
-        "headers": [(b"content-type", b"multipart/form-data; boundary=xx")],
+        "headers": [(b"host", b"testserver"), (b"content-type", b"multipart/form-data; boundary=xx")],
     }  # fmt: skip
     original = forms.tempfile.SpooledTemporaryFile
     forms.tempfile.SpooledTemporaryFile = lambda *args, **kwargs: Spy()

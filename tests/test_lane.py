@@ -138,7 +138,7 @@ def test_what_comes_after_the_last_request_of_a_connection_is_ignored_on_both_ro
 
     async def answer(kind: Any) -> bytes:
         connection = Connection(Gateway([slow]), kind)
-        connection.send(b"GET /slow HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
+        connection.send(b"GET /slow HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         connection.send(b"GET / http/1.1\r\n\r\n")  # which no parser takes
         await connection.settle()
         return bytes(connection.transport.written).partition(b"\r\n")[0]
@@ -257,7 +257,7 @@ def test_an_idle_connection_keeps_nothing_of_its_last_request():
 
     async def main() -> None:
         connection = Connection(Gateway([data]))
-        connection.send(b"POST /data HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody")
+        connection.send(b"POST /data HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody")
         await connection.settle()
         assert connection.transport.written.endswith(b"4")
         reference = weakref.ref(CountedLane.calls.pop())
@@ -422,11 +422,13 @@ def test_heads_and_bodies_that_do_not_come_end_the_connection():
         async with serving(Gateway([hello, slow, length]), timeout_keep_alive=1) as (_, port):
             silent, dripping, stalled, chunked, patient, idle = await asyncio.gather(
                 talk(port),
-                talk(port, b"GET /hello HTTP/1.1\r\n", *[b"X: y\r\n"] * 4, pause=0.03),
-                talk(port, b"POST /length HTTP/1.1\r\nContent-Length: 5\r\n\r\nab"),
-                talk(port, b"POST /length HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"),
-                talk(port, b"GET /slow HTTP/1.1\r\n\r\n"),
-                talk(port, b"GET /hello HTTP/1.1\r\n\r\n"),
+                talk(port, b"GET /hello HTTP/1.1\r\nHost: localhost\r\n", *[b"X: y\r\n"] * 4, pause=0.03),
+                talk(port, b"POST /length HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nab"),
+                talk(
+                    port, b"POST /length HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+                ),
+                talk(port, b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+                talk(port, b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"),
             )
         assert silent[0] == b"" and silent[1] < 0.7
         assert dripping[0] == b"" and dripping[1] < 0.5  # more bytes of a head buy no time
@@ -441,7 +443,7 @@ def test_heads_and_bodies_that_do_not_come_end_the_connection():
 def test_a_body_that_keeps_coming_may_take_its_time():
     async def main() -> None:
         async with serving(Gateway([length])) as (_, port):
-            head = b"POST /length HTTP/1.1\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"
+            head = b"POST /length HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"
             answer, _ = await talk(port, head, b"a", b"b", b"c", b"d", b"e", pause=0.06)
             assert answer.endswith(b"\r\n5")
 
@@ -453,7 +455,7 @@ def test_a_websocket_is_refused_cleanly_and_not_watched_by_the_lane():
         async with serving(Gateway([hello])) as (_, port):
             answer, _ = await talk(
                 port,
-                b"GET /hello HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"GET /hello HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
             )
             assert answer.startswith(b"HTTP/1.1 403 ")
@@ -464,7 +466,7 @@ def test_a_websocket_is_refused_cleanly_and_not_watched_by_the_lane():
 def test_a_graceful_shutdown_waits_for_requests_on_the_lane():
     async def main() -> None:
         async with serving(Gateway([slow])) as (server, port):
-            request = asyncio.create_task(talk(port, b"GET /slow HTTP/1.1\r\n\r\n"))
+            request = asyncio.create_task(talk(port, b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n"))
             await asyncio.sleep(0.1)
             assert CountedLane.calls
             server.should_exit = True
@@ -482,7 +484,7 @@ def test_a_shutdown_that_may_not_wait_cancels_requests_and_answers_500(caplog):
 
     async def main() -> None:
         async with serving(Gateway([forever]), timeout_graceful_shutdown=0.2) as (server, port):
-            request = asyncio.create_task(talk(port, b"GET /forever HTTP/1.1\r\n\r\n"))
+            request = asyncio.create_task(talk(port, b"GET /forever HTTP/1.1\r\nHost: localhost\r\n\r\n"))
             await asyncio.sleep(0.1)
             server.should_exit = True
             answer, _ = await request

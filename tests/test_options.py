@@ -170,7 +170,10 @@ def refuse() -> None:
 PROGRAM = """
 import django
 from django.conf import settings
-settings.configure(DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}}})
+settings.configure(
+    ALLOWED_HOSTS=["127.0.0.1"],
+    DATABASES={{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}}},
+)
 django.setup()
 
 from collections.abc import AsyncIterator, Iterator

@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 from starlette.requests import ClientDisconnect, Request, cookie_parser
 from starlette.responses import Response
 
+from hybrid_gateway.binding.patience import Patience
 from hybrid_gateway.exceptions import BadRequest, ContentTooLarge
 
 __all__ = ["Call", "parse_query", "too_large"]
@@ -28,10 +29,13 @@ class Call:
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
     cacheable: Any = None  # what is known of an answer that may be kept
     accepted = ""  # the media type of the answer, where a route offers several
+    is_secure: bool | None = None  # whether it came over HTTPS, once somebody has asked
     received = 0  # bytes of the body so far
+    body_timeout = 30.0  # seconds until it must have come, and one more for every KiB
+    _patience: Patience | None = None
     _outgoing: Response | None = None
     _query: list[tuple[str, str]] | None = None
-    _headers: dict[bytes, bytes] | None = None
+    headers_by_name: dict[bytes, bytes] | None = None  # of a repeated header the last
     _scope: Scope | None = None
     _thread: Any = None
     _over = False
@@ -50,6 +54,16 @@ class Call:
         if self._scope is None:
             self._scope = self.describe()
         return self._scope
+
+    def adopt(self, scope: Scope) -> Scope:
+        """From here on the request is what ``scope`` says."""
+        self._scope = scope
+        return scope
+
+    @property
+    def is_http_1(self) -> bool:
+        """Whether headers may speak of the connection. SPEC: RFC 9113 section 8.2.2 forbids it in HTTP/2."""
+        return bool(self.scope.get("http_version", "1.1").startswith("1"))
 
     def describe(self) -> Scope:
         """The scope of a request that did not come with one."""
@@ -129,9 +143,9 @@ class Call:
 
     def header(self, name: bytes) -> bytes | None:
         """One header by its lower-case name; of a repeated header the last."""
-        if self._headers is None:
-            self._headers = dict(self.raw_headers)
-        return self._headers.get(name)
+        if self.headers_by_name is None:
+            self.headers_by_name = dict(self.raw_headers)
+        return self.headers_by_name.get(name)
 
     def header_values(self) -> dict[str, str]:
         """The headers by lower-case name."""
@@ -179,7 +193,9 @@ class Call:
 
     async def receive(self, limit: int) -> MutableMapping[str, Any]:
         """The next message of the body. SECURITY: what arrives is counted, whatever Content-Length says."""
-        message = await self._receive()
+        if self._patience is None:
+            self._patience = Patience(self.body_timeout)
+        message = await self._patience.wait(self._receive, self.received)
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         self.received += len(message.get("body", b""))

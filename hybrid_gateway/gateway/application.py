@@ -23,9 +23,12 @@ from hybrid_gateway.exceptions import ConfigurationError, RouteError, SettingsEr
 from hybrid_gateway.gateway.asgi import ASGIDriver
 from hybrid_gateway.gateway.build import Builder, middleware_factories
 from hybrid_gateway.gateway.django_side import DjangoSide
+from hybrid_gateway.gateway.draining import Draining
 from hybrid_gateway.gateway.mounts import Mounts
 from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
-from hybrid_gateway.gateway.prefixes import Prefixes
+from hybrid_gateway.gateway.prefixes import Prefixes, path_info
+from hybrid_gateway.gateway.screening import Screening
+from hybrid_gateway.gateway.security import Security
 from hybrid_gateway.gateway.wsgi import WSGIDriver
 from hybrid_gateway.handlers.callers import LoopThread
 from hybrid_gateway.handlers.endpoint import Endpoint
@@ -61,6 +64,8 @@ class Gateway:
         fallthrough: bool = False,
         trailing_slash: TrailingSlash = "redirect",
         threads: int = 8,
+        body_timeout: float = 30,
+        graceful_timeout: float = 10,
         pdb_on_exception: bool = False,
         openapi: OpenAPISettings | None = None,
         static: bool | None = None,
@@ -79,6 +84,8 @@ class Gateway:
             fallthrough=fallthrough,
             trailing_slash=trailing_slash,
             threads=threads,
+            body_timeout=body_timeout,
+            graceful_timeout=graceful_timeout,
             pdb_on_exception=pdb_on_exception,
             openapi=openapi if openapi is not None else OpenAPISettings(enabled=False),
             lifespan=_as_tuple(lifespan),
@@ -91,6 +98,7 @@ class Gateway:
         self.fallthrough = options.fallthrough
         self.trailing_slash = options.trailing_slash
         self.openapi = options.openapi
+        self.body_timeout = options.body_timeout
         self.pool = ThreadPool(options.threads)
         self.streams = ThreadPool(_STREAM_THREADS, name="gateway-stream")
         self.lend_thread = functools.partial(PooledThread, self.pool, self.streams)
@@ -98,8 +106,11 @@ class Gateway:
         self.loop_thread = LoopThread()
         prefixes = options.django_routes
         self.django_prefixes = Prefixes([*prefixes, *_static_prefix()] if prefixes else ())
-        self.django = DjangoSide(mode=options.django_side, static=static)
+        self.django = DjangoSide(mode=options.django_side, static=static, body_timeout=options.body_timeout)
         self.middleware = middleware_factories(options.layers.middleware)
+        self.screening = Screening(self.side, lambda path: bool(self.side(path)) or self.is_django(path))
+        self.security = Security()
+        self.ending = Draining(options.graceful_timeout)
         self._lifespan = _Lifespan(options.lifespan, options.on_startup, options.on_shutdown)
         self._app = AppComponents()
         self.cors = options.layers.cors  # of what no route answers
@@ -152,7 +163,8 @@ class Gateway:
 
     def _check_reachable(self, route: FlatRoute) -> None:
         start = route.path.partition("{")[0]
-        prefix = self.django_prefixes.find(route.path if route.template.is_static else start)
+        path = route.path if route.template.is_static else start
+        prefix = self.django_prefixes.find(path) or self.django_prefixes.find(path.casefold())
         if prefix is not None:
             raise RouteError(
                 f"{route.methods[0]} {route.path} ({describe(route.handler)}) lies under {prefix!r}, which Django "
@@ -210,9 +222,18 @@ class Gateway:
         """
         return self._names[name][0]
 
+    def side(self, path: str) -> str:
+        """Who answers ``path``, by prefixes alone: Django, an application that is mounted there, or the routes."""
+        return self.django_prefixes.find(path) or self.mounts.prefix(path) or ""
+
     def is_django(self, path: str) -> bool:
         """Whether Django answers ``path`` (without script prefix)."""
         return path in self.django_prefixes or (self.fallthrough and not self.knows(path))
+
+    def refuses(self, scope: Any) -> bool:
+        """Whether neither side would see an HTTP request, by its path, its method or its headers."""
+        path = path_info(scope["path"], scope.get("root_path", ""))
+        return self.screening.judge(Call(scope, _nobody, self.lend_thread), path) is not None
 
     def knows(self, path: str) -> bool:
         """Whether some route answers ``path``, with any method."""
@@ -236,6 +257,7 @@ class Gateway:
             await run_apart(self(scope, receive, send))
         else:
             call = Call(scope, receive, self.lend_thread)
+            call.body_timeout = self.body_timeout
             self.loops.begin(call)
             try:
                 await self.asgi.answer(call, scope, receive, send)
@@ -259,15 +281,27 @@ class Gateway:
 
     async def startup(self) -> None:
         """Open app-lifetime components, then run start-up hooks and enter lifespans."""
+        self.ending.reset()
+        self.ending.watch_signals()
         await self._app.open_all()
         await self._lifespan.enter(self)
 
     async def shutdown(self) -> None:
         """Undo :meth:`startup` in reverse."""
+        self.ending.forget_signals()
         try:
             await self._lifespan.leave()
         finally:
             await self._app.close()
+
+    @property
+    def draining(self) -> bool:
+        """Whether the process is about to end: new requests get a 503, event streams have ended."""
+        return self.ending.is_on
+
+    def drain(self) -> None:
+        """Begin to end: for servers of one's own; signals and the lane's server do it by themselves. Any thread."""
+        self.ending.begin()
 
     async def run_outside_requests(self, work: Awaitable[None]) -> None:
         """Await ``work`` with a thread for what it asks of the ORM, which leaves no connection open either."""
@@ -277,6 +311,10 @@ class Gateway:
             await work
         finally:
             thread.release()
+
+
+async def _nobody() -> Any:
+    raise RuntimeError("A request that is only looked at has no body.")
 
 
 def _stop(*threads: ThreadPool | LoopThread) -> None:
@@ -400,6 +438,8 @@ def from_settings(settings: GatewaySettings) -> Gateway:
         fallthrough=settings.fallthrough,
         trailing_slash=settings.trailing_slash,
         threads=settings.threads,
+        body_timeout=settings.body_timeout,
+        graceful_timeout=settings.graceful_timeout,
         pdb_on_exception=settings.pdb_on_exception,
         openapi=settings.openapi,
         static=_static_files,

@@ -14,7 +14,14 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.binding.call import Call
-from hybrid_gateway.exceptions import BadRequest, MethodNotAllowed, NotFound
+from hybrid_gateway.exceptions import (
+    BadRequest,
+    HTTPException,
+    MethodNotAllowed,
+    NotFound,
+    RequestTimeout,
+    ServiceUnavailable,
+)
 from hybrid_gateway.gateway.django_middleware import DJANGO_REQUEST
 from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.gateway.prefixes import path_info
@@ -24,7 +31,8 @@ from hybrid_gateway.handlers.sensitive import BelowSyncCode, thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.responses.encode import complete
-from hybrid_gateway.responses.headers import framed
+from hybrid_gateway.responses.events import EventSourceResponse
+from hybrid_gateway.responses.headers import FixedHeaders, framed
 from hybrid_gateway.responses.kinds import StreamingResponse
 from hybrid_gateway.responses.templates import TemplateResponse
 
@@ -42,7 +50,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-Answering: TypeAlias = "Endpoint | Mounted | Unrouted"
+Answering: TypeAlias = "Endpoint | Mounted | Unrouted | Refused"
 
 _CALL = "hybrid_gateway.call"  # on its way through middleware
 _FORCED = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
@@ -57,6 +65,9 @@ class ASGIDriver:
         self._django = gateway.django
         self._django_below = gateway.django_prefixes.below
         self._django_exact = gateway.django_prefixes.exact
+        self._screening = gateway.screening
+        self._security = gateway.security
+        self._has_hsts = gateway.security.hsts is not None
         self._forced_root = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
         self._middleware = _wrap(self._answer_inside_middleware, gateway.middleware) if gateway.middleware else None
 
@@ -86,13 +97,22 @@ class ASGIDriver:
         root = self._forced_root or scope.get("root_path")
         if root:
             path = path_info(path, root)
+        refusal = self.refuse(call, path)
+        if call.raw_headers is not scope["headers"]:
+            scope = call.adopt({**scope, "headers": call.raw_headers})
+        if refusal is not None:
+            await self._answer_refused(call, refusal, receive, send)
+            return
         # PERF: what Gateway.is_django does; a call less.
         if path is not None and (
             path.startswith(self._django_below)
             or path in self._django_exact
             or (self._fallthrough and not self._gateway.knows(path))
         ):
-            await self._django.asgi(scope, receive, send, call.thread)
+            try:
+                await self._django.asgi(scope, receive, send, call.thread)
+            except RequestTimeout as error:
+                await self._answer_refused(call, error, receive, send)
         elif self._middleware is not None:
             await self._middleware({**scope, _CALL: call}, receive, send)
         else:
@@ -102,19 +122,30 @@ class ASGIDriver:
                 return
             answer = await endpoint.respond(call)
             if type(answer) is tuple:  # PERF: what _send does, without the 0.2 µs of one more coroutine
-                status, _, body = answer
-                await send({"type": "http.response.start", "status": status, "headers": framed(*answer)})
+                status, headers, body = answer
+                if self._has_hsts or type(headers) is not FixedHeaders:
+                    headers = self._security.complete(call, headers, endpoint.security_headers)
+                await send({"type": "http.response.start", "status": status, "headers": framed(status, headers, body)})
                 await send({"type": "http.response.body", "body": body if call.method != "HEAD" else b""})
             else:
                 await self.send_response(call, endpoint, answer, receive, send)
 
+    async def _answer_refused(self, call: Call, refusal: HTTPException, receive: Receive, send: Send) -> None:
+        refused = Refused(self._gateway, refusal)
+        await self._send(call, refused, await refused.respond(call), receive, send)
+
     async def _send(self, call: Call, endpoint: Answering, answer: Any, receive: Receive, send: Send) -> None:
         if type(answer) is tuple:
-            status, _, body = answer
-            await send({"type": "http.response.start", "status": status, "headers": framed(*answer)})
+            status, headers, body = self.completed(call, endpoint, answer)
+            await send({"type": "http.response.start", "status": status, "headers": framed(status, headers, body)})
             await send({"type": "http.response.body", "body": body if call.method != "HEAD" else b""})
         else:
             await self.send_response(call, endpoint, answer, receive, send)
+
+    def completed(self, call: Call, endpoint: Answering, answer: Any) -> Any:
+        """A whole answer with the security headers of the project."""
+        status, headers, body = answer
+        return status, self._security.complete(call, headers, endpoint.security_headers), body
 
     async def _answer_inside_middleware(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = _under(scope[_CALL], scope, receive)
@@ -133,6 +164,35 @@ class ASGIDriver:
         if DJANGO_REQUEST in scope and not isinstance(routed.thread, AmbientThread):
             call.move(BelowSyncCode(routed.thread).enter())
         await self._send(call, endpoint, await endpoint.respond(call), receive, send)
+
+    # --- what is answered before either side is asked
+
+    def refuse(self, call: Call, path: str | None) -> HTTPException | None:
+        """Why neither side shall see the request, if there is a reason."""
+        refusal = self._screening.judge(call, path)
+        if refusal is not None:
+            return refusal
+        if self._gateway.ending.is_on or self._security.redirects or not self._screening.knows_host(call):
+            return self._hold_up(call, path)
+        return None
+
+    def _hold_up(self, call: Call, path: str | None) -> HTTPException | None:
+        """The reasons that do not count for probes, which come from inside, by address, and until the very end."""
+        if path is not None and self._is_probe(path, call.method):
+            return None
+        refusal = self._screening.judge_host(call)
+        if refusal is None and self._gateway.ending.is_on:
+            headers = {"Retry-After": "1", **({"Connection": "close"} if call.is_http_1 else {})}
+            return ServiceUnavailable("The server is about to end.", headers=headers)
+        if refusal is None and self._security.redirects and path is not None:
+            return self._security.redirect(call, path)
+        return refusal
+
+    def _is_probe(self, path: str, method: str) -> bool:
+        found = self._gateway.tree.find(path, method)
+        return found is not None and bool(found[0].route.opt.get("probe"))
+
+    # --- who answers
 
     def open(self, call: Call, path: str | None, root: str | None) -> Answering:
         """What answers ``call``, which learns the values in its path. ``path`` is ``None`` where nobody can tell it."""
@@ -161,13 +221,19 @@ class ASGIDriver:
     async def send_response(self, call: Call, endpoint: Answering, response: Any, receive: Receive, send: Send) -> None:
         """Let a Starlette response send itself, then leave what the handler entered."""
         failure = None
+        send = self._security.completing(send, call, endpoint.security_headers)
         try:
             if isinstance(response, StreamingResponse):
                 response.iterate_on(call.thread.stream)
                 if call.method == "HEAD":
                     await _send_head(response, send)
-                    return
-            elif isinstance(response, TemplateResponse) and call.authentication is not None:
+                elif isinstance(response, EventSourceResponse):
+                    response.until = self._gateway.ending.calling
+                    await response(call.scope, receive, send)
+                else:
+                    await self._gateway.ending.bounded(response(call.scope, receive, send))
+                return
+            if isinstance(response, TemplateResponse) and call.authentication is not None:
                 response.user = call.authentication.user
             await response(call.scope, receive, send)
         except BaseException as error:
@@ -220,16 +286,36 @@ def _wrap(app: App, middleware: Sequence[Callable[[App], App]]) -> App:
     return app
 
 
+class Refused:
+    """Answers requests that neither side shall see."""
+
+    middleware = ()
+
+    def __init__(self, gateway: Gateway, refusal: HTTPException) -> None:
+        self.awaits = gateway.errors.awaits
+        self._gateway = gateway
+        self._refusal = refusal
+        self.security_headers = gateway.security.headers
+
+    async def respond(self, call: Call) -> Any:
+        """The refusal, as the project words its errors."""
+        return await self._gateway.errors.answer(call, self._refusal)
+
+    async def close(self, call: Call, error: BaseException | None = None) -> None:
+        """Nothing was entered."""
+
+
 class Unrouted:
     """Answers where no route does: 404, 405, an automatic OPTIONS, or the way to the other slash."""
 
-    awaits = False
     middleware = ()
 
     def __init__(self, gateway: Gateway, path: str | None, root: str) -> None:
+        self.awaits = gateway.errors.awaits
         self._gateway = gateway
         self._path = path
         self._root = root
+        self.security_headers = gateway.security.headers
 
     async def respond(self, call: Call) -> Any:
         """The answer, which is whole unless a handler of the project's for errors streams."""
@@ -247,7 +333,7 @@ class Unrouted:
         path, errors = self._path, self._gateway.errors
         if path == "*" and call.method == "OPTIONS":
             return _allow(("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"))
-        if path is None or not path.startswith("/"):
+        if path is None:  # middleware has changed it
             return await errors.answer(call, BadRequest("The path of the request makes no sense here."))
         methods = self._gateway.tree.methods(path)
         other = None if methods else self._gateway.other_slash(path)

@@ -36,7 +36,7 @@ from hybrid_gateway.orm.handlers import Adapted, adapt
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional import add_etag
 from hybrid_gateway.responses.encode import Defaults, add_outgoing, is_json_type, make_encoder
-from hybrid_gateway.responses.headers import write_cache_control
+from hybrid_gateway.responses.headers import Header, write_cache_control
 from hybrid_gateway.responses.negotiation import HTML, JSON, Negotiation, check_media_types
 from hybrid_gateway.responses.templates import shown_by
 from hybrid_gateway.routing.declare import Route, describe
@@ -66,7 +66,7 @@ class Builder:
         self._gateway = gateway
         self._app = app
         self._overrides = dict(overrides)
-        self._error_handlers: dict[Any, ErrorHandler] = {}
+        self._error_handlers: dict[Any, tuple[ErrorHandler, bool]] = {}
         self._hooks = HookCompiler(self._plan_after)
 
     def endpoint(self, route: FlatRoute, method: str) -> Endpoint:
@@ -126,7 +126,7 @@ class Builder:
             method=method,
             respond=respond,
             close=ending.close,
-            awaits=planner.plan.awaits or hooks_await or any(hook.awaits for hook in entered),
+            awaits=planner.plan.awaits or errors.awaits or hooks_await or any(hook.awaits for hook in entered),
             source=source,
             inputs=planner.plan.inputs,
             returns=returns,
@@ -138,6 +138,7 @@ class Builder:
                     route, layers, takes_form=any(entry.source == "form" for entry in planner.plan.inputs)
                 ),
             ),
+            security_headers=self._security_headers(layers),
             callbacks={name: self._callback(calls) for name, calls in route.options.get("callbacks", {}).items()},
         )
 
@@ -157,7 +158,7 @@ class Builder:
     def _finish(self, planner: Planner, route: FlatRoute, method: str, adapted: Adapted) -> CachedAnswers | None:
         """Plan the handler, and what is done to what it answers; the cache of its answers, if they are kept."""
         layers, cached = route.layers, None
-        encode, negotiation = _answering(route, layers, method, adapted)
+        encode, negotiation = _answering(route, layers, method, adapted, self._security_headers(layers))
         final = changes(layers)
         if negotiation is not None:
             planner.check(negotiation.check, "inline", authenticated=False)
@@ -174,6 +175,9 @@ class Builder:
             cached.depends_on(planner.plan)
         return cached
 
+    def _security_headers(self, layers: Layers) -> tuple[Header, ...]:
+        return self._gateway.security.headers_for(layers.response_headers)  # type: ignore[no-any-return]
+
     def _callback(self, calls: Mapping[str, Any]) -> list[tuple[str, Endpoint]]:
         """What others are called with, by the expression that says where: compiled for the document alone."""
         return [(expression, endpoint) for expression, route in calls.items() for endpoint in self.described([route])]
@@ -184,31 +188,32 @@ class Builder:
 
     def errors(self, layers: Layers, authenticates: bool = True) -> ErrorAnswers:
         """What a route with these layers makes of exceptions."""
-        handlers = {key: self._error_handler(handler, layers) for key, handler in layers.exception_handlers.items()}
+        compiled = {key: self._error_handler(handler, layers) for key, handler in layers.exception_handlers.items()}
         challenges = tuple(
             challenge for scheme in layers.authentication if (challenge := getattr(scheme, "challenge", None))
         )
         return ErrorAnswers(
-            handlers=handlers,
+            handlers={key: run for key, (run, _) in compiled.items()},
+            awaits=any(awaits for _, awaits in compiled.values()),
             challenges=challenges if authenticates else (),
             sender=type(self._gateway),
             debugger=self._gateway.options.pdb_on_exception,
         )
 
-    def _error_handler(self, handler: Any, layers: Layers) -> ErrorHandler:
+    def _error_handler(self, handler: Any, layers: Layers) -> tuple[ErrorHandler, bool]:
         key = (handler, layers.components, layers.authentication)
         if key not in self._error_handlers:
             self._error_handlers[key] = self._compile_error_handler(handler, layers)
         return self._error_handlers[key]
 
-    def _compile_error_handler(self, handler: Any, layers: Layers) -> ErrorHandler:
+    def _compile_error_handler(self, handler: Any, layers: Layers) -> tuple[ErrorHandler, bool]:
         where = f"the exception handler {describe(handler)}"
         signature = read_signature(handler, where)
         planner = self._plan_after(where, layers, {Exception: "error"})
-        encode = make_encoder(signature.returns, method="GET", status=None)
+        encode = make_encoder(signature.returns, method="GET", status=None, security=self._security_headers(layers))
         planner.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))
         run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("error",))
-        return run
+        return run, planner.plan.awaits
 
     def _plan_after(self, where: str, layers: Layers, given: Mapping[Any, str]) -> Planner:
         """A plan of its own, for what runs once a route's has ended: the body is gone, and so is the path."""
@@ -227,7 +232,7 @@ class Builder:
 
 
 def _answering(
-    route: FlatRoute, layers: Layers, method: str, adapted: Adapted
+    route: FlatRoute, layers: Layers, method: str, adapted: Adapted, security_headers: Sequence[Header]
 ) -> tuple[Callable[[Any], Any], Negotiation | None]:
     """How a handler's value becomes an answer, or who chooses that by what the client accepts."""
     returns, status = adapted.returns, route.options.get("status_code")
@@ -237,6 +242,7 @@ def _answering(
         status=status,
         headers=response_headers(layers),
         cookies=layers.response_cookies,
+        security=security_headers,
         validate=_validates(layers, adapted),
         encoders=_encoders(layers),
         decode=_decoders(layers) or decode_known,
@@ -295,9 +301,10 @@ def _as_it_is(value: Any) -> Any:
 
 def response_headers(layers: Layers) -> dict[str, str]:
     """The headers of every answer of a handler."""
+    declared = {name: value for name, value in layers.response_headers.items() if value is not None}
     if layers.cache_control is None:
-        return layers.response_headers
-    return {"Cache-Control": write_cache_control(layers.cache_control), **layers.response_headers}
+        return declared
+    return {"Cache-Control": write_cache_control(layers.cache_control), **declared}
 
 
 def changes(layers: Layers) -> list[Callable[[Any, Any], Any]]:

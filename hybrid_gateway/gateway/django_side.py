@@ -35,6 +35,7 @@ from django.urls import URLResolver, get_resolver, get_script_prefix, get_urlcon
 from django.urls.resolvers import LocalePrefixPattern
 from django.utils import timezone, translation
 
+from hybrid_gateway.binding.patience import Patience
 from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf8, resolved_path
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
@@ -79,8 +80,11 @@ class DjangoSide:
     Settings are read when it is built. ``static`` says whether static files are served too; ``None`` follows ``DEBUG``.
     """
 
-    def __init__(self, mode: Literal["auto", "wsgi", "asgi"] = "auto", static: bool | None = None) -> None:
+    def __init__(
+        self, mode: Literal["auto", "wsgi", "asgi"] = "auto", static: bool | None = None, body_timeout: float = 30
+    ) -> None:
         self.mode = mode
+        self._body_timeout = body_timeout
         wanted = settings.DEBUG if static is None else static
         self.static = bool(wanted and settings.STATIC_URL and apps.is_installed("django.contrib.staticfiles"))
         self._script_name: str = settings.FORCE_SCRIPT_NAME or ""
@@ -115,7 +119,10 @@ class DjangoSide:
         return _Stream(response, context) if getattr(response, "streaming", False) else response
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
-        """Answer an HTTP request; blocking work runs on ``thread``, which the caller releases."""
+        """Answer an HTTP request; blocking work runs on ``thread``, which the caller releases.
+
+        Raises ``RequestTimeout`` before anything is sent when the body does not come.
+        """
         if await self._wants_asgi(scope, thread):
             await self._answer_by_asgi(scope, receive, send, thread)
         else:
@@ -138,14 +145,14 @@ class DjangoSide:
         handler: Any = await self._built("asgi_handler", thread)
         with thread_sensitive(thread):
             # A task of its own, so that language, time zone and script prefix end with it.
-            task = asyncio.create_task(handler(scope, receive, send))
+            task = asyncio.create_task(handler(scope, _patient(receive, self._body_timeout), send))
         await task
 
     # --- every other view ---
 
     async def _answer_by_wsgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         try:
-            body, size = await _read_body(receive, thread, self._memory_limit)
+            body, size = await _read_body(_patient(receive, self._body_timeout), thread, self._memory_limit)
         except RequestAborted:
             return
         environ = build_environ(scope, self._script_name, body, size)
@@ -274,6 +281,23 @@ async def _read_body(receive: Receive, thread: RequestThread, memory_limit: int)
         body.close()
         raise
     return body, size
+
+
+def _patient(receive: Receive, seconds: float) -> Receive:
+    """``receive`` that waits for the rest of a body, but not for ever; for the client's end it does."""
+    patience = Patience(seconds)
+    received, more = 0, True
+
+    async def receive_in_time() -> Message:
+        nonlocal received, more
+        if not more:
+            return await receive()
+        message = await patience.wait(receive, received)
+        received += len(message.get("body", b""))
+        more = message.get("more_body", False)
+        return message
+
+    return receive_in_time
 
 
 async def _receive_chunk(receive: Receive) -> tuple[bytes, bool]:

@@ -39,6 +39,8 @@ __all__ = ["LaneCall", "LaneProtocol"]
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 _EMPTY = Context()  # for timers: in the context of a request they would keep it alive
 
+_CRASH = FixedHeaders([(b"content-type", b"text/plain; charset=utf-8")])
+
 # What of a request on uvicorn's road is still to come, and with it which time-out ends the wait.
 _NOTHING, _HEAD, _BODY = range(3)
 
@@ -53,6 +55,8 @@ class LaneProtocol(HttpToolsProtocol):
     head_timeout = 30.0
     body_timeout = 30.0
     call_class: type[LaneCall]
+    judged = b""  # the headers of the last request that was found to be in order
+    is_secure = False  # whether that came over HTTPS
 
     def __init__(
         self,
@@ -117,8 +121,10 @@ class LaneProtocol(HttpToolsProtocol):
         call.is_started = True
         if self.access_log:
             self._log(call, status)
+        lane: Any = self.lane
+        if type(headers) is not FixedHeaders or lane.has_hsts:
+            headers = lane.gateway.security.complete(call, headers, call.endpoint.security_headers)
         if type(headers) is FixedHeaders and call.keep_alive and call.method != "HEAD":
-            lane: Any = self.lane
             head = headers.head if headers.stamp is self.server_state.default_headers else lane.renew(headers, status)
             self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
         else:
@@ -189,12 +195,18 @@ class LaneProtocol(HttpToolsProtocol):
             self.transport.close()
         else:
             call.keep_alive = False
-            self._write(call, 500, [(b"content-type", b"text/plain; charset=utf-8")], b"Internal Server Error")
+            self._write(call, 500, _CRASH, b"Internal Server Error")
 
     def _log(self, call: LaneCall, status: int) -> None:
         scope: Any = call.scope
         client, path = get_client_addr(scope), get_path_with_query_string(scope)
         self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, call.method, path, scope["http_version"], status)
+
+    def shutdown(self) -> None:
+        """Called by the server for each connection when it ends."""
+        if self.lane is not None:
+            self.lane.gateway.drain()
+        super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
         self._awaited = _NOTHING
@@ -302,6 +314,7 @@ class LaneCall(Call):
         self.method, self.endpoint, self.path_values = found
         self.url = url
         self.raw_query = query
+        self.is_secure = protocol.is_secure
         self._data = data
 
     @property

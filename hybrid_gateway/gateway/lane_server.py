@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from uvicorn.server import ServerState
 
+from hybrid_gateway.binding.call import Call
 from hybrid_gateway.gateway.application import Gateway
+from hybrid_gateway.gateway.screening import MAX_HEADER_BYTES, MAX_HEADERS, MAX_PATH, is_plain
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.responses.headers import FixedHeaders, Header
 
@@ -45,6 +48,8 @@ class LaneServer:
         self._state = state
         self._django_below = gateway.django_prefixes.below
         self._django_exact = gateway.django_prefixes.exact
+        self._ending = gateway.ending
+        self.has_hsts = gateway.security.hsts is not None
         self._tree: Any = None
         self._static: dict[bytes, dict[bytes, Found]] = {}
         self._starts: dict[int, bytes] = {}
@@ -92,13 +97,19 @@ class LaneServer:
         # Elsewhere: other versions, blank lines first, "Expect: 100-continue". PERF: `in` takes six times as long.
         if not data.startswith(b" HTTP/1.1\r\n", len(method) + 1 + len(url)) or data.find(b"100-") >= 0:
             return None
+        end = len(data) - len(body)
+        head = data[len(method) + len(url) + 10 : end]
+        if head != protocol.judged:  # PERF: most clients send the same headers again and again
+            if not self._judge(protocol, head):
+                return None
+            protocol.judged = head
         if self._tree is not self.gateway.tree:
             self._index_static_paths()
         found, query = self._static.get(url, _NO_METHODS).get(method), b""
         if found is None:
             raw_path, _, query = url.partition(b"?")
             found = self._find(raw_path, method) if url.find(b"#") < 0 else None
-        if found is None or protocol.limit_concurrency is not None:
+        if found is None or protocol.limit_concurrency is not None or self._ending.is_on:
             return None
         call = protocol.call_class(protocol, found, url, query, data)
         if body:
@@ -107,12 +118,29 @@ class LaneServer:
             call.keep_alive = False
         return call
 
+    def _judge(self, protocol: LaneProtocol, head: bytes) -> bool:
+        """Whether the headers of a request are what most are; others are the ASGI driver's to judge."""
+        if len(head) > MAX_HEADER_BYTES or head.count(b"\r\n") > MAX_HEADERS or _ODD.search(head) is not None:
+            return False
+        headers = HeaderReader().read(b"GET / HTTP/1.1" + head)
+        scope: Any = {"type": "http", "method": "GET", "headers": headers, "scheme": protocol.scheme}
+        scope |= {"http_version": "1.1", "server": protocol.server, "client": protocol.client}
+        self.trust_proxy(scope)
+        call = Call(scope, _answer_nothing, self.gateway.lend_thread)
+        screening, security = self.gateway.screening, self.gateway.security
+        if screening.judge(call, "/") is not None or screening.judge_host(call) is not None:
+            return False
+        if security.redirects and not security.is_secure(call):
+            return False
+        protocol.is_secure = security.is_secure(call)
+        return True
+
     def _index_static_paths(self) -> None:
         self._tree = tree = self.gateway.tree
         self._static = {
             path.encode(): {method.encode(): (method, *found) for method, found in methods.items()}
             for path, methods in tree.static.items()
-            if quote(path) == path and all(self._answers(path, found) for found in methods.values())
+            if is_plain(path) and quote(path) == path and all(self._answers(path, found) for found in methods.values())
         }
 
     def _find(self, raw_path: bytes, method: bytes) -> Found | None:
@@ -120,15 +148,26 @@ class LaneServer:
             path = raw_path.decode("ascii")
         except UnicodeDecodeError:
             return None
-        if "%" in path:
-            path = unquote(path)
         name = method.decode("ascii")
+        # SECURITY: what the ASGI driver would refuse is left to it.
+        if not is_plain(path):
+            path = unquote(path)
+            if self.gateway.screening.judge_path(path, raw_path, name) is not None:
+                return None
+        elif len(path) > MAX_PATH:
+            return None
         found = self.gateway.tree.find(path, name)
         return (name, *found) if found is not None and self._answers(path, found) else None
 
     def _answers(self, path: str, found: tuple[Endpoint, tuple[Any, ...]]) -> bool:
         # PERF: what Gateway.is_django does; where a route is found, there is no fallthrough.
-        return not (found[0].middleware or path.startswith(self._django_below) or path in self._django_exact)
+        endpoint, lowered = found[0], path.lower()
+        return not (
+            endpoint.middleware
+            or path.startswith(self._django_below)
+            or path in self._django_exact
+            or (lowered != path and self.gateway.side(lowered) != self.gateway.side(path))
+        )
 
     def start(self, status: int) -> bytes:
         """The status line and uvicorn's own headers; the date among them is made anew once a second."""
@@ -151,6 +190,10 @@ def _parser(receiver: Any) -> Any:
     parser = httptools.HttpRequestParser(receiver)
     parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
     return parser
+
+
+# Folded lines, and names with an underscore
+_ODD = re.compile(rb"\r\n(?:[ \t]|[^:\r\n]*_[^:\r\n]*:)")
 
 
 class HeaderReader:
@@ -198,7 +241,7 @@ def _inside_proxy_headers(config: Config) -> tuple[Any, Callable[[Any], None]]:
     proxy = ProxyHeadersMiddleware(_answer_nothing, config.forwarded_allow_ips)
 
     def trust_proxy(scope: Any) -> None:
-        coroutine: Any = proxy(scope, _answer_nothing, _answer_nothing)  # type: ignore[arg-type]
+        coroutine: Any = proxy(scope, _answer_nothing, _answer_nothing)
         try:
             coroutine.send(None)
         except StopIteration:
@@ -211,7 +254,7 @@ def _leave_alone(scope: Any) -> None:
     return None
 
 
-async def _answer_nothing(*args: Any) -> None:
+async def _answer_nothing(*args: Any) -> Any:
     return None
 
 

@@ -29,8 +29,12 @@ class Mounts:
 
     def find(self, path: str) -> Mounted | None:
         """What answers ``path``, where no route does."""
-        prefix = self._prefixes.find(path) if self._by_prefix else None
+        prefix = self.prefix(path)
         return None if prefix is None else self._by_prefix[prefix]
+
+    def prefix(self, path: str) -> str | None:
+        """Below which path that is mounted."""
+        return self._prefixes.find(path) if self._by_prefix else None
 
 
 class Mounted:
@@ -38,6 +42,7 @@ class Mounted:
 
     awaits = False
     middleware = ()
+    security_headers: tuple[Any, ...] = ()  # it has its own way
 
     def __init__(self, path: str, mount: Mount) -> None:
         self._path = path

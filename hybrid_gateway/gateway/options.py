@@ -26,6 +26,8 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     fallthrough: bool = False
     trailing_slash: TrailingSlash = "redirect"
     threads: int = 8
+    body_timeout: float = 30
+    graceful_timeout: float = 10
     pdb_on_exception: bool = False
     openapi: OpenAPISettings = OpenAPISettings(enabled=False)
     lifespan: tuple[Callable[..., Any], ...] = ()

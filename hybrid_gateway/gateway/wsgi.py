@@ -23,7 +23,7 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import reason
-from hybrid_gateway.gateway.asgi import force_authentication
+from hybrid_gateway.gateway.asgi import Refused, force_authentication
 from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.handlers.callers import CallingThread, InlineThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
@@ -61,50 +61,53 @@ class WSGIDriver:
         return f"<WSGI side of {self._gateway!r}>"
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        if self._is_django(environ):
+        request = _Request(self._gateway, environ)
+        if request.is_django:
             return self._gateway.django.wsgi(environ, start_response)
         if not self._lifespan.is_started:
             self._lifespan.start()
         open_unit()
         body: Iterable[bytes] = ()
         try:
-            body = self.serve(environ, start_response)
+            body = self._serve(request, start_response)
         finally:
             if not isinstance(body, Iterator):
                 close_unit()
         return _Closing(body) if isinstance(body, Iterator) else body
 
-    def _is_django(self, environ: Environ) -> bool:
-        path = _decode(environ.get("PATH_INFO", "")) or "/"
-        return self._gateway.is_django(path)
-
     def serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request on the calling thread, without touching its database connections."""
-        if self._is_django(environ):
+        request = _Request(self._gateway, environ)
+        if request.is_django:
             return self._gateway.django.wsgi(environ, start_response)
-        scope = build_scope(environ)
-        # Nothing a handler does to language, time zone or script prefix is seen by the thread's next request.
-        return contextvars.copy_context().run(self._serve, environ, scope, start_response)
+        return self._serve(request, start_response)
 
-    def _serve(self, environ: Environ, scope: Message, start_response: StartResponse) -> Iterable[bytes]:
-        gateway = self._gateway
-        path, root = scope["path"][len(scope["root_path"]) :], scope["root_path"]
-        call = Call(scope, _reader(environ), _inline)
+    def _serve(self, request: _Request, start_response: StartResponse) -> Iterable[bytes]:
+        # Nothing a handler does to language, time zone or script prefix is seen by the thread's next request.
+        return contextvars.copy_context().run(self._answer, request, start_response)
+
+    def _answer(self, request: _Request, start_response: StartResponse) -> Iterable[bytes]:
+        gateway, call, scope, environ = self._gateway, request.call, request.scope, request.environ
         force_authentication(call)
-        endpoint = gateway.asgi.open(call, path, root)
-        if isinstance(endpoint, Mounted) and not gateway.middleware:
+        endpoint: Any
+        middleware: tuple[Any, ...]
+        if request.refusal is not None:
+            endpoint, middleware = Refused(gateway, request.refusal), ()
+        else:
+            endpoint, middleware = gateway.asgi.open(call, request.path, scope["root_path"]), gateway.middleware
+        if isinstance(endpoint, Mounted) and not middleware:
             answer = endpoint.serve_wsgi(environ, start_response)
             if answer is not None:
                 return answer
-        if gateway.middleware or endpoint.middleware or endpoint.awaits:
+        if middleware or endpoint.middleware or endpoint.awaits:
             return self._bridge(gateway.asgi.serve, scope, environ, start_response)
         try:
             answer = _step(endpoint.respond(call))
         except ClientDisconnect:
             return ()
         if type(answer) is tuple:
-            status, _, body = answer
-            _start(start_response, status, framed(*answer))
+            status, headers, body = gateway.asgi.completed(call, endpoint, answer)
+            _start(start_response, status, framed(status, headers, body))
             return () if call.method == "HEAD" else (body,)
 
         async def send_response(_: Message, receive: Any, send: Any, thread: CallingThread) -> None:
@@ -128,6 +131,20 @@ class WSGIDriver:
             return ()
         _start(start_response, start["status"], start["headers"])
         return thread.bodies(chunks)
+
+
+class _Request:
+    """One request to the WSGI application, and which side it goes to, if to any."""
+
+    __slots__ = ("call", "environ", "is_django", "path", "refusal", "scope")
+
+    def __init__(self, gateway: Gateway, environ: Environ) -> None:
+        self.environ = environ
+        self.scope = scope = build_scope(environ)
+        self.path: str = scope["path"][len(scope["root_path"]) :]
+        self.call = Call(scope, _reader(environ), _inline)
+        self.refusal = gateway.asgi.refuse(self.call, self.path)
+        self.is_django = self.refusal is None and gateway.is_django(self.path)
 
 
 class _OnceStarted:
@@ -274,20 +291,27 @@ def build_scope(environ: Environ) -> Message:
     scope: Message = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
-        "http_version": environ.get("SERVER_PROTOCOL", "HTTP/1.1").partition("/")[2],
         "method": environ["REQUEST_METHOD"],
         "scheme": environ.get("wsgi.url_scheme", "http"),
         "path": root + path,
-        "raw_path": quote(root + path).encode(),
+        "raw_path": _raw_path(environ) or quote(root + path).encode(),
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
         "root_path": root,
         "headers": headers,
         "client": (environ["REMOTE_ADDR"], _number(environ.get("REMOTE_PORT"))) if environ.get("REMOTE_ADDR") else None,
-        "server": (environ.get("SERVER_NAME", ""), _number(environ.get("SERVER_PORT"))),
+        "server": (environ["SERVER_NAME"], _number(environ.get("SERVER_PORT"))) if "SERVER_NAME" in environ else None,
     }
+    if "SERVER_PROTOCOL" in environ:
+        scope["http_version"] = environ["SERVER_PROTOCOL"].partition("/")[2]
     if "hybrid_gateway.authentication" in environ:
         scope["hybrid_gateway.authentication"] = environ["hybrid_gateway.authentication"]
     return scope
+
+
+def _raw_path(environ: Environ) -> bytes:
+    """The path as it was asked for, where the server tells: gunicorn, uWSGI, Waitress and others do."""
+    target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    return target.partition("?")[0].encode("latin-1", "replace") if target.startswith("/") else b""
 
 
 def _decode(text: str) -> str:
@@ -299,7 +323,9 @@ def _number(text: str | None) -> int:
 
 
 def _start(start_response: StartResponse, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    start_response(f"{status} {_phrase(status)}", [(_title(name), value.decode("latin-1")) for name, value in headers])
+    # SPEC: PEP 3333, "Other HTTP Features": what speaks of the connection is the server's alone.
+    lines = [(_title(name), value.decode("latin-1")) for name, value in headers if name != b"connection"]
+    start_response(f"{status} {_phrase(status)}", lines)
 
 
 def _title(name: bytes) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from hybrid_gateway.handlers.errors import ErrorAnswers
 from hybrid_gateway.handlers.hooks import Answered, Hooks
+from hybrid_gateway.responses.headers import Header
 
 __all__ = ["Endpoint", "Failures"]
 
@@ -84,6 +85,7 @@ class Endpoint:
         "returns",
         "route",
         "schemes",
+        "security_headers",
         "source",
     )
 
@@ -102,6 +104,7 @@ class Endpoint:
         is_open: bool = True,
         middleware: Sequence[Callable[[Any], Any]] = (),
         callbacks: Mapping[str, Sequence[tuple[str, Endpoint]]] | None = None,
+        security_headers: Sequence[Header] = (),
     ) -> None:
         self.route = route
         self.method = method
@@ -115,6 +118,7 @@ class Endpoint:
         self.is_open = is_open  # to callers of whom nothing is known, as far as guards let them pass
         self.middleware = tuple(middleware)
         self.callbacks = callbacks or {}
+        self.security_headers = tuple(security_headers)  # that each answer of it has, unless it has its own
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.method} {self.route.path}>"

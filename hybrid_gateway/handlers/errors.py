@@ -54,7 +54,9 @@ class ErrorAnswers:
         challenges: tuple[str, ...] = (),
         sender: Any = None,
         debugger: bool = False,
+        awaits: bool = False,
     ) -> None:
+        self.awaits = awaits  # whether some handler has to wait on a loop
         self._by_class = {key: handler for key, handler in handlers.items() if not isinstance(key, int)}
         self._by_status = {key: handler for key, handler in handlers.items() if isinstance(key, int)}
         self._challenges = challenges
@@ -84,7 +86,9 @@ class ErrorAnswers:
             return await self._by_status[known.status_code](call, known)
         if handler is not None:
             return await handler(call, error)
-        if known.status_code >= 500:
+        if (
+            known.status_code >= 500 and error.__traceback__ is not None
+        ):  # not what was refused before anybody was asked
             _log(call, error, known.status_code)
         self._challenge(known)
         return problem_answer(known)

@@ -258,7 +258,8 @@ class _Writer:
 
 def _header_objects(layers: Any) -> dict[str, Any]:
     """The headers of every successful answer."""
-    fixed = {name: {"schema": {"type": "string", "const": value}} for name, value in layers.response_headers.items()}
+    declared = {name: value for name, value in layers.response_headers.items() if value is not None}
+    fixed: dict[str, Any] = {name: {"schema": {"type": "string", "const": value}} for name, value in declared.items()}
     if layers.etag:
         fixed["ETag"] = {"schema": {"type": "string"}}
     if layers.throttle:

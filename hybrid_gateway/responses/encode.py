@@ -66,6 +66,7 @@ def make_encoder(
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
     cookies: Sequence[Any] = (),
+    security: Sequence[Header] = (),
     validate: bool = False,
     media_type: str = JSON,
     encoders: Mapping[Any, Callable[[Any], Any]] | None = None,
@@ -73,14 +74,15 @@ def make_encoder(
 ) -> Callable[[Any], Answer]:
     """The function that makes an answer of what a handler returns; ``validate`` checks that against ``annotation``.
 
-    ``encoders`` make plain values of custom classes, ``decode`` is msgspec's ``dec_hook`` for the check.
+    ``security`` are headers for answers whose headers never change; drivers see to the others. ``encoders`` make plain
+    values of custom classes, ``decode`` is msgspec's ``dec_hook`` for the check.
     """
     extra = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
     extra += [(b"set-cookie", _cookie(cookie)) for cookie in cookies]
     hook = plain_with(encoders) if encoders else plain
     defaults = Defaults(status, method, tuple(extra), hook)
     if is_json_type(annotation) and status not in NO_CONTENT:
-        encode = _structured_encoder(defaults, media_type)
+        encode = _structured_encoder(defaults, media_type, security)
         return _validating(annotation, encode, defaults, tuple(encoders or ()), decode) if validate else encode
     if _is_pair(annotation):
         return _pair_encoder(defaults)
@@ -93,11 +95,11 @@ def make_encoder(
     return by_value
 
 
-def _structured_encoder(defaults: Defaults, media_type: str) -> Callable[[Any], Answer]:
+def _structured_encoder(defaults: Defaults, media_type: str, security: Sequence[Header]) -> Callable[[Any], Answer]:
     encode_value = _MAKERS[media_type](enc_hook=defaults.hook).encode
     status = defaults.status_for(...)
     # PERF: built once; the encoder is bound, not looked up.
-    headers = fixed([(b"content-type", media_type.encode()), *defaults.headers])
+    headers = fixed([(b"content-type", media_type.encode()), *defaults.headers, *security])
 
     def encode(value: Any) -> Answer:
         try:

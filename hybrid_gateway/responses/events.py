@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any
 
 import msgspec
@@ -56,7 +56,8 @@ class EventSourceResponse(StreamingResponse):
     """A stream of events: of :class:`ServerSentEvent`, or of anything else, which becomes an event's data.
 
     When nothing happens for ``heartbeat`` seconds a comment is sent, so that no proxy takes the connection for dead;
-    ``None`` sends none. ``content`` is a sync or async iterable, as for :class:`StreamingResponse`.
+    ``None`` sends none. ``content`` is a sync or async iterable, as for :class:`StreamingResponse`. When the process
+    ends, so does the stream, as if the iterable had; browsers connect again by themselves.
     """
 
     media_type = "text/event-stream"
@@ -74,13 +75,13 @@ class EventSourceResponse(StreamingResponse):
             raise ValueError(f"heartbeat={heartbeat} must be a number of seconds, or None.")
         super().__init__(content, status_code, headers, self.media_type, background)
         self.heartbeat = heartbeat
+        self.until: Callable[[Callable[[], object]], AbstractContextManager[None]] = _never
         self.headers.setdefault("Cache-Control", "no-cache")
         self.headers.setdefault("X-Accel-Buffering", "no")  # nginx would keep events until it has enough of them
 
     async def stream_response(self, send: Callable[[MutableMapping[str, Any]], Awaitable[None]]) -> None:
         events: Any = self.body_iterator
-        beating = events if self.heartbeat is None else _with_heartbeat(events, self.heartbeat)
-        self.body_iterator = _encoded(beating, events)
+        self.body_iterator = _encoded(_with_heartbeat(events, self.heartbeat, self.until), events)
         await super().stream_response(send)
 
 
@@ -99,8 +100,17 @@ async def _close(iterator: AsyncIterator[Any]) -> None:
         await close()
 
 
-async def _with_heartbeat(items: AsyncIterator[Any], seconds: float) -> AsyncIterator[Any]:
-    """``items``, and a comment whenever none has come for so long.
+@contextmanager
+def _never(listener: Callable[[], object]) -> Iterator[None]:
+    yield
+
+
+async def _with_heartbeat(
+    items: AsyncIterator[Any],
+    seconds: float | None,
+    until: Callable[[Callable[[], object]], AbstractContextManager[None]],
+) -> AsyncIterator[Any]:
+    """``items``, and a comment whenever none has come for so long; ``until(listener)`` may call that to end them.
 
     One task of its own runs the iterator from first to last, for task groups and context variables inside it; it is
     never more than one item ahead.
@@ -118,19 +128,29 @@ async def _with_heartbeat(items: AsyncIterator[Any], seconds: float) -> AsyncIte
             await _close(items)
         await queue.put(_END)
 
+    is_over = False
+
+    def end() -> None:
+        nonlocal is_over
+        is_over = True
+        if queue.empty():
+            queue.put_nowait(_END)
+
     task = asyncio.create_task(pump())
     try:
-        while True:
-            try:
-                async with asyncio.timeout(seconds):
-                    item = await queue.get()
-            except TimeoutError:
-                yield ServerSentEvent(comment="")
-                continue
-            if item is _END:
-                await task  # raises what the iterator raised
-                return
-            yield item
+        with until(end):
+            while not is_over:
+                try:
+                    async with asyncio.timeout(seconds):
+                        item = await queue.get()
+                except TimeoutError:
+                    yield ServerSentEvent(comment="")
+                    continue
+                if item is not _END:
+                    yield item
+                elif not is_over:
+                    await task  # raises what the iterator raised
+                    return
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):

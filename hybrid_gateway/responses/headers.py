@@ -38,6 +38,7 @@ class FixedHeaders(tuple[Header, ...]):
     # A driver's own: the lines with what it puts before them, and what that was made of.
     head: bytes = b""
     stamp: object = None
+    _extended: FixedHeaders | None = None
 
     def __new__(cls, headers: Iterable[Header] = ()) -> FixedHeaders:
         self = super().__new__(cls, (header for header in headers if header[0] != b"content-length"))
@@ -46,6 +47,12 @@ class FixedHeaders(tuple[Header, ...]):
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         return self
+
+    def extended(self, header: Header) -> FixedHeaders:
+        """These and one more, which is the same each time; ``self`` where it has one of that name."""
+        if self._extended is None:
+            self._extended = self if header[0] in dict(self) else FixedHeaders((*self, header))
+        return self._extended
 
 
 def fixed(headers: Sequence[Header]) -> Sequence[Header]:

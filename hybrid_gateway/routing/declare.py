@@ -72,8 +72,8 @@ class LayerOptions(TypedDict, total=False):
     """OpenAPI tags; they add up."""
     security: Sequence[Mapping[str, Sequence[str]]]
     """OpenAPI security requirements that replace those derived from ``authentication``."""
-    response_headers: Mapping[str, str]
-    """Headers added to every answer of a handler."""
+    response_headers: Mapping[str, str | None]
+    """Headers added to every answer of a handler; ``None`` keeps one of Django's security headers away."""
     response_cookies: Sequence[Any]
     """Cookies (name, value pairs or ``http.cookies.Morsel``) set on every answer of a handler."""
     media_types: Sequence[str]

@@ -39,7 +39,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     exception_handlers: dict[Any, Any] = {}
     tags: tuple[str, ...] = ()
     security: tuple[Any, ...] | None = None
-    response_headers: dict[str, str] = {}
+    response_headers: dict[str, str | None] = {}
     response_cookies: tuple[Any, ...] = ()
     media_types: tuple[str, ...] = ()  # JSON alone
     type_encoders: dict[Any, Any] = {}

@@ -19,6 +19,7 @@ from django.db import close_old_connections
 from django.http import HttpHeaders
 from django.test.client import AsyncClientHandler, ClientHandler
 
+from hybrid_gateway.gateway.wsgi import build_scope
 from hybrid_gateway.handlers.callers import AmbientThread, CallingThread, LoopThread
 from hybrid_gateway.test.responses import ClientResponse
 
@@ -70,7 +71,7 @@ class GatewayHandler(ClientHandler):
 
     def __call__(self, environ: dict[str, Any]) -> Any:
         gateway = self.target.gateway
-        if gateway.is_django(path_text(environ["PATH_INFO"])):
+        if gateway.is_django(path_text(environ["PATH_INFO"])) and not gateway.refuses(build_scope(environ)):
             return super().__call__(environ)
         for name, value in self.target.headers.items():
             environ.setdefault(HttpHeaders.to_wsgi_name(name), value)
@@ -92,11 +93,13 @@ class AsyncGatewayHandler(AsyncClientHandler):
 
     async def __call__(self, scope: dict[str, Any]) -> Any:
         gateway = self.target.gateway
-        if gateway.is_django(scope["path"].removeprefix(scope.get("root_path", ""))):
+        if gateway.is_django(scope["path"].removeprefix(scope.get("root_path", ""))) and not gateway.refuses(scope):
             return await super().__call__(scope)
         scope.setdefault("query_string", b"")
         body_file = scope.pop("_body_file", None)
         present = {name for name, _ in scope["headers"]}
+        if b"host" not in present:
+            scope["headers"].append((b"host", scope["server"][0].encode("latin-1")))
         for header, value in self.target.headers.items():
             name = header.lower().encode("latin-1")
             if name not in present:
