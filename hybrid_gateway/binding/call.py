@@ -193,9 +193,15 @@ class Call:
 
     async def receive(self, limit: int) -> MutableMapping[str, Any]:
         """The next message of the body. SECURITY: what arrives is counted, whatever Content-Length says."""
-        if self._patience is None:
-            self._patience = Patience(self.body_timeout)
-        message = await self._patience.wait(self._receive, self.received)
+        steps = self._receive().__await__()
+        try:  # PERF: most bodies have come already, and need no timer
+            waited_for = next(steps)
+        except StopIteration as stop:
+            message: MutableMapping[str, Any] = stop.value
+        else:
+            if self._patience is None:
+                self._patience = Patience(self.body_timeout)
+            message = await self._patience.wait_for(steps, waited_for, self.received)
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         self.received += len(message.get("body", b""))

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Generator
+from typing import Any
 
 from hybrid_gateway.exceptions import RequestTimeout
 
 __all__ = ["Patience"]
 
-T = TypeVar("T")
-
 _RATE = 1024  # bytes a second that a body must come at, once its time-out has passed
 
 
 class Patience:
-    """How long the body of one request may take: ``seconds``, and one more for every kibibyte that has come.
+    """How long the body of one request may take: ``seconds`` from now, and one more for every kibibyte that has come.
 
     So a large upload over a slow line gets through, and a client that sends a byte now and then does not.
     """
@@ -28,23 +26,29 @@ class Patience:
         self._seconds = seconds
         self._begun = time.monotonic()
 
-    async def wait(self, receive: Callable[[], Awaitable[T]], received: int) -> T:
-        """What ``receive()`` gives; raises ``RequestTimeout`` (408) when it is not given in time."""
-        steps = receive().__await__()
-        try:  # PERF: most bodies have come already: 0.3 µs, where a timer would take 3
-            waited_for = next(steps)
-        except StopIteration as stop:
-            value: T = stop.value
-            return value
+    async def wait_for(self, steps: Generator[Any, Any, Any], waited_for: Any, received: int) -> Any:
+        """What an awaitable gives whose first of ``steps`` waits; raises ``RequestTimeout`` (408) if it is too late.
+
+        ``received`` are the bytes so far.
+        """
         left = self._begun + self._seconds + received / _RATE - time.monotonic()
         try:
             async with asyncio.timeout(left) as deadline:
-                value = await _Rest(steps, waited_for)
+                message = await _Rest(steps, waited_for)
         except TimeoutError:
             if not deadline.expired():
                 raise
             raise RequestTimeout("The body of the request took too long.", headers={"Connection": "close"}) from None
-        return value
+        return message
+
+    async def wait(self, awaitable: Awaitable[Any], received: int) -> Any:
+        """The same from the first step on."""
+        steps = awaitable.__await__()
+        try:
+            waited_for = next(steps)
+        except StopIteration as stop:
+            return stop.value
+        return await self.wait_for(steps, waited_for, received)
 
 
 class _Rest(Awaitable[Any]):

@@ -292,7 +292,7 @@ def _patient(receive: Receive, seconds: float) -> Receive:
         nonlocal received, more
         if not more:
             return await receive()
-        message = await patience.wait(receive, received)
+        message: Message = await patience.wait(receive(), received)
         received += len(message.get("body", b""))
         more = message.get("more_body", False)
         return message

@@ -34,6 +34,7 @@ __all__ = ["METHODS", "Screening", "is_plain", "normalise"]
 MAX_PATH = 8 * 1024  # bytes of a path as it was sent
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024  # names and values of all headers
+_MANY = 4 * 1024  # bytes of values from which on they are counted exactly
 _MAX_HOSTS = 1024  # names that are remembered as allowed
 
 # SPEC: the HTTP Method Registry of IANA, without CONNECT (we are no proxy), TRACE (it echoes secrets) and PRI. Routes
@@ -79,21 +80,21 @@ class Screening:
         """
         raw_headers: list[Header] = call.raw_headers
         headers = dict(raw_headers)
-        names, values = b"".join(headers), b"".join(headers.values())
-        if b"_" in names:
+        values = b"".join(headers.values())
+        # PERF: joined first, so that a request is one or two searches, not some for each of its headers: 1.6 µs.
+        if b"_" in b"".join(headers):
             # SECURITY: X_User would pose as X-User, which a proxy strips or sets (CVE-2026-3902).
             call.raw_headers = raw_headers = [header for header in raw_headers if b"_" not in header[0]]
             headers = dict(raw_headers)
         call.headers_by_name = headers
-        if len(headers) != len(raw_headers):
-            refusal = _judge_repeated(raw_headers)
+        count = len(raw_headers)
+        if count != len(headers) or count > MAX_HEADERS or len(values) > _MANY:
+            refusal = _judge_many(raw_headers)
             if refusal is not None:
                 return refusal
-        elif len(headers) > MAX_HEADERS or len(names) + len(values) > MAX_HEADER_BYTES:
-            return _too_many_headers()
-        if len(values) != len(values.translate(None, _CONTROLS)):
+        if len(values.translate(None, _CONTROLS)) != len(values):
             return BadRequest("A header of the request has control characters.")
-        if path is None or not is_plain(path) or self._side(path.lower()) != self._side(path):
+        if path is None or not is_plain(path) or ((lower := path.lower()) != path and self._differ(lower, path)):
             refusal = self.judge_path(path, call.scope.get("raw_path") or b"", call.method)
             if refusal is not None:
                 return refusal
@@ -103,6 +104,9 @@ class Screening:
             # SECURITY: Django takes "get" for GET, which what stands before it need not do.
             return NotImplementedByServer("The method of the request is not known here.")
         return None
+
+    def _differ(self, one: str, other: str) -> bool:
+        return self._side(one) != self._side(other)
 
     def judge_path(self, path: str | None, raw_path: bytes, method: str) -> HTTPException | None:
         """Whether a path that is not plain has one meaning all the same."""
@@ -115,7 +119,7 @@ class Screening:
         if _NEVER_IN_PATH.search(path) is not None:
             return BadRequest("The path of the request has characters that no path may have.")
         # SECURITY: a slash that a proxy did not see, or everything that only one of two readers would resolve.
-        if _HIDDEN_SLASH.search(raw_path) is not None or self._side(normalise(path)) != self._side(path):
+        if _HIDDEN_SLASH.search(raw_path) is not None or self._differ(normalise(path), path):
             return BadRequest("The path of the request can be read in more than one way.")
         return None
 
@@ -173,9 +177,12 @@ def normalise(path: str) -> str:
     return "/" + "/".join(segments) + slash
 
 
-def _judge_repeated(headers: Sequence[Header]) -> HTTPException | None:
+def _judge_many(headers: Sequence[Header]) -> HTTPException | None:
+    """Headers that are many, large or repeated."""
     if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
-        return _too_many_headers()
+        return RequestHeaderFieldsTooLarge(
+            f"More than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them, are not read."
+        )
     seen: set[bytes] = set()
     for name, value in headers:
         if name in _SINGLE and name in seen:
@@ -184,12 +191,6 @@ def _judge_repeated(headers: Sequence[Header]) -> HTTPException | None:
             return BadRequest("A header of the request has control characters.")
         seen.add(name)
     return None
-
-
-def _too_many_headers() -> HTTPException:
-    return RequestHeaderFieldsTooLarge(
-        f"More than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them, are not read."
-    )
 
 
 def _as_django_sees_it(host: bytes | None, forwarded: bytes | None, server: Any) -> HttpRequest:
