@@ -59,14 +59,18 @@ class _Rest(Awaitable[Any]):
         self._waited_for = waited_for
 
     def __await__(self) -> Generator[Any, Any, Any]:
+        # SPEC: PEP 380: this is `yield from` after its first step; an iterator need not have throw().
         waited_for = self._waited_for
-        try:
-            while True:
+        while True:
+            try:
+                yield waited_for
+                break
+            except BaseException as error:
+                throw = getattr(self._steps, "throw", None)
+                if throw is None:
+                    raise
                 try:
-                    sent = yield waited_for
-                except BaseException as error:
-                    waited_for = self._steps.throw(error)
-                else:
-                    waited_for = self._steps.send(sent)
-        except StopIteration as stop:
-            return stop.value
+                    waited_for = throw(error)
+                except StopIteration as stop:
+                    return stop.value
+        return (yield from self._steps)

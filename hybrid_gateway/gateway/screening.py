@@ -94,8 +94,14 @@ class Screening:
                 return refusal
         if len(values.translate(None, _CONTROLS)) != len(values):
             return BadRequest("A header of the request has control characters.")
-        if path is None or not is_plain(path) or ((lower := path.lower()) != path and self._differ(lower, path)):
-            refusal = self.judge_path(path, call.scope.get("raw_path") or b"", call.method)
+        raw_path = call.scope.get("raw_path") or b""
+        if (
+            path is None
+            or not is_plain(path)
+            or b"%" in raw_path
+            or ((lower := path.lower()) != path and self._differ(lower, path))
+        ):
+            refusal = self.judge_path(path, raw_path, call.method)
             if refusal is not None:
                 return refusal
         elif len(path) > MAX_PATH:

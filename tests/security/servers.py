@@ -1,0 +1,135 @@
+"""The site under real servers, and raw requests to them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from time import monotonic, sleep
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+_UVICORN = "-m uvicorn hybrid_gateway.asgi:application --host 127.0.0.1 --port {port} --log-level warning"
+_GRANIAN = "-m granian --host 127.0.0.1 --port {port} --no-access-log --workers-kill-timeout 6"
+COMMANDS = {
+    "h11": _UVICORN + " --http h11",
+    "httptools": _UVICORN + " --http httptools",
+    "lane": "-m django gateway serve --port {port}",
+    "granian": _GRANIAN + " --interface asgi hybrid_gateway.asgi:application",
+    "granian-wsgi": _GRANIAN + " --interface wsgi hybrid_gateway.wsgi:application",
+    "gunicorn-wsgi": "-m gunicorn hybrid_gateway.wsgi:application -b 127.0.0.1:{port} --log-level warning --threads 4",
+    "gunicorn-lane": "-m gunicorn hybrid_gateway.asgi:application -b 127.0.0.1:{port} --log-level warning"
+    " -k hybrid_gateway.workers.LaneWorker --graceful-timeout 6",
+}
+_NEEDS = {"h11": "h11", "httptools": "httptools", "lane": "httptools", "gunicorn-lane": "uvicorn_worker"}
+
+
+class Answer(NamedTuple):
+    """What a server wrote, taken apart as far as it goes."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    is_closed: bool
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+class Server:
+    """The site under one server."""
+
+    def __init__(self, name: str, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.name = name
+        self.port = port
+        self.process = process
+        self.log = log
+
+    @property
+    def is_wsgi(self) -> bool:
+        return self.name.endswith("wsgi")
+
+    def send(self, raw: bytes, *, timeout: float = 5, pause: float = 0, pieces: int = 0) -> Answer:
+        """One request as it is written here, in so many bytes at a time; the first answer to it."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout) as connection:
+            for start in range(0, len(raw), pieces or len(raw)):
+                connection.sendall(raw[start : start + (pieces or len(raw))])
+                sleep(pause)
+            return read_answer(connection, is_head=raw.startswith(b"HEAD "))
+
+    def get(self, target: str | bytes, *lines: str, method: str = "GET", host: str = "ex.test") -> Answer:
+        raw_target = target if isinstance(target, bytes) else target.encode()
+        head = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), raw_target, host.encode())
+        return self.send(head + b"".join(line.encode("latin-1") + b"\r\n" for line in lines) + b"\r\n")
+
+
+def read_answer(connection: socket.socket, is_head: bool = False) -> Answer:
+    """Read until the answer is whole or the server has closed; status 0 where there is none."""
+    data = b""
+    is_closed = False
+    while b"\r\n\r\n" not in data and not is_closed:
+        is_closed = not (chunk := _receive(connection))
+        data += chunk
+    head, _, body = data.partition(b"\r\n\r\n")
+    start, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    length = 0 if is_head else int(headers.get("content-length", 0))
+    while not is_closed and (len(body) < length or ("chunked" in headers.get("transfer-encoding", "") and not is_head)):
+        is_closed = not (chunk := _receive(connection))
+        body += chunk
+        if body.endswith(b"0\r\n\r\n"):
+            break
+    status = int(start.split(" ")[1]) if start.startswith("HTTP/1") else 0
+    return Answer(status, headers, body, is_closed)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(65536)
+    except ConnectionResetError:
+        return b""
+
+
+@contextmanager
+def serving(name: str, **environ: str) -> Iterator[Server]:
+    """The site under the server called ``name``; it is killed at the end, if it has not ended by itself."""
+    needed = _NEEDS.get(name, name.partition("-")[0])
+    if find_spec(needed) is None:
+        pytest.skip(f"This server needs {needed}.")
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        log = Path(folder, "log.txt")
+        command = [sys.executable, *COMMANDS[name].format(port=port).split()]
+        known = {"PYTHONPATH": str(ROOT), "DJANGO_SETTINGS_MODULE": "tests.security.site", **environ}
+        with log.open("wb") as output:
+            process = subprocess.Popen(command, env=os.environ | known, cwd=ROOT, stdout=output, stderr=output)
+        try:
+            server = Server(name, port, process, log)
+            _wait_for(server)
+            yield server
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(server: Server) -> None:
+    end = monotonic() + 30
+    while monotonic() < end and server.process.poll() is None:
+        try:
+            if server.get("/probe").status == 200:
+                return
+        except OSError:
+            sleep(0.05)
+    raise AssertionError(f"{server.name} does not answer:\n{server.log.read_text()}")

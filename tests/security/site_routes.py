@@ -1,0 +1,78 @@
+"""The routes of the site."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from hybrid_gateway import Body, EventSourceResponse, Request, StreamingResponse, get, post, route
+
+
+@get("/api/x")
+async def x() -> str:
+    return "typed x"
+
+
+@get("/files/{rest:path}")
+async def files(rest: str) -> str:
+    return f"typed {rest!r}"
+
+
+@get("/items/{name}")
+def item(name: str) -> str:
+    return f"typed {name!r}"
+
+
+@get("/secret/{name}", guards=[lambda: False])
+async def secret(name: str) -> str:
+    return "secret"
+
+
+@get("/headers")
+async def headers(request: Request) -> dict[str, Any]:
+    return {"names": [name for name, _ in request.headers.items()]}
+
+
+@post("/length")
+async def length(data: Annotated[bytes, Body()]) -> int:
+    return len(data)
+
+
+@route("/items/{name}", methods=["PUT", "DELETE"])
+def change(name: str, request: Request) -> str:
+    return f"changed by {request.method}"
+
+
+@get("/slow")
+async def slow() -> str:
+    await asyncio.sleep(1)
+    return "slow"
+
+
+async def _ticks() -> AsyncIterator[str]:
+    number = 0
+    while True:
+        yield f"tick {number}"
+        number += 1
+        await asyncio.sleep(0.05)
+
+
+@get("/events")
+async def events() -> EventSourceResponse:
+    return EventSourceResponse(_ticks())
+
+
+@get("/endless")
+async def endless() -> StreamingResponse:
+    async def chunks() -> AsyncIterator[bytes]:
+        async for tick in _ticks():
+            yield tick.encode()
+
+    return StreamingResponse(chunks())
+
+
+@get("/probe", opt={"probe": True})
+async def probe() -> str:
+    return "alive"
+
+
+routes = [x, files, item, secret, headers, length, change, slow, events, endless, probe]
