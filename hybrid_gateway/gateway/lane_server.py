@@ -128,7 +128,7 @@ class LaneServer:
         self.trust_proxy(scope)
         call = Call(scope, _answer_nothing, self.gateway.lend_thread)
         screening, security = self.gateway.screening, self.gateway.security
-        if screening.judge(call, "/") is not None or not screening.knows_host(call):  # a new one goes there once
+        if screening.judge(call, "/") is not None or screening.judge_host(call, log=False) is not None:
             return False
         if security.redirects and not security.is_secure(call):
             return False

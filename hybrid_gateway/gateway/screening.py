@@ -131,8 +131,8 @@ class Screening:
 
     # --- the host
 
-    def judge_host(self, call: Any) -> HTTPException | None:
-        """Hosts by Django's rules and settings; what is allowed is remembered."""
+    def judge_host(self, call: Any, *, log: bool = True) -> HTTPException | None:
+        """Hosts by Django's rules and settings; what is allowed is remembered, what is not logged as Django does."""
         if self.knows_host(call):
             return None
         headers, scope = call.headers_by_name, call.scope
@@ -145,8 +145,8 @@ class Screening:
         try:
             _as_django_sees_it(host, headers.get(b"x-forwarded-host"), server).get_host()
         except DisallowedHost as error:
-            # DJANGO: response_for_exception (core/handlers/exception.py) logs it there.
-            _security_logger.error("%s", error, extra={"status_code": 400})
+            if log:  # DJANGO: by the logger that response_for_exception takes (core/handlers/exception.py)
+                _security_logger.error("%s", error, extra={"status_code": 400})
             return BadRequest(str(error) if settings.DEBUG else "The Host header names no host that is served here.")
         if host is not None and not settings.USE_X_FORWARDED_HOST:
             if len(self._hosts) >= _MAX_HOSTS:
