@@ -338,7 +338,7 @@ def check_transport(app_configs: Any = None, **kwargs: Any) -> Messages:
         Warning(
             f"{' and '.join(schemes)} read credentials that travel in clear, and nothing here says HTTPS.",
             hint="Serve HTTPS only, and set SECURE_PROXY_SSL_HEADER behind a proxy or SECURE_SSL_REDIRECT without one. "
-            "The redirect is a middleware of Django's side: let the proxy redirect the API.",
+            "Routes follow both where SecurityMiddleware is in MIDDLEWARE.",
             id=f"{TAG}.W021",
         )
     ]

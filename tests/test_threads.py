@@ -963,6 +963,24 @@ def test_an_inline_thread_runs_everything_where_it_is_asked_for():
 # --- the loop that outlives requests -------------------------------------------------------------------------------
 
 
+def test_a_caller_that_leaves_when_all_is_done_disturbs_nobody():
+    loop, thread, errors = LoopThread(), CallingThread(), []
+    loop.loop.set_exception_handler(lambda _, context: errors.append(context))
+
+    async def work() -> None:
+        thread.run(lambda: None)
+
+    for _ in range(20):
+        steps = thread.steps(work(), loop)
+        next(steps)
+        time.sleep(0.002)  # the task ends meanwhile
+        steps.close()
+        thread = CallingThread()
+    loop.run(asyncio.sleep(0.01))
+    loop.close()
+    assert errors == []
+
+
 def test_a_loop_thread_starts_when_first_used_and_ends_what_runs_when_closed():
     loop, ended = LoopThread(name="some-loop"), threading.Event()
     assert not [thread for thread in threading.enumerate() if thread.name == "some-loop"]

@@ -90,7 +90,7 @@ class CallingThread:
                 raise CancelledError
             return tasks[0].result()
         except GeneratorExit:
-            event_loop.call_soon_threadsafe(lambda: tasks[0].cancel())
+            event_loop.call_soon_threadsafe(lambda: tasks and tasks[0].cancel())  # unless it has ended by then
             while self._serve_next():
                 pass
             raise
