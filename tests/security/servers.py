@@ -101,7 +101,7 @@ def _receive(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def serving(name: str, **environ: str) -> Iterator[Server]:
+def serving(name: str, kind: type[Server] | None = None, **environ: str) -> Iterator[Server]:
     """The site under the server called ``name``; it is killed at the end, if it has not ended by itself."""
     needed = _NEEDS.get(name, name.partition("-")[0])
     if find_spec(needed) is None:
@@ -116,7 +116,7 @@ def serving(name: str, **environ: str) -> Iterator[Server]:
         with log.open("wb") as output:
             process = subprocess.Popen(command, env=os.environ | known, cwd=ROOT, stdout=output, stderr=output)
         try:
-            server = Server(name, port, process, log)
+            server = (kind or Server)(name, port, process, log)
             _wait_for(server)
             yield server
         finally:
