@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
@@ -114,13 +115,16 @@ def serving(name: str, kind: type[Server] | None = None, **environ: str) -> Iter
         command = [sys.executable, *COMMANDS[name].format(port=port).split()]
         known = {"PYTHONPATH": str(ROOT), "DJANGO_SETTINGS_MODULE": "tests.security.site", **environ}
         with log.open("wb") as output:
-            process = subprocess.Popen(command, env=os.environ | known, cwd=ROOT, stdout=output, stderr=output)
+            process = subprocess.Popen(
+                command, env=os.environ | known, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+            )
         try:
             server = (kind or Server)(name, port, process, log)
             _wait_for(server)
             yield server
         finally:
-            process.kill()
+            with suppress(ProcessLookupError):  # it has ended; else its workers, too, must go
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 
