@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -105,6 +106,7 @@ class Process:
                 env=inherited | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(cwd)])} | environ,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,
             )
 
     def wait(self) -> Process:
@@ -160,7 +162,8 @@ def start(project: Path) -> Iterator[Callable[..., Process]]:
 
     yield run
     for process in started:
-        process.process.kill()
+        with suppress(ProcessLookupError):  # it has ended; else its workers must go with it
+            os.killpg(process.process.pid, signal.SIGKILL)
         process.process.wait()
 
 
