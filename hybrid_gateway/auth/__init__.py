@@ -2,7 +2,9 @@
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.basic import BasicAuthentication
+from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.auth.guards import AllowAny, HasPermission, InGroup, IsAuthenticated, IsStaff, IsSuperuser
+from hybrid_gateway.auth.session import SessionAuthentication
 from hybrid_gateway.auth.token import TokenAuthentication
 
 __all__ = [
@@ -15,5 +17,7 @@ __all__ = [
     "IsAuthenticated",
     "IsStaff",
     "IsSuperuser",
+    "SessionAuthentication",
     "TokenAuthentication",
+    "check_csrf",
 ]

@@ -44,6 +44,13 @@ class AuthenticationScheme:
     A request whose header is missing or opens with another word needs no call of :meth:`authenticate`, nor a thread.
     """
 
+    carriers: tuple[str, ...] = ("Authorization",)
+    """The request headers that credentials of this scheme travel in; ``"Cookie"`` for one that reads a cookie.
+
+    Answers say in ``Vary`` that they depend on them. With ``"Cookie"``, JSON bodies must be declared as such, and the
+    scheme calls ``check_csrf``.
+    """
+
     def authenticate(self, *args: Any, **kwargs: Any) -> Authentication | Awaitable[Authentication | None] | None:
         """Return None when the request carries no credentials of this scheme; raise ``Unauthorized`` for bad ones."""
         raise ConfigurationError(f"{type(self).__name__} must define authenticate(self, ...) -> Authentication | None.")

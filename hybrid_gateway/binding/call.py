@@ -27,6 +27,7 @@ class Call:
     exits: list[tuple[str, Any]] | None = None  # what the plan entered, in order
     entered: list[tuple[Any, Any]] | None = None  # hooks and their instances, in order
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
+    visit: Any = None  # what Django knows of the request, where anybody has asked
     cacheable: Any = None  # what is known of an answer that may be kept
     accepted = ""  # the media type of the answer, where a route offers several
     is_secure: bool | None = None  # whether it came over HTTPS, once somebody has asked
@@ -98,6 +99,7 @@ class Call:
         """
         self._over = True
         self._scope = None
+        self.visit = None
         if self._thread is not None:
             self._thread.release()
 
