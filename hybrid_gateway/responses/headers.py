@@ -83,7 +83,10 @@ def merge_vary(headers: Sequence[Header], names: bytes) -> list[Header]:
     if not names:
         return list(headers)
     given = [value for name, value in headers if name == b"vary"]
-    known = {part.strip().lower(): part.strip() for value in (*given, names) for part in value.split(b",")}
+    known: dict[bytes, bytes] = {}
+    for value in (*given, names):
+        for part in value.split(b","):
+            known.setdefault(part.strip().lower(), part.strip())
     known.pop(b"", None)
     value = b"*" if b"*" in known else b", ".join(known.values())
     return [*(header for header in headers if header[0] != b"vary"), (b"vary", value)]

@@ -15,7 +15,7 @@ class Personal:
     """Says in every answer of a route by which headers it varies, and that it is one client's.
 
     ``carriers`` are the request headers that the route reads credentials from. Without any, only an answer that sets a
-    cookie is somebody's own.
+    cookie, or whose handler has read the cookies of a ``Request``, is somebody's own.
     """
 
     def __init__(self, carriers: Sequence[str]) -> None:
@@ -26,26 +26,28 @@ class Personal:
 
     def __call__(self, call: Call, answer: Any) -> Any:
         """``answer`` with what caches have to know; saying it twice changes nothing."""
-        carried = call.authentication is not None
+        vary, carried = self._vary, call.authentication is not None
         for name in self._names:
             carried = carried or call.header(name) is not None
+        if call.has_read_cookies:
+            vary, carried = vary + b", Cookie", carried or call.header(b"cookie") is not None
         if type(answer) is not tuple:
-            answer.raw_headers = self._write(answer.raw_headers, carried)
+            answer.raw_headers[:] = _write(answer.raw_headers, vary, carried)
             return answer
         status, headers, body = answer
-        if type(headers) is not FixedHeaders:
-            return status, self._write(headers, carried), body
+        if type(headers) is not FixedHeaders or vary is not self._vary:
+            return status, _write(headers, vary, carried), body
         known = self._known.get(carried)
         if known is None or known[0] is not headers:
-            written = FixedHeaders(self._write(headers, carried))
-            known = self._known[carried] = headers, written
+            known = self._known[carried] = headers, FixedHeaders(_write(headers, vary, carried))
         return status, known[1], body
 
-    def _write(self, headers: Sequence[Header], carried: bool) -> list[Header]:
-        lines = merge_vary(headers, self._vary)
-        if carried or any(name == b"set-cookie" for name, _ in lines):
-            return make_private(lines)
-        return lines
+
+def _write(headers: Sequence[Header], vary: bytes, carried: bool) -> list[Header]:
+    lines = merge_vary(headers, vary)
+    if carried or any(name == b"set-cookie" for name, _ in lines):
+        return make_private(lines)
+    return lines
 
 
 def personal(plan: Any, schemes: Sequence[Any], layers: Any) -> Personal | None:
@@ -57,6 +59,6 @@ def personal(plan: Any, schemes: Sequence[Any], layers: Any) -> Personal | None:
         carriers.add("Cookie")
     if any(entry.source == "header" and entry.name.lower() == "authorization" for entry in plan.inputs):
         carriers.add("Authorization")
-    if carriers or plan.visits or layers.response_cookies or plan.sees_response:
+    if carriers or plan.visits or plan.sees_request or plan.sees_response or layers.response_cookies:
         return Personal(sorted(carriers))
     return None

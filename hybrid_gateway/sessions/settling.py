@@ -38,7 +38,7 @@ async def settle(call: Call, answer: Any) -> Any:
         status, headers, body = answer
         return (status, [*merge_vary(headers, names), *lines], body) if lines or names else answer
     streamed: Any = answer
-    streamed.raw_headers = [*merge_vary(streamed.raw_headers, names), *lines]
+    streamed.raw_headers[:] = [*merge_vary(streamed.raw_headers, names), *lines]
     return streamed
 
 
