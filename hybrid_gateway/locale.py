@@ -90,7 +90,7 @@ def _named(read: Callable[[Headers], str | None]) -> Callable[[Headers], str | N
     return find
 
 
-def _activating(find: Any) -> Callable[..., None | Awaitable[None]]:
+def _activating(find: Any) -> Callable[..., Awaitable[None] | None]:
     """``find``, whose result becomes the current time zone, where it ran."""
     if is_async(find):
 

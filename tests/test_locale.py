@@ -1,10 +1,9 @@
-"""The language and the time zone of a request: by Django's rules, in the answer's headers, and gone with the request."""
+"""The language and the time zone of a request: by Django's rules, told in the answer, and gone with the request."""
 
 from datetime import UTC, datetime
 from typing import Annotated
 
 import pytest
-from django.contrib.auth.models import User
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 

@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session as SessionRow
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
 
-from hybrid_gateway import Body, Session, StreamingResponse, get, post
+from hybrid_gateway import Body, Session, StreamingResponse, TemplateResponse, get, post
 from hybrid_gateway.auth import SessionAuthentication, TokenAuthentication
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -311,3 +311,28 @@ def test_csrf_in_sessions(serve, settings):
     assert "csrftoken" not in answer.cookies
     assert client.post("/save").status_code == 403
     assert client.post("/save", headers={"X-CSRFToken": answer.text}).text == "ada"
+
+
+# --- templates -----------------------------------------------------------------------------------------------------
+
+
+def test_a_template_shows_what_the_handler_has_left_in_the_visit(serve, settings):
+    source = "{{ user }} {{ request.session.x }} {{ csrf_token }}{% for message in messages %} {{ message }}{% endfor %}"
+    loaders = [("django.template.loaders.locmem.Loader", {"page.html": source})]
+    options = {**settings.TEMPLATES[0]["OPTIONS"], "loaders": loaders}
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "APP_DIRS": False, "OPTIONS": options}]
+    ada = User.objects.create_user("ada")
+
+    @post("/")
+    def enter(request: HttpRequest) -> TemplateResponse:
+        login(request, ada)
+        request.session["x"] = 7
+        messages.success(request, "Welcome")
+        return TemplateResponse("page.html")
+
+    client = serve(enter, me)
+    answer = client.post("/")
+    user, x, token, message = answer.text.split()
+    assert (user, x, message) == ("ada", "7", "Welcome")
+    assert len(token) == 64 and list(answer.cookies) == ["csrftoken", "sessionid"]
+    assert client.get("/me").json() == ["ada"]  # the message has been shown

@@ -112,6 +112,11 @@ class Visit:
     # --- for the way out
 
     @property
+    def is_below_django(self) -> bool:
+        """Whether ``django_middleware=`` stands around the route, and looks after its own request."""
+        return DJANGO_REQUEST in self._call.scope
+
+    @property
     def own_request(self) -> TypedRequest | None:
         """The request, where one was asked for and no middleware looks after it."""
         return self._request if isinstance(self._request, TypedRequest) else None

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest
 from msgspec import Meta, Struct
 
 from hybrid_gateway.auth import AllowAny, Authentication, TokenAuthentication
@@ -51,15 +52,15 @@ class IssuedToken(Struct):
     raises=[Unauthorized],
     response_headers={"Cache-Control": "no-store"},
 )
-def login(data: Credentials) -> IssuedToken:
+def login(data: Credentials, request: HttpRequest) -> IssuedToken:
     """Exchange a username and a password for a token that lives 30 days."""
-    user = check_credentials(data.username, data.password)
+    user = check_credentials(data.username, data.password, request)
     if user is None:
         # SPEC: RFC 9110, section 15.5.2: a 401 carries a challenge. Not Basic's, for browsers open a dialog on it.
         challenge = {"WWW-Authenticate": str(_scheme.challenge)}
         raise Unauthorized("The username or the password is wrong.", headers=challenge)
-    # Sets last_login, among others. Robust, because a project's receivers may insist on the request there is none of.
-    user_logged_in.send_robust(sender=type(user), request=None, user=user)
+    # Sets last_login, among others. Robust, because a receiver that fails has not made the password wrong.
+    user_logged_in.send_robust(sender=type(user), request=request, user=user)
     token, plain = Token.objects.issue(user, name="login", expires_in=LOGIN_LIFETIME)
     return IssuedToken(token=plain, expires_at=token.expires_at)
 

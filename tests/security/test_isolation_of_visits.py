@@ -163,7 +163,10 @@ def test_r_iso_over_the_lane(gateway, keys):
         for number, path in paths():
             protocol = LaneProtocol(config, state, {}, asyncio.get_running_loop())
             transport = Transport(peername=("192.0.2.1", 1), sockname=("testserver", 80), sslcontext=None)
-            lines = [f"GET {path} HTTP/1.1", *(f"{name}: {text}" for name, text in headers(number, keys[number]).items())]
+            lines = [
+                f"GET {path} HTTP/1.1",
+                *(f"{name}: {text}" for name, text in headers(number, keys[number]).items()),
+            ]
             protocol.connection_made(transport)
             protocol.data_received("\r\n".join([*lines, "", ""]).encode())
             transports.append((protocol, transport))
