@@ -317,7 +317,9 @@ def test_csrf_in_sessions(serve, settings):
 
 
 def test_a_template_shows_what_the_handler_has_left_in_the_visit(serve, settings):
-    source = "{{ user }} {{ request.session.x }} {{ csrf_token }}{% for message in messages %} {{ message }}{% endfor %}"
+    source = (
+        "{{ user }} {{ request.session.x }} {{ csrf_token }}{% for message in messages %} {{ message }}{% endfor %}"
+    )
     loaders = [("django.template.loaders.locmem.Loader", {"page.html": source})]
     options = {**settings.TEMPLATES[0]["OPTIONS"], "loaders": loaders}
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "APP_DIRS": False, "OPTIONS": options}]

@@ -2,7 +2,7 @@
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.basic import BasicAuthentication
-from hybrid_gateway.auth.csrf import check_csrf
+from hybrid_gateway.auth.csrf import CSRFProtect, check_csrf
 from hybrid_gateway.auth.guards import AllowAny, HasPermission, InGroup, IsAuthenticated, IsStaff, IsSuperuser
 from hybrid_gateway.auth.session import SessionAuthentication
 from hybrid_gateway.auth.token import TokenAuthentication
@@ -12,6 +12,7 @@ __all__ = [
     "Authentication",
     "AuthenticationScheme",
     "BasicAuthentication",
+    "CSRFProtect",
     "HasPermission",
     "InGroup",
     "IsAuthenticated",

@@ -15,7 +15,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from hybrid_gateway.exceptions import Forbidden
 from hybrid_gateway.sessions.visits import Visit
 
-__all__ = ["check_csrf"]
+__all__ = ["CSRFProtect", "check_csrf"]
 
 logger = logging.getLogger("django.security.csrf")
 
@@ -47,6 +47,17 @@ def check_csrf(visit: Visit | HttpRequest) -> None:
         shown = reason.encode("unicode_escape").decode("ascii")
         logger.warning("Forbidden (%s): %s", shown, path, extra={"status_code": 403})
         raise Forbidden(f"CSRF verification failed: {reason}")
+
+
+class CSRFProtect:
+    """A guard: unsafe methods need a CSRF token, whoever calls. For handlers that log in, or that trust a session."""
+
+    def __call__(self, visit: Visit) -> bool:
+        check_csrf(visit)
+        return True
+
+    def __repr__(self) -> str:
+        return "CSRFProtect()"
 
 
 def _nobody(request: HttpRequest) -> Any:

@@ -14,7 +14,7 @@ from starlette.datastructures import State, URLPath
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from hybrid_gateway.auth import Authentication
+from hybrid_gateway.auth import Authentication, check_csrf
 from hybrid_gateway.binding.builtins import REQUEST
 from hybrid_gateway.binding.compiled import compile_plan
 from hybrid_gateway.binding.components import Components, Mode, mode_of
@@ -110,7 +110,7 @@ class Builder:
             ),
             parameters=layers.parameters,
             given=_GIVEN,
-            visits=Visits(csrf_exempt=layers.csrf_exempt),
+            visits=Visits(csrf_exempt=layers.csrf_exempt, check=check_csrf),
         )
         entered = self._open(planner, layers, signature)
         adapted = adapt(
@@ -150,6 +150,8 @@ class Builder:
             returns=returns,
             schemes=schemes if planner.plan.authenticates else (),
             is_open=not planner.plan.requires_user,
+            visits=planner.plan.visits,
+            reads_cookies=planner.plan.reads_cookies,
             middleware=(
                 *middleware_factories(layers.middleware),
                 *_django_middleware(
@@ -246,7 +248,7 @@ class Builder:
             user_type=_user_model(),
             reading=_reading(layers, body_allowed=False),
             given=given,
-            visits=Visits(csrf_exempt=layers.csrf_exempt),
+            visits=Visits(csrf_exempt=layers.csrf_exempt, check=check_csrf),
         )
 
 

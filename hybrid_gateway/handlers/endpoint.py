@@ -101,12 +101,14 @@ class Endpoint:
         "is_open",
         "method",
         "middleware",
+        "reads_cookies",
         "respond",
         "returns",
         "route",
         "schemes",
         "security_headers",
         "source",
+        "visits",
     )
 
     def __init__(
@@ -122,6 +124,8 @@ class Endpoint:
         returns: Any = None,
         schemes: Sequence[Any] = (),
         is_open: bool = True,
+        visits: bool = False,
+        reads_cookies: bool = False,
         middleware: Sequence[Callable[[Any], Any]] = (),
         callbacks: Mapping[str, Sequence[tuple[str, Endpoint]]] | None = None,
         security_headers: Sequence[Header] = (),
@@ -136,6 +140,8 @@ class Endpoint:
         self.returns = returns
         self.schemes = tuple(schemes)
         self.is_open = is_open  # to callers of whom nothing is known, as far as guards let them pass
+        self.visits = visits  # it asks for what Django knows of a visit
+        self.reads_cookies = reads_cookies  # of that: by a Django request or a session
         self.middleware = tuple(middleware)
         self.callbacks = callbacks or {}
         self.security_headers = tuple(security_headers)  # that each answer of it has, unless it has its own

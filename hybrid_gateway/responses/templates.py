@@ -17,6 +17,8 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from hybrid_gateway.responses.headers import make_private
+
 __all__ = ["TemplateResponse", "shown_by"]
 
 _LOCALE = "django.middleware.locale.LocaleMiddleware"
@@ -77,6 +79,8 @@ class TemplateResponse(Response):
                 self.headers.setdefault(name, value)
         for morsel in rendered.cookies.values():
             self.raw_headers.append((b"set-cookie", morsel.OutputString().encode("latin-1")))
+        if "cookie" in rendered.get("Vary", "").lower():  # it has shown a session, or a token
+            self.raw_headers[:] = make_private(self.raw_headers)
 
     def _render(self, scope: Scope) -> HttpResponse:
         request: Any = ASGIRequest(scope, io.BytesIO())

@@ -43,10 +43,13 @@ class Visit:
     ``request`` and ``session`` are those of ``django_middleware=`` where the route has them.
     """
 
-    __slots__ = ("_body", "_call", "_owns_session", "_request", "_session", "is_csrf_exempt")
+    __slots__ = ("_body", "_call", "_check", "_owns_session", "_request", "_session", "is_csrf_exempt")
 
-    def __init__(self, call: Call, is_csrf_exempt: bool = False) -> None:
+    def __init__(
+        self, call: Call, *, is_csrf_exempt: bool = False, check: Callable[[Visit], None] | None = None
+    ) -> None:
         self._call = call
+        self._check = check
         self._request: Any = None
         self._session: Any = None
         self._owns_session = False
@@ -109,6 +112,11 @@ class Visit:
         cookies = self._request.COOKIES if self._request is not None else self._call.cookies()
         return engine.SessionStore(cookies.get(settings.SESSION_COOKIE_NAME))
 
+    def check(self) -> None:
+        """Raise 403 for an unsafe request that may come from another site, which the cookies do not tell."""
+        if self._check is not None:
+            self._check(self)
+
     # --- for the way out
 
     @property
@@ -159,7 +167,10 @@ class TypedRequest(ASGIRequest):
 
     @cached_property
     def user(self) -> Any:  # type: ignore[override]
-        """Who was authenticated, else the session's user, else ``AnonymousUser``; looked up when first used."""
+        """Who was authenticated, else the session's user, else ``AnonymousUser``; looked up when first used.
+
+        SECURITY: the session's user comes by a cookie, so with an unsafe method and without a CSRF token it is a 403.
+        """
         self._require("django.contrib.auth")
         return SimpleLazyObject(self._find_user)
 
@@ -167,7 +178,12 @@ class TypedRequest(ASGIRequest):
         from django.contrib.auth import get_user
 
         found = self._visit.authentication
-        return get_user(self) if found is None else found.user
+        if found is not None:
+            return found.user
+        user = get_user(self)
+        if user.is_authenticated:
+            self._visit.check()
+        return user
 
     async def auser(self) -> Any:
         """:attr:`user` for ``async def``."""
@@ -177,7 +193,10 @@ class TypedRequest(ASGIRequest):
         if found is not None:
             return found.user
         if "_acached_user" not in self.__dict__:
-            self._acached_user = await aget_user(self)
+            user = await aget_user(self)
+            if user.is_authenticated:
+                self._visit.check()
+            self._acached_user = user
         return self._acached_user
 
     @cached_property
@@ -199,13 +218,14 @@ def _nobody(request: HttpRequest) -> Any:
 class Visits:
     """Makes the visits of one route; its methods are what plans call."""
 
-    def __init__(self, *, csrf_exempt: bool = False) -> None:
+    def __init__(self, *, csrf_exempt: bool = False, check: Callable[[Visit], None] | None = None) -> None:
         self._csrf_exempt = csrf_exempt
+        self._check = check
 
     def visit(self, call: Call) -> Visit:
         """The visit of a request."""
         if call.visit is None:
-            call.visit = Visit(call, self._csrf_exempt)
+            call.visit = Visit(call, is_csrf_exempt=self._csrf_exempt, check=self._check)
         visit: Visit = call.visit
         return visit
 

@@ -1,10 +1,19 @@
 """R-CSRF: what a browser sends along by itself is no proof that its user meant the request."""
 
 import pytest
+from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
+from django.http import HttpRequest
 
-from hybrid_gateway import Include, Router, Visit, delete, get, patch, post, put
-from hybrid_gateway.auth import Authentication, AuthenticationScheme, SessionAuthentication, check_csrf
+from hybrid_gateway import Include, Router, Session, Visit, delete, get, patch, post, put
+from hybrid_gateway.auth import (
+    Authentication,
+    AuthenticationScheme,
+    CSRFProtect,
+    SessionAuthentication,
+    TokenAuthentication,
+    check_csrf,
+)
 from hybrid_gateway.test import TestClient
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -153,3 +162,65 @@ def test_r_csrf_the_first_refusal_is_that_of_authentication(browser):
     client.logout()
     answer = client.post("/")
     assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, 'Cookie realm="api"')
+
+
+def test_r_csrf_the_sessions_user_of_a_request_needs_the_token_too(browser):
+    @post("/sync")
+    def blocking(request: HttpRequest) -> str:
+        return request.user.username
+
+    @post("/async")
+    async def awaiting(request: HttpRequest) -> str:
+        return (await request.auser()).username
+
+    @post("/logout")
+    def leave(request: HttpRequest) -> None:
+        logout(request)
+
+    @post("/exempt", csrf_exempt=True)
+    def exempt(request: HttpRequest) -> str:
+        return request.user.username
+
+    client = browser(blocking, awaiting, leave, exempt)
+    for path in ("/sync", "/async", "/logout"):
+        assert client.post(path).status_code == 403, path
+    assert client.post("/exempt").text == "ada"
+    token = {"X-CSRFToken": client.get("/csrf").json()["csrf_token"]}
+    for path in ("/sync", "/async"):
+        assert client.post(path, headers=token).text == "ada"
+    assert client.post("/logout", headers=token).status_code == 201
+
+
+def test_r_csrf_a_guard_for_those_who_are_not_logged_in_yet(browser):
+    @post("/login", guards=[CSRFProtect])
+    def enter(session: Session) -> None:
+        session["x"] = 1
+
+    client = browser(enter)
+    client.cookies.clear()
+    assert client.post("/login").status_code == 403
+    token = {"X-CSRFToken": client.get("/csrf").json()["csrf_token"]}
+    assert client.post("/login", headers=token).status_code == 201
+
+
+def test_r_csrf_a_token_in_the_header_needs_no_other(browser):
+    from hybrid_gateway.tokens.models import Token
+
+    @post("/", authentication=[TokenAuthentication(), *SCHEMES])
+    def view(user: User, request: HttpRequest) -> str:
+        return request.user.username
+
+    client = browser(view)
+    _, plain = Token.objects.issue(User.objects.get())
+    assert client.post("/", headers={"Authorization": f"Bearer {plain}"}).text == "ada"
+    assert client.post("/").status_code == 403
+
+
+def test_r_csrf_logging_in_gives_a_new_token(browser):
+    @post("/again")
+    def again(request: HttpRequest) -> None:
+        login(request, User.objects.get())
+
+    client = browser(again)
+    before = client.get("/csrf").cookies["csrftoken"].value
+    assert client.post("/again").cookies["csrftoken"].value != before
