@@ -24,7 +24,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 
 __all__ = ["Locale", "TimeZone"]
 
-_LONGEST = 500  # characters. DJANGO: LANGUAGE_CODE_MAX_LENGTH in utils/translation/trans_real.py
+_LONGEST = 500  # characters of a cookie or a zone
 
 
 class Locale:
@@ -43,8 +43,9 @@ class Locale:
             self._vary = "Accept-Language, Cookie"
         head: Any = SimpleNamespace(
             COOKIES={} if cookie is None else {settings.LANGUAGE_COOKIE_NAME: cookie},
-            META={"HTTP_ACCEPT_LANGUAGE": _first_ranges(", ".join(headers.getlist("accept-language")))},
+            META={"HTTP_ACCEPT_LANGUAGE": ", ".join(headers.getlist("accept-language"))},
         )
+        # DJANGO: utils/translation/trans_real.py looks at LANGUAGE_CODE_MAX_LENGTH characters of the header, 500
         translation.activate(translation.get_language_from_request(head))
 
     def on_response(self, response: Response) -> None:
@@ -127,11 +128,3 @@ def _cookie(headers: Headers, name: str) -> str | None:
         if value is not None:
             return value if len(value) <= _LONGEST else None
     return None
-
-
-def _first_ranges(accepted: str) -> str:
-    """As many whole language ranges of ``Accept-Language`` as Django would look at."""
-    if len(accepted) <= _LONGEST:
-        return accepted
-    end = accepted.rfind(",", 0, _LONGEST)
-    return accepted[: max(end, 0)]

@@ -11,8 +11,9 @@ from django.contrib.sessions.models import Session as SessionRow
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
 
-from hybrid_gateway import Body, Session, StreamingResponse, TemplateResponse, get, post
+from hybrid_gateway import Body, Gateway, Session, StreamingResponse, TemplateResponse, get, post
 from hybrid_gateway.auth import SessionAuthentication, TokenAuthentication
+from hybrid_gateway.test import AsyncTestClient, TestCase
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -338,3 +339,64 @@ def test_a_template_shows_what_the_handler_has_left_in_the_visit(serve, settings
     assert (user, x, message) == ("ada", "7", "Welcome")
     assert len(token) == 64 and list(answer.cookies) == ["csrftoken", "sessionid"]
     assert client.get("/me").json() == ["ada"]  # the message has been shown
+
+
+class AsynchronousClient(TestCase):
+    """Its blocking work runs on the thread of the test."""
+
+    async def test_it_visits_too(self):
+        client = AsyncTestClient(Gateway([acount, me, async_me]))
+        assert [(await client.post("/acount")).json() for _ in range(2)] == [1, 2]
+        await client.aforce_login(await User.objects.acreate_user("ada"))
+        assert (await client.get("/me")).json() == (await client.get("/ame")).json() == ["ada"]
+
+
+# --- around the route ----------------------------------------------------------------------------------------------
+
+
+def test_hooks_and_exception_handlers_are_part_of_the_visit(serve):
+    class Counting:
+        def on_request(self, session: Session) -> None:
+            session["in"] = session.get("in", 0) + 1
+
+        def on_response(self, session: Session) -> None:
+            session["out"] = session.get("out", 0) + 1
+
+    def explain(error: Exception, request: HttpRequest) -> tuple[str, int]:
+        request.session["errors"] = str(error)
+        return "sorry", 409
+
+    @post("/", event_hooks=[Counting], exception_handlers={LookupError: explain})
+    async def fail() -> None:
+        raise LookupError("oh")
+
+    @get("/")
+    def look(session: Session) -> dict[str, object]:
+        return dict(session.items())
+
+    client = serve(fail, look)
+    assert [client.post("/").status_code for _ in range(2)] == [409, 409]
+    assert client.get("/").json() == {"in": 2, "out": 2, "errors": "oh"}
+
+
+def test_a_component_of_the_project_takes_the_place_of_ours(serve):
+    class Own(SessionBase):
+        pass
+
+    def own() -> Own:
+        return Own()
+
+    @get("/", components=[own])
+    def view(session: Own) -> str:
+        return type(session).__name__
+
+    assert serve(view).get("/").text == "Own"
+
+
+def test_a_route_that_asks_for_nothing_is_compiled_as_ever(serve):
+    @get("/plain")
+    async def plain() -> int:
+        return 1
+
+    source = serve(plain).gateway.get_route("plain").source
+    assert "visit" not in source and "leave" not in source and "change" not in source

@@ -39,8 +39,8 @@ def compile_plan(
     if fail is not None:
         body = ["try:", *_indent(body), "except BaseException as error:", "    return await fail(call, error)"]
     if leaves:
-        if not plan.enters:  # PERF: most requests of a route whose schemes may ask for a visit make none
-            body.append("if call.visit is None: return result")
+        if not plan.enters:  # PERF: a scheme may ask for a visit, and most requests make no use of it
+            body.append("if call.visit is None or call.visit.is_idle: return result")
         body.append("return await leave(call, result)")
     lines = [f"async def endpoint({', '.join(('call', *extra))}):", *_indent(body)]
     source = "\n".join(lines) + "\n"

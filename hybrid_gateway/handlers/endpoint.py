@@ -57,7 +57,7 @@ class Failures:
                 return await self.fail(call, failure)
         if self._hooks is not None:
             answer = await self._hooks.conclude(call, answer, error)
-        if self._settle is not None and call.visit is not None:
+        if self._settle is not None and call.visit is not None and not call.visit.is_idle:
             try:
                 answer = await self._settle(call, answer)
             except Exception as failure:

@@ -120,6 +120,11 @@ class Visit:
     # --- for the way out
 
     @property
+    def is_idle(self) -> bool:
+        """Whether nobody has made anything of it."""
+        return self._request is None and self._session is None
+
+    @property
     def is_below_django(self) -> bool:
         """Whether ``django_middleware=`` stands around the route, and looks after its own request."""
         return DJANGO_REQUEST in self._call.scope

@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from django.utils import translation
 from django.utils.translation import trans_real
 
-from hybrid_gateway import Cookie, Request, get
+from hybrid_gateway import Cookie, Request, Session, get
 from hybrid_gateway.auth import SessionAuthentication
 from hybrid_gateway.locale import Locale, TimeZone
 
@@ -51,12 +51,18 @@ def test_r_cookie_a_cookie_without_a_name_has_none(serve):
     def me(user: User) -> str:
         return user.username
 
-    client = serve(names, me, view)
+    @get("/session")
+    def session(session: Session) -> bool:
+        return "_auth_user_id" not in session
+
+    client = serve(names, me, view, session)
     client.force_login(User.objects.create_user("ada"))
     key = client.cookies["sessionid"].value
     client.cookies.clear()
     for nameless in (f"=sessionid={key}", f"sessionid{key}", f" =sessionid={key}; x", f"; =x=1; =sessionid={key}"):
         assert client.get("/me", headers={"Cookie": nameless}).status_code == 401, nameless
-    assert client.get("/names", headers={"Cookie": "=x=1; x"}).json() == [False, False, ""]
+        assert client.get("/session", headers={"Cookie": nameless}).json() is True, nameless
+    for nameless in ("=x=1", "x; =x=1", "=x=1; x"):
+        assert client.get("/names", headers={"Cookie": nameless}).json() == [False, False, ""], nameless
     assert client.get("/", headers={"Cookie": "=django_language=de"}).text == "en"
     assert client.get("/me", headers={"Cookie": f"sessionid={key}"}).text == "ada"

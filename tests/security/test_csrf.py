@@ -99,7 +99,7 @@ def test_r_csrf_a_session_scheme_parses_declared_json_alone(browser):
     for content_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=a"):
         answer = client.post("/", '{"a": 1}', content_type, headers=token)
         assert answer.status_code == 415, content_type
-    assert client.generic("POST", "/", '{"a": 1}', "", headers=token).status_code == 415
+    assert client.post("/", content='{"a": 1}', headers=token, CONTENT_TYPE="").status_code == 415
 
 
 def test_r_csrf_exemption_is_explicit(browser):
