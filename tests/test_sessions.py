@@ -263,13 +263,16 @@ def test_a_handler_that_asks_for_it_gets_the_body_too(serve):
     assert client.post("/form", {"a": "1" * 2000}).status_code == 413
 
 
-def test_what_django_refuses_is_a_400(serve):
+def test_what_django_refuses_is_a_400(serve, settings):
+    settings.ALLOWED_HOSTS = ["testserver"]
+
     @post("/")
     def look(request: HttpRequest) -> str:
         return request.get_host()
 
     client = serve(look)
     assert client.post("/", headers={"Host": "evil.example"}).status_code == 400
+    assert client.post("/", QUERY_STRING="\xff").status_code == 400
 
 
 def test_one_request_is_one_for_guard_component_and_handler(serve):

@@ -194,9 +194,11 @@ class TypedRequest(ASGIRequest):
         """:attr:`user` for ``async def``."""
         from django.contrib.auth import aget_user
 
-        found = self._visit.authentication
+        found, known = self._visit.authentication, self.__dict__.get("user")
         if found is not None:
             return found.user
+        if known is not None and not isinstance(known, SimpleLazyObject):
+            return known  # by login() and logout(); DJANGO: those of 5.2 do not tell auser()
         if "_acached_user" not in self.__dict__:
             user = await aget_user(self)
             if user.is_authenticated:
