@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.urls import include, path, re_path
 from django.views.static import serve
 
-from hybrid_gateway import Cookie, Gateway, Router, Session, get, post
+from hybrid_gateway import Cookie, Gateway, Include, Router, Session, get, post
 from hybrid_gateway.auth import (
     BasicAuthentication,
     CSRFProtect,
@@ -378,6 +378,9 @@ def test_handlers_that_trust_a_cookie_need_csrf(project):
     for options in ({"guards": [CSRFProtect]}, {"csrf_exempt": True}, {"django_middleware": [CSRF]}):
         project([Router("", [session, cookie], **options)])
         assert check() == {}, options
+
+    project([Include("/auth", "hybrid_gateway.tokens.routes"), Include("", "hybrid_gateway.sessions.routes")])
+    assert check() == {}
 
     @post("/user", authentication=[SessionAuthentication()])
     def user(user: User, session: Session) -> None: ...

@@ -47,6 +47,7 @@ class IssuedToken(Struct):
     "/login",
     authentication=[],
     guards=[AllowAny],
+    csrf_exempt=True,  # the request is for backends and receivers; no cookie counts
     tags=["auth"],
     summary="Log in",
     raises=[Unauthorized],
