@@ -32,8 +32,9 @@ class Patience:
         ``received`` are the bytes so far.
         """
         left = self._begun + self._seconds + received / _RATE - time.monotonic()
+        deadline = asyncio.timeout(left)
         try:
-            async with asyncio.timeout(left) as deadline:
+            async with deadline:
                 message = await _Rest(steps, waited_for)
         except TimeoutError:
             if not deadline.expired():

@@ -65,9 +65,9 @@ class Draining:
 
         It is left unfinished, which tells the client that something is missing.
         """
-        loop = asyncio.get_running_loop()
+        loop, deadline = asyncio.get_running_loop(), asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as deadline:
+            async with deadline:
                 with self.calling(lambda: deadline.reschedule(loop.time() + self._grace)):
                     await answer
         except TimeoutError:
