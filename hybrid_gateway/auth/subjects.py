@@ -15,7 +15,7 @@ from hybrid_gateway.orm import prepare
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-__all__ = ["Subjects"]
+__all__ = ["Subjects", "logged_out_after"]
 
 
 class Subjects:
@@ -40,7 +40,7 @@ class Subjects:
         """The active user with that claim, unless they logged out everywhere after the token was made."""
         value = self._value(claims.get(self._claim))
         user = None if value is None else self._find(value)
-        if user is None or not user.is_active or self._logged_out_after(claims, user):
+        if user is None or not user.is_active or logged_out_after(claims.get("iat"), user):
             return None
         # Databases may ignore case, accents and leading zeros; identity does not.
         return user if str(getattr(user, self._field)) == claims[self._claim] else None
@@ -80,13 +80,14 @@ class Subjects:
     def _find(self, value: Any) -> Any:
         return self._by_field(value=value)
 
-    def _logged_out_after(self, claims: Mapping[str, Any], user: Any) -> bool:
-        sign_out = getattr(user, "gateway_sign_out", None) if _has_tokens() else None
-        if sign_out is None:
-            return False
-        issued_at = claims.get("iat")
-        # Whole seconds: a token of the same second may be older, and is asked for again.
-        return not isinstance(issued_at, int | float) or issued_at <= sign_out.at.timestamp()
+
+def logged_out_after(issued_at: Any, user: Any) -> bool:
+    """Whether ``user`` has logged out everywhere since ``issued_at``, seconds since 1970; true if unknown."""
+    sign_out = getattr(user, "gateway_sign_out", None) if _has_tokens() else None
+    if sign_out is None:
+        return False
+    # Whole seconds: a token of the same second may be older, and is asked for again.
+    return not isinstance(issued_at, int | float) or bool(issued_at <= sign_out.at.timestamp())
 
 
 def _user_model() -> Any:
