@@ -181,6 +181,8 @@ def test_r_jwt1_what_a_token_says_of_its_algorithm_adds_nothing(serve, user):
     public = pem(RSA.public_key())
     client = serve(me, authentication=[scheme(algorithms=["RS256"], key=public)])
     assert status(client, token(claims(user), RSA, "RS256")) == 200
+    for alg in ("RS384", "RS512", "PS256"):  # signed well, and not what we asked for
+        assert status(client, token(claims(user), RSA, alg)) == 401
     for alg in ("none", "None", "HS256", "hs256", "RS384", "PS256"):
         for secret in (b"", public.encode(), der(RSA.public_key())):
             assert status(client, forged(claims(user), alg, secret)) == 401
@@ -188,7 +190,11 @@ def test_r_jwt1_what_a_token_says_of_its_algorithm_adds_nothing(serve, user):
 
 @pytest.mark.parametrize("iss", [None, "issuer2", "issue", "Issuer", "issuer ", "", ["issuer"], {"issuer": 1}, 5])
 def test_r_jwt1_the_issuer_is_compared_exactly(serve, user, iss):
-    assert status(serve(me, authentication=[scheme()]), token(claims(user, iss=iss))) == 401
+    plain = token(claims(user, iss=iss))
+    assert status(serve(me, authentication=[scheme()]), plain) == 401
+    cookie = serve(me, authentication=[scheme(cookie="access")])  # which no other scheme could claim
+    assert cookie.get("/me", headers={"Cookie": f"access={plain}"}).status_code == 401
+    assert cookie.get("/me", headers={"Cookie": f"access={token(claims(user))}"}).status_code == 200
 
 
 @pytest.mark.parametrize("aud", [None, "ap", "api2", "API", "", [], ["other"], ["ap", "i"], {"api": 1}, [["api"]]])
@@ -455,7 +461,8 @@ def test_r_jwt3_an_unknown_kid_asks_again_once_in_30_seconds(issuer, serve, user
     "answer",
     [(500, b""), (404, b"{}"), (302, b""), b"", b"{", b"[]", b"null", b'{"keys": []}',
      b'{"keys": null}', b'{"keys": [1]}',
-     b'{"keys": [{"kty": "RSA"}]}', b"[" * 100_000, b"\xff", b'{"keys": [], "x": "' + b"x" * 300_000 + b'"}'],
+     b'{"keys": [{"kty": "RSA"}]}', b"[" * 100_000, b"\xff",
+     json.dumps({"keys": [jwk(RSA.public_key(), kid="other")], "x": "x" * 300_000}).encode()],
     ids=lambda value: repr(value)[:20],
 )  # fmt: skip
 def test_r_jwt3_a_failure_keeps_the_old_set(issuer, user, clock, answer):
