@@ -142,6 +142,16 @@ def test_r_basic_what_is_no_pair_is_401(serve, user, content):
     assert client.get("/me", headers={"Authorization": "Basic " + content.decode()}).status_code == 401
 
 
+def test_r_basic_a_name_alone_is_no_pair(serve):
+    nobody = User.objects.create_user("empty")
+    nobody.set_password("")
+    nobody.save()
+    client = serve(me, authentication=[BasicAuthentication()])
+    for text, status in ((b"empty:", 200), (b"empty", 401)):
+        header = {"Authorization": "Basic " + b64encode(text).decode()}
+        assert client.get("/me", headers=header).status_code == status
+
+
 # --- R-TIME
 
 

@@ -9,6 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.contrib.auth import get_user_model
 from django.contrib.sessions.backends.db import SessionStore
+from django.db import connection
 from django.utils import timezone
 
 from hybrid_gateway import Include, get
@@ -175,6 +176,23 @@ def test_r_revoke_a_refresh_token_used_twice_ends_the_login(api, user, thief_is_
     assert api.post("/jwt/refresh", json={"refresh_token": last["refresh_token"]}).status_code == 401
     assert api.get("/me", headers=bearer(last["access_token"])).status_code == 401
     assert api.get("/me", headers=bearer(others["access_token"])).status_code == 200
+
+
+def test_r_revoke_of_two_who_refresh_at_once_one_ends_the_login(user):
+    session, plain = JWTSession.objects.start(user, expires_in=timedelta(days=1))
+    others = []
+
+    def let_another_go_first(execute, sql, params, many, context):
+        if sql.startswith("UPDATE") and not others:
+            others.append(None)
+            others.append(JWTSession.objects.refresh(plain))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(let_another_go_first):
+        assert JWTSession.objects.refresh(plain) is None
+    _, (_, after) = others
+    assert not JWTSession.objects.get().is_active
+    assert JWTSession.objects.refresh(after) is None
 
 
 def test_r_revoke_the_end_of_a_stolen_login_survives_the_401_in_a_transaction(serve, user):
