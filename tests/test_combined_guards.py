@@ -182,6 +182,15 @@ def test_tokens_pass_by_their_scopes(serve, scopes, guard, passes):
     assert client.get("/x").status_code == 401
 
 
+def test_a_test_client_gives_the_scopes_of_the_token_it_is_told(serve):
+    user = person()
+    client = serve(get("/x", guards=[HasScope("a")])(answer), authentication=[TokenAuthentication()])
+    client.force_authenticate(user, Token.objects.issue(user, scopes=["a"])[0])
+    assert client.get("/x").status_code == 200
+    client.force_authenticate(user)
+    assert client.get("/x").status_code == 403
+
+
 def test_a_password_has_no_scopes():
     authentication = Authentication(user=person(is_superuser=True), scheme=BasicAuthentication())
     assert not HasScope("a")(authentication)

@@ -25,6 +25,7 @@ from starlette.datastructures import Headers
 import hybrid_gateway.auth.jwks as jwks
 from hybrid_gateway import get
 from hybrid_gateway.auth import JWTAuthentication
+from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.exceptions import ConfigurationError, ServiceUnavailable, Unauthorized
 
 User = get_user_model()
@@ -494,6 +495,11 @@ def test_a_withdrawn_key_ends_with_the_age_of_the_set(issuer, user, clock):
     clock.now += 4000
     with pytest.raises(Unauthorized):
         known.authenticate(header)
+
+
+def test_r_jwt3_keys_are_fetched_on_a_thread_and_never_on_the_loop(issuer):
+    for known in (remote(issuer), remote(issuer, cookie="access")):
+        assert mode_of(known.authenticate, getattr(known, "sync_to_thread", None)) == "thread"
 
 
 def test_before_the_first_key_set_the_answer_is_503_and_the_issuer_is_asked_once(issuer, serve, user, clock):
