@@ -21,6 +21,7 @@ from hybrid_gateway.auth import (
 )
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
+from hybrid_gateway.test import TestClient
 from hybrid_gateway.tokens.jwt_routes import Pair, Refresh, TokenForm, jwt_routes
 from hybrid_gateway.tokens.models import JWTSession, Token
 
@@ -255,7 +256,8 @@ CSRF = "c" * 32
 @pytest.fixture
 def browser(serve):
     scheme = JWTAuthentication(algorithms=["HS256"], key=KEY, cookie="access")
-    return serve(Include("/auth", jwt_routes(scheme)), me, change, authentication=[scheme])
+    client = serve(Include("/auth", jwt_routes(scheme)), me, change, authentication=[scheme])
+    return TestClient(client.gateway, enforce_csrf_checks=True, protocol=client.handler.protocol)
 
 
 def send(browser, method, path, cookies, *, csrf=CSRF, headers=None, **options):

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers
 from hybrid_gateway import Include, get, post
 from hybrid_gateway.auth import APIKeyAuthentication, BasicAuthentication, TokenAuthentication
 from hybrid_gateway.exceptions import SettingsError, Unauthorized
+from hybrid_gateway.test import TestClient
 from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.limits import Attempt
 from hybrid_gateway.tokens.models import Token
@@ -310,6 +311,7 @@ def test_two_api_keys_are_401(serve, user):
 
 def test_a_key_in_a_cookie_needs_the_csrf_token_for_unsafe_methods(serve, user):
     client = serve(me, change, authentication=[APIKeyAuthentication(cookie="key")])
+    client = TestClient(client.gateway, enforce_csrf_checks=True, protocol=client.handler.protocol)
     _, plain = Token.objects.issue(user)
     csrf = "c" * 32
     cookies = f"key={plain}; csrftoken={csrf}"
