@@ -54,6 +54,7 @@ from hybrid_gateway.routing.declare import (
     put,
     route,
 )
+from hybrid_gateway.sessions import Session, Visit
 from hybrid_gateway.throttling import Throttle
 from hybrid_gateway.wsgi import get_wsgi_application
 
@@ -94,12 +95,14 @@ __all__ = [
     "Route",
     "Router",
     "ServerSentEvent",
+    "Session",
     "SkipValidation",
     "State",
     "StreamingResponse",
     "TemplateResponse",
     "Throttle",
     "UploadFile",
+    "Visit",
     "delete",
     "get",
     "get_asgi_application",

@@ -16,6 +16,8 @@ from uuid import uuid4
 
 import msgspec
 from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.utils import timezone, translation
 from starlette.responses import Response
 
 from hybrid_gateway.caches import cache_mode, own_cache
@@ -36,11 +38,11 @@ class Cache:
 
     ``seconds`` is their life. An answer is kept per URL and host; of the query, all of it counts, or only the names in
     ``query``. ``vary`` are further request headers that it depends on; those that the handler or its components read
-    through ``Header()`` and ``Cookie()`` count by themselves, those read from a whole ``Request`` do not; where one is
-    asked for, a request with cookies is answered anew, unless ``vary`` names ``Cookie``. What an authenticated user is
-    answered is kept only with ``per_user``, and then for that user. ``tags`` are names for
-    :func:`invalidate`; ``"product:{product_id}"`` takes values from the path. ``key`` is a function of the scope whose
-    text tells answers apart, too. ``cache`` is an alias of ``CACHES``.
+    through ``Header()`` and ``Cookie()`` count by themselves, as do the active language and time zone; those read from
+    a whole ``Request`` do not. Where one is asked for, or a session, a request with cookies is answered anew, unless
+    ``vary`` names ``Cookie``. What an authenticated user is answered is kept only with ``per_user``, and then for that
+    user. ``tags`` are names for :func:`invalidate`; ``"product:{product_id}"`` takes values from the path. ``key`` is a
+    function of the scope whose text tells answers apart, too. ``cache`` is an alias of ``CACHES``.
 
     Kept are whole answers of status 200 without ``Set-Cookie``, whose own ``Cache-Control`` and ``Vary`` allow it.
     Where the cache cannot be reached, the handler answers.
@@ -214,6 +216,9 @@ class CachedAnswers:
             [cookies.get(name) for name in self._cookies],
             None if user is None else str(user),
             call.accepted,
+            # DJANGO: utils/cache.py, _i18n_cache_key_suffix
+            translation.get_language() if settings.USE_I18N else None,
+            timezone.get_current_timezone_name() if settings.USE_TZ else None,
             None if self._rules.key is None else self._rules.key(scope),
         ]
         return f"hybrid_gateway.cache:{blake2b(msgspec.json.encode(parts), digest_size=20).hexdigest()}"

@@ -34,7 +34,15 @@ Messages: TypeAlias = list[CheckMessage]
 
 def register_checks() -> None:
     """Register every check with Django; called by the app's ``ready()``."""
-    for check in (check_gateway, check_urls, check_applications, check_runserver, check_databases, check_middleware):
+    for check in (
+        check_gateway,
+        check_urls,
+        check_applications,
+        check_runserver,
+        check_databases,
+        check_middleware,
+        check_missed,
+    ):
         register(check, TAG)
     for check in (check_docs, check_transport, check_connections, check_sqlite):
         register(check, TAG, deploy=True)
@@ -305,6 +313,14 @@ def check_middleware(app_configs: Any = None, **kwargs: Any) -> Messages:
             id=f"{TAG}.W009",
         )
     ]
+
+
+def check_missed(app_configs: Any = None, **kwargs: Any) -> Messages:
+    """W030 to W035: what MIDDLEWARE and ATOMIC_REQUESTS do for Django's side, and typed routes may be missing."""
+    from hybrid_gateway.missed_checks import missed_middleware
+
+    gateway = _gateway()
+    return [] if gateway is None else missed_middleware(gateway.endpoints)
 
 
 # --- before deployment ---------------------------------------------------------------------------------------------

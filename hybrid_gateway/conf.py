@@ -58,6 +58,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     CORS: Any
     DJANGO_MIDDLEWARE: Sequence[str]
     ETAG: bool
+    CSRF_EXEMPT: bool
     INCLUDE_IN_SCHEMA: bool
     MEDIA_TYPES: Sequence[str]
     OPT: Mapping[str, Any]
@@ -253,6 +254,7 @@ _LAYER: dict[str, Callable[[str, Any], Any]] = {
     "COMPRESSION": _import,
     "CORS": _import,
     "ETAG": _typed(bool, "True or False"),
+    "CSRF_EXEMPT": _typed(bool, "True or False"),
     "DJANGO_MIDDLEWARE": _any,
     "EVENT_HOOKS": _objects,
     "EXCEPTION_HANDLERS": _handlers,

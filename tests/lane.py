@@ -13,6 +13,7 @@ from uvicorn.server import ServerState
 from hybrid_gateway import Gateway
 from hybrid_gateway.gateway.lane import LaneCall, LaneProtocol
 from hybrid_gateway.handlers.callers import CallingThread
+from hybrid_gateway.sessions.visits import UNCHECKED_CSRF
 from hybrid_gateway.test import handlers
 from hybrid_gateway.test.handlers import AUTHENTICATION, LOOP, build_response, scope_from_environ
 from hybrid_gateway.test.responses import ClientResponse
@@ -51,6 +52,7 @@ class LentProtocol(LaneProtocol):
 
     thread: CallingThread
     authentication: Any = None
+    marks: dict[str, Any] = {}
 
     class call_class(LaneCall):  # noqa: N801
         protocol: LentProtocol  # type: ignore[assignment]
@@ -58,6 +60,9 @@ class LentProtocol(LaneProtocol):
         def __init__(self, protocol: LentProtocol, *args: Any) -> None:
             super().__init__(protocol, *args)
             self.authentication = protocol.authentication
+
+        def describe(self) -> Any:
+            return {**super().describe(), **self.protocol.marks}
 
         def _lend(self) -> CallingThread:
             return self.protocol.thread
@@ -71,10 +76,10 @@ async def exchange(gateway: Gateway, scope: dict[str, Any], body: bytes, thread:
     protocol = LentProtocol(config, state, {}, asyncio.get_running_loop())
     protocol.thread = thread
     protocol.authentication = scope.get(AUTHENTICATION)
+    protocol.marks = {key: scope[key] for key in (UNCHECKED_CSRF,) if key in scope}
 
     async def app(served: Any, receive: Any, send: Any) -> None:
-        if AUTHENTICATION in scope:
-            served[AUTHENTICATION] = scope[AUTHENTICATION]
+        served.update({key: scope[key] for key in (AUTHENTICATION, UNCHECKED_CSRF) if key in scope})
         await gateway.serve(served, receive, send, thread)
 
     protocol.app = app

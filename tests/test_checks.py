@@ -2,16 +2,24 @@
 
 import sys
 from types import ModuleType
+from typing import Annotated
 
 import pytest
 from django.conf.urls.i18n import i18n_patterns
+from django.contrib.auth.models import User
 from django.core.checks import registry, run_checks
 from django.http import HttpResponse
 from django.urls import include, path, re_path
 from django.views.static import serve
 
-from hybrid_gateway import Gateway, get
-from hybrid_gateway.auth import BasicAuthentication, TokenAuthentication
+from hybrid_gateway import Cookie, Gateway, Include, Router, Session, get, post
+from hybrid_gateway.auth import (
+    BasicAuthentication,
+    CSRFProtect,
+    IsAuthenticated,
+    SessionAuthentication,
+    TokenAuthentication,
+)
 from hybrid_gateway.checks import TAG
 
 OURS = {
@@ -331,3 +339,88 @@ def test_credentials_in_clear(project, scheme, django_user_model):
     assert scheme.__name__ in check(deploy=True)["W021"].msg
     project(routes, SECURE_PROXY_SSL_HEADER=("HTTP_X_FORWARDED_PROTO", "https"))
     assert check(deploy=True) == {}
+
+
+# --- what typed routes do not pass ---------------------------------------------------------------------------------
+
+CSRF = "django.middleware.csrf.CsrfViewMiddleware"
+LOCALE = "django.middleware.locale.LocaleMiddleware"
+LOGIN = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+GZIP = "django.middleware.gzip.GZipMiddleware"
+OWN = "tests.test_django_middleware.stamping"
+
+
+def with_middleware(*names):
+    from django.conf import settings
+
+    return {"MIDDLEWARE": [*settings.MIDDLEWARE, *names]}
+
+
+def test_sessions_that_every_request_prolongs(project):
+    @get("/session")
+    def session(session: Session) -> None: ...
+
+    project([hello], SESSION_SAVE_EVERY_REQUEST=True)
+    assert "SessionAuthentication" in check()["W030"].hint
+    project([hello, session], SESSION_SAVE_EVERY_REQUEST=True)
+    assert check() == {}
+
+
+def test_handlers_that_trust_a_cookie_need_csrf(project):
+    @post("/session")
+    def session(session: Session) -> None: ...
+
+    @post("/cookie")
+    def cookie(x: Annotated[str, Cookie()]) -> None: ...
+
+    project([session, cookie])
+    assert "POST /session, POST /cookie may act on a cookie" in check()["W031"].msg
+    for options in ({"guards": [CSRFProtect]}, {"csrf_exempt": True}, {"django_middleware": [CSRF]}):
+        project([Router("", [session, cookie], **options)])
+        assert check() == {}, options
+
+    project([Include("/auth", "hybrid_gateway.tokens.routes"), Include("", "hybrid_gateway.sessions.routes")])
+    assert check() == {}
+
+    @post("/user", authentication=[SessionAuthentication()])
+    def user(user: User, session: Session) -> None: ...
+
+    project([user])
+    assert check() == {}
+
+
+def test_languages(project):
+    project([hello], **with_middleware(LOCALE))
+    assert "hybrid_gateway.locale.Locale" in check()["W032"].hint
+    for options in ({"EVENT_HOOKS": ["hybrid_gateway.locale.Locale"]}, {"DJANGO_MIDDLEWARE": [LOCALE]}):
+        project([hello], gateway=options)
+        assert check() == {}, options
+
+
+def test_transactions_around_requests(project, database):
+    @post("/bare")
+    def bare() -> None: ...
+
+    database(ENGINE="django.db.backends.sqlite3", NAME=":memory:", ATOMIC_REQUESTS=True, CONN_MAX_AGE=0, OPTIONS={})
+    project([hello])
+    assert check() == {}
+    project([bare])
+    assert "POST /bare commit" in check()["W033"].msg
+    project([bare], gateway={"ATOMIC": True})
+    assert check() == {}
+
+
+def test_required_logins(project):
+    project([hello], **with_middleware(LOGIN))
+    assert "anybody may call GET /hello" in check()["W034"].msg
+    project([Router("", [hello], guards=[IsAuthenticated], authentication=[BasicAuthentication()])])
+    assert check() == {}
+
+
+def test_middleware_of_the_project(project):
+    project([hello], **with_middleware(OWN, GZIP, "whitenoise.middleware.WhiteNoiseMiddleware"))
+    message = check()["W035"]
+    assert OWN in message.msg and "whitenoise" not in message.msg
+    assert "compression=True is ours for GZipMiddleware" in message.hint
+    project([hello], gateway={"DJANGO_MIDDLEWARE": [OWN], "COMPRESSION": True})
+    assert check() == {}

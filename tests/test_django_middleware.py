@@ -156,9 +156,3 @@ def test_mistakes_are_told_at_start_up():
 
     with pytest.raises(ConfigurationError, match=r"nowhere\.Middleware.*cannot be imported"):
         Gateway([view])
-
-    @get("/")
-    async def without(request: HttpRequest) -> None: ...
-
-    with pytest.raises(ConfigurationError, match="which typed routes do not build"):
-        Gateway([without])

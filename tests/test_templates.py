@@ -42,7 +42,7 @@ def test_a_page_has_what_it_would_have_in_a_view(serve, page):
     assert answer.text.startswith("&lt;Hi&gt;|anonymous|/page|token|")
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert answer.headers["X-A"] == "b"
-    assert "Cookie" in answer.headers["Vary"]
+    assert "Cookie" in answer.headers["Vary"] and answer.headers["Cache-Control"] == "private"
     token = answer.cookies["csrftoken"].value
     assert len(token) == 32
     assert 'name="csrfmiddlewaretoken"' in answer.text

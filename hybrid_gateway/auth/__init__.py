@@ -4,6 +4,7 @@ from hybrid_gateway.auth.api_key import APIKeyAuthentication
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.basic import BasicAuthentication
 from hybrid_gateway.auth.combined import AllOf, AnyOf
+from hybrid_gateway.auth.csrf import CSRFProtect, check_csrf
 from hybrid_gateway.auth.denylist import CacheDenylist, TableDenylist
 from hybrid_gateway.auth.everywhere import LoggedOut, alogout_everywhere, logout_everywhere
 from hybrid_gateway.auth.guards import (
@@ -16,6 +17,7 @@ from hybrid_gateway.auth.guards import (
     IsSuperuser,
 )
 from hybrid_gateway.auth.jwt import JWTAuthentication
+from hybrid_gateway.auth.session import SessionAuthentication
 from hybrid_gateway.auth.token import TokenAuthentication
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "AuthenticationScheme",
     "BasicAuthentication",
     "CacheDenylist",
+    "CSRFProtect",
     "HasPermission",
     "HasScope",
     "InGroup",
@@ -35,8 +38,10 @@ __all__ = [
     "IsSuperuser",
     "JWTAuthentication",
     "LoggedOut",
+    "SessionAuthentication",
     "TableDenylist",
     "TokenAuthentication",
     "alogout_everywhere",
+    "check_csrf",
     "logout_everywhere",
 ]

@@ -9,8 +9,10 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.cookies import check_cookie_name, enforce_csrf, read_cookie
+from hybrid_gateway.auth.cookies import check_cookie_name, read_cookie
+from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
+from hybrid_gateway.sessions.visits import Visit
 
 __all__ = ["APIKeyAuthentication"]
 
@@ -49,12 +51,12 @@ class APIKeyAuthentication(AuthenticationScheme):
         """As :meth:`in_header`, for a parameter of the query."""
         return self._authenticate_one(request.query_params.getlist(self.name))
 
-    def in_cookie(self, request: Request) -> Authentication | None:
+    def in_cookie(self, visit: Visit) -> Authentication | None:
         """As :meth:`in_header`, for a cookie, with a CSRF check."""
-        key = read_cookie(request, self.name)
+        key = read_cookie(visit, self.name)
         authentication = self._authenticate_one([] if key is None else [key])
         if authentication is not None:
-            enforce_csrf(request)
+            check_csrf(visit)
         return authentication
 
     def _authenticate_one(self, keys: list[str]) -> Authentication | None:

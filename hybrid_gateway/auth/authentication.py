@@ -51,7 +51,11 @@ class AuthenticationScheme:
     """
 
     carriers: tuple[str, ...] = ("Authorization",)
-    """The request headers that credentials of this scheme travel in; ``"Cookie"`` for one that reads a cookie."""
+    """The request headers that credentials of this scheme travel in; ``"Cookie"`` for one that reads a cookie.
+
+    Answers say in ``Vary`` that they depend on them. With ``"Cookie"``, JSON bodies must be declared as such, and the
+    scheme calls ``check_csrf``.
+    """
 
     carries_scopes: bool = False
     """Whether its credentials have scopes, which the OpenAPI document then names."""

@@ -6,11 +6,13 @@ import re
 from base64 import b64decode, b64encode
 from typing import TYPE_CHECKING, Any
 
+from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from starlette.datastructures import Headers
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, quoted_realm, read_authorization
 from hybrid_gateway.exceptions import Unauthorized
+from hybrid_gateway.sessions.visits import Visit
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -31,12 +33,12 @@ class BasicAuthentication(AuthenticationScheme):
     def __init__(self, *, realm: str = "api") -> None:
         self.challenge = f'Basic {quoted_realm(realm)}, charset="UTF-8"'
 
-    def authenticate(self, headers: Headers) -> Authentication | None:
+    def authenticate(self, headers: Headers, visit: Visit | None = None) -> Authentication | None:
         """Check name and password with ``django.contrib.auth.authenticate``, on a pool thread."""
         authorization = read_authorization(headers)
         if authorization is None or authorization[0] not in self.keywords:
             return None
-        user = check_credentials(*_decode(authorization[1]))
+        user = check_credentials(*_decode(authorization[1]), None if visit is None else visit.request)
         if user is None:
             raise Unauthorized("The username or the password is wrong.")
         return Authentication(user=user, scheme=self)
@@ -62,10 +64,10 @@ def _decode(credentials: str) -> tuple[str, str]:
 
 
 @sensitive_variables("password")
-def check_credentials(username: str, password: str) -> AbstractBaseUser | None:
+def check_credentials(username: str, password: str, request: HttpRequest | None = None) -> AbstractBaseUser | None:
     """Return the active user with that name and password, as Django's login form would, else None; one hash either way.
 
-    Blocks: it queries the database and hashes. Sends ``user_login_failed`` without a request.
+    Blocks: it queries the database and hashes. Backends, and receivers of ``user_login_failed``, see ``request``.
     """
     from django.contrib.auth import authenticate, get_user_model
 
@@ -75,6 +77,6 @@ def check_credentials(username: str, password: str) -> AbstractBaseUser | None:
     username = get_user_model().normalize_username(username)
     # SECURITY: ModelBackend hashes once whether the user is unknown, inactive, without password or merely mistyped, so
     # that the time of the answer does not tell which names exist.
-    user = authenticate(None, username=username, password=password)
+    user = authenticate(request, username=username, password=password)
     # AllowAllUsersModelBackend lets inactive users in; an API credential of a disabled account never counts here.
     return user if user is not None and user.is_active else None

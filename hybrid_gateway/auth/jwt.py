@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import msgspec
 from asgiref.sync import sync_to_async
 from starlette.datastructures import Headers
-from starlette.requests import Request
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
-from hybrid_gateway.auth.cookies import check_cookie_name, enforce_csrf, read_cookie
+from hybrid_gateway.auth.cookies import check_cookie_name, read_cookie
+from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.auth.denylist import Denylist
 from hybrid_gateway.auth.jwks import RemoteKeys
 from hybrid_gateway.auth.keys import Key, KeyRing, Keys, check_algorithms, load_pyjwt
 from hybrid_gateway.auth.subjects import Subjects
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
+from hybrid_gateway.sessions.visits import Visit
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -108,14 +109,14 @@ class JWTAuthentication(AuthenticationScheme):
             return None
         return self._authenticate_token(authorization[1])
 
-    def _authenticate_either(self, request: Request) -> Authentication | None:
-        if "authorization" in request.headers:  # which says who calls more clearly than what a browser adds
-            return self.authenticate_header(request.headers)
-        token = read_cookie(request, str(self.cookie))
+    def _authenticate_either(self, headers: Headers, visit: Visit) -> Authentication | None:
+        if "authorization" in headers:  # which says who calls more clearly than what a browser adds
+            return self.authenticate_header(headers)
+        token = read_cookie(visit, str(self.cookie))
         if token is None:
             return None
         authentication = self._authenticate_token(token)
-        enforce_csrf(request)
+        check_csrf(visit)
         return authentication
 
     def authenticate_header(self, headers: Headers) -> Authentication | None:

@@ -41,13 +41,20 @@ class JSONBody:
     media_type = "application/json"
 
     def __init__(
-        self, kind: Any, default: Any, media_types: Sequence[str] = (), hook: DecodeHook = decode_known
+        self,
+        kind: Any,
+        default: Any,
+        media_types: Sequence[str] = (),
+        hook: DecodeHook = decode_known,
+        *,
+        declared: bool = False,
     ) -> None:
         self._kind = kind
         self._default = default
         self._hook = hook
         self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
         self._packed = msgspec.msgpack.Decoder(kind, dec_hook=hook).decode if MESSAGEPACK in media_types else None
+        self._declared = declared
         self._accepted = ", ".join(media_types) or self.media_type
 
     def read(self, call: Call, body: bytes, errors: list[Error]) -> Any:
@@ -56,6 +63,10 @@ class JSONBody:
                 errors.append(missing(("body",)))
             return self._default
         content_type = call.header(b"content-type")
+        if content_type is None and self._declared:
+            # SECURITY: a page of another origin can send a Blob without a type, and cookies go along. One with this
+            # type it may only send after a preflight.
+            raise UnsupportedMediaType(f"The body must be {self._accepted}.", headers={"Accept": self._accepted})
         if content_type is not None and content_type != b"application/json":
             if self._packed is not None and _essence(content_type) in _PACKED:
                 return self._unpack(self._packed, body, errors)

@@ -27,6 +27,8 @@ class Call:
     exits: list[tuple[str, Any]] | None = None  # what the plan entered, in order
     entered: list[tuple[Any, Any]] | None = None  # hooks and their instances, in order
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
+    has_read_cookies = False  # a handler has, of a whole Request
+    visit: Any = None  # what Django knows of the request, where anybody has asked
     cacheable: Any = None  # what is known of an answer that may be kept
     accepted = ""  # the media type of the answer, where a route offers several
     is_secure: bool | None = None  # whether it came over HTTPS, once somebody has asked
@@ -98,6 +100,7 @@ class Call:
         """
         self._over = True
         self._scope = None
+        self.visit = None
         if self._thread is not None:
             self._thread.release()
 
@@ -227,7 +230,20 @@ class Call:
         async def receive() -> MutableMapping[str, Any]:
             return await self.receive(limit)
 
-        return Request(scope, receive)
+        return _Request(scope, receive, self)
+
+
+class _Request(Request):
+    """Starlette's, which notes that somebody has read its cookies."""
+
+    def __init__(self, scope: Scope, receive: Receive, call: Call) -> None:
+        super().__init__(scope, receive)
+        self._call = call
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        self._call.has_read_cookies = True
+        return super().cookies
 
 
 def too_large(limit: int) -> ContentTooLarge:

@@ -33,12 +33,14 @@ def compile_plan(
     something. Without them errors are raised, and the caller leaves.
     """
     steps = _in_order(plan, max_body_size)
-    leaves = leave is not None and plan.enters
+    leaves = leave is not None and (plan.enters or plan.visits)
     body = ["errors = []"] if any("errors" in step.code for step in steps) else []
     body += _emit(steps, plan.result, "result =" if leaves else "return")
     if fail is not None:
         body = ["try:", *_indent(body), "except BaseException as error:", "    return await fail(call, error)"]
     if leaves:
+        if not plan.enters:  # PERF: a scheme may ask for a visit, and most requests make no use of it
+            body.append("if call.visit is None or call.visit.is_idle: return result")
         body.append("return await leave(call, result)")
     lines = [f"async def endpoint({', '.join(('call', *extra))}):", *_indent(body)]
     source = "\n".join(lines) + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -38,6 +38,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     media_types: Sequence[str] = ()
     decoders: Decoders | None = None
     body_allowed: bool = True
+    declared: bool = False  # a JSON body without a content type is none
 
 
 class Inputs:
@@ -170,7 +171,9 @@ class Inputs:
         kind = Any if parameter.type is NO_DEFAULT else parameter.type
         try:
             read = kind if parameter.checked else Any
-            body = JSONBody(read, parameter.default, self._reading.media_types, self._hook)
+            body = JSONBody(
+                read, parameter.default, self._reading.media_types, self._hook, declared=self._reading.declared
+            )
         except TypeError as error:
             raise DependencyError(f"{tell(chain)}: {parameter.name!r} cannot be a JSON body: {error}") from error
         return self._read_body(key, body, parameter, kind)
@@ -188,6 +191,12 @@ class Inputs:
             code = f"call.stream({self._reading.max_body_size})"
             half.readers.append(Step(target=self._draft.variables[_STREAM], code=code))
         return self._draft.variables[_STREAM]
+
+    def share_body(self, take: Callable[[Any, bytes], None]) -> None:
+        """Let ``take(call, body)`` have the body, too, if there may be one that is read as a whole."""
+        if self._reading.body_allowed and self._form is None and _STREAM not in self._draft.variables:
+            code = f"{self._draft.name('share_body', take)}(call, body)"
+            self._draft.plan.body_readers.append(Step(target=None, code=code))
 
     def raw_body(self, parameter: Parameter, chain: Chain, half: Half) -> str:
         """The variable of the body as it came."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from starlette.responses import Response
 
@@ -51,6 +52,18 @@ from hybrid_gateway.exceptions import DependencyError
 __all__ = ["Planner"]
 
 
+class MakesVisits(Protocol):
+    """Who makes what Django knows of a request."""
+
+    @property
+    def builders(self) -> Mapping[Any, tuple[Callable[[Any], Any], Mode]]:
+        """By the type that asks for it: the function of a call, and where it runs."""
+        ...
+
+    def give_body(self, call: Any, body: bytes) -> None:
+        """Tell it the body."""
+
+
 class Planner:
     """Plans one route. ``given`` are ready variables by type (``Exception`` in error handlers, for one)."""
 
@@ -68,6 +81,7 @@ class Planner:
         user_type: Any = None,
         parameters: Mapping[str, Any] | None = None,
         given: Mapping[Any, str] | None = None,
+        visits: MakesVisits | None = None,
     ) -> None:
         self._draft = Draft()
         self.plan = self._draft.plan
@@ -82,6 +96,9 @@ class Planner:
         self._reading = reading
         self._layered = {name: _layered(name, kind, where) for name, kind in (parameters or {}).items()}
         self._given = given or {}
+        self._visits = visits
+        self._asked_of_visit = {} if visits is None else visits.builders
+        self._gives_body = False
         self._named_in_layer: set[str] = set()
         self._open, self._finish = self._draft.open, self._draft.finish
         self._inputs = Inputs(self._draft, where, path, reading)
@@ -231,7 +248,14 @@ class Planner:
                 continue
             code = f"{self._draft.name('change', change)}(call, {code})"
         self.plan.result = Step(target=None, code=code, mode=mode)
+        if self._gives_body and self._visits is not None and REQUEST not in self._draft.variables:
+            self._inputs.share_body(self._visits.give_body)
         self._inputs.end(handler)
+
+    def change_last(self, change: Callable[[Any, Any], Any]) -> None:
+        """Make one more change to the answer, after all others."""
+        code = f"{self._draft.name('change', change)}(call, {self.plan.result.code})"
+        self.plan.result = msgspec.structs.replace(self.plan.result, code=code)
 
     # --- arguments
 
@@ -282,10 +306,12 @@ class Planner:
             return None
         cls = typing.get_origin(kind) or kind  # Response[Any] is a Response
         for given, variable in self._given.items():
-            if cls is given or (isinstance(cls, type) and isinstance(given, type) and issubclass(cls, given)):
-                self.plan.sees_request |= given is HttpRequest
+            if _is_kind_of(cls, given):
                 self.plan.sees_response |= given is Response
                 return variable
+        for asked in self._asked_of_visit:
+            if _is_kind_of(cls, asked) and self._components.find(parameter) is None:
+                return self._visit(asked, half)
         if kind in self._constants and kind is not REQUEST:
             return self._draft.name("constant", self._constants[kind])
         if kind is REQUEST:
@@ -307,6 +333,21 @@ class Planner:
             self.plan.sees_request |= kind is http.Headers
             return self._draft.inline(kind, f"{self._draft.name('builtin', BUILTINS[kind])}(call)", half)
         return None
+
+    def _visit(self, asked: Any, half: Half) -> str:
+        """The variable of what Django knows of a visit: its request, its session."""
+        function, mode = self._asked_of_visit[asked]
+        self.plan.visits = True
+        if asked in (HttpRequest, SessionBase):
+            self.plan.reads_cookies = self.plan.sees_request = True
+        if asked is HttpRequest and not half.is_open:
+            self._gives_body = True
+        key = ("visit", asked)
+        if key not in self._draft.variables:
+            self._draft.variables[key] = self._draft.new()
+            code = f"{self._draft.name('visit', function)}(call)"
+            half.steps.append(Step(target=self._draft.variables[key], code=code, mode=mode))
+        return self._draft.variables[key]
 
     def _path_names(self) -> str:
         return self._draft.name("path_names", tuple(self._path))
@@ -407,11 +448,6 @@ class Planner:
             return self._inputs.form_value(parameter, File(), chain, half)
         if is_json(kind):
             return self._inputs.body(parameter, chain, half)
-        if isinstance(kind, type) and issubclass(kind, HttpRequest):
-            raise DependencyError(
-                f"{tell(chain)}: {parameter.name!r} would be a Django request, which typed routes do not build. Ask "
-                "for Request, or set django_middleware=[...] on a layer."
-            )
         raise DependencyError(
             f"{tell(chain)}: nothing provides {parameter.name!r} of type {show(parameter.type)}. Register a "
             f"component whose resolve() returns {show(kind)}, or say where it comes from: "
@@ -430,6 +466,10 @@ class Planner:
 
 
 # --- types and messages --------------------------------------------------------------------------------------------
+
+
+def _is_kind_of(cls: Any, given: Any) -> bool:
+    return cls is given or (isinstance(cls, type) and isinstance(given, type) and issubclass(cls, given))
 
 
 def _layered(name: str, annotation: Any, where: str) -> Parameter:

@@ -48,6 +48,8 @@ class Plan(msgspec.Struct, kw_only=True):
     requires_user: bool = False
     sees_request: bool = False  # as a whole: nobody knows which of its headers and cookies matter
     sees_response: bool = False  # before there is one: what is said of it goes into the answer
+    visits: bool = False  # something of it asks for what Django knows of a visit
+    reads_cookies: bool = False  # of that visit: its session among them
     enters: bool = False  # something that must be left with the request
 
     @property

@@ -22,7 +22,6 @@ from hybrid_gateway.exceptions import (
     RequestTimeout,
     ServiceUnavailable,
 )
-from hybrid_gateway.gateway.django_middleware import DJANGO_REQUEST
 from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.gateway.prefixes import path_info
 from hybrid_gateway.handlers.callers import AmbientThread
@@ -35,6 +34,7 @@ from hybrid_gateway.responses.events import EventSourceResponse
 from hybrid_gateway.responses.headers import FixedHeaders, framed
 from hybrid_gateway.responses.kinds import StreamingResponse
 from hybrid_gateway.responses.templates import TemplateResponse
+from hybrid_gateway.sessions.visits import DJANGO_REQUEST
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway

@@ -9,13 +9,12 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.http import HttpRequest
 from django.urls import get_script_prefix
 from starlette.datastructures import State, URLPath
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
-from hybrid_gateway.auth import Authentication
+from hybrid_gateway.auth import Authentication, check_csrf
 from hybrid_gateway.binding.builtins import REQUEST
 from hybrid_gateway.binding.compiled import compile_plan
 from hybrid_gateway.binding.components import Components, Mode, mode_of
@@ -26,7 +25,7 @@ from hybrid_gateway.binding.plan import Planner
 from hybrid_gateway.binding.signature import Signature, read_signature, strip_annotated
 from hybrid_gateway.caching import CachedAnswers
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.gateway.django_middleware import DJANGO_REQUEST, DjangoMiddleware
+from hybrid_gateway.gateway.django_middleware import DjangoMiddleware
 from hybrid_gateway.gateway.hooks import HookCompiler
 from hybrid_gateway.handlers.endpoint import Endpoint, Failures
 from hybrid_gateway.handlers.errors import ErrorAnswers, ErrorHandler
@@ -41,6 +40,9 @@ from hybrid_gateway.responses.negotiation import HTML, JSON, Negotiation, check_
 from hybrid_gateway.responses.templates import shown_by
 from hybrid_gateway.routing.declare import Route, describe
 from hybrid_gateway.routing.layers import FlatRoute, Layers, flatten
+from hybrid_gateway.sessions.personal import personal
+from hybrid_gateway.sessions.settling import settle
+from hybrid_gateway.sessions.visits import Visits
 from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
 
@@ -101,9 +103,14 @@ class Builder:
             schemes=schemes,
             authentication_type=Authentication,
             user_type=_user_model(),
-            reading=_reading(layers, body_allowed=bool(set(route.methods) - {"GET", "HEAD"})),
+            reading=_reading(
+                layers,
+                body_allowed=bool(set(route.methods) - {"GET", "HEAD"}),
+                declared=any("Cookie" in getattr(scheme, "carriers", ()) for scheme in schemes),
+            ),
             parameters=layers.parameters,
-            given=_GIVEN_BELOW_DJANGO if layers.django_middleware else _GIVEN,
+            given=_GIVEN,
+            visits=Visits(csrf_exempt=layers.csrf_exempt, check=check_csrf),
         )
         entered = self._open(planner, layers, signature)
         adapted = adapt(
@@ -116,7 +123,18 @@ class Builder:
         hooks, hooks_await = self._hooks.leave(layers, errors)
         stamp = None if layers.cors is None else layers.cors.stamp
         planner.plan.enters |= hooks is not None or stamp is not None or cached is not None
-        ending = Failures(unwind, errors, hooks, stamp, None if cached is None else cached.keep)
+        guard = personal(planner.plan, schemes, layers)
+        if guard is not None and not planner.plan.enters:
+            planner.change_last(guard)
+        ending = Failures(
+            unwind,
+            errors,
+            hooks,
+            stamp=stamp,
+            keep=None if cached is None else cached.keep,
+            settle=settle,
+            guard=guard,
+        )
         respond, source = compile_plan(
             planner.plan, f"{method} {route.path}", layers.max_body_size, fail=ending.fail, leave=ending.leave
         )
@@ -132,6 +150,8 @@ class Builder:
             returns=returns,
             schemes=schemes if planner.plan.authenticates else (),
             is_open=not planner.plan.requires_user,
+            visits=planner.plan.visits,
+            reads_cookies=planner.plan.reads_cookies,
             middleware=(
                 *middleware_factories(layers.middleware),
                 *_django_middleware(
@@ -228,6 +248,7 @@ class Builder:
             user_type=_user_model(),
             reading=_reading(layers, body_allowed=False),
             given=given,
+            visits=Visits(csrf_exempt=layers.csrf_exempt, check=check_csrf),
         )
 
 
@@ -271,8 +292,9 @@ def _django_middleware(route: FlatRoute, layers: Layers, *, takes_form: bool) ->
     return (DjangoMiddleware(layers.django_middleware, route.handler, limit),)
 
 
-def _reading(layers: Layers, *, body_allowed: bool) -> Reading:
+def _reading(layers: Layers, *, body_allowed: bool, declared: bool = False) -> Reading:
     return Reading(
+        declared=declared,
         max_body_size=layers.max_body_size,
         max_upload_size=layers.max_upload_size,
         media_types=layers.media_types,
@@ -292,7 +314,6 @@ def _encoders(layers: Layers) -> dict[Any, Any]:
 
 
 _GIVEN: dict[Any, str] = {Response: "call.outgoing"}
-_GIVEN_BELOW_DJANGO: dict[Any, str] = {**_GIVEN, HttpRequest: f"call.scope[{DJANGO_REQUEST!r}]"}
 
 
 def _as_it_is(value: Any) -> Any:

@@ -23,10 +23,9 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.responses.headers import Header
+from hybrid_gateway.sessions.visits import DJANGO_REQUEST, UNCHECKED_CSRF
 
-__all__ = ["DJANGO_REQUEST", "DjangoMiddleware"]
-
-DJANGO_REQUEST = "hybrid_gateway.django_request"  # in the scope
+__all__ = ["DjangoMiddleware"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -54,6 +53,7 @@ class DjangoMiddleware:
             with tempfile.SpooledTemporaryFile(_MEMORY) as body:
                 await _read(receive, body, self._limit)
                 request: Any = ASGIRequest(scope, body)
+                request._dont_enforce_csrf_checks = UNCHECKED_CSRF in scope
                 exchange = request.exchange = _Exchange(app, {**scope, DJANGO_REQUEST: request}, body, receive)
                 try:
                     await exchange.send_on(await self._chain(request), scope["method"], send)

@@ -30,6 +30,7 @@ from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import PooledThread
 from hybrid_gateway.handlers.units import close_unit, open_unit
 from hybrid_gateway.responses.headers import framed
+from hybrid_gateway.sessions.visits import UNCHECKED_CSRF
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway
@@ -303,9 +304,13 @@ def build_scope(environ: Environ) -> Message:
     }
     if "SERVER_PROTOCOL" in environ:
         scope["http_version"] = environ["SERVER_PROTOCOL"].partition("/")[2]
-    if "hybrid_gateway.authentication" in environ:
-        scope["hybrid_gateway.authentication"] = environ["hybrid_gateway.authentication"]
+    for key in _FROM_TESTS:
+        if key in environ:
+            scope[key] = environ[key]
     return scope
+
+
+_FROM_TESTS = ("hybrid_gateway.authentication", UNCHECKED_CSRF)  # no server has such keys
 
 
 def _raw_path(environ: Environ) -> bytes:

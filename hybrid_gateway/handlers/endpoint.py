@@ -24,12 +24,16 @@ class Failures:
         hooks: Hooks | None = None,
         stamp: Callable[[Any, Any], Any] | None = None,
         keep: Callable[[Any], Awaitable[None]] | None = None,
+        settle: Callable[[Any, Any], Awaitable[Any]] | None = None,
+        guard: Callable[[Any, Any], Any] | None = None,
     ) -> None:
         self._unwind = unwind
         self._errors = errors
         self._hooks = hooks
         self._stamp = stamp
         self._keep = keep
+        self._settle = settle
+        self._guard = guard
 
     async def fail(self, call: Any, error: BaseException) -> Any:
         """The answer to what the plan raised. Raises what ends a task, and what says that the client has gone."""
@@ -44,18 +48,34 @@ class Failures:
     async def leave(self, call: Any, answer: Any, error: Exception | None = None) -> Any:
         """``answer``, unless leaving what the plan entered fails; what an answer that streams needs is kept for it.
 
-        Hooks see what they entered, and may change it; ``stamp(call, answer)`` has the last word. ``keep(call)`` puts
-        away what the plan has noted.
+        Hooks see what they entered, and may change it. Then ``settle(call, answer)`` ends the visit, ``keep(call)``
+        puts away what the plan has noted, and ``guard`` and ``stamp`` of ``(call, answer)`` have the last words.
         """
-        if self._keep is not None and error is None:
-            await self._keep(call)
         if call.exits and type(answer) is tuple:
             failure = await self._unwind(call, None)
             if failure is not None:
                 return await self.fail(call, failure)
         if self._hooks is not None:
             answer = await self._hooks.conclude(call, answer, error)
+        if self._settle is not None and call.visit is not None and not call.visit.is_idle:
+            try:
+                answer = await self._settle(call, answer)
+            except Exception as failure:
+                error, answer = failure, await self._replace(call, answer, failure)
+        if self._keep is not None and error is None:
+            await self._keep(call)
+        if self._guard is not None:
+            answer = self._guard(call, answer)
         return answer if self._stamp is None else self._stamp(call, answer)
+
+    async def _replace(self, call: Any, answer: Any, failure: Exception) -> Any:
+        """The answer to a failure that came when there was one already, which will not be sent."""
+        close = getattr(answer, "aclose", None)  # what streams
+        if close is not None:
+            await close()
+        if call.exits:
+            await self._unwind(call, failure)
+        return await self._errors.answer(call, failure)
 
     async def close(self, call: Any, error: BaseException | None = None) -> None:
         """Leave what the plan entered after a streamed answer, also when the task is being cancelled."""
@@ -81,12 +101,14 @@ class Endpoint:
         "is_open",
         "method",
         "middleware",
+        "reads_cookies",
         "respond",
         "returns",
         "route",
         "schemes",
         "security_headers",
         "source",
+        "visits",
     )
 
     def __init__(
@@ -102,6 +124,8 @@ class Endpoint:
         returns: Any = None,
         schemes: Sequence[Any] = (),
         is_open: bool = True,
+        visits: bool = False,
+        reads_cookies: bool = False,
         middleware: Sequence[Callable[[Any], Any]] = (),
         callbacks: Mapping[str, Sequence[tuple[str, Endpoint]]] | None = None,
         security_headers: Sequence[Header] = (),
@@ -116,6 +140,8 @@ class Endpoint:
         self.returns = returns
         self.schemes = tuple(schemes)
         self.is_open = is_open  # to callers of whom nothing is known, as far as guards let them pass
+        self.visits = visits  # it asks for what Django knows of a visit
+        self.reads_cookies = reads_cookies  # of that: by a Django request or a session
         self.middleware = tuple(middleware)
         self.callbacks = callbacks or {}
         self.security_headers = tuple(security_headers)  # that each answer of it has, unless it has its own

@@ -18,6 +18,7 @@ from django.core.exceptions import (
     SuspiciousOperation,
     ValidationError,
 )
+from django.core.exceptions import BadRequest as DjangoBadRequest
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import Http404
 from django.views.debug import ExceptionReporter
@@ -181,6 +182,7 @@ _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Any], HTTPException]], ...
     (ObjectDoesNotExist, _not_found),
     (PermissionDenied, lambda error: Forbidden(str(error) or None)),
     (SuspiciousOperation, lambda error: BadRequest()),
+    (DjangoBadRequest, lambda error: BadRequest()),  # SessionInterrupted among them
     (ValidationError, _from_validation),
 )
 

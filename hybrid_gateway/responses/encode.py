@@ -14,7 +14,7 @@ from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
-from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed
+from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed, make_private
 from hybrid_gateway.responses.kinds import Response, StreamingResponse, plain, plain_with
 from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
 
@@ -194,6 +194,8 @@ def _is_pair(annotation: Any) -> bool:
 def _by_value(value: Any, defaults: Defaults) -> Answer:
     if isinstance(value, StarletteResponse):
         value.raw_headers.extend(defaults.headers)
+        if any(name == b"set-cookie" for name, _ in value.raw_headers):
+            value.raw_headers[:] = make_private(value.raw_headers)
         return value
     status = defaults.status_for(value)
     if value is None:
@@ -261,6 +263,8 @@ def _from_django(response: Any, defaults: Defaults) -> Answer:
     headers = [(name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()]
     headers += [(b"set-cookie", morsel.OutputString().encode("ascii")) for morsel in response.cookies.values()]
     headers += defaults.headers
+    if response.cookies:
+        headers = make_private(headers)
     if response.streaming:
         return _stream_from_django(response, headers)
     body = response.content

@@ -15,6 +15,8 @@ __all__ = [
     "check_header",
     "fixed",
     "framed",
+    "make_private",
+    "merge_vary",
     "write_cache_control",
     "write_header",
 ]
@@ -74,6 +76,33 @@ def write_header(header: Header) -> bytes:
     name, value = header
     check_header(name, value)
     return b"%b: %b\r\n" % (name.lower(), value)
+
+
+def merge_vary(headers: Sequence[Header], names: bytes) -> list[Header]:
+    """``headers`` whose ``Vary`` names these as well, once, in one line."""
+    if not names:
+        return list(headers)
+    given = [value for name, value in headers if name == b"vary"]
+    known: dict[bytes, bytes] = {}
+    for value in (*given, names):
+        for part in value.split(b","):
+            known.setdefault(part.strip().lower(), part.strip())
+    known.pop(b"", None)
+    value = b"*" if b"*" in known else b", ".join(known.values())
+    return [*(header for header in headers if header[0] != b"vary"), (b"vary", value)]
+
+
+def make_private(headers: Sequence[Header]) -> list[Header]:
+    """``headers`` that keep shared caches from an answer, unless its ``Cache-Control`` says who may keep it."""
+    given = b", ".join(value for name, value in headers if name == b"cache-control")
+    words = {part.strip().partition(b"=")[0].lower() for part in given.split(b",")}
+    if words & _WHO:
+        return list(headers)
+    value = b"%b, private" % given if given else b"private"
+    return [*(header for header in headers if header[0] != b"cache-control"), (b"cache-control", value)]
+
+
+_WHO = {b"private", b"public", b"no-store"}
 
 
 def write_cache_control(value: Any) -> str:

@@ -17,12 +17,16 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from hybrid_gateway.responses.headers import make_private
+
 __all__ = ["TemplateResponse", "shown_by"]
+
+_LOCALE = "django.middleware.locale.LocaleMiddleware"
 
 # What fills a template's context; in the project's order, and only if the project has it.
 _FILLING = (
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
+    _LOCALE,
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -51,9 +55,20 @@ class TemplateResponse(Response):
         self.template_name = template_name
         self.context = dict(context or {})
         self.user: Any = None
+        self._is_rendered = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        rendered = await sync_to_async(self._render)(scope)
+        if not self._is_rendered:
+            self._fill(await sync_to_async(self._render)(scope))
+        await super().__call__(scope, receive, send)
+
+    def render_for(self, request: Any) -> None:
+        """Render, on this thread, for a Django request whose session, messages and cookies its owner looks after."""
+        request.template_response = self
+        self._fill(_renderer(tuple(name for name in settings.MIDDLEWARE if name == _LOCALE))(request))
+
+    def _fill(self, rendered: HttpResponse) -> None:
+        self._is_rendered = True
         self.body = rendered.content
         del self.headers["content-length"]
         self.headers["content-length"] = str(len(self.body))
@@ -64,7 +79,8 @@ class TemplateResponse(Response):
                 self.headers.setdefault(name, value)
         for morsel in rendered.cookies.values():
             self.raw_headers.append((b"set-cookie", morsel.OutputString().encode("latin-1")))
-        await super().__call__(scope, receive, send)
+        if "cookie" in rendered.get("Vary", "").lower():  # it has shown a session, or a token
+            self.raw_headers[:] = make_private(self.raw_headers)
 
     def _render(self, scope: Scope) -> HttpResponse:
         request: Any = ASGIRequest(scope, io.BytesIO())

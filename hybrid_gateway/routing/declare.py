@@ -44,6 +44,8 @@ class LayerOptions(TypedDict, total=False):
     """Authentication schemes, tried in order; the closest list replaces outer ones."""
     guards: Sequence[Any]
     """Callables that may refuse a request; they add up, outer to inner, and ``AllowAny`` drops the outer ones."""
+    csrf_exempt: bool
+    """Whether unsafe methods need no CSRF token although a cookie authenticates them: for whoever checks otherwise."""
     middleware: Sequence[Any]
     """Pure ASGI middleware (``app -> app`` callables or Starlette ``Middleware``); they add up, outer to inner."""
     django_middleware: Sequence[str]

@@ -28,6 +28,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     components: tuple[Any, ...] = ()  # outer to inner
     authentication: tuple[Any, ...] = ()
     guards: tuple[Any, ...] = ()
+    csrf_exempt: bool = False
     middleware: tuple[Any, ...] = ()
     django_middleware: tuple[str, ...] = ()
     event_hooks: tuple[Any, ...] = ()
@@ -98,6 +99,7 @@ _MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "components": _append,
     "authentication": _replace_list,
     "guards": _merge_guards,
+    "csrf_exempt": _replace,
     "middleware": _append,
     "django_middleware": _append,
     "event_hooks": _append,

@@ -21,6 +21,7 @@ from django.test.client import AsyncClientHandler, ClientHandler
 
 from hybrid_gateway.gateway.wsgi import build_scope
 from hybrid_gateway.handlers.callers import AmbientThread, CallingThread, LoopThread
+from hybrid_gateway.sessions.visits import UNCHECKED_CSRF
 from hybrid_gateway.test.responses import ClientResponse
 
 if TYPE_CHECKING:
@@ -80,6 +81,8 @@ class GatewayHandler(ClientHandler):
             del environ["HTTP_COOKIE"]
         if self.target.authentication is not None:
             environ[AUTHENTICATION] = self.target.authentication
+        if not self.enforce_csrf_checks:
+            environ[UNCHECKED_CSRF] = True
         with connections_left_alone():
             return ANSWERS[self.protocol](gateway, environ)
 
@@ -106,6 +109,8 @@ class AsyncGatewayHandler(AsyncClientHandler):
                 scope["headers"].append((name, value.encode("latin-1")))
         if self.target.authentication is not None:
             scope[AUTHENTICATION] = self.target.authentication
+        if not self.enforce_csrf_checks:
+            scope[UNCHECKED_CSRF] = True
         exchange = Exchange(body_file.read() if body_file is not None else b"")
         with connections_left_alone():
             await gateway.serve(scope, exchange.receive, exchange.send, AmbientThread())
@@ -211,8 +216,9 @@ def scope_from_environ(environ: dict[str, Any]) -> dict[str, Any]:
         "client": (environ["REMOTE_ADDR"], 0),
         "server": (environ["SERVER_NAME"], int(environ["SERVER_PORT"])),
     }
-    if AUTHENTICATION in environ:
-        scope[AUTHENTICATION] = environ[AUTHENTICATION]
+    for key in (AUTHENTICATION, UNCHECKED_CSRF):
+        if key in environ:
+            scope[key] = environ[key]
     return scope
 
 

@@ -10,16 +10,17 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 from django.conf import settings
+from django.http import HttpRequest
 from msgspec import Struct
-from starlette.requests import Request
 from starlette.responses import Response
 
-from hybrid_gateway.auth import AllowAny, Authentication, JWTAuthentication, logout_everywhere
-from hybrid_gateway.auth.cookies import enforce_csrf, read_cookie
+from hybrid_gateway.auth import AllowAny, Authentication, JWTAuthentication, check_csrf, logout_everywhere
+from hybrid_gateway.auth.cookies import read_cookie
 from hybrid_gateway.binding.markers import Form
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.exceptions import BadRequest, ConfigurationError, TooManyRequests, Unauthorized
 from hybrid_gateway.routing.declare import post
+from hybrid_gateway.sessions.visits import Visit
 from hybrid_gateway.tokens.login import CHALLENGE, Credentials, log_in
 from hybrid_gateway.tokens.models import JWTSession
 
@@ -101,7 +102,7 @@ class _Pairs:
         self._scheme = scheme
         self._scopes_for = scopes_for
 
-    def login(self, data: Credentials, request: Request) -> Pair:
+    def login(self, data: Credentials, request: HttpRequest) -> Pair:
         """Exchange a username and a password for an access token and a refresh token."""
         return self._start(request, data.username, data.password, "")
 
@@ -109,7 +110,7 @@ class _Pairs:
         """Exchange a refresh token for the next pair; used twice, it ends the login."""
         return self._next(data.refresh_token)
 
-    def token(self, data: Annotated[TokenForm, Form()], request: Request) -> Pair:
+    def token(self, data: Annotated[TokenForm, Form()], request: HttpRequest) -> Pair:
         """Either of both, as a form."""
         if data.grant_type == "refresh_token":
             return self._next(data.refresh_token)
@@ -129,7 +130,7 @@ class _Pairs:
         """End every token, API key, JWT and session of the user."""
         logout_everywhere(authentication.user)
 
-    def _start(self, request: Request, username: str, password: str, wanted: str) -> Pair:
+    def _start(self, request: HttpRequest, username: str, password: str, wanted: str) -> Pair:
         user = log_in(request, username, password)
         allowed = list(self._scopes_for(user))
         scopes = [name for name in allowed if name in wanted.split()] if wanted else allowed
@@ -157,28 +158,28 @@ class _Pairs:
 class _CookiePairs(_Pairs):
     """The same with both tokens in cookies that no script can read; the refresh token goes to these routes alone."""
 
-    def login(self, data: Credentials, request: Request, response: Response) -> Pair:  # type: ignore[override]
+    def login(self, data: Credentials, visit: Visit, response: Response) -> Pair:  # type: ignore[override]
         """Exchange a username and a password for two cookies."""
-        enforce_csrf(request)  # or a page elsewhere could log its visitors in as somebody else
-        return self._in_cookies(self._start(request, data.username, data.password, ""), request, response)
+        check_csrf(visit)  # or a page elsewhere could log its visitors in as somebody else
+        return self._in_cookies(self._start(visit.request, data.username, data.password, ""), visit.request, response)
 
-    def refresh(self, request: Request, response: Response) -> Pair:  # type: ignore[override]
+    def refresh(self, visit: Visit, response: Response) -> Pair:  # type: ignore[override]
         """Exchange the cookies for the next two; a refresh token used twice ends the login."""
-        enforce_csrf(request)
-        pair = self._next(read_cookie(request, self._refresh_cookie) or "")
-        return self._in_cookies(pair, request, response)
+        check_csrf(visit)
+        pair = self._next(read_cookie(visit, self._refresh_cookie) or "")
+        return self._in_cookies(pair, visit.request, response)
 
-    def logout(self, authentication: Authentication, request: Request, response: Response) -> None:  # type: ignore[override]
+    def logout(self, authentication: Authentication, visit: Visit, response: Response) -> None:  # type: ignore[override]
         """End the login that the cookie belongs to, and take the cookies away."""
         super().logout(authentication)
         self._set(response, str(self._scheme.cookie), "", "/", 0)
-        self._set(response, self._refresh_cookie, "", _below(request), 0)
+        self._set(response, self._refresh_cookie, "", _below(visit.request), 0)
 
     @property
     def _refresh_cookie(self) -> str:
         return f"{self._scheme.cookie}_refresh"
 
-    def _in_cookies(self, pair: Pair, request: Request, response: Response) -> Pair:
+    def _in_cookies(self, pair: Pair, request: HttpRequest, response: Response) -> Pair:
         refresh_lifetime = int(get_settings().tokens.refresh_lifetime.total_seconds())
         self._set(response, str(self._scheme.cookie), pair.access_token or "", "/", pair.expires_in)
         self._set(response, self._refresh_cookie, pair.refresh_token or "", _below(request), refresh_lifetime)
@@ -196,9 +197,9 @@ class _CookiePairs(_Pairs):
         )
 
 
-def _below(request: Request) -> str:
+def _below(request: HttpRequest) -> str:
     """The path that these routes lie below, as the browser knows it."""
-    return request.url.path.rstrip("/").rpartition("/")[0] or "/"
+    return request.path.rstrip("/").rpartition("/")[0] or "/"
 
 
 def _no_scopes(user: Any) -> Iterable[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from msgspec import Meta, Struct
-from starlette.requests import Request
 
 from hybrid_gateway.auth.basic import check_credentials
 from hybrid_gateway.exceptions import Unauthorized
@@ -33,17 +33,17 @@ class Credentials(Struct):
 
 
 @sensitive_variables("password")
-def log_in(request: Request, username: str, password: str) -> AbstractBaseUser:
+def log_in(request: HttpRequest, username: str, password: str) -> AbstractBaseUser:
     """The active user with that name and password, whose ``last_login`` is noted; 401, or 429 after too many failures.
 
     Blocks. SECURITY: an unknown, inactive or unusable user costs one hash and gets one answer, like a wrong password.
     """
-    attempt = Attempt(request.client.host if request.client else "", username)
+    attempt = Attempt(request.META.get("REMOTE_ADDR", ""), username)
     attempt.count()
-    user = check_credentials(username, password)
+    user = check_credentials(username, password, request)
     if user is None:
         raise Unauthorized("The username or the password is wrong.", headers=CHALLENGE)
     attempt.forgive()
-    # Sets last_login, among others. Robust, because a project's receivers may insist on the request there is none of.
-    user_logged_in.send_robust(sender=type(user), request=None, user=user)
+    # Sets last_login, among others. Robust, because a receiver that fails has not made the password wrong.
+    user_logged_in.send_robust(sender=type(user), request=request, user=user)
     return user

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.http import HttpRequest
 from msgspec import Struct
-from starlette.requests import Request
 
 from hybrid_gateway.auth import AllowAny, Authentication, TokenAuthentication, logout_everywhere
 from hybrid_gateway.conf import get_settings
@@ -40,7 +40,7 @@ class IssuedToken(Struct):
     raises=[Unauthorized, TooManyRequests],
     response_headers={"Cache-Control": "no-store"},
 )
-def login(data: Credentials, request: Request) -> IssuedToken:
+def login(data: Credentials, request: HttpRequest) -> IssuedToken:
     """Exchange a username and a password for a token that lives 30 days, or ``TOKENS["LOGIN_LIFETIME"]``."""
     user = log_in(request, data.username, data.password)
     token, plain = Token.objects.issue(user, name="login", expires_in=get_settings().tokens.login_lifetime)

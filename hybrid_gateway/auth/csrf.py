@@ -1,0 +1,64 @@
+"""Django's CSRF check, for credentials that a browser sends along by itself: cookies.
+
+The check is Django's own, on the head of the request: the token comes in the header of ``CSRF_HEADER_NAME``
+(``X-CSRFToken``), since authentication comes before the body. A form's hidden field is too late.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.http import HttpRequest
+from django.middleware.csrf import CsrfViewMiddleware
+
+from hybrid_gateway.exceptions import Forbidden
+from hybrid_gateway.sessions.visits import Visit
+
+__all__ = ["CSRFProtect", "check_csrf"]
+
+logger = logging.getLogger("django.security.csrf")
+
+
+class _Check(CsrfViewMiddleware):
+    """Django's middleware, whose refusal is its reason."""
+
+    def _reject(self, request: Any, reason: str) -> Any:
+        return reason
+
+
+def check_csrf(visit: Visit | HttpRequest) -> None:
+    """Raise 403 with Django's reason, unless the method is safe, the token right, or the route ``csrf_exempt``.
+
+    For schemes that read a cookie: they ask for ``visit: Visit`` and call this before they vouch for anybody. It blocks
+    with ``CSRF_USE_SESSIONS``, so it belongs into a ``def authenticate``.
+    """
+    request: Any = visit
+    if isinstance(visit, Visit):
+        if visit.is_csrf_exempt or visit.method in ("GET", "HEAD", "OPTIONS", "TRACE"):
+            return
+        request = visit.request
+    check = _Check(_nobody)
+    check.process_request(request)
+    reason: Any = check.process_view(request, _nobody, (), {})
+    if reason is not None:
+        # SECURITY: path and reason come from the client: what a log file could take for something else is escaped.
+        path = request.path.encode("unicode_escape").decode("ascii")
+        shown = reason.encode("unicode_escape").decode("ascii")
+        logger.warning("Forbidden (%s): %s", shown, path, extra={"status_code": 403})
+        raise Forbidden(f"CSRF verification failed: {reason}")
+
+
+class CSRFProtect:
+    """A guard: unsafe methods need a CSRF token, whoever calls. For handlers that log in, or that trust a session."""
+
+    def __call__(self, visit: Visit) -> bool:
+        check_csrf(visit)
+        return True
+
+    def __repr__(self) -> str:
+        return "CSRFProtect()"
+
+
+def _nobody(request: HttpRequest) -> Any:
+    raise RuntimeError("Nothing lies below this middleware.")

@@ -1,0 +1,45 @@
+"""Django's sessions: whoever is logged in on Django's side is known to the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+
+from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
+from hybrid_gateway.auth.csrf import check_csrf
+from hybrid_gateway.sessions.visits import Visit
+
+__all__ = ["SessionAuthentication"]
+
+
+class SessionAuthentication(AuthenticationScheme):
+    """The user of Django's session cookie, by ``django.contrib.auth.get_user``; unsafe methods need a CSRF token.
+
+    So the session's hash is checked, with ``SECRET_KEY_FALLBACKS``, a changed password ends the session, and the
+    backend that logged the user in decides whether an inactive one may stay. JSON bodies must be declared as such.
+    """
+
+    carriers = ("Cookie",)
+
+    def __init__(self, *, realm: str = "api") -> None:
+        # SPEC: RFC 9110, section 15.5.2: a 401 carries a challenge. No browser opens a dialog on this one.
+        self.challenge = f'Cookie realm="{realm}"'
+
+    def authenticate(self, visit: Visit) -> Authentication | None:
+        """Look the session and its user up, on a pool thread."""
+        if not visit.has_session_cookie:
+            return None
+        from django.contrib.auth import get_user
+
+        request: Any = visit.request
+        if not hasattr(request, "session"):  # below django_middleware= without Django's own
+            request.session = visit.session
+        user = get_user(request)
+        if not user.is_authenticated:
+            return None
+        check_csrf(visit)
+        return Authentication(user=user, scheme=self)
+
+    def openapi(self) -> dict[str, Any]:
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}

@@ -1,0 +1,130 @@
+"""Event hooks that give each request its language and its time zone, and take them away with it.
+
+They stand in ``event_hooks`` of any layer, or in ``EVENT_HOOKS``; routes without them pay nothing. What they set is the
+request's own, on the loop and on its thread: the next request finds the project's settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import tzinfo
+from functools import lru_cache, wraps
+from types import SimpleNamespace
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from django.conf import settings
+from django.utils import timezone, translation
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import Response
+
+from hybrid_gateway.binding.signature import is_async
+from hybrid_gateway.exceptions import ConfigurationError
+
+__all__ = ["Locale", "TimeZone"]
+
+_LONGEST = 500  # characters of a cookie or a zone
+
+
+class Locale:
+    """Activates the language of a request by Django's rules: its cookie, ``Accept-Language``, ``LANGUAGES``.
+
+    The answer says in ``Content-Language`` what it was, and in ``Vary`` what it depends on. As with Django's
+    ``LocaleMiddleware`` a handler may activate another; a language in the path is for handlers to activate.
+    """
+
+    def __init__(self) -> None:
+        self._vary = "Accept-Language"
+
+    def on_request(self, headers: Headers) -> None:
+        cookie = _cookie(headers, settings.LANGUAGE_COOKIE_NAME)
+        if cookie is not None:
+            self._vary = "Accept-Language, Cookie"
+        head: Any = SimpleNamespace(
+            COOKIES={} if cookie is None else {settings.LANGUAGE_COOKIE_NAME: cookie},
+            META={"HTTP_ACCEPT_LANGUAGE": ", ".join(headers.getlist("accept-language"))},
+        )
+        # DJANGO: utils/translation/trans_real.py looks at LANGUAGE_CODE_MAX_LENGTH characters of the header, 500
+        translation.activate(translation.get_language_from_request(head))
+
+    def on_response(self, response: Response) -> None:
+        language = translation.get_language()
+        if language is not None:
+            response.headers.setdefault("Content-Language", language)
+        response.headers.add_vary_header(self._vary)
+
+    on_request.sync_to_thread = on_response.sync_to_thread = False  # type: ignore[attr-defined]
+
+
+class TimeZone:
+    """Activates the time zone that a request names: in a ``cookie``, in a ``header``, or as ``find`` says.
+
+    ``TimeZone(cookie="timezone")``; ``find`` is a function with injected parameters (``user: User | None``, a
+    ``Session``) that returns a name, a ``tzinfo``, or None. A name that is none leaves ``TIME_ZONE`` in place.
+    """
+
+    def __init__(
+        self, find: Callable[..., Any] | None = None, *, cookie: str | None = None, header: str | None = None
+    ) -> None:
+        if sum(given is not None for given in (find, cookie, header)) != 1:
+            raise ConfigurationError("TimeZone needs one of a function, cookie= and header=.")
+        self._vary = "Cookie" if cookie is not None else header
+        if cookie is not None:
+            find = _named(lambda headers: _cookie(headers, cookie))
+        elif header is not None:
+            find = _named(lambda headers: headers.get(header))
+        self.on_request = _activating(find)
+
+    def on_response(self, response: Response) -> None:
+        if self._vary is not None:
+            response.headers.add_vary_header(self._vary)
+
+    on_response.sync_to_thread = False  # type: ignore[attr-defined]
+
+
+def _named(read: Callable[[Headers], str | None]) -> Callable[[Headers], str | None]:
+    def find(headers: Headers) -> str | None:
+        return read(headers)
+
+    find.sync_to_thread = False  # type: ignore[attr-defined]
+    return find
+
+
+def _activating(find: Any) -> Callable[..., Awaitable[None] | None]:
+    """``find``, whose result becomes the current time zone, where it ran."""
+    if is_async(find):
+
+        @wraps(find)
+        async def activate_later(**arguments: Any) -> None:
+            _activate(await find(**arguments))
+
+        return activate_later
+
+    @wraps(find)
+    def activate(**arguments: Any) -> None:
+        _activate(find(**arguments))
+
+    return activate
+
+
+def _activate(found: str | tzinfo | None) -> None:
+    if isinstance(found, str):
+        # SECURITY: a client's text, which ZoneInfo would look for in the file system, is a name we know, or nothing.
+        found = ZoneInfo(found) if len(found) <= _LONGEST and found in _zones() else None
+    if found is not None:
+        timezone.activate(found)
+
+
+@lru_cache(maxsize=1)
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _cookie(headers: Headers, name: str) -> str | None:
+    """A cookie, unless it is too long to be anything. SECURITY: what is parsed is cached by Django, whatever it is."""
+    for line in headers.getlist("cookie"):
+        value = cookie_parser(line).get(name)
+        if value is not None:
+            return value if len(value) <= _LONGEST else None
+    return None

@@ -1,0 +1,7 @@
+"""What Django's middleware does for a browser's visit, for the typed routes that ask for it, and for no others."""
+
+from django.contrib.sessions.backends.base import SessionBase as Session
+
+from hybrid_gateway.sessions.visits import Visit
+
+__all__ = ["Session", "Visit"]
