@@ -346,7 +346,10 @@ def check_transport(app_configs: Any = None, **kwargs: Any) -> Messages:
     if gateway is None or settings.SECURE_SSL_REDIRECT or settings.SECURE_PROXY_SSL_HEADER:
         return []
     schemes = dict.fromkeys(
-        type(scheme).__name__ for endpoint in gateway.endpoints for scheme in endpoint.schemes if scheme.keywords
+        type(scheme).__name__
+        for endpoint in gateway.endpoints
+        for scheme in endpoint.schemes
+        if scheme.keywords or scheme.carries_scopes
     )
     if not schemes:
         return []

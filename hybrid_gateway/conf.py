@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from difflib import get_close_matches
 from functools import cache
 from typing import Any, Literal, TypedDict
@@ -13,7 +14,7 @@ from django.utils.module_loading import import_string
 
 from hybrid_gateway.exceptions import SettingsError
 
-__all__ = ["GatewaySettings", "HybridGatewaySettings", "OpenAPISettings", "get_settings"]
+__all__ = ["GatewaySettings", "HybridGatewaySettings", "OpenAPISettings", "TokenSettings", "get_settings"]
 
 DjangoSideMode = Literal["auto", "wsgi", "asgi"]
 TrailingSlash = Literal["redirect", "strict", "ignore"]
@@ -40,6 +41,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     MAX_BODY_SIZE: int
     MAX_UPLOAD_SIZE: int
     OPENAPI: Mapping[str, Any]
+    TOKENS: Mapping[str, Any]
     PATH: str
     PLUGINS: Sequence[Any]
     LIFESPAN: Sequence[Any]
@@ -86,6 +88,19 @@ class OpenAPISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     webhooks: tuple[Any, ...] = ()  # routes that others are to offer, for the document alone
 
 
+class TokenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``TOKENS``: how long credentials live, and how often somebody may try a password."""
+
+    login_lifetime: timedelta = timedelta(days=30)  # Django's sessions live two weeks by default, and are renewed
+    max_lifetime: timedelta | None = None  # of every token of ours, whatever it was issued for
+    access_lifetime: timedelta = timedelta(minutes=10)  # of an access JWT
+    refresh_lifetime: timedelta = timedelta(days=30)  # of the login behind it; refreshing does not put off its end
+    login_throttle: tuple[str, ...] = ("30/minute",)  # failed logins from one address; () is no limit
+    user_throttle: tuple[str, ...] = ("10/minute", "100/hour")  # failed logins with one name, or of one user
+    throttle_cache: str = "default"  # an alias of CACHES
+    throttle_fail: Literal["open", "closed"] = "open"  # while it cannot be reached: log in uncounted, or 503
+
+
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Every key of ``HYBRID_GATEWAY`` in lower case, dotted paths imported."""
 
@@ -105,6 +120,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     graceful_timeout: float = 10
     pdb_on_exception: bool = False
     openapi: OpenAPISettings = OpenAPISettings()
+    tokens: TokenSettings = TokenSettings()
 
 
 @cache
@@ -187,6 +203,21 @@ def _openapi(key: str, value: Any) -> OpenAPISettings:
         raise SettingsError(f"HYBRID_GATEWAY[{key!r}]: {error}") from None
 
 
+def _tokens(key: str, value: Any) -> TokenSettings:
+    if not isinstance(value, Mapping):
+        raise _refuse(key, "a dict", value)
+    known = {name.upper(): name for name in TokenSettings.__struct_fields__}
+    for name, entry in value.items():
+        if name not in known:
+            raise SettingsError(f"HYBRID_GATEWAY[{key!r}] has no key {name!r}.{_suggest(name, known)}")
+        if isinstance(entry, timedelta) and entry <= timedelta(0):
+            raise SettingsError(f"HYBRID_GATEWAY[{key!r}][{name!r}] must be a positive timedelta, not {entry!r}.")
+    try:
+        return msgspec.convert({known[name]: entry for name, entry in value.items()}, TokenSettings)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"HYBRID_GATEWAY[{key!r}]: {error}") from None
+
+
 def _positive(expected: str) -> Callable[[str, Any], Any]:
     def read(key: str, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -263,6 +294,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "GRACEFUL_TIMEOUT": _seconds,
     "PDB_ON_EXCEPTION": _typed(bool, "True or False"),
     "OPENAPI": _openapi,
+    "TOKENS": _tokens,
 }
 
 

@@ -6,9 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 
 from hybrid_gateway import Gateway
 from hybrid_gateway.test import TestClient
+
+
+@pytest.fixture(autouse=True)
+def nobody_has_failed_to_log_in() -> None:
+    """Failed logins are counted in the cache, which outlives a test."""
+    cache.clear()
 
 
 @pytest.fixture(params=["asgi", "wsgi", "lane"])

@@ -19,6 +19,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "rest_framework.authtoken",
     "tests.library",
 ]
 MIDDLEWARE = [
@@ -61,6 +62,7 @@ if os.environ.get("TEST_DATABASE") == "mysql":
         "OPTIONS": {"charset": "utf8mb4"},
     }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+SIMPLE_JWT = {"SIGNING_KEY": "tests-only-and-as-long-as-a-hash"}
 STATIC_URL = "static/"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -1,24 +1,47 @@
 """Authentication schemes and guards. Importing this imports no model, so that settings may."""
 
+from hybrid_gateway.auth.api_key import APIKeyAuthentication
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.basic import BasicAuthentication
+from hybrid_gateway.auth.combined import AllOf, AnyOf
 from hybrid_gateway.auth.csrf import CSRFProtect, check_csrf
-from hybrid_gateway.auth.guards import AllowAny, HasPermission, InGroup, IsAuthenticated, IsStaff, IsSuperuser
+from hybrid_gateway.auth.denylist import CacheDenylist, TableDenylist
+from hybrid_gateway.auth.everywhere import LoggedOut, alogout_everywhere, logout_everywhere
+from hybrid_gateway.auth.guards import (
+    AllowAny,
+    HasPermission,
+    HasScope,
+    InGroup,
+    IsAuthenticated,
+    IsStaff,
+    IsSuperuser,
+)
+from hybrid_gateway.auth.jwt import JWTAuthentication
 from hybrid_gateway.auth.session import SessionAuthentication
 from hybrid_gateway.auth.token import TokenAuthentication
 
 __all__ = [
+    "APIKeyAuthentication",
+    "AllOf",
     "AllowAny",
+    "AnyOf",
     "Authentication",
     "AuthenticationScheme",
     "BasicAuthentication",
+    "CacheDenylist",
     "CSRFProtect",
     "HasPermission",
+    "HasScope",
     "InGroup",
     "IsAuthenticated",
     "IsStaff",
     "IsSuperuser",
+    "JWTAuthentication",
+    "LoggedOut",
     "SessionAuthentication",
+    "TableDenylist",
     "TokenAuthentication",
+    "alogout_everywhere",
     "check_csrf",
+    "logout_everywhere",
 ]

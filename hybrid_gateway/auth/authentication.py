@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Collection
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -13,15 +13,21 @@ __all__ = ["Authentication", "AuthenticationScheme", "quoted_realm", "read_autho
 
 
 class Authentication:
-    """The outcome of authentication: the user, the scheme that vouches for them, and what it accepted as ``token``."""
+    """The outcome of authentication: the user, the scheme that vouches for them, and what it accepted as ``token``.
 
-    __slots__ = ("scheme", "token", "user")
+    ``scopes`` are what the credentials were issued for; a password or a session has none.
+    """
+
+    __slots__ = ("scheme", "scopes", "token", "user")
 
     # Any: which class a user is, and so which attributes it has, is the project's choice.
-    def __init__(self, *, user: Any, scheme: AuthenticationScheme | None, token: Any = None) -> None:
+    def __init__(
+        self, *, user: Any, scheme: AuthenticationScheme | None, token: Any = None, scopes: Collection[str] = ()
+    ) -> None:
         self.user = user
         self.scheme = scheme
         self.token = token
+        self.scopes = scopes
 
     def __repr__(self) -> str:
         # SECURITY: neither the token nor the user's name, for this ends up in logs and error reports.
@@ -50,6 +56,9 @@ class AuthenticationScheme:
     Answers say in ``Vary`` that they depend on them. With ``"Cookie"``, JSON bodies must be declared as such, and the
     scheme calls ``check_csrf``.
     """
+
+    carries_scopes: bool = False
+    """Whether its credentials have scopes, which the OpenAPI document then names."""
 
     def authenticate(self, *args: Any, **kwargs: Any) -> Authentication | Awaitable[Authentication | None] | None:
         """Return None when the request carries no credentials of this scheme; raise ``Unauthorized`` for bad ones."""

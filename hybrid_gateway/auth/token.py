@@ -20,6 +20,8 @@ class TokenAuthentication(AuthenticationScheme):
     Bearer credentials of another shape are left to other schemes.
     """
 
+    carries_scopes = True
+
     def __init__(self, *, keywords: Sequence[str] = ("Bearer", "Token")) -> None:
         if isinstance(keywords, str) or not keywords or not all(word.isalpha() and word.isascii() for word in keywords):
             raise ConfigurationError(f'keywords={keywords!r} must be a tuple of words, such as ("Bearer", "Token").')
@@ -41,7 +43,7 @@ class TokenAuthentication(AuthenticationScheme):
         token = Token.objects.authenticate(plain)
         if token is None:
             raise Unauthorized("The token is unknown, expired or revoked.")
-        return Authentication(user=token.user, scheme=self, token=token)
+        return Authentication(user=token.user, scheme=self, token=token, scopes=token.scopes)
 
     def openapi(self) -> dict[str, Any]:
         if "bearer" in self.keywords:

@@ -37,7 +37,16 @@ from hybrid_gateway.binding.signature import (
     strip_optional,
 )
 from hybrid_gateway.binding.steps import Step
-from hybrid_gateway.binding.verdicts import USERS, admit, admit_or_challenge, claimed
+from hybrid_gateway.binding.verdicts import (
+    COMBINED,
+    USERS,
+    admit,
+    admit_or_challenge,
+    attempt,
+    attempt_async,
+    claimed,
+    settle,
+)
 from hybrid_gateway.exceptions import DependencyError
 
 __all__ = ["Planner"]
@@ -98,16 +107,45 @@ class Planner:
 
     def guard(self, guard: Any) -> None:
         """Run ``guard`` before the body is read; ``False`` refuses."""
-        if inspect.isclass(guard):
-            guard = guard()
-        where = f"the guard {getattr(guard, '__qualname__', type(guard).__qualname__)} of {self._where}"
-        signature = read_signature(guard, where)
-        arguments = self._arguments(signature, (where,), self._open)
-        authentication = self._authentication((where,)) if self._schemes else "None"
-        mode = mode_of(guard)
-        call = f"{'await ' if mode == 'loop' else ''}{self._draft.name('guard', guard)}({arguments})"
+        guard = guard() if inspect.isclass(guard) else guard
+        if getattr(guard, "looks_up", False) and self._schemes:
+            # SECURITY: before the object is looked up, whose absence is an answer that the anonymous shall not get.
+            authentication = self._authentication((self._where,))
+            self.plan.names["admit"] = admit_or_challenge
+            self._open.steps.append(Step(target=None, code=f"admit({authentication} is not None, {authentication})"))
+        if hasattr(guard, "combines"):
+            verdict, mode = f"{self._draft.name('settle', settle)}({self._verdict(guard, 'True')})", None
+        else:
+            verdict, mode = self._ask(guard)
+        authentication = self._authentication((self._where,)) if self._schemes else "None"
         self.plan.names["admit"] = admit_or_challenge if self._schemes else admit
-        self._open.steps.append(Step(target=None, code=f"admit({call}, {authentication})", mode=mode))
+        self._open.steps.append(Step(target=None, code=f"admit({verdict}, {authentication})", mode=mode or "inline"))
+
+    def _ask(self, guard: Any) -> tuple[str, Mode]:
+        """The code that calls ``guard``, and where; what it needs is planned before."""
+        where = f"the guard {getattr(guard, '__qualname__', type(guard).__qualname__)} of {self._where}"
+        arguments = self._arguments(read_signature(guard, where), (where,), self._open)
+        mode = mode_of(guard)
+        return f"{'await ' if mode == 'loop' else ''}{self._draft.name('guard', guard)}({arguments})", mode
+
+    def _verdict(self, guard: Any, condition: str) -> str:
+        """The variable that will hold the verdict of a guard inside others; it is asked where ``condition`` holds."""
+        guard = guard() if inspect.isclass(guard) else guard
+        target, mode = self._draft.new(), None
+        if hasattr(guard, "combines"):
+            combine, goes_on = COMBINED[guard.combines]
+            verdicts: list[str] = []
+            for inner in guard.guards:
+                verdicts.append(self._verdict(inner, condition))
+                condition = f"{condition} and {verdicts[-1]} {goes_on}"
+            code = f"{self._draft.name('combine', combine)}({', '.join(verdicts)})"
+        else:
+            call, mode = self._ask(guard)
+            function = attempt_async if mode == "loop" else attempt
+            asked = f"{self._draft.name('attempt', function)}(lambda: {call.removeprefix('await ')})"
+            code = f"{'await ' if mode == 'loop' else ''}{asked} if {condition} else None"
+        self._open.steps.append(Step(target=target, code=code, mode=mode or "inline"))
+        return target
 
     def enter_hook(self, hook: Any, owner: Any, on_request: Callable[..., Any] | None) -> None:
         """Run the way in of an event hook (a class, made anew for each request, or an instance), then note it."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from django.core.exceptions import PermissionDenied
 
 from hybrid_gateway.exceptions import Forbidden, Unauthorized
 
-__all__ = ["USERS", "admit", "admit_or_challenge", "claimed"]
+__all__ = ["COMBINED", "USERS", "admit", "admit_or_challenge", "attempt", "attempt_async", "claimed", "settle"]
 
 
 def admit(verdict: Any, authentication: Any) -> None:
@@ -20,6 +22,48 @@ def admit_or_challenge(verdict: Any, authentication: Any) -> None:
         if authentication is None:
             raise Unauthorized("Authentication credentials were not provided.")
         raise Forbidden("You do not have permission to perform this action.")
+
+
+# --- guards made of guards. A verdict is True, False, what was raised to refuse, or None where nobody was asked.
+
+_REFUSALS = (Unauthorized, Forbidden, PermissionDenied)
+
+
+def attempt(ask: Callable[[], Any]) -> Any:
+    try:
+        return ask() is not False
+    except _REFUSALS as refusal:
+        return refusal
+
+
+async def attempt_async(ask: Callable[[], Awaitable[Any]]) -> Any:
+    try:
+        return await ask() is not False
+    except _REFUSALS as refusal:
+        return refusal
+
+
+def _any_of(*verdicts: Any) -> Any:
+    refusals = [verdict for verdict in verdicts if verdict is not None]
+    if True in refusals:
+        return True
+    return False if False in refusals or not refusals else refusals[-1]
+
+
+def _all_of(*verdicts: Any) -> Any:
+    return next((verdict for verdict in verdicts if verdict is not None and verdict is not True), True)
+
+
+COMBINED: dict[str, tuple[Callable[..., Any], str]] = {
+    "any": (_any_of, "is not True"),  # which verdict makes the next guard worth asking
+    "all": (_all_of, "is True"),
+}
+
+
+def settle(verdict: Any) -> bool:
+    if isinstance(verdict, Exception):
+        raise verdict
+    return bool(verdict)
 
 
 def claimed(call: Any, authentication: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from hybrid_gateway.handlers.endpoint import Endpoint
@@ -25,8 +26,9 @@ class SecuritySchemes:
             return None
         alternatives: list[dict[str, list[str]]] = []
         for scheme in endpoint.schemes:
-            if {names[scheme]: []} not in alternatives:
-                alternatives.append({names[scheme]: []})
+            scopes = _scopes(layers.guards) if getattr(scheme, "carries_scopes", False) else []
+            if {names[scheme]: scopes} not in alternatives:
+                alternatives.append({names[scheme]: scopes})
         # SPEC: OpenAPI 3.1, security: an empty requirement makes the others optional.
         return [*alternatives, {}] if endpoint.is_open and not has_guards(endpoint) else alternatives
 
@@ -38,6 +40,17 @@ class SecuritySchemes:
             number += 1
             name = f"{base}_{number}"
         return name
+
+
+def _scopes(guards: Iterable[Any]) -> list[str]:
+    """What all of these guards together ask of credentials; of what any of several may ask, nothing can be said."""
+    found: dict[str, None] = {}
+    for guard in guards:
+        if getattr(guard, "combines", "all") == "all":
+            match_any = getattr(guard, "match", "all") == "any"
+            found |= dict.fromkeys([] if match_any else getattr(guard, "scopes", ()))
+            found |= dict.fromkeys(_scopes(getattr(guard, "guards", ())))
+    return list(found)
 
 
 def has_guards(endpoint: Endpoint) -> bool:

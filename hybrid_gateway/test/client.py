@@ -149,7 +149,11 @@ class Verbs(Generic[R]):
         """Let API requests come from ``user`` without credentials, until ``force_authenticate(None)``."""
         from hybrid_gateway.auth import Authentication
 
-        self._target.authentication = None if user is None else Authentication(user=user, scheme=None, token=token)
+        self._target.authentication = (
+            None
+            if user is None
+            else Authentication(user=user, scheme=None, token=token, scopes=getattr(token, "scopes", ()))
+        )
 
     def credentials(self, **headers: str) -> None:
         """Send these headers (``Authorization="Bearer …"``) with every API request; none clears them."""

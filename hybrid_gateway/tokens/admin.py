@@ -1,4 +1,7 @@
-"""Tokens in the admin: issue one, see it once, revoke it. Nothing here can show or change a secret."""
+"""Tokens in the admin: issue one, see it once, revoke it. Nothing here can show or change a secret.
+
+``UserAdmin.actions = [log_out_everywhere]`` puts that action on a project's own users, too.
+"""
 
 from __future__ import annotations
 
@@ -14,17 +17,20 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from hybrid_gateway.tokens.managers import TokenQuerySet
-from hybrid_gateway.tokens.models import Token, TokenState
+from hybrid_gateway.auth import logout_everywhere
+from hybrid_gateway.conf import get_settings
+from hybrid_gateway.tokens.managers import TokenQuerySet, check_scopes
+from hybrid_gateway.tokens.models import JWTSession, Token, TokenState
 
-__all__ = ["TokenAdmin"]
+__all__ = ["JWTSessionAdmin", "TokenAdmin", "log_out_everywhere"]
 
 if TYPE_CHECKING:  # generic for type checkers only
     _ModelForm = forms.ModelForm[Token]
     _ModelAdmin = admin.ModelAdmin[Token]
+    _SessionAdmin = admin.ModelAdmin[JWTSession]
 else:
     _ModelForm = forms.ModelForm
-    _ModelAdmin = admin.ModelAdmin
+    _ModelAdmin = _SessionAdmin = admin.ModelAdmin
 
 
 class IssueForm(_ModelForm):
@@ -39,11 +45,24 @@ class IssueForm(_ModelForm):
         help_text=_("Empty: never."),
     )
 
+    scopes_text = forms.CharField(
+        label=_("Scopes"),
+        max_length=1000,
+        required=False,
+        help_text=_("Names between spaces, such as orders:read orders:write."),
+    )
+
     issuer: Any  # the user of the request; set by TokenAdmin.get_form
 
     class Meta:
         model = Token
         fields = ("user", "name")
+
+    def clean_scopes_text(self) -> list[str]:
+        try:
+            return check_scopes(self.cleaned_data["scopes_text"].split())
+        except ValueError as error:
+            raise forms.ValidationError(str(error), code="not_scopes") from error
 
     def clean_user(self) -> Any:
         # SECURITY: a token acts for its user, so the permission to add tokens alone would make everyone a superuser.
@@ -84,6 +103,29 @@ _SELECT: dict[str, Any] = {
 }
 
 
+@admin.action(description=_("Log out everywhere"), permissions=["change"])
+def log_out_everywhere(model_admin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]) -> None:
+    """End every token, API key, JWT and session of the selected users, or of the users of the selected tokens."""
+    is_users = issubclass(queryset.model, _user_model())
+    users = {row.pk: row for row in ((entry if is_users else entry.user) for entry in queryset)}
+    for user in users.values():
+        # SECURITY: the permission to change tokens is not that to log a superuser out.
+        if not is_users and user != request.user and not _may_change_users(request):
+            model_admin.message_user(request, gettext("You may log out yourself only."), messages.ERROR)
+            return
+    for user in users.values():
+        logout_everywhere(user)
+        if is_users:
+            model_admin.log_change(request, user, gettext("Logged out everywhere."))
+    text = ngettext("%d user is logged out.", "%d users are logged out.", len(users)) % len(users)
+    model_admin.message_user(request, text, messages.SUCCESS)
+
+
+def _may_change_users(request: HttpRequest) -> bool:
+    user: Any = request.user
+    return bool(user.has_perm(_permission_to_change_users()))
+
+
 @admin.register(Token)
 class TokenAdmin(_ModelAdmin):
     """Adding a token issues it and shows its plain text once; a token's name is all that can be changed later."""
@@ -93,11 +135,11 @@ class TokenAdmin(_ModelAdmin):
     list_filter = (StateFilter, "created_at")
     list_select_related = ("user",)
     ordering = ("-pk",)
-    actions = ("revoke_selected",)
+    actions = ("revoke_selected", log_out_everywhere)
     raw_id_fields = ("user",)
-    issue_fields = ("user", "name", "expires_in_days")
-    fields = ("user", "name", "hint", "state", "created_at", "expires_at", "revoked_at", "last_used_at")
-    readonly_fields = ("user", "hint", "state", "created_at", "expires_at", "revoked_at", "last_used_at")
+    issue_fields = ("user", "name", "expires_in_days", "scopes_text")
+    fields = ("user", "name", "hint", "state", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
+    readonly_fields = ("user", "hint", "state", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         return ("name", "hint", f"user__{_user_model().USERNAME_FIELD}")
@@ -129,6 +171,9 @@ class TokenAdmin(_ModelAdmin):
             return
         if days := form.cleaned_data["expires_in_days"]:
             obj.expires_at = obj.created_at + timedelta(days=days)
+        if longest := get_settings().tokens.max_lifetime:
+            obj.expires_at = min(obj.expires_at or obj.created_at + longest, obj.created_at + longest)
+        obj.scopes = form.cleaned_data["scopes_text"]
         plain = obj.draw_secret()
         super().save_model(request, obj, form, change)
         note = gettext("Copy the token now, it will not be shown again: {}")
@@ -164,3 +209,35 @@ class TokenAdmin(_ModelAdmin):
     def _revoke(self, request: HttpRequest, token: Token) -> None:
         token.revoke()
         self.log_change(request, token, gettext("Revoked."))
+
+
+@admin.register(JWTSession)
+class JWTSessionAdmin(_SessionAdmin):
+    """Logins by JWT, to look at and to end."""
+
+    list_display = ("user", "state", "created_at", "refreshed_at", "expires_at")
+    list_filter = ("created_at",)
+    list_select_related = ("user",)
+    ordering = ("-pk",)
+    actions = ("revoke_selected", log_out_everywhere)
+    fields = ("user", "state", "scopes", "created_at", "refreshed_at", "expires_at", "revoked_at")
+    readonly_fields = fields
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        return (f"user__{_user_model().USERNAME_FIELD}",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    @admin.display(description=_("state"))
+    def state(self, session: JWTSession) -> str:
+        return str(session.state.label)
+
+    @admin.action(description=_("End selected logins"), permissions=["change"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[JWTSession]) -> None:
+        sessions = list(queryset.filter(revoked_at=None))
+        for session in sessions:
+            session.revoke()
+            self.log_change(request, session, gettext("Revoked."))
+        text = ngettext("%d login is ended.", "%d logins are ended.", len(sessions)) % len(sessions)
+        self.message_user(request, text, messages.SUCCESS)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from asgiref.sync import sync_to_async
 from django.db import models
@@ -12,6 +14,7 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from django.views.decorators.debug import sensitive_variables
 
+from hybrid_gateway.conf import get_settings
 from hybrid_gateway.orm import Prepared, prepare
 from hybrid_gateway.tokens import secret
 
@@ -20,7 +23,21 @@ if TYPE_CHECKING:
 
     from hybrid_gateway.tokens.models import Token
 
-__all__ = ["TokenManager", "TokenQuerySet"]
+__all__ = ["TokenManager", "TokenQuerySet", "check_scopes"]
+
+
+def check_scopes(scopes: Sequence[str]) -> list[str]:
+    """``scopes`` as they are stored; raises :class:`ValueError` for what no scope can be called."""
+    if isinstance(scopes, str) or not all(isinstance(name, str) and _SCOPE.fullmatch(name) for name in scopes):
+        raise ValueError(f'scopes must be a list of names such as ["orders:read"], not {scopes!r}')
+    return list(dict.fromkeys(scopes))
+
+
+_SCOPE = re.compile(r"[!#-\[\]-~]+")  # SPEC: RFC 6749, section 3.3: scope-token
+
+
+def _earliest(*moments: datetime | None) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 class TokenQuerySet(models.QuerySet["Token"]):
@@ -52,26 +69,34 @@ class TokenManager(models.Manager.from_queryset(TokenQuerySet)):  # type: ignore
     """``Token.objects``."""
 
     def issue(
-        self, user: AbstractBaseUser, *, name: str = "", expires_in: timedelta | None = None
+        self,
+        user: AbstractBaseUser,
+        *,
+        name: str = "",
+        expires_in: timedelta | None = None,
+        expires_at: datetime | None = None,
+        scopes: Sequence[str] = (),
     ) -> tuple[Token, str]:
         """Make a token for ``user`` and return it with its plain text, which cannot be had again.
 
-        It lives for ``expires_in``, or until it is revoked, the user deactivated or the password changed.
+        It lives for ``expires_in`` (or until ``expires_at``), never longer than ``TOKENS["MAX_LIFETIME"]``, or until it
+        is revoked, the user deactivated or the password changed. ``scopes`` are what :class:`HasScope` asks for.
         """
         if expires_in is not None and expires_in <= timedelta(0):
             raise ValueError(f"expires_in must be positive, not {expires_in!r}")
-        token = self.model(user=user, name=name)
-        if expires_in is not None:
-            token.expires_at = token.created_at + expires_in
+        token = self.model(user=user, name=name, scopes=check_scopes(scopes))
+        token.expires_at = _earliest(
+            expires_at,
+            None if expires_in is None else token.created_at + expires_in,
+            None if (longest := get_settings().tokens.max_lifetime) is None else token.created_at + longest,
+        )
         plain = token.draw_secret()
         token.save(force_insert=True, using=self.db)
         return token, plain
 
-    async def aissue(
-        self, user: AbstractBaseUser, *, name: str = "", expires_in: timedelta | None = None
-    ) -> tuple[Token, str]:
-        """:meth:`issue` for ``async def``."""
-        return await sync_to_async(self.issue)(user, name=name, expires_in=expires_in)
+    async def aissue(self, user: AbstractBaseUser, **options: Any) -> tuple[Token, str]:
+        """:meth:`issue` for ``async def``, with the same options."""
+        return await sync_to_async(self.issue)(user, **options)
 
     @cached_property
     def _by_digest(self) -> Prepared[Token]:

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
-from hmac import compare_digest
+from datetime import datetime, timedelta
 from typing import ClassVar
 
 from asgiref.sync import sync_to_async
@@ -11,24 +10,17 @@ from django.db import Error, models, router, transaction
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from hybrid_gateway.conf import get_settings
 from hybrid_gateway.tokens import secret
+from hybrid_gateway.tokens.jwt import JWTSession, RevokedJWT, SignOut
 from hybrid_gateway.tokens.managers import TokenManager
+from hybrid_gateway.tokens.states import TokenState, state_of
 
-__all__ = ["Token", "TokenState"]
+__all__ = ["JWTSession", "RevokedJWT", "SignOut", "Token", "TokenState"]
 
 logger = logging.getLogger("hybrid_gateway.tokens")
 
 LAST_USED_PRECISION = timedelta(minutes=1)  # so that a busy token costs one write a minute, not one a request
-
-
-class TokenState(models.TextChoices):
-    """Why a token does or does not authenticate."""
-
-    ACTIVE = "active", _("active")
-    REVOKED = "revoked", _("revoked")
-    EXPIRED = "expired", _("expired")
-    USER_INACTIVE = "user_inactive", _("user inactive")
-    PASSWORD_CHANGED = "password_changed", _("password changed")
 
 
 class Token(models.Model):
@@ -41,6 +33,7 @@ class Token(models.Model):
     hint = models.CharField(_("begins with"), max_length=16, editable=False)
     digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
     password_fingerprint = models.CharField(_("password fingerprint"), max_length=64, editable=False)
+    scopes = models.JSONField(_("scopes"), default=list, blank=True, editable=False)
     created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True, editable=False)
     revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
@@ -58,15 +51,16 @@ class Token(models.Model):
     @property
     def state(self) -> TokenState:
         """What the token would be answered now; reads the user's row unless it is loaded."""
-        if self.revoked_at is not None:
-            return TokenState.REVOKED
-        if self.expires_at is not None and self.expires_at <= timezone.now():
-            return TokenState.EXPIRED
-        if not self.user.is_active:
-            return TokenState.USER_INACTIVE
-        if not compare_digest(self.password_fingerprint, secret.password_fingerprint(self.user)):
-            return TokenState.PASSWORD_CHANGED
-        return TokenState.ACTIVE
+        state, end = state_of(self), self._end
+        return TokenState.EXPIRED if state is TokenState.ACTIVE and end is not None and end <= timezone.now() else state
+
+    @property
+    def _end(self) -> datetime | None:
+        """When it ends at the latest; the setting may be younger than the token."""
+        longest = get_settings().tokens.max_lifetime
+        if longest is None:
+            return self.expires_at
+        return min(self.expires_at or self.created_at + longest, self.created_at + longest)
 
     @property
     def is_active(self) -> bool:
@@ -80,6 +74,23 @@ class Token(models.Model):
         self.digest = secret.digest(plain)
         self.password_fingerprint = secret.password_fingerprint(self.user)
         return plain
+
+    def rotate(self) -> tuple[Token, str]:
+        """End the token and issue the next one: same user, name, scopes, and end, which rotating does not put off.
+
+        Raises :class:`ValueError` where the token no longer works; of two at a time one does.
+        """
+        with transaction.atomic(using=router.db_for_write(Token, instance=self)):
+            ended = Token.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=timezone.now())
+            if not ended or not self.is_active:
+                raise ValueError("A token that no longer works cannot be rotated.")
+            after = Token.objects.issue(self.user, name=self.name, scopes=self.scopes, expires_at=self._end)
+        self.revoked_at = timezone.now()
+        return after
+
+    async def arotate(self) -> tuple[Token, str]:
+        """:meth:`rotate` for ``async def``."""
+        return await sync_to_async(self.rotate)()
 
     def revoke(self) -> None:
         """End the token at once; again, or after its row is gone, is no error."""

@@ -1,35 +1,22 @@
-"""``Include("/auth", "hybrid_gateway.tokens.routes")``: a password for a token, and the token's end."""
+"""``Include("/auth", "hybrid_gateway.tokens.routes")``: a password for a token, the next token, and the token's end."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Annotated
+from datetime import datetime
 
-from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
-from msgspec import Meta, Struct
+from msgspec import Struct
 
-from hybrid_gateway.auth import AllowAny, Authentication, TokenAuthentication
-from hybrid_gateway.auth.basic import check_credentials
-from hybrid_gateway.exceptions import Conflict, Unauthorized
+from hybrid_gateway.auth import AllowAny, Authentication, TokenAuthentication, logout_everywhere
+from hybrid_gateway.conf import get_settings
+from hybrid_gateway.exceptions import Conflict, TooManyRequests, Unauthorized
 from hybrid_gateway.routing.declare import post
+from hybrid_gateway.tokens.login import Credentials, log_in
 from hybrid_gateway.tokens.models import Token
 
-__all__ = ["LOGIN_LIFETIME", "Credentials", "IssuedToken", "login", "logout", "routes"]
-
-LOGIN_LIFETIME = timedelta(days=30)  # Django's sessions live two weeks by default, and are renewed; these are not
+__all__ = ["Credentials", "IssuedToken", "login", "logout", "log_out_everywhere", "rotate", "routes"]
 
 _scheme = TokenAuthentication()
-
-
-class Credentials(Struct):
-    """What somebody knows."""
-
-    username: Annotated[str, Meta(max_length=254)]  # DJANGO: django/contrib/auth/forms.py, UsernameField
-    password: Annotated[str, Meta(max_length=4096)]
-
-    def __repr__(self) -> str:
-        return "Credentials()"  # SECURITY: error reports show the variables of every frame
 
 
 class IssuedToken(Struct):
@@ -47,22 +34,34 @@ class IssuedToken(Struct):
     "/login",
     authentication=[],
     guards=[AllowAny],
-    csrf_exempt=True,  # the request is for backends and receivers; no cookie counts
+    atomic=False,
     tags=["auth"],
     summary="Log in",
-    raises=[Unauthorized],
+    raises=[Unauthorized, TooManyRequests],
     response_headers={"Cache-Control": "no-store"},
 )
 def login(data: Credentials, request: HttpRequest) -> IssuedToken:
-    """Exchange a username and a password for a token that lives 30 days."""
-    user = check_credentials(data.username, data.password, request)
-    if user is None:
-        # SPEC: RFC 9110, section 15.5.2: a 401 carries a challenge. Not Basic's, for browsers open a dialog on it.
-        challenge = {"WWW-Authenticate": str(_scheme.challenge)}
-        raise Unauthorized("The username or the password is wrong.", headers=challenge)
-    # Sets last_login, among others. Robust, because a receiver that fails has not made the password wrong.
-    user_logged_in.send_robust(sender=type(user), request=request, user=user)
-    token, plain = Token.objects.issue(user, name="login", expires_in=LOGIN_LIFETIME)
+    """Exchange a username and a password for a token that lives 30 days, or ``TOKENS["LOGIN_LIFETIME"]``."""
+    user = log_in(request, data.username, data.password)
+    token, plain = Token.objects.issue(user, name="login", expires_in=get_settings().tokens.login_lifetime)
+    return IssuedToken(token=plain, expires_at=token.expires_at)
+
+
+@post(
+    "/rotate",
+    authentication=[_scheme],
+    guards=[AllowAny],
+    tags=["auth"],
+    summary="Exchange a token",
+    raises=[Conflict],
+    response_headers={"Cache-Control": "no-store"},
+)
+def rotate(authentication: Authentication) -> IssuedToken:
+    """End the token that the request carries and answer the next one, which ends when the old one would have."""
+    try:
+        token, plain = _token_of(authentication).rotate()
+    except ValueError:
+        raise Conflict("The token has just ended.") from None
     return IssuedToken(token=plain, expires_at=token.expires_at)
 
 
@@ -77,9 +76,27 @@ def login(data: Credentials, request: HttpRequest) -> IssuedToken:
 )
 def logout(authentication: Authentication) -> None:
     """Revoke the token that the request carries."""
+    _token_of(authentication).revoke()
+
+
+@post(
+    "/logout/everywhere",
+    status_code=204,
+    authentication=[_scheme],
+    guards=[AllowAny],
+    tags=["auth"],
+    summary="Log out everywhere",
+    name="logout_everywhere",
+)
+def log_out_everywhere(authentication: Authentication) -> None:
+    """End every token, API key, JWT and session of the user."""
+    logout_everywhere(authentication.user)
+
+
+def _token_of(authentication: Authentication) -> Token:
     if not isinstance(authentication.token, Token):
-        raise Conflict("Only a token can be logged out; this request carries none.")
-    authentication.token.revoke()
+        raise Conflict("Only a token can be logged out or exchanged; this request carries none.")
+    return authentication.token
 
 
-routes = [login, logout]
+routes = [login, rotate, logout, log_out_everywhere]

@@ -1,4 +1,7 @@
-"""What a token is made of: ``hgt_`` and 256 random bits, of which only a digest is ever stored."""
+"""What tokens are made of: a prefix and 256 random bits, of which only a digest is ever stored.
+
+A refresh token is ``hgr_``, 22 characters that stay the same as long as its login lasts, and 43 drawn anew each time.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-__all__ = ["PREFIX", "digest", "generate", "hint", "is_well_formed", "password_fingerprint"]
+__all__ = [
+    "PREFIX",
+    "REFRESH_PREFIX",
+    "digest",
+    "generate",
+    "generate_refresh",
+    "hint",
+    "is_well_formed",
+    "is_well_formed_refresh",
+    "login_of",
+    "password_fingerprint",
+]
 
 PREFIX = "hgt_"  # lets other bearer schemes tell our tokens apart, and scanners find leaked ones
+REFRESH_PREFIX = "hgr_"
 HINT_LENGTH = 6  # characters after the prefix; 220 of the 256 bits stay unknown
 
 _WELL_FORMED = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
+_WELL_FORMED_REFRESH = re.compile(REFRESH_PREFIX + r"[A-Za-z0-9_-]{65}")
+_LOGIN = len(REFRESH_PREFIX) + 22  # characters that stay the same from refresh to refresh
 
 
 def generate() -> str:
@@ -26,6 +43,23 @@ def generate() -> str:
 def is_well_formed(plain: str) -> bool:
     """Whether :func:`generate` could have drawn this."""
     return _WELL_FORMED.fullmatch(plain) is not None
+
+
+def generate_refresh(before: str | None = None) -> str:
+    """Draw a refresh token: of a new login, or the next one of the login that ``before`` belongs to."""
+    login = REFRESH_PREFIX + secrets.token_urlsafe(16) if before is None else before[:_LOGIN]
+    return login + secrets.token_urlsafe(32)
+
+
+def is_well_formed_refresh(plain: str) -> bool:
+    """Whether :func:`generate_refresh` could have drawn this."""
+    return _WELL_FORMED_REFRESH.fullmatch(plain) is not None
+
+
+def login_of(plain: str) -> str:
+    """The public name of a refresh token's login. Who knows it has no token of that login, not even an old one."""
+    # SECURITY: a name of its own, so that nobody can end a login by guessing, and none is ever stored.
+    return sha256(b"hybrid_gateway.tokens.login:" + plain[:_LOGIN].encode()).hexdigest()[:32]
 
 
 def digest(plain: str) -> str:

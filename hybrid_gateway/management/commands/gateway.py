@@ -1,4 +1,4 @@
-"""``manage.py gateway serve | routes | openapi | createtoken``: serve the gateway, look at it, work with it."""
+"""``manage.py gateway serve | routes | openapi | createtoken | prunetokens``: serve the gateway, work with it."""
 
 from __future__ import annotations
 
@@ -55,6 +55,12 @@ class Command(BaseCommand):
         token.add_argument("user", help="The user's name, as USERNAME_FIELD has it.")
         token.add_argument("--name", default="", help="What the token is for, to tell it from others.")
         token.add_argument("--expires-in", type=_days, metavar="DAYS", help="Days until it expires; never by default.")
+        token.add_argument("--scope", action="append", default=[], dest="scopes", help="One scope; may be repeated.")
+
+        pruning = commands.add_parser("prunetokens", help="Delete tokens and logins by JWT that ended long ago.")
+        pruning.add_argument(
+            "--days", type=_days, default=timedelta(days=30), help="How long ago; 30 days by default.", metavar="DAYS"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         subcommands: dict[str, Callable[..., None]] = {
@@ -62,6 +68,7 @@ class Command(BaseCommand):
             "routes": self.routes,
             "openapi": self.openapi,
             "createtoken": self.create_token,
+            "prunetokens": self.prune_tokens,
         }
         subcommands[options["subcommand"]](**options)
 
@@ -116,10 +123,11 @@ class Command(BaseCommand):
             )
         self.stdout.write(self.style.SUCCESS(f"{file} is the document of the API."))
 
-    def create_token(self, *, user: str, name: str, expires_in: timedelta | None, **options: Any) -> None:
+    def create_token(
+        self, *, user: str, name: str, expires_in: timedelta | None, scopes: list[str], **options: Any
+    ) -> None:
         """Issue a token; print it alone, so that a script can take it."""
-        if not apps.is_installed("hybrid_gateway.tokens"):
-            raise CommandError('Tokens need the app: add "hybrid_gateway.tokens" to INSTALLED_APPS and migrate.')
+        _need_tokens()
         from hybrid_gateway.tokens.models import Token
 
         users: Any = get_user_model()
@@ -127,8 +135,24 @@ class Command(BaseCommand):
             owner = users._default_manager.get_by_natural_key(user)
         except users.DoesNotExist:
             raise CommandError(f"There is no user with the {users.USERNAME_FIELD} {user!r}.") from None
-        _, plain = Token.objects.issue(owner, name=name, expires_in=expires_in)
+        try:
+            _, plain = Token.objects.issue(owner, name=name, expires_in=expires_in, scopes=scopes)
+        except ValueError as error:
+            raise CommandError(str(error)) from error
         self.stdout.write(plain)
+
+    def prune_tokens(self, *, days: timedelta, **options: Any) -> None:
+        """Delete what has been over for that long; what still works, or ended lately, stays."""
+        _need_tokens()
+        from hybrid_gateway.tokens.pruning import prune
+
+        for name, count in prune(days).items():
+            self.stdout.write(f"{count} {name}")
+
+
+def _need_tokens() -> None:
+    if not apps.is_installed("hybrid_gateway.tokens"):
+        raise CommandError('Tokens need the app: add "hybrid_gateway.tokens" to INSTALLED_APPS and migrate.')
 
 
 def differences(known: Any, current: Any, place: str = "") -> Iterator[str]:

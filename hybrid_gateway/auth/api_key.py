@@ -1,0 +1,84 @@
+"""API keys: tokens of :mod:`hybrid_gateway.tokens` in a header, a query parameter or a cookie of their own."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
+from hybrid_gateway.auth.cookies import check_cookie_name, read_cookie
+from hybrid_gateway.auth.csrf import check_csrf
+from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
+from hybrid_gateway.sessions.visits import Visit
+
+__all__ = ["APIKeyAuthentication"]
+
+_HEADER = re.compile(r"[A-Za-z0-9-]+")  # without "_", which servers and proxies mix up with "-"
+
+
+class APIKeyAuthentication(AuthenticationScheme):
+    """``X-API-Key: hgt_...``, or another ``header``; or the parameter ``query``; or the ``cookie``.
+
+    ``Authentication.token`` is the ``Token`` row. A key in a query ends up in logs and histories: for clients that can
+    send nothing else. A cookie needs Django's CSRF token for unsafe methods.
+    """
+
+    carries_scopes = True
+
+    def __init__(self, *, header: str | None = None, query: str | None = None, cookie: str | None = None) -> None:
+        given = {"header": header, "query": query, "cookie": cookie}
+        places = [(place, name) for place, name in given.items() if name is not None] or [("header", "X-API-Key")]
+        if len(places) > 1:
+            raise ConfigurationError("APIKeyAuthentication reads one place: header=, query= or cookie=.")
+        self.place, self.name = places[0]
+        if self.place == "cookie":
+            check_cookie_name(self.name)
+        elif self.place == "header" and not _HEADER.fullmatch(self.name):
+            raise ConfigurationError(f"header={self.name!r} must be letters, digits and hyphens.")
+        elif not self.name:
+            raise ConfigurationError('query="" names no parameter.')
+        self.carriers = {"header": (self.name,), "query": (), "cookie": ("Cookie",)}[self.place]
+        self.authenticate = _READERS[self.place].__get__(self)  # type: ignore[method-assign]
+
+    def in_header(self, headers: Headers) -> Authentication | None:
+        """Look the key up with its user in one query, on a pool thread."""
+        return self._authenticate_one(headers.getlist(self.name))
+
+    def in_query(self, request: Request) -> Authentication | None:
+        """As :meth:`in_header`, for a parameter of the query."""
+        return self._authenticate_one(request.query_params.getlist(self.name))
+
+    def in_cookie(self, visit: Visit) -> Authentication | None:
+        """As :meth:`in_header`, for a cookie, with a CSRF check."""
+        key = read_cookie(visit, self.name)
+        authentication = self._authenticate_one([] if key is None else [key])
+        if authentication is not None:
+            check_csrf(visit)
+        return authentication
+
+    def _authenticate_one(self, keys: list[str]) -> Authentication | None:
+        if not keys:
+            return None
+        from hybrid_gateway.tokens.models import Token
+
+        # SECURITY: of two keys a proxy may have checked the one, and we the other.
+        token = Token.objects.authenticate(keys[0]) if len(keys) == 1 else None
+        if token is None:
+            raise Unauthorized("The API key is unknown, expired or revoked.")
+        return Authentication(user=token.user, scheme=self, token=token, scopes=token.scopes)
+
+    def openapi(self) -> dict[str, Any]:
+        return {"type": "apiKey", "in": self.place, "name": self.name}
+
+    def __repr__(self) -> str:
+        return f"APIKeyAuthentication({self.place}={self.name!r})"
+
+
+_READERS: dict[str, Any] = {
+    "header": APIKeyAuthentication.in_header,
+    "query": APIKeyAuthentication.in_query,
+    "cookie": APIKeyAuthentication.in_cookie,
+}

@@ -1,0 +1,69 @@
+"""Logging out everywhere: every credential of a user ends at once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from asgiref.sync import sync_to_async
+from django.apps import apps
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+__all__ = ["LoggedOut", "alogout_everywhere", "logout_everywhere"]
+
+
+class LoggedOut(NamedTuple):
+    """How much ended. ``sessions`` is None where the session engine cannot tell whose a session is."""
+
+    tokens: int
+    jwt_sessions: int
+    sessions: int | None
+
+
+def logout_everywhere(user: AbstractBaseUser) -> LoggedOut:
+    """End every credential of ``user``: tokens and API keys, logins by JWT, Django's sessions. Blocks.
+
+    Sessions end where the engine keeps them in a table (``db``, ``cached_db``), all of which are read; those in a
+    cache, in files or in signed cookies outlive this, but not a change of the password. So does a JWT of another issuer
+    end that has no ``iat``, or an older one.
+    """
+    tokens = jwt_sessions = 0
+    if apps.is_installed("hybrid_gateway.tokens"):
+        tokens, jwt_sessions = _end_rows(user)
+    return LoggedOut(tokens, jwt_sessions, _end_sessions(user))
+
+
+async def alogout_everywhere(user: AbstractBaseUser) -> LoggedOut:
+    """:func:`logout_everywhere` for ``async def``."""
+    return await sync_to_async(logout_everywhere)(user)
+
+
+def _end_rows(user: AbstractBaseUser) -> tuple[int, int]:
+    from django.utils import timezone
+
+    from hybrid_gateway.tokens.models import JWTSession, SignOut, Token
+
+    SignOut.objects.update_or_create(user_id=user.pk, defaults={"at": timezone.now()})
+    tokens: Any = Token.objects.filter(user_id=user.pk)
+    sessions: Any = JWTSession.objects.filter(user_id=user.pk)
+    return tokens.revoke(), sessions.revoke()
+
+
+def _end_sessions(user: AbstractBaseUser) -> int | None:
+    from django.conf import settings
+    from django.contrib.auth import SESSION_KEY
+
+    if not apps.is_installed("django.contrib.sessions"):
+        return None
+    store: Any = import_module(settings.SESSION_ENGINE).SessionStore
+    if not hasattr(store, "get_model_class"):
+        return None
+    owner, ended = user._meta.pk.value_to_string(user), 0
+    # A session is a signed text: whose it is, only reading it tells.
+    for row in store.get_model_class()._default_manager.iterator():
+        if store().decode(row.session_data).get(SESSION_KEY) == owner:
+            store(row.session_key).delete()
+            ended += 1
+    return ended

@@ -1,0 +1,281 @@
+"""JSON Web Tokens (RFC 7519) as credentials, after the best current practices of RFC 8725."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
+from asgiref.sync import sync_to_async
+from starlette.datastructures import Headers
+
+from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
+from hybrid_gateway.auth.cookies import check_cookie_name, read_cookie
+from hybrid_gateway.auth.csrf import check_csrf
+from hybrid_gateway.auth.denylist import Denylist
+from hybrid_gateway.auth.jwks import RemoteKeys
+from hybrid_gateway.auth.keys import Key, KeyRing, Keys, check_algorithms, load_pyjwt
+from hybrid_gateway.auth.subjects import Subjects
+from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
+from hybrid_gateway.sessions.visits import Visit
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+    from hybrid_gateway.tokens.models import JWTSession
+
+__all__ = ["MAX_TOKEN", "JWTAuthentication"]
+
+MAX_TOKEN = 16 * 1024  # characters; those of the large issuers have less than four thousand
+
+_REFUSED = "The token is malformed, expired, revoked or meant for somebody else."
+_REQUIRED = ("exp", "sub", "jti")
+
+
+class JWTAuthentication(AuthenticationScheme):
+    """``Authorization: Bearer <JWT>``; ``Authentication.token`` are the claims.
+
+    ``algorithms`` are of one family, and nothing a token says adds to them. The key is ``key=``, or ``keys={kid: key}``
+    with the newest first (it signs, all verify), or ``jwks_url=``, the ``https`` address of an issuer's key set. Keys
+    are checked at once: no secret below the size of its hash, no public key where a secret belongs.
+
+    Tokens must have ``exp``, ``jti``, ``sub`` and the header ``typ``; ``issuer`` and ``audience`` are compared exactly.
+    A JWT of another issuer is left to other schemes. ``user_claim`` (``sub``) holds the ``user_field`` (``pk``) of the
+    user, who is loaded with the state of their login by one query, each time.
+
+    With a key that signs, tokens are ours: they come from :meth:`issue` or the routes of ``jwt_routes``, and end with
+    their row in ``hybrid_gateway.tokens``. ``foreign=True`` says that somebody else signs with that key; such tokens
+    are refused from :func:`~hybrid_gateway.auth.logout_everywhere` on if they are older, or by their ``denylist``.
+
+    ``cookie`` names a cookie that is read where there is no ``Authorization`` header; unsafe methods then need
+    Django's CSRF token. ``token_url`` and ``scopes`` (name to description) are for the OpenAPI document.
+    """
+
+    keywords = ("bearer",)
+    challenge = 'Bearer realm="api"'
+    carries_scopes = True
+
+    def __init__(
+        self,
+        *,
+        algorithms: Sequence[str],
+        key: Any = None,
+        keys: Mapping[str, Any] | None = None,
+        jwks_url: str | None = None,
+        issuer: str | None = None,
+        audience: str | Sequence[str] | None = None,
+        leeway: float = 0,
+        typ: str = "at+jwt",
+        user_claim: str = "sub",
+        user_field: str = "pk",
+        foreign: bool = False,
+        denylist: Denylist | None = None,
+        cookie: str | None = None,
+        token_url: str | None = None,
+        scopes: Mapping[str, str] | None = None,
+    ) -> None:
+        load_pyjwt()
+        self.algorithms = check_algorithms(algorithms)
+        self.issuer, self.audience = issuer, audience
+        self._keys = _keys_of(self.algorithms, key, keys, jwks_url)
+        self._leeway = _check_leeway(leeway)
+        self._typ = _media_type(typ)
+        self.is_ours = isinstance(self._keys, KeyRing) and self._keys.signing is not None and not foreign
+        self._check_foreign(jwks_url, denylist)
+        self._denylist = denylist
+        self._subjects = Subjects(user_claim, user_field)
+        self.cookie = None if cookie is None else check_cookie_name(cookie)
+        if cookie is not None:
+            self.carriers = ("Authorization", "Cookie")
+            self.authenticate = self._authenticate_either  # type: ignore[method-assign, assignment]
+        self.token_url = token_url
+        self.scopes = dict(scopes or {})
+
+    def _check_foreign(self, jwks_url: str | None, denylist: Denylist | None) -> None:
+        if jwks_url is not None and (self.issuer is None or self.audience is None):
+            # SECURITY: the same keys sign tokens for whoever else trusts that issuer.
+            raise ConfigurationError("jwks_url= needs issuer= and audience=, or tokens for others would be good here.")
+        if self.is_ours and denylist is not None:
+            raise ConfigurationError("denylist= is for the tokens of others; ours end with their row (foreign=True?).")
+
+    # --- reading
+
+    def authenticate(self, headers: Headers) -> Authentication | None:
+        """Verify the token and load its user, on a pool thread."""
+        authorization = read_authorization(headers)
+        if authorization is None or authorization[0] not in self.keywords or not self._is_ours(authorization[1]):
+            return None
+        return self._authenticate_token(authorization[1])
+
+    def _authenticate_either(self, headers: Headers, visit: Visit) -> Authentication | None:
+        if "authorization" in headers:  # which says who calls more clearly than what a browser adds
+            return self.authenticate_header(headers)
+        token = read_cookie(visit, str(self.cookie))
+        if token is None:
+            return None
+        authentication = self._authenticate_token(token)
+        check_csrf(visit)
+        return authentication
+
+    def authenticate_header(self, headers: Headers) -> Authentication | None:
+        """:meth:`authenticate` without a look at cookies."""
+        return JWTAuthentication.authenticate(self, headers)
+
+    def _is_ours(self, token: str) -> bool:
+        """Whether this looks like a JWT, and not like one of another issuer, which some other scheme may know."""
+        if token.count(".") != 2:
+            return False
+        if self.issuer is None or len(token) > MAX_TOKEN:
+            return True
+        return _unverified_issuer(token) == self.issuer
+
+    def _authenticate_token(self, token: str) -> Authentication:
+        claims = self.verify(token)
+        user = self._subjects.of_our_token(claims) if self.is_ours else self._user_of_foreign(claims)
+        if user is None:
+            _refuse()
+        return Authentication(user=user, scheme=self, token=claims, scopes=_scopes(claims))
+
+    def _user_of_foreign(self, claims: Mapping[str, Any]) -> AbstractBaseUser | None:
+        if self._denylist is not None and self._denylist.holds(claims):
+            return None
+        return self._subjects.of_foreign_token(claims)
+
+    def verify(self, token: str) -> dict[str, Any]:
+        """The claims of a token that is ours to accept; raises 401 for every other. Blocks while keys are fetched."""
+        if len(token) > MAX_TOKEN:
+            raise Unauthorized(f"A token may not be longer than {MAX_TOKEN} characters.")
+        jwt = load_pyjwt()
+        try:
+            key = self._key_for(jwt.get_unverified_header(token))
+            claims: dict[str, Any] = jwt.decode(
+                token,
+                key.verifying,
+                algorithms=list(key.algorithms),
+                audience=self.audience,
+                issuer=self.issuer,
+                leeway=self._leeway,
+                options={"require": [*_REQUIRED, *(["iss"] if self.issuer else [])]},
+            )
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+            _refuse()
+        return claims
+
+    def _key_for(self, header: Mapping[str, Any]) -> Key:
+        typ = header.get("typ")
+        # SECURITY: RFC 8725, section 3.11: a token for another purpose, signed with the same key, is no access token.
+        if not isinstance(typ, str) or _media_type(typ) != self._typ:
+            _refuse()
+        if "crit" in header:  # SPEC: RFC 7515, section 4.1.11: we understand no extension
+            _refuse()
+        key = self._keys.find(header.get("kid"))
+        return key if key is not None else _refuse()
+
+    # --- making
+
+    def issue(
+        self,
+        user: AbstractBaseUser,
+        *,
+        expires_in: timedelta = timedelta(minutes=10),
+        scopes: Sequence[str] = (),
+        claims: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Sign an access token for ``user`` that cannot be refreshed; one row, which ends it when it is revoked."""
+        from hybrid_gateway.tokens.models import JWTSession
+
+        session, _ = JWTSession.objects.start(user, expires_in=expires_in, scopes=scopes)
+        return self.sign(session, expires_in=expires_in, claims=claims)
+
+    async def aissue(self, user: AbstractBaseUser, **options: Any) -> str:
+        """:meth:`issue` for ``async def``."""
+        return await sync_to_async(self.issue)(user, **options)
+
+    def sign(self, session: JWTSession, *, expires_in: timedelta, claims: Mapping[str, Any] | None = None) -> str:
+        """An access token of a login, for ``expires_in`` or to the end of the login."""
+        if not self.is_ours or not isinstance(self._keys, KeyRing) or self._keys.signing is None:
+            raise ConfigurationError(f"{self!r} cannot sign: it has no secret or private key, or is foreign.")
+        key = self._keys.signing
+        token: str = load_pyjwt().encode(
+            {**(claims or {}), **session.claims(expires_in), **self._named()},
+            key.signing,
+            algorithm=key.algorithms[0],
+            headers={"typ": self._typ, **({} if self._keys.newest is None else {"kid": self._keys.newest})},
+        )
+        return token
+
+    def _named(self) -> dict[str, Any]:
+        audience = self.audience if self.audience is None or isinstance(self.audience, str) else list(self.audience)
+        return {name: value for name, value in (("iss", self.issuer), ("aud", audience)) if value is not None}
+
+    def revoke(self, claims: Mapping[str, Any]) -> None:
+        """End a token by its claims, and with ours the login it belongs to."""
+        if self.is_ours:
+            from hybrid_gateway.tokens.models import JWTSession
+
+            sessions: Any = JWTSession.objects.filter(sid=claims.get("sid"))
+            sessions.revoke()
+        elif self._denylist is None:
+            raise ConfigurationError(f"{self!r} has no denylist=, so a token of another issuer cannot be revoked.")
+        else:
+            self._denylist.add(claims)
+
+    def openapi(self) -> dict[str, Any]:
+        if self.token_url is not None:
+            flow = {"tokenUrl": self.token_url, "refreshUrl": self.token_url, "scopes": self.scopes}
+            return {"type": "oauth2", "flows": {"password": flow}}
+        if self.cookie is not None:
+            return {"type": "apiKey", "in": "cookie", "name": self.cookie}
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+    def __repr__(self) -> str:
+        return f"JWTAuthentication(algorithms={list(self.algorithms)!r}, issuer={self.issuer!r})"
+
+
+class _Issuer(msgspec.Struct):
+    iss: str | None = None
+
+
+def _unverified_issuer(token: str) -> str | None:
+    """Who a token says it is from; None where that cannot be read. Decides whose token it is, and nothing else."""
+    payload = token.split(".")[1]
+    try:
+        text = urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
+        return msgspec.json.decode(text, type=_Issuer).iss
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _keys_of(algorithms: tuple[str, ...], key: Any, keys: Mapping[str, Any] | None, jwks_url: str | None) -> Keys:
+    given = [name for name, value in (("key", key), ("keys", keys), ("jwks_url", jwks_url)) if value is not None]
+    if len(given) != 1:
+        raise ConfigurationError(f"JWTAuthentication needs one of key=, keys= and jwks_url=, not {given or 'none'}.")
+    if jwks_url is not None:
+        return RemoteKeys(jwks_url, algorithms)
+    if keys is not None and not keys:
+        raise ConfigurationError("keys={} must hold a key at least.")
+    return KeyRing(keys if keys is not None else {None: key}, algorithms)  # type: ignore[arg-type]
+
+
+def _check_leeway(leeway: float) -> float:
+    if isinstance(leeway, bool) or not isinstance(leeway, int | float) or not 0 <= leeway <= 300:
+        raise ConfigurationError(f"leeway={leeway!r} must be seconds, 300 at most: clocks differ by less.")
+    return leeway
+
+
+def _media_type(typ: str) -> str:
+    # SPEC: RFC 7515, section 4.1.9: a media type, in any case, of which application/ is left out
+    return typ.lower().removeprefix("application/")
+
+
+def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
+    # SPEC: RFC 9068, section 2.2.3: names between spaces; some issuers write a list
+    scope = claims.get("scope")
+    names = scope.split() if isinstance(scope, str) else scope if isinstance(scope, list) else ()
+    return frozenset(name for name in names if isinstance(name, str))
+
+
+def _refuse() -> NoReturn:
+    raise Unauthorized(_REFUSED)

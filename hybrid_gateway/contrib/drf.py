@@ -1,0 +1,51 @@
+"""Tokens of ``rest_framework.authtoken``, so that clients keep theirs while a project moves."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Any
+
+from starlette.datastructures import Headers
+
+from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
+from hybrid_gateway.auth.subjects import logged_out_after
+from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
+
+__all__ = ["DRFTokenAuthentication"]
+
+_KEY = re.compile(r"[0-9a-f]{40}")
+
+
+class DRFTokenAuthentication(AuthenticationScheme):
+    """``Authorization: Token <40 hex digits>``, as REST framework's ``TokenAuthentication`` reads it.
+
+    ``Authentication.token`` is the row. The table holds the keys in clear, one per user and without end: who reads it
+    is everybody, and a new password ends none. Issue tokens of ``hybrid_gateway.tokens`` to new clients.
+    """
+
+    def __init__(self, *, keyword: str = "Token") -> None:
+        if not keyword.isalpha() or not keyword.isascii():
+            raise ConfigurationError(f'keyword={keyword!r} must be a word, such as "Token".')
+        self.keywords = (keyword.lower(),)
+        self.challenge = f'{keyword} realm="api"'
+
+    def authenticate(self, headers: Headers) -> Authentication | None:
+        """Look the key up with its user in one query, on a pool thread."""
+        authorization = read_authorization(headers)
+        if authorization is None or authorization[0] not in self.keywords or not _KEY.fullmatch(authorization[1]):
+            return None
+        token = self._tokens.filter(key=authorization[1]).first()
+        if token is None or not token.user.is_active or logged_out_after(token.created.timestamp(), token.user):
+            raise Unauthorized("The token is unknown, or its user has logged out or been deactivated.")
+        return Authentication(user=token.user, scheme=self, token=token)
+
+    @cached_property
+    def _tokens(self) -> Any:
+        from rest_framework.authtoken.models import Token
+
+        return Token.objects.select_related("user")
+
+    def openapi(self) -> dict[str, Any]:
+        description = f"{self.challenge.partition(' ')[0]} and 40 hex digits"  # type: ignore[union-attr]
+        return {"type": "apiKey", "in": "header", "name": "Authorization", "description": description}

@@ -1,0 +1,54 @@
+"""Tokens of ``rest_framework_simplejwt``, so that clients keep theirs while a project moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.datastructures import Headers
+
+from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
+from hybrid_gateway.auth.jwt import MAX_TOKEN
+from hybrid_gateway.auth.subjects import logged_out_after
+from hybrid_gateway.exceptions import Unauthorized
+
+__all__ = ["SimpleJWTAuthentication"]
+
+
+class SimpleJWTAuthentication(AuthenticationScheme):
+    """Access tokens by the keys, classes and checks of ``settings.SIMPLE_JWT``; ``Authentication.token`` is theirs.
+
+    An inactive user is refused whatever those say. A new password ends tokens only with ``CHECK_REVOKE_TOKEN``. A
+    ``JWTAuthentication`` with an ``issuer`` may stand before this one: it leaves these tokens alone.
+    """
+
+    keywords = ("bearer",)
+    challenge = 'Bearer realm="api"'
+
+    def authenticate(self, headers: Headers) -> Authentication | None:
+        """Have the token verified and its user loaded, on a pool thread."""
+        authorization = read_authorization(headers)
+        if authorization is None or authorization[0] not in self.keywords or authorization[1].count(".") != 2:
+            return None
+        from jwt import PyJWTError
+        from rest_framework.exceptions import APIException
+        from rest_framework_simplejwt.authentication import JWTAuthentication
+        from rest_framework_simplejwt.exceptions import TokenError
+
+        theirs = JWTAuthentication()
+        try:
+            token = theirs.get_validated_token(_within_bounds(authorization[1]))
+            user: Any = theirs.get_user(token)
+        except (APIException, TokenError, PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+            raise Unauthorized("The token is malformed, expired or revoked.") from None
+        if not user.is_active or logged_out_after(token.get("iat"), user):
+            raise Unauthorized("The token is malformed, expired or revoked.")
+        return Authentication(user=user, scheme=self, token=token)
+
+    def openapi(self) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+def _within_bounds(token: str) -> bytes:
+    if len(token) > MAX_TOKEN:
+        raise ValueError("too long")
+    return token.encode("ascii")

@@ -1,0 +1,49 @@
+"""What every login route does before it hands anything out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from django.contrib.auth.signals import user_logged_in
+from django.http import HttpRequest
+from django.views.decorators.debug import sensitive_variables
+from msgspec import Meta, Struct
+
+from hybrid_gateway.auth.basic import check_credentials
+from hybrid_gateway.exceptions import Unauthorized
+from hybrid_gateway.tokens.limits import Attempt
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
+__all__ = ["CHALLENGE", "Credentials", "log_in"]
+
+# SPEC: RFC 9110, section 15.5.2: a 401 carries a challenge. Not Basic's, for browsers open a dialog on it.
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="api"'}
+
+
+class Credentials(Struct):
+    """What somebody knows."""
+
+    username: Annotated[str, Meta(max_length=254)]  # DJANGO: django/contrib/auth/forms.py, UsernameField
+    password: Annotated[str, Meta(max_length=4096)]
+
+    def __repr__(self) -> str:
+        return "Credentials()"  # SECURITY: error reports show the variables of every frame
+
+
+@sensitive_variables("password")
+def log_in(request: HttpRequest, username: str, password: str) -> AbstractBaseUser:
+    """The active user with that name and password, whose ``last_login`` is noted; 401, or 429 after too many failures.
+
+    Blocks. SECURITY: an unknown, inactive or unusable user costs one hash and gets one answer, like a wrong password.
+    """
+    attempt = Attempt(request.META.get("REMOTE_ADDR", ""), username)
+    attempt.count()
+    user = check_credentials(username, password, request)
+    if user is None:
+        raise Unauthorized("The username or the password is wrong.", headers=CHALLENGE)
+    attempt.forgive()
+    # Sets last_login, among others. Robust, because a receiver that fails has not made the password wrong.
+    user_logged_in.send_robust(sender=type(user), request=request, user=user)
+    return user
