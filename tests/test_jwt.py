@@ -115,7 +115,7 @@ def test_keys_rotate(serve, user):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"key": KEY, "keys": {"a": KEY}}, {"keys": {}}, {"keys": {"": KEY}}, {"key": KEY, "cookie": "a b"}],
+    [{"key": KEY, "keys": {"a": KEY}}, {"keys": {}}, {"keys": {"": KEY}}, {"key": KEY, "cookie": "a b"}],
 )
 def test_a_scheme_without_one_way_to_its_key_is_a_configuration_error(options):
     with pytest.raises(ConfigurationError):
@@ -340,3 +340,28 @@ def test_the_document_says_how_to_authenticate_and_what_for():
     assert plain.openapi() == {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
     cookie = JWTAuthentication(algorithms=["HS256"], key=KEY, cookie="access")
     assert cookie.openapi() == {"type": "apiKey", "in": "cookie", "name": "access"}
+
+
+# --- keys made of SECRET_KEY
+
+
+def test_without_a_key_tokens_are_signed_with_keys_made_of_secret_key(user, settings):
+    scheme = JWTAuthentication()
+    client = TestClient(Gateway([me], authentication=[scheme]))
+    token = scheme.issue(user)
+    assert client.get("/me", headers=bearer(token)).text == "ada"
+    before, settings.SECRET_KEY = settings.SECRET_KEY, "another key, of a project that has changed it"
+    assert client.get("/me", headers=bearer(token)).status_code == 401
+    settings.SECRET_KEY_FALLBACKS = [before]
+    assert client.get("/me", headers=bearer(token)).text == "ada"
+    assert jwt.get_unverified_header(scheme.issue(user))["kid"] != jwt.get_unverified_header(token)["kid"]
+
+
+def test_the_key_made_of_secret_key_is_no_other_use_of_it(user, settings):
+    claims = jwt.decode(JWTAuthentication().issue(user), options={"verify_signature": False})
+    forged = jwt.encode(claims, settings.SECRET_KEY.ljust(32, "x"), algorithm="HS256", headers={"typ": "at+jwt"})
+    client = TestClient(Gateway([me], authentication=[JWTAuthentication]))
+    assert client.get("/me", headers=bearer(forged)).status_code == 401
+    for algorithms in (["RS256"], ["ES256"]):
+        with pytest.raises(ConfigurationError, match="needs one of key="):
+            JWTAuthentication(algorithms=algorithms)

@@ -16,7 +16,7 @@ from hybrid_gateway.auth.cookies import check_cookie_name, read_cookie
 from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.auth.denylist import Denylist
 from hybrid_gateway.auth.jwks import RemoteKeys
-from hybrid_gateway.auth.keys import Key, KeyRing, Keys, check_algorithms, load_pyjwt
+from hybrid_gateway.auth.keys import FAMILIES, DerivedKeys, Key, KeyRing, Keys, check_algorithms, load_pyjwt
 from hybrid_gateway.auth.subjects import Subjects
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.visits import Visit
@@ -39,7 +39,8 @@ class JWTAuthentication(AuthenticationScheme):
 
     ``algorithms`` are of one family, and nothing a token says adds to them. The key is ``key=``, or ``keys={kid: key}``
     with the newest first (it signs, all verify), or ``jwks_url=``, the ``https`` address of an issuer's key set. Keys
-    are checked at once: no secret below the size of its hash, no public key where a secret belongs.
+    are checked at once: no secret below the size of its hash, no public key where a secret belongs. Without any, keys
+    are made of ``SECRET_KEY``, which signs, and its fallbacks.
 
     Tokens must have ``exp``, ``jti``, ``sub`` and the header ``typ``; ``issuer`` and ``audience`` are compared exactly.
     A JWT of another issuer is left to other schemes. ``user_claim`` (``sub``) holds the ``user_field`` (``pk``) of the
@@ -60,7 +61,7 @@ class JWTAuthentication(AuthenticationScheme):
     def __init__(
         self,
         *,
-        algorithms: Sequence[str],
+        algorithms: Sequence[str] = ("HS256",),
         key: Any = None,
         keys: Mapping[str, Any] | None = None,
         jwks_url: str | None = None,
@@ -82,7 +83,7 @@ class JWTAuthentication(AuthenticationScheme):
         self._keys = _keys_of(self.algorithms, key, keys, jwks_url)
         self._leeway = _check_leeway(leeway)
         self._typ = _media_type(typ)
-        self.is_ours = isinstance(self._keys, KeyRing) and self._keys.signing is not None and not foreign
+        self.is_ours = isinstance(self._keys, KeyRing) and self._keys.can_sign and not foreign
         self._check_foreign(jwks_url, denylist)
         self._denylist = denylist
         self._subjects = Subjects(user_claim, user_field)
@@ -250,6 +251,8 @@ def _unverified_issuer(token: str) -> str | None:
 
 def _keys_of(algorithms: tuple[str, ...], key: Any, keys: Mapping[str, Any] | None, jwks_url: str | None) -> Keys:
     given = [name for name, value in (("key", key), ("keys", keys), ("jwks_url", jwks_url)) if value is not None]
+    if not given and FAMILIES[algorithms[0]] == FAMILIES["HS256"]:
+        return DerivedKeys(algorithms)
     if len(given) != 1:
         raise ConfigurationError(f"JWTAuthentication needs one of key=, keys= and jwks_url=, not {given or 'none'}.")
     if jwks_url is not None:

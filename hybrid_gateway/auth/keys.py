@@ -8,13 +8,15 @@ can be read as a key of another kind.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Protocol
 
 import msgspec
+from django.utils.crypto import salted_hmac
 
 from hybrid_gateway.exceptions import ConfigurationError
 
-__all__ = ["FAMILIES", "Key", "KeyRing", "Keys", "check_algorithms", "load_pyjwt", "public_key"]
+__all__ = ["FAMILIES", "DerivedKeys", "Key", "KeyRing", "Keys", "check_algorithms", "load_pyjwt", "public_key"]
 
 FAMILIES: dict[str, str] = {
     **dict.fromkeys(("HS256", "HS384", "HS512"), "a shared secret"),
@@ -55,6 +57,11 @@ class KeyRing:
         self.newest = next(iter(self._keys))
 
     @property
+    def can_sign(self) -> bool:
+        """Whether there is a key to sign with."""
+        return self.signing is not None
+
+    @property
     def signing(self) -> Key | None:
         """The newest key, where it is not a public one."""
         key = self._keys[self.newest]
@@ -70,6 +77,42 @@ class KeyRing:
 
     def __repr__(self) -> str:
         return f"<KeyRing of {len(self._keys)}>"
+
+
+class DerivedKeys(KeyRing):
+    """Keys made of ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``, read when first used: settings build schemes before."""
+
+    def __init__(self, algorithms: Sequence[str]) -> None:
+        self._algorithms = tuple(algorithms)
+        self._made_of: list[str | bytes] = []
+        self._made: dict[str | None, Key] = {}
+
+    can_sign = True  # type: ignore[assignment]
+
+    @property
+    def _keys(self) -> dict[str | None, Key]:  # type: ignore[override]
+        from django.conf import settings
+
+        secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+        if secrets != self._made_of:  # first, or in tests again
+            derived = [_derive(secret) for secret in secrets]
+            self._made = {_name_of(secret): Key(secret, secret, self._algorithms) for secret in derived}
+            self._made_of = secrets
+        return self._made
+
+    @property
+    def newest(self) -> str | None:  # type: ignore[override]
+        """The name of the key that is made of ``SECRET_KEY``."""
+        return next(iter(self._keys))
+
+
+def _derive(secret: str | bytes) -> bytes:
+    # SECURITY: a salt of its own, so that nothing else that is signed with SECRET_KEY can pass for a token (R-SIGN).
+    return salted_hmac("hybrid_gateway.auth.jwt", "key", secret=secret, algorithm="sha512").digest()
+
+
+def _name_of(secret: bytes) -> str:
+    return sha256(b"hybrid_gateway.auth.jwt.kid:" + secret).hexdigest()[:12]
 
 
 def load_pyjwt() -> Any:
