@@ -47,6 +47,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     LIFESPAN: Sequence[Any]
     ON_STARTUP: Sequence[Any]
     ON_SHUTDOWN: Sequence[Any]
+    HEALTH_CHECKS: Sequence[Any]
     # The other options of a layer, as those of a router: hybrid_gateway.routing.declare.LayerOptions
     AFTER_REQUEST: Any
     AFTER_RESPONSE: Any
@@ -112,6 +113,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     lifespan: tuple[Any, ...] = ()
     on_startup: tuple[Any, ...] = ()
     on_shutdown: tuple[Any, ...] = ()
+    health_checks: tuple[Any, ...] | None = None  # the databases
     django_side: DjangoSideMode = "auto"
     fallthrough: bool = False
     trailing_slash: TrailingSlash = "redirect"
@@ -286,6 +288,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "LIFESPAN": _objects,
     "ON_STARTUP": _objects,
     "ON_SHUTDOWN": _objects,
+    "HEALTH_CHECKS": _objects,
     "DJANGO_SIDE": _typed(DjangoSideMode, '"auto", "wsgi" or "asgi"'),
     "FALLTHROUGH": _typed(bool, "True or False"),
     "TRAILING_SLASH": _typed(TrailingSlash, '"redirect", "strict" or "ignore"'),

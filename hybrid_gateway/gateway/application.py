@@ -34,6 +34,7 @@ from hybrid_gateway.handlers.callers import LoopThread
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.sensitive import Lent, Loops, in_request, run_apart
 from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
+from hybrid_gateway.health import databases
 from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, Mount, check_options, describe, import_routes
 from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatten
 from hybrid_gateway.routing.reverse import build_path
@@ -72,6 +73,7 @@ class Gateway:
         lifespan: Sequence[Callable[..., Any]] = (),
         on_startup: Sequence[Callable[..., Any]] = (),
         on_shutdown: Sequence[Callable[..., Any]] = (),
+        health_checks: Sequence[Any] | None = None,
         plugins: Sequence[Any] = (),
         **layer: Unpack[LayerOptions],
     ) -> None:
@@ -91,6 +93,7 @@ class Gateway:
             lifespan=_as_tuple(lifespan),
             on_startup=_as_tuple(on_startup),
             on_shutdown=_as_tuple(on_shutdown),
+            health_checks=(databases,) if health_checks is None else tuple(health_checks),
             layers=Layers().inside(layer, "the gateway"),
         )
         self.options = options = apply_plugins(options, plugins)
@@ -113,6 +116,7 @@ class Gateway:
         self.ending = Draining(options.graceful_timeout)
         self._lifespan = _Lifespan(options.lifespan, options.on_startup, options.on_shutdown)
         self._app = AppComponents()
+        self._is_started = False
         self.cors = options.layers.cors  # of what no route answers
         self._layers = msgspec.structs.replace(options.layers, middleware=())
         self._declared: list[Any] = list(options.routes)
@@ -131,6 +135,7 @@ class Gateway:
     def _build(self) -> None:
         """Compile everything that is declared; only when all of it is right does it take the place of what was."""
         builder = Builder(self, self.state, self._app, self._overrides)
+        builder.readiness(self.options.health_checks, self._layers, self._hindrance)
         tree: RouteTree[Endpoint] = RouteTree()
         endpoints: list[Endpoint] = []
         routes: list[FlatRoute] = []
@@ -279,16 +284,24 @@ class Gateway:
         """Whether there is anything to start up."""
         return bool(self._lifespan) or not self._app.is_empty
 
+    def _hindrance(self) -> str | None:
+        """Why no request should come now, whatever the health checks say."""
+        if self.draining:
+            return "draining"
+        return "starting" if self.has_lifespan and not self._is_started else None
+
     async def startup(self) -> None:
         """Open app-lifetime components, then run start-up hooks and enter lifespans."""
         self.ending.reset()
         self.ending.watch_signals()
         await self._app.open_all()
         await self._lifespan.enter(self)
+        self._is_started = True
 
     async def shutdown(self) -> None:
         """Undo :meth:`startup` in reverse."""
         self.ending.forget_signals()
+        self._is_started = False
         try:
             await self._lifespan.leave()
         finally:
@@ -448,6 +461,7 @@ def from_settings(settings: GatewaySettings) -> Gateway:
         lifespan=settings.lifespan,
         on_startup=settings.on_startup,
         on_shutdown=settings.on_shutdown,
+        health_checks=settings.health_checks,
         **settings.layer,
     )
     if gateway.django_prefixes.prefixes or gateway.fallthrough:

@@ -27,9 +27,11 @@ from hybrid_gateway.caching import CachedAnswers
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.django_middleware import DjangoMiddleware
 from hybrid_gateway.gateway.hooks import HookCompiler
+from hybrid_gateway.gateway.probes import compile_probe
 from hybrid_gateway.handlers.endpoint import Endpoint, Failures
 from hybrid_gateway.handlers.errors import ErrorAnswers, ErrorHandler
 from hybrid_gateway.handlers.hooks import Hook
+from hybrid_gateway.health.readiness import Readiness
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.handlers import Adapted, adapt
 from hybrid_gateway.responses.compression import Compression
@@ -70,6 +72,11 @@ class Builder:
         self._overrides = dict(overrides)
         self._error_handlers: dict[Any, tuple[ErrorHandler, bool]] = {}
         self._hooks = HookCompiler(self._plan_after)
+
+    def readiness(self, checks: Sequence[Any], layers: Layers, hindrance: Callable[[], str | None]) -> None:
+        """Compile the health checks, which handlers may then ask for as ``Readiness``."""
+        probes = [compile_probe(entry, lambda where: self._plan_after(where, layers, {})) for entry in checks]
+        self._constants[Readiness] = Readiness(probes, hindrance)
 
     def endpoint(self, route: FlatRoute, method: str) -> Endpoint:
         """Compile one route for one method; a mistake is raised with the route's name on it."""

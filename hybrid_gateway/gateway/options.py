@@ -10,6 +10,7 @@ import msgspec
 
 from hybrid_gateway.conf import DjangoSideMode, OpenAPISettings, TrailingSlash
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.health import databases
 from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, check_options
 from hybrid_gateway.routing.layers import Layers
 
@@ -33,6 +34,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     lifespan: tuple[Callable[..., Any], ...] = ()
     on_startup: tuple[Callable[..., Any], ...] = ()
     on_shutdown: tuple[Callable[..., Any], ...] = ()
+    health_checks: tuple[Any, ...] = (databases,)
     layers: Layers = Layers()
 
     def replace(self, **changes: Any) -> GatewayOptions:

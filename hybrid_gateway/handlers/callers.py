@@ -45,6 +45,9 @@ class InlineThread:
             if close is not None:
                 close()
 
+    def beside(self) -> RequestThread:
+        return self
+
     def release(self) -> None:
         return None
 
@@ -137,6 +140,9 @@ class CallingThread:
     def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
         return ThreadStream(self, chunks, close)
 
+    def beside(self) -> RequestThread:
+        return self if self._afterwards is None else self._afterwards.beside()
+
     def release(self) -> None:
         return None
 
@@ -164,6 +170,9 @@ class AmbientThread:
 
     def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
         return ThreadStream(self, chunks, close)
+
+    def beside(self) -> RequestThread:
+        return self
 
     def release(self) -> None:
         return None

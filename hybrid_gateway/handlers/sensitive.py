@@ -17,7 +17,16 @@ from hybrid_gateway.handlers.callers import AmbientThread
 from hybrid_gateway.handlers.threads import PooledThread, RequestThread, ThreadStream
 from hybrid_gateway.handlers.units import running_loop
 
-__all__ = ["BelowSyncCode", "Lent", "Loops", "enter_request", "in_request", "run_apart", "thread_sensitive"]
+__all__ = [
+    "BelowSyncCode",
+    "Lent",
+    "Loops",
+    "enter_request",
+    "in_request",
+    "run_apart",
+    "thread_beside",
+    "thread_sensitive",
+]
 
 T = TypeVar("T")
 
@@ -90,6 +99,12 @@ enter_request: Callable[[Request], object] = _current.set
 def in_request() -> bool:
     """Whether the current context belongs to a request already."""
     return _current.get() is not None
+
+
+def thread_beside() -> RequestThread:
+    """Another thread than that of the current request, for work beside it; in a test, the test's own."""
+    request = _current.get()
+    return AmbientThread() if request is None else request.thread.beside()
 
 
 async def run_apart(coroutine: Coroutine[Any, Any, None]) -> None:
@@ -182,6 +197,9 @@ class BelowSyncCode:
         if isinstance(self._thread, PooledThread):
             return self._thread.stream(chunks, close)
         return ThreadStream(self, chunks, close)  # on the one thread there is
+
+    def beside(self) -> RequestThread:
+        return self._thread.beside()
 
     def release(self) -> None:
         return None

@@ -66,6 +66,10 @@ class RequestThread(Protocol):
         """Iterate a blocking iterable off the loop, on one thread from first to last; ``close()`` runs there too."""
         ...
 
+    def beside(self) -> RequestThread:
+        """Another thread, for work beside that of the request; the same one where a test has lent its own."""
+        ...
+
     def release(self) -> None:
         """End of the request: whatever it left open on its thread is rolled back and closed."""
 
@@ -320,6 +324,9 @@ class PooledThread:
         thread = PooledThread(self._streams, self._streams)
         thread.exclusive = True
         return ThreadStream(thread, chunks, close)
+
+    def beside(self) -> PooledThread:
+        return PooledThread(self._pool, self._streams)
 
     def release(self) -> None:
         if self.worker is None and not self.busy:  # PERF: most requests never use a thread

@@ -1,0 +1,96 @@
+"""The outcome of a gateway's health checks, asked for as often as anybody likes.
+
+How this works: every check runs in a task and on a pool thread of its own, however many probes wait for it, and its
+outcome is kept for a while. So probes cost the database one query a second, not one each. A check that hangs holds one
+thread, since it is not run again before that thread is free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from hybrid_gateway.handlers.sensitive import thread_beside, thread_sensitive
+from hybrid_gateway.handlers.threads import PooledThread, RequestThread
+from hybrid_gateway.health.check import HealthCheck, Unhealthy
+
+__all__ = ["Probe", "Readiness"]
+
+logger = logging.getLogger("hybrid_gateway")
+
+_KEEP_FAILURE = 1.0  # seconds
+
+
+class Readiness:
+    """What ``/readyz`` asks. ``hindrance()`` tells why no check matters just now, if so: starting, draining."""
+
+    def __init__(self, probes: Sequence[Probe], hindrance: Callable[[], str | None]) -> None:
+        self._probes = probes
+        self._hindrance = hindrance
+
+    async def ask(self) -> tuple[bool, dict[str, str]]:
+        """Whether the process is ready, and each check by name: ``"ok"``, or what is wrong, without secrets."""
+        hindrance = self._hindrance()
+        if hindrance is not None:
+            return False, {"gateway": hindrance}
+        faults = await asyncio.gather(*(probe.fault() for probe in self._probes))
+        outcomes = {probe.name: fault or "ok" for probe, fault in zip(self._probes, faults, strict=True)}
+        return not any(faults), outcomes
+
+
+class Probe:
+    """One check; ``run(thread)`` runs it, injected parameters and all, with its blocking work on ``thread``."""
+
+    def __init__(self, check: HealthCheck, run: Callable[[RequestThread], Awaitable[Any]]) -> None:
+        self.name = check.name
+        self._check = check
+        self._run = run
+        self._thread: RequestThread | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._fault: str | None = None
+        self._until = 0.0
+
+    async def fault(self) -> str | None:
+        """What is wrong, if anything; at most so old as the check allows, and known after its time-out."""
+        if time.monotonic() < self._until:
+            return self._fault
+        task = self._task
+        if task is None or task.get_loop() is not asyncio.get_running_loop():
+            if isinstance(self._thread, PooledThread) and self._thread.busy:
+                return self._note("still running", None)
+            task = self._task = asyncio.create_task(self._ask())
+        await asyncio.wait((task,), timeout=self._check.timeout)
+        if not task.done():
+            task.cancel()
+            self._task = None
+            return self._note(f"no answer within {self._check.timeout:g} s", None)
+        return self._fault
+
+    async def _ask(self) -> None:
+        thread = self._thread = thread_beside()
+        try:
+            with thread_sensitive(thread):
+                healthy = await self._run(thread)
+            self._note("failed" if healthy is False else None, None)
+        except Unhealthy as error:
+            self._note(str(error) or "failed", None)
+        except Exception as error:
+            # SECURITY: its text is for the log: drivers write hosts, users and worse into it.
+            self._note("failed", error)
+        finally:
+            thread.release()
+            if self._task is asyncio.current_task():
+                self._task = None
+
+    def _note(self, fault: str | None, error: Exception | None) -> str | None:
+        """Keep the outcome, and log when it is another than before: probes come every few seconds."""
+        if fault is not None and self._fault is None:
+            logger.warning("The health check %r fails: %s", self.name, fault, exc_info=error)
+        elif fault is None and self._fault is not None:
+            logger.warning("The health check %r succeeds again", self.name)
+        self._fault = fault
+        self._until = time.monotonic() + (self._check.keep if fault is None else min(self._check.keep, _KEEP_FAILURE))
+        return fault

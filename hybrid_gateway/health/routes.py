@@ -1,0 +1,48 @@
+"""``Include("", "hybrid_gateway.health.routes")``: ``/livez`` and ``/readyz``, for whoever restarts and routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import json
+
+from hybrid_gateway.auth import AllowAny
+from hybrid_gateway.health.readiness import Readiness
+from hybrid_gateway.responses.kinds import Response
+from hybrid_gateway.responses.problem import problem
+from hybrid_gateway.routing.declare import HandlerOptions, get
+
+__all__ = ["livez", "readyz", "routes"]
+
+# Orchestrators ask an address of theirs, without TLS, credentials or a host name that a site would know.
+_PROBE: HandlerOptions = {
+    "opt": {"probe": True},
+    "authentication": [],
+    "guards": [AllowAny],
+    "include_in_schema": False,
+}
+_UNKEPT = {"Cache-Control": "no-store"}
+
+
+@get("/livez", **_PROBE)
+async def livez() -> Response[dict[str, str]]:
+    """200 as long as the process takes up requests at all; a restart mends what this does not answer."""
+    return _answer({"status": "ok"}, 200, "application/json")
+
+
+@get("/readyz", **_PROBE)
+async def readyz(readiness: Readiness) -> Response[dict[str, Any]]:
+    """200 when requests are welcome; 503 with the checks that failed, while starting up, and while draining."""
+    ready, checks = await readiness.ask()
+    if ready:
+        return _answer({"status": "ok", "checks": checks}, 200, "application/json")
+    failed = ", ".join(name for name, outcome in checks.items() if outcome != "ok")
+    # Not raised: it is no error of the application, which a log would show with a traceback at every probe.
+    return _answer(problem(503, f"Not ready: {failed}.", checks=checks), 503, "application/problem+json")
+
+
+def _answer(value: dict[str, Any], status: int, media_type: str) -> Response[Any]:
+    return Response(json.encode(value), status, _UNKEPT, media_type)
+
+
+routes = [livez, readyz]
