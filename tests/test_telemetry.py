@@ -1,13 +1,26 @@
 """Request ids, server timing and the access log, over every driver."""
 
+import asyncio
+import json
 import logging
 import re
+from contextvars import copy_context
+from decimal import Decimal
 
 import pytest
 
-from hybrid_gateway import StreamingResponse, get
-from hybrid_gateway.exceptions import Conflict
-from hybrid_gateway.telemetry import AccessLog, RequestID, RequestIDFilter, ServerTiming, request_id
+from hybrid_gateway import Gateway, StreamingResponse, get
+from hybrid_gateway.exceptions import ConfigurationError, Conflict
+from hybrid_gateway.telemetry import (
+    AccessLog,
+    JSONFormatter,
+    RequestID,
+    RequestIDFilter,
+    RequestIDs,
+    ServerTiming,
+    request_id,
+)
+from hybrid_gateway.test import TestClient
 
 LINE = r'[\w.]+ "GET /things/1\?q=%22x%0D%0A HTTP/1.1" 200 \d+ \d+\.\dms'
 
@@ -94,3 +107,126 @@ def test_the_access_log_knows_streams_and_is_silent_when_it_is_off(serve, caplog
     caplog.set_level(logging.INFO, logger="hybrid_gateway.access")
     client.get("/")
     assert '" 200 - ' in caplog.text
+
+
+# --- ids on every road
+
+
+class Shop(RequestID):
+    header = "X-Shop"
+
+
+def test_with_the_plugin_what_no_route_answers_has_an_id_too(serve, view, caplog):
+    caplog.handler.addFilter(RequestIDFilter())
+
+    def missing(error: Exception) -> str:
+        logging.getLogger("shop").warning("nothing there")
+        return "nothing"
+
+    client = serve(view, plugins=[RequestIDs], exception_handlers={404: missing})
+    assert client.get("/things/1", headers={"X-Request-ID": "r0"}).text == "r0"
+    answers = [
+        client.get("/nowhere", headers={"X-Request-ID": "r1"}),
+        client.post("/things/1", headers={"X-Request-ID": "r2"}),
+        client.options("/things/1", headers={"X-Request-ID": "r3"}),
+        client.get("/things/1/", headers={"X-Request-ID": "r4"}),
+    ]
+    assert [answer.status_code for answer in answers] == [500, 405, 204, 308]
+    assert [answer.headers["X-Request-ID"] for answer in answers] == ["r1", "r2", "r3", "r4"]
+    assert [record.request_id for record in caplog.records if record.name == "shop"] == ["r1"]
+    assert re.fullmatch("[0-9a-f]{32}", client.get("/nowhere").headers["X-Request-ID"])
+
+
+def test_the_plugin_takes_the_place_of_the_hook(serve, view):
+    client = serve(view, plugins=[RequestIDs(Shop)], event_hooks=[RequestID])
+    answer = client.get("/things/1", headers={"X-Shop": "s"})
+    assert (answer.text, answer.headers["X-Shop"], "X-Request-ID" in answer.headers) == ("s", "s", False)
+    assert client.get("/x", headers={"X-Shop": "t"}).headers["X-Shop"] == "t"
+    with pytest.raises(ConfigurationError):
+        RequestIDs(view)
+
+
+@pytest.mark.parametrize("path", ["/sync/", "/async/"])
+def test_django_views_share_the_id(settings, caplog, path):
+    caplog.handler.addFilter(RequestIDFilter())
+    settings.MIDDLEWARE = ["hybrid_gateway.telemetry.RequestIDMiddleware", *settings.MIDDLEWARE]
+    settings.ROOT_URLCONF = "tests.request_id_urls"
+    gateway = Gateway([], django_routes=["/sync/", "/async/"])
+    answer = asyncio.run(ask(gateway, path, [(b"x-request-id", b"d1")]))
+    assert answer == (200, "d1", b"d1 d1")
+    assert [record.request_id for record in caplog.records if record.name == "shop"] == ["d1"]
+    client = TestClient(gateway)  # which calls Django's view right here, in the context of the test
+    answer = copy_context().run(client.get, path, headers={"X-Request-ID": "d2"})
+    assert answer.headers["X-Request-ID"] == "d2"
+
+
+async def ask(gateway, path, headers):
+    """Status, id and body, as a server asks: on the gateway's own threads."""
+    sent = []
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": [(b"host", b"testserver"), *headers], "scheme": "http", "root_path": "",
+        "server": ("testserver", 80), "client": ("127.0.0.1", 1), "http_version": "1.1",
+    }  # fmt: skip
+    messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive():
+        return next(messages, None) or await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    await gateway(scope, receive, send)
+    found = {name.lower(): value for name, value in sent[0]["headers"]}
+    return sent[0]["status"], found[b"x-request-id"].decode(), b"".join(part.get("body", b"") for part in sent[1:])
+
+
+# --- logs as JSON
+
+
+def logged(**record):
+    made = logging.makeLogRecord({"name": "shop", "levelname": "INFO", "msg": "sold %s", "args": ("out",), **record})
+    line = JSONFormatter().format(made)
+    assert "\n" not in line
+    return json.loads(line)
+
+
+def test_a_record_is_a_line_of_json_with_its_fields():
+    line = logged(created=0.5, product=7, price=Decimal("1.50"), name="shop\nforged")
+    assert line == {
+        "time": "1970-01-01T00:00:00.500+00:00",
+        "level": "INFO",
+        "logger": "shop\nforged",
+        "message": "sold out",
+        "product": 7,
+        "price": "1.50",
+    }
+
+
+def test_a_line_of_json_has_the_id_and_the_exception(serve):
+    lines = []
+
+    class Keep(logging.Handler):
+        def emit(self, record):
+            lines.append(json.loads(self.format(record)))
+
+    handler = Keep()
+    handler.setFormatter(JSONFormatter())
+    logger = logging.getLogger("django.request")
+    logger.addHandler(handler)
+
+    @get("/")
+    def broken() -> None:
+        raise ValueError("\ud800")
+
+    try:
+        serve(broken, plugins=[RequestIDs], raises=False).get("/", headers={"X-Request-ID": "r1"})
+    finally:
+        logger.removeHandler(handler)
+    [line] = lines
+    assert (line["request_id"], line["status_code"], line["message"]) == ("r1", 500, "Internal Server Error: GET /")
+    assert line["exception"].splitlines()[0].startswith("Traceback") and "\\ud800" in line["exception"]
+
+
+def test_a_field_cannot_take_the_place_of_another():
+    assert logged(level="forged", time="never")["level"] == "INFO"

@@ -102,8 +102,9 @@ class Gateway:
         self.trailing_slash = options.trailing_slash
         self.openapi = options.openapi
         self.body_timeout = options.body_timeout
-        self.pool = ThreadPool(options.threads)
-        self.streams = ThreadPool(_STREAM_THREADS, name="gateway-stream")
+        self.around_unrouted = options.around_unrouted
+        self.pool = options.pool(options.threads, name="gateway")
+        self.streams = options.pool(_STREAM_THREADS, name="gateway-stream")
         self.lend_thread = functools.partial(PooledThread, self.pool, self.streams)
         self.loops = Loops()
         self.loop_thread = LoopThread()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote
 
@@ -319,7 +320,10 @@ class Unrouted:
 
     async def respond(self, call: Call) -> Any:
         """The answer, which is whole unless a handler of the project's for errors streams."""
-        answer, cors = await self._answer(call), self._gateway.cors
+        respond: Callable[[Call], Awaitable[Any]] = self._answer
+        for around in reversed(self._gateway.around_unrouted):
+            respond = partial(around, respond=respond)
+        answer, cors = await respond(call), self._gateway.cors
         return answer if cors is None or call.method == "OPTIONS" else cors.stamp(call, answer)
 
     def _preflight(self, call: Call, path: str, methods: Iterable[str]) -> Any:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, Unpack
 
 import msgspec
 
 from hybrid_gateway.conf import DjangoSideMode, OpenAPISettings, TrailingSlash
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.handlers.threads import ThreadPool
 from hybrid_gateway.health import databases
 from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, check_options
 from hybrid_gateway.routing.layers import Layers
@@ -35,6 +36,11 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     on_startup: tuple[Callable[..., Any], ...] = ()
     on_shutdown: tuple[Callable[..., Any], ...] = ()
     health_checks: tuple[Any, ...] = (databases,)
+    around_unrouted: tuple[Callable[..., Awaitable[Any]], ...] = ()
+    """For plugins: ``async around(call, respond)``, outer to inner, which gives back the answer of ``respond(call)`` to
+    what no route answers (404, 405, redirects, OPTIONS). Nothing in it may wait."""
+    pool: Callable[..., ThreadPool] = ThreadPool
+    """For plugins: makes the pools of threads, ``pool(size, name=...)``."""
     layers: Layers = Layers()
 
     def replace(self, **changes: Any) -> GatewayOptions:

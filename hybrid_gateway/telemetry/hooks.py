@@ -1,7 +1,8 @@
 """Event hooks that say what happens: an id for each request, its duration for the browser, a line in the log.
 
 They are entered by a route's plan, not wrapped around it: every driver runs them, the lane included, and what no route
-answers (404, Django's paths) does not pass them. ``EVENT_HOOKS`` puts them around all routes.
+answers (404, Django's paths) does not pass them; for that there are :class:`RequestIDs` and the metrics' plugin.
+``EVENT_HOOKS`` puts them around all routes.
 """
 
 from __future__ import annotations
@@ -51,7 +52,10 @@ class RequestID:
 
     @_inline
     def on_request(self, headers: Headers) -> None:
-        given = headers.get(self.header, "")
+        self.take(headers.get(self.header, ""))
+
+    def take(self, given: str) -> None:
+        """Make ``given`` the id, if it may be one, else a new one."""
         # SECURITY: it goes into logs and an answer's header, so not whatever a client writes.
         self.id = given if _ID.fullmatch(given) else uuid4().hex
         request_id.set(self.id)

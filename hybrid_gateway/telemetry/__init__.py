@@ -1,0 +1,24 @@
+"""What happens, told to logs, browsers and monitoring; ``hybrid_gateway.telemetry.metrics`` speaks to Prometheus."""
+
+from hybrid_gateway.telemetry.hooks import (
+    AccessLog,
+    DatabaseTiming,
+    RequestID,
+    RequestIDFilter,
+    ServerTiming,
+    request_id,
+)
+from hybrid_gateway.telemetry.logs import JSONFormatter
+from hybrid_gateway.telemetry.request_ids import RequestIDMiddleware, RequestIDs
+
+__all__ = [
+    "AccessLog",
+    "DatabaseTiming",
+    "JSONFormatter",
+    "RequestID",
+    "RequestIDFilter",
+    "RequestIDMiddleware",
+    "RequestIDs",
+    "ServerTiming",
+    "request_id",
+]
