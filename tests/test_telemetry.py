@@ -178,7 +178,11 @@ async def ask(gateway, path, headers):
 
     await gateway(scope, receive, send)
     found = {name.lower(): value for name, value in sent[0]["headers"]}
-    return sent[0]["status"], found[b"x-request-id"].decode(), b"".join(part.get("body", b"") for part in sent[1:])
+    return (
+        sent[0]["status"],
+        found.get(b"x-request-id", b"-").decode(),
+        b"".join(part.get("body", b"") for part in sent[1:]),
+    )
 
 
 # --- logs as JSON

@@ -97,8 +97,8 @@ class DjangoSide:
     @once
     def wsgi_handler(self) -> WSGIHandler:
         """Django's ``WSGIHandler`` with the middleware of the settings; built when first read, which blocks."""
-        handler = WSGIHandler()
-        return StaticFilesHandler(handler) if self.static else handler
+        handler = _KeepingHandler()
+        return _KeepingStaticHandler(handler) if self.static else handler
 
     @once
     def asgi_handler(self) -> ASGIHandler:
@@ -185,22 +185,43 @@ class DjangoSide:
         started: list[tuple[str, list[tuple[str, str]]]] = []
         try:
             handler: Any = self.wsgi_handler
-            response = handler(environ, lambda *start: started.append(start))
+            made = handler(environ, lambda *start: started.append(start))
         except Exception:
             body.close()
             if settings.DEBUG_PROPAGATE_EXCEPTIONS:
                 raise
             return _last_chance(environ["PATH_INFO"])
+        response = environ.get(_RESPONSE, made)
         status, headers = started[-1]
         # DJANGO: 5.2 puts a space before cookies (core/handlers/wsgi.py), which ASGI servers may refuse.
         encoded = [(name.encode("ascii"), value.strip().encode("latin-1")) for name, value in headers]
         if response.streaming:
-            return _Answer(int(status[:3]), encoded, _TravellingStream(response, body))
+            return _Answer(int(status[:3]), encoded, _TravellingStream(response, made, body))
         try:
-            return _Answer(int(status[:3]), encoded, response.content)
+            return _Answer(int(status[:3]), encoded, response.content if made is response else b"".join(made))
         finally:
-            response.close()
+            made.close()
             body.close()
+
+
+_RESPONSE = "hybrid_gateway.response"  # in the environ
+
+
+class _Keeping:
+    """Keeps Django's response where it is found: error trackers patch its handlers to give back a wrapper of theirs."""
+
+    def get_response(self, request: Any) -> Any:
+        handler: Any = super()
+        response = request.environ[_RESPONSE] = handler.get_response(request)
+        return response
+
+
+class _KeepingHandler(_Keeping, WSGIHandler):
+    pass
+
+
+class _KeepingStaticHandler(_Keeping, StaticFilesHandler):  # type: ignore[misc]
+    pass
 
 
 class _Answer(NamedTuple):
@@ -320,7 +341,7 @@ async def _listen_for_disconnect(receive: Receive) -> None:
 class _Stream:
     """A streaming response whose iterator and ``close()`` run in the context of its request."""
 
-    def __init__(self, response: StreamingHttpResponse, context: contextvars.Context) -> None:
+    def __init__(self, response: Any, context: contextvars.Context) -> None:
         self._response = response
         self._context = context
         self._parts: Iterator[bytes] | None = None
@@ -330,7 +351,8 @@ class _Stream:
 
     def __next__(self) -> bytes:
         if self._parts is None:
-            self._parts = self._context.run(iter, self._response)
+            parts: Iterator[bytes] = self._context.run(iter, self._response)
+            self._parts = parts
         return self._context.run(next, self._parts)
 
     def close(self) -> None:
@@ -340,8 +362,9 @@ class _Stream:
 class _TravellingStream(_Stream):
     """The same, sent from another thread or the event loop than the view ran on. Made by the view's thread."""
 
-    def __init__(self, response: StreamingHttpResponse, body: IO[bytes]) -> None:
-        super().__init__(response, contextvars.copy_context())
+    def __init__(self, response: StreamingHttpResponse, made: Any, body: IO[bytes]) -> None:
+        super().__init__(made, contextvars.copy_context())
+        self._django_response = response
         if isinstance(response, FileResponse):
             response.block_size = ASGIHandler.chunk_size
         self.is_async: bool = response.is_async
@@ -371,7 +394,7 @@ class _TravellingStream(_Stream):
         for variable, value in self._context.items():
             variable.set(value)
         self._arrive()
-        parts: Any = aiter(self._response)
+        parts: Any = aiter(self._django_response)
         async with aclosing(parts):
             async for part in parts:
                 yield part
