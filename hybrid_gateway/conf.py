@@ -70,6 +70,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     SECURITY: Sequence[Any]
     TAGS: Sequence[str]
     THROTTLE: Sequence[Any]
+    TIMEOUT: float | None
     TYPE_DECODERS: Mapping[Any, Any]
     TYPE_ENCODERS: Mapping[Any, Any]
     VALIDATE_RESPONSE: bool
@@ -274,6 +275,7 @@ _LAYER: dict[str, Callable[[str, Any], Any]] = {
     "SECURITY": _any,
     "TAGS": _any,
     "THROTTLE": _any,
+    "TIMEOUT": _typed(float | None, "a number of seconds, or None"),
     "TYPE_DECODERS": _handlers,
     "TYPE_ENCODERS": _handlers,
     "VALIDATE_RESPONSE": _typed(bool, "True or False"),

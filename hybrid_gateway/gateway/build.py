@@ -28,7 +28,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.django_middleware import DjangoMiddleware
 from hybrid_gateway.gateway.hooks import HookCompiler
 from hybrid_gateway.gateway.probes import compile_probe
-from hybrid_gateway.handlers.endpoint import Endpoint, Failures
+from hybrid_gateway.handlers.endpoint import Endpoint, Failures, check_timeout
 from hybrid_gateway.handlers.errors import ErrorAnswers, ErrorHandler
 from hybrid_gateway.handlers.hooks import Hook
 from hybrid_gateway.health.readiness import Readiness
@@ -146,6 +146,8 @@ class Builder:
             planner.plan, f"{method} {route.path}", layers.max_body_size, fail=ending.fail, leave=ending.leave
         )
         route.sources[method] = source
+        if layers.timeout is not None:
+            respond = ending.bounded(respond, check_timeout(layers.timeout))
         return Endpoint(
             route=route,
             method=method,

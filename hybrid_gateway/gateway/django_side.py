@@ -36,7 +36,9 @@ from django.urls.resolvers import LocalePrefixPattern
 from django.utils import timezone, translation
 
 from hybrid_gateway.binding.patience import Patience
+from hybrid_gateway.exceptions import reason
 from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf8, resolved_path
+from hybrid_gateway.handlers.errors import DISK_FULL
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
 
@@ -155,6 +157,13 @@ class DjangoSide:
             body, size = await _read_body(_patient(receive, self._body_timeout), thread, self._memory_limit)
         except RequestAborted:
             return
+        except OSError as error:
+            if error.errno not in DISK_FULL:
+                raise
+            answer = _without_view(507, scope["path"])
+            await send({"type": "http.response.start", "status": 507, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": answer.content})
+            return
         environ = build_environ(scope, self._script_name, body, size)
         disconnect = asyncio.ensure_future(_listen_for_disconnect(receive))
         try:
@@ -190,7 +199,7 @@ class DjangoSide:
             body.close()
             if settings.DEBUG_PROPAGATE_EXCEPTIONS:
                 raise
-            return _last_chance(environ["PATH_INFO"])
+            return _without_view(500, environ["PATH_INFO"])
         response = environ.get(_RESPONSE, made)
         status, headers = started[-1]
         # DJANGO: 5.2 puts a space before cookies (core/handlers/wsgi.py), which ASGI servers may refuse.
@@ -230,14 +239,15 @@ class _Answer(NamedTuple):
     content: bytes | _TravellingStream
 
 
-def _last_chance(path: str) -> _Answer:
+def _without_view(status: int, path: str) -> _Answer:
     # DJANGO: ASGIHandler.handle_uncaught_exception (core/handlers/asgi.py): there is no server further up that would
     # turn the exception into an answer.
-    logger.exception("Internal Server Error: %s", path, extra={"status_code": 500})
-    text = traceback.format_exc() if settings.DEBUG else "Internal Server Error"
+    title = reason(status)
+    logger.exception("%s: %s", title, path, extra={"status_code": status})
+    text = traceback.format_exc() if settings.DEBUG else title
     content = text.encode()
     headers = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Content-Length", b"%d" % len(content))]
-    return _Answer(500, headers, content)
+    return _Answer(status, headers, content)
 
 
 # --- which views there are -------------------------------------------------------------------------------------------

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from hybrid_gateway.exceptions import ConfigurationError, GatewayTimeout
 from hybrid_gateway.handlers.errors import ErrorAnswers
 from hybrid_gateway.handlers.hooks import Answered, Hooks
 from hybrid_gateway.responses.headers import Header
 
-__all__ = ["Endpoint", "Failures"]
+__all__ = ["Endpoint", "Failures", "check_timeout"]
 
+logger = logging.getLogger("hybrid_gateway")
+
+Respond = Callable[..., Coroutine[Any, Any, Any]]
 Unwind = Callable[[Any, BaseException | None], Awaitable[BaseException | None]]
 
 
@@ -34,6 +40,7 @@ class Failures:
         self._keep = keep
         self._settle = settle
         self._guard = guard
+        self._given_up: set[asyncio.Task[Any]] = set()
 
     async def fail(self, call: Any, error: BaseException) -> Any:
         """The answer to what the plan raised. Raises what ends a task, and what says that the client has gone."""
@@ -77,12 +84,55 @@ class Failures:
             await self._unwind(call, failure)
         return await self._errors.answer(call, failure)
 
+    def bounded(self, respond: Respond, seconds: float) -> Respond:
+        """``respond``, which is given up after so many seconds, where there is a loop that could tell."""
+
+        async def endpoint(call: Any) -> Any:
+            try:
+                task = asyncio.get_running_loop().create_task(respond(call))
+            except RuntimeError:  # stepped by a WSGI worker
+                return await respond(call)
+            try:
+                await asyncio.wait((task,), timeout=seconds)
+            except asyncio.CancelledError:
+                task.cancel()
+                await asyncio.wait((task,))
+                raise
+            if task.done():
+                return task.result()
+            # Not awaited: what it entered is left behind what still runs on its thread, which may hang.
+            task.cancel()
+            self._given_up.add(task)
+            task.add_done_callback(self._forget)
+            return await self._conclude(call, GatewayTimeout(f"There was no answer within {seconds:g} s."))
+
+        return endpoint
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._given_up.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            logger.error("A request that took too long failed as it was given up", exc_info=task.exception())
+
+    async def _conclude(self, call: Any, error: Exception) -> Any:
+        """The answer to ``error``, without leaving what the plan has entered: somebody else does."""
+        answer = await self._errors.answer(call, error)
+        if self._hooks is not None:
+            answer = await self._hooks.conclude(call, answer, error)
+        return answer if self._stamp is None else self._stamp(call, answer)
+
     async def close(self, call: Any, error: BaseException | None = None) -> None:
         """Leave what the plan entered after a streamed answer, also when the task is being cancelled."""
         if call.exits:
             failure = await self._unwind(call, error)
             if failure is not None and failure is not error:
                 raise failure
+
+
+def check_timeout(seconds: Any) -> float:
+    """``seconds``, if somebody may wait so long; else :class:`ConfigurationError`."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise ConfigurationError(f"timeout={seconds!r} must be a number of seconds above 0, or None.")
+    return seconds
 
 
 class Endpoint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
 import logging
 import pdb
@@ -38,7 +39,7 @@ from hybrid_gateway.exceptions import (
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.problem import problem_answer
 
-__all__ = ["ErrorAnswers", "translate"]
+__all__ = ["DISK_FULL", "ErrorAnswers", "translate"]
 
 logger = logging.getLogger("django.request")
 
@@ -153,6 +154,8 @@ def translate(error: Exception) -> HTTPException | None:
     for kind, translation in _TRANSLATIONS:
         if isinstance(error, kind):
             return translation(error)
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
+        return HTTPException(507)
     return ServiceUnavailable(headers={"Retry-After": "5"}) if _while_connecting(error) else None
 
 
@@ -185,6 +188,8 @@ _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Any], HTTPException]], ...
     (DjangoBadRequest, lambda error: BadRequest()),  # SessionInterrupted among them
     (ValidationError, _from_validation),
 )
+
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 _CONNECT = inspect.unwrap(BaseDatabaseWrapper.connect).__code__
 

@@ -110,6 +110,9 @@ class LayerOptions(TypedDict, total=False):
     """Anything a project's own guards and hooks want to read from ``route.opt``."""
     include_in_schema: bool
     """Whether the OpenAPI document shows the route."""
+    timeout: float | None
+    """Seconds until a handler, with all it needs, must have answered; then it is 504. An ``async def`` handler is
+    cancelled. What runs on a thread runs to its end, and nobody waits for it. ``None`` waits for ever."""
     max_body_size: int
     """The most bytes of a request body that are read; more is 413."""
     max_upload_size: int

@@ -55,6 +55,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     pagination: Any = None
     opt: dict[str, Any] = {}
     include_in_schema: bool = True
+    timeout: float | None = None
     max_body_size: int = 1024 * 1024
     max_upload_size: int = 50 * 1024 * 1024
 
@@ -125,6 +126,7 @@ _MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "pagination": _replace,
     "opt": _merge,
     "include_in_schema": _replace,
+    "timeout": _replace,
     "max_body_size": _replace,
     "max_upload_size": _replace,
 }
