@@ -1,0 +1,178 @@
+"""``python -m loadtests.soak``: run a soak, write its report, and fail where a gate is missed."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from loadtests.soak.faults import FAULTS, Soak
+from loadtests.soak.load import Load
+from loadtests.soak.mix import Mix
+from loadtests.soak.proxy import Proxy
+from loadtests.soak.report import Gate, at_most, write
+from loadtests.soak.sampler import Sample, Sampler
+from loadtests.soak.site import COMMANDS, Site, environment, manage
+
+DATABASE = "hybrid_gateway_soak"
+LONG = 300  # seconds after which slopes mean something
+WARM = 5  # seconds before anything is measured
+
+
+def arguments() -> argparse.Namespace:
+    """What the command line says."""
+    parser = argparse.ArgumentParser(prog="scripts/soak", description=__doc__)
+    parser.add_argument("--server", choices=COMMANDS, default="lane")
+    parser.add_argument("--seconds", type=int, default=60, help="Of calm load before the faults (60).")
+    parser.add_argument("--clients", type=int, default=32, help="Kept-alive connections (32).")
+    parser.add_argument("--rate", type=float, default=200, help="Requests per second; 0 for as many as go (200).")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--grace", type=int, default=10, help="Seconds that a stopping server gives requests (10).")
+    parser.add_argument("--timeout", type=float, default=3.0, help="TIMEOUT of the gateway, in seconds (3).")
+    parser.add_argument("--port", type=int, default=9400, help="The first of three ports (9400).")
+    parser.add_argument("--postgresql", action="store_true", help="Use the one at 127.0.0.1:5432, user postgres.")
+    parser.add_argument("--redis", type=int, metavar="DB", help="Use that database of the one at 127.0.0.1:6379.")
+    parser.add_argument("--faults", default=",".join(FAULTS), help=f"Which: {', '.join(FAULTS)}; or none.")
+    parser.add_argument("--out", type=Path, default=Path("soak"))
+    return parser.parse_args()
+
+
+@contextlib.contextmanager
+def own_database(name: str):  # type: ignore[no-untyped-def]
+    """A database of PostgreSQL's that is there while this runs."""
+    import psycopg
+
+    with psycopg.connect("host=127.0.0.1 user=postgres dbname=postgres", autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name}")
+        try:
+            yield
+        finally:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+async def run(options: argparse.Namespace, folder: Path) -> bool:
+    """Soak; whether every gate that decides was passed."""
+    async with contextlib.AsyncExitStack() as stack:
+        database = redis = None
+        url, redis_url = f"sqlite:///{folder / 'soak.sqlite3'}", None
+        if options.postgresql:
+            database = await stack.enter_async_context(Proxy(options.port + 1, ("127.0.0.1", 5432)))
+            url = f"postgres://postgres@127.0.0.1:{database.port}/{DATABASE}?connect_timeout=2"
+        if options.redis is not None:
+            redis = await stack.enter_async_context(Proxy(options.port + 2, ("127.0.0.1", 6379)))
+            redis_url = f"redis://127.0.0.1:{redis.port}/{options.redis}"
+        variables = environment(folder, url, redis_url, options.timeout)
+        for command in (["migrate", "--no-input", "--verbosity", "0"], ["seed"]):
+            await asyncio.to_thread(manage, variables, *command)
+        token = (await asyncio.to_thread(manage, variables, "gateway", "createtoken", "demo")).split()[-1]
+        site = Site(
+            options.server, port=options.port, workers=options.workers, grace=options.grace, environment=variables
+        )
+        await asyncio.to_thread(site.__enter__)
+        stack.callback(site.stop)
+        soak = Soak(
+            site,
+            Load(options.port, Mix(token), rate=options.rate or None),
+            Sampler(site, DATABASE if options.postgresql else None),
+            options.timeout,
+            database,
+            redis,
+            options.workers,
+            options.grace,
+            has_timeouts=options.server != "gunicorn",
+        )
+        await _measure(soak, options)
+        return _report(soak, options)
+
+
+async def _measure(soak: Soak, options: argparse.Namespace) -> None:
+    soak.load.start(options.clients)
+    await asyncio.sleep(WARM)
+    sampling = asyncio.create_task(soak.sampler.run())
+    await asyncio.sleep(options.seconds)
+    calm = list(soak.sampler.samples)
+    soak.gates += _calm_gates(soak, calm)
+    for name in [] if options.faults == "none" else options.faults.split(","):
+        if name == "terminate":
+            await soak.load.stop()
+            sampling.cancel()
+        print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
+        await FAULTS[name](soak)
+        await asyncio.sleep(2)
+    await soak.load.stop()
+    sampling.cancel()
+
+
+def _calm_gates(soak: Soak, samples: list[Sample]) -> list[Gate]:
+    """L5 and F10, of the time before anything fails."""
+    start, end = samples[0].at, samples[-1].at
+    part = max((end - start) / 5, 5)
+    binding = end - start >= LONG
+    first = soak.load.percentile(0.99, start, start + part)
+    last = soak.load.percentile(0.99, end - part, end)
+    later = [sample for sample in samples if sample.at >= start + (end - start) / 2]
+    gates = [
+        at_most("L5 growth of memory in the second half", _slope(later) * 600, 1, "MiB/10 min", binding=binding),
+        at_most("L5 p99 of the last part to that of the first", last / first, 1.2, "times", binding=binding),
+    ]
+    for name, margin in (("fds", 8), ("threads", 1), ("backends", 1), ("tasks", 8)):
+        half = len(samples) // 2
+        before, after = (max(getattr(sample, name) for sample in part) for part in (samples[:half], samples[half:]))
+        gates.append(at_most(f"L5 {name} more in the second half than in the first", after - before, margin))
+    lags = [sample.lag_p999 for sample in samples]
+    gates.append(at_most("F10 lag of the loop, p99.9 of most seconds", sorted(lags)[int(len(lags) * 0.9)], 50, "ms"))
+    gates.append(at_most("F10 lag of the loop, the longest", max(sample.lag_max for sample in samples), 250, "ms"))
+    return gates
+
+
+def _slope(samples: list[Sample]) -> float:
+    """MiB per second, by least squares."""
+    count = len(samples)
+    x = sum(sample.at for sample in samples) / count
+    y = sum(sample.rss for sample in samples) / count
+    spread = sum((sample.at - x) ** 2 for sample in samples)
+    return sum((sample.at - x) * (sample.rss - y) for sample in samples) / spread if spread else 0.0
+
+
+def _report(soak: Soak, options: argparse.Namespace) -> bool:
+    told = soak.site.unexpected(soak.quiet)
+    gates = [
+        at_most("L1 wrong answers", len(soak.load.wrong), 0),
+        at_most("L1 exceptions in the log", len(told), 0),
+        *soak.gates,
+    ]
+    samples = soak.sampler.samples
+    soak.notes += [f"{' '.join(sys.argv[1:])}", f"memory: {samples[0].rss:.0f} → {samples[-1].rss:.0f} MiB", *told[:20]]
+    start, end = soak.load.seen[0].at, soak.load.seen[-1].at
+    shares = ", ".join(
+        f"p{share * 100:g} {soak.load.percentile(share, start, end):.1f} ms" for share in (0.5, 0.99, 0.999)
+    )
+    soak.notes.append(shares)
+    path = write(options.out, f"Soak of {options.server}", gates, soak.load, samples, soak.marks, soak.notes)
+    for gate in gates:
+        print(
+            f"{'ok    ' if gate.ok else 'MISSED' if gate.binding else 'missed'} {gate.name}: {gate.found} ({gate.limit})"
+        )
+    print(shares, path, sep="\n")
+    return all(gate.ok or not gate.binding for gate in gates)
+
+
+def main() -> None:
+    """Run it."""
+    options = arguments()
+    options.out.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        if options.postgresql:
+            stack.enter_context(own_database(DATABASE))
+        passed = asyncio.run(run(options, folder))
+    sys.exit(0 if passed else 1)
+
+
+if __name__ == "__main__":
+    main()
