@@ -155,9 +155,8 @@ def _report(soak: Soak, options: argparse.Namespace) -> bool:
     soak.notes.append(shares)
     path = write(options.out, f"Soak of {options.server}", gates, soak.load, samples, soak.marks, soak.notes)
     for gate in gates:
-        print(
-            f"{'ok    ' if gate.ok else 'MISSED' if gate.binding else 'missed'} {gate.name}: {gate.found} ({gate.limit})"
-        )
+        verdict = "ok" if gate.ok else "MISSED" if gate.binding else "missed"
+        print(f"{verdict:6} {gate.name}: {gate.found} ({gate.limit})")
     print(shares, path, sep="\n")
     return all(gate.ok or not gate.binding for gate in gates)
 

@@ -20,7 +20,7 @@ class Seen:
     at: float
     seconds: float
     status: int
-    database: bool
+    waits: bool  # for a thread
     api: bool  # not one of Django's pages
 
 
@@ -83,21 +83,21 @@ class Load:
             status, fault = 0, f"{ask.name}: {type(error).__name__}: {error}"
         now = time.monotonic()
         excused = excused or self.excused
-        if fault is not None and excused and ask.database and status in (500, 503, 504):
+        if fault is not None and excused and ask.waits and status in (500, 503, 504):
             self.tolerated[f"{excused}: {ask.name} {status}"] += 1
         elif fault is not None:
             self.wrong.append(f"{fault}{f' (while {excused})' if excused else ''}")
             if status == 0:
                 await asyncio.sleep(0.05)
-        found = Seen(now, now - began, status, ask.database, ask.name != "Django page")
+        found = Seen(now, now - began, status, ask.waits, ask.api)
         self.seen.append(found)
         return found
 
-    def percentile(self, share: float, since: float, until: float, *, database: bool | None = None) -> float:
+    def percentile(self, share: float, since: float, until: float, *, waits: bool | None = None) -> float:
         """The latency, in milliseconds, below which that share of the answers of a time were."""
         times = sorted(
             entry.seconds
             for entry in self.seen
-            if since <= entry.at <= until and (database is None or entry.database is database)
+            if since <= entry.at <= until and (waits is None or entry.waits is waits)
         )
         return times[min(int(len(times) * share), len(times) - 1)] * 1000 if times else 0.0

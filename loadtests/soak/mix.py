@@ -31,7 +31,8 @@ class Ask:
     judge: Callable[[Answer], bool] = lambda answer: True
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
-    database: bool = False
+    waits: bool = False  # for a thread, and so for whatever holds all of them
+    api: bool = True  # not one of Django's pages
 
     def fault(self, answer: Answer) -> str | None:
         """What is wrong."""
@@ -85,17 +86,17 @@ class Mix:
             f"/products/{wanted}",
             200,
             lambda answer: _document(answer)["id"] == wanted,
-            database=True,
+            waits=True,
         )
 
     def _list(self) -> Ask:
         offset = self._chance.randint(0, PRODUCTS - 20)
         path = f"/products?limit=20&offset={offset}"
-        return Ask("list", "GET", path, 200, lambda answer: len(json.loads(answer.body)) == 20, database=True)
+        return Ask("list", "GET", path, 200, lambda answer: len(json.loads(answer.body)) == 20, waits=True)
 
     def _missing_product(self) -> Ask:
         path = f"/products/{10**9 + next(_numbers)}"
-        return Ask("missing product", "GET", path, 404, _problem(404), database=True)
+        return Ask("missing product", "GET", path, 404, _problem(404), waits=True)
 
     def _nowhere(self) -> Ask:
         return Ask("nowhere", "GET", f"/nowhere/{next(_numbers)}?q={next(_numbers)}", 404, _problem(404))
@@ -104,27 +105,30 @@ class Mix:
         return Ask("wrong method", "DELETE", "/hello", 405, _problem(405))
 
     def _stranger(self) -> Ask:
-        return Ask("stranger", "GET", "/me", 401, lambda answer: "www-authenticate" in answer.headers)
+        return Ask("stranger", "GET", "/me", 401, lambda answer: "www-authenticate" in answer.headers, waits=True)
 
     def _me(self) -> Ask:
         judge = lambda answer: _document(answer)["username"] == "demo"  # noqa: E731
-        return Ask("me", "GET", "/me", 200, judge, headers=self._user, database=True)
+        return Ask("me", "GET", "/me", 200, judge, headers=self._user, waits=True)
 
     def _page(self) -> Ask:
-        return Ask("Django page", "GET", "/catalog/", 200, lambda answer: b"</html>" in answer.body, database=True)
+        return Ask(
+            "Django page", "GET", "/catalog/", 200, lambda answer: b"</html>" in answer.body, waits=True, api=False
+        )
 
     def _login_page(self) -> Ask:
-        return Ask("admin login", "GET", "/admin/login/", 200, lambda answer: b"csrfmiddlewaretoken" in answer.body)
+        judge = lambda answer: b"csrfmiddlewaretoken" in answer.body  # noqa: E731
+        return Ask("admin login", "GET", "/admin/login/", 200, judge, waits=True, api=False)
 
     def _style(self) -> Ask:
-        return Ask("static file", "GET", "/static/admin/css/base.css", 200, self._is_same)
+        return Ask("static file", "GET", "/static/admin/css/base.css", 200, self._is_same, waits=True, api=False)
 
     def _is_same(self, answer: Answer) -> bool:
         self._css = self._css or answer.body
         return answer.body == self._css and len(answer.body) > 1000
 
     def _error(self) -> Ask:
-        return Ask("error", "GET", "/soak/error", 500, _problem(500))
+        return Ask("error", "GET", "/soak/error", 500, _problem(500), waits=True)
 
     def _bad_json(self) -> Ask:
         return self._post("bad JSON", b'{"name": ', 400)
@@ -134,14 +138,14 @@ class Mix:
 
     def _post(self, name: str, body: bytes, status: int) -> Ask:
         headers = {**self._user, "Content-Type": "application/json"}
-        return Ask(name, "POST", "/products", status, _problem(status), headers, body, database=True)
+        return Ask(name, "POST", "/products", status, _problem(status), headers, body, waits=True)
 
     def _create(self) -> Ask:
         name = f"soak {next(_numbers)}"
         body = json.dumps({"name": name, "category": "garden", "size": "small", "price": "1.50"}).encode()
         headers = {**self._user, "Content-Type": "application/json"}
         judge = lambda answer: _document(answer)["name"] == name  # noqa: E731
-        return Ask("create", "POST", "/products", 201, judge, headers, body, database=True)
+        return Ask("create", "POST", "/products", 201, judge, headers, body, waits=True)
 
     def _upload(self) -> Ask:
         body = (
@@ -150,11 +154,11 @@ class Mix:
         headers = {**self._user, "Content-Type": "multipart/form-data; boundary=x"}
         path = f"/products/{self._chance.randint(1, PRODUCTS)}/image"
         return Ask(
-            "upload", "PUT", path, 200, lambda answer: bool(_document(answer)["image"]), headers, body, database=True
+            "upload", "PUT", path, 200, lambda answer: bool(_document(answer)["image"]), headers, body, waits=True
         )
 
     def _statistics(self) -> Ask:
-        return Ask("cached", "GET", "/statistics", 200, lambda answer: len(json.loads(answer.body)) > 0, database=True)
+        return Ask("cached", "GET", "/statistics", 200, lambda answer: len(json.loads(answer.body)) > 0, waits=True)
 
     async def abort(self, port: int) -> None:
         """Begin something, and be gone: in the head, in the body, before the answer, or in the midst of a stream."""

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from config.routes import routes as example_routes
 from django.db import connection
 
+from config.routes import routes as example_routes
 from hybrid_gateway import Include, ServerSentEvent, get
 
 BEAT = 0.01  # seconds

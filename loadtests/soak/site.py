@@ -29,7 +29,8 @@ COMMANDS: Mapping[str, list[str]] = {
     "httptools": [*_UVICORN, "--http", "httptools"],
     "granian": [
         *PYTHON, "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", "--workers", "{workers}",
-        "--no-access-log", "--log-level", "warning", "--workers-kill-timeout", "{grace}", "hybrid_gateway.asgi:application",
+        "--no-access-log", "--log-level", "warning", "--workers-kill-timeout", "{grace}",
+        "hybrid_gateway.asgi:application",
     ],
     "gunicorn": [
         *PYTHON, "gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "{workers}", "--worker-class", "gthread",

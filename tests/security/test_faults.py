@@ -239,7 +239,7 @@ def full_disk(monkeypatch, tmp_path, settings):
     opened = []
 
     def temporary_file(*args, **kwargs):
-        opened.append(open("/dev/full", "w+b"))
+        opened.append(open("/dev/full", "w+b"))  # noqa: SIM115
         return opened[-1]
 
     if not os.path.exists("/dev/full"):
