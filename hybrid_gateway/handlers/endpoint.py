@@ -104,7 +104,10 @@ class Failures:
             task.cancel()
             self._given_up.add(task)
             task.add_done_callback(self._forget)
-            return await self._conclude(call, GatewayTimeout(f"There was no answer within {seconds:g} s."))
+            try:
+                raise GatewayTimeout(f"There was no answer within {seconds:g} s.")
+            except GatewayTimeout as error:  # with a traceback, as all that are logged have one
+                return await self._conclude(call, error)
 
         return endpoint
 
