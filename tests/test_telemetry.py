@@ -135,6 +135,8 @@ def test_with_the_plugin_what_no_route_answers_has_an_id_too(serve, view, caplog
     assert [answer.headers["X-Request-ID"] for answer in answers] == ["r1", "r2", "r3", "r4"]
     assert [record.request_id for record in caplog.records if record.name == "shop"] == ["r1"]
     assert re.fullmatch("[0-9a-f]{32}", client.get("/nowhere").headers["X-Request-ID"])
+    refused = client.get("/things/%0a", headers={"X-Request-ID": "r5"})
+    assert (refused.status_code, refused.headers["X-Request-ID"]) == (400, "r5")
 
 
 def test_the_plugin_takes_the_place_of_the_hook(serve, view):

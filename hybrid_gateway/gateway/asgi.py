@@ -287,6 +287,13 @@ def _wrap(app: App, middleware: Sequence[Callable[[App], App]]) -> App:
     return app
 
 
+def _around(gateway: Gateway, respond: Callable[[Call], Awaitable[Any]]) -> Callable[[Call], Awaitable[Any]]:
+    """``respond`` inside whatever plugins have put around answers of no route."""
+    for around in reversed(gateway.around_unrouted):
+        respond = partial(around, respond=respond)
+    return respond
+
+
 class Refused:
     """Answers requests that neither side shall see."""
 
@@ -300,6 +307,9 @@ class Refused:
 
     async def respond(self, call: Call) -> Any:
         """The refusal, as the project words its errors."""
+        return await _around(self._gateway, self._answer)(call)
+
+    async def _answer(self, call: Call) -> Any:
         return await self._gateway.errors.answer(call, self._refusal)
 
     async def close(self, call: Call, error: BaseException | None = None) -> None:
@@ -320,10 +330,7 @@ class Unrouted:
 
     async def respond(self, call: Call) -> Any:
         """The answer, which is whole unless a handler of the project's for errors streams."""
-        respond: Callable[[Call], Awaitable[Any]] = self._answer
-        for around in reversed(self._gateway.around_unrouted):
-            respond = partial(around, respond=respond)
-        answer, cors = await respond(call), self._gateway.cors
+        answer, cors = await _around(self._gateway, self._answer)(call), self._gateway.cors
         return answer if cors is None or call.method == "OPTIONS" else cors.stamp(call, answer)
 
     def _preflight(self, call: Call, path: str, methods: Iterable[str]) -> Any:

@@ -38,7 +38,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     health_checks: tuple[Any, ...] = (databases,)
     around_unrouted: tuple[Callable[..., Awaitable[Any]], ...] = ()
     """For plugins: ``async around(call, respond)``, outer to inner, which gives back the answer of ``respond(call)`` to
-    what no route answers (404, 405, redirects, OPTIONS). Nothing in it may wait."""
+    what no route answers (404, 405, redirects, OPTIONS, what is refused before). Nothing in it may wait."""
     pool: Callable[..., ThreadPool] = ThreadPool
     """For plugins: makes the pools of threads, ``pool(size, name=...)``."""
     layers: Layers = Layers()
