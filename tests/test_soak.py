@@ -1,0 +1,85 @@
+"""The instruments of the soak: a proxy that fails when it is told to, and a reader who takes no wrong answer for right."""
+
+import asyncio
+import tempfile
+
+import pytest
+
+from loadtests.soak.mix import Mix
+from loadtests.soak.proxy import Proxy
+from loadtests.soak.site import Site
+from loadtests.soak.wire import Answer, Broken, Wire
+
+
+async def echo(reader, writer):
+    while data := await reader.read(1000):
+        writer.write(data.upper())
+    writer.close()
+
+
+def test_a_proxy_forwards_hangs_and_cuts():
+    async def scenario():
+        upstream = await asyncio.start_server(echo, "127.0.0.1", 0)
+        async with upstream, Proxy(0, upstream.sockets[0].getsockname()[:2]) as proxy:
+            port = proxy._server.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"a")
+            assert await reader.read(10) == b"A"
+            proxy.hang()
+            writer.write(b"b")
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(reader.read(10), 0.1)
+            proxy.resume()
+            assert await reader.read(10) == b"B"
+            proxy.cut(refuse=True)
+            with pytest.raises(ConnectionError):
+                await asyncio.wait_for(read_to_the_end(reader), 5)
+            reader, other = await asyncio.open_connection("127.0.0.1", port)
+            with pytest.raises(ConnectionError):
+                await asyncio.wait_for(read_to_the_end(reader), 5)
+            for end in (writer, other):
+                end.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+async def read_to_the_end(reader):
+    if not await reader.read(10):
+        raise ConnectionError
+
+
+def test_an_answer_cut_short_is_none():
+    async def half(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+        writer.close()
+
+    async def scenario():
+        async with await asyncio.start_server(half, "127.0.0.1", 0) as server:
+            with pytest.raises(Broken):
+                await Wire(server.sockets[0].getsockname()[1]).ask("GET", "/")
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_a_wrong_status_and_a_wrong_body_are_faults():
+    mix = Mix("token")
+    hello = mix._hello()
+    assert hello.fault(Answer(200, {}, b'{"message":"Hello, World!"}')) is None
+    assert "wrong body" in hello.fault(Answer(200, {}, b'{"message":"Hello"}'))
+    assert "503 instead of 200" in hello.fault(Answer(503, {}, b""))
+    problem = mix._nowhere()
+    assert "wrong body" in problem.fault(
+        Answer(404, {"content-type": "application/problem+json"}, b'{"status": 404, "traceback": "Traceback"}')
+    )
+
+
+def test_the_log_is_read_for_exceptions_nobody_has_asked_for():
+    site = Site.__new__(Site)
+    with tempfile.TemporaryFile("w+") as site.log:
+        site.log.write('{"time": "2030-01-01T00:00:05", "level": "ERROR", "exception": "RuntimeError: on purpose"}\n')
+        site.log.write('{"time": "2030-01-01T00:00:06", "level": "ERROR", "exception": "OperationalError"}\n')
+        site.log.write('{"time": "2030-01-01T00:01:00", "level": "WARNING", "message": "fine"}\n')
+        site.log.write("Traceback (most recent call last):\n")
+        found = site.unexpected([("2030-01-01T00:00:00", "2030-01-01T00:00:10")])
+    assert found == ["Traceback (most recent call last):"]
