@@ -1,4 +1,4 @@
-"""The instruments of the soak: a proxy that fails when it is told to, and a reader who takes no wrong answer for right."""
+"""The instruments of the soak: a proxy that fails when told to, and a reader who takes no wrong answer for right."""
 
 import asyncio
 import tempfile
@@ -80,6 +80,6 @@ def test_the_log_is_read_for_exceptions_nobody_has_asked_for():
         site.log.write('{"time": "2030-01-01T00:00:05", "level": "ERROR", "exception": "RuntimeError: on purpose"}\n')
         site.log.write('{"time": "2030-01-01T00:00:06", "level": "ERROR", "exception": "OperationalError"}\n')
         site.log.write('{"time": "2030-01-01T00:01:00", "level": "WARNING", "message": "fine"}\n')
-        site.log.write("Traceback (most recent call last):\n")
+        site.log.write("Traceback (most recent call last):\n  File x\nValueError: y\n")
         found = site.unexpected([("2030-01-01T00:00:00", "2030-01-01T00:00:10")])
-    assert found == ["Traceback (most recent call last):"]
+    assert found == ["Traceback (most recent call last): File x ValueError: y"]

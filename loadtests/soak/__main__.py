@@ -141,6 +141,7 @@ def _slope(samples: list[Sample]) -> float:
 
 def _report(soak: Soak, options: argparse.Namespace) -> bool:
     told = soak.site.unexpected(soak.quiet)
+    soak.site.keep_log(options.out / "server.log")
     gates = [
         at_most("L1 wrong answers", len(soak.load.wrong), 0),
         at_most("L1 exceptions in the log", len(told), 0),

@@ -18,6 +18,7 @@ if os.environ.get("SOAK_REDIS"):
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
             "LOCATION": os.environ["SOAK_REDIS"],
+            "KEY_PREFIX": os.environ["SOAK_KEY_PREFIX"],
             "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
         }
     }

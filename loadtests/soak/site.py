@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -57,16 +58,24 @@ class Site(Server):
     def unexpected(self, quiet: list[tuple[str, str]]) -> list[str]:
         """Lines of the log that tell of an exception, but those made on purpose and those between ``quiet`` times."""
         self.log.seek(0)
-        found = []
+        found: list[str] = []
+        told = ""
         for line in self.log:
             record = _record(line)
             text = record.get("exception", "")
-            told = str(record.get("time", ""))
-            if "on purpose" in text or any(start <= told <= end for start, end in quiet if told):
+            told = str(record.get("time", told))  # servers write lines of their own, without a time
+            if "on purpose" in text or any(start <= told <= end for start, end in quiet):
                 continue
-            if text or "Traceback" in line or record.get("level") in ("ERROR", "CRITICAL"):
-                found.append(line.strip()[:2000])
-        return found
+            if text or "Traceback (" in line or record.get("level") in ("ERROR", "CRITICAL"):
+                found.append(line.strip())
+            elif not record and found:
+                found[-1] = f"{found[-1]} {line.strip()}"
+        return [entry[-1000:] for entry in found]
+
+    def keep_log(self, path: Path) -> None:
+        """Put the log where it outlives the server."""
+        self.log.seek(0)
+        path.write_text(self.log.read(), encoding="utf-8")
 
 
 def _is_tracker(process: psutil.Process) -> bool:
@@ -96,6 +105,7 @@ def environment(folder: Path, database_url: str, redis_url: str | None, timeout:
         "MEDIA_ROOT": str(folder / "media"),
         "SOAK_TIMEOUT": str(timeout),
         "SOAK_REDIS": redis_url or "",
+        "SOAK_KEY_PREFIX": f"soak-{time.time_ns()}",
     }
 
 
