@@ -48,7 +48,7 @@ def write(
     lines = [f"# {title}", "", f"{len(load.seen)} answers in {seconds:.0f} s, {load.aborted} clients that hung up.", ""]
     lines += ["| gate | found | limit | |", "|---|---|---|---|"]
     for gate in gates:
-        verdict = "ok" if gate.ok else "**missed**" if gate.binding else "missed, too short a run to decide"
+        verdict = "ok" if gate.ok else "**missed**" if gate.binding else "missed, on a run that cannot decide it"
         lines.append(f"| {gate.name} | {gate.found} | {gate.limit} | {verdict} |")
     lines += ["", *(f"![{picture.stem}]({picture.name})" for picture in pictures), ""]
     for heading, entries in (
