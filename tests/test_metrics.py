@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -144,6 +145,27 @@ def test_threads_tell_how_long_work_waited_for_them(registry):
     assert registry.get_sample_value("hybrid_gateway_thread_wait_seconds_count", labels) == 3
     assert registry.get_sample_value("hybrid_gateway_threads_busy", labels) == 0
     assert registry.get_sample_value("hybrid_gateway_database_connections", {**labels, "alias": "default"}) == 0
+
+
+def test_metrics_are_told_while_no_thread_is_free(registry):
+    gate, hanging = threading.Event(), threading.Event()
+
+    @get("/hanging")
+    def hang() -> None:
+        hanging.set()
+        gate.wait(20)
+
+    gateway = Gateway([hang], plugins=[Prometheus(registry=registry)], threads=1)
+
+    async def scenario():
+        task = asyncio.ensure_future(ask(gateway, "/hanging", []))
+        await asyncio.to_thread(hanging.wait, 10)
+        status, _, body = await asyncio.wait_for(ask(gateway, "/metrics", []), 10)
+        assert (status, b'threads_busy{pool="gateway"} 1.0' in body) == (200, True)
+        gate.set()
+        await task
+
+    asyncio.run(scenario())
 
 
 SCOPE = {

@@ -119,7 +119,7 @@ class Prometheus:
         hooks = (_hook(self._meters), *options.layers.event_hooks)
         routes = options.routes
         if self._path is not None:
-            routes = (*routes, Route(self._path, self._show, name="metrics", sync_to_thread=True, **self._options))
+            routes = (*routes, Route(self._path, self._show, name="metrics", sync_to_thread=False, **self._options))
         return options.replace(
             routes=routes,
             layers=msgspec.structs.replace(options.layers, event_hooks=hooks),
@@ -128,7 +128,7 @@ class Prometheus:
         )
 
     def _show(self, headers: Headers) -> Response[bytes]:
-        """All metrics, in the format that the client asks for."""
+        """All metrics, in the format that is asked for; on the loop, since they matter most when no thread is free."""
         registry = self._meters.registry
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             registry = CollectorRegistry()

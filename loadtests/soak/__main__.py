@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 from loadtests.soak.faults import FAULTS, Soak
 from loadtests.soak.load import Load
@@ -121,9 +122,9 @@ def _calm_gates(soak: Soak, samples: list[Sample]) -> list[Gate]:
         at_most("L5 growth of memory in the second half", _slope(later) * 600, 1, "MiB/10 min", binding=binding),
         at_most("L5 p99 of the last part to that of the first", last / first, 1.2, "times", binding=binding),
     ]
+    half = len(samples) // 2
     for name, margin in (("fds", 8), ("threads", 1), ("backends", 1), ("tasks", 8)):
-        half = len(samples) // 2
-        before, after = (max(getattr(sample, name) for sample in part) for part in (samples[:half], samples[half:]))
+        before, after = (median(getattr(sample, name) for sample in part) for part in (samples[:half], samples[half:]))
         gates.append(at_most(f"L5 {name} more in the second half than in the first", after - before, margin))
     lags = [sample.lag_p999 for sample in samples]
     busy = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)  # others run as well, and the loop waits for its turn
