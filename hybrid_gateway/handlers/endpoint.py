@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError, GatewayTimeout
 from hybrid_gateway.handlers.errors import ErrorAnswers
 from hybrid_gateway.handlers.hooks import Answered, Hooks
+from hybrid_gateway.handlers.units import running_loop
 from hybrid_gateway.responses.headers import Header
 
 __all__ = ["Endpoint", "Failures", "check_timeout"]
 
 logger = logging.getLogger("hybrid_gateway")
+
+_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 
 Respond = Callable[..., Coroutine[Any, Any, Any]]
 Unwind = Callable[[Any, BaseException | None], Awaitable[BaseException | None]]
@@ -88,10 +92,12 @@ class Failures:
         """``respond``, which is given up after so many seconds, where there is a loop that could tell."""
 
         async def endpoint(call: Any) -> Any:
-            try:
-                task = asyncio.get_running_loop().create_task(respond(call))
-            except RuntimeError:  # stepped by a WSGI worker
+            loop = running_loop()
+            if loop is None:  # stepped by a WSGI worker
                 return await respond(call)
+            task = asyncio.Task(respond(call), loop=loop, **_EAGER)
+            if task.done():  # PERF: what never waits needs no timer
+                return task.result()
             try:
                 await asyncio.wait((task,), timeout=seconds)
             except asyncio.CancelledError:
