@@ -105,6 +105,8 @@ class WSGIDriver:
         try:
             answer = _step(endpoint.respond(call))
         except ClientDisconnect:
+            # SPEC: PEP 3333: start_response is called whatever happens; servers log a traceback where it was not.
+            _start(start_response, 400, [(b"content-length", b"0")])
             return ()
         if type(answer) is tuple:
             status, headers, body = gateway.asgi.completed(call, endpoint, answer)

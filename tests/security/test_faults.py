@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import gc
+import io
 import logging
 import os
 import tempfile
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated
+from wsgiref.util import setup_testing_defaults
 
 import pytest
 from django.core.cache import caches
@@ -228,6 +230,33 @@ def test_probes_at_once_ask_the_database_once():
 
     assert {status for status, _, _ in asyncio.run(scenario())} == {200}
     assert asked == [1]
+
+
+# --- clients that go
+
+
+@pytest.mark.parametrize("kind", ["async", "def"])
+def test_under_wsgi_a_client_that_leaves_half_a_body_is_still_answered_for(caplog, kind):
+    @post("/def")
+    def at_once(data: dict[str, int]) -> None: ...
+
+    @post("/async")
+    async def later(data: dict[str, int]) -> None: ...
+
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": f"/{kind}",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": "9",
+        "wsgi.input": io.BytesIO(b"{"),
+    }
+    setup_testing_defaults(environ)
+    gateway = Gateway([at_once, later])
+    started = []
+    body = gateway.wsgi(environ, lambda status, headers, exc_info=None: started.append(status))
+    list(body)
+    assert len(started) == 1 and started[0][:1] in "45"  # nobody reads it, but servers insist
+    assert errors(caplog) == []
 
 
 # --- a full disk
