@@ -39,6 +39,7 @@ class Sampler:
         self._database = database
         self._seconds = seconds
         self._wire = Wire(site.port)
+        self._lock = asyncio.Lock()  # faults look as well
         self.samples: list[Sample] = []
 
     async def run(self) -> None:
@@ -58,7 +59,9 @@ class Sampler:
         found, idle = await asyncio.to_thread(backends, self._database) if self._database else (0, 0)
         inside = {"tasks": 0.0, "lag_p999": 0.0, "lag_max": 0.0}
         with suppress(Broken):
-            inside = json.loads((await self._wire.ask("GET", "/soak/inside")).body)
+            async with self._lock:
+                answer = await self._wire.ask("GET", "/soak/inside")
+            inside = json.loads(answer.body)
         return Sample(
             time.monotonic(), rss / 2**20, fds, threads, found, idle, inside["tasks"],
             inside["lag_p999"] * 1000, inside["lag_max"] * 1000,

@@ -253,7 +253,7 @@ def test_under_wsgi_a_client_that_leaves_half_a_body_is_still_answered_for(caplo
     setup_testing_defaults(environ)
     gateway = Gateway([at_once, later])
     started = []
-    body = gateway.wsgi(environ, lambda status, headers, exc_info=None: started.append(status))
+    body = gateway.serve_wsgi(environ, lambda status, headers, exc_info=None: started.append(status))
     list(body)
     assert len(started) == 1 and started[0][:1] in "45"  # nobody reads it, but servers insist
     assert errors(caplog) == []
