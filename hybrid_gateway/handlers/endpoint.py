@@ -123,10 +123,12 @@ class Failures:
             logger.error("A request that took too long failed as it was given up", exc_info=task.exception())
 
     async def _conclude(self, call: Any, error: Exception) -> Any:
-        """The answer to ``error``, without leaving what the plan has entered: somebody else does."""
+        """The answer to ``error``, without leaving what the plan entered: somebody else does. No session is saved."""
         answer = await self._errors.answer(call, error)
         if self._hooks is not None:
             answer = await self._hooks.conclude(call, answer, error)
+        if self._guard is not None:
+            answer = self._guard(call, answer)
         return answer if self._stamp is None else self._stamp(call, answer)
 
     async def close(self, call: Any, error: BaseException | None = None) -> None:
