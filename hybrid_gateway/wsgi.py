@@ -22,7 +22,9 @@ def get_wsgi_application() -> WSGIDriver:
     set_up_django()
     from hybrid_gateway.gateway.application import default_gateway
 
-    return default_gateway().wsgi
+    gateway = default_gateway()
+    gateway.ending.watch_signals()  # a WSGI server tells of its end in no other way
+    return gateway.wsgi
 
 
 def __getattr__(name: str) -> Any:

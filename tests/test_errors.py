@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -12,7 +14,17 @@ from django.http import Http404
 from django.test import override_settings
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from hybrid_gateway import Gateway, HTTPException, JSONResponse, Request, Router, exceptions, get, http
+from hybrid_gateway import (
+    Gateway,
+    HTTPException,
+    JSONResponse,
+    Request,
+    Router,
+    StreamingResponse,
+    exceptions,
+    get,
+    http,
+)
 from hybrid_gateway.test import TestClient
 
 
@@ -101,6 +113,29 @@ def test_an_unexpected_exception_is_a_bare_500_logged_and_signalled(serve, caplo
     assert (record.levelno, record.getMessage()) == (logging.ERROR, "Internal Server Error: GET /x")
     assert record.exc_info[0] is ValueError
     assert record.status_code == 500
+
+
+def test_a_stream_that_fails_is_signalled_too(serve):
+    seen = []
+
+    def receiver(sender: Any, **kwargs: Any) -> None:
+        seen.append(sender)
+
+    @get("/x")
+    async def stream() -> StreamingResponse:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"a"
+            raise ValueError("too late for an answer")
+
+        return StreamingResponse(chunks())
+
+    got_request_exception.connect(receiver)
+    try:
+        with suppress(Exception):  # an answer that breaks off, as each driver tells it
+            serve(stream, raises=False).get("/x")
+    finally:
+        got_request_exception.disconnect(receiver)
+    assert seen == [Gateway]
 
 
 def test_the_test_client_raises_it_as_djangos_does(serve):

@@ -239,6 +239,8 @@ class ASGIDriver:
             await response(call.scope, receive, send)
         except BaseException as error:
             failure = error
+            if isinstance(error, Exception) and not isinstance(error, ClientDisconnect):
+                self._gateway.errors.report()  # the server logs it, and ends the connection
             raise
         finally:
             await endpoint.close(call, failure)

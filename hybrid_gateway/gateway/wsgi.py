@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import contextlib
 import contextvars
+import errno
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, MutableMapping
@@ -251,11 +252,15 @@ class _Bridge(CallingThread):
                     yield self._pending.pop(0)
 
     def bodies(self, messages: Generator[Message, None, None]) -> Iterator[bytes]:
-        """The bodies of the remaining messages."""
+        """The bodies of the remaining messages; raises where there is no last one, so that the server ends unfinished."""
+        more = True
         with contextlib.closing(messages):
             for message in messages:
                 if message.get("body"):
                     yield message["body"]
+                more = message.get("more_body", False)
+        if more:
+            raise ConnectionResetError(errno.ECONNRESET, "The answer was cut.")  # which servers take calmly
 
 
 class _Closing:

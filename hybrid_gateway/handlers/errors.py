@@ -101,12 +101,16 @@ class ErrorAnswers:
         if error.status_code == 401 and self._challenges and not named:
             error.headers["www-authenticate"] = ", ".join(self._challenges)
 
+    def report(self) -> None:
+        """Tell whoever listens, as tools that collect errors do, of the exception that is being handled."""
+        signals.got_request_exception.send(sender=self._sender, request=None)
+
     async def _crash(self, call: Any, error: Exception) -> Any:
         """An exception nobody expected: logged, signalled, and told to the client only under ``DEBUG``."""
         try:
             raise error
         except Exception:
-            signals.got_request_exception.send(sender=self._sender, request=None)
+            self.report()
             _log(call, error, 500)
         if self._debugger:
             pdb.post_mortem(error.__traceback__)

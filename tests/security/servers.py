@@ -27,7 +27,8 @@ COMMANDS = {
     "lane": "-m django gateway serve --port {port}",
     "granian": _GRANIAN + " --interface asgi hybrid_gateway.asgi:application",
     "granian-wsgi": _GRANIAN + " --interface wsgi hybrid_gateway.wsgi:application",
-    "gunicorn-wsgi": "-m gunicorn hybrid_gateway.wsgi:application -b 127.0.0.1:{port} --log-level warning --threads 4",
+    "gunicorn-wsgi": "-m gunicorn hybrid_gateway.wsgi:application -b 127.0.0.1:{port} --log-level warning --threads 40"
+    " --graceful-timeout 6",
     "gunicorn-lane": "-m gunicorn hybrid_gateway.asgi:application -b 127.0.0.1:{port} --log-level warning"
     " -k hybrid_gateway.workers.LaneWorker --graceful-timeout 6",
 }

@@ -15,7 +15,7 @@ from hybrid_gateway import EventSourceResponse, Gateway, get
 from hybrid_gateway.gateway.draining import Draining
 from tests.security.servers import Answer, Server, read_answer, serving
 
-ASYNC_SERVERS = ["h11", "httptools", "lane", "granian", "gunicorn-lane"]
+SERVERS = ["h11", "httptools", "lane", "granian", "gunicorn-lane", "gunicorn-wsgi"]
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def begin():
         yield send
 
 
-@pytest.mark.parametrize("name", ASYNC_SERVERS)
+@pytest.mark.parametrize("name", SERVERS)
 def test_f5_on_sigterm_requests_finish_event_streams_end_and_the_process_goes(name, begin):
     with serving(name) as server:
         slow = [begin(server, "/slow") for _ in range(20)]
@@ -53,7 +53,7 @@ def test_f5_on_sigterm_requests_finish_event_streams_end_and_the_process_goes(na
         assert "Traceback" not in server.log.read_text()
 
 
-@pytest.mark.parametrize("name", ASYNC_SERVERS)
+@pytest.mark.parametrize("name", SERVERS)
 def test_f5_a_stream_that_never_ends_is_cut_after_the_grace_and_not_completed(name, begin):
     with serving(name, GRACE="0.5") as server:
         stream = begin(server, "/endless")
