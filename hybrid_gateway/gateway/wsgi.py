@@ -252,7 +252,7 @@ class _Bridge(CallingThread):
                     yield self._pending.pop(0)
 
     def bodies(self, messages: Generator[Message, None, None]) -> Iterator[bytes]:
-        """The bodies of the remaining messages; raises where there is no last one, so that the server ends unfinished."""
+        """The bodies of the other messages; raises where there is no last one, so that the answer ends unfinished."""
         more = True
         with contextlib.closing(messages):
             for message in messages:
