@@ -87,7 +87,7 @@ class DerivedKeys(KeyRing):
         self._made_of: list[str | bytes] = []
         self._made: dict[str | None, Key] = {}
 
-    can_sign = True  # type: ignore[assignment]
+    can_sign = True
 
     @property
     def _keys(self) -> dict[str | None, Key]:  # type: ignore[override]
