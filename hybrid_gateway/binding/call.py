@@ -6,13 +6,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import unquote_plus
 
-from starlette.requests import ClientDisconnect, Request, cookie_parser
+from django.conf import settings
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from hybrid_gateway.binding.cookies import parse_cookies
 from hybrid_gateway.binding.patience import Patience
-from hybrid_gateway.exceptions import BadRequest, ContentTooLarge
+from hybrid_gateway.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
 
-__all__ = ["Call", "parse_query", "too_large"]
+__all__ = ["Call", "check_number", "parse_query", "too_large"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -129,6 +131,7 @@ class Call:
         raw = self.raw_query
         if not raw:
             return {}
+        check_number(raw.count(b"&") + 1, "parameters")
         try:  # PERF: the usual query, without a list of pairs in between
             text = raw.decode("ascii")
             if "%" not in text and "+" not in text:
@@ -163,18 +166,18 @@ class Call:
 
     def cookies(self) -> dict[str, str]:
         """The cookies by name."""
-        pairs = (cookie_parser(value.decode("latin-1")) for name, value in self.raw_headers if name == b"cookie")
         merged: dict[str, str] = {}
-        for cookies in pairs:
-            merged.update(cookies)
-        merged.pop("", None)  # SECURITY: `=__Host-x=...` is no cookie called __Host-x
+        for name, value in self.raw_headers:
+            if name == b"cookie":
+                check_number(value.count(b";") + 1, "cookies")
+                merged.update(parse_cookies(value.decode("latin-1")))
         return merged
 
     # --- body
 
     async def read_body(self, limit: int) -> bytes:
         """The whole body, at most ``limit`` bytes; more raises 413 as soon as it is known."""
-        self.check_length(limit)
+        self.check_body(limit)
         message = await self.receive(limit)
         if not message.get("more_body", False):
             body: bytes = message.get("body", b"")
@@ -185,8 +188,12 @@ class Call:
             parts += message.get("body", b"")
         return bytes(parts)
 
-    def check_length(self, limit: int) -> None:
-        """Refuse a body that announces more than ``limit`` bytes."""
+    def check_body(self, limit: int) -> None:
+        """Refuse a body that announces more than ``limit`` bytes, or an encoding."""
+        encoding = self.header(b"content-encoding")
+        if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
+            # SECURITY: nothing is unpacked, so no small body becomes a large one. SPEC: RFC 9110 section 15.5.16
+            raise UnsupportedMediaType("The body must not be encoded.", headers={"Accept-Encoding": "identity"})
         declared = self.header(b"content-length")
         if declared is not None:
             if not declared.isdigit():
@@ -214,7 +221,7 @@ class Call:
 
     async def stream(self, limit: int) -> AsyncIterator[bytes]:
         """The body as it comes, at most ``limit`` bytes."""
-        self.check_length(limit)
+        self.check_body(limit)
         more = True
         while more:
             message = await self.receive(limit)
@@ -228,6 +235,8 @@ class Call:
         scope = {**self.scope, "path_params": values, "router": router}
 
         async def receive() -> MutableMapping[str, Any]:
+            if not self.received:
+                self.check_body(limit)
             return await self.receive(limit)
 
         return _Request(scope, receive, self)
@@ -251,10 +260,19 @@ def too_large(limit: int) -> ContentTooLarge:
     return ContentTooLarge(f"The body is larger than {limit} bytes.")
 
 
+def check_number(count: int, what: str) -> None:
+    """Raise 400 for more than Django's ``DATA_UPLOAD_MAX_NUMBER_FIELDS`` of something."""
+    most = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS  # PERF: 30 ns; once it was read it is an attribute like any other
+    if most is not None and count > most:
+        # DJANGO: TooManyFieldsSent is 400 as well, for request.GET too (http/request.py)
+        raise BadRequest(f"The request has more than {most} {what}.")
+
+
 def parse_query(raw: bytes) -> list[tuple[str, str]]:
     """Split ``application/x-www-form-urlencoded`` text; only ``&`` separates, blank values are kept."""
     if not raw:
         return []
+    check_number(raw.count(b"&") + 1, "parameters")
     text = raw.decode("utf-8", "replace")
     pairs = [pair.partition("=") for pair in text.split("&") if pair]
     if "%" in text or "+" in text:

@@ -250,7 +250,7 @@ class FormReader:
         body = await call.read_body(self._limit if most is None else min(self._limit, most))
         form, fields = FormData(), _Counter("fields", settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
         if body:
-            fields.add(body.count(b"&") + 1)
+            fields.add(body.count(b"&") + 1)  # only "&" separates
             for pair in body.decode("utf-8", "replace").split("&"):
                 if pair:
                     name, _, value = pair.partition("=")
@@ -261,7 +261,7 @@ class FormReader:
         boundary = options.get(b"boundary")
         if not boundary:
             raise BadRequest("The Content-Type header names no boundary.")
-        call.check_length(self._limit)
+        call.check_body(self._limit)
         form = FormData()
         call.on_exit("inline", form)  # first of all: what is half-way there is closed, too
         parts = _Parts(form, self._wanted)

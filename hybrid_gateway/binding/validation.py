@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Union
 
 import msgspec
@@ -46,73 +46,96 @@ def _step(match: re.Match[str]) -> str | int:
     return match[1] if match[1] is not None else int(match[2]) if match[2] is not None else "..."
 
 
+# SECURITY: a body of 1 MiB holds hundreds of thousands of faults, and looking for each takes a thousand times as long as
+# decoding it. Beyond these bounds msgspec's first complaint, whose place is exact, stands for what was not looked at.
+_MOST = 100  # errors
+_MOST_PARTS = 2000
+_DEEPEST = 8  # every level is converted once more
+
+
 def collect_errors(
     value: Any, kind: Any, location: Location, *, strict: bool = True, hook: DecodeHook = decode_known
 ) -> list[Error]:
-    """Every error of ``value`` (decoded JSON) against ``kind``; empty when it converts."""
-    try:
-        msgspec.convert(value, kind, strict=strict, dec_hook=hook)
-    except msgspec.ValidationError as error:
-        inner = _inner_errors(value, strip_annotated(kind), location, strict, hook)
-        return inner or [one_error(error, location)]
-    except RecursionError:
-        return [{"loc": list(location), "msg": "Nested too deeply", "type": "value_error"}]
-    return []
+    """The errors of ``value`` (decoded JSON) against ``kind``, at most a hundred; empty when it converts."""
+    return _Search(strict, hook).errors(value, kind, location)
 
 
-def _inner_errors(value: Any, kind: Any, location: Location, strict: bool, hook: DecodeHook) -> list[Error]:
-    """The errors inside the parts of ``value``; empty when the parts are fine and the whole is at fault."""
-    origin = typing.get_origin(kind)
-    if origin in (Union, types.UnionType):
-        members = [member for member in typing.get_args(kind) if member is not types.NoneType]
-        if len(members) != 1:
+class _Search:
+    """One look for everything that is wrong with a value, with bounds to how long it takes."""
+
+    def __init__(self, strict: bool, hook: DecodeHook) -> None:
+        self._strict = strict
+        self._hook = hook
+        self._parts = 0
+        self._found = 0
+
+    def errors(self, value: Any, kind: Any, location: Location, depth: int = 0) -> list[Error]:
+        self._parts += 1
+        try:
+            msgspec.convert(value, kind, strict=self._strict, dec_hook=self._hook)
+        except msgspec.ValidationError as error:
+            complaint = error
+        except RecursionError:
+            self._found += 1
+            return [{"loc": list(location), "msg": "Nested too deeply", "type": "value_error"}]
+        else:
             return []
-        return _inner_errors(value, strip_annotated(members[0]), location, strict, hook)
-    if is_pydantic(kind):
-        return pydantic_errors(value, kind, location)
-    if isinstance(value, Mapping):
-        if origin in (dict, Mapping):
-            _, item = typing.get_args(kind)
-            return _join(
-                collect_errors(entry, item, (*location, key), strict=strict, hook=hook) for key, entry in value.items()
-            )
-        return _field_errors(value, kind, location, strict, hook)
-    if isinstance(value, list):
-        items = typing.get_args(kind)
-        if origin is not None and items and (len(items) == 1 or items[-1] is Ellipsis):
-            return _join(
-                collect_errors(e, items[0], (*location, i), strict=strict, hook=hook) for i, e in enumerate(value)
-            )
-    return []
+        inner = self._inner(value, strip_annotated(kind), location, depth + 1) if depth < _DEEPEST else []
+        if inner:
+            return inner
+        self._found += 1
+        return [one_error(complaint, location)]
 
-
-def _field_errors(
-    value: Mapping[str, Any], kind: Any, location: Location, strict: bool, hook: DecodeHook
-) -> list[Error]:
-    try:
-        fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
-        hints = _hints(kind)
-    except (AttributeError, TypeError, NameError):
+    def _inner(self, value: Any, kind: Any, location: Location, depth: int) -> list[Error]:
+        """The errors inside the parts of ``value``; empty when the parts are fine and the whole is at fault."""
+        origin = typing.get_origin(kind)
+        if origin in (Union, types.UnionType):
+            members = [member for member in typing.get_args(kind) if member is not types.NoneType]
+            if len(members) != 1:
+                return []
+            return self._inner(value, strip_annotated(members[0]), location, depth)
+        if is_pydantic(kind):
+            return pydantic_errors(value, kind, location)[:_MOST]
+        if isinstance(value, Mapping):
+            if origin in (dict, Mapping):
+                _, item = typing.get_args(kind)
+                return self._each(((key, entry, item) for key, entry in value.items()), location, depth)
+            return self._fields(value, kind, location, depth)
+        if isinstance(value, list):
+            items = typing.get_args(kind)
+            if origin is not None and items and (len(items) == 1 or items[-1] is Ellipsis):
+                return self._each(((i, entry, items[0]) for i, entry in enumerate(value)), location, depth)
         return []
-    errors = []
-    for field in fields:
-        if field.encode_name in value:
-            entry = value[field.encode_name]
-            place = (*location, field.encode_name)
-            errors += collect_errors(entry, hints[field.name], place, strict=strict, hook=hook)
-        elif field.required:
-            errors.append(missing((*location, field.encode_name)))
-    return errors
+
+    def _fields(self, value: Mapping[str, Any], kind: Any, location: Location, depth: int) -> list[Error]:
+        try:
+            fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
+            hints = _hints(kind)
+        except (AttributeError, TypeError, NameError):
+            return []
+        errors: list[Error] = []
+        for field in fields:
+            name = field.encode_name
+            if name in value:
+                errors += self._each([(name, value[name], hints[field.name])], location, depth)
+            elif field.required:
+                self._found += 1
+                errors.append(missing((*location, name)))
+        return errors
+
+    def _each(self, parts: Iterable[tuple[str | int, Any, Any]], location: Location, depth: int) -> list[Error]:
+        errors: list[Error] = []
+        for name, value, kind in parts:
+            if self._found >= _MOST or self._parts >= _MOST_PARTS:
+                break
+            errors += self.errors(value, kind, (*location, name), depth)
+        return errors
 
 
 def _hints(kind: Any) -> dict[str, Any]:
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return {field.name: field.type for field in msgspec.structs.fields(kind)}
     return typing.get_type_hints(typing.get_origin(kind) or kind, include_extras=True)
-
-
-def _join(lists: Any) -> list[Error]:
-    return [error for errors in lists for error in errors]
 
 
 Reader = Callable[[Any, list[Error]], Any]

@@ -38,7 +38,7 @@ from django.utils import timezone, translation
 from hybrid_gateway.binding.patience import Patience
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf8, resolved_path
-from hybrid_gateway.handlers.errors import DISK_FULL
+from hybrid_gateway.handlers.errors import DISK_FULL, printable
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
 
@@ -243,7 +243,7 @@ def _without_view(status: int, path: str) -> _Answer:
     # DJANGO: ASGIHandler.handle_uncaught_exception (core/handlers/asgi.py): there is no server further up that would
     # turn the exception into an answer.
     title = reason(status)
-    logger.exception("%s: %s", title, path, extra={"status_code": status})
+    logger.exception("%s: %s", title, printable(path), extra={"status_code": status})
     text = traceback.format_exc() if settings.DEBUG else title
     content = text.encode()
     headers = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Content-Length", b"%d" % len(content))]

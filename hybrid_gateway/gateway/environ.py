@@ -71,13 +71,21 @@ def _add_headers(environ: Environ, headers: Iterable[tuple[bytes, bytes]]) -> No
             environ[key] = ",".join(values)
 
 
-@functools.lru_cache(maxsize=512)
 def _header_key(name: bytes) -> str:
     """The environ key of a header; empty for a header that must not be seen."""
+    return _known_header_key(name) if len(name) <= _LONGEST_KNOWN else _make_header_key(name)
+
+
+def _make_header_key(name: bytes) -> str:
     if b"_" in name:
         return ""  # SECURITY: X_Real_IP would pose as X-Real-IP, which a proxy strips or sets
     key = name.decode("latin-1").upper().replace("-", "_")
     return key if key in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{key}"
+
+
+# SECURITY: clients choose the names, so what is remembered of them is bounded in number and length.
+_LONGEST_KNOWN = 64
+_known_header_key = functools.lru_cache(maxsize=512)(_make_header_key)
 
 
 def _wsgi_text(text: str) -> str:

@@ -373,6 +373,7 @@ class LaneCall(Call):
         if self.is_read:
             return await super().read_body(limit)
         self.is_read = True
+        self.check_body(limit)
         if len(self.body) > limit:
             raise too_large(limit)
         return self.body

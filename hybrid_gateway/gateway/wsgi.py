@@ -194,7 +194,7 @@ def _reader(environ: Environ) -> Callable[[], Awaitable[Message]]:
     """``wsgi.input`` as an ASGI ``receive``: as many bytes as announced, or to the end of a terminated stream."""
     stream = environ["wsgi.input"]
     length = environ.get("CONTENT_LENGTH")
-    left = int(length) if length and length.isdigit() else None
+    left = _number(length) if length and _is_number(length) else None
     if left is None and not environ.get("wsgi.input_terminated"):
         left = 0
 
@@ -330,8 +330,13 @@ def _decode(text: str) -> str:
     return text.encode("latin-1").decode("utf-8", "replace")
 
 
+def _is_number(text: str) -> bool:
+    # SECURITY: only ASCII digits are digits, and int() raises for 5,000 of them.
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
+    return int(text) if text and _is_number(text) else 0
 
 
 def _start(start_response: StartResponse, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:

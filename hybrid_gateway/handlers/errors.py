@@ -39,7 +39,7 @@ from hybrid_gateway.exceptions import (
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.problem import problem_answer
 
-__all__ = ["DISK_FULL", "ErrorAnswers", "translate"]
+__all__ = ["DISK_FULL", "ErrorAnswers", "printable", "translate"]
 
 logger = logging.getLogger("django.request")
 
@@ -129,9 +129,13 @@ def _by_mro(handlers: Mapping[Any, ErrorHandler], kind: type) -> ErrorHandler | 
     return next((handlers[parent] for parent in kind.__mro__ if parent in handlers), None)
 
 
+def printable(text: str) -> str:
+    """``text`` of a client for a log: what a terminal or a log file could take for something else is escaped."""
+    return text.encode("unicode_escape").decode("ascii")
+
+
 def _log(call: Any, error: Exception, status: int) -> None:
-    # The path comes from the client: what a terminal or a log file could take for something else is escaped.
-    path = call.scope["path"].encode("unicode_escape").decode("ascii")
+    path = printable(call.scope["path"])
     detail = (type(error), error, error.__traceback__)
     logger.error("%s: %s %s", reason(status), call.method, path, exc_info=detail, extra={"status_code": status})
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from email.utils import parsedate_to_datetime
 from hashlib import blake2b
 from typing import Any
+
+from django.utils.http import parse_http_date_safe
 
 from hybrid_gateway.responses.headers import Header
 
@@ -50,10 +51,6 @@ def is_unmodified(request: Any, headers: Any) -> bool:
     wanted = request.get("if-none-match")
     if wanted is not None:
         return matches(wanted.encode("latin-1"), headers.get("etag", "").encode("latin-1"))
-    since, modified = request.get("if-modified-since"), headers.get("last-modified")
-    if since is None or modified is None:
-        return False
-    try:
-        return parsedate_to_datetime(modified) <= parsedate_to_datetime(since)
-    except (TypeError, ValueError):  # no date: as if it were not there; or one with a zone and one without
-        return False
+    since = parse_http_date_safe(request.get("if-modified-since", ""))
+    modified = parse_http_date_safe(headers.get("last-modified", ""))
+    return since is not None and modified is not None and modified <= since  # what is no date is as if it were not there

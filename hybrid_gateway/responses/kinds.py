@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
+from pathlib import PureWindowsPath
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -96,7 +97,8 @@ class FileResponse(responses.FileResponse):
             with suppress(OSError):  # which Starlette explains
                 self.stat_result = await to_thread.run_sync(os.stat, self.path)
                 self.set_stat_headers(self.stat_result)
-        if self.status_code == 200 and is_unmodified(Headers(scope=scope), self.headers):
+        is_read = scope["method"] in ("GET", "HEAD")  # SPEC: RFC 9110 section 13.1.2: of other methods it is no 304
+        if self.status_code == 200 and is_read and is_unmodified(Headers(scope=scope), self.headers):
             answer = responses.Response(status_code=304, background=self.background)
             answer.raw_headers = not_modified(self.raw_headers)
             await answer(scope, receive, send)
@@ -106,9 +108,14 @@ class FileResponse(responses.FileResponse):
 
 def _below(root: str | os.PathLike[str], path: str | os.PathLike[str]) -> str:
     """The real path of a file below ``root``. SECURITY: symbolic links are followed first, then compared."""
+    # SECURITY: no file system is asked for an absolute path, a drive or a share, nor for what is beside the folder: asking
+    # tells what there is, and sends a Windows server with its credentials to a host of the client's choice.
+    name = PureWindowsPath(path)
+    if name.drive or name.root or ".." in name.parts:
+        raise NotFound
     folder = os.path.realpath(root)
     try:
-        file = os.path.realpath(os.path.join(folder, path))  # noqa: PTH118 (an absolute path must win, to be refused)
+        file = os.path.realpath(os.path.join(folder, path))  # noqa: PTH118
         if os.path.commonpath((folder, file)) == folder and os.path.isfile(file):  # noqa: PTH113
             return file
     except ValueError:  # a null character, or another drive

@@ -22,6 +22,8 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hybrid_gateway.handlers.errors import printable
+
 __all__ = ["AccessLog", "DatabaseTiming", "RequestID", "RequestIDFilter", "ServerTiming", "request_id"]
 
 request_id: ContextVar[str | None] = ContextVar("hybrid_gateway_request_id", default=None)
@@ -149,7 +151,7 @@ class AccessLog:
             return
         scope = request.scope
         duration = (time.perf_counter() - self._start) * 1000
-        client = scope["client"][0] if scope.get("client") else "-"
+        client = printable(scope["client"][0]) if scope.get("client") else "-"  # behind a proxy, what that says
         fields = {
             "client": client,
             "method": scope["method"],
@@ -158,7 +160,7 @@ class AccessLog:
             "status_code": response.status_code,
             "size": response.headers.get("content-length", "-"),
             "duration_ms": duration,
-            "user_agent": request.headers.get("user-agent", ""),
+            "user_agent": printable(request.headers.get("user-agent", "")),
         }
         self.logger.info(
             '%s "%s %s HTTP/%s" %s %s %.1fms',
