@@ -32,7 +32,7 @@ from hybrid_gateway.handlers.threads import RequestThread
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.events import EventSourceResponse
-from hybrid_gateway.responses.headers import FixedHeaders, framed
+from hybrid_gateway.responses.headers import FixedHeaders, check_headers, checking, sendable
 from hybrid_gateway.responses.kinds import StreamingResponse
 from hybrid_gateway.responses.templates import TemplateResponse
 from hybrid_gateway.sessions.visits import DJANGO_REQUEST
@@ -115,7 +115,7 @@ class ASGIDriver:
             except RequestTimeout as error:
                 await self._answer_refused(call, error, receive, send)
         elif self._middleware is not None:
-            await self._middleware({**scope, _CALL: call}, receive, send)
+            await self._middleware({**scope, _CALL: call}, receive, checking(send))
         else:
             endpoint = self.open(call, path, root)
             if endpoint.middleware:
@@ -126,7 +126,7 @@ class ASGIDriver:
                 status, headers, body = answer
                 if self._has_hsts or type(headers) is not FixedHeaders:
                     headers = self._security.complete(call, headers, endpoint.security_headers)
-                await send({"type": "http.response.start", "status": status, "headers": framed(status, headers, body)})
+                await send({"type": "http.response.start", "status": status, "headers": sendable(status, headers, body)})
                 await send({"type": "http.response.body", "body": body if call.method != "HEAD" else b""})
             else:
                 await self.send_response(call, endpoint, answer, receive, send)
@@ -138,7 +138,7 @@ class ASGIDriver:
     async def _send(self, call: Call, endpoint: Answering, answer: Any, receive: Receive, send: Send) -> None:
         if type(answer) is tuple:
             status, headers, body = self.completed(call, endpoint, answer)
-            await send({"type": "http.response.start", "status": status, "headers": framed(status, headers, body)})
+            await send({"type": "http.response.start", "status": status, "headers": sendable(status, headers, body)})
             await send({"type": "http.response.body", "body": body if call.method != "HEAD" else b""})
         else:
             await self.send_response(call, endpoint, answer, receive, send)
@@ -156,7 +156,7 @@ class ASGIDriver:
 
     async def _answer_through_middleware(self, call: Call, endpoint: Answering, receive: Receive, send: Send) -> None:
         app = _wrap(self._answer_inside_route, endpoint.middleware)
-        await app({**call.scope, ROUTED: (call, endpoint)}, receive, send)
+        await app({**call.scope, ROUTED: (call, endpoint)}, receive, checking(send))
 
     async def _answer_inside_route(self, scope: Scope, receive: Receive, send: Send) -> None:
         routed, endpoint = scope[ROUTED]
@@ -225,6 +225,7 @@ class ASGIDriver:
         send = self._security.completing(send, call, endpoint.security_headers)
         try:
             if isinstance(response, StreamingResponse):
+                check_headers(response.raw_headers)
                 response.iterate_on(call.thread.stream)
                 if call.method == "HEAD":
                     await _send_head(response, send)
@@ -236,7 +237,7 @@ class ASGIDriver:
                 return
             if isinstance(response, TemplateResponse) and call.authentication is not None:
                 response.user = call.authentication.user
-            await response(call.scope, receive, send)
+            await response(call.scope, receive, checking(send))
         except BaseException as error:
             failure = error
             if isinstance(error, Exception) and not isinstance(error, ClientDisconnect):

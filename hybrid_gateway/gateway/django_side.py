@@ -41,6 +41,7 @@ from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf
 from hybrid_gateway.handlers.errors import DISK_FULL, printable
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
+from hybrid_gateway.responses.headers import check_headers, checking, checking_start
 
 __all__ = ["DjangoSide"]
 
@@ -117,7 +118,7 @@ class DjangoSide:
         """Answer a WSGI request: Django's response itself, or a stream that stays in the request's context."""
         # Language, time zone and script prefix live in the context: in a copy of it they die with the request.
         context = contextvars.copy_context()
-        response: Any = context.run(self.wsgi_handler, environ, start_response)
+        response: Any = context.run(self.wsgi_handler, environ, checking_start(start_response))
         return _Stream(response, context) if getattr(response, "streaming", False) else response
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
@@ -147,7 +148,7 @@ class DjangoSide:
         handler: Any = await self._built("asgi_handler", thread)
         with thread_sensitive(thread):
             # A task of its own, so that language, time zone and script prefix end with it.
-            task = asyncio.create_task(handler(scope, _patient(receive, self._body_timeout), send))
+            task = asyncio.create_task(handler(scope, _patient(receive, self._body_timeout), checking(send)))
         await task
 
     # --- every other view ---
@@ -204,6 +205,12 @@ class DjangoSide:
         status, headers = started[-1]
         # DJANGO: 5.2 puts a space before cookies (core/handlers/wsgi.py), which ASGI servers may refuse.
         encoded = [(name.encode("ascii"), value.strip().encode("latin-1")) for name, value in headers]
+        try:
+            check_headers(encoded)
+        except ValueError:
+            response.close()
+            body.close()
+            raise
         if response.streaming:
             return _Answer(int(status[:3]), encoded, _TravellingStream(response, made, body))
         try:

@@ -32,7 +32,7 @@ from hybrid_gateway.binding.call import Call, too_large
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.lane_server import Found, HeaderReader, lane_of, start_line
 from hybrid_gateway.handlers.sensitive import enter_request
-from hybrid_gateway.responses.headers import NO_CONTENT, FixedHeaders, Header, write_header
+from hybrid_gateway.responses.headers import NO_CONTENT, FixedHeaders, Header, check_headers
 
 __all__ = ["LaneCall", "LaneProtocol"]
 
@@ -118,6 +118,7 @@ class LaneProtocol(HttpToolsProtocol):
     def _write(self, call: LaneCall, status: int, headers: Any, body: bytes) -> None:
         if call.disconnected:
             return
+        check_headers(headers)  # raises where they must not be sent: a 500
         call.is_started = True
         if self.access_log:
             self._log(call, status)
@@ -144,7 +145,7 @@ class LaneProtocol(HttpToolsProtocol):
         lines = [lane.start(status)]
         closes = False
         for name, value in headers:
-            lines.append(write_header((name, value)))
+            lines.append(b"%b: %b\r\n" % (name.lower(), value))
             closes |= name == b"connection" and b"close" in [part.strip() for part in value.lower().split(b",")]
         if closes:
             call.keep_alive = False
@@ -191,7 +192,7 @@ class LaneProtocol(HttpToolsProtocol):
             return
         message = "ASGI callable returned without starting response." if gone else "Exception in ASGI application\n"
         self.logger.error(message, exc_info=None if gone else error)
-        if call.is_started:  # by headers that cannot be sent: as uvicorn does, say nothing
+        if call.is_started:  # with a status that has no line: as uvicorn does, say nothing
             self.transport.close()
         else:
             call.keep_alive = False

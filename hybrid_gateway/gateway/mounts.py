@@ -10,6 +10,7 @@ from typing import Any
 from asgiref.wsgi import WsgiToAsgiInstance
 
 from hybrid_gateway.gateway.prefixes import Prefixes
+from hybrid_gateway.responses.headers import checking_start
 from hybrid_gateway.routing.declare import Mount
 
 __all__ = ["Mounted", "Mounts"]
@@ -69,7 +70,7 @@ class Mounted:
         path = self._path.encode().decode("latin-1")  # SPEC: PEP 3333: a character for each byte
         rest = environ.get("PATH_INFO", "")[len(path) :]
         inside = {**environ, "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + path, "PATH_INFO": rest}
-        answer: Iterable[bytes] = self._app(inside, start_response)
+        answer: Iterable[bytes] = self._app(inside, checking_start(start_response))
         return answer
 
     async def close(self, call: Any, error: BaseException | None = None) -> None:

@@ -30,7 +30,7 @@ from hybrid_gateway.handlers.callers import CallingThread, InlineThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import PooledThread
 from hybrid_gateway.handlers.units import close_unit, open_unit
-from hybrid_gateway.responses.headers import framed
+from hybrid_gateway.responses.headers import sendable
 from hybrid_gateway.sessions.visits import UNCHECKED_CSRF
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class WSGIDriver:
             return ()
         if type(answer) is tuple:
             status, headers, body = gateway.asgi.completed(call, endpoint, answer)
-            _start(start_response, status, framed(status, headers, body))
+            _start(start_response, status, sendable(status, headers, body))
             return () if call.method == "HEAD" else (body,)
 
         async def send_response(_: Message, receive: Any, send: Any, thread: CallingThread) -> None:

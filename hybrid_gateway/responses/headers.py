@@ -13,10 +13,14 @@ __all__ = [
     "FixedHeaders",
     "Header",
     "check_header",
+    "check_headers",
+    "checking",
+    "checking_start",
     "fixed",
     "framed",
     "make_private",
     "merge_vary",
+    "sendable",
     "write_cache_control",
     "write_header",
 ]
@@ -28,6 +32,19 @@ NO_CONTENT = frozenset({204, 304})  # SPEC: RFC 9110 sections 15.3.5 and 15.4.5;
 # SPEC: RFC 9110 section 5.1 (a token) and 5.5 (no controls but the tab)
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
+
+_USUAL = frozenset(
+    (b"content-type", value)
+    for value in (
+        b"application/json",
+        b"application/octet-stream",
+        b"application/problem+json",
+        b"text/html; charset=utf-8",
+        b"text/plain; charset=utf-8",
+    )
+)
+_is_name = _NAME.fullmatch
+_find_control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 
 
 class FixedHeaders(tuple[Header, ...]):
@@ -139,6 +156,45 @@ _DIRECTIVES = frozenset(
         "stale-while-revalidate",
     )
 )
+
+
+def check_headers(headers: Iterable[Header]) -> None:
+    """Raise ``ValueError`` where one of ``headers`` must not be sent: :func:`check_header`."""
+    if type(headers) is not FixedHeaders:  # which was checked when it was made
+        for header in headers:  # PERF: 0.4 µs each, but for the usual ones
+            if header not in _USUAL and (_find_control(header[1]) is not None or _is_name(header[0]) is None):
+                check_header(*header)
+
+
+def checking(send: Any) -> Any:
+    """An ASGI ``send`` that raises ``ValueError`` instead of sending headers that could be taken for others."""
+
+    async def check_and_send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            check_headers(message.get("headers", ()))
+        await send(message)
+
+    return check_and_send
+
+
+def checking_start(start_response: Any) -> Any:
+    """The same for WSGI."""
+
+    def check_and_start(status: str, headers: Any, *exc_info: Any) -> Any:
+        check_header(b"status", status.encode("latin-1"))
+        check_headers((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+        return start_response(status, headers, *exc_info)
+
+    return check_and_start
+
+
+def sendable(status: int, headers: Sequence[Header], body: bytes) -> list[Header]:
+    """What a driver sends: ``headers``, checked, and how long the body is. Raises ``ValueError`` as
+    :func:`check_header` does.
+    """
+    # SECURITY: not every server looks: some send what they are given, and one was ended by it (granian before 2.7.5).
+    check_headers(headers)
+    return framed(status, headers, body)
 
 
 def framed(status: int, headers: Sequence[Header], body: bytes) -> list[Header]:

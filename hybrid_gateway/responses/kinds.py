@@ -108,8 +108,8 @@ class FileResponse(responses.FileResponse):
 
 def _below(root: str | os.PathLike[str], path: str | os.PathLike[str]) -> str:
     """The real path of a file below ``root``. SECURITY: symbolic links are followed first, then compared."""
-    # SECURITY: no file system is asked for an absolute path, a drive or a share, nor for what is beside the folder: asking
-    # tells what there is, and sends a Windows server with its credentials to a host of the client's choice.
+    # SECURITY: no file system is asked for an absolute path, a drive or a share, nor for what is beside the folder:
+    # asking tells what there is, and sends a Windows server with its credentials to a host of the client's choice.
     name = PureWindowsPath(path)
     if name.drive or name.root or ".." in name.parts:
         raise NotFound
