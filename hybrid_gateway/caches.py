@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -9,12 +10,15 @@ from typing import Any, Literal
 from django.core.cache import caches
 from django.core.signals import setting_changed
 
-__all__ = ["cache_mode", "own_cache"]
+__all__ = ["cache_mode", "is_reached", "is_unreachable", "own_cache"]
+
+logger = logging.getLogger("hybrid_gateway")
 
 _IN_PROCESS = ("django.core.cache.backends.locmem", "django.core.cache.backends.dummy")
 
 _own = threading.local()
 _generation = 0
+_down: set[str] = set()  # aliases; an outage is told at its beginning and its end, not by every request
 
 
 def own_cache(alias: str) -> Any:
@@ -35,9 +39,25 @@ def cache_mode(aliases: Iterable[str]) -> Literal["inline", "thread"]:
     return "inline" if all(module in _IN_PROCESS for module in modules) else "thread"
 
 
+def is_unreachable(alias: str, error: Exception) -> None:
+    """The cache ``alias`` has raised ``error``: say so, once until it is reached again."""
+    if alias not in _down:
+        _down.add(alias)
+        logger.warning("The cache %r cannot be reached: %s", alias, error)
+
+
+def is_reached(alias: str) -> None:
+    """The cache ``alias`` has answered."""
+    if alias in _down:
+        _down.discard(alias)
+        logger.warning("The cache %r is reached again.", alias)
+
+
 def _renew(*, setting: str, **kwargs: Any) -> None:
     global _generation
-    _generation += setting == "CACHES"
+    if setting == "CACHES":
+        _generation += 1
+        _down.clear()
 
 
 setting_changed.connect(_renew, dispatch_uid="hybrid_gateway.caches")

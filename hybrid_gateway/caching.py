@@ -3,11 +3,13 @@
 How this works: the plan of a route looks the answer up once guards and limits have let the request pass; a hit is the
 answer. Otherwise what the handler answered is noted, and put away when the request is done. Entries know the versions
 of their tags; invalidating a tag gives it another version, so it costs the same however many entries there are.
+
+An entry outlives its time for a while. The first request after that time makes it anew; those that come meanwhile get
+the old one, so that no herd of them meets the handler at once.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
@@ -20,7 +22,7 @@ from django.conf import settings
 from django.utils import timezone, translation
 from starlette.responses import Response
 
-from hybrid_gateway.caches import cache_mode, own_cache
+from hybrid_gateway.caches import cache_mode, is_reached, is_unreachable, own_cache
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.handlers.hooks import Answered
 from hybrid_gateway.responses.encode import as_answer
@@ -28,9 +30,8 @@ from hybrid_gateway.responses.headers import Header
 
 __all__ = ["Cache", "CachedAnswers", "ainvalidate", "invalidate"]
 
-logger = logging.getLogger("hybrid_gateway")
-
 _NAME = b"hybrid-gateway"
+_GRACE = 30  # seconds for which an entry outlives its time, and in which it must have been made anew
 
 
 class Cache:
@@ -45,7 +46,9 @@ class Cache:
     function of the scope whose text tells answers apart, too. ``cache`` is an alias of ``CACHES``.
 
     Kept are whole answers of status 200 without ``Set-Cookie``, whose own ``Cache-Control`` and ``Vary`` allow it.
-    Where the cache cannot be reached, the handler answers.
+    When one has run out, the next request has it made anew; until that is done, for 30 seconds at most (and no longer
+    than ``seconds``), others get the old one, unless its ``Cache-Control`` says ``must-revalidate``. Where the cache
+    cannot be reached, the handler answers.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class _Cacheable(msgspec.Struct):
 
     key: str
     versions: dict[str, str]
+    renews: bool  # while others get the old one
     answer: tuple[int, list[Header], bytes] | None = None
 
 
@@ -108,6 +112,7 @@ class CachedAnswers:
         self._headers = [name.encode("latin-1") for name in self._rules.vary]
         self._cookies: list[str] = []
         self._minds_cookies = False
+        self._grace = min(self._rules.seconds, _GRACE)
         self.mode: Literal["inline", "thread"] = cache_mode([self._rules.cache])  # where to look
 
     def depends_on(self, plan: Any) -> None:
@@ -134,17 +139,22 @@ class CachedAnswers:
             cache = own_cache(self._rules.cache)
             found = cache.get_many([key, *tags])
             versions = {name: found.get(name) or _add_version(cache, name) for name in tags}
+            entry = found.get(key)
+            is_kept = entry is not None and entry[1] == versions
+            renews = is_kept and entry[0] <= time.time()
+            if renews and not cache.add(_mark(key), 1, timeout=self._grace):
+                renews = False  # somebody else does
         except Exception as error:
-            logger.warning("The cache %r cannot be reached: %s", self._rules.cache, error)
+            is_unreachable(self._rules.cache, error)
             return
-        entry = found.get(key)
-        if entry is not None and entry[1] == versions and entry[0] > time.time():
+        is_reached(self._rules.cache)
+        if is_kept and not renews:
             raise Answered(self._hit(call, entry))
-        call.cacheable = _Cacheable(key, versions)
+        call.cacheable = _Cacheable(key, versions, renews)
 
     def _hit(self, call: Any, entry: Any) -> Any:
         expires, _, status, headers, body = entry
-        left = min(max(int(expires - time.time()), 0), self._rules.seconds)
+        left = min(int(expires - time.time()), self._rules.seconds)
         state = b"%b; hit; ttl=%d" % (_NAME, left)
         age = b"%d" % (self._rules.seconds - left)
         answer: Any = (status, [*headers, *self._vary(), (b"age", age), (b"cache-status", state)], body)
@@ -178,7 +188,7 @@ class CachedAnswers:
 
     async def keep(self, call: Any) -> None:
         """Put away what was noted."""
-        if call.cacheable is None or call.cacheable.answer is None:
+        if call.cacheable is None or (call.cacheable.answer is None and not call.cacheable.renews):
             return
         if self.mode == "inline":
             self._store(call.cacheable)
@@ -187,11 +197,16 @@ class CachedAnswers:
 
     def _store(self, cacheable: _Cacheable) -> None:
         seconds = self._rules.seconds
-        entry = (time.time() + seconds, cacheable.versions, *(cacheable.answer or ()))
         try:
-            own_cache(self._rules.cache).set(cacheable.key, entry, timeout=seconds)
+            cache = own_cache(self._rules.cache)
+            if cacheable.answer is not None:
+                entry = (time.time() + seconds, cacheable.versions, *cacheable.answer)
+                stays = self._grace if _may_be_stale(cacheable.answer[1]) else 0
+                cache.set(cacheable.key, entry, timeout=seconds + stays)
+            if cacheable.renews:
+                cache.delete(_mark(cacheable.key))
         except Exception as error:
-            logger.warning("The cache %r cannot be reached: %s", self._rules.cache, error)
+            is_unreachable(self._rules.cache, error)
 
     # --- names
 
@@ -242,6 +257,17 @@ def _check_tag(tag: str, path_names: Sequence[str]) -> None:
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
+
+
+def _mark(key: str) -> str:
+    """The key of a mark that somebody is about to make an entry anew."""
+    return f"{key}:renewing"
+
+
+def _may_be_stale(headers: Sequence[Header]) -> bool:
+    # SPEC: RFC 9111 section 4.2.4
+    directives = b",".join(value.lower() for name, value in headers if name == b"cache-control")
+    return not any(word in directives for word in (b"must-revalidate", b"proxy-revalidate", b"no-cache", b"s-maxage"))
 
 
 def _tag_key(tag: str) -> str:

@@ -70,6 +70,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     SECURITY: Sequence[Any]
     TAGS: Sequence[str]
     THROTTLE: Sequence[Any]
+    THROTTLE_FAIL: Literal["open", "closed"]
     TIMEOUT: float | None
     TYPE_DECODERS: Mapping[Any, Any]
     TYPE_ENCODERS: Mapping[Any, Any]
@@ -275,6 +276,7 @@ _LAYER: dict[str, Callable[[str, Any], Any]] = {
     "SECURITY": _any,
     "TAGS": _any,
     "THROTTLE": _any,
+    "THROTTLE_FAIL": _typed(Literal["open", "closed"], '"open" or "closed"'),
     "TIMEOUT": _typed(float | None, "a number of seconds, or None"),
     "TYPE_DECODERS": _handlers,
     "TYPE_ENCODERS": _handlers,

@@ -102,6 +102,7 @@ class HTTPException(Exception):
     """
 
     status_code = 500
+    quiet = False  # a 5xx is logged, unless its class says that it was told already
 
     def __init__(
         self,

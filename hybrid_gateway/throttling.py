@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Literal
 
-from hybrid_gateway.caches import cache_mode, own_cache
-from hybrid_gateway.exceptions import ConfigurationError, TooManyRequests
+from hybrid_gateway.caches import cache_mode, is_reached, is_unreachable, own_cache
+from hybrid_gateway.exceptions import ConfigurationError, ServiceUnavailable, TooManyRequests
 
 __all__ = ["Throttle", "Throttles", "add_rate_limit"]
 
@@ -29,6 +29,9 @@ class Throttle:
     of a user, before anybody is authenticated; or a function of the call's scope that returns a text. Everything below
     the layer it stands on shares its counters, and so does everything with the same ``scope``. ``cache`` is an alias
     of ``CACHES``. The address is the connection's peer; behind a proxy that the server trusts, the client's.
+
+    ``fail`` says what becomes of requests while the cache cannot be reached: ``"open"`` lets them pass uncounted,
+    ``"closed"`` refuses them with 503; by default what the layer's ``throttle_fail`` says, which is ``"open"``.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Throttle:
         by: Literal["user", "address"] | Callable[[Any], str] = "user",
         scope: str | None = None,
         cache: str = "default",
+        fail: Literal["open", "closed"] | None = None,
     ) -> None:
         match = _RATE.fullmatch(rate) if isinstance(rate, str) else None
         if match is None or not int(match[1]) or match[2] == "0":
@@ -49,7 +53,10 @@ class Throttle:
         self.seconds = int(match[2] or 1) * _UNITS[match[3][0]]
         self.by = by
         self.scope = scope
+        if fail not in ("open", "closed", None):
+            raise ConfigurationError(f'Throttle(fail={fail!r}) must be "open" or "closed".')
         self.cache = cache
+        self.fail = fail
 
     def __repr__(self) -> str:
         return f"Throttle({self.rate!r}{'' if self.scope is None else f', scope={self.scope!r}'})"
@@ -58,8 +65,9 @@ class Throttle:
 class Throttles:
     """The limits of one route that are checked together: those of addresses, or those of users."""
 
-    def __init__(self, throttles: Sequence[tuple[str, Throttle]]) -> None:
+    def __init__(self, throttles: Sequence[tuple[str, Throttle]], fail: Literal["open", "closed"] = "open") -> None:
         self._throttles = throttles  # with the place each stands at
+        self._fail = fail
 
     @property
     def mode(self) -> Literal["inline", "thread"]:
@@ -67,19 +75,39 @@ class Throttles:
         return cache_mode(throttle.cache for _, throttle in self._throttles)
 
     def check(self, call: Any, authentication: Any) -> None:
-        """Count the request; raises 429 with ``Retry-After`` where one limit is passed."""
+        """Count the request; raises 429 with ``Retry-After`` where one limit is passed, 503 where nobody can tell."""
         now = time.time()
         for place, throttle in self._throttles:
             window, elapsed = divmod(now, throttle.seconds)
             reset = int(throttle.seconds - elapsed) + 1
             key = _key(throttle.scope or place, throttle, _client(throttle, call, authentication), int(window))
-            count = _increment(own_cache(throttle.cache), key, throttle.seconds)
+            count = self._count(throttle, key)
+            if count is None:
+                continue
             state = (throttle.limit, max(throttle.limit - count, 0), reset)
             if count > throttle.limit:
                 raise TooManyRequests(headers={**_headers(state), "Retry-After": str(reset)})
             # The tightest one is what a client has to know.
             if call.rate_limit is None or state[1] < call.rate_limit[1]:
                 call.rate_limit = state
+
+    def _count(self, throttle: Throttle, key: str) -> int | None:
+        """How many requests there were, with this one; ``None`` where the cache does not say and that is no matter."""
+        try:
+            count = _increment(own_cache(throttle.cache), key, throttle.seconds)
+        except Exception as error:
+            is_unreachable(throttle.cache, error)
+            if (throttle.fail or self._fail) == "closed":
+                raise Uncounted(headers={"Retry-After": "5"}) from None
+            return None
+        is_reached(throttle.cache)
+        return count
+
+
+class Uncounted(ServiceUnavailable):
+    """503 while the counters cannot be reached, which :func:`is_unreachable` has logged."""
+
+    quiet = True
 
 
 def _client(throttle: Throttle, call: Any, authentication: Any) -> str:
@@ -92,8 +120,10 @@ def _client(throttle: Throttle, call: Any, authentication: Any) -> str:
 
 
 def _key(place: str, throttle: Throttle, client: str, window: int) -> str:
-    # Hashed, because a client may have a say in it, and caches have rules for keys.
-    text = "\n".join((place, throttle.rate, client)).encode()
+    # Hashed, because a client may have a say in it, and caches have rules for keys. SECURITY: with their lengths, so
+    # that no client can write one part into another; and as they are: "ádmin" is not "admin".
+    parts = [part.encode("utf-8", "surrogatepass") for part in (place, throttle.rate, client)]
+    text = b"".join(b"%d:%b" % (len(part), part) for part in parts)
     return f"hybrid_gateway.throttle:{blake2b(text, digest_size=16).hexdigest()}:{window}"
 
 
@@ -106,7 +136,7 @@ def _increment(cache: Any, key: str, seconds: int) -> int:
                 return 1
         else:
             return count
-    return 1  # a cache that keeps nothing (DummyCache) limits nobody
+    raise ConnectionError("it neither keeps nor adds a counter")
 
 
 def _headers(state: tuple[int, int, int]) -> dict[str, str]:

@@ -47,7 +47,7 @@ def _step(match: re.Match[str]) -> str | int:
 
 
 # SECURITY: a body of 1 MiB holds hundreds of thousands of faults, and looking for each takes a thousand times as long
-# as decoding it. Beyond these bounds msgspec's first complaint, whose place is exact, stands for what was not looked at.
+# as decoding it. Beyond these bounds msgspec's first complaint, whose place is exact, stands for the rest.
 _MOST = 100  # errors
 _MOST_PARTS = 2000
 _DEEPEST = 8  # every level is converted once more

@@ -352,7 +352,10 @@ def throttles(layers: Layers) -> tuple[Throttles | None, Throttles | None]:
     limits = [(place, entry if isinstance(entry, Throttle) else Throttle(entry)) for place, entry in layers.throttle]
     addresses = [limit for limit in limits if limit[1].by == "address"]
     users = [limit for limit in limits if limit[1].by != "address"]
-    return Throttles(addresses) if addresses else None, Throttles(users) if users else None
+    if layers.throttle_fail not in ("open", "closed"):
+        raise ConfigurationError(f'throttle_fail={layers.throttle_fail!r} must be "open" or "closed".')
+    fail = layers.throttle_fail
+    return Throttles(addresses, fail) if addresses else None, Throttles(users, fail) if users else None
 
 
 def middleware_factories(entries: Iterable[Any]) -> tuple[Callable[[Any], Any], ...]:

@@ -88,9 +88,8 @@ class ErrorAnswers:
             return await self._by_status[known.status_code](call, known)
         if handler is not None:
             return await handler(call, error)
-        if (
-            known.status_code >= 500 and error.__traceback__ is not None
-        ):  # not what was refused before anybody was asked
+        # What was refused before anybody was asked has no traceback.
+        if known.status_code >= 500 and error.__traceback__ is not None and not known.quiet:
             _log(call, error, known.status_code)
         self._challenge(known)
         return problem_answer(known)

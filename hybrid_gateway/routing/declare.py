@@ -68,6 +68,9 @@ class LayerOptions(TypedDict, total=False):
     """A ``CORS``: which pages of other origins may read the answers; ``None`` for none."""
     throttle: Sequence[Any]
     """Rate limits such as ``"100/minute"`` (see ``Throttle``); they add up, and each counts all below its layer."""
+    throttle_fail: Literal["open", "closed"]
+    """What becomes of requests with a rate limit while its cache cannot be reached: they pass (``"open"``, the
+    default), or are refused with 503 (``"closed"``)."""
     exception_handlers: Mapping[Any, Any]
     """Exception class or status code → handler with injected parameters; the closest one wins."""
     tags: Sequence[str]

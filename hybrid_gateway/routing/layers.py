@@ -37,6 +37,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     after_response: tuple[Any, ...] = ()
     cors: Any = None
     throttle: tuple[tuple[str, Any], ...] = ()  # where it stands, and what
+    throttle_fail: Any = "open"
     exception_handlers: dict[Any, Any] = {}
     tags: tuple[str, ...] = ()
     security: tuple[Any, ...] | None = None
@@ -108,6 +109,7 @@ _MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "after_request": _append_functions,
     "after_response": _append_functions,
     "cors": _replace,
+    "throttle_fail": _replace,
     "exception_handlers": _merge,
     "tags": _append,
     "security": _replace_list,
