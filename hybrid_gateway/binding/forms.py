@@ -21,6 +21,7 @@ from starlette.datastructures import Headers
 
 from hybrid_gateway.binding.call import Call, too_large
 from hybrid_gateway.binding.custom import DecodeHook, decode_known
+from hybrid_gateway.binding.digits import decimal_faults, holds_decimal
 from hybrid_gateway.binding.markers import File, Form, Marker
 from hybrid_gateway.binding.parameters import fresh
 from hybrid_gateway.binding.shapes import struct_fields
@@ -95,7 +96,7 @@ class FormFields:
         kind = str if parameter.type is NO_DEFAULT else parameter.type
         field = FormField.of(name, kind, marker, required=parameter.required, default=parameter.default)
         self.fields[name] = field
-        hook = self._hook
+        hook, decimals = self._hook, [name] if holds_decimal(kind) else []
         holder: Any = msgspec.defstruct("FormParameter", [("value", strip_optional(kind))], rename={"value": name})
 
         def read(form: Any, errors: list[Error]) -> Any:
@@ -106,10 +107,12 @@ class FormFields:
                     errors.append(missing(("body", name)))
                 return None if field.required else fresh(field.default)
             try:
-                return msgspec.convert(found, holder, strict=False, dec_hook=hook).value
+                value = msgspec.convert(found, holder, strict=False, dec_hook=hook).value
             except msgspec.ValidationError:
                 errors += collect_errors(found[name], kind, ("body", name), strict=False, hook=hook)
                 return None
+            errors += decimal_faults(found, decimals, "body")
+            return value
 
         return read
 
@@ -119,6 +122,7 @@ class FormFields:
         fields = [_field_of(field) for field in struct_fields(strip_annotated(kind))]
         self.fields |= {field.name: field for field in fields}
         default, hook = parameter.default, self._hook
+        decimals = [field.name for field in fields if holds_decimal(field.kind)]
 
         def read(form: Any, errors: list[Error]) -> Any:
             found, wrong = form.values(fields)
@@ -131,10 +135,12 @@ class FormFields:
                 errors += [error for error in others if error["loc"][1:2] != [*names]]
                 return None
             try:
-                return msgspec.convert(found, kind, strict=False, dec_hook=hook)
+                value = msgspec.convert(found, kind, strict=False, dec_hook=hook)
             except msgspec.ValidationError:
                 errors += collect_errors(found, kind, ("body",), strict=False, hook=hook)
                 return None
+            errors += decimal_faults(found, decimals, "body")
+            return value
 
         return read
 

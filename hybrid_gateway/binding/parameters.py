@@ -13,6 +13,7 @@ import msgspec
 
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.custom import DecodeHook, decode_known
+from hybrid_gateway.binding.digits import decimal_faults, holds_decimal
 from hybrid_gateway.binding.shapes import is_list, struct_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
 from hybrid_gateway.binding.validation import Error, collect_errors, missing, one_error
@@ -84,6 +85,7 @@ class ParameterGroup:
         self._values, self._lists = SOURCES[source]
         self._fields: dict[str, tuple[str, Any, Any]] = {}  # by wire name
         self._lists_of: list[str] = []
+        self._decimals: list[str] = []
         self._readers: list[tuple[Reader, bool]] = []
         self._struct: Any = None
 
@@ -97,6 +99,8 @@ class ParameterGroup:
         self._fields[wire_name] = (field, kind, _field_default(parameter.default))
         if many:
             self._lists_of.append(wire_name)
+        if holds_decimal(kind):
+            self._decimals.append(wire_name)
         make_reader = list_reader if many else scalar_reader
         self._readers.append((make_reader(parameter, self._source, wire_name, self._hook), many))
         return field
@@ -116,11 +120,14 @@ class ParameterGroup:
             lists = self._lists(call)
             values = {**values, **{name: lists[name] for name in self._lists_of if name in lists}}
         try:
-            return msgspec.convert(values, self._struct, strict=False, dec_hook=self._hook)
+            found = msgspec.convert(values, self._struct, strict=False, dec_hook=self._hook)
         except msgspec.ValidationError:
             for read, many in self._readers:
                 read(self._lists(call) if many else values, errors)
             return None
+        if self._decimals:
+            errors += decimal_faults(values, self._decimals, self._source)
+        return found
 
 
 def _headers(call: Call, names: tuple[tuple[str, bytes], ...]) -> dict[str, str]:
@@ -167,6 +174,7 @@ def struct_reader(
     """A Struct whose fields are parameters of one source; errors carry the names of the fields on the wire."""
     kind = strip_optional(parameter.type)
     fields = [(wire_name(field.encode_name), field.encode_name, is_list(field.type)) for field in struct_fields(kind)]
+    decimals = [field.encode_name for field in struct_fields(kind) if holds_decimal(field.type)]
     # Text is never None, but msgspec reads "null" as that where a field may be; another text is the error it should be.
     nullable = {field.encode_name for field in struct_fields(kind) if _is_read_as_none("null", field.type)}
 
@@ -182,10 +190,12 @@ def struct_reader(
         if not found and parameter.default is not NO_DEFAULT:
             return parameter.default
         try:
-            return msgspec.convert(found, kind, strict=False, dec_hook=hook)
+            value = msgspec.convert(found, kind, strict=False, dec_hook=hook)
         except msgspec.ValidationError:
             errors += collect_errors(found, kind, (source,), strict=False, hook=hook)
             return None
+        errors += decimal_faults(found, decimals, source)
+        return value
 
     return read
 

@@ -27,10 +27,10 @@ from asgiref.sync import iscoroutinefunction
 from django.apps import apps
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
-from django.core.exceptions import RequestAborted
+from django.core.exceptions import RequestAborted, SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import FileResponse, StreamingHttpResponse
+from django.http import FileResponse, Http404, StreamingHttpResponse
 from django.urls import URLResolver, get_resolver, get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.urls.resolvers import LocalePrefixPattern
 from django.utils import timezone, translation
@@ -107,7 +107,7 @@ class DjangoSide:
     def asgi_handler(self) -> ASGIHandler:
         """Django's ``ASGIHandler``, the same way."""
         handler = ASGIHandler()
-        return ASGIStaticFilesHandler(handler) if self.static else handler
+        return _ASGIStaticFiles(handler) if self.static else handler
 
     @once
     def views(self) -> _Views:
@@ -236,8 +236,23 @@ class _KeepingHandler(_Keeping, WSGIHandler):
     pass
 
 
-class _KeepingStaticHandler(_Keeping, StaticFilesHandler):  # type: ignore[misc]
+class _NothingOutside:
+    """Paths that lead out of the static files are 404, like others that lead nowhere."""
+
+    def serve(self, request: Any) -> Any:
+        # DJANGO: StaticFilesHandlerMixin.get_response (contrib/staticfiles/handlers.py) answers Http404 alone, so that
+        # a client could have a traceback logged for each of its requests.
+        try:
+            return super().serve(request)  # type: ignore[misc]
+        except SuspiciousFileOperation as error:
+            raise Http404 from error
+
+
+class _KeepingStaticHandler(_Keeping, _NothingOutside, StaticFilesHandler):  # type: ignore[misc]
     pass
+
+
+class _ASGIStaticFiles(_NothingOutside, ASGIStaticFilesHandler): ...  # type: ignore[misc]
 
 
 class _Answer(NamedTuple):

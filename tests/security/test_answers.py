@@ -1,0 +1,446 @@
+"""Answers: nothing of a client's becomes a header of its own, no redirect leads away, no file is found outside."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from urllib.parse import unquote_to_bytes
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+from django.http import HttpResponse, StreamingHttpResponse
+from django.test import override_settings
+from django.urls import path
+
+from hybrid_gateway import (
+    ASGIResponse,
+    EventSourceResponse,
+    FileResponse,
+    Gateway,
+    JSONResponse,
+    Mount,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+    ServerSentEvent,
+    StreamingResponse,
+    get,
+    route,
+)
+from hybrid_gateway.exceptions import Conflict
+from hybrid_gateway.test import TestClient
+
+# --- headers -------------------------------------------------------------------------------------------------------
+
+
+@get("/response")
+def response(value: str) -> PlainTextResponse:
+    return PlainTextResponse("", headers={"X-Value": value})
+
+
+@get("/name")
+async def name(value: str) -> JSONResponse:
+    return JSONResponse({}, headers={f"X-{value}": "1"})
+
+
+@get("/outgoing")
+async def outgoing(value: str, response: Response) -> dict[str, int]:
+    response.headers["X-Value"] = value
+    return {}
+
+
+@get("/cookie")
+async def cookie(value: str, response: Response) -> dict[str, int]:
+    response.set_cookie("name", value)
+    return {}
+
+
+@get("/cookie-path")
+async def cookie_path(value: str, response: Response) -> dict[str, int]:
+    response.set_cookie("name", "x", path=value)
+    return {}
+
+
+@get("/redirect")
+async def redirect(value: str) -> RedirectResponse:
+    return RedirectResponse("/" + value)
+
+
+@get("/error")
+def error(value: str) -> str:
+    raise Conflict("No.", headers={"X-Value": value})
+
+
+@get("/stream")
+async def stream(value: str) -> StreamingResponse:
+    return StreamingResponse(iter([b"x"]), headers={"X-Value": value})
+
+
+@get("/events")
+async def events(value: str) -> EventSourceResponse:
+    async def one() -> AsyncIterator[ServerSentEvent]:
+        yield ServerSentEvent(data="x")
+
+    return EventSourceResponse(one(), headers={"X-Value": value})
+
+
+@get("/file")
+def file(value: str) -> FileResponse:
+    return FileResponse(__file__, headers={"X-Value": value})
+
+
+@get("/filename")
+def filename(value: str) -> FileResponse:
+    return FileResponse(__file__, filename=value)
+
+
+@get("/media-type")
+def media_type(value: str) -> FileResponse:
+    return FileResponse(__file__, media_type=value)
+
+
+@get("/django-response")
+def django_response(value: str) -> HttpResponse:
+    return forged(HttpResponse("x"), value)
+
+
+@get("/app")
+async def app(value: str) -> ASGIResponse:
+    return ASGIResponse(raw_app)
+
+
+def forged(response, value):
+    """A Django response with a header that its own check has not seen, as one made by other means may have."""
+    response.headers._store["x-value"] = ("X-Value", value)
+    return response
+
+
+async def raw_app(scope, receive, send):
+    value = value_of(scope["query_string"])
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"x-value", value)]})
+    await send({"type": "http.response.body", "body": b"x"})
+
+
+def raw_wsgi_app(environ, start_response):
+    start_response("200 OK", [("X-Value", value_of(environ["QUERY_STRING"].encode()).decode("latin-1"))])
+    return [b"x"]
+
+
+def value_of(query):
+    return unquote_to_bytes(query.partition(b"=")[2])
+
+
+def adding(app):
+    async def wrapped(scope, receive, send):
+        async def add(message):
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], (b"x-value", value_of(scope["query_string"]))]
+            await send(message)
+
+        await app(scope, receive, add)
+
+    return wrapped
+
+
+@get("/middleware", middleware=[adding])
+async def below_middleware(value: str) -> str:
+    return "x"
+
+
+async def async_view(request):
+    return forged(HttpResponse("x"), request.GET["value"])
+
+
+urlpatterns = [
+    path("django/sync", lambda request: forged(HttpResponse("x"), request.GET["value"])),
+    path("django/async", async_view),
+    path("django/stream", lambda request: forged(StreamingHttpResponse([b"x"]), request.GET["value"])),
+]
+ROUTES = [
+    response, name, outgoing, cookie, cookie_path, redirect, error, stream, events, file, filename, media_type,
+    django_response, app, below_middleware, Mount("/asgi", raw_app), Mount("/wsgi", raw_wsgi_app),
+]  # fmt: skip
+PATHS = [
+    "/response", "/name", "/outgoing", "/cookie", "/cookie-path", "/redirect", "/error", "/stream", "/events", "/file",
+    "/filename", "/media-type", "/django-response", "/app", "/middleware", "/asgi", "/wsgi", "/django/sync",
+    "/django/async", "/django/stream",
+]  # fmt: skip
+INJECTIONS = ["a%0d%0aInjected:%201", "a%0aInjected:%201", "a%0dInjected:%201", "a%0d%0a%0d%0aInjected:%201"]
+
+
+@pytest.fixture
+def views():
+    with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[], ALLOWED_HOSTS=["localhost"]):
+        yield
+
+
+@pytest.mark.parametrize("outer", [(), (adding,)], ids=["bare", "below middleware"])
+def test_r_crlf_nothing_is_injected_on_the_wire(listen_anyhow, views, outer):
+    wire = listen_anyhow(Gateway(ROUTES, django_routes=["/django/"], middleware=outer, throttle_fail="open"))
+    for path_ in PATHS:
+        for value in (*INJECTIONS, "a%00b", "a%1bb"):
+            answer = wire.say(
+                f"GET {path_}?value={value} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+            )
+            head = answer.partition(b"\r\n\r\n")[0]
+            assert answer.startswith(b"HTTP/1."), (path_, value)
+            for line in head.splitlines()[1:]:
+                assert not line.lower().startswith(b"injected"), (path_, value)
+            assert not any(byte in head for byte in b"\x00\x1b"), (path_, value)
+            assert head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n")
+
+
+@pytest.mark.parametrize("path_", [path_ for path_ in PATHS if path_ not in ("/redirect", "/cookie", "/filename")])
+@pytest.mark.parametrize("value", ["a\r\nInjected: 1", "a\nb", "a\x00b", "a\x7fb"], ids=["line", "LF", "NUL", "DEL"])
+def test_r_crlf_it_is_an_exception_before_any_server_sees_it(views, path_, value):
+    """Not every server looks, so the gateway does: over ASGI and WSGI, on both sides."""
+    gateway = Gateway(ROUTES, django_routes=["/django/"])
+    query = "value=" + "".join(f"%{byte:02x}" for byte in value.encode())
+    for drive in (drive_asgi, drive_wsgi):
+        started = []
+        try:
+            drive(gateway, path_, query, started)
+        except Exception:  # which every server answers by 500
+            assert not started
+        for status, headers in started:
+            assert status >= 500, drive
+            assert not any(character in text for line in headers for text in line for character in "\r\n\x00\x7f")
+
+
+def drive_asgi(gateway, path_, query, started):
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": path_, "raw_path": path_.encode(), "query_string": query.encode(), "root_path": "",
+        "headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+    gone = []
+
+    async def receive():
+        if gone:
+            await asyncio.sleep(3600)
+        gone.append(True)
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        if message["type"] == "http.response.start":
+            lines = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in message["headers"]]
+            started.append((message["status"], lines))
+
+    gateway.loop_thread.run(gateway(scope, receive, send))
+
+
+def drive_wsgi(gateway, path_, query, started):
+    environ = {"PATH_INFO": path_, "QUERY_STRING": query, "HTTP_HOST": "localhost"}
+    setup_testing_defaults(environ)
+    body = gateway.wsgi(environ, lambda status, headers, *rest: started.append((int(status[:3]), headers)))
+    list(body)
+    getattr(body, "close", lambda: None)()
+
+
+def test_r_disp_a_name_cannot_leave_its_quotes(serve):
+    client = serve(filename)
+    for value in ('a".exe', "a;b", "a\\b", "a\x1b", "ä", 'x"; filename="y'):
+        shown = client.get("/filename", params={"value": value}).headers["Content-Disposition"]
+        assert shown.startswith(("attachment; filename=", "attachment; filename*=utf-8''"))
+        assert shown.count('"') in (0, 2)
+        assert shown.count(";") == 1
+
+
+# --- redirects -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "//evil.example/", "/%2fevil.example/", "/\\evil.example/", "/%5cevil.example/", "/%5c%5cevil.example/",
+        "///evil.example", "/a/%0d%0aLocation:%20x", "/https:evil.example/", "/.//evil.example/", "/%09/evil.example/",
+    ],
+)  # fmt: skip
+def test_r_redir_the_other_slash_is_never_another_host(listen, target):
+    @get("/{a}/{b}")
+    async def two(a: str, b: str) -> str:
+        return a
+
+    @get("/one/{a}/")
+    async def one(a: str) -> str:
+        return a
+
+    @get("/{a}")
+    async def any_(a: str) -> str:
+        return a
+
+    wire = listen(Gateway([two, one, any_]))
+    for prefix in ("", "/one"):
+        answer = wire.say(f"GET {prefix}{target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+        for line in answer.partition(b"\r\n\r\n")[0].splitlines()[1:]:
+            if line.lower().startswith(b"location:"):
+                location = line.partition(b":")[2].strip()
+                assert location.startswith(b"/")
+                assert not location.startswith((b"//", b"/\\"))
+
+
+# --- ranges --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large(tmp_path):
+    found = tmp_path / "large"
+    found.write_bytes(bytes(range(250)) * 400)
+
+    @route("/large", methods=["GET", "POST"])
+    async def send() -> FileResponse:
+        return FileResponse(found)
+
+    return found, send
+
+
+def test_r_range_not_more_than_a_hundred_are_served(serve, large):
+    client = serve(large[1])
+    assert client.get("/large", headers={"Range": "bytes=0-1,4-5"}).status_code == 206
+    many = "bytes=" + ",".join(f"{start}-{start}" for start in range(0, 2000, 2))
+    answer = client.get("/large", headers={"Range": many})
+    assert (answer.status_code, len(answer.content)) == (200, 100_000)
+
+
+def test_r_range_is_for_reading_alone(serve, large):
+    answer = serve(large[1]).post("/large", headers={"Range": "bytes=0-1"})
+    assert (answer.status_code, len(answer.content)) == (200, 100_000)
+
+
+@pytest.mark.parametrize("header", ["If-None-Match", "If-Modified-Since"])
+def test_r_range_and_so_are_conditions(serve, large, header):
+    client = serve(large[1])
+    first = client.get("/large")
+    value = first.headers[{"If-None-Match": "ETag", "If-Modified-Since": "Last-Modified"}[header]]
+    assert client.get("/large", headers={header: value}).status_code == 304
+    assert client.head("/large", headers={header: value}).status_code == 304
+    assert client.post("/large", headers={header: value}).status_code == 200
+
+
+@pytest.mark.parametrize("zone", ["+99999999999999999999", "9" * 5000, "GMT" * 1000, "-9999"])
+def test_r_range_a_date_that_is_none_changes_nothing(serve, large, zone):
+    client = serve(large[1])
+    assert client.get("/large", headers={"If-Modified-Since": f"Mon, 01 Jan 2024 00:00:00 {zone}"}).status_code == 200
+
+
+@pytest.mark.parametrize("value", ["bytes=²-³", "bytes=１-２", "bytes=--1", "bytes=1-0", "bytes=" + "9" * 5000 + "-"])
+def test_r_range_what_is_none_is_refused_or_ignored(serve, large, value):
+    raw = value.encode().decode("latin-1")
+    assert serve(large[1]).get("/large", headers={"Range": raw}).status_code in (200, 400, 416)
+
+
+def test_r_range_a_file_that_shrinks_ends_the_answer(large):
+    found, send_file = large
+    gateway = Gateway([send_file])
+    found.write_bytes(b"x" * 1_000_000)
+    sent = []
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
+        "path": "/large", "raw_path": b"/large", "query_string": b"", "root_path": "",
+        "headers": [(b"host", b"localhost"), (b"range", b"bytes=0-400000,500000-999999")],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+
+    async def receive():
+        await asyncio.sleep(3600)
+
+    async def send(message):
+        sent.append(message)
+        os.truncate(found, 1000)
+        assert len(sent) < 1000
+
+    try:
+        gateway.loop_thread.run(gateway(scope, receive, send))
+    except Exception as problem:
+        assert "short" in str(problem).lower() or "truncat" in str(problem).lower() or "size" in str(problem).lower()
+    assert sum(len(message.get("body", b"")) for message in sent) < 1_000_000
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "static").mkdir()
+    (tmp_path / "static" / "in.txt").write_text("inside")
+    (tmp_path / "static1").mkdir()
+    for outside in (tmp_path / "out.txt", tmp_path / "static1" / "out.txt"):
+        outside.write_text("outside")
+    (tmp_path / "static" / "link.txt").symlink_to(tmp_path / "out.txt")
+    (tmp_path / "static" / "in.txt.gz").symlink_to(tmp_path / "out.txt")
+    (tmp_path / "static" / "links").symlink_to(tmp_path / "static1")
+    return tmp_path / "static"
+
+
+def noting(function, names):
+    def noted(name, *args, **options):
+        names.append(str(name))
+        return function(name, *args, **options)
+
+    return noted
+
+
+def files_of(folder):
+    @get("/files")
+    def send(name: str) -> FileResponse:
+        return FileResponse(name, root=folder)
+
+    return send
+
+
+OUTSIDE = [
+    "../out.txt", "../static1/out.txt", "./../out.txt", "x/../../out.txt", "link.txt", "in.txt.gz", "links/out.txt", "..",
+    ".", "", "links", "..\\out.txt", "\x00", "in.txt\x00", "x" * 5000,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_r_st1_nothing_outside_is_found(serve, folder, name):
+    client = serve(files_of(folder))
+    assert client.get("/files", params={"name": "in.txt"}).content == b"inside"
+    assert client.get("/files", params={"name": name}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/etc/passwd",
+        "//host/share/x",
+        "\\\\host\\share\\x",
+        "C:\\x",
+        "C:x",
+        "c:/x",
+        "\\x",
+        "\\\\?\\C:\\x",
+        "../x",
+        "a/../../x",
+    ],
+)
+def test_r_st2_no_file_system_is_asked_for_it(folder, monkeypatch, name):
+    asked = []
+    for function in ("stat", "lstat"):
+        monkeypatch.setattr(os, function, noting(getattr(os, function), asked))
+    client = TestClient(Gateway([files_of(folder)]))
+    assert client.get("/files", params={"name": "in.txt"}).status_code == 200
+    assert any(path_.endswith("in.txt") for path_ in asked)
+    asked.clear()
+    assert client.get("/files", params={"name": name}).status_code == 404
+    assert not asked
+
+
+STATIC = [
+    "/static/../conftest.py", "/static/%2e%2e/settings.py", "/static//etc/passwd", "/static/admin/../../../settings.py",
+    "/static/admin/css/..%2f..%2f..%2fsettings.py", "/static/..%5c..%5csettings.py", "/static/%00", "/static/C:%5cx",
+    "/static1/x", "/static",
+]  # fmt: skip
+
+
+def test_r_st1_djangos_static_files_through_the_gateway(listen_anyhow):
+    with override_settings(ALLOWED_HOSTS=["localhost"], MIDDLEWARE=[]):
+        wire = listen_anyhow(Gateway([], django_routes=["/admin/"], static=True))
+
+        def status(path_):
+            return wire.status(f"GET {path_} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+
+        assert status("/static/admin/css/base.css") == 200
+        for path_ in STATIC:
+            assert status(path_) in (400, 404), path_

@@ -1,0 +1,216 @@
+"""Multipart forms: parts, their headers, files and their names, and uploads that leave the event loop alone."""
+
+import asyncio
+import sys
+import threading
+import tracemalloc
+from typing import Annotated
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hybrid_gateway import File, Form, Gateway, UploadFile, post
+from hybrid_gateway.test import TestClient
+
+BOUNDARY = b"boundary"
+TYPE = "multipart/form-data; boundary=boundary"
+MIB = 1024 * 1024
+
+
+@post("/")
+async def read(name: Annotated[str, Form()] = "", files: Annotated[list[UploadFile], File()] = ()) -> list[str]:
+    return [name[:10], *(file.filename for file in files)]
+
+
+@post("/checked")
+def checked(files: Annotated[list[UploadFile], File(max_size=100, content_types=["image/png"])]) -> list[int]:
+    return [file.size for file in files]
+
+
+def part(name, data=b"", filename=None, headers=b""):
+    given = b"" if filename is None else b'; filename="%b"' % filename
+    head = b'Content-Disposition: form-data; name="%b"%b\r\n%b\r\n' % (name, given, headers)
+    return b"--%b\r\n%b%b\r\n" % (BOUNDARY, head, data)
+
+
+def form(*parts):
+    return b"".join(parts) + b"--%b--\r\n" % BOUNDARY
+
+
+def send(client, *parts, path="/"):
+    return client.post(path, content=form(*parts), content_type=TYPE)
+
+
+# --- how many, how large -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("filename", [None, b"a.txt"], ids=["fields", "files"])
+def test_r_mp1_parts_are_counted(serve, filename):
+    client = serve(read)
+    most = 1000 if filename is None else 100
+    assert send(client, *[part(b"x", b"1", filename)] * most).status_code == 201
+    assert send(client, *[part(b"x", b"1", filename)] * (most + 1)).status_code == 400
+    assert send(client, *[part(b"x", b"1", filename)] * 100_000).status_code == 400
+
+
+def test_r_mp1_refused_parts_take_no_memory():
+    client = TestClient(Gateway([read]))
+    content = form(*[part(b"files", b"1", b"a.txt")] * 100_000)
+    client.post("/", content=content, content_type=TYPE)
+    tracemalloc.start()
+    try:
+        assert client.post("/", content=content, content_type=TYPE).status_code == 400
+        used = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert used - len(content) < 20 * MIB
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        part(b"x", b"1", headers=b"X-Long: " + b"x" * 5000 + b"\r\n"),
+        part(b"x", b"1", headers=b"X-One: 1\r\n" * 20),
+        part(b"x" * 5000, b"1"),
+        b"preamble" * 100_000,
+    ],
+    ids=["a long header", "many headers", "a long name", "a preamble"],
+)
+def test_r_mp2_the_heads_of_parts_are_bounded(serve, content):
+    assert send(serve(read), content).status_code == 400
+
+
+def test_r_mp2_a_boundary_is_bounded(serve):
+    content_type = f"multipart/form-data; boundary={'x' * 300}"
+    assert serve(read).post("/", content=b"--" + b"x" * 300, content_type=content_type).status_code == 400
+
+
+def test_r_mp2_a_large_part_without_a_name_of_a_file_ends_early():
+    """As Django's own forms: 2.5 MiB of text, however much of files."""
+    taken = []
+
+    async def receive():
+        taken.append(64 * 1024)
+        head = part(b"name").removesuffix(b"\r\n") if len(taken) == 1 else b""
+        return {"type": "http.request", "body": head + b"x" * taken[-1], "more_body": True}
+
+    assert answer(Gateway([read]), receive) == 413
+    assert sum(taken) < 3 * MIB
+
+
+def answer(gateway, receive, path="/"):
+    """The status of a form whose messages come from ``receive``."""
+    sent = []
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
+        "headers": [(b"host", b"localhost"), (b"content-type", TYPE.encode())],
+        "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
+    }  # fmt: skip
+
+    async def send(message):
+        sent.append(message)
+
+    gateway.loop_thread.run(gateway(scope, receive, send))
+    return sent[0]["status"]
+
+
+# --- whatever comes ------------------------------------------------------------------------------------------------
+
+WHOLE = form(part(b"name", b"Ada"), part(b"files", b"\r\n--boundar\r\n" * 3, b"a.txt"), part(b"x", b"--"))
+
+
+def test_r_mp3_every_truncation_ends_with_a_400(serve):
+    client = serve(read)
+    complete = len(WHOLE) - 2  # the last line may lack its end
+    for end in range(complete):
+        assert client.post("/", content=WHOLE[:end], content_type=TYPE).status_code == 400, end
+    assert client.post("/", content=WHOLE, content_type=TYPE).json() == ["Ada", "a.txt"]
+
+
+def test_r_mp3_byte_by_byte_it_is_the_same_form():
+    left = [WHOLE[start : start + 1] for start in range(len(WHOLE))]
+
+    async def receive():
+        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+
+    assert answer(Gateway([read]), receive) == 201
+
+
+FRAGMENTS = [
+    b"--boundary", b"--boundary--", b"\r\n", b"\n", b"\r", b"--", b"-", b"Content-Disposition: form-data",
+    b'; name="name"', b"; name=", b'; filename="a"', b"; filename*=utf-8''%00", b"Content-Type: image/png",
+    b"Content-Transfer-Encoding: base64", b":", b";", b'"', b"\\", b"\x00", b"\xff", b"x", b"x" * 5000,
+]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map(b"".join))
+def test_r_mp4_no_form_is_a_500(content):
+    for path in ("/", "/checked"):
+        client = TestClient(Gateway([read, checked]), raise_request_exception=False)
+        assert client.post(path, content=content, content_type=TYPE).status_code < 500
+
+
+# --- files ---------------------------------------------------------------------------------------------------------
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_r_up1_every_file_of_a_list_is_checked(serve, position):
+    client = serve(checked)
+    good = [part(b"files", PNG, b"a.png")] * 3
+    assert send(client, *good, path="/checked").json() == [8, 8, 8]
+    for bad in (b"<html>", PNG + b"x" * 100):
+        parts = [*good]
+        parts[position] = part(b"files", bad, b"a.png")
+        assert send(client, *parts, path="/checked").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        b"../../etc/passwd",
+        b"/etc/passwd",
+        b"..\\\\..\\\\passwd",
+        b"C:\\\\passwd",
+        b"\\\\\\\\host\\\\passwd",
+        b"a/\x00passwd",
+    ],
+)
+def test_r_up2_the_name_of_a_file_is_no_path(serve, given):
+    assert send(serve(read), part(b"files", b"x", given)).json() == ["", "passwd"]
+
+
+@pytest.mark.parametrize("given", [b"..", b".", b"a/..", b"\x00", b"/", b"", b"a/"])
+def test_r_up2_what_is_no_name_is_no_file(serve, given):
+    assert send(serve(read), part(b"files", b"x", given)).json() == [""]
+
+
+# --- the event loop ------------------------------------------------------------------------------------------------
+
+
+def test_r_loop_an_upload_touches_no_disk_on_the_event_loop(settings, tmp_path):
+    """200 MiB in one file, of which all but the beginning goes to disk, written by the thread of the request."""
+    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
+    opened, beats, left = [], [], [200 * MIB // (256 * 1024)]
+
+    def audit(event, arguments):
+        if event == "open" and str(arguments[0]).startswith(str(tmp_path)):
+            opened.append(threading.get_ident())
+
+    async def receive():
+        await asyncio.sleep(0)
+        left[0] -= 1
+        body = part(b"files", filename=b"large").removesuffix(b"\r\n") if not beats else b""
+        beats.append(threading.get_ident())
+        end = b"\r\n" + form() if not left[0] else b""
+        return {"type": "http.request", "body": body + b"x" * (256 * 1024) + end, "more_body": left[0] > 0}
+
+    sys.addaudithook(audit)
+    gateway = Gateway([read], max_upload_size=300 * MIB)
+    assert answer(gateway, receive) == 201
+    assert opened
+    assert not {*opened} & {*beats}
