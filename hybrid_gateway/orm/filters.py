@@ -57,6 +57,7 @@ class Ordering:
 
 
 _MOST = 2**63 - 1  # what a database takes for a number: SQLite raises for more, where Django has no check of its own
+_LONGEST = 4000  # characters: SQLite raises for a pattern of 50,000 bytes, in which each may become eight
 
 Apply = Callable[[Any, Any], Any]
 """A queryset and the value of a field → the queryset."""
@@ -88,13 +89,25 @@ class FilterSet:
             value = getattr(values, name)
             if value is None or value is UNSET:
                 continue
-            if any(type(entry) is int and abs(entry) > _MOST for entry in (value if type(value) is list else [value])):
-                faults.append({"loc": ["query", wire], "msg": "The number is out of range", "type": "value_error"})
+            if (message := _unfit(value)) is not None:
+                faults.append({"loc": ["query", wire], "msg": message, "type": "value_error"})
                 continue
             queryset = apply(queryset, value)
         if faults:
             raise RequestValidationError(faults)
         return queryset
+
+
+def _unfit(value: Any) -> str | None:
+    """What is wrong with a value that no database could compare with, or only at a price."""
+    for entry in value if type(value) is list else [value]:
+        if type(entry) is int and abs(entry) > _MOST:
+            return "The number is out of range"
+        if isinstance(entry, str) and len(entry) > _LONGEST:
+            return f"Expected `str` of length <= {_LONGEST}"
+        if isinstance(entry, str) and "\x00" in entry:  # PostgreSQL raises; to SQLite the text ends there
+            return "Null characters are not allowed"
+    return None
 
 
 def _extras(annotation: Any) -> list[Any]:
@@ -148,7 +161,8 @@ def _search(marker: Search, model: Any, where: str) -> Apply:
     narrow = _narrowing(model, paths)
 
     def search(queryset: Any, value: str) -> Any:
-        for word in value.split()[:_MOST_WORDS]:
+        # SECURITY: however much is sent, a row is not compared with more than this.
+        for word in value[:_LONGEST_SEARCH].split()[:_MOST_WORDS]:
             anywhere = Q()
             for path in paths:
                 anywhere |= Q(**{path: word})
@@ -158,6 +172,7 @@ def _search(marker: Search, model: Any, where: str) -> Apply:
     return search
 
 
+_LONGEST_SEARCH = 500
 _MOST_WORDS = 20  # each is a condition per column
 
 

@@ -245,6 +245,13 @@ def _key_name(struct: Any) -> str | None:
 
 def _check(instance: Any, plan: _Plan, written: Any, *, full_clean: bool) -> None:
     names = {_field_name(instance, name) for name in written}
+    # PostgreSQL raises for these. DJANGO: forms refuse them (ProhibitNullCharactersValidator), models do not.
+    nulls = [name for name in sorted(names) if "\x00" in _text_of(instance, name)]
+    if nulls:
+        message = "Null characters are not allowed"
+        raise RequestValidationError(
+            [{"loc": [*plan.loc, plan.wires.get(name, name)], "msg": message, "type": "value_error"} for name in nulls]
+        )
     try:
         if full_clean:
             instance.full_clean()
@@ -253,6 +260,11 @@ def _check(instance: Any, plan: _Plan, written: Any, *, full_clean: bool) -> Non
             instance.clean_fields(exclude=others)
     except ValidationError as error:
         raise RequestValidationError(_faults(error, plan)) from None
+
+
+def _text_of(instance: Any, name: str) -> str:
+    value = instance.__dict__.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _field_name(instance: Any, attribute: str) -> str:

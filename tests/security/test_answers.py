@@ -388,8 +388,8 @@ def files_of(folder):
 
 
 OUTSIDE = [
-    "../out.txt", "../static1/out.txt", "./../out.txt", "x/../../out.txt", "link.txt", "in.txt.gz", "links/out.txt", "..",
-    ".", "", "links", "..\\out.txt", "\x00", "in.txt\x00", "x" * 5000,
+    "../out.txt", "../static1/out.txt", "./../out.txt", "x/../../out.txt", "link.txt", "in.txt.gz", "links/out.txt",
+    "..", ".", "", "links", "..\\out.txt", "\x00", "in.txt\x00", "x" * 5000,
 ]  # fmt: skip
 
 

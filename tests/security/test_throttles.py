@@ -95,7 +95,7 @@ def test_r_thr_two_windows_on_one_scope_both_hold(backend, monkeypatch):
     )
     assert [client.get(path).status_code for path in ("/a", "/b", "/a")] == [200, 200, 429]
     clock.now += 60
-    # The third of the day was the refused one: who hammers at a short window uses up the long one only where it passes.
+    # What a window refuses is not counted by those behind it.
     assert [client.get(path).status_code for path in ("/b", "/a", "/b")] == [200, 429, 429]
     clock.now += 60
     assert client.get("/b").status_code == 429

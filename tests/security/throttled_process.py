@@ -1,4 +1,7 @@
-"""One of several processes behind one limit: ``python -m tests.security.throttled_process LOCATION HITS`` counts 200s."""
+"""One of several processes behind one limit, which counts what passes.
+
+python -m tests.security.throttled_process LOCATION_OF_REDIS HITS
+"""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
