@@ -31,6 +31,7 @@ from hybrid_gateway.responses.headers import Header
 __all__ = ["Cache", "CachedAnswers", "ainvalidate", "invalidate"]
 
 _NAME = b"hybrid-gateway"
+_NEVER_STALE = (b"must-revalidate", b"proxy-revalidate", b"no-cache", b"s-maxage")
 _GRACE = 30  # seconds for which an entry outlives its time, and in which it must have been made anew
 
 
@@ -140,8 +141,9 @@ class CachedAnswers:
             found = cache.get_many([key, *tags])
             versions = {name: found.get(name) or _add_version(cache, name) for name in tags}
             entry = found.get(key)
-            is_kept = entry is not None and entry[1] == versions
-            renews = is_kept and entry[0] <= time.time()
+            overdue = 0.0 if entry is None else time.time() - entry[0]
+            is_kept = entry is not None and entry[1] == versions and overdue < self._outlives(entry[3])
+            renews = is_kept and overdue >= 0
             if renews and not cache.add(_mark(key), 1, timeout=self._grace):
                 renews = False  # somebody else does
         except Exception as error:
@@ -151,6 +153,12 @@ class CachedAnswers:
         if is_kept and not renews:
             raise Answered(self._hit(call, entry))
         call.cacheable = _Cacheable(key, versions, renews)
+
+    def _outlives(self, headers: Sequence[Header]) -> int:
+        """For how many seconds an answer is kept after its time."""
+        # SPEC: RFC 9111 section 4.2.4
+        directives = b",".join(value.lower() for name, value in headers if name == b"cache-control")
+        return 0 if any(word in directives for word in _NEVER_STALE) else self._grace
 
     def _hit(self, call: Any, entry: Any) -> Any:
         expires, _, status, headers, body = entry
@@ -201,8 +209,7 @@ class CachedAnswers:
             cache = own_cache(self._rules.cache)
             if cacheable.answer is not None:
                 entry = (time.time() + seconds, cacheable.versions, *cacheable.answer)
-                stays = self._grace if _may_be_stale(cacheable.answer[1]) else 0
-                cache.set(cacheable.key, entry, timeout=seconds + stays)
+                cache.set(cacheable.key, entry, timeout=seconds + self._outlives(cacheable.answer[1]))
             if cacheable.renews:
                 cache.delete(_mark(cacheable.key))
         except Exception as error:
@@ -262,12 +269,6 @@ def _text(value: bytes | None) -> str | None:
 def _mark(key: str) -> str:
     """The key of a mark that somebody is about to make an entry anew."""
     return f"{key}:renewing"
-
-
-def _may_be_stale(headers: Sequence[Header]) -> bool:
-    # SPEC: RFC 9111 section 4.2.4
-    directives = b",".join(value.lower() for name, value in headers if name == b"cache-control")
-    return not any(word in directives for word in (b"must-revalidate", b"proxy-revalidate", b"no-cache", b"s-maxage"))
 
 
 def _tag_key(tag: str) -> str:

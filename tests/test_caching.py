@@ -1,6 +1,9 @@
 """Answers kept in Django's cache: what is, for whom, for how long, and how it is told and forgotten."""
 
 import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Annotated
 
@@ -26,6 +29,7 @@ from hybrid_gateway import (
 from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.caching import ainvalidate, invalidate
 from hybrid_gateway.telemetry import RequestID
+from hybrid_gateway.test import TestClient
 
 
 def redis_answers():
@@ -317,3 +321,97 @@ def test_a_hook_that_looks_at_headers_keeps_nothing_from_being_kept(serve):
 
     client = serve(view)
     assert [state(client.get("/", headers={"Cookie": "a=b"})) for _ in range(2)] == ["fwd=miss", "hit"]
+
+
+# --- while an answer is made anew ----------------------------------------------------------------------------------
+
+
+class Clock:
+    now = 1_000_000.0
+
+    def time(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr("hybrid_gateway.caching.time", clock)
+    return clock
+
+
+def herd(gateway, size):
+    """So many clients at once."""
+    with ThreadPoolExecutor(size) as pool:
+        return list(pool.map(lambda _: TestClient(gateway, protocol="wsgi").get("/n"), range(size)))
+
+
+def slow(count, **options):
+    entered = threading.Event()
+
+    @get("/n", cache=Cache(60), **options)
+    def handler() -> dict[str, int]:
+        count["calls"] += 1
+        if count["calls"] > 1:
+            entered.set()
+            time.sleep(0.3)
+        return dict(count)
+
+    return handler
+
+
+def test_what_has_run_out_is_made_anew_once_and_others_get_the_old_one(count, clock):
+    gateway = Gateway([slow(count)])
+    assert TestClient(gateway).get("/n").json() == {"calls": 1}
+    clock.now += 70
+    answers = herd(gateway, 20)
+    assert count["calls"] == 2
+    assert sorted(answer.json()["calls"] for answer in answers) == [1] * 19 + [2]
+    old = next(answer for answer in answers if answer.json() == {"calls": 1})
+    assert (old.headers["Cache-Status"], old.headers["Age"]) == ("hybrid-gateway; hit; ttl=-10", "70")
+    assert TestClient(gateway).get("/n").json() == {"calls": 2}
+
+
+def test_what_must_be_validated_is_never_old(count, clock):
+    gateway = Gateway([slow(count, cache_control={"max_age": 60, "must_revalidate": True})])
+    TestClient(gateway).get("/n")
+    clock.now += 70
+    answers = herd(gateway, 5)
+    assert {answer.json()["calls"] for answer in answers} <= {2, 3, 4, 5, 6}
+
+
+def test_what_could_not_be_made_anew_is_tried_again(serve, clock, count):
+    @get("/n", cache=60)
+    async def handler(response: Response) -> dict[str, int]:
+        count["calls"] += 1
+        if count["calls"] == 2:
+            raise LookupError("on purpose")
+        if count["calls"] == 3:
+            response.set_cookie("a", "b")  # not to be kept
+        return dict(count)
+
+    client = serve(handler, raises=False)
+    client.get("/n")
+    clock.now += 61
+    assert client.get("/n").status_code == 500
+    assert client.get("/n").json() == {"calls": 1}  # for as long as the one that failed may have taken
+    caches["default"].delete_many(list(_marks()))
+    assert client.get("/n").json() == {"calls": 3}
+    assert client.get("/n").json() == {"calls": 4}
+    assert client.get("/n").json() == {"calls": 4}
+
+
+def _marks():
+    """The keys of what is being made anew."""
+    cache = caches["default"]
+    if hasattr(cache, "_cache") and isinstance(cache._cache, dict):
+        return [key.split(":", 2)[2] for key in cache._cache if key.endswith(":renewing")]
+    found = cache._cache.get_client(write=True).scan_iter("*:renewing")
+    return [key.decode().split(":", 2)[2] for key in found]
+
+
+def test_an_outage_of_the_cache_is_told_once(serve, make, caplog):
+    with override_settings(CACHES={"default": {**BACKENDS["redis"], "LOCATION": "redis://127.0.0.1:9/0"}}):
+        client = serve(make())
+        assert [client.get("/n").json()["calls"] for _ in range(3)] == [1, 2, 3]
+    assert len(caplog.records) == 1

@@ -61,8 +61,10 @@ async def request(gateway, number, template):
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
         "path": target, "raw_path": target.encode(), "query_string": query.encode(), "root_path": "",
-        "headers": [(b"host", b"localhost"), (b"x-" + mark, mark), (b"x", mark), (b"cookie", b"c=%b; d%b=1" % (mark, mark)),
-                    (b"accept", b"text/" + mark), (b"authorization", b"Basic " + mark)],
+        "headers": [
+            (b"host", b"localhost"), (b"x-" + mark, mark), (b"x", mark), (b"cookie", b"c=%b; d%b=1" % (mark, mark)),
+            (b"accept", b"text/" + mark), (b"authorization", b"Basic " + mark),
+        ],
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
     }  # fmt: skip
     messages = [{"type": "http.request", "body": b"", "more_body": False}]

@@ -1,0 +1,122 @@
+"""What the package stands on is recent enough, pinned, and does not need its asserts."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+# Below these a known vulnerability, or a fault that a client can use, is open.
+FLOORS = {
+    "daphne": "4.2.2",
+    "granian": "2.7.5",
+    "h11": "0.16",
+    "h2": "4.3",
+    "pyjwt": "2.14",
+    "python-multipart": "0.0.32",
+    "starlette": "1.5.1",
+    "uvicorn": "0.51",
+    "websockets": "13",
+    "werkzeug": "3.1.9",
+}
+DJANGO = {"5.2": "5.2.18", "6.0": "6.0.9", "6.1": "6.1.2"}
+
+
+def floor(name, found):
+    return Version(DJANGO[f"{found.major}.{found.minor}"] if name == "django" else FLOORS[name])
+
+
+def pins():
+    """Every line of constraints.txt as name and version."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return [(found.name.lower(), Version(next(iter(found.specifier)).version)) for found in requirements]
+
+
+@pytest.mark.parametrize("name", ["django", *FLOORS])
+def test_r_supply_what_is_installed_is_above_its_floor(name):
+    try:
+        found = Version(version(name))
+    except PackageNotFoundError:
+        pytest.skip(f"{name} is not installed")
+    assert found >= floor(name, found)
+
+
+@pytest.mark.parametrize("name", ["django", *FLOORS])
+def test_r_supply_what_is_pinned_is_above_its_floor(name):
+    pinned = [found for pin, found in pins() if pin == name]
+    assert pinned, f"constraints.txt does not say which {name}"
+    assert all(found >= floor(name, found) for found in pinned)
+
+
+def test_r_supply_every_requirement_is_pinned():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(entry for extra in project["optional-dependencies"].values() for entry in extra),
+    ]
+    names = {Requirement(entry).name.lower() for entry in wanted} - {"hybrid-gateway"}
+    assert names <= {name for name, _ in pins()}
+
+
+def test_r_supply_what_users_may_install_is_above_its_floor():
+    """The lower bounds of pyproject.toml; Django's are its series, whose newest release pip takes."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *(entry for extra in project["optional-dependencies"].values() for entry in extra),
+    ]
+    for requirement in map(Requirement, wanted):
+        if requirement.name.lower() in FLOORS:
+            least = [Version(bound.version) for bound in requirement.specifier if bound.operator == ">="]
+            assert least
+            assert least[0] >= Version(FLOORS[requirement.name.lower()])
+
+
+def test_r_supply_actions_are_pinned_by_commit():
+    for workflow in (ROOT / ".github" / "workflows").glob("*.yml"):
+        for line in workflow.read_text().splitlines():
+            used = re.search(r"uses:\s*(\S+)", line)
+            assert used is None or re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used[1]), line
+
+
+def test_r_supply_bandit_finds_nothing():
+    pytest.importorskip("bandit", reason="bandit is not installed")
+    command = [sys.executable, "-m", "bandit", "-q", "-r", "-c", "pyproject.toml", "hybrid_gateway"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+# --- without asserts -----------------------------------------------------------------------------------------------
+
+SUBSET = ["test_bodies.py", "test_multipart.py", "test_throttles.py", "test_lists.py"]
+
+
+def test_r_opt_the_same_holds_without_asserts():
+    """pytest rewrites the asserts of tests, so they stay; those of the package are gone."""
+    files = [str(Path("tests/security") / name) for name in SUBSET]
+    command = [sys.executable, "-O", "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-W", "ignore"]
+    options = ["-k", "not wsgi and not lane and not processes and not r_lin and not r_acc and not r_loop and not r_mp4"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    done = subprocess.run(
+        [*command, *options, *files], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert " passed" in done.stdout
+
+
+def test_r_opt_no_assert_looks_at_what_a_client_sent():
+    """Those that the package has tell type checkers what is known: names, attributes, and that they are not None."""
+    for file in (ROOT / "hybrid_gateway").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Assert):
+                calls = [call for call in ast.walk(node.test) if isinstance(call, ast.Call)]
+                assert all(ast.unparse(call.func) in ("isinstance", "callable") for call in calls), (file, node.lineno)
