@@ -1,5 +1,6 @@
 """What clients choose from is written down: columns, orders, origins, prefixes; and the document's pages are off."""
 
+import base64
 from typing import Annotated, Literal
 
 import msgspec
@@ -73,6 +74,18 @@ def test_r_orm_no_word_becomes_an_order(serve, books, order):
 @pytest.mark.parametrize("cursor", ["x", "x:y", "e30:x", "a" * 2048, ":", "", "W10:W10", "ÿ", "a" * 3000])
 def test_r_orm_no_cursor_but_ours(serve, books, cursor):
     assert serve(*ROUTES).get("/cursor", params={"cursor": cursor}).status_code == 422
+
+
+def test_r_orm_a_cursor_that_was_changed_is_none(serve, books):
+    """What is inside is no secret, and well-formed: it is the signature that says whose it is."""
+    client = serve(*ROUTES)
+    given = client.get("/cursor", params={"size": 1}).json()["next"].partition("cursor=")[2].partition("&")[0]
+    place, _, signature = given.replace("%3A", ":").rpartition(":")
+    values = base64.urlsafe_b64decode(place + "=" * (-len(place) % 4))
+    assert client.get("/cursor", params={"cursor": f"{place}:{signature}"}).status_code == 200
+    changed = base64.urlsafe_b64encode(values.replace(b"Book 0", b"Book 1")).decode().rstrip("=")
+    assert changed != place
+    assert client.get("/cursor", params={"cursor": f"{changed}:{signature}"}).status_code == 422
 
 
 @pytest.mark.parametrize("query", ["page=0", "page=-1", "page=99999999999", "size=101", "size=1e3", "page=1&page=x"])
