@@ -126,7 +126,9 @@ class ASGIDriver:
                 status, headers, body = answer
                 if self._has_hsts or type(headers) is not FixedHeaders:
                     headers = self._security.complete(call, headers, endpoint.security_headers)
-                await send({"type": "http.response.start", "status": status, "headers": sendable(status, headers, body)})
+                await send(
+                    {"type": "http.response.start", "status": status, "headers": sendable(status, headers, body)}
+                )
                 await send({"type": "http.response.body", "body": body if call.method != "HEAD" else b""})
             else:
                 await self.send_response(call, endpoint, answer, receive, send)

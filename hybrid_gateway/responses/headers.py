@@ -34,13 +34,16 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 _USUAL = frozenset(
-    (b"content-type", value)
-    for value in (
-        b"application/json",
-        b"application/octet-stream",
-        b"application/problem+json",
-        b"text/html; charset=utf-8",
-        b"text/plain; charset=utf-8",
+    (
+        (b"content-type", b"application/json"),
+        (b"content-type", b"application/octet-stream"),
+        (b"content-type", b"application/problem+json"),
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"same-origin"),
+        (b"cross-origin-opener-policy", b"same-origin"),
+        (b"x-frame-options", b"DENY"),
     )
 )
 _is_name = _NAME.fullmatch

@@ -84,7 +84,7 @@ def test_r_log_nor_by_the_last_words_of_djangos_side(caplog, last_chance):
     middleware = ["tests.security.test_logs.unbuildable"] if last_chance else []
     with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=middleware, ALLOWED_HOSTS=["localhost"]):
         gateway = Gateway([], django_routes=["/django/"])
-        assert ask(gateway, "/django/broken/\x9b2J\u2028forged") == 500
+        assert ask(gateway, "/django/broken/\u2028\u202eforged") == 500
     messages = [record.getMessage() for record in caplog.records if record.name == "django.request"]
     assert messages
     assert not any(map(FORGED.search, messages))

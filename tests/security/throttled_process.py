@@ -12,6 +12,7 @@ if __name__ == "__main__":
     location, hits = sys.argv[1], int(sys.argv[2])
     settings.configure(
         SECRET_KEY="throttled",
+        ALLOWED_HOSTS=["testserver"],
         CACHES={"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}},
     )
     import django
