@@ -208,7 +208,7 @@ def ratio(run, make, size):
     """time(2n) / time(n), each the best of several."""
     gc.disable()
     try:
-        once, twice = (min(timed(run, make(count)) for _ in range(7)) for count in (size, 2 * size))
+        once, twice = (min(timed(run, make(count)) for _ in range(5)) for count in (size, 2 * size))
     finally:
         gc.enable()
     return twice / once
@@ -222,7 +222,7 @@ def timed(run, argument):
 
 def assert_linear(run, make, size=32 * 1024):
     """Somebody else may have the machine for a while, so a bad figure is looked at again."""
-    for _ in range(8):
+    for _ in range(6):
         if (found := ratio(run, make, size)) <= 2.6:
             return
     raise AssertionError(f"twice the text takes {found:.1f} times as long")
@@ -325,8 +325,12 @@ def test_r_lin_queries_and_forms(client, settings, unit):
 
 @pytest.mark.parametrize("unit", ["-", "a-", "/", "a/", "%2d", ".json", "-.json", "a-a-.json/"])
 def test_r_lin_paths(client, unit):
+    """The route tree by itself: a gateway answers 414 to what is longer than 8 KiB, which is long enough."""
+    tree = client.gateway.tree
     for prefix in ("/mixed/", "/deep/", "/nowhere/"):
-        assert_linear(lambda text, prefix=prefix: client.get(prefix + text), lambda size: unit * (size // len(unit)))
+        assert_linear(
+            lambda text, prefix=prefix: tree.find(prefix + text, "GET"), lambda size: unit * (size // len(unit))
+        )
 
 
 @pytest.mark.parametrize(
@@ -350,6 +354,7 @@ def test_r_lin_cookies_in_quotes(client, unit):
     assert_linear(
         lambda value: client.get("/cookie", headers={"Cookie": value}),
         lambda size: 'a="' + unit * (size // len(unit)) + '"',
+        8 * 1024,
     )
 
 
