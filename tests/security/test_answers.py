@@ -430,7 +430,7 @@ def test_r_st2_no_file_system_is_asked_for_it(folder, monkeypatch, name):
 STATIC = [
     "/static/../conftest.py", "/static/%2e%2e/settings.py", "/static//etc/passwd", "/static/admin/../../../settings.py",
     "/static/admin/css/..%2f..%2f..%2fsettings.py", "/static/..%5c..%5csettings.py", "/static/%00", "/static/C:%5cx",
-    "/static1/x", "/static",
+    "/static1/x", "/static", "/static/../../static/x", "/static/admin/../../../static/x",
 ]  # fmt: skip
 
 
