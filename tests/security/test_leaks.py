@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import sys
 from collections import Counter
 from typing import Annotated
 
@@ -88,7 +89,7 @@ def count(gateway, numbers, paths):
     gateway.loop_thread.run(main())
     for _ in range(3):
         gc.collect()
-    return Counter(type(thing) for thing in gc.get_objects())
+    return Counter(type(thing) for thing in gc.get_objects()), sys.getallocatedblocks()
 
 
 @pytest.mark.parametrize("side", ["typed", "django"])
@@ -98,16 +99,22 @@ def test_r_leak_twenty_thousand_distinct_requests_leave_nothing(side):
         with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[], ALLOWED_HOSTS=["localhost"]):
             gateway = Gateway([read, conflict, broken, stream], django_routes=["/django/"])
             paths, most = (PATHS, 20_000) if side == "typed" else (["/django/{}", "/django/x/{}"], 4000)
-            first = count(gateway, range(2000), paths)
-            last = count(gateway, range(2000, 2000 + most), paths)
+            first, blocks_before = count(gateway, range(2000), paths)
+            last, blocks_after = count(gateway, range(2000, 2000 + most), paths)
     finally:
         logging.disable(logging.NOTSET)
     grown = last - first
     assert sum(grown.values()) < 500, grown.most_common(10)
+    assert blocks_after - blocks_before < most / 4  # texts are nothing to the garbage collector
     assert not [kind for kind in last if issubclass(kind, (Call, StarletteRequest, asyncio.Task)) and last[kind] > 1]
 
 
-def test_r_db_connections_are_closed_by_the_thread_that_used_them():
+def drop(connections):
+    with connections.psycopg.connect(**connections.SERVER, dbname="postgres", autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {connections.DATABASE} WITH (FORCE)")
+
+
+def test_r_db_connections_are_closed_by_the_thread_that_used_them(django_db_blocker, request):
     """On success, on failure and when a client has gone; test_connections.py looks at it from all sides."""
     connections = pytest.importorskip("tests.test_connections", reason="psycopg is not installed")
     try:
@@ -116,10 +123,16 @@ def test_r_db_connections_are_closed_by_the_thread_that_used_them():
         )
     except connections.psycopg.OperationalError:
         pytest.skip("no PostgreSQL answers on 127.0.0.1:5432")
-    database = {**connections.database(0), "NAME": "postgres"}
-    with observer, connections.Here(**database) as here:
-        for target in ("/fail", "/fail-async", "/sync", "/async", "/django/sync", "/django/async"):
-            here.get(target)
+    database = connections.database(0)
+    observer.execute(f"CREATE DATABASE {connections.DATABASE}")
+    request.addfinalizer(lambda: drop(connections))
+    with connections.psycopg.connect(**connections.SERVER, dbname=connections.DATABASE) as inside:
+        inside.execute("CREATE TABLE auth_group (id serial PRIMARY KEY, name text)")
+    with observer, django_db_blocker.unblock(), connections.Here(**database) as here:
+        for target in ("/sync", "/async", "/django/sync", "/django/async"):
+            assert here.get(target)[0] == 200
+        for target in ("/fail", "/fail-async"):
+            assert here.get(target)[0] == 500
 
         async def abort():
             tasks = [
