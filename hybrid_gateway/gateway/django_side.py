@@ -41,7 +41,7 @@ from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf
 from hybrid_gateway.handlers.errors import DISK_FULL, printable
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
-from hybrid_gateway.responses.headers import check_headers, checking, checking_start
+from hybrid_gateway.responses.headers import check_headers, checking_start
 
 __all__ = ["DjangoSide"]
 
@@ -148,7 +148,9 @@ class DjangoSide:
         handler: Any = await self._built("asgi_handler", thread)
         with thread_sensitive(thread):
             # A task of its own, so that language, time zone and script prefix end with it.
-            task = asyncio.create_task(handler(scope, _patient(receive, self._body_timeout), checking(send)))
+            task = asyncio.create_task(
+                handler(scope, _patient(receive, self._body_timeout), _guarded(send, scope["path"]))
+            )
         await task
 
     # --- every other view ---
@@ -208,9 +210,9 @@ class DjangoSide:
         try:
             check_headers(encoded)
         except ValueError:
-            response.close()
+            made.close()
             body.close()
-            raise
+            return _without_view(500, environ["PATH_INFO"])
         if response.streaming:
             return _Answer(int(status[:3]), encoded, _TravellingStream(response, made, body))
         try:
@@ -259,6 +261,30 @@ class _Answer(NamedTuple):
     status: int
     headers: list[tuple[bytes, bytes]]
     content: bytes | _TravellingStream
+
+
+def _guarded(send: Send, path: str) -> Send:
+    """``send``, but for an answer whose headers must not be sent, which is a 500 instead.
+
+    It raises nothing: Django 5.2 would close neither its response nor the body of the request.
+    """
+    is_dropped = False
+
+    async def check_and_send(message: Message) -> None:
+        nonlocal is_dropped
+        if is_dropped:
+            return
+        try:
+            check_headers(message.get("headers", ()))
+        except ValueError:
+            is_dropped = True
+            answer = _without_view(500, path)
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": answer.content})
+        else:
+            await send(message)
+
+    return check_and_send
 
 
 def _without_view(status: int, path: str) -> _Answer:
