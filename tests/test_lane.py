@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hybrid_gateway import Gateway, PlainTextResponse, Request, StreamingResponse, get, post
+from hybrid_gateway import EventSourceResponse, Gateway, PlainTextResponse, Request, StreamingResponse, get, post
 from hybrid_gateway.gateway.lane import LaneCall, LaneProtocol
 from tests.lane import Transport, read_response
 from tests.lane_fuzz import Comparison, conversations
@@ -474,6 +474,30 @@ def test_a_graceful_shutdown_waits_for_requests_on_the_lane():
             server.should_exit = True
             answer, _ = await request
             assert answer.endswith(b"slow") and b"connection: close" in answer
+
+    asyncio.run(main())
+
+
+@get("/events")
+async def events() -> EventSourceResponse:
+    async def ticks() -> AsyncIterator[str]:
+        while True:
+            yield "tick"
+            await asyncio.sleep(0.02)
+
+    return EventSourceResponse(ticks())
+
+
+def test_a_server_that_is_told_to_end_without_a_signal_ends_event_streams():
+    gateway = Gateway([events])
+
+    async def main() -> None:
+        async with serving(gateway) as (server, port):
+            stream = asyncio.create_task(talk(port, b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+            await asyncio.sleep(0.2)
+            server.should_exit = True
+            answer, _ = await stream
+        assert answer.endswith(b"\r\n0\r\n\r\n") and gateway.draining
 
     asyncio.run(main())
 

@@ -87,7 +87,10 @@ class DerivedKeys(KeyRing):
         self._made_of: list[str | bytes] = []
         self._made: dict[str | None, Key] = {}
 
-    can_sign = True
+    @property
+    def can_sign(self) -> bool:
+        """Always; asked before settings can be read."""
+        return True
 
     @property
     def _keys(self) -> dict[str | None, Key]:  # type: ignore[override]

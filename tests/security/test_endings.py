@@ -92,6 +92,26 @@ def test_while_it_drains_a_gateway_answers_503_and_probes():
     assert ask(gateway, "/x")[0] == 200
 
 
+def test_on_every_driver_a_gateway_that_drains_refuses_and_event_streams_end(serve):
+    @get("/x")
+    async def x() -> str:
+        return "x"
+
+    @get("/events")
+    async def events() -> EventSourceResponse:
+        async def ticks():
+            yield "first"
+            await asyncio.Event().wait()
+
+        return EventSourceResponse(ticks(), heartbeat=None)
+
+    client = serve(x, events)
+    assert client.get("/x").text == "x"
+    threading.Timer(0.2, client.gateway.drain).start()
+    assert client.get("/events").text == "data: first\n\n"
+    assert client.get("/x").status_code == 503
+
+
 def ask(gateway: Gateway, path: str, **more: str) -> tuple[int, dict[bytes, bytes], bytes]:
     scope = {
         "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": [(b"host", b"testserver")],

@@ -10,7 +10,7 @@ from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
 
 from hybrid_gateway import FileResponse, Gateway, Response, Router, StreamingResponse, get, post
-from hybrid_gateway.exceptions import Conflict
+from hybrid_gateway.exceptions import Conflict, RouteError
 
 SECURITY = "django.middleware.security.SecurityMiddleware"
 FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
@@ -222,3 +222,22 @@ def test_r_host_under_debug_the_answer_says_what_to_do(serve, caplog):
     assert [record.name for record in caplog.records if record.levelname == "ERROR"] == [
         "django.security.DisallowedHost"
     ]
+
+
+# --- letters that some take for others
+
+
+def test_r_path_a_route_that_could_pass_for_djangos_is_refused_where_it_does(serve):
+    @get("/{section}/{name}")
+    def anything(section: str, name: str) -> str:
+        return f"{section} {name}"
+
+    client = serve(anything, django_routes=["/admin/"])
+    assert client.get("/Other/x").text == "Other x"
+    for path in ("/Admin/x", "/ADMIN/x", "/%61dmiN/x"):
+        assert client.get(path).status_code == 400, path
+
+
+def test_r_path_a_route_below_a_prefix_in_other_letters_is_a_mistake():
+    with pytest.raises(RouteError, match="lies under '/admin/'"):
+        Gateway([get("/Admin/x")(json.handler)], django_routes=["/admin/"])
