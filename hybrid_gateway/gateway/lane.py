@@ -221,8 +221,18 @@ class LaneProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if not self.url.startswith(b"/"):
+            self._check_authority()
         self._awaited = _BODY
         super().on_headers_complete()
+
+    def _check_authority(self) -> None:
+        """A target that names a host (``GET http://host/path``) must name that of ``Host``; else uvicorn says 400."""
+        # SPEC: RFC 9112 section 3.2.2: the authority of the target wins; an application would see Host alone.
+        _, separator, rest = self.url.partition(b"://")
+        authority, host = rest.partition(b"/")[0].partition(b"?")[0], dict(self.headers).get(b"host")
+        if separator and host is not None and authority != host:
+            raise ValueError("The target and the Host header of the request name two hosts.")
 
     def on_message_complete(self) -> None:
         self._awaited = _NOTHING
