@@ -209,7 +209,7 @@ def test_a_record_is_a_line_of_json_with_its_fields():
     }
 
 
-def test_a_line_of_json_has_the_id_and_the_exception(serve):
+def test_a_line_of_json_has_the_id_and_the_exception(serve, monkeypatch):
     lines = []
 
     class Keep(logging.Handler):
@@ -220,6 +220,7 @@ def test_a_line_of_json_has_the_id_and_the_exception(serve):
     handler.setFormatter(JSONFormatter())
     logger = logging.getLogger("django.request")
     logger.addHandler(handler)
+    monkeypatch.setattr(logger, "propagate", False)  # what is no text, others need not be able to write
 
     @get("/")
     def broken() -> None:

@@ -174,7 +174,7 @@ def test_no_burst_slips_through_on_redis(settings, hello, monkeypatch):
     settings.CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",
-            "LOCATION": "redis://127.0.0.1:6379/9",
+            "LOCATION": "redis://127.0.0.1:6379/10",
             "KEY_PREFIX": f"hybrid-gateway-tests-{time.time()}",
         }
     }

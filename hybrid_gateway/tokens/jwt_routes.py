@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from msgspec import Struct
 from starlette.responses import Response
 
-from hybrid_gateway.auth import AllowAny, Authentication, JWTAuthentication, check_csrf, logout_everywhere
+from hybrid_gateway.auth import AllowAny, Authentication, CSRFProtect, JWTAuthentication, logout_everywhere
 from hybrid_gateway.auth.cookies import read_cookie
 from hybrid_gateway.binding.markers import Form
 from hybrid_gateway.conf import get_settings
@@ -84,12 +84,22 @@ def jwt_routes(scheme: JWTAuthentication, *, scopes_for: Scopes | None = None) -
     if not scheme.is_ours:
         raise ConfigurationError(f"jwt_routes({scheme!r}) needs a scheme with a key that signs, not a foreign one.")
     pairs = (_CookiePairs if scheme.cookie else _Pairs)(scheme, scopes_for or _no_scopes)
+    # In cookies, a page elsewhere could log its visitors in as somebody else; in bodies no cookie is read.
+    open_to_all = {**_OPEN, "guards": [AllowAny, CSRFProtect]} if scheme.cookie else {**_OPEN, "csrf_exempt": True}
     known: dict[str, Any] = {"authentication": [scheme], "guards": [AllowAny], "atomic": False, "tags": ["auth"]}
     return [
-        post("/login", summary="Log in", **_OPEN)(pairs.login),
-        post("/refresh", status_code=200, summary="Exchange a refresh token", **_OPEN)(pairs.refresh),
-        *([] if scheme.cookie else [post("/token", status_code=200, summary="OAuth 2 token", **_OPEN)(pairs.token)]),
-        *([] if scheme.cookie else [post("/revoke", status_code=204, summary="End a login", **_OPEN)(pairs.revoke)]),
+        post("/login", summary="Log in", **open_to_all)(pairs.login),
+        post("/refresh", status_code=200, summary="Exchange a refresh token", **open_to_all)(pairs.refresh),
+        *(
+            []
+            if scheme.cookie
+            else [post("/token", status_code=200, summary="OAuth 2 token", **open_to_all)(pairs.token)]
+        ),
+        *(
+            []
+            if scheme.cookie
+            else [post("/revoke", status_code=204, summary="End a login", **open_to_all)(pairs.revoke)]
+        ),
         post("/logout", status_code=204, summary="Log out", **known)(pairs.logout),
         post("/logout/everywhere", status_code=204, summary="Log out everywhere", **known)(pairs.logout_everywhere),
     ]
@@ -160,12 +170,10 @@ class _CookiePairs(_Pairs):
 
     def login(self, data: Credentials, visit: Visit, response: Response) -> Pair:  # type: ignore[override]
         """Exchange a username and a password for two cookies."""
-        check_csrf(visit)  # or a page elsewhere could log its visitors in as somebody else
         return self._in_cookies(self._start(visit.request, data.username, data.password, ""), visit.request, response)
 
     def refresh(self, visit: Visit, response: Response) -> Pair:  # type: ignore[override]
         """Exchange the cookies for the next two; a refresh token used twice ends the login."""
-        check_csrf(visit)
         pair = self._next(read_cookie(visit, self._refresh_cookie) or "")
         return self._in_cookies(pair, visit.request, response)
 

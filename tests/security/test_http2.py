@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
@@ -36,7 +37,7 @@ def ask(port: int, fields: list[tuple[str, ...]]) -> Answer:
     with socket.create_connection(("127.0.0.1", port), 5) as wire:
         connection.send_headers(1, fields, end_stream=True)
         wire.sendall(connection.data_to_send())
-        while data := wire.recv(65536):
+        while data := _receive(wire):
             for event in connection.receive_data(data):
                 if isinstance(event, ResponseReceived):
                     pairs = {name.decode(): value.decode("latin-1") for name, value in event.headers}
@@ -46,8 +47,16 @@ def ask(port: int, fields: list[tuple[str, ...]]) -> Answer:
                     connection.acknowledge_received_data(event.flow_controlled_length, 1)
                 elif isinstance(event, (StreamEnded, StreamReset)):
                     return Answer(status, headers, body, False)
-            wire.sendall(connection.data_to_send())
+            with suppress(BrokenPipeError):  # the server has hung up on us
+                wire.sendall(connection.data_to_send())
     return Answer(status, headers, body, True)
+
+
+def _receive(wire: socket.socket) -> bytes:
+    try:
+        return wire.recv(65536)
+    except ConnectionResetError:
+        return b""
 
 
 @pytest.fixture(scope="module")

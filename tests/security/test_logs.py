@@ -62,9 +62,10 @@ def views():
     "path", ["/fails/", "/works/", "/nowhere/", "/django/missing/", "/django/broken/", "/django/bad/"]
 )
 @pytest.mark.parametrize("server", SERVERS)
-def test_r_log_no_line_is_forged(views, caplog, server, path):
+def test_r_log_no_line_is_forged(views, caplog, monkeypatch, server, path):
     """In the words of our loggers, of Django's and of uvicorn's; in what records carry for formatters as well."""
     caplog.set_level(logging.INFO)
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)  # whatever runserver has made of it
     gateway = Gateway([fails, works], django_routes=["/django/"])
     with listening(gateway, SERVERS[server], access_log=True) as wire:
         for text in SENT:
