@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
@@ -24,6 +23,7 @@ from hybrid_gateway.gateway.asgi import ASGIDriver
 from hybrid_gateway.gateway.build import Builder, middleware_factories
 from hybrid_gateway.gateway.django_side import DjangoSide
 from hybrid_gateway.gateway.draining import Draining
+from hybrid_gateway.gateway.lifespan import Lifespan
 from hybrid_gateway.gateway.mounts import Mounts
 from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
 from hybrid_gateway.gateway.prefixes import Prefixes, path_info
@@ -115,7 +115,7 @@ class Gateway:
         self.screening = Screening(self.side, lambda path: bool(self.side(path)) or self.is_django(path))
         self.security = Security()
         self.ending = Draining(options.graceful_timeout)
-        self._lifespan = _Lifespan(options.lifespan, options.on_startup, options.on_shutdown)
+        self._lifespan = Lifespan(options.lifespan, options.on_startup, options.on_shutdown)
         self._app = AppComponents()
         self._is_started = False
         self.cors = options.layers.cors  # of what no route answers
@@ -377,52 +377,6 @@ def _static_prefix() -> tuple[str, ...]:
 
 def _as_tuple(hooks: Any) -> tuple[Any, ...]:
     return (hooks,) if callable(hooks) else tuple(hooks)
-
-
-class _Lifespan:
-    """What runs once before the first request and once after the last."""
-
-    def __init__(
-        self,
-        contexts: Sequence[Callable[..., Any]],
-        on_startup: Sequence[Callable[..., Any]],
-        on_shutdown: Sequence[Callable[..., Any]],
-    ) -> None:
-        self._contexts = contexts
-        self._on_startup = on_startup
-        self._on_shutdown = on_shutdown
-        self._stack: contextlib.AsyncExitStack | None = None
-
-    def __bool__(self) -> bool:
-        return bool(self._contexts or self._on_startup or self._on_shutdown)
-
-    async def enter(self, gateway: Gateway) -> None:
-        if self._stack is not None:
-            return
-        async with contextlib.AsyncExitStack() as stack:
-            for hook in self._on_startup:
-                await _call(hook, gateway)
-            for context in self._contexts:
-                wrapped = contextlib.asynccontextmanager(context) if inspect.isasyncgenfunction(context) else context
-                await stack.enter_async_context(wrapped(*_gateway_argument(context, gateway)))
-            for hook in reversed(self._on_shutdown):
-                stack.push_async_callback(_call, hook, gateway)
-            self._stack = stack.pop_all()
-
-    async def leave(self) -> None:
-        stack, self._stack = self._stack, None
-        if stack is not None:
-            await stack.aclose()
-
-
-def _gateway_argument(hook: Callable[..., Any], gateway: Gateway) -> tuple[Any, ...]:
-    return (gateway,) if inspect.signature(hook).parameters else ()
-
-
-async def _call(hook: Callable[..., Any], gateway: Gateway) -> None:
-    outcome = hook(*_gateway_argument(hook, gateway))
-    if inspect.isawaitable(outcome):
-        await outcome
 
 
 # --- the gateway of the settings -----------------------------------------------------------------------------------

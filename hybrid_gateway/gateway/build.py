@@ -28,9 +28,10 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.django_middleware import DjangoMiddleware
 from hybrid_gateway.gateway.hooks import HookCompiler
 from hybrid_gateway.gateway.probes import compile_probe
-from hybrid_gateway.handlers.endpoint import Endpoint, Failures, check_timeout
+from hybrid_gateway.handlers.endpoint import Endpoint, Failures
 from hybrid_gateway.handlers.errors import ErrorAnswers, ErrorHandler
 from hybrid_gateway.handlers.hooks import Hook
+from hybrid_gateway.handlers.timeouts import bounded, check_timeout
 from hybrid_gateway.health.readiness import Readiness
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.handlers import Adapted, adapt
@@ -95,15 +96,49 @@ class Builder:
         check_order((*self._gateway.options.layers.middleware, *layers.middleware))
         schemes = [scheme() if inspect.isclass(scheme) else scheme for scheme in layers.authentication]
         signature = read_signature(route.handler, where)
-        annotated = {
-            parameter.name: strip_annotated(parameter.type) if parameter.checked else str
-            for parameter in signature.parameters
-        }
-        route = msgspec.structs.replace(route, template=route.template.typed(annotated))
-        components = Components(layers.components, self._overrides)
-        planner = Planner(
+        route = msgspec.structs.replace(route, template=route.template.typed(_types_of(signature)))
+        planner = self._plan(route, layers, schemes, where)
+        entered = self._open(planner, layers, signature)
+        adapted = adapt(
+            route.handler, signature, route.options.get("response", signature.returns), layers, route.options
+        )
+        cached = self._finish(planner, route, method, adapted)
+        adapted.query_names |= {entry.name for entry in planner.plan.inputs if entry.source == "query"}
+        errors = self.errors(layers, planner.plan.authenticates)
+        ending, hooks_await = self._end(planner, layers, schemes, errors, cached)
+        respond, source = compile_plan(
+            planner.plan, f"{method} {route.path}", layers.max_body_size, fail=ending.fail, leave=ending.leave
+        )
+        route.sources[method] = source
+        if layers.timeout is not None:
+            respond = bounded(respond, check_timeout(layers.timeout), ending.give_up)
+        takes_form = any(entry.source == "form" for entry in planner.plan.inputs)
+        return Endpoint(
+            route=route,
+            method=method,
+            respond=respond,
+            close=ending.close,
+            awaits=planner.plan.awaits or errors.awaits or hooks_await or any(hook.awaits for hook in entered),
+            source=source,
+            inputs=planner.plan.inputs,
+            returns=adapted.returns,
+            schemes=schemes if planner.plan.authenticates else (),
+            is_open=not planner.plan.requires_user,
+            visits=planner.plan.visits,
+            reads_cookies=planner.plan.reads_cookies,
+            middleware=(
+                *middleware_factories(layers.middleware),
+                *_django_middleware(route, layers, takes_form=takes_form),
+            ),
+            security_headers=self._security_headers(layers),
+            callbacks={name: self._callback(calls) for name, calls in route.options.get("callbacks", {}).items()},
+        )
+
+    def _plan(self, route: FlatRoute, layers: Layers, schemes: Sequence[Any], where: str) -> Planner:
+        """An empty plan for one route."""
+        return Planner(
             where=where,
-            components=components,
+            components=Components(layers.components, self._overrides),
             app=self._app,
             constants={**self._constants, Route: route, FlatRoute: route},
             path={parameter.name: parameter.converter.type for parameter in route.template.parameters},
@@ -119,57 +154,25 @@ class Builder:
             given=_GIVEN,
             visits=Visits(csrf_exempt=layers.csrf_exempt, check=check_csrf),
         )
-        entered = self._open(planner, layers, signature)
-        adapted = adapt(
-            route.handler, signature, route.options.get("response", signature.returns), layers, route.options
-        )
-        returns = adapted.returns
-        cached = self._finish(planner, route, method, adapted)
-        adapted.query_names |= {entry.name for entry in planner.plan.inputs if entry.source == "query"}
-        errors = self.errors(layers, planner.plan.authenticates)
+
+    def _end(
+        self,
+        planner: Planner,
+        layers: Layers,
+        schemes: Sequence[Any],
+        errors: ErrorAnswers,
+        cached: CachedAnswers | None,
+    ) -> tuple[Failures, bool]:
+        """What concludes every answer of a route, and whether hooks have to wait for it."""
         hooks, hooks_await = self._hooks.leave(layers, errors)
         stamp = None if layers.cors is None else layers.cors.stamp
         planner.plan.enters |= hooks is not None or stamp is not None or cached is not None
         guard = personal(planner.plan, schemes, layers)
         if guard is not None and not planner.plan.enters:
             planner.change_last(guard)
-        ending = Failures(
-            unwind,
-            errors,
-            hooks,
-            stamp=stamp,
-            keep=None if cached is None else cached.keep,
-            settle=settle,
-            guard=guard,
-        )
-        respond, source = compile_plan(
-            planner.plan, f"{method} {route.path}", layers.max_body_size, fail=ending.fail, leave=ending.leave
-        )
-        route.sources[method] = source
-        if layers.timeout is not None:
-            respond = ending.bounded(respond, check_timeout(layers.timeout))
-        return Endpoint(
-            route=route,
-            method=method,
-            respond=respond,
-            close=ending.close,
-            awaits=planner.plan.awaits or errors.awaits or hooks_await or any(hook.awaits for hook in entered),
-            source=source,
-            inputs=planner.plan.inputs,
-            returns=returns,
-            schemes=schemes if planner.plan.authenticates else (),
-            is_open=not planner.plan.requires_user,
-            visits=planner.plan.visits,
-            reads_cookies=planner.plan.reads_cookies,
-            middleware=(
-                *middleware_factories(layers.middleware),
-                *_django_middleware(
-                    route, layers, takes_form=any(entry.source == "form" for entry in planner.plan.inputs)
-                ),
-            ),
-            security_headers=self._security_headers(layers),
-            callbacks={name: self._callback(calls) for name, calls in route.options.get("callbacks", {}).items()},
-        )
+        keep = None if cached is None else cached.keep
+        ending = Failures(unwind, errors, hooks, stamp=stamp, keep=keep, settle=settle, guard=guard)
+        return ending, hooks_await
 
     def _open(self, planner: Planner, layers: Layers, signature: Signature) -> list[Hook]:
         """Plan what may refuse a request, in the order in which it may; the hooks that are entered on the way."""
@@ -286,6 +289,14 @@ def _answering(
     if template is not None:
         encoders[HTML] = shown_by(template, Defaults(status, method).status_for(...), make(Response))
     return _as_it_is, Negotiation(encoders)
+
+
+def _types_of(signature: Signature) -> dict[str, Any]:
+    """What a path may take the types of its values from, by the names of parameters."""
+    return {
+        parameter.name: strip_annotated(parameter.type) if parameter.checked else str
+        for parameter in signature.parameters
+    }
 
 
 def _validates(layers: Layers, adapted: Adapted) -> bool:

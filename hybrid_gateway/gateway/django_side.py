@@ -4,9 +4,6 @@ How this works: the URL is resolved ahead, only to pick a handler. An ``async de
 given the scope as it came. Every other request is ``WSGIHandler``'s: its body is read first, one environ is built from
 the scope, and one unit of work on the request's thread runs middleware, view and ``response.close()``. Django's own
 ASGI handler takes more than a dozen thread hops for the same page. Under a WSGI server the environ is passed on.
-
-Streams leave that thread: a blocking iterator moves to a thread of its own, an asynchronous one to the event loop, and
-both take along the context, language, time zone and script prefix that the view left active.
 """
 
 from __future__ import annotations
@@ -15,13 +12,11 @@ import asyncio
 import contextvars
 import functools
 import logging
-import tempfile
 import threading
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
-from contextlib import aclosing, nullcontext
-from io import BytesIO
-from typing import IO, Any, Generic, Literal, NamedTuple, TypeVar, overload
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from contextlib import nullcontext
+from typing import IO, Any, Generic, Literal, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction
 from django.apps import apps
@@ -30,13 +25,22 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFi
 from django.core.exceptions import RequestAborted, SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import FileResponse, Http404, StreamingHttpResponse
-from django.urls import URLResolver, get_resolver, get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
+from django.http import Http404
+from django.urls import URLResolver, get_resolver
 from django.urls.resolvers import LocalePrefixPattern
-from django.utils import timezone, translation
+from django.utils import translation
 
-from hybrid_gateway.binding.patience import Patience
 from hybrid_gateway.exceptions import reason
+from hybrid_gateway.gateway.django_answers import (
+    Answer,
+    Stream,
+    TravellingStream,
+    drop,
+    drop_result,
+    send_stream,
+    send_until,
+)
+from hybrid_gateway.gateway.django_bodies import listen_for_disconnect, patient, read_body
 from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf8, resolved_path
 from hybrid_gateway.handlers.errors import DISK_FULL, printable
 from hybrid_gateway.handlers.sensitive import thread_sensitive
@@ -119,7 +123,7 @@ class DjangoSide:
         # Language, time zone and script prefix live in the context: in a copy of it they die with the request.
         context = contextvars.copy_context()
         response: Any = context.run(self.wsgi_handler, environ, checking_start(start_response))
-        return _Stream(response, context) if getattr(response, "streaming", False) else response
+        return Stream(response, context) if getattr(response, "streaming", False) else response
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         """Answer an HTTP request; blocking work runs on ``thread``, which the caller releases.
@@ -149,7 +153,7 @@ class DjangoSide:
         with thread_sensitive(thread):
             # A task of its own, so that language, time zone and script prefix end with it.
             task = asyncio.create_task(
-                handler(scope, _patient(receive, self._body_timeout), _guarded(send, scope["path"]))
+                handler(scope, patient(receive, self._body_timeout), _guarded(send, scope["path"]))
             )
         await task
 
@@ -157,7 +161,7 @@ class DjangoSide:
 
     async def _answer_by_wsgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         try:
-            body, size = await _read_body(_patient(receive, self._body_timeout), thread, self._memory_limit)
+            body, size = await read_body(patient(receive, self._body_timeout), thread, self._memory_limit)
         except RequestAborted:
             return
         except OSError as error:
@@ -168,30 +172,30 @@ class DjangoSide:
             await send({"type": "http.response.body", "body": answer.content})
             return
         environ = build_environ(scope, self._script_name, body, size)
-        disconnect = asyncio.ensure_future(_listen_for_disconnect(receive))
+        disconnect = asyncio.ensure_future(listen_for_disconnect(receive))
         try:
             answer = await self._run(environ, thread)
             if disconnect.done():
-                await _drop(answer, thread)
+                await drop(answer, thread)
                 disconnect.result()
-            elif isinstance(answer.content, _TravellingStream):
-                await _send_until(disconnect, _send_stream(answer, answer.content, send, thread))
+            elif isinstance(answer.content, TravellingStream):
+                await send_until(disconnect, send_stream(answer, answer.content, send, thread))
             else:
                 await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
                 await send({"type": "http.response.body", "body": answer.content})
         finally:
             disconnect.cancel()
 
-    async def _run(self, environ: Environ, thread: RequestThread) -> _Answer:
+    async def _run(self, environ: Environ, thread: RequestThread) -> Answer:
         unit = asyncio.ensure_future(thread.run(self._call, environ))
         try:
             return await asyncio.shield(unit)
         except asyncio.CancelledError:
             # A running view cannot be stopped. What it answers is dropped.
-            unit.add_done_callback(functools.partial(_drop_result, thread))
+            unit.add_done_callback(functools.partial(drop_result, thread))
             raise
 
-    def _call(self, environ: Environ) -> _Answer:
+    def _call(self, environ: Environ) -> Answer:
         """One unit of work: the whole of an ordinary response, or a stream that has not begun."""
         body: IO[bytes] = environ["wsgi.input"]
         started: list[tuple[str, list[tuple[str, str]]]] = []
@@ -214,9 +218,9 @@ class DjangoSide:
             body.close()
             return _without_view(500, environ["PATH_INFO"])
         if response.streaming:
-            return _Answer(int(status[:3]), encoded, _TravellingStream(response, made, body))
+            return Answer(int(status[:3]), encoded, TravellingStream(response, made, body))
         try:
-            return _Answer(int(status[:3]), encoded, response.content if made is response else b"".join(made))
+            return Answer(int(status[:3]), encoded, response.content if made is response else b"".join(made))
         finally:
             made.close()
             body.close()
@@ -257,12 +261,6 @@ class _KeepingStaticHandler(_Keeping, _NothingOutside, StaticFilesHandler):  # t
 class _ASGIStaticFiles(_NothingOutside, ASGIStaticFilesHandler): ...  # type: ignore[misc]
 
 
-class _Answer(NamedTuple):
-    status: int
-    headers: list[tuple[bytes, bytes]]
-    content: bytes | _TravellingStream
-
-
 def _guarded(send: Send, path: str) -> Send:
     """``send``, but for an answer whose headers must not be sent, which is a 500 instead.
 
@@ -287,7 +285,7 @@ def _guarded(send: Send, path: str) -> Send:
     return check_and_send
 
 
-def _without_view(status: int, path: str) -> _Answer:
+def _without_view(status: int, path: str) -> Answer:
     # DJANGO: ASGIHandler.handle_uncaught_exception (core/handlers/asgi.py): there is no server further up that would
     # turn the exception into an answer.
     title = reason(status)
@@ -295,7 +293,7 @@ def _without_view(status: int, path: str) -> _Answer:
     text = traceback.format_exc() if settings.DEBUG else title
     content = text.encode()
     headers = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Content-Length", b"%d" % len(content))]
-    return _Answer(status, headers, content)
+    return Answer(status, headers, content)
 
 
 # --- which views there are -------------------------------------------------------------------------------------------
@@ -335,166 +333,3 @@ class _Views:
         except Exception:
             # Resolver404, or an error of a converter or an included URLconf: Django's handler meets it again.
             return False
-
-
-# --- the body and the client -----------------------------------------------------------------------------------------
-
-
-async def _read_body(receive: Receive, thread: RequestThread, memory_limit: int) -> tuple[IO[bytes], int]:
-    """The whole body and its size, past ``memory_limit`` on disk; ``RequestAborted`` when the client goes away."""
-    chunk, more = await _receive_chunk(receive)
-    if not more:
-        return BytesIO(chunk), len(chunk)
-    body = tempfile.SpooledTemporaryFile(max_size=memory_limit)  # noqa: SIM115  (closed with the response)
-    size = 0
-    try:
-        while chunk or more:
-            size += len(chunk)
-            if size > memory_limit:
-                await thread.run(body.write, chunk)
-            else:
-                body.write(chunk)
-            chunk, more = await _receive_chunk(receive) if more else (b"", False)
-        body.seek(0)
-    except BaseException:
-        body.close()
-        raise
-    return body, size
-
-
-def _patient(receive: Receive, seconds: float) -> Receive:
-    """``receive`` that waits for the rest of a body, but not for ever; for the client's end it does."""
-    patience = Patience(seconds)
-    received, more = 0, True
-
-    async def receive_in_time() -> Message:
-        nonlocal received, more
-        if not more:
-            return await receive()
-        message: Message = await patience.wait(receive(), received)
-        received += len(message.get("body", b""))
-        more = message.get("more_body", False)
-        return message
-
-    return receive_in_time
-
-
-async def _receive_chunk(receive: Receive) -> tuple[bytes, bool]:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise RequestAborted
-    return message.get("body", b""), message.get("more_body", False)
-
-
-async def _listen_for_disconnect(receive: Receive) -> None:
-    message = await receive()
-    if message["type"] != "http.disconnect":
-        # DJANGO: the same exception as ASGIHandler.listen_for_disconnect
-        raise AssertionError(f"Invalid ASGI message after request body: {message['type']}")
-
-
-# --- streams ---------------------------------------------------------------------------------------------------------
-
-
-class _Stream:
-    """A streaming response whose iterator and ``close()`` run in the context of its request."""
-
-    def __init__(self, response: Any, context: contextvars.Context) -> None:
-        self._response = response
-        self._context = context
-        self._parts: Iterator[bytes] | None = None
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._parts is None:
-            parts: Iterator[bytes] = self._context.run(iter, self._response)
-            self._parts = parts
-        return self._context.run(next, self._parts)
-
-    def close(self) -> None:
-        self._context.run(self._response.close)
-
-
-class _TravellingStream(_Stream):
-    """The same, sent from another thread or the event loop than the view ran on. Made by the view's thread."""
-
-    def __init__(self, response: StreamingHttpResponse, made: Any, body: IO[bytes]) -> None:
-        super().__init__(made, contextvars.copy_context())
-        self._django_response = response
-        if isinstance(response, FileResponse):
-            response.block_size = ASGIHandler.chunk_size
-        self.is_async: bool = response.is_async
-        self.closed = False
-        self._body = body
-        # Django keeps these in asgiref's Local, which does not follow a context to another thread.
-        self._language = translation.get_language()
-        self._timezone = timezone.get_current_timezone()
-        self._script_prefix = get_script_prefix()
-        self._urlconf = get_urlconf()
-
-    def _arrive(self) -> None:
-        if self._language is None:
-            translation.deactivate_all()
-        else:
-            translation.activate(self._language)
-        timezone.activate(self._timezone)
-        set_script_prefix(self._script_prefix)
-        set_urlconf(self._urlconf)
-
-    def __next__(self) -> bytes:
-        if self._parts is None:
-            self._context.run(self._arrive)
-        return super().__next__()
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for variable, value in self._context.items():
-            variable.set(value)
-        self._arrive()
-        parts: Any = aiter(self._django_response)
-        async with aclosing(parts):
-            async for part in parts:
-                yield part
-
-    def close(self) -> None:
-        if not self.closed:
-            self.closed = True
-            super().close()
-            self._body.close()
-
-
-async def _send_stream(answer: _Answer, stream: _TravellingStream, send: Send, thread: RequestThread) -> None:
-    try:
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        parts: Any = aiter(stream) if stream.is_async else thread.stream(stream, stream.close)
-        async with aclosing(parts):
-            async for part in parts:
-                await send({"type": "http.response.body", "body": part, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        if not stream.closed:
-            await asyncio.shield(asyncio.ensure_future(thread.run(stream.close)))
-
-
-async def _send_until(disconnect: asyncio.Future[None], sending: Awaitable[None]) -> None:
-    """Send a stream, in a task of its own that stops as soon as the client goes away."""
-    sender = asyncio.ensure_future(sending)
-    try:
-        await asyncio.wait((sender, disconnect), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not sender.done():
-            sender.cancel()
-            await asyncio.wait((sender,))
-    if not sender.cancelled():
-        sender.result()
-
-
-async def _drop(answer: _Answer, thread: RequestThread) -> None:
-    if isinstance(answer.content, _TravellingStream):
-        await thread.run(answer.content.close)
-
-
-def _drop_result(thread: RequestThread, unit: asyncio.Future[_Answer]) -> None:
-    if not unit.cancelled() and unit.exception() is None:
-        asyncio.ensure_future(_drop(unit.result(), thread))  # noqa: RUF006  (the thread holds on to it)

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from hybrid_gateway.exceptions import ConfigurationError, GatewayTimeout
 from hybrid_gateway.handlers.errors import ErrorAnswers
 from hybrid_gateway.handlers.hooks import Answered, Hooks
-from hybrid_gateway.handlers.units import running_loop
 from hybrid_gateway.responses.headers import Header
 
-__all__ = ["Endpoint", "Failures", "check_timeout"]
+__all__ = ["Endpoint", "Failures"]
 
-logger = logging.getLogger("hybrid_gateway")
-
-_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
-
-Respond = Callable[..., Coroutine[Any, Any, Any]]
 Unwind = Callable[[Any, BaseException | None], Awaitable[BaseException | None]]
 
 
@@ -44,7 +34,6 @@ class Failures:
         self._keep = keep
         self._settle = settle
         self._guard = guard
-        self._given_up: set[asyncio.Task[Any]] = set()
 
     async def fail(self, call: Any, error: BaseException) -> Any:
         """The answer to what the plan raised. Raises what ends a task, and what says that the client has gone."""
@@ -88,41 +77,7 @@ class Failures:
             await self._unwind(call, failure)
         return await self._errors.answer(call, failure)
 
-    def bounded(self, respond: Respond, seconds: float) -> Respond:
-        """``respond``, which is given up after so many seconds, where there is a loop that could tell."""
-
-        async def endpoint(call: Any) -> Any:
-            loop = running_loop()
-            if loop is None:  # stepped by a WSGI worker
-                return await respond(call)
-            task = asyncio.Task(respond(call), loop=loop, **_EAGER)
-            if task.done():  # PERF: what never waits needs no timer
-                return task.result()
-            try:
-                await asyncio.wait((task,), timeout=seconds)
-            except asyncio.CancelledError:
-                task.cancel()
-                await asyncio.wait((task,))
-                raise
-            if task.done():
-                return task.result()
-            # Not awaited: what it entered is left behind what still runs on its thread, which may hang.
-            task.cancel()
-            self._given_up.add(task)
-            task.add_done_callback(self._forget)
-            try:
-                raise GatewayTimeout(f"There was no answer within {seconds:g} s.")
-            except GatewayTimeout as error:  # with a traceback, as all that are logged have one
-                return await self._conclude(call, error)
-
-        return endpoint
-
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._given_up.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            logger.error("A request that took too long failed as it was given up", exc_info=task.exception())
-
-    async def _conclude(self, call: Any, error: Exception) -> Any:
+    async def give_up(self, call: Any, error: Exception) -> Any:
         """The answer to ``error``, without leaving what the plan entered: somebody else does. No session is saved."""
         answer = await self._errors.answer(call, error)
         if self._hooks is not None:
@@ -137,13 +92,6 @@ class Failures:
             failure = await self._unwind(call, error)
             if failure is not None and failure is not error:
                 raise failure
-
-
-def check_timeout(seconds: Any) -> float:
-    """``seconds``, if somebody may wait so long; else :class:`ConfigurationError`."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-        raise ConfigurationError(f"timeout={seconds!r} must be a number of seconds above 0, or None.")
-    return seconds
 
 
 class Endpoint:

@@ -1,0 +1,66 @@
+"""Answers that do not come in time.
+
+What is given up is not awaited: what it entered is left behind whatever still runs on its thread, which may hang.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from hybrid_gateway.exceptions import ConfigurationError, GatewayTimeout
+from hybrid_gateway.handlers.units import running_loop
+
+__all__ = ["bounded", "check_timeout"]
+
+logger = logging.getLogger("hybrid_gateway")
+
+Respond = Callable[..., Coroutine[Any, Any, Any]]
+
+_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_given_up: set[asyncio.Task[Any]] = set()  # until they end: a loop knows its tasks only weakly
+
+
+def check_timeout(seconds: Any) -> float:
+    """``seconds``, if somebody may wait so long; else :class:`ConfigurationError`."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise ConfigurationError(f"timeout={seconds!r} must be a number of seconds above 0, or None.")
+    return seconds
+
+
+def bounded(respond: Respond, seconds: float, give_up: Callable[[Any, Exception], Awaitable[Any]]) -> Respond:
+    """``respond`` whose answer after so many seconds is ``give_up(call, error)``, where there is a loop to tell."""
+
+    async def endpoint(call: Any) -> Any:
+        loop = running_loop()
+        if loop is None:  # stepped by a WSGI worker
+            return await respond(call)
+        task = asyncio.Task(respond(call), loop=loop, **_EAGER)
+        if task.done():  # PERF: what never waits needs no timer
+            return task.result()
+        try:
+            await asyncio.wait((task,), timeout=seconds)
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait((task,))
+            raise
+        if task.done():
+            return task.result()
+        task.cancel()
+        _given_up.add(task)
+        task.add_done_callback(_forget)
+        try:
+            raise GatewayTimeout(f"There was no answer within {seconds:g} s.")
+        except GatewayTimeout as error:  # with a traceback, as all that are logged have one
+            return await give_up(call, error)
+
+    return endpoint
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _given_up.discard(task)
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("A request that took too long failed as it was given up", exc_info=task.exception())
