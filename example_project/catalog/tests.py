@@ -34,6 +34,11 @@ class TestReading(TestCase):
         self.assertEqual(response.status_code, 200)
         self.assertEqual(response.json(), {"message": "Hello, World!"})
 
+    def test_probes(self) -> None:
+        """Whoever asks by address is answered, too."""
+        self.assertEqual(self.client.get("/livez", headers={"Host": "10.0.0.7"}).status_code, 200)
+        self.assertEqual(self.client.get("/readyz").json()["checks"], {"databases": "ok"})
+
     def test_one_product(self) -> None:
         product = add_product("Kettle")
         response = self.client.get(self.reverse_url("get_product", product_id=product.pk))

@@ -32,4 +32,5 @@ routes = [
     me,
     *catalog_routes,
     Include("/auth", "hybrid_gateway.tokens.routes", name="auth"),
+    Include("", "hybrid_gateway.health.routes"),  # /livez and /readyz, for whoever restarts and routes
 ]

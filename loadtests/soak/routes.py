@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from django.db import connection
 
 from config.routes import routes as example_routes
-from hybrid_gateway import Include, ServerSentEvent, get
+from hybrid_gateway import ServerSentEvent, get
 
 BEAT = 0.01  # seconds
 _lags: deque[float] = deque(maxlen=200_000)
@@ -95,5 +95,4 @@ routes = [
     wait,
     events,
     limited,
-    Include("", "hybrid_gateway.health.routes"),
 ]
