@@ -81,8 +81,17 @@ class Cache:
 
 
 def invalidate(*tags: str, cache: str = "default") -> None:
-    """Forget every answer that carries one of ``tags``."""
-    own_cache(cache).set_many({_tag_key(tag): _version() for tag in tags}, timeout=None)
+    """Forget every answer that carries one of ``tags``.
+
+    Raises nothing where the cache cannot be reached, for what has changed has changed; it is logged, and answers that
+    are found there later live as long as they would have.
+    """
+    try:
+        own_cache(cache).set_many({_tag_key(tag): _version() for tag in tags}, timeout=None)
+    except Exception as error:
+        is_unreachable(cache, error)
+    else:
+        is_reached(cache)
 
 
 async def ainvalidate(*tags: str, cache: str = "default") -> None:

@@ -247,6 +247,15 @@ def test_without_the_cache_the_handler_answers(serve, make, caplog):
         assert "cannot be reached" in caplog.text
 
 
+def test_what_has_changed_is_no_error_where_the_cache_is_gone(settings, caplog):
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}
+    }
+    invalidate("products")
+    invalidate("products")
+    assert caplog.text.count("cannot be reached") == 1
+
+
 @pytest.mark.parametrize(
     ("cache", "message"),
     [
