@@ -65,7 +65,8 @@ def views():
 def test_r_log_no_line_is_forged(views, caplog, monkeypatch, server, path):
     """In the words of our loggers, of Django's and of uvicorn's; in what records carry for formatters as well."""
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)  # whatever runserver has made of it
+    caplog.set_level(logging.INFO, logger="uvicorn.access")  # whatever servers before have made of it
+    monkeypatch.setattr(logging.getLogger("uvicorn.access"), "propagate", True)
     gateway = Gateway([fails, works], django_routes=["/django/"])
     with listening(gateway, SERVERS[server], access_log=True) as wire:
         for text in SENT:
