@@ -26,6 +26,7 @@ from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.gateway.asgi import Refused, force_authentication
 from hybrid_gateway.gateway.mounts import Mounted
+from hybrid_gateway.gateway.screening import UNCHECKED_HOST
 from hybrid_gateway.handlers.callers import CallingThread, InlineThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import PooledThread
@@ -317,7 +318,7 @@ def build_scope(environ: Environ) -> Message:
     return scope
 
 
-_FROM_TESTS = ("hybrid_gateway.authentication", UNCHECKED_CSRF)  # no server has such keys
+_FROM_TESTS = ("hybrid_gateway.authentication", UNCHECKED_CSRF, UNCHECKED_HOST)  # no server has such keys
 
 
 def _raw_path(environ: Environ) -> bytes:

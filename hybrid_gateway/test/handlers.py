@@ -19,6 +19,7 @@ from django.db import close_old_connections
 from django.http import HttpHeaders
 from django.test.client import AsyncClientHandler, ClientHandler
 
+from hybrid_gateway.gateway.screening import UNCHECKED_HOST
 from hybrid_gateway.gateway.wsgi import build_scope
 from hybrid_gateway.handlers.callers import AmbientThread, CallingThread, LoopThread
 from hybrid_gateway.sessions.visits import UNCHECKED_CSRF
@@ -76,7 +77,9 @@ class GatewayHandler(ClientHandler):
             return super().__call__(environ)
         for name, value in self.target.headers.items():
             environ.setdefault(HttpHeaders.to_wsgi_name(name), value)
-        environ.setdefault("HTTP_HOST", host_of(environ))
+        if "HTTP_HOST" not in environ:
+            environ["HTTP_HOST"] = host_of(environ)
+            environ[UNCHECKED_HOST] = True  # "testserver" is allowed where somebody has set the tests up, and elsewhere
         if not environ["HTTP_COOKIE"]:
             del environ["HTTP_COOKIE"]
         if self.target.authentication is not None:
@@ -103,6 +106,7 @@ class AsyncGatewayHandler(AsyncClientHandler):
         present = {name for name, _ in scope["headers"]}
         if b"host" not in present:
             scope["headers"].append((b"host", scope["server"][0].encode("latin-1")))
+            scope[UNCHECKED_HOST] = True
         for header, value in self.target.headers.items():
             name = header.lower().encode("latin-1")
             if name not in present:
@@ -216,7 +220,7 @@ def scope_from_environ(environ: dict[str, Any]) -> dict[str, Any]:
         "client": (environ["REMOTE_ADDR"], 0),
         "server": (environ["SERVER_NAME"], int(environ["SERVER_PORT"])),
     }
-    for key in (AUTHENTICATION, UNCHECKED_CSRF):
+    for key in (AUTHENTICATION, UNCHECKED_CSRF, UNCHECKED_HOST):
         if key in environ:
             scope[key] = environ[key]
     return scope

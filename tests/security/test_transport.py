@@ -11,6 +11,7 @@ from django.test import RequestFactory, override_settings
 
 from hybrid_gateway import FileResponse, Gateway, Response, Router, StreamingResponse, get, post
 from hybrid_gateway.exceptions import Conflict, RouteError
+from hybrid_gateway.test import TestClient
 
 SECURITY = "django.middleware.security.SecurityMiddleware"
 FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
@@ -191,6 +192,14 @@ def test_r_host_hosts_are_djangos_to_judge(serve):
                 assert (client.get("/json", headers={"Host": host}).status_code == 200) is is_allowed, (allowed, host)
 
 
+def test_a_test_clients_own_host_needs_no_setting():
+    for protocol in ("asgi", "wsgi"):
+        client = TestClient(Gateway([json]), protocol=protocol)
+        with override_settings(ALLOWED_HOSTS=[]):
+            assert client.get("/json").status_code == 200
+            assert client.get("/json", headers={"Host": "testserver"}).status_code == 400
+
+
 def test_r_host_a_forwarded_host_counts_where_the_project_says_so(serve):
     client = serve(json)
     headers = {"Host": "inside.invalid", "X-Forwarded-Host": "testserver"}
@@ -203,8 +212,6 @@ def test_r_host_a_forwarded_host_counts_where_the_project_says_so(serve):
 def test_r_host_what_is_remembered_is_bounded(monkeypatch):
     gateway = Gateway([json])
     with override_settings(ALLOWED_HOSTS=["*"]):
-        from hybrid_gateway.test import TestClient
-
         client = TestClient(gateway)
         monkeypatch.setattr("hybrid_gateway.gateway.screening._MAX_HOSTS", 10)
         for number in range(50):
