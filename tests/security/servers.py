@@ -86,11 +86,10 @@ def read_answer(connection: socket.socket, is_head: bool = False) -> Answer:
     start, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     length = 0 if is_head else int(headers.get("content-length", 0))
-    while not is_closed and (len(body) < length or ("chunked" in headers.get("transfer-encoding", "") and not is_head)):
+    is_chunked = "chunked" in headers.get("transfer-encoding", "") and not is_head
+    while not is_closed and (len(body) < length or (is_chunked and not body.endswith(b"0\r\n\r\n"))):
         is_closed = not (chunk := _receive(connection))
         body += chunk
-        if body.endswith(b"0\r\n\r\n"):
-            break
     status = int(start.split(" ")[1]) if start.startswith("HTTP/1") else 0
     return Answer(status, headers, body, is_closed)
 
