@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from starlette.datastructures import Headers
-from starlette.requests import Request
+from starlette.datastructures import Headers, QueryParams
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.cookies import check_cookie_name, read_cookie
@@ -47,9 +46,9 @@ class APIKeyAuthentication(AuthenticationScheme):
         """Look the key up with its user in one query, on a pool thread."""
         return self._authenticate_one(headers.getlist(self.name))
 
-    def in_query(self, request: Request) -> Authentication | None:
+    def in_query(self, query: QueryParams) -> Authentication | None:
         """As :meth:`in_header`, for a parameter of the query."""
-        return self._authenticate_one(request.query_params.getlist(self.name))
+        return self._authenticate_one(query.getlist(self.name))
 
     def in_cookie(self, visit: Visit) -> Authentication | None:
         """As :meth:`in_header`, for a cookie, with a CSRF check."""
