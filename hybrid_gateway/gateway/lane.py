@@ -30,7 +30,7 @@ from uvicorn.server import ServerState
 
 from hybrid_gateway.binding.call import Call, too_large
 from hybrid_gateway.gateway.application import Gateway
-from hybrid_gateway.gateway.lane_server import Found, HeaderReader, lane_of, start_line
+from hybrid_gateway.gateway.lane_server import Found, lane_of, start_line
 from hybrid_gateway.handlers.sensitive import enter_request
 from hybrid_gateway.responses.headers import NO_CONTENT, FixedHeaders, Header, check_headers
 
@@ -55,8 +55,10 @@ class LaneProtocol(HttpToolsProtocol):
     head_timeout = 30.0
     body_timeout = 30.0
     call_class: type[LaneCall]
-    judged = b""  # the headers of the last request that was found to be in order
+    judged = b""  # the head of the last request that was found to be in order, but for its first line
     is_secure = False  # whether that came over HTTPS
+    judged_headers: list[Header]
+    headers_by_name: Any = None
 
     def __init__(
         self,
@@ -118,13 +120,13 @@ class LaneProtocol(HttpToolsProtocol):
     def _write(self, call: LaneCall, status: int, headers: Any, body: bytes) -> None:
         if call.disconnected:
             return
-        check_headers(headers)  # raises where they must not be sent: a 500
+        lane: Any = self.lane
+        if type(headers) is not FixedHeaders or lane.has_hsts:
+            check_headers(headers)  # raises where they must not be sent: a 500
+            headers = lane.gateway.security.complete(call, headers, call.endpoint.security_headers)
         call.is_started = True
         if self.access_log:
             self._log(call, status)
-        lane: Any = self.lane
-        if type(headers) is not FixedHeaders or lane.has_hsts:
-            headers = lane.gateway.security.complete(call, headers, call.endpoint.security_headers)
         if type(headers) is FixedHeaders and call.keep_alive and call.method != "HEAD":
             head = headers.head if headers.stamp is self.server_state.default_headers else lane.renew(headers, status)
             self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
@@ -318,15 +320,16 @@ class LaneCall(Call):
     is_started = False
     is_read = False
     awaits_end: asyncio.Event | None = None
-    _head: bytes | None = None
 
-    def __init__(self, protocol: LaneProtocol, found: Found, url: bytes, query: bytes, data: bytes) -> None:
+    def __init__(self, protocol: LaneProtocol, found: Found, url: bytes, query: bytes) -> None:
         self.protocol = protocol
         self.method, self.endpoint, self.path_values = found
         self.url = url
         self.raw_query = query
         self.is_secure = protocol.is_secure
-        self._data = data
+        # PERF: read once per connection, as long as the client sends the same; nobody changes them.
+        self.headers_by_name = protocol.headers_by_name
+        self._headers = protocol.judged_headers
 
     @property
     def gateway(self) -> Gateway:
@@ -337,20 +340,7 @@ class LaneCall(Call):
 
     @cached_property
     def raw_headers(self) -> list[Header]:  # type: ignore[override]
-        return HeaderReader().read(self._data)
-
-    def header(self, name: bytes) -> bytes | None:
-        # PERF: looked up in the bytes as they came, while nobody has asked for all headers.
-        data, head = self._data, self._head
-        if head is None:
-            head = self._head = data[: data.find(b"\r\n\r\n") + 2].lower()
-        if "raw_headers" in self.__dict__ or head.find(b"\r\n ") >= 0 or head.find(b"\r\n\t") >= 0:
-            return super().header(name)
-        at = head.rfind(b"\r\n%b:" % name)
-        if at < 0:
-            return None
-        start = at + len(name) + 3
-        return data[start : data.find(b"\r\n", start)].lstrip(b" \t")
+        return list(self._headers)
 
     def _lend(self) -> Any:
         return self.gateway.lend_thread()

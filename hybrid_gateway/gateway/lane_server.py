@@ -102,7 +102,7 @@ class LaneServer:
         if head != protocol.judged:  # PERF: most clients send the same headers again and again
             if not self._judge(protocol, head):
                 return None
-            protocol.judged = head
+            protocol.judged = head  # and with it its headers, read
         if self._tree is not self.gateway.tree:
             self._index_static_paths()
         found, query = self._static.get(url, _NO_METHODS).get(method), b""
@@ -111,7 +111,7 @@ class LaneServer:
             found = self._find(raw_path, method) if url.find(b"#") < 0 else None
         if found is None or protocol.limit_concurrency is not None or self._ending.is_on:
             return None
-        call = protocol.call_class(protocol, found, url, query, data)
+        call = protocol.call_class(protocol, found, url, query)
         if body:
             call.body = body
         if not self._keeps_alive:
@@ -133,6 +133,7 @@ class LaneServer:
         if security.redirects and not security.is_secure(call):
             return False
         protocol.is_secure = security.is_secure(call)
+        protocol.judged_headers, protocol.headers_by_name = headers, call.headers_by_name
         return True
 
     def _index_static_paths(self) -> None:
