@@ -37,6 +37,7 @@ from hybrid_gateway.responses.headers import NO_CONTENT, FixedHeaders, Header, c
 __all__ = ["LaneCall", "LaneProtocol"]
 
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_MAX_TRAILERS = 8 * 1024  # bytes
 _EMPTY = Context()  # for timers: in the context of a request they would keep it alive
 
 _CRASH = FixedHeaders([(b"content-type", b"text/plain; charset=utf-8")])
@@ -75,6 +76,7 @@ class LaneProtocol(HttpToolsProtocol):
         self.body_timeout = body_timeout or self.body_timeout
         self.lane = lane_of(config, server_state, self.loop)
         self._awaited = _NOTHING
+        self._trailing = 0  # bytes of trailers
         self._is_last = False
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -219,8 +221,17 @@ class LaneProtocol(HttpToolsProtocol):
     # --- on uvicorn's road: what is still to come of a request
 
     def on_message_begin(self) -> None:
-        self._awaited = _HEAD
+        self._awaited, self._trailing = _HEAD, 0
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._awaited != _BODY:
+            super().on_header(name, value)
+            return
+        # SECURITY: what follows a chunked body is no header: nobody has judged it. SPEC: RFC 9110 section 6.5.1
+        self._trailing += len(name) + len(value)
+        if self._trailing > _MAX_TRAILERS:
+            raise ValueError("The trailers of the request are too long.")
 
     def on_headers_complete(self) -> None:
         if not self.url.startswith(b"/"):

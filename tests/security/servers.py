@@ -69,6 +69,15 @@ class Server:
                 sleep(pause)
             return read_answer(connection, is_head=raw.startswith(b"HEAD "))
 
+    def say(self, raw: bytes) -> bytes:
+        """What comes back until the server hangs up."""
+        received = b""
+        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
+            connection.sendall(raw)
+            while chunk := _receive(connection):
+                received += chunk
+        return received
+
     def get(self, target: str | bytes, *lines: str, method: str = "GET", host: str = "ex.test") -> Answer:
         raw_target = target if isinstance(target, bytes) else target.encode()
         head = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), raw_target, host.encode())

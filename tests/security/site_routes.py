@@ -37,6 +37,12 @@ async def length(data: Annotated[bytes, Body()]) -> int:
     return len(data)
 
 
+@post("/names")
+async def names(request: Request) -> list[str]:
+    await request.body()
+    return sorted(name for name, _ in request.headers.items())
+
+
 @route("/items/{name}", methods=["PUT", "DELETE"])
 def change(name: str, request: Request) -> str:
     return f"changed by {request.method}"
@@ -75,4 +81,4 @@ async def probe() -> str:
     return "alive"
 
 
-routes = [x, files, item, secret, headers, length, change, slow, events, endless, probe]
+routes = [x, files, item, secret, headers, length, names, change, slow, events, endless, probe]

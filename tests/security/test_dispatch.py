@@ -197,6 +197,36 @@ def test_r_smug_lengths_that_could_be_read_in_two_ways_end_the_connection(server
     assert b"secret" not in answer.body
 
 
+# --- R-PIPE, R-TRAIL
+
+
+def test_r_pipe_requests_in_a_row_are_answered_in_order_each_with_its_own_body(server):
+    if server.name.startswith("gunicorn"):
+        pytest.skip("gunicorn's threads answer the first of a row, and close.")
+    requests = b"".join(
+        b"POST /length HTTP/1.1\r\nHost: ex.test\r\nContent-Type: application/octet-stream\r\n"
+        b"Content-Length: %d\r\n%b\r\n%b" % (size, b"Connection: close\r\n" if size == 19 else b"", b"x" * size)
+        for size in range(20)
+    )
+    received = server.say(requests)
+    answers = [part.partition(b"\r\n\r\n")[2] for part in received.split(b"HTTP/1.1 201 ")[1:]]
+    assert answers == [b"%d" % size for size in range(20)]
+
+
+def test_r_trail_what_follows_a_chunked_body_is_no_header_and_not_without_end(server):
+    if server.name != "lane":
+        pytest.skip("What becomes of trailers is the server's to say; the lane's is ours.")
+    chunked = b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\n"
+    head = b"POST /names HTTP/1.1\r\nHost: ex.test\r\n" + chunked
+    assert (
+        server.send(head + b"X-Role: admin\r\nX_Role: admin\r\n\r\n").text
+        == '["connection","host","transfer-encoding"]'
+    )
+    many = b"".join(b"X-%d: %b\r\n" % (number, b"y" * 1000) for number in range(400))
+    assert server.send(head + many + b"\r\n").status in (0, 400)
+    assert server.get("/probe").text == "alive"
+
+
 # --- security headers
 
 
