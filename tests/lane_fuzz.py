@@ -321,8 +321,8 @@ def conversations(draw: st.DrawFn) -> tuple[list[bytes], bool, int]:
 # --- the comparison ---------------------------------------------------------------------------------------------------
 
 
-class WithoutTrailers(HttpToolsProtocol):
-    """uvicorn's protocol, but for trailers, of which the lane makes no headers."""
+class StricterProtocol(HttpToolsProtocol):
+    """uvicorn's protocol with two rules of the lane: trailers are no headers, and target and Host name one host."""
 
     is_body = False
 
@@ -331,6 +331,8 @@ class WithoutTrailers(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if not self.url.startswith(b"/"):
+            LaneProtocol._check_authority(self)  # type: ignore[arg-type]
         self.is_body = True
         super().on_headers_complete()
 
@@ -354,7 +356,7 @@ class Comparison:
         self.requests += count
         logging.disable(logging.CRITICAL)
         try:
-            expected = self.loop.run_until_complete(talk(WithoutTrailers, self.config, chunks, patient))
+            expected = self.loop.run_until_complete(talk(StricterProtocol, self.config, chunks, patient))
             if not patient and b"400 Bad Request" in expected[0]:  # it cuts off what is on its way, somewhere
                 self.run(chunks, True, 0)
                 return
