@@ -79,11 +79,13 @@ class Draining:
 
     def watch_signals(self) -> None:
         """Begin with SIGTERM or SIGINT, before whoever handles it now; only the main thread can, others do nothing."""
-        if threading.current_thread() is not threading.main_thread() or self._replaced:
+        if threading.current_thread() is not threading.main_thread():
             return
         for number in _SIGNALS:
             before = signal.getsignal(number)
-            if callable(before):  # not where it ends the process at once, or is ignored
+            if (
+                callable(before) and number not in self._replaced
+            ):  # not where it ends the process at once, or is ignored
                 self._replaced[number] = before
                 signal.signal(number, self._on_signal)
 
@@ -95,7 +97,7 @@ class Draining:
         """Undo :meth:`watch_signals`, as far as nobody has come after it."""
         if threading.current_thread() is not threading.main_thread():
             return
-        for number, before in self._replaced.items():
-            if signal.getsignal(number) == self._on_signal:
+        for number, before in list(self._replaced.items()):
+            if signal.getsignal(number) == self._on_signal:  # else whoever came after it still calls it
                 signal.signal(number, before)
-        self._replaced = {}
+                del self._replaced[number]

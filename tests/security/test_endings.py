@@ -112,6 +112,27 @@ def test_on_every_driver_a_gateway_that_drains_refuses_and_event_streams_end(ser
     assert client.get("/x").status_code == 503
 
 
+def test_two_gateways_of_a_process_hear_a_signal_in_whatever_order_they_end():
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+    try:
+        first, second = Draining(1), Draining(1)
+        first.watch_signals()
+        second.watch_signals()
+        second.watch_signals()
+        first.forget_signals()  # which the second one still leads to
+        signal.raise_signal(signal.SIGTERM)
+        assert heard == [signal.SIGTERM] and first.is_on and second.is_on
+        second.forget_signals()
+        signal.raise_signal(signal.SIGTERM)
+        assert len(heard) == 2
+    finally:
+        first.forget_signals()
+        second.forget_signals()
+        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def ask(gateway: Gateway, path: str, **more: str) -> tuple[int, dict[bytes, bytes], bytes]:
     scope = {
         "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": [(b"host", b"testserver")],
