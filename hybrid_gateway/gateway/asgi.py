@@ -32,7 +32,7 @@ from hybrid_gateway.handlers.threads import RequestThread
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.events import EventSourceResponse
-from hybrid_gateway.responses.headers import FixedHeaders, check_headers, checking, sendable
+from hybrid_gateway.responses.headers import FixedHeaders, check_headers, checking, framed, sendable
 from hybrid_gateway.responses.kinds import StreamingResponse
 from hybrid_gateway.responses.templates import TemplateResponse
 from hybrid_gateway.sessions.visits import DJANGO_REQUEST
@@ -67,8 +67,11 @@ class ASGIDriver:
         self._django_below = gateway.django_prefixes.below
         self._django_exact = gateway.django_prefixes.exact
         self._screening = gateway.screening
+        self._recognises = gateway.screening.recognises
         self._security = gateway.security
         self._has_hsts = gateway.security.hsts is not None
+        self._may_redirect = gateway.security.redirects
+        self._ending = gateway.ending
         self._forced_root = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
         self._middleware = _wrap(self._answer_inside_middleware, gateway.middleware) if gateway.middleware else None
 
@@ -98,12 +101,14 @@ class ASGIDriver:
         root = self._forced_root or scope.get("root_path")
         if root:
             path = path_info(path, root)
-        refusal = self.refuse(call, path)
-        if call.raw_headers is not scope["headers"]:
-            scope = call.adopt({**scope, "headers": call.raw_headers})
-        if refusal is not None:
-            await self._answer_refused(call, refusal, receive, send)
-            return
+        # PERF: what refuse() does; a call less.
+        if self._may_redirect or self._ending.is_on or not self._recognises(call, scope, path):
+            refusal = self.refuse(call, path)
+            if call.raw_headers is not scope["headers"]:
+                scope = call.adopt({**scope, "headers": call.raw_headers})
+            if refusal is not None:
+                await self._answer_refused(call, refusal, receive, send)
+                return
         # PERF: what Gateway.is_django does; a call less.
         if path is not None and (
             path.startswith(self._django_below)
@@ -126,9 +131,10 @@ class ASGIDriver:
                 status, headers, body = answer
                 if self._has_hsts or type(headers) is not FixedHeaders:
                     headers = self._security.complete(call, headers, endpoint.security_headers)
-                await send(
-                    {"type": "http.response.start", "status": status, "headers": sendable(status, headers, body)}
-                )
+                    headers = sendable(status, headers, body)
+                else:
+                    headers = framed(status, headers, body)
+                await send({"type": "http.response.start", "status": status, "headers": headers})
                 await send({"type": "http.response.body", "body": body if call.method != "HEAD" else b""})
             else:
                 await self.send_response(call, endpoint, answer, receive, send)
@@ -173,21 +179,19 @@ class ASGIDriver:
     def refuse(self, call: Call, path: str | None) -> HTTPException | None:
         """Why neither side shall see the request, if there is a reason."""
         refusal = self._screening.judge(call, path)
-        if refusal is not None:
-            return refusal
-        if self._gateway.ending.is_on or self._security.redirects or not self._screening.knows_host(call):
+        if refusal is None and (self._ending.is_on or self._may_redirect or not self._screening.knows_host(call)):
             return self._hold_up(call, path)
-        return None
+        return refusal
 
     def _hold_up(self, call: Call, path: str | None) -> HTTPException | None:
         """The reasons that do not count for probes, which come from inside, by address, and until the very end."""
         if path is not None and self._is_probe(path, call.method):
             return None
         refusal = self._screening.judge_host(call)
-        if refusal is None and self._gateway.ending.is_on:
+        if refusal is None and self._ending.is_on:
             headers = {"Retry-After": "1", **({"Connection": "close"} if call.is_http_1 else {})}
             return ServiceUnavailable("The server is about to end.", headers=headers)
-        if refusal is None and self._security.redirects and path is not None:
+        if refusal is None and self._may_redirect and path is not None:
             return self._security.redirect(call, path)
         return refusal
 
@@ -232,10 +236,10 @@ class ASGIDriver:
                 if call.method == "HEAD":
                     await _send_head(response, send)
                 elif isinstance(response, EventSourceResponse):
-                    response.until = self._gateway.ending.calling
+                    response.until = self._ending.calling
                     await response(call.scope, receive, send)
                 else:
-                    await self._gateway.ending.bounded(response(call.scope, receive, send))
+                    await self._ending.bounded(response(call.scope, receive, send))
                 return
             if isinstance(response, TemplateResponse) and call.authentication is not None:
                 response.user = call.authentication.user

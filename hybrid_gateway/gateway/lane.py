@@ -30,7 +30,7 @@ from uvicorn.server import ServerState
 
 from hybrid_gateway.binding.call import Call, too_large
 from hybrid_gateway.gateway.application import Gateway
-from hybrid_gateway.gateway.lane_server import Found, lane_of, start_line
+from hybrid_gateway.gateway.lane_server import Found, JudgedHead, lane_of, start_line
 from hybrid_gateway.handlers.sensitive import enter_request
 from hybrid_gateway.responses.headers import NO_CONTENT, FixedHeaders, Header, check_headers
 
@@ -56,10 +56,7 @@ class LaneProtocol(HttpToolsProtocol):
     head_timeout = 30.0
     body_timeout = 30.0
     call_class: type[LaneCall]
-    judged = b""  # the head of the last request that was found to be in order, but for its first line
-    is_secure = False  # whether that came over HTTPS
-    judged_headers: list[Header]
-    headers_by_name: Any = None
+    judged = JudgedHead()  # the last that was found to be in order
 
     def __init__(
         self,
@@ -337,10 +334,7 @@ class LaneCall(Call):
         self.method, self.endpoint, self.path_values = found
         self.url = url
         self.raw_query = query
-        self.is_secure = protocol.is_secure
-        # PERF: read once per connection, as long as the client sends the same; nobody changes them.
-        self.headers_by_name = protocol.headers_by_name
-        self._headers = protocol.judged_headers
+        self._head = protocol.judged
 
     @property
     def gateway(self) -> Gateway:
@@ -351,7 +345,15 @@ class LaneCall(Call):
 
     @cached_property
     def raw_headers(self) -> list[Header]:  # type: ignore[override]
-        return list(self._headers)
+        return list(self._head.headers)
+
+    @property
+    def headers_by_name(self) -> dict[bytes, bytes]:  # type: ignore[override]
+        return self._head.by_name
+
+    @property
+    def is_secure(self) -> bool:  # type: ignore[override]
+        return self._head.is_secure
 
     def _lend(self) -> Any:
         return self.gateway.lend_thread()

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 from weakref import WeakKeyDictionary
 
@@ -31,12 +31,21 @@ from hybrid_gateway.responses.headers import FixedHeaders, Header
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.lane import LaneCall, LaneProtocol
 
-__all__ = ["Found", "HeaderReader", "LaneServer", "lane_of", "start_line"]
+__all__ = ["Found", "HeaderReader", "JudgedHead", "LaneServer", "lane_of", "start_line"]
 
 logger = logging.getLogger("hybrid_gateway")
 
 Found = tuple[str, Endpoint, tuple[Any, ...]]  # method, who answers, the values in the path
 _NO_METHODS: dict[bytes, Found] = {}
+
+
+class JudgedHead(NamedTuple):
+    """A head that is in order, but for its first line, and what it says; nobody changes that."""
+
+    text: bytes = b""
+    headers: Sequence[Header] = ()
+    by_name: dict[bytes, bytes] = {}  # of a repeated header the last
+    is_secure: bool = False  # whether it came over HTTPS
 
 
 class LaneServer:
@@ -99,10 +108,11 @@ class LaneServer:
             return None
         end = len(data) - len(body)
         head = data[len(method) + len(url) + 10 : end]
-        if head != protocol.judged:  # PERF: most clients send the same headers again and again
-            if not self._judge(protocol, head):
+        if head != protocol.judged.text:  # PERF: most clients send the same headers again and again
+            judged = self._judge(protocol, head)
+            if judged is None:
                 return None
-            protocol.judged = head  # and with it its headers, read
+            protocol.judged = judged
         if self._tree is not self.gateway.tree:
             self._index_static_paths()
         found, query = self._static.get(url, _NO_METHODS).get(method), b""
@@ -118,10 +128,10 @@ class LaneServer:
             call.keep_alive = False
         return call
 
-    def _judge(self, protocol: LaneProtocol, head: bytes) -> bool:
-        """Whether the headers of a request are what most are; others are the ASGI driver's to judge."""
+    def _judge(self, protocol: LaneProtocol, head: bytes) -> JudgedHead | None:
+        """A head, if its headers are what most are; others are the ASGI driver's to judge."""
         if len(head) > MAX_HEADER_BYTES or head.count(b"\r\n") > MAX_HEADERS or _ODD.search(head) is not None:
-            return False
+            return None
         headers = HeaderReader().read(b"GET / HTTP/1.1" + head)
         scope: Any = {"type": "http", "method": "GET", "headers": headers, "scheme": protocol.scheme}
         scope |= {"http_version": "1.1", "server": protocol.server, "client": protocol.client}
@@ -129,12 +139,10 @@ class LaneServer:
         call = Call(scope, _answer_nothing, self.gateway.lend_thread)
         screening, security = self.gateway.screening, self.gateway.security
         if screening.judge(call, "/") is not None or screening.judge_host(call, log=False) is not None:
-            return False
+            return None
         if security.redirects and not security.is_secure(call):
-            return False
-        protocol.is_secure = security.is_secure(call)
-        protocol.judged_headers, protocol.headers_by_name = headers, call.headers_by_name
-        return True
+            return None
+        return JudgedHead(head, headers, call.headers_by_name or {}, security.is_secure(call))
 
     def _index_static_paths(self) -> None:
         self._tree = tree = self.gateway.tree

@@ -1,6 +1,7 @@
 """What the head of a request must be before either side sees it: one path for everybody, a known method, a known host.
 
-How this works: drivers ask :meth:`Screening.judge` once per request, before they decide which side answers. A path
+How this works: drivers ask :meth:`Screening.judge` once per request, before they decide which side answers,
+unless :meth:`Screening.recognises` it. A path
 that two readers could take for two different things, or a header that they could read differently, is refused instead
 of interpreted, so that nobody's guard, and no proxy's rule, is side-stepped by a spelling. What is let through goes on
 as it came.
@@ -71,13 +72,35 @@ class Screening:
         self._side = side
         self._is_passed_on = is_passed_on
         self._hosts: set[bytes] = set()
-        # PERF: the last headers of a connection, which most clients send again and again: 1.6 µs less. Bounded.
+        # The last headers of a connection, with an allowed host; most clients send them again and again. Bounded.
         self._known: dict[Any, tuple[list[Header], dict[bytes, bytes]]] = {}
         setting_changed.connect(self._forget_hosts)
 
     def _forget_hosts(self, *, setting: str, **kwargs: Any) -> None:
         if setting in ("ALLOWED_HOSTS", "DEBUG", "USE_X_FORWARDED_HOST"):
             self._hosts.clear()
+            self._known.clear()
+
+    def recognises(self, call: Any, scope: Any, path: str | None) -> bool:
+        """Whether a request is like most: a plain path, an allowed host, the headers that its connection sent before.
+
+        PERF: :meth:`judge` and :meth:`judge_host` would find nothing, and take 1.6 µs more.
+        """
+        client = scope.get("client")
+        known = self._known.get(client) if type(client) is tuple else None
+        if (
+            known is None
+            or known[0] != call.raw_headers
+            or path is None
+            or not is_plain(path)
+            or path.lower() != path
+            or (scope.get("raw_path") or b"").find(b"%") >= 0
+            or len(path) > MAX_PATH
+            or call.method not in METHODS
+        ):
+            return False
+        call.headers_by_name = known[1]
+        return True
 
     def judge(self, call: Any, path: str | None) -> HTTPException | None:
         """Why the request of ``call`` is refused, if it is; ``path`` is below the script prefix, ``None`` if unclear.
@@ -85,19 +108,14 @@ class Screening:
         Headers whose name has an underscore are taken out of ``call.raw_headers``.
         """
         scope = call.scope
-        client, raw_headers = scope.get("client"), call.raw_headers
-        known = self._known.get(client) if type(client) is tuple else None
-        if known is not None and known[0] == raw_headers:
-            call.headers_by_name = known[1]
-        else:
-            refusal = self._judge_headers(call, client)
-            if refusal is not None:
-                return refusal
+        refusal = self._judge_headers(call, scope.get("client"))
+        if refusal is not None:
+            return refusal
         raw_path = scope.get("raw_path") or b""
         if (
             path is None
             or not is_plain(path)
-            or b"%" in raw_path
+            or raw_path.find(b"%") >= 0  # PERF: `in` takes ten times as long, for bytes
             or ((lower := path.lower()) != path and self._differ(lower, path))
         ):
             refusal = self.judge_path(path, raw_path, call.method)
@@ -115,7 +133,7 @@ class Screening:
         headers = dict(raw_headers)
         # PERF: joined first, so that a request is one or two searches, not some for each of its headers: 1.6 µs.
         names, values = b"".join(headers), b"".join(headers.values())
-        if b"_" in names:
+        if names.find(b"_") >= 0:
             # SECURITY: X_User would pose as X-User, which a proxy strips or sets (CVE-2026-3902).
             call.raw_headers = raw_headers = [header for header in raw_headers if b"_" not in header[0]]
             headers = dict(raw_headers)
@@ -127,7 +145,12 @@ class Screening:
                 return refusal
         if len(values.translate(None, _CONTROLS)) != len(values):
             return BadRequest("A header of the request has control characters.")
-        if type(client) is tuple and len(names) + len(values) < _MANY and not headers.keys() & _SECRET:
+        if (
+            type(client) is tuple
+            and headers.get(b"host") in self._hosts
+            and len(names) + len(values) < _MANY
+            and not headers.keys() & _SECRET
+        ):
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
             self._known[client] = list(raw_headers), headers

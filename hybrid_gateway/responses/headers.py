@@ -33,21 +33,8 @@ NO_CONTENT = frozenset({204, 304})  # SPEC: RFC 9110 sections 15.3.5 and 15.4.5;
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
 
-_USUAL = frozenset(
-    (
-        (b"content-type", b"application/json"),
-        (b"content-type", b"application/octet-stream"),
-        (b"content-type", b"application/problem+json"),
-        (b"content-type", b"text/html; charset=utf-8"),
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"x-content-type-options", b"nosniff"),
-        (b"referrer-policy", b"same-origin"),
-        (b"cross-origin-opener-policy", b"same-origin"),
-        (b"x-frame-options", b"DENY"),
-    )
-)
-_is_name = _NAME.fullmatch
-_find_control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_CONTROLS = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])
 
 
 class FixedHeaders(tuple[Header, ...]):
@@ -163,10 +150,16 @@ _DIRECTIVES = frozenset(
 
 def check_headers(headers: Iterable[Header]) -> None:
     """Raise ``ValueError`` where one of ``headers`` must not be sent: :func:`check_header`."""
-    if type(headers) is not FixedHeaders:  # which was checked when it was made
-        for header in headers:  # PERF: 0.4 µs each, but for the usual ones
-            if header not in _USUAL and (_find_control(header[1]) is not None or _is_name(header[0]) is None):
-                check_header(*header)
+    if type(headers) is FixedHeaders:  # which was checked when it was made
+        return
+    headers = list(headers)
+    if headers:
+        # PERF: all at once, 1 µs; each by itself takes 0.4 µs.
+        names, values = zip(*headers, strict=True)
+        text = b"".join(values)
+        if b"".join(names).translate(None, _TOKEN) or b"" in names or len(text.translate(None, _CONTROLS)) != len(text):
+            for name, value in headers:
+                check_header(name, value)
 
 
 def checking(send: Any) -> Any:
