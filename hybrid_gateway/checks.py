@@ -59,7 +59,7 @@ def _gateway() -> Any:
 
 
 def _build() -> Any:
-    from hybrid_gateway.gateway.application import default_gateway  # with it come the routes' machinery and Starlette
+    from hybrid_gateway.gateway.default import default_gateway  # with it come the routes' machinery and Starlette
 
     return default_gateway()
 

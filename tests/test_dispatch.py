@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from hybrid_gateway import Gateway, Request, get, http, post
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.gateway.application import default_gateway
+from hybrid_gateway.gateway.default import default_gateway
 from hybrid_gateway.gateway.prefixes import Prefixes, path_info
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.dispatch_urls")]

@@ -10,7 +10,7 @@ from django.test import override_settings
 from hybrid_gateway import ConfigurationError, Controller, Gateway, Mount, Request, Router, get, post
 from hybrid_gateway.conf import _LAYER, get_settings
 from hybrid_gateway.exceptions import Forbidden
-from hybrid_gateway.gateway.application import default_gateway
+from hybrid_gateway.gateway.default import default_gateway
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.routing.declare import LAYER_OPTIONS
 from hybrid_gateway.test import TestClient

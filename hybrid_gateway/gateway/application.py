@@ -10,15 +10,14 @@ from typing import Any, Unpack
 
 import msgspec
 from django.conf import settings as django_settings
-from django.core.signals import setting_changed
 from django.urls import NoReverseMatch, get_script_prefix
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.lifetime import AppComponents
-from hybrid_gateway.conf import DjangoSideMode, GatewaySettings, OpenAPISettings, TrailingSlash, get_settings
-from hybrid_gateway.exceptions import ConfigurationError, RouteError, SettingsError
+from hybrid_gateway.conf import DjangoSideMode, OpenAPISettings, TrailingSlash
+from hybrid_gateway.exceptions import ConfigurationError, RouteError
 from hybrid_gateway.gateway.asgi import ASGIDriver
 from hybrid_gateway.gateway.build import Builder, middleware_factories
 from hybrid_gateway.gateway.django_side import DjangoSide
@@ -26,7 +25,7 @@ from hybrid_gateway.gateway.draining import Draining
 from hybrid_gateway.gateway.lifespan import Lifespan
 from hybrid_gateway.gateway.mounts import Mounts
 from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
-from hybrid_gateway.gateway.prefixes import Prefixes, path_info
+from hybrid_gateway.gateway.prefixes import Prefixes, path_info, static_prefix
 from hybrid_gateway.gateway.screening import Screening
 from hybrid_gateway.gateway.security import Security
 from hybrid_gateway.gateway.wsgi import WSGIDriver
@@ -40,7 +39,7 @@ from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatte
 from hybrid_gateway.routing.reverse import build_path
 from hybrid_gateway.routing.tree import RouteTree
 
-__all__ = ["Gateway", "default_gateway"]
+__all__ = ["Gateway"]
 
 _STREAM_THREADS = 64  # streams of blocking iterables at once; a stream holds its thread, a request does not
 
@@ -109,7 +108,7 @@ class Gateway:
         self.loops = Loops()
         self.loop_thread = LoopThread()
         prefixes = options.django_routes
-        self.django_prefixes = Prefixes([*prefixes, *_static_prefix()] if prefixes else ())
+        self.django_prefixes = Prefixes([*prefixes, *static_prefix()] if prefixes else ())
         self.django = DjangoSide(mode=options.django_side, static=static, body_timeout=options.body_timeout)
         self.middleware = middleware_factories(options.layers.middleware)
         self.screening = Screening(self.side, lambda path: bool(self.side(path)) or self.is_django(path))
@@ -361,79 +360,5 @@ def _by_name(routes: list[FlatRoute]) -> dict[str, list[FlatRoute]]:
     return names
 
 
-def _static_prefix() -> tuple[str, ...]:
-    """Django's ``STATIC_URL`` as a path below the script prefix; none when it is another host's."""
-    prefix = (django_settings.FORCE_SCRIPT_NAME or "").rstrip("/")
-    # DJANGO: LazySettings puts the script prefix before STATIC_URL when it is first read and keeps the result; no
-    # request has told the prefix yet, so the first read is left to Django.
-    lazy: Any = django_settings
-    url = getattr(lazy._wrapped, "STATIC_URL", None)
-    if not url or "//" in url:
-        return ()
-    if prefix and url.startswith(prefix + "/"):
-        url = url[len(prefix) :]
-    return ("/" + url.strip("/") + "/",) if url.strip("/") else ()
-
-
 def _as_tuple(hooks: Any) -> tuple[Any, ...]:
     return (hooks,) if callable(hooks) else tuple(hooks)
-
-
-# --- the gateway of the settings -----------------------------------------------------------------------------------
-
-_default: Gateway | None = None
-_static_files: bool | None = None
-
-
-def default_gateway() -> Gateway:
-    """The gateway that ``settings.HYBRID_GATEWAY`` describes; built when first asked for, and anew when it changes."""
-    global _default
-    if _default is None:
-        _default = from_settings(get_settings())
-    return _default
-
-
-def from_settings(settings: GatewaySettings) -> Gateway:
-    """Build a gateway from settings; raises :class:`ConfigurationError` and whatever importing the routes raises."""
-    if settings.routes is None:
-        raise SettingsError(
-            'HYBRID_GATEWAY["ROUTES"] is missing: name the module with your `routes` list, such as "config.routes".'
-        )
-    gateway = Gateway(
-        settings.routes,
-        django_routes=settings.allowed_django_routes or _static_prefix(),
-        django_side=settings.django_side,
-        fallthrough=settings.fallthrough,
-        trailing_slash=settings.trailing_slash,
-        threads=settings.threads,
-        body_timeout=settings.body_timeout,
-        graceful_timeout=settings.graceful_timeout,
-        pdb_on_exception=settings.pdb_on_exception,
-        openapi=settings.openapi,
-        static=_static_files,
-        path=settings.path,
-        plugins=settings.plugins,
-        lifespan=settings.lifespan,
-        on_startup=settings.on_startup,
-        on_shutdown=settings.on_shutdown,
-        health_checks=settings.health_checks,
-        **settings.layer,
-    )
-    if gateway.django_prefixes.prefixes or gateway.fallthrough:
-        _ = gateway.django.wsgi_handler  # a broken MIDDLEWARE fails now, not at the first request
-    return gateway
-
-
-def serve_static(static: bool | None) -> None:
-    """Whether the default gateway serves static files itself: always, never, or (``None``) while ``DEBUG`` is on."""
-    global _static_files
-    _static_files = static
-    _forget()
-
-
-def _forget(**kwargs: Any) -> None:
-    global _default
-    _default = None
-
-
-setting_changed.connect(_forget, dispatch_uid="hybrid_gateway.gateway")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["Prefixes", "path_info"]
+from django.conf import settings
+
+__all__ = ["Prefixes", "path_info", "static_prefix"]
 
 
 class Prefixes:
@@ -52,3 +55,17 @@ def path_info(path: str, root_path: str) -> str | None:
     if not rest:
         return "/"
     return rest if rest.startswith("/") else None
+
+
+def static_prefix() -> tuple[str, ...]:
+    """Django's ``STATIC_URL`` as a path below the script prefix; none when it is another host's."""
+    prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
+    # DJANGO: LazySettings puts the script prefix before STATIC_URL when it is first read and keeps the result; no
+    # request has told the prefix yet, so the first read is left to Django.
+    lazy: Any = settings
+    url = getattr(lazy._wrapped, "STATIC_URL", None)
+    if not url or "//" in url:
+        return ()
+    if prefix and url.startswith(prefix + "/"):
+        url = url[len(prefix) :]
+    return ("/" + url.strip("/") + "/",) if url.strip("/") else ()

@@ -22,11 +22,11 @@ import msgspec
 from asgiref.sync import sync_to_async
 from django.db import connections, models
 from django.db.models import Count, QuerySet
-from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.fetch import check_model, fetch, rows_reader, select, the_one
 from hybrid_gateway.orm.parameters import FIRST_NUMBER, Limit, Parameter, dig_holes
+from hybrid_gateway.orm.readers import READERS, read_count, read_exists
 from hybrid_gateway.orm.struct import ModelStruct, shape_of
 from hybrid_gateway.orm.variants import Limits, Unsafe, Variant, Variants, compile_variant, is_proven
 
@@ -111,7 +111,7 @@ class Prepared(Generic[T]):
 
     def exists(self, **values: Any) -> bool:
         """Whether there is a row."""
-        statement = self._other("exists", lambda q: _unlimited(q, self._where).query.exists(), _read_exists)
+        statement = self._other("exists", lambda q: _unlimited(q, self._where).query.exists(), read_exists)
         found: bool = self._run(statement, values)
         return found
 
@@ -121,7 +121,7 @@ class Prepared(Generic[T]):
 
     def count(self, **values: Any) -> int:
         """How many rows there are."""
-        statement = self._other("count", lambda q: _counting(q, self._where), _read_count)
+        statement = self._other("count", lambda q: _counting(q, self._where), read_count)
         found: int = self._run(statement, values)
         return found
 
@@ -182,7 +182,7 @@ class Prepared(Generic[T]):
     def _select(self, queryset: Any) -> Any:
         if self._struct is None:
             kind = queryset._iterable_class
-            if kind not in _READERS:
+            if kind not in READERS:
                 raise ConfigurationError(f"{self._where}: rows of {kind.__name__} cannot be prepared.")
             return queryset.query.chain()
         shape = shape_of(self._struct)
@@ -194,7 +194,7 @@ class Prepared(Generic[T]):
 
     def _read_rows(self, compiler: Any) -> Callable[[list[Any]], list[Any]]:
         if self._struct is None:
-            return _READERS[self._queryset._iterable_class](compiler, self._queryset)  # type: ignore[no-any-return]
+            return READERS[self._queryset._iterable_class](compiler, self._queryset)  # type: ignore[no-any-return]
         return rows_reader(shape_of(self._struct), compiler)
 
     # --- a call
@@ -391,88 +391,5 @@ def _counting(queryset: Any, where: str) -> Any:
     return query
 
 
-def _read_exists(compiler: Any) -> Callable[[list[Any]], bool]:
-    return bool
-
-
-def _read_count(compiler: Any) -> Callable[[list[Any]], int]:
-    return lambda rows: int(rows[0][0])
-
-
 _ORDINARY: dict[str, Callable[[Any], Any]] = {"exists": QuerySet.exists, "count": QuerySet.count}
 _NOTHING: dict[str, Callable[[], Any]] = {"exists": bool, "count": int}
-
-
-# --- rows that are no Structs --------------------------------------------------------------------------------------
-
-
-def _tuples(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
-    columns = [column for column, *_ in compiler.select]
-    converters, width = compiler.get_converters(columns), len(columns)
-
-    def read(rows: list[Any]) -> list[Any]:
-        found = compiler.apply_converters(rows, converters) if converters else rows
-        return [tuple(row[:width]) for row in found]
-
-    return read
-
-
-def _dicts(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
-    query, read = compiler.query, _tuples(compiler, queryset)
-    # DJANGO: ValuesIterable (db/models/query.py)
-    names = list(query.selected or (*query.extra_select, *query.values_select, *query.annotation_select))
-    return lambda rows: [dict(zip(names, row, strict=False)) for row in read(rows)]
-
-
-def _singles(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
-    read = _tuples(compiler, queryset)
-    return lambda rows: [row[0] for row in read(rows)]
-
-
-def _instances(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
-    if compiler.annotation_col_map or queryset._known_related_objects:
-        raise ConfigurationError("Instances with annotations cannot be prepared; use values() or a ModelStruct.")
-    read, using = _tuples(compiler, queryset), compiler.connection.alias
-    instances = _Instances(compiler.klass_info, compiler.select, using)
-    return lambda rows: [instances.make(row) for row in read(rows)]
-
-
-class _Instances:
-    """Instances of rows, with what ``select_related`` joined. DJANGO: ModelIterable and RelatedPopulator."""
-
-    def __init__(self, info: Any, select: Any, using: str) -> None:
-        self._model = info["model"]
-        self._using = using
-        self._places = list(info["select_fields"])
-        self._names = [select[place][0].target.attname for place in self._places]
-        self._key = next(
-            (
-                place
-                for place, name in zip(self._places, self._names, strict=True)
-                if name == self._model._meta.pk.attname
-            ),
-            None,
-        )
-        self._related = [
-            (_Instances(entry, select, using), entry["local_setter"], entry["remote_setter"])
-            for entry in info.get("related_klass_infos", ())
-        ]
-
-    def make(self, row: Any) -> Any:
-        if self._key is not None and row[self._key] is None:
-            return None
-        instance = self._model.from_db(self._using, self._names, [row[place] for place in self._places])
-        for related, set_here, set_there in self._related:
-            other = related.make(row)
-            set_here(instance, other)
-            if other is not None:
-                set_there(other, instance)
-        return instance
-
-
-_READERS: dict[Any, Any] = {
-    ModelIterable: _instances,
-    ValuesIterable: _dicts,
-    ValuesListIterable: _tuples,
-    FlatValuesListIterable: _singles,
-}

@@ -22,8 +22,9 @@ from django.db.models.fields.related import ForeignObjectRel
 from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.annotations import Column
 from hybrid_gateway.orm.columns import bare, converter, is_optional
-from hybrid_gateway.orm.struct import Column, columns_of, computed_of, is_model_struct
+from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct
 
 __all__ = ["Many", "Shape", "find_field", "leads_to_many"]
 

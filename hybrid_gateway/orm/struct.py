@@ -7,82 +7,32 @@ read. A class that is made before that, in a ``models.py``, is checked when the 
 
 from __future__ import annotations
 
-import importlib
-import sys
-import typing
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import msgspec
 from asgiref.sync import sync_to_async
 from django.apps import apps
-from django.db.models import Model, Q
-from msgspec import UNSET, UnsetType
+from django.db.models import Model
+from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns import annotation_for, bare, constrained
+from hybrid_gateway.orm.annotations import (
+    Column,
+    column_in,
+    computed,
+    optional,
+    own_annotations,
+    refined,
+    resolved,
+    take_computed,
+)
+from hybrid_gateway.orm.columns import annotation_for, bare
 
 if TYPE_CHECKING:
     from hybrid_gateway.orm.shape import Shape
 
-__all__ = ["Column", "ModelStruct", "check_all", "computed", "model_struct", "shape_of"]
-
-T = TypeVar("T")
-
-
-class Column:
-    """Where a field of a :class:`ModelStruct` comes from, if not from the column of its own name.
-
-    ``source`` is a lookup path (``"owner__username"``), the name of an annotation of the queryset, an expression
-    (``Count("reviews")``), or ``None`` for what only clients send and no column holds. ``read_only`` fields are never
-    written, ``write_only`` ones never sent. ``order_by`` and ``filter`` are for lists. ``write`` says what ``create()``
-    and ``update()`` make of nested Structs: ``"create"`` makes new rows (or changes the row a foreign key has),
-    ``"replace"`` deletes the others of the list as well. Lists of keys are always set.
-    """
-
-    def __init__(
-        self,
-        source: Any = ...,
-        *,
-        read_only: bool = False,
-        write_only: bool = False,
-        order_by: Sequence[Any] = (),
-        filter: Q | None = None,
-        write: Literal["create", "replace"] | None = None,
-    ) -> None:
-        if read_only and (write_only or write):
-            raise ConfigurationError("A Column is read_only, or it is written: not both.")
-        self.source = source
-        self.read_only = read_only
-        self.write_only = write_only
-        self.order_by = (order_by,) if isinstance(order_by, str) else tuple(order_by)
-        self.filter = filter
-        self.write = write
-
-    def __repr__(self) -> str:
-        return f"Column({'' if self.source is ... else repr(self.source)})"
-
-
-_PLAIN = Column()
-
-
-class computed(Generic[T]):  # noqa: N801 (a decorator)
-    """A field made of columns: ``@computed("first_name", "last_name")`` above a function of their values.
-
-    It is called as the row is read, with one positional argument per column, and is neither a method nor written.
-    """
-
-    def __init__(self, *columns: str) -> None:
-        self.columns = columns
-        self.function: Callable[..., Any] | None = None
-
-    def __call__(self, function: Callable[..., T]) -> computed[T]:
-        self.function = function
-        return self
-
-    if TYPE_CHECKING:
-
-        def __get__(self, instance: Any, owner: Any) -> T: ...
+__all__ = ["ModelStruct", "check_all", "model_struct", "shape_of"]
 
 
 class _ModelStructMeta(msgspec.StructMeta):
@@ -104,19 +54,19 @@ class _ModelStructMeta(msgspec.StructMeta):
             model = inherited.__model__  # type: ignore[attr-defined]
         if exclude:
             bases, namespace = _without(bases, namespace, tuple(exclude), name)
-        annotations = _resolved(_own_annotations(namespace), namespace, name)
-        computed_fields = _take_computed(namespace, annotations)
+        annotations = resolved(own_annotations(namespace), namespace, name)
+        computed_fields = take_computed(namespace, annotations)
         if partial:
             annotations = {**_inherited_annotations(bases), **annotations}
-        namespace["__columns__"] = {field: _column(annotation) for field, annotation in annotations.items()}
+        namespace["__columns__"] = {field: column_in(annotation) for field, annotation in annotations.items()}
         namespace["__computed__"] = computed_fields
         if model is not None:
-            annotations = {field: _refined(model, field, entry) for field, entry in annotations.items()}
+            annotations = {field: refined(model, field, entry) for field, entry in annotations.items()}
         for field, annotation in annotations.items():
             if field in computed_fields:
-                annotations[field], namespace[field] = _optional(annotation), UNSET
-            elif partial or _column(annotation).read_only:
-                annotations[field] = _optional(annotation)
+                annotations[field], namespace[field] = optional(annotation), UNSET
+            elif partial or column_in(annotation).read_only:
+                annotations[field] = optional(annotation)
                 namespace.setdefault(field, UNSET)
         namespace["__annotations__"] = annotations
         namespace["__model__"] = model
@@ -157,38 +107,7 @@ def shape_of(cls: Any) -> Shape:
     return shape
 
 
-# --- annotations ---------------------------------------------------------------------------------------------------
-
-
-def _own_annotations(namespace: dict[str, Any]) -> dict[str, Any]:
-    if "__annotations__" in namespace or sys.version_info < (3, 14):
-        return dict(namespace.get("__annotations__", {}))
-    annotationlib: Any = importlib.import_module("annotationlib")
-
-    annotate = annotationlib.get_annotate_from_class_namespace(namespace)
-    if annotate is None:
-        return {}
-    for key in ("__annotate__", "__annotate_func__"):
-        namespace.pop(key, None)
-    return dict(annotationlib.call_annotate_function(annotate, annotationlib.Format.FORWARDREF))
-
-
-def _resolved(annotations: dict[str, Any], namespace: dict[str, Any], name: str) -> dict[str, Any]:
-    """The annotations as types, those that name something unknown as they are."""
-    frame: Any = sys._getframe(2)
-    found = {}
-    for field, annotation in annotations.items():
-        if isinstance(annotation, str):
-            try:
-                annotation = eval(annotation, frame.f_globals, {**frame.f_locals, **_types(namespace)})  # noqa: S307
-            except NameError:
-                namespace.setdefault("UnsetType", UnsetType)  # for what is added to its text
-        found[field] = annotation
-    return found
-
-
-def _types(namespace: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in namespace.items() if isinstance(value, type)}
+# --- bases ---------------------------------------------------------------------------------------------------------
 
 
 def _inherited_annotations(bases: Sequence[Any]) -> dict[str, Any]:
@@ -219,7 +138,7 @@ def _without(
                 copied |= {key: value for key, value in members.items() if key not in fields} | defaults
     kept = {field: entry for field, entry in annotations.items() if field not in excluded}
     copied = {key: value for key, value in copied.items() if key not in excluded}
-    kept |= _own_annotations(namespace)
+    kept |= own_annotations(namespace)
     return (ModelStruct,), {**copied, **namespace, "__annotations__": kept}
 
 
@@ -245,47 +164,6 @@ _MADE_BY_MSGSPEC = frozenset(
         "__weakref__",
     )
 )
-
-
-def _take_computed(namespace: dict[str, Any], annotations: dict[str, Any]) -> dict[str, computed[Any]]:
-    found = {name: value for name, value in namespace.items() if isinstance(value, computed)}
-    for name, entry in found.items():
-        hints = typing.get_type_hints(entry.function) if entry.function is not None else {}
-        if entry.function is None or "return" not in hints:
-            raise ConfigurationError(f"@computed above {name}: the function must say what it returns.")
-        annotations[name] = hints["return"]
-    return found
-
-
-def _column(annotation: Any) -> Column:
-    extras = getattr(annotation, "__metadata__", ())
-    return next((extra for extra in extras if isinstance(extra, Column)), _PLAIN)
-
-
-def _refined(model: type[Model], name: str, annotation: Any) -> Any:
-    """The annotation of a field with what its column demands of clients."""
-    column = _column(annotation)
-    flags = {"readOnly": True} if column.read_only else {"writeOnly": True} if column.write_only else {}
-    if flags and not isinstance(annotation, str):
-        annotation = Annotated[annotation, msgspec.Meta(extra_json_schema=flags)]
-    field = model._meta._forward_fields_map.get(name)  # type: ignore[attr-defined]
-    if field is None or column.source is not ... or isinstance(annotation, str) or field.is_relation:
-        return annotation
-    return constrained(annotation, field)
-
-
-def _optional(annotation: Any) -> Any:
-    """The annotation of a field that may be absent."""
-    if isinstance(annotation, str):
-        return f"({annotation}) | UnsetType"
-    if typing.get_origin(annotation) is Annotated:
-        # msgspec wants constraints next to the type, not around a union
-        base, *extras = typing.get_args(annotation)
-        columns = [extra for extra in extras if isinstance(extra, Column)]
-        metas = [extra for extra in extras if not isinstance(extra, Column)]
-        inner: Any = Annotated[(base, *metas)] if metas else base
-        return Annotated[(inner | UnsetType, *columns)] if columns else inner | UnsetType
-    return annotation | UnsetType
 
 
 # --- the class -----------------------------------------------------------------------------------------------------

@@ -29,10 +29,11 @@ from hybrid_gateway.exceptions import (
     PreconditionFailed,
     RequestValidationError,
 )
+from hybrid_gateway.orm.annotations import Column
 from hybrid_gateway.orm.columns import bare, is_server_managed
 from hybrid_gateway.orm.fetch import hints_of
 from hybrid_gateway.orm.shape import find_field
-from hybrid_gateway.orm.struct import Column, columns_of, computed_of, is_model_struct
+from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct
 
 __all__ = ["claim", "create", "create_many", "update", "update_many", "writable"]
 

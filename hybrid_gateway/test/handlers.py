@@ -53,7 +53,7 @@ class Target:
         """The gateway given to the client, else the one of the current settings."""
         if self._gateway is not None:
             return self._gateway
-        from hybrid_gateway.gateway.application import default_gateway
+        from hybrid_gateway.gateway.default import default_gateway
 
         return default_gateway()
 

@@ -28,7 +28,8 @@ from django.utils.module_loading import import_string
 from django.utils.version import get_docs_version
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.gateway.application import Gateway, serve_static
+from hybrid_gateway.gateway.application import Gateway
+from hybrid_gateway.gateway.default import serve_static
 from hybrid_gateway.management.reloading import InterruptDelay, Suspects, is_supervisor
 from hybrid_gateway.management.server import ASGIServer, leave
 
