@@ -59,6 +59,18 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     def is_async(self) -> bool:
         return self.mode == "loop"
 
+    def given(self, parameter: Parameter) -> Provider:
+        """The same, whose ``inspect.Parameter`` is that of ``parameter``."""
+        [own] = [inner for inner in self.signature.parameters if inner.type is inspect.Parameter]
+        rest = tuple(inner for inner in self.signature.parameters if inner is not own)
+        call, bound = self.call, parameter.raw.replace(annotation=parameter.type)
+
+        def provide(**values: Any) -> Any:
+            return call(**{own.name: bound}, **values)
+
+        signature = msgspec.structs.replace(self.signature, parameters=rest)
+        return msgspec.structs.replace(self, call=provide, signature=signature)
+
 
 def mode_of(function: Any, declared: bool | None = None) -> Mode:
     """Where ``function`` runs: on the loop, on a thread, or (``sync_to_thread = False``) right where it is called."""

@@ -25,14 +25,14 @@ from hybrid_gateway.binding.draft import Chain, Draft, Half, show, tell
 from hybrid_gateway.binding.forms import is_file, is_files
 from hybrid_gateway.binding.inputs import Inputs, Reading
 from hybrid_gateway.binding.lifetime import AppComponents, enter, enter_async
-from hybrid_gateway.binding.markers import Body, Cookie, Depends, File, Form, Header, Marker, Path, Query
+from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Path, Query
 from hybrid_gateway.binding.shapes import is_json
 from hybrid_gateway.binding.signature import (
     NO_DEFAULT,
     Parameter,
     Signature,
+    layered,
     read_signature,
-    split_markers,
     strip_annotated,
     strip_optional,
 )
@@ -94,7 +94,7 @@ class Planner:
         self._authentication_type = authentication_type
         self._user_type = user_type
         self._reading = reading
-        self._layered = {name: _layered(name, kind, where) for name, kind in (parameters or {}).items()}
+        self._layered = {name: layered(name, kind, where) for name, kind in (parameters or {}).items()}
         self._given = given or {}
         self._visits = visits
         self._asked_of_visit = {} if visits is None else visits.builders
@@ -416,7 +416,7 @@ class Planner:
             call, mode = self._app_value(provider, chain)
         else:
             if sees_parameter:
-                provider = _bind_parameter(provider, parameter)
+                provider = provider.given(parameter)
             arguments = self._arguments(provider.signature, (*chain, where), half)
             call, mode = f"{self._draft.name('provide', provider.call)}({arguments})", provider.mode
         if provider.lifetime != "app" and provider.cleans_up:
@@ -465,34 +465,5 @@ class Planner:
         return self._value(msgspec.structs.replace(layered, type=kind, default=default), chain, half)
 
 
-# --- types and messages --------------------------------------------------------------------------------------------
-
-
 def _is_kind_of(cls: Any, given: Any) -> bool:
     return cls is given or (isinstance(cls, type) and isinstance(given, type) and issubclass(cls, given))
-
-
-def _layered(name: str, annotation: Any, where: str) -> Parameter:
-    """A parameter that a layer declares; one that may be ``None`` may be left out."""
-    where = f"{where}: parameters={{{name!r}: ...}}"
-    kind, marker = split_markers(annotation, name, where)
-    if not isinstance(marker, Query | Header | Cookie | Depends):
-        raise DependencyError(
-            f"{where} must say where it comes from: Annotated[..., Header()], Query(), Cookie() or Depends(provider)."
-        )
-    raw = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
-    default = NO_DEFAULT if strip_optional(kind) is kind or isinstance(marker, Depends) else None
-    return Parameter(name=name, type=kind, marker=marker, default=default, raw=raw)
-
-
-def _bind_parameter(provider: Provider, parameter: Parameter) -> Provider:
-    """``provider`` with its ``inspect.Parameter`` filled in."""
-    [own] = [inner for inner in provider.signature.parameters if inner.type is inspect.Parameter]
-    rest = tuple(inner for inner in provider.signature.parameters if inner is not own)
-    call, bound = provider.call, parameter.raw.replace(annotation=parameter.type)
-
-    def provide(**values: Any) -> Any:
-        return call(**{own.name: bound}, **values)
-
-    signature = msgspec.structs.replace(provider.signature, parameters=rest)
-    return msgspec.structs.replace(provider, call=provide, signature=signature)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Union
 
 import msgspec
 
-from hybrid_gateway.binding.markers import UNCHECKED, Depends, Marker
+from hybrid_gateway.binding.markers import UNCHECKED, Cookie, Depends, Header, Marker, Query
 from hybrid_gateway.exceptions import DependencyError
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Parameter",
     "Signature",
     "is_async",
+    "layered",
     "read_signature",
     "split_markers",
     "strip_annotated",
@@ -153,6 +154,19 @@ def _constrain(base: Any, metas: list[Any]) -> Any:
     inner = strip_optional(base)
     constrained: Any = Annotated[(inner, *metas)]
     return constrained if inner is base else constrained | None
+
+
+def layered(name: str, annotation: Any, where: str) -> Parameter:
+    """A parameter that a layer declares; one that may be ``None`` may be left out."""
+    where = f"{where}: parameters={{{name!r}: ...}}"
+    kind, marker = split_markers(annotation, name, where)
+    if not isinstance(marker, Query | Header | Cookie | Depends):
+        raise DependencyError(
+            f"{where} must say where it comes from: Annotated[..., Header()], Query(), Cookie() or Depends(provider)."
+        )
+    raw = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+    default = NO_DEFAULT if strip_optional(kind) is kind or isinstance(marker, Depends) else None
+    return Parameter(name=name, type=kind, marker=marker, default=default, raw=raw)
 
 
 def strip_optional(annotation: Any) -> Any:
