@@ -20,7 +20,6 @@ from loadtests.soak.report import Gate, at_most, write
 from loadtests.soak.sampler import Sample, Sampler
 from loadtests.soak.site import COMMANDS, Site, environment, manage
 
-DATABASE = "hybrid_gateway_soak"
 LONG = 300  # seconds after which slopes mean something
 WARM = 5  # seconds before anything is measured
 
@@ -41,6 +40,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--faults", default=",".join(FAULTS), help=f"Which: {', '.join(FAULTS)}; or none.")
     parser.add_argument("--out", type=Path, default=Path("soak"))
     return parser.parse_args()
+
+
+def database_name(options: argparse.Namespace) -> str:
+    """PostgreSQL's database of this run; soaks on other ports have others."""
+    return f"hybrid_gateway_soak_{options.port}"
 
 
 @contextlib.contextmanager
@@ -64,7 +68,7 @@ async def run(options: argparse.Namespace, folder: Path) -> bool:
         url, redis_url = f"sqlite:///{folder / 'soak.sqlite3'}", None
         if options.postgresql:
             database = await stack.enter_async_context(Proxy(options.port + 1, ("127.0.0.1", 5432)))
-            url = f"postgres://postgres@127.0.0.1:{database.port}/{DATABASE}?connect_timeout=2"
+            url = f"postgres://postgres@127.0.0.1:{database.port}/{database_name(options)}?connect_timeout=2"
         if options.redis is not None:
             redis = await stack.enter_async_context(Proxy(options.port + 2, ("127.0.0.1", 6379)))
             redis_url = f"redis://127.0.0.1:{redis.port}/{options.redis}"
@@ -80,7 +84,7 @@ async def run(options: argparse.Namespace, folder: Path) -> bool:
         soak = Soak(
             site,
             Load(options.port, Mix(token), rate=options.rate or None),
-            Sampler(site, DATABASE if options.postgresql else None),
+            Sampler(site, database_name(options) if options.postgresql else None),
             options.timeout,
             database,
             redis,
@@ -181,7 +185,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if options.postgresql:
-            stack.enter_context(own_database(DATABASE))
+            stack.enter_context(own_database(database_name(options)))
         passed = asyncio.run(run(options, folder))
     sys.exit(0 if passed else 1)
 

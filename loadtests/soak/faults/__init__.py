@@ -1,0 +1,25 @@
+"""What is made to fail, one after the other, and the gate of each."""
+
+from collections.abc import Awaitable, Callable
+
+from loadtests.soak.faults.clients import churn, leak, slow_clients
+from loadtests.soak.faults.crowds import overload, pool_exhausted, throttle_race
+from loadtests.soak.faults.processes import terminated, worker_killed
+from loadtests.soak.faults.run import Soak
+from loadtests.soak.faults.stores import database_hang, database_restart, redis_down
+
+__all__ = ["FAULTS", "Soak"]
+
+FAULTS: dict[str, Callable[[Soak], Awaitable[None]]] = {
+    "throttle": throttle_race,
+    "churn": churn,
+    "leak": leak,
+    "slow": slow_clients,
+    "threads": pool_exhausted,
+    "database": database_restart,
+    "hang": database_hang,
+    "cache": redis_down,
+    "worker": worker_killed,
+    "overload": overload,
+    "terminate": terminated,
+}

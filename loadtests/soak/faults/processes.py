@@ -1,0 +1,76 @@
+"""Processes that are killed, replaced, or asked to end: F6, F7, F5."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+
+from loadtests.soak.faults.run import SETTLE, Soak
+from loadtests.soak.report import at_least, at_most
+from loadtests.soak.wire import Broken, Wire
+
+
+async def worker_killed(soak: Soak) -> None:
+    """F6: one of several workers is killed."""
+    if soak.workers < 2:
+        return
+    before = {process.pid: process for process in soak.site.processes()}
+    victim = next(iter(before.values()))
+    wrong = len(soak.load.wrong)
+    began = time.monotonic()
+    async with soak.fault("F6 worker killed"):
+        victim.kill()
+        while time.monotonic() - began < 20:
+            await asyncio.sleep(0.1)
+            alive = {process.pid for process in soak.site.processes()} - {victim.pid}
+            if len(alive) >= soak.workers:
+                break
+    soak.gates.append(at_most("F6 a new worker after", time.monotonic() - began - SETTLE, 5, "s"))
+    failed = soak.load.wrong[wrong:]
+    del soak.load.wrong[wrong:]
+    soak.gates.append(at_most("F6 requests that failed with it", len(failed), 40))
+
+
+async def terminated(soak: Soak) -> None:
+    """F5: SIGTERM, with a hundred requests and twenty streams in flight; the last thing that happens."""
+    wires = [Wire(soak.site.port) for _ in range(100)]
+    waiting = [asyncio.create_task(_settled(wire.ask("GET", "/soak/wait?seconds=1.5"))) for wire in wires]
+    streams = [asyncio.create_task(_stream_end(soak.site.port)) for _ in range(20)]
+    await asyncio.sleep(0.7)
+    began = time.monotonic()
+    soak.site.process.terminate()
+    answers = await asyncio.gather(*waiting)
+    dropped = sum(answer != 200 for answer in answers)
+    ended = await asyncio.gather(*streams)
+    try:
+        code = await asyncio.to_thread(soak.site.process.wait, soak.grace + 10)
+    except Exception:
+        code = None
+    took = time.monotonic() - began
+    soak.gates += [
+        at_most("F5 requests in flight that SIGTERM dropped, of 100", dropped, 0),
+        at_most("F5 exit after SIGTERM", took, soak.grace + 1, "s"),
+        at_least("F5 streams that ended with a last chunk, of 20", sum(ended), 20),
+    ]
+    soak.notes.append(f"exit code after SIGTERM: {code}")
+
+
+async def _settled(asking: Awaitable[object]) -> int:
+    try:
+        return int(getattr(await asking, "status", 0))
+    except Broken:
+        return 0
+
+
+async def _stream_end(port: int) -> bool:
+    """Whether a stream that began was ended as HTTP ends it."""
+    reader, writer = await Wire(port).open()
+    writer.write(b"GET /soak/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    last = b""
+    try:
+        while data := await reader.read(65536):
+            last = (last + data)[-5:]
+    except OSError:
+        return False
+    return last == b"0\r\n\r\n"
