@@ -478,6 +478,37 @@ def test_a_graceful_shutdown_waits_for_requests_on_the_lane():
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("is_wrapped", [False, True])
+def test_a_connection_outlives_the_shutdown_for_the_request_that_is_on_its_way_and_for_no_other(is_wrapped):
+    gateway = Gateway([slow])
+
+    async def wrapper(scope: Any, receive: Any, send: Any) -> None:
+        await gateway(scope, receive, send)
+
+    request = b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
+    upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
+
+    async def main() -> None:
+        async with serving(wrapper if is_wrapped else gateway, CountedLane) as (server, port):
+            kept = [await asyncio.open_connection("127.0.0.1", port) for _ in range(5)]
+            await asyncio.sleep(0.1)
+            server.should_exit = True
+            await asyncio.sleep(0.3)  # the server has closed its door by now
+            ends = zip(kept, [(b"/slow", b""), (b"/nowhere", b""), (b"/slow", upgrade)], strict=False)
+            for (_, writer), (path, more) in ends:
+                writer.write(request % (path, more) * 2)
+            kept[3][1].write(b"GET /slow HTTP/1.1\r\nHo")
+            answered, unknown, upgraded, half, idle = [await reader.read() for reader, _ in kept]
+            for _, writer in kept:
+                writer.close()
+        assert answered.startswith(b"HTTP/1.1 200 ") and answered.count(b"HTTP/1.1") == 1 and answered.endswith(b"slow")
+        assert unknown.startswith(b"HTTP/1.1 404 ") and unknown.count(b"HTTP/1.1") == 1
+        assert b"connection: close" in answered and b"connection: close" in unknown
+        assert upgraded == half == idle == b""
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
 @get("/events")
 async def events() -> EventSourceResponse:
     async def ticks() -> AsyncIterator[str]:

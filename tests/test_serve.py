@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -201,6 +203,38 @@ def test_two_workers_answer(start):
     assert server.get("/road") == (200, b"lane")
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(10) == 0
+
+
+def test_sighup_replaces_all_workers_and_fails_nobody(start):
+    server = start("--workers", "2").wait()
+    deadline = monotonic() + 60  # a few seconds, where others leave it the cores
+    before = set()
+    while len(before) < 2 and monotonic() < deadline:
+        before.add(server.get("/pid"))
+    answers, over = [], threading.Event()
+
+    def ask() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        while not over.wait(0.01):
+            connection.request("GET", "/pid")  # connects anew where the last answer said that it was the last
+            response = connection.getresponse()
+            answers.append((response.status, response.read()))
+        connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(ask) for _ in range(4)]
+        server.process.send_signal(signal.SIGHUP)
+        while (
+            (not answers or set(answers[-20:]) & before)
+            and monotonic() < deadline
+            and not any(client.done() for client in clients)
+        ):
+            sleep(0.1)
+        over.set()
+        for client in clients:
+            client.result()
+    assert {status for status, _ in answers} == {200}
+    assert answers[-1] not in before, server.log.read_text()
 
 
 def test_slow_heads_and_stalled_bodies_end(start):

@@ -309,7 +309,7 @@ class Gateway:
 
     @property
     def draining(self) -> bool:
-        """Whether the process is about to end: new requests get a 503, event streams have ended."""
+        """Whether the process is about to end: event streams have ended, and new requests get a 503, if not at once."""
         return self.ending.is_on
 
     def drain(self) -> None:

@@ -104,6 +104,8 @@ class ASGIDriver:
         # PERF: what refuse() does; a call less.
         if self._may_redirect or self._ending.is_on or not self._recognises(call, scope, path):
             refusal = self.refuse(call, path)
+            if self._ending.is_on and call.is_http_1:
+                send = _closing(send)
             if call.raw_headers is not scope["headers"]:
                 scope = call.adopt({**scope, "headers": call.raw_headers})
             if refusal is not None:
@@ -188,7 +190,7 @@ class ASGIDriver:
         if path is not None and self._is_probe(path, call.method):
             return None
         refusal = self._screening.judge_host(call)
-        if refusal is None and self._ending.is_on:
+        if refusal is None and self._ending.refuses:
             headers = {"Retry-After": "1", **({"Connection": "close"} if call.is_http_1 else {})}
             return ServiceUnavailable("The server is about to end.", headers=headers)
         if refusal is None and self._may_redirect and path is not None:
@@ -281,6 +283,18 @@ def force_authentication(call: Call) -> None:
     if _FORCED in call.scope:
         forced = call.scope[_FORCED]
         call.authentication = forced if isinstance(forced, Authentication) else None
+
+
+def _closing(send: Send) -> Send:
+    """Tell the client that this is the last answer on its connection."""
+
+    async def send_closing(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            others = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"connection"]
+            message = {**message, "headers": [*others, (b"connection", b"close")]}
+        await send(message)
+
+    return send_closing
 
 
 def _under(outer: Call, scope: Scope, receive: Receive) -> Call:

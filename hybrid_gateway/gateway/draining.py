@@ -3,6 +3,10 @@
 How this works: servers tell an application of its end only after the last connection has closed, for which a stream
 that never ends lets them wait. So the gateway hears of it itself: from the signal, from the lane's protocol, or from
 whoever calls ``gateway.drain()``.
+
+A server hears the signal, too, but closes its door a moment later, and clients with a kept-alive connection know of
+nothing. What comes in that moment is answered as ever, and told that the connection ends: so a process that is replaced
+by another one fails nobody. After it, requests are refused.
 """
 
 from __future__ import annotations
@@ -11,13 +15,16 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-__all__ = ["Draining"]
+__all__ = ["LAST_CALL", "Draining"]
 
 logger = logging.getLogger("hybrid_gateway")
+
+LAST_CALL = 2.0  # seconds after the signal in which a request is still answered; uvicorn needs 0.1 to close its door
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -28,6 +35,7 @@ class Draining:
     def __init__(self, grace: float) -> None:
         self.is_on = False
         self._grace = grace
+        self._refuses_from = float("inf")
         self._lock = threading.Lock()
         self._listeners: dict[Callable[[], object], asyncio.AbstractEventLoop] = {}
         self._replaced: dict[int, Any] = {}
@@ -35,8 +43,14 @@ class Draining:
     def __repr__(self) -> str:
         return f"<Draining: {'on' if self.is_on else 'off'}>"
 
-    def begin(self) -> None:
-        """From here on new requests are refused. May be called again, and by a signal handler."""
+    @property
+    def refuses(self) -> bool:
+        """Whether a request comes too late to be answered."""
+        return self.is_on and time.monotonic() >= self._refuses_from
+
+    def begin(self, last_call: float = 0.0) -> None:
+        """In ``last_call`` seconds new requests are refused. May be called again, and by a signal handler."""
+        self._refuses_from = min(self._refuses_from, time.monotonic() + last_call)
         if self.is_on:
             return
         self.is_on = True
@@ -46,7 +60,7 @@ class Draining:
 
     def reset(self) -> None:
         """A server begins, maybe after another one has ended in the same process, as in tests."""
-        self.is_on = False
+        self.is_on, self._refuses_from = False, float("inf")
 
     @contextmanager
     def calling(self, listener: Callable[[], object]) -> Iterator[None]:
@@ -90,7 +104,7 @@ class Draining:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        self.begin()
+        self.begin(LAST_CALL)
         self._replaced[number](number, frame)
 
     def forget_signals(self) -> None:

@@ -30,6 +30,7 @@ from uvicorn.server import ServerState
 
 from hybrid_gateway.binding.call import Call, too_large
 from hybrid_gateway.gateway.application import Gateway
+from hybrid_gateway.gateway.draining import LAST_CALL
 from hybrid_gateway.gateway.lane_server import Found, JudgedHead, lane_of, start_line
 from hybrid_gateway.handlers.sensitive import enter_request
 from hybrid_gateway.responses.headers import NO_CONTENT, FixedHeaders, Header, check_headers
@@ -37,6 +38,7 @@ from hybrid_gateway.responses.headers import NO_CONTENT, FixedHeaders, Header, c
 __all__ = ["LaneCall", "LaneProtocol"]
 
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+LINGER = 1.0  # seconds that a kept-alive connection stays for a request, where the server ends
 _MAX_TRAILERS = 8 * 1024  # bytes
 _EMPTY = Context()  # for timers: in the context of a request they would keep it alive
 
@@ -75,6 +77,7 @@ class LaneProtocol(HttpToolsProtocol):
         self._awaited = _NOTHING
         self._trailing = 0  # bytes of trailers
         self._is_last = False
+        self._lingers = False
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -207,10 +210,18 @@ class LaneProtocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """Called by the server for each connection when it ends."""
         if self.lane is not None:
-            self.lane.gateway.drain()
-        super().shutdown()
+            self.lane.gateway.ending.begin(LAST_CALL)
+        if self.cycle is None or self.cycle.response_complete:
+            # A request may be on its way already: it is answered, as the last one of the connection.
+            self._lingers, self.head_timeout = True, LINGER
+            self._watch(LINGER)
+        else:
+            super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
+        if self._lingers:  # nobody would tell the websocket to end
+            self.transport.close()
+            return
         self._awaited = _NOTHING
         self._stop_watching()
         super().handle_websocket_upgrade()
@@ -235,6 +246,8 @@ class LaneProtocol(HttpToolsProtocol):
             self._check_authority()
         self._awaited = _BODY
         super().on_headers_complete()
+        if self._lingers and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _check_authority(self) -> None:
         """A target that names a host (``GET http://host/path``) must name that of ``Host``; else uvicorn says 400."""

@@ -12,6 +12,10 @@ from django.core.management.base import CommandError, CommandParser
 
 __all__ = ["add_options", "serve"]
 
+# Seconds until a worker must answer the process that looks after it, also while it starts: on SIGHUP one worker after
+# the other is replaced by one that answers. uvicorn's 5 are too few for a large project on a busy machine.
+WORKER_START = 20
+
 
 def add_options(parser: CommandParser) -> None:
     """The options of ``gateway serve``; their defaults are for a server behind a proxy or a platform's router."""
@@ -138,6 +142,7 @@ def serve(**options: Any) -> None:
         limit_concurrency=options["limit_concurrency"],
         timeout_keep_alive=options["keep_alive"],
         timeout_graceful_shutdown=options["graceful_timeout"],
+        timeout_worker_healthcheck=WORKER_START,
         proxy_headers=options["proxy_headers"],
         forwarded_allow_ips=options["forwarded_allow_ips"],
         access_log=options["access_log"],

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from loadtests.soak.mix import Ask, Mix
-from loadtests.soak.wire import Broken, Wire
+from loadtests.soak.wire import IDEMPOTENT, Answer, Broken, Wire
 
 __all__ = ["Load", "Seen"]
 
@@ -26,12 +26,18 @@ class Seen:
 
 @dataclass(slots=True)
 class Load:
-    """Clients of one server. ``paused`` clients ask nothing; ``excused`` says that faults are being made."""
+    """Clients of one server. ``excused`` says that faults are being made; ``repeats`` that connections may end.
+
+    A client then looks whether a kept connection is still there before it uses it, and asks once more where nothing of
+    an answer came, if it may (RFC 9110, section 9.2.2). Both are counted in ``again``; else an end is a fault.
+    """
 
     port: int
     mix: Mix
     rate: float | None = None  # requests per second of all clients together; None: as fast as they go
     excused: str | None = None
+    repeats: bool = False
+    again: Counter[str] = field(default_factory=Counter)
     seen: list[Seen] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     tolerated: Counter[str] = field(default_factory=Counter)
@@ -75,7 +81,7 @@ class Load:
         """One request; what is wrong with its answer is kept, unless the fault of the hour explains it."""
         began, excused = time.monotonic(), self.excused
         try:
-            answer = await wire.ask(ask.method, ask.path, ask.headers, ask.body)
+            answer = await self._answer(wire, ask)
             status, fault = answer.status, ask.fault(answer)
         except Broken as broken:
             status, fault = 0, str(broken)
@@ -92,6 +98,17 @@ class Load:
         found = Seen(now, now - began, status, ask.waits, ask.api)
         self.seen.append(found)
         return found
+
+    async def _answer(self, wire: Wire, ask: Ask) -> Answer:
+        if self.repeats and wire.renew():
+            self.again["ended before they were used again"] += 1
+        try:
+            return await wire.ask(ask.method, ask.path, ask.headers, ask.body)
+        except Broken as broken:
+            if not (self.repeats and broken.unheard and ask.method in IDEMPOTENT):
+                raise
+        self.again["ended under a request, which was repeated"] += 1
+        return await wire.ask(ask.method, ask.path, ask.headers, ask.body)
 
     def percentile(self, share: float, since: float, until: float, *, waits: bool | None = None) -> float:
         """The latency, in milliseconds, below which that share of the answers of a time were."""

@@ -10,10 +10,15 @@ from types import MappingProxyType
 __all__ = ["Answer", "Broken", "Wire", "head"]
 
 PATIENCE = 20.0  # seconds until an answer counts as none
+IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
 
 
 class Broken(Exception):
-    """No answer, or half of one."""
+    """No answer, or half of one. ``unheard``: the connection ended before a byte of an answer came."""
+
+    def __init__(self, message: str, *, unheard: bool = False) -> None:
+        super().__init__(message)
+        self.unheard = unheard
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +55,17 @@ class Wire:
                 return await self._read(reader)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             self.drop()
-            raise Broken(f"{method} {path}: {type(error).__name__}") from error
+            raise Broken(f"{method} {path}: {type(error).__name__}", unheard=isinstance(error, _Silence)) from error
         except BaseException:
             self.drop()
             raise
+
+    def renew(self) -> bool:
+        """Drop a connection that the server has closed meanwhile, as clients do before they use one again."""
+        if self._streams is None or not self._streams[0].at_eof():
+            return False
+        self.drop()
+        return True
 
     async def open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """The two ends of it."""
@@ -68,7 +80,7 @@ class Wire:
             self._streams = None
 
     async def _read(self, reader: asyncio.StreamReader) -> Answer:
-        start, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        start, *lines = (await _read_head(reader)).decode("latin-1").split("\r\n")
         pairs = (line.partition(": ") for line in lines if line)
         headers = {name.lower(): value for name, _, value in pairs}
         status = int(start.split(" ", 2)[1])
@@ -88,3 +100,18 @@ class Wire:
             parts.append((await reader.readexactly(size + 2))[:-2])
         await reader.readexactly(2)
         return b"".join(parts)
+
+
+class _Silence(OSError):
+    """The connection ended, and nothing had come."""
+
+
+async def _read_head(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as error:
+        if error.partial:
+            raise
+        raise _Silence from error
+    except ConnectionError as error:  # asyncio gives nothing of what came before it
+        raise _Silence from error

@@ -92,6 +92,26 @@ def test_while_it_drains_a_gateway_answers_503_and_probes():
     assert ask(gateway, "/x")[0] == 200
 
 
+def test_what_comes_right_after_the_signal_is_answered_as_the_last_of_its_connection():
+    @get("/x")
+    async def x() -> str:
+        return "x"
+
+    gateway = Gateway([x])
+    gateway.ending.begin(0.2)
+    assert gateway.draining
+    status, headers, body = ask(gateway, "/x")
+    assert (status, headers[b"connection"], body) == (200, b"close", b"x")
+    assert b"connection" not in ask(gateway, "/x", http_version="2")[1]
+    gateway.ending.begin(60)  # later news, as of the server after the signal, give no more time
+    sleep(0.25)
+    assert ask(gateway, "/x")[0] == 503
+    asyncio.run(gateway.startup())
+    gateway.ending.begin(60)
+    gateway.drain()  # whoever says it means it
+    assert ask(gateway, "/x")[0] == 503
+
+
 def test_on_every_driver_a_gateway_that_drains_refuses_and_event_streams_end(serve):
     @get("/x")
     async def x() -> str:
@@ -123,6 +143,7 @@ def test_two_gateways_of_a_process_hear_a_signal_in_whatever_order_they_end():
         first.forget_signals()  # which the second one still leads to
         signal.raise_signal(signal.SIGTERM)
         assert heard == [signal.SIGTERM] and first.is_on and second.is_on
+        assert not first.refuses and not second.refuses  # not at once
         second.forget_signals()
         signal.raise_signal(signal.SIGTERM)
         assert len(heard) == 2

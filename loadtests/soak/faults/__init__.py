@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from loadtests.soak.faults.clients import churn, leak, slow_clients
 from loadtests.soak.faults.crowds import overload, pool_exhausted, throttle_race
-from loadtests.soak.faults.processes import terminated, worker_killed
+from loadtests.soak.faults.processes import reloaded, terminated, worker_killed
 from loadtests.soak.faults.run import Soak
 from loadtests.soak.faults.stores import database_hang, database_restart, redis_down
 
@@ -20,6 +20,7 @@ FAULTS: dict[str, Callable[[Soak], Awaitable[None]]] = {
     "hang": database_hang,
     "cache": redis_down,
     "worker": worker_killed,
+    "reload": reloaded,
     "overload": overload,
     "terminate": terminated,
 }

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
 import time
 from collections.abc import Awaitable
+from contextlib import suppress
 
 from loadtests.soak.faults.run import SETTLE, Soak
 from loadtests.soak.report import at_least, at_most
 from loadtests.soak.wire import Broken, Wire
+
+RELOADS = 10
 
 
 async def worker_killed(soak: Soak) -> None:
@@ -30,6 +35,46 @@ async def worker_killed(soak: Soak) -> None:
     failed = soak.load.wrong[wrong:]
     del soak.load.wrong[wrong:]
     soak.gates.append(at_most("F6 requests that failed with it", len(failed), 40))
+
+
+async def reloaded(soak: Soak) -> None:
+    """F7: SIGHUP ten times, each after the last one has replaced all workers; nobody may notice."""
+    if soak.workers < 2:
+        return
+    load, began, wrong = soak.load, time.monotonic(), len(soak.load.wrong)
+    load.repeats = True
+    replaced = [await _reload(soak) for _ in range(RELOADS)]
+    await asyncio.sleep(SETTLE)
+    load.repeats = False
+    soak.marks.append(("F7 reloads", began, time.monotonic()))
+    failed = load.wrong[wrong:]
+    del load.wrong[wrong:]
+    asked = sum(seen.at >= began for seen in load.seen)
+    soak.gates += [
+        at_least(f"F7 reloads that replaced every worker, of {RELOADS}", sum(replaced), RELOADS),
+        at_most(f"F7 requests that failed meanwhile, of {asked}", len(failed), 0),
+    ]
+    soak.notes += [f"F7: connections that {what}: {number}" for what, number in sorted(load.again.items())]
+    soak.notes += [f"F7: {fault}" for fault in failed[:20]]
+
+
+async def _reload(soak: Soak) -> bool:
+    """Whether all workers are others within a minute, as many as before, and each of them answers."""
+    before = {process.pid for process in soak.site.processes()}
+    soak.site.process.send_signal(signal.SIGHUP)
+    asked, answering = time.monotonic(), set[int]()
+    while time.monotonic() - asked < 60:
+        await asyncio.sleep(0.1)
+        now = {process.pid for process in soak.site.processes()}
+        if now & before or len(now) != soak.workers:
+            continue
+        with suppress(Broken):
+            wire = Wire(soak.site.port)
+            answering.add(json.loads((await wire.ask("GET", "/soak/inside")).body)["pid"])
+            wire.drop()
+        if answering >= now:
+            return True
+    return False
 
 
 async def terminated(soak: Soak) -> None:
