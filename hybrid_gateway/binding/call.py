@@ -223,6 +223,11 @@ class Call:
             raise too_large(limit)
         return message
 
+    @property
+    def waited(self) -> float:
+        """Seconds that the client has let us wait for its body."""
+        return 0.0 if self._patience is None else self._patience.waited
+
     async def stream(self, limit: int) -> AsyncIterator[bytes]:
         """The body as it comes, at most ``limit`` bytes."""
         self.check_body(limit)

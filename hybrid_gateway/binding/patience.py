@@ -20,18 +20,26 @@ class Patience:
     So a large upload over a slow line gets through, and a client that sends a byte now and then does not.
     """
 
-    __slots__ = ("_begun", "_seconds")
+    __slots__ = ("_begun", "_seconds", "_since", "_waited")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._begun = time.monotonic()
+        self._waited = 0.0
+        self._since: float | None = None
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the client has let us wait, up to now."""
+        return self._waited + (0.0 if self._since is None else time.monotonic() - self._since)
 
     async def wait_for(self, steps: Generator[Any, Any, Any], waited_for: Any, received: int) -> Any:
         """What an awaitable gives whose first of ``steps`` waits; raises ``RequestTimeout`` (408) if it is too late.
 
         ``received`` are the bytes so far.
         """
-        left = self._begun + self._seconds + received / _RATE - time.monotonic()
+        self._since = now = time.monotonic()
+        left = self._begun + self._seconds + received / _RATE - now
         deadline = asyncio.timeout(left)
         try:
             async with deadline:
@@ -40,6 +48,8 @@ class Patience:
             if not deadline.expired():
                 raise
             raise RequestTimeout("The body of the request took too long.", headers={"Connection": "close"}) from None
+        finally:
+            self._waited, self._since = self.waited, None
         return message
 
     async def wait(self, awaitable: Awaitable[Any], received: int) -> Any:

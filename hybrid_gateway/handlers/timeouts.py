@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
@@ -21,6 +22,7 @@ logger = logging.getLogger("hybrid_gateway")
 Respond = Callable[..., Coroutine[Any, Any, Any]]
 
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_TICK = 0.01  # seconds between two looks at how long the body takes, at least
 _given_up: set[asyncio.Task[Any]] = set()  # until they end: a loop knows its tasks only weakly
 
 
@@ -42,7 +44,7 @@ def bounded(respond: Respond, seconds: float, give_up: Callable[[Any, Exception]
         if task.done():  # PERF: what never waits needs no timer
             return task.result()
         try:
-            await asyncio.wait((task,), timeout=seconds)
+            await _wait(task, call, seconds)
         except asyncio.CancelledError:
             task.cancel()
             await asyncio.wait((task,))
@@ -58,6 +60,14 @@ def bounded(respond: Respond, seconds: float, give_up: Callable[[Any, Exception]
             return await give_up(call, error)
 
     return endpoint
+
+
+async def _wait(task: asyncio.Task[Any], call: Any, seconds: float) -> None:
+    """Until ``task`` is done or its time is up, in which the wait for the client's body does not count."""
+    began, left = time.monotonic(), seconds
+    while left > 0 and not task.done():
+        await asyncio.wait((task,), timeout=max(left, _TICK))
+        left = seconds + call.waited - (time.monotonic() - began)
 
 
 def _forget(task: asyncio.Task[Any]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from django.core.cache import caches
 
 from hybrid_gateway import (
+    Body,
     Depends,
     File,
     Gateway,
@@ -35,7 +36,10 @@ from hybrid_gateway.test import TestClient
 PROBES = Include("", "hybrid_gateway.health.routes")
 
 
-async def ask(gateway, path, *, method="GET", body=b"", headers=()):
+BINARY = [(b"content-type", b"application/octet-stream")]
+
+
+async def ask(gateway, path, *, method="GET", body=b"", headers=(), comes_after=0.0):
     """Status, headers and body, as a server asks: on the gateway's own threads."""
     sent = []
     messages = iter([{"type": "http.request", "body": body, "more_body": False}])
@@ -46,6 +50,8 @@ async def ask(gateway, path, *, method="GET", body=b"", headers=()):
     }  # fmt: skip
 
     async def receive():
+        if comes_after:
+            await asyncio.sleep(comes_after)
         return next(messages, None) or await asyncio.Event().wait()
 
     async def send(message):
@@ -142,6 +148,27 @@ def test_f3_a_clean_up_behind_what_hangs_does_not_hold_up_the_answer_and_runs_in
         assert await asyncio.to_thread(left.wait, 10)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("comes_after", "status"), [(0.3, 201), (60, 408)])
+def test_f9_the_time_that_a_client_takes_for_its_body_is_not_the_handlers(caplog, comes_after, status):
+    @post("/length", timeout=0.1)
+    async def length(data: Annotated[bytes, Body()]) -> int:
+        return len(data)
+
+    gateway = Gateway([length], body_timeout=0.6)
+    answer = asyncio.run(ask(gateway, "/length", method="POST", body=b"x", headers=BINARY, comes_after=comes_after))
+    assert answer[0] == status
+    assert errors(caplog) == []  # nobody but the client is to blame
+
+
+def test_f9_after_a_slow_body_a_handler_has_its_time_and_no_more():
+    @post("/slow", timeout=0.2)
+    async def slow(data: Annotated[bytes, Body()]) -> None:
+        await asyncio.Event().wait()
+
+    asking = ask(Gateway([slow]), "/slow", method="POST", body=b"x", headers=BINARY, comes_after=0.3)
+    assert asyncio.run(asyncio.wait_for(asking, 10))[0] == 504
 
 
 def test_f3_a_timeout_passes_hooks_and_handlers_of_errors(serve):
