@@ -2,11 +2,14 @@
 
 import asyncio
 import tempfile
+import time
 
 import pytest
 
-from loadtests.soak.mix import Mix
-from loadtests.soak.proxy import Proxy
+from loadtests.soak.faults.streams import Listener
+from loadtests.soak.load import Load
+from loadtests.soak.mix import Ask, Mix
+from loadtests.soak.proxy import Proxy, Weather
 from loadtests.soak.site import Site
 from loadtests.soak.wire import Answer, Broken, Wire
 
@@ -43,6 +46,41 @@ def test_a_proxy_forwards_hangs_and_cuts():
     asyncio.run(asyncio.wait_for(scenario(), 20))
 
 
+def test_a_proxy_gives_bytes_one_by_one_late_and_narrow_and_resets():
+    async def scenario():
+        pieces = []
+
+        async def keep(reader, writer):
+            while data := await reader.read(1000):
+                pieces.append(data)
+                writer.write(data)
+            writer.write(b"end")  # of one direction only
+            writer.close()
+
+        upstream = await asyncio.start_server(keep, "127.0.0.1", 0)
+        async with upstream, Proxy(0, upstream.sockets[0].getsockname()[:2], half_close=True) as proxy:
+            port = proxy._server.sockets[0].getsockname()[1]
+            proxy.weather = Weather(latency=0.02, rate=1000, piece=1)
+            began = time.monotonic()
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"abcd")
+            assert await reader.readexactly(4) == b"abcd"
+            assert pieces == [b"a", b"b", b"c", b"d"]
+            assert time.monotonic() - began >= 4 * 0.021
+            writer.write_eof()
+            assert await reader.read() == b"end"
+            proxy.weather = Weather(resets=1)
+            torn, other = await asyncio.open_connection("127.0.0.1", port)
+            other.write(b"abcd")
+            with pytest.raises(ConnectionResetError):
+                await asyncio.wait_for(torn.read(10), 5)
+            for end in (writer, other):
+                end.close()
+            await asyncio.sleep(0.05)
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
 async def read_to_the_end(reader):
     if not await reader.read(10):
         raise ConnectionError
@@ -58,6 +96,64 @@ def test_an_answer_cut_short_is_none():
         async with await asyncio.start_server(half, "127.0.0.1", 0) as server:
             with pytest.raises(Broken):
                 await Wire(server.sockets[0].getsockname()[1]).ask("GET", "/")
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+@pytest.mark.parametrize(
+    ("method", "sends", "repeats", "status"),
+    [
+        ("GET", b"", True, 200),  # asked again
+        ("GET", b"", False, 0),
+        ("POST", b"", True, 0),  # it may have been done
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Le", True, 0),  # something came
+        ("GET", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", True, 0),
+    ],
+)
+def test_a_request_is_repeated_where_nothing_came_and_it_does_no_harm(method, sends, repeats, status):
+    answers = iter([sends, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"])
+
+    async def answer(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(next(answers))
+        writer.close()
+
+    async def scenario():
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            load, wire = Load(port, Mix("token"), repeats=repeats), Wire(port)
+            seen = await load.ask(wire, Ask("test", method, "/", 200))
+            assert seen.status == status and len(load.wrong) == (status == 0)
+            assert sum(load.again.values()) == (status == 200)
+            if status == 200:  # the server has ended that connection meanwhile
+                await asyncio.sleep(0.1)
+                assert wire.renew() and not wire.renew()
+            wire.drop()
+            await asyncio.sleep(0.05)
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+def test_a_listener_misses_numbers_that_did_not_come():
+    async def count(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        for number in (0, 1, 3):
+            writer.write(b'data: {"number": %d}\n\n: beat\n\n' % number)
+        await reader.read()  # until the client goes
+        writer.close()
+
+    async def scenario():
+        async with await asyncio.start_server(count, "127.0.0.1", 0) as server:
+            listener = Listener(Wire(server.sockets[0].getsockname()[1]))
+            assert await listener.connect()
+            listening = asyncio.create_task(listener.listen())
+            while listener.heard < 3:
+                await asyncio.sleep(0.01)
+            assert listener.lost == 1
+            listening.cancel()
+            listener.wire.drop()
+            await asyncio.sleep(0.05)
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
 

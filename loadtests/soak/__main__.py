@@ -19,6 +19,7 @@ from loadtests.soak.proxy import Proxy
 from loadtests.soak.report import Gate, at_most, write
 from loadtests.soak.sampler import Sample, Sampler
 from loadtests.soak.site import COMMANDS, Site, environment, manage
+from loadtests.soak.wire import Broken
 
 LONG = 300  # seconds after which slopes mean something
 WARM = 5  # seconds before anything is measured
@@ -34,7 +35,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--grace", type=int, default=10, help="Seconds that a stopping server gives requests (10).")
     parser.add_argument("--timeout", type=float, default=3.0, help="TIMEOUT of the gateway, in seconds (3).")
-    parser.add_argument("--port", type=int, default=9400, help="The first of three ports (9400).")
+    parser.add_argument("--port", type=int, default=9400, help="The first of four ports (9400).")
+    parser.add_argument("--streams", type=int, default=1000, help="Clients of event streams (1000).")
     parser.add_argument("--postgresql", action="store_true", help="Use the one at 127.0.0.1:5432, user postgres.")
     parser.add_argument("--redis", type=int, metavar="DB", help="Use that database of the one at 127.0.0.1:6379.")
     parser.add_argument("--faults", default=",".join(FAULTS), help=f"Which: {', '.join(FAULTS)}; or none.")
@@ -72,6 +74,8 @@ async def run(options: argparse.Namespace, folder: Path) -> bool:
         if options.redis is not None:
             redis = await stack.enter_async_context(Proxy(options.port + 2, ("127.0.0.1", 6379)))
             redis_url = f"redis://127.0.0.1:{redis.port}/{options.redis}"
+        upstream = ("127.0.0.1", options.port)
+        hostile = await stack.enter_async_context(Proxy(options.port + 3, upstream, half_close=True))
         variables = environment(folder, url, redis_url, options.timeout)
         for command in (["migrate", "--no-input", "--verbosity", "0"], ["seed"]):
             await asyncio.to_thread(manage, variables, *command)
@@ -90,7 +94,10 @@ async def run(options: argparse.Namespace, folder: Path) -> bool:
             redis,
             options.workers,
             options.grace,
-            has_timeouts=options.server != "gunicorn",
+            is_asgi=options.server != "gunicorn",
+            bounds_heads=options.server == "lane",
+            hostile=hostile,
+            streams=options.streams,
         )
         await _measure(soak, options)
         return _report(soak, options)
@@ -108,7 +115,10 @@ async def _measure(soak: Soak, options: argparse.Namespace) -> None:
             await soak.load.stop()
             sampling.cancel()
         print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
-        await FAULTS[name](soak)
+        try:
+            await FAULTS[name](soak)
+        except Broken as broken:  # the others go on
+            soak.gates.append(Gate(f"{name} was gone through with", str(broken), "yes", ok=False))
         await asyncio.sleep(2)
     await soak.load.stop()
     sampling.cancel()
@@ -119,7 +129,7 @@ def _calm_gates(soak: Soak, samples: list[Sample]) -> list[Gate]:
     start, end = samples[0].at, samples[-1].at
     part = max((end - start) / 5, 5)
     long = end - start >= LONG
-    busy = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)  # others run as well, and the loop waits for its turn
+    busy = soak.is_busy()  # the loop waits for its turn
     first = soak.load.percentile(0.99, start, start + part)
     last = soak.load.percentile(0.99, end - part, end)
     later = [sample for sample in samples if sample.at >= start + (end - start) / 2]
@@ -178,10 +188,22 @@ def _report(soak: Soak, options: argparse.Namespace) -> bool:
     return all(gate.ok or not gate.binding for gate in gates)
 
 
+def allow_many_connections() -> None:
+    """As many open files as the system allows, here and in the server, which inherits it."""
+    try:
+        import resource
+    except ImportError:  # not a Unix
+        return
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
     """Run it."""
     options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
+    allow_many_connections()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if options.postgresql:

@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 import asyncio
+import random
+import socket
+import struct
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
+from typing import TypeAlias
 
-__all__ = ["Proxy"]
+__all__ = ["Proxy", "Weather"]
+
+Ends: TypeAlias = "tuple[asyncio.StreamWriter, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Weather:
+    """What a network does to what goes through it; ``piece`` on the way to the server, all else each way."""
+
+    latency: float = 0.0  # seconds that a piece waits; those behind it wait as well
+    rate: float | None = None  # bytes per second
+    piece: int | None = None  # bytes of a segment
+    resets: float = 0.0  # the chance that a piece is cut in two, and the connection with it
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """``data`` as it arrives."""
+        size = self.piece or len(data)
+        for start in range(0, len(data), size):
+            yield data[start : start + size]
+
+    def seconds(self, piece: bytes) -> float:
+        """How long a piece takes."""
+        return self.latency + (len(piece) / self.rate if self.rate else 0.0)
 
 
 class Proxy:
-    """Listens on ``port`` of the loopback interface for whoever should reach ``upstream``. An async context manager."""
+    """Listens on ``port`` of the loopback interface for whoever should reach ``upstream``. An async context manager.
 
-    def __init__(self, port: int, upstream: tuple[str, int]) -> None:
+    ``weather`` may change at any time. The end of one direction ends the other, but for ``half_close``.
+    """
+
+    weather = Weather()
+
+    def __init__(self, port: int, upstream: tuple[str, int], *, half_close: bool = False) -> None:
         self.port = port
+        self._half_close = half_close
         self._upstream = upstream
         self._forwards = asyncio.Event()
         self._forwards.set()
@@ -52,16 +86,42 @@ class Proxy:
             writer.transport.abort()
             return
         self._writers |= {writer, up_writer}
+        ends = (writer, up_writer)
         try:
-            await asyncio.gather(self._pump(reader, up_writer), self._pump(up_reader, writer))
+            await asyncio.gather(self._pump(reader, up_writer, ends), self._pump(up_reader, writer, ends))
         finally:
-            self._writers -= {writer, up_writer}
+            self._writers.difference_update(ends)
+            for end in ends:
+                end.close()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ends: Ends) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
                 await self._forwards.wait()
-                writer.write(data)
-                await writer.drain()
+                await self._forward(data, writer, ends)
         with suppress(OSError, RuntimeError):
-            writer.close()
+            if self._half_close:
+                writer.write_eof()
+            else:
+                writer.close()
+
+    async def _forward(self, data: bytes, writer: asyncio.StreamWriter, ends: Ends) -> None:
+        weather = self.weather
+        for piece in weather.pieces(data) if writer is ends[1] else [data]:
+            if seconds := weather.seconds(piece):
+                await asyncio.sleep(seconds)
+            if weather.resets and random.random() < weather.resets:
+                writer.write(piece[: len(piece) // 2])
+                for end in ends:
+                    _reset(end)
+                return
+            writer.write(piece)
+            await writer.drain()
+            if weather.piece:
+                await asyncio.sleep(0)  # the next one is another segment
+
+
+def _reset(end: asyncio.StreamWriter) -> None:
+    """End a connection as a broken network does, not as somebody who says goodbye."""
+    end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end.transport.abort()

@@ -28,9 +28,9 @@ def at_most(name: str, found: float, limit: float, unit: str = "", *, binding: b
     return Gate(name, f"{found:.4g} {unit}".strip(), f"≤ {limit:g} {unit}".strip(), found <= limit, binding)
 
 
-def at_least(name: str, found: float, limit: float, unit: str = "") -> Gate:
+def at_least(name: str, found: float, limit: float, unit: str = "", *, binding: bool = True) -> Gate:
     """Holds where ``found`` is no less than ``limit``."""
-    return Gate(name, f"{found:.4g} {unit}".strip(), f"≥ {limit:g} {unit}".strip(), found >= limit)
+    return Gate(name, f"{found:.4g} {unit}".strip(), f"≥ {limit:g} {unit}".strip(), found >= limit, binding)
 
 
 def write(
@@ -48,7 +48,7 @@ def write(
     lines = [f"# {title}", "", f"{len(load.seen)} answers in {seconds:.0f} s, {load.aborted} clients that hung up.", ""]
     lines += ["| gate | found | limit | |", "|---|---|---|---|"]
     for gate in gates:
-        verdict = "ok" if gate.ok else "**missed**" if gate.binding else "missed, on a run that cannot decide it"
+        verdict = "ok" if gate.ok else "**missed**" if gate.binding else "missed, where it does not decide"
         lines.append(f"| {gate.name} | {gate.found} | {gate.limit} | {verdict} |")
     lines += ["", *(f"![{picture.stem}]({picture.name})" for picture in pictures), ""]
     for heading, entries in (

@@ -1,19 +1,27 @@
 """The example project's routes, and some that misbehave on purpose."""
 
 import asyncio
+import gc
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import Annotated
 
-from django.db import connection
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+from django.db.models import Count
+from starlette.requests import HTTPConnection
 
+from catalog.models import Product
 from config.routes import routes as example_routes
-from hybrid_gateway import ServerSentEvent, get
+from hybrid_gateway import Body, ServerSentEvent, get, post
+from hybrid_gateway.binding.call import Call
 
 BEAT = 0.01  # seconds
 _lags: deque[float] = deque(maxlen=200_000)
+_open: Counter[str] = Counter()  # generators of streams that have begun and not ended
 
 
 @asynccontextmanager
@@ -34,15 +42,27 @@ async def beat() -> AsyncIterator[None]:
 
 
 @get("/soak/inside")
-async def inside() -> dict[str, float]:
-    """What only the process itself knows; the lags since it was asked last."""
+async def inside(survivors: bool = False) -> dict[str, float]:
+    """What only the process itself knows; the lags since it was asked last. ``survivors`` takes its time."""
     lags = sorted(_lags) or [0.0]
     _lags.clear()
     return {
         "pid": os.getpid(),
         "tasks": len(asyncio.all_tasks()),
+        "streams": _open["numbers"],
         "lag_p999": lags[int(len(lags) * 0.999)],
         "lag_max": lags[-1],
+        **(_survivors() if survivors else {}),
+    }
+
+
+def _survivors() -> dict[str, int]:
+    """How many requests and tasks there are in memory, whoever holds them."""
+    gc.collect()
+    kinds = [type(thing) for thing in gc.get_objects()]  # not isinstance(), for which lazy objects make themselves
+    return {
+        "requests_alive": sum(issubclass(kind, (Call, HTTPConnection)) for kind in kinds),
+        "tasks_alive": sum(issubclass(kind, asyncio.Task) for kind in kinds),
     }
 
 
@@ -81,6 +101,56 @@ async def events() -> AsyncIterator[ServerSentEvent]:
         await asyncio.sleep(0.1)
 
 
+@get("/soak/numbers")
+async def numbers(pause: float = 1.0) -> AsyncIterator[ServerSentEvent]:
+    """Numbers from 0 on, without an end; it is counted who listens."""
+    _open["numbers"] += 1
+    try:
+        number = 0
+        while True:
+            yield ServerSentEvent(data={"number": number})
+            number += 1
+            await asyncio.sleep(pause)
+    finally:
+        _open["numbers"] -= 1
+
+
+@post("/soak/pairs")
+def write_pair(name: str, pause: float = 0.05) -> str:
+    """Write two rows in one transaction, with a pause between."""
+    _write_pair(name, pause)
+    return "written"
+
+
+@post("/soak/pairs/async")
+async def write_pair_async(name: str, pause: float = 0.05) -> str:
+    """The same from a coroutine, which ends where its client does or its time is up."""
+    await sync_to_async(_write_pair)(name, pause)
+    return "written"
+
+
+def _write_pair(name: str, pause: float) -> None:
+    row = {"name": f"pair {name}", "category": "office", "size": "small", "price": 1}
+    with transaction.atomic():
+        Product.objects.create(**row)
+        time.sleep(pause)
+        Product.objects.create(**row)
+
+
+@get("/soak/pairs", timeout=None)
+def count_pairs() -> dict[str, int]:
+    """How many pairs are there, and how many are none."""
+    rows = Product.objects.filter(name__startswith="pair ").order_by().values("name").annotate(rows=Count("pk"))
+    found = Counter(row["rows"] == 2 for row in rows)
+    return {"pairs": found[True], "torn": found[False]}
+
+
+@post("/soak/small", max_body_size=64 * 1024)
+async def small(data: Annotated[bytes, Body()]) -> int:
+    """Take no more than 64 KiB."""
+    return len(data)
+
+
 @get("/soak/limited", throttle=["10/day"])
 async def limited() -> str:
     """Ten a day."""
@@ -94,5 +164,10 @@ routes = [
     slow,
     wait,
     events,
+    numbers,
+    write_pair,
+    write_pair_async,
+    count_pairs,
+    small,
     limited,
 ]

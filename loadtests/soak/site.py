@@ -14,7 +14,9 @@ import psutil
 
 from loadtests.servers import ROOT, Server
 
-__all__ = ["COMMANDS", "Site", "manage"]
+__all__ = ["BODY_TIMEOUT", "COMMANDS", "Site", "manage"]
+
+BODY_TIMEOUT = 5  # seconds, as its head's
 
 PYTHON = [sys.executable, "-m"]
 _UVICORN = [
@@ -25,13 +27,15 @@ _UVICORN = [
 COMMANDS: Mapping[str, list[str]] = {
     "lane": [
         *PYTHON, "django", "gateway", "serve", "--host", "127.0.0.1", "--port", "{port}", "--workers", "{workers}",
-        "--log-level", "warning", "--graceful-timeout", "{grace}",
+        "--log-level", "warning", "--graceful-timeout", "{grace}", "--body-timeout", str(BODY_TIMEOUT),
+        "--header-timeout", str(BODY_TIMEOUT),
     ],
     "h11": [*_UVICORN, "--http", "h11"],
     "httptools": [*_UVICORN, "--http", "httptools"],
     "granian": [
         *PYTHON, "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", "--workers", "{workers}",
         "--no-access-log", "--log-level", "warning", "--workers-kill-timeout", "{grace}",
+        "--backpressure", "8192",
         "hybrid_gateway.asgi:application",
     ],
     "gunicorn": [
@@ -105,6 +109,7 @@ def environment(folder: Path, database_url: str, redis_url: str | None, timeout:
         "DATABASE_URL": database_url,
         "MEDIA_ROOT": str(folder / "media"),
         "SOAK_TIMEOUT": str(timeout),
+        "SOAK_BODY_TIMEOUT": str(BODY_TIMEOUT),
         "SOAK_REDIS": redis_url or "",
         "SOAK_KEY_PREFIX": f"soak-{time.time_ns()}",
     }

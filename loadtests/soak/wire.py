@@ -14,11 +14,12 @@ IDEMPOTENT = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
 
 
 class Broken(Exception):
-    """No answer, or half of one. ``unheard``: the connection ended before a byte of an answer came."""
+    """No answer, or half of one. ``unheard``: the connection ended before a byte came; ``late``: it did not end."""
 
-    def __init__(self, message: str, *, unheard: bool = False) -> None:
+    def __init__(self, message: str, *, unheard: bool = False, late: bool = False) -> None:
         super().__init__(message)
         self.unheard = unheard
+        self.late = late
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,14 @@ class Wire:
             async with asyncio.timeout(PATIENCE):
                 reader, writer = await self.open()
                 writer.write(head(method, path, headers, len(body) if body or method != "GET" else None) + body)
-                return await self._read(reader)
+                return await self.read(reader)
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             self.drop()
-            raise Broken(f"{method} {path}: {type(error).__name__}", unheard=isinstance(error, _Silence)) from error
+            raise Broken(
+                f"{method} {path}: {type(error).__name__}",
+                unheard=isinstance(error, _Silence),
+                late=isinstance(error, TimeoutError),
+            ) from error
         except BaseException:
             self.drop()
             raise
@@ -79,7 +84,8 @@ class Wire:
             self._streams[1].transport.abort()
             self._streams = None
 
-    async def _read(self, reader: asyncio.StreamReader) -> Answer:
+    async def read(self, reader: asyncio.StreamReader) -> Answer:
+        """The next answer that comes."""
         start, *lines = (await _read_head(reader)).decode("latin-1").split("\r\n")
         pairs = (line.partition(": ") for line in lines if line)
         headers = {name.lower(): value for name, _, value in pairs}

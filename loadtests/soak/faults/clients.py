@@ -1,13 +1,16 @@
-"""Clients that hang up, ask for nonsense, or take for ever: L11, L6, F8."""
+"""Clients that hang up, ask for nonsense, or take for ever: L11, F1, L6, F8."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import random
 import time
 
-from loadtests.soak.faults.run import Soak
-from loadtests.soak.report import at_most
-from loadtests.soak.wire import Wire
+from loadtests.soak.faults.run import Soak, inside
+from loadtests.soak.report import at_least, at_most
+from loadtests.soak.site import BODY_TIMEOUT
+from loadtests.soak.wire import Wire, head
 
 
 async def churn(soak: Soak) -> None:
@@ -28,12 +31,16 @@ async def churn(soak: Soak) -> None:
 
 async def leak(soak: Soak) -> None:
     """L6: fifty thousand distinct unknown paths, and handlers that fail; the first fifth is for warming up."""
-    levels = []
+    levels, alive = [], []
     for share in (10_000, 40_000):
         await asyncio.gather(*(_ask_nonsense(soak, share // 50, f"{share}-{number}") for number in range(50)))
         await asyncio.sleep(2)
         levels.append((await soak.sampler.look()).rss)
+        alive.append(await inside(soak, "?survivors=true"))
     soak.gates.append(at_most("L6 memory for 40,000 more 404s and 500s", levels[1] - levels[0], 5, "MiB"))
+    for kind in ("requests_alive", "tasks_alive"):  # some are under way, in the load that goes on
+        grown = alive[1][kind] - alive[0][kind]
+        soak.gates.append(at_most(f"L6 {kind.replace('_', ' ')} after them, more than before", grown, 32))
 
 
 async def _ask_nonsense(soak: Soak, times: int, name: str) -> None:
@@ -51,15 +58,66 @@ async def slow_clients(soak: Soak) -> None:
     began = time.monotonic()
     calm = soak.load.percentile(0.99, began - 10, began)
     wires = [Wire(soak.site.port) for _ in range(150)]
+    readers = []
     for number, wire in enumerate(wires):
-        _, writer = await wire.open()
-        body = b"POST /products HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{"
+        reader, writer = await wire.open()
+        body = b"POST /soak/small HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n{"
         writer.write(b"GET /hello HTTP/1.1\r\nHost: 12" if number % 3 else body)
-    await asyncio.sleep(10)
+        readers.append(reader)
+    await asyncio.sleep(BODY_TIMEOUT + 5)
     now = time.monotonic()
-    soak.gates.append(
-        at_most("F8 p99 beside slow clients", soak.load.percentile(0.99, began, now), max(2 * calm, 50), "ms")
-    )
+    told = await asyncio.gather(*(_what_came(reader) for reader in readers))
+    bodies = sum(answer.startswith(b"HTTP/1.1 408 ") for answer in told[::3])
+    heads = sum(readers[number].at_eof() for number in range(150) if number % 3)
+    soak.gates += [
+        at_most("F8 p99 beside slow clients", soak.load.percentile(0.99, began, now), max(2 * calm, 50), "ms"),
+        at_least("F8 slow bodies that were told 408, of 50", bodies, 50, binding=soak.is_asgi),
+        at_least("F8 slow heads that were hung up on, of 100", heads, 100, binding=soak.bounds_heads),
+    ]
     soak.marks.append(("F8 slow clients", began, now))
     for wire in wires:
         wire.drop()
+
+
+async def _what_came(reader: asyncio.StreamReader) -> bytes:
+    try:
+        async with asyncio.timeout(0.5):
+            return await reader.read(65536)
+    except (OSError, TimeoutError):
+        return b""
+
+
+async def aborted_writes(soak: Soak) -> None:
+    """F1: a thousand clients hang up while their two rows are written; once the database goes in the midst of it."""
+    torn = asyncio.create_task(_cut_soon(soak))
+    async with soak.fault("F1 aborted writes"):
+        for number in range(20):
+            await asyncio.gather(*(_abort_write(soak, f"{number}-{client}") for client in range(50)))
+        await torn
+        await asyncio.sleep(5)  # what is still being written
+    wire = Wire(soak.site.port)
+    rows = json.loads((await wire.ask("GET", "/soak/pairs")).body)
+    look = await soak.sampler.look()
+    wire.drop()
+    soak.gates += [
+        at_most("F1 writes of which half is there, of 1000 that were aborted", rows["torn"], 0),
+        at_least("F1 ... and that are there as a whole", rows["pairs"], 1),
+        at_most("F1 backends idle in a transaction, after them", look.idle_in_transaction, 0),
+        at_most("F1 backends, after them", look.backends, 16 * soak.workers),
+    ]
+
+
+async def _cut_soon(soak: Soak) -> None:
+    if soak.database is not None:
+        await asyncio.sleep(1)
+        soak.database.cut()
+
+
+async def _abort_write(soak: Soak, name: str) -> None:
+    wire = Wire(soak.site.port)
+    _, writer = await wire.open()
+    path = random.choice(["/soak/pairs", "/soak/pairs/async"])
+    writer.write(head("POST", f"{path}?name={name}", {}, 0))
+    await writer.drain()
+    await asyncio.sleep(random.uniform(0, 0.15))
+    wire.drop()

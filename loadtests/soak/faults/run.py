@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,7 +18,7 @@ from loadtests.soak.sampler import Sampler
 from loadtests.soak.site import Site
 from loadtests.soak.wire import Broken, Wire
 
-__all__ = ["SETTLE", "Soak", "first_success"]
+__all__ = ["SETTLE", "Soak", "first_success", "inside"]
 
 SETTLE = 3.0  # seconds after a fault in which errors are still its own
 
@@ -33,11 +35,19 @@ class Soak:
     redis: Proxy | None
     workers: int
     grace: int
-    has_timeouts: bool
+    is_asgi: bool
+    bounds_heads: bool  # whether the server ends the wait for a head within the soak
+    hostile: Proxy
+    streams: int
     gates: list[Gate] = field(default_factory=list)
     marks: list[tuple[str, float, float]] = field(default_factory=list)
     quiet: list[tuple[str, str]] = field(default_factory=list)  # times, as logs write them
     notes: list[str] = field(default_factory=list)
+
+    @staticmethod
+    def is_busy() -> bool:
+        """Whether others run on this machine as well, so that it decides nothing about time."""
+        return os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
 
     @asynccontextmanager
     async def fault(self, name: str) -> AsyncIterator[None]:
@@ -55,6 +65,19 @@ class Soak:
 
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+async def inside(soak: Soak, query: str = "") -> dict[str, float]:
+    """What ``/soak/inside`` says, summed up over all workers: whoever answers is asked until each has."""
+    found: dict[int, dict[str, float]] = {}
+    for _ in range(100):
+        wire = Wire(soak.site.port)
+        answer: dict[str, float] = json.loads((await wire.ask("GET", f"/soak/inside{query}")).body)
+        wire.drop()
+        found[int(answer["pid"])] = answer
+        if len(found) >= soak.workers:
+            break
+    return {key: sum(answer[key] for answer in found.values()) for key in next(iter(found.values()))}
 
 
 async def first_success(soak: Soak, path: str, since: float) -> float:

@@ -53,7 +53,7 @@ async def database_hang(soak: Soak) -> None:
         at_most("F3 threads more", grown, 16 * soak.workers),
         at_most("F3 first success afterwards", took, 2, "s"),
     ]
-    if soak.has_timeouts:
+    if soak.is_asgi:
         soak.gates.append(at_most("F3 the slowest API answer", slowest, soak.timeout + 1.5, "s"))
 
 
