@@ -78,9 +78,11 @@ async def streams(soak: Soak) -> None:
 
 
 async def _until_closed(soak: Soak) -> float:
-    began = time.monotonic()
-    while (took := time.monotonic() - began) < 30:
-        if not (await inside(soak))["streams"]:
+    began, took = time.monotonic(), 0.0
+    while took < 30:
+        opened = (await inside(soak))["streams"]
+        took = time.monotonic() - began
+        if not opened:
             break
         await asyncio.sleep(0.05)
     return took
