@@ -17,6 +17,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
+from django.core.management import call_command
 
 pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` brings")
 
@@ -235,6 +236,16 @@ def test_sighup_replaces_all_workers_and_fails_nobody(start):
             client.result()
     assert {status for status, _ in answers} == {200}
     assert answers[-1] not in before, server.log.read_text()
+
+
+def test_how_long_a_worker_may_take_is_the_servers_to_know(monkeypatch, settings):
+    told: dict[str, object] = {}
+    settings.ASGI_APPLICATION = "hybrid_gateway.asgi.application"
+    monkeypatch.setattr("uvicorn.run", lambda *args, **options: told.update(options))
+    call_command("gateway", "serve")
+    assert told["timeout_worker_healthcheck"] == 10
+    call_command("gateway", "serve", "--worker-timeout", "30")
+    assert told["timeout_worker_healthcheck"] == 30
 
 
 def test_slow_heads_and_stalled_bodies_end(start):

@@ -12,10 +12,6 @@ from django.core.management.base import CommandError, CommandParser
 
 __all__ = ["add_options", "serve"]
 
-# Seconds until a worker must answer the process that looks after it, also while it starts: on SIGHUP one worker after
-# the other is replaced by one that answers. uvicorn's 5 are too few for a large project on a busy machine.
-WORKER_START = 20
-
 
 def add_options(parser: CommandParser) -> None:
     """The options of ``gateway serve``; their defaults are for a server behind a proxy or a platform's router."""
@@ -37,6 +33,15 @@ def add_options(parser: CommandParser) -> None:
     processes = parser.add_argument_group("processes")
     processes.add_argument(
         "--workers", type=_positive, help="Processes; WEB_CONCURRENCY of the environment, or 1. One per core is usual."
+    )
+    # uvicorn's 5 are too few for a large project on a busy machine: reloads are given up half-way.
+    processes.add_argument(
+        "--worker-timeout",
+        type=_positive,
+        default=10,
+        metavar="SECONDS",
+        help="A worker must answer the process that looks after it in that time (10), also when it has just been "
+        "started. More for projects that take long to start; less replaces one that hangs sooner.",
     )
     processes.add_argument("--reload", action="store_true", help="Start anew when a file changes; for development.")
     processes.add_argument("--loop", default="auto", help="auto (uvloop where installed), asyncio, uvloop.")
@@ -142,7 +147,7 @@ def serve(**options: Any) -> None:
         limit_concurrency=options["limit_concurrency"],
         timeout_keep_alive=options["keep_alive"],
         timeout_graceful_shutdown=options["graceful_timeout"],
-        timeout_worker_healthcheck=WORKER_START,
+        timeout_worker_healthcheck=options["worker_timeout"],
         proxy_headers=options["proxy_headers"],
         forwarded_allow_ips=options["forwarded_allow_ips"],
         access_log=options["access_log"],

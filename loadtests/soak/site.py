@@ -22,7 +22,7 @@ PYTHON = [sys.executable, "-m"]
 _UVICORN = [
     *PYTHON, "uvicorn", "hybrid_gateway.asgi:application", "--host", "127.0.0.1", "--port", "{port}", "--workers",
     "{workers}", "--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "{grace}",
-    "--timeout-worker-healthcheck", "20",
+    "--timeout-worker-healthcheck", "10",
 ]  # fmt: skip
 COMMANDS: Mapping[str, list[str]] = {
     "lane": [
