@@ -35,7 +35,7 @@ COMMANDS: Mapping[str, list[str]] = {
     "granian": [
         *PYTHON, "granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", "--workers", "{workers}",
         "--no-access-log", "--log-level", "warning", "--workers-kill-timeout", "{grace}",
-        "--backpressure", "8192",
+        "--backpressure", "8192", "--respawn-failed-workers",
         "hybrid_gateway.asgi:application",
     ],
     "gunicorn": [
