@@ -11,7 +11,8 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from hybrid_gateway import Gateway
-from hybrid_gateway.gateway.lane import LaneCall, LaneProtocol
+from hybrid_gateway.gateway.lane import LaneProtocol
+from hybrid_gateway.gateway.lane_call import LaneCall
 from hybrid_gateway.handlers.callers import CallingThread
 from hybrid_gateway.sessions.visits import UNCHECKED_CSRF
 from hybrid_gateway.test import handlers

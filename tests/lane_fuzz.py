@@ -39,7 +39,8 @@ from hybrid_gateway import (
     route,
 )
 from hybrid_gateway.exceptions import Conflict
-from hybrid_gateway.gateway.lane import LaneCall, LaneProtocol
+from hybrid_gateway.gateway.lane import LaneProtocol
+from hybrid_gateway.gateway.lane_call import LaneCall
 from hybrid_gateway.handlers.callers import InlineThread
 from tests.lane import Transport
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import quote
 
 from django.conf import settings
 from django.urls import set_script_prefix
@@ -16,21 +14,18 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import (
-    BadRequest,
     HTTPException,
-    MethodNotAllowed,
-    NotFound,
     RequestTimeout,
     ServiceUnavailable,
 )
 from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.gateway.prefixes import path_info
+from hybrid_gateway.gateway.unrouted import Refused, Unrouted
 from hybrid_gateway.handlers.callers import AmbientThread
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.sensitive import BelowSyncCode, thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
 from hybrid_gateway.middleware import ROUTED
-from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.events import EventSourceResponse
 from hybrid_gateway.responses.headers import FixedHeaders, check_headers, checking, framed, sendable
 from hybrid_gateway.responses.kinds import StreamingResponse
@@ -51,7 +46,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-Answering: TypeAlias = "Endpoint | Mounted | Unrouted | Refused"
+Answering: TypeAlias = Endpoint | Mounted | Unrouted | Refused
 
 _CALL = "hybrid_gateway.call"  # on its way through middleware
 _FORCED = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
@@ -308,92 +303,6 @@ def _wrap(app: App, middleware: Sequence[Callable[[App], App]]) -> App:
     for factory in reversed(middleware):
         app = factory(app)
     return app
-
-
-def _around(gateway: Gateway, respond: Callable[[Call], Awaitable[Any]]) -> Callable[[Call], Awaitable[Any]]:
-    """``respond`` inside whatever plugins have put around answers of no route."""
-    for around in reversed(gateway.around_unrouted):
-        respond = partial(around, respond=respond)
-    return respond
-
-
-class Refused:
-    """Answers requests that neither side shall see."""
-
-    middleware = ()
-
-    def __init__(self, gateway: Gateway, refusal: HTTPException) -> None:
-        self.awaits = gateway.errors.awaits
-        self._gateway = gateway
-        self._refusal = refusal
-        self.security_headers = gateway.security.headers
-
-    async def respond(self, call: Call) -> Any:
-        """The refusal, as the project words its errors."""
-        return await _around(self._gateway, self._answer)(call)
-
-    async def _answer(self, call: Call) -> Any:
-        return await self._gateway.errors.answer(call, self._refusal)
-
-    async def close(self, call: Call, error: BaseException | None = None) -> None:
-        """Nothing was entered."""
-
-
-class Unrouted:
-    """Answers where no route does: 404, 405, an automatic OPTIONS, or the way to the other slash."""
-
-    middleware = ()
-
-    def __init__(self, gateway: Gateway, path: str | None, root: str) -> None:
-        self.awaits = gateway.errors.awaits
-        self._gateway = gateway
-        self._path = path
-        self._root = root
-        self.security_headers = gateway.security.headers
-
-    async def respond(self, call: Call) -> Any:
-        """The answer, which is whole unless a handler of the project's for errors streams."""
-        answer, cors = await _around(self._gateway, self._answer)(call), self._gateway.cors
-        return answer if cors is None or call.method == "OPTIONS" else cors.stamp(call, answer)
-
-    def _preflight(self, call: Call, path: str, methods: Iterable[str]) -> Any:
-        """What the route that a page is about to ask for has to say to that, if anything."""
-        method = (call.header(b"access-control-request-method") or b"").decode("latin-1")
-        found = self._gateway.tree.find(path, method) if method else None
-        cors = None if found is None else found[0].route.layers.cors
-        return None if cors is None else cors.preflight(call, methods)
-
-    async def _answer(self, call: Call) -> Any:
-        path, errors = self._path, self._gateway.errors
-        if path == "*" and call.method == "OPTIONS":
-            return _allow(("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"))
-        if path is None:  # middleware has changed it
-            return await errors.answer(call, BadRequest("The path of the request makes no sense here."))
-        methods = self._gateway.tree.methods(path)
-        other = None if methods else self._gateway.other_slash(path)
-        if other is not None and self._gateway.trailing_slash == "ignore":
-            methods = self._gateway.tree.methods(other)
-        elif other is not None:
-            return _redirect(self._root.rstrip("/") + other, call.raw_query)
-        if not methods:
-            return await errors.answer(call, NotFound())
-        if call.method == "OPTIONS":
-            return self._preflight(call, path, methods) or _allow(methods)
-        allow = ", ".join(sorted({*methods, "OPTIONS"}))
-        return await errors.answer(call, MethodNotAllowed(headers={"Allow": allow}))
-
-    async def close(self, call: Call, error: BaseException | None = None) -> None:
-        """Nothing was entered."""
-
-
-def _allow(methods: Iterable[str]) -> Any:
-    return complete(204, None, b"", [(b"allow", ", ".join(sorted({*methods, "OPTIONS"})).encode())])
-
-
-def _redirect(path: str, query: bytes) -> Any:
-    # SPEC: RFC 9110 section 15.4.9: 308 keeps method and body.
-    location = quote(path, safe="/!$&'()*+,;=:@~-._").encode() + (b"?" + query if query else b"")
-    return complete(308, None, b"", [(b"location", location)])
 
 
 async def _send_head(response: StreamingResponse, send: Send) -> None:

@@ -24,7 +24,7 @@ __all__ = ["LAST_CALL", "Draining"]
 
 logger = logging.getLogger("hybrid_gateway")
 
-LAST_CALL = 2.0  # seconds after the signal in which a request is still answered; uvicorn needs 0.1 to close its door
+LAST_CALL = 0.5  # seconds after the signal in which a request is still answered; uvicorn needs 0.1 to close its door
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

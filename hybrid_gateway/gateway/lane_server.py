@@ -29,7 +29,8 @@ from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.responses.headers import FixedHeaders, Header
 
 if TYPE_CHECKING:
-    from hybrid_gateway.gateway.lane import LaneCall, LaneProtocol
+    from hybrid_gateway.gateway.lane import LaneProtocol
+    from hybrid_gateway.gateway.lane_call import LaneCall
 
 __all__ = ["Found", "HeaderReader", "JudgedHead", "LaneServer", "lane_of", "start_line"]
 

@@ -24,9 +24,10 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import reason
-from hybrid_gateway.gateway.asgi import Refused, force_authentication
+from hybrid_gateway.gateway.asgi import force_authentication
 from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.gateway.screening import UNCHECKED_HOST
+from hybrid_gateway.gateway.unrouted import Refused
 from hybrid_gateway.handlers.callers import CallingThread, InlineThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import PooledThread
