@@ -1,94 +1,38 @@
-"""Real servers on the loopback interface, for what only the bytes on a socket can show."""
+"""The site under every server, started when the first test asks for it and ended with the session."""
 
-import contextlib
-import socket
-import threading
-import time
-from wsgiref.simple_server import WSGIRequestHandler, make_server
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
-import uvicorn
 
-from hybrid_gateway.gateway.lane import LaneProtocol
+from tests.security.servers import Server, serving
 
-SERVERS = {"h11": "h11", "httptools": "httptools", "lane": LaneProtocol}
-
-
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *args):
-        pass
+SERVERS = ["h11", "httptools", "lane", "granian", "granian-wsgi", "gunicorn-wsgi"]
 
 
-class Wire:
-    """A listening server; ``say`` sends bytes and gives what comes back until the connection ends."""
+@pytest.fixture(scope="session")
+def started() -> Iterator[Callable[..., Server]]:
+    """``started(name, settings)``: a server that tests share; they leave nothing behind on it."""
+    known: dict[tuple[str, str], Server] = {}
+    with ExitStack() as running:
 
-    def __init__(self, port):
-        self.port = port
+        def start(name: str, settings: str = "tests.security.site") -> Server:
+            if (name, settings) not in known:
+                known[name, settings] = running.enter_context(serving(name, DJANGO_SETTINGS_MODULE=settings))
+            return known[name, settings]
 
-    def say(self, data, segment=None):
-        with socket.create_connection(("127.0.0.1", self.port), timeout=20) as connection:
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with contextlib.suppress(ConnectionError):  # it was refused before all was said
-                for start in range(0, len(data), segment or len(data)):
-                    connection.sendall(data[start : start + (segment or len(data))])
-            answer = bytearray()
-            with contextlib.suppress(ConnectionError):
-                while chunk := connection.recv(65536):
-                    answer += chunk
-            return bytes(answer)
-
-    def status(self, data, segment=None):
-        answer = self.say(data, segment)
-        return int(answer.split(b" ", 2)[1]) if answer else None
-
-
-@contextlib.contextmanager
-def listening(gateway, http, **config):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        options = {"http": http, "log_config": None, "access_log": False, "lifespan": "off", **config}
-        server = uvicorn.Server(uvicorn.Config(gateway, **options))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        try:
-            yield Wire(listener.getsockname()[1])
-        finally:
-            server.should_exit = True
-            thread.join(10)
-
-
-@contextlib.contextmanager
-def listening_wsgi(gateway):
-    with make_server("127.0.0.1", 0, gateway.wsgi, handler_class=Quiet) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield Wire(server.server_port)
-        finally:
-            server.shutdown()
-            thread.join(10)
+        yield start
 
 
 @pytest.fixture(params=SERVERS)
-def listen(request):
-    """``listen(gateway, **uvicorn's options)``: a wire to it, under each of uvicorn's protocols and the lane."""
-    with contextlib.ExitStack() as stack:
-
-        def start(gateway, **config):
-            return stack.enter_context(listening(gateway, SERVERS[request.param], **config))
-
-        yield start
+def server(request: pytest.FixtureRequest, started: Callable[..., Server]) -> Server:
+    """The site under each server."""
+    return started(request.param)
 
 
-@pytest.fixture(params=[*SERVERS, "wsgiref"])
-def listen_anyhow(request):
-    """The same, and under the standard library's WSGI server."""
-    with contextlib.ExitStack() as stack:
-
-        def start(gateway):
-            is_wsgi = request.param == "wsgiref"
-            found = listening_wsgi(gateway) if is_wsgi else listening(gateway, SERVERS[request.param])
-            return stack.enter_context(found)
-
-        yield start
+@pytest.fixture(params=SERVERS)
+def debug_server(request: pytest.FixtureRequest, started: Callable[..., Server]) -> Server:
+    """The same as its developers serve it."""
+    return started(request.param, "tests.security.site_debug")

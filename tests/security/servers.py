@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
+from select import select
 from time import monotonic, sleep
 from typing import NamedTuple
 
@@ -19,12 +20,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-_UVICORN = "-m uvicorn hybrid_gateway.asgi:application --host 127.0.0.1 --port {port} --log-level warning"
+_UVICORN = "-m uvicorn hybrid_gateway.asgi:application --host 127.0.0.1 --port {port}"
 _GRANIAN = "-m granian --host 127.0.0.1 --port {port} --no-access-log --workers-kill-timeout 6"
 COMMANDS = {
     "h11": _UVICORN + " --http h11",
     "httptools": _UVICORN + " --http httptools",
-    "lane": "-m django gateway serve --port {port}",
+    "lane": "-m django gateway serve --port {port} --access-log",
     "granian": _GRANIAN + " --interface asgi hybrid_gateway.asgi:application",
     "granian-wsgi": _GRANIAN + " --interface wsgi hybrid_gateway.wsgi:application",
     "gunicorn-wsgi": "-m gunicorn hybrid_gateway.wsgi:application -b 127.0.0.1:{port} --log-level warning --threads 40"
@@ -32,6 +33,8 @@ COMMANDS = {
     "gunicorn-lane": "-m gunicorn hybrid_gateway.asgi:application -b 127.0.0.1:{port} --log-level warning"
     " -k hybrid_gateway.workers.LaneWorker --graceful-timeout 6",
 }
+# Whoever connects from there is a proxy: the servers that look at such headers take them from nobody else.
+PROXY = {"FORWARDED_ALLOW_IPS": "127.7.7.7,192.0.2.1"}
 _NEEDS = {"h11": "h11", "httptools": "httptools", "lane": "httptools", "gunicorn-lane": "uvicorn_worker"}
 
 
@@ -61,27 +64,62 @@ class Server:
     def is_wsgi(self) -> bool:
         return self.name.endswith("wsgi")
 
-    def send(self, raw: bytes, *, timeout: float = 5, pause: float = 0, pieces: int = 0) -> Answer:
+    def connect(self, source: str = "", timeout: float = 5) -> socket.socket:
+        """A connection from the address ``source``, whose bytes go as they are written."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout, (source, 0) if source else None)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def send(self, raw: bytes, *, timeout: float = 5, pause: float = 0, pieces: int = 0, source: str = "") -> Answer:
         """One request as it is written here, in so many bytes at a time; the first answer to it."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout) as connection:
-            for start in range(0, len(raw), pieces or len(raw)):
-                connection.sendall(raw[start : start + (pieces or len(raw))])
-                sleep(pause)
+        with self.connect(source, timeout) as connection:
+            _write(connection, raw, pieces or len(raw), pause)
             return read_answer(connection, is_head=raw.startswith(b"HEAD "))
 
     def say(self, raw: bytes) -> bytes:
         """What comes back until the server hangs up."""
         received = b""
-        with socket.create_connection(("127.0.0.1", self.port), 5) as connection:
-            connection.sendall(raw)
+        with self.connect() as connection:
+            _write(connection, raw, len(raw))
             while chunk := _receive(connection):
                 received += chunk
         return received
+
+    def post(
+        self, target: str, content: bytes, content_type: str, *lines: str, pieces: int = 0, chunks: int = 0
+    ) -> Answer:
+        """A body, whole or in segments of ``pieces`` bytes, of a known length or in ``chunks`` of so many bytes."""
+        head = [
+            f"POST {target} HTTP/1.1",
+            "Host: ex.test",
+            "Connection: close",
+            f"Content-Type: {content_type}",
+            *lines,
+        ]
+        head.append("Transfer-Encoding: chunked" if chunks else f"Content-Length: {len(content)}")
+        body = b"".join(in_chunks(content, chunks)) + b"0\r\n\r\n" if chunks else content
+        return self.send("\r\n".join([*head, "", ""]).encode("latin-1") + body, pieces=pieces)
 
     def get(self, target: str | bytes, *lines: str, method: str = "GET", host: str = "ex.test") -> Answer:
         raw_target = target if isinstance(target, bytes) else target.encode()
         head = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method.encode(), raw_target, host.encode())
         return self.send(head + b"".join(line.encode("latin-1") + b"\r\n" for line in lines) + b"\r\n")
+
+
+def in_chunks(content: bytes, size: int) -> Iterator[bytes]:
+    """The coding that is called chunked, but for its end."""
+    for start in range(0, len(content), size):
+        piece = content[start : start + size]
+        yield b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+def _write(connection: socket.socket, raw: bytes, size: int, pause: float = 0) -> None:
+    """Write until all is said, or until there is an answer: a client that is refused goes no further."""
+    for start in range(0, len(raw), size):
+        if start and select([connection], [], [], pause)[0]:
+            return
+        with suppress(ConnectionError):
+            connection.sendall(raw[start : start + size])
 
 
 def read_answer(connection: socket.socket, is_head: bool = False) -> Answer:
@@ -122,7 +160,7 @@ def serving(name: str, kind: type[Server] | None = None, **environ: str) -> Iter
         free.close()
         log = Path(folder, "log.txt")
         command = [sys.executable, *COMMANDS[name].format(port=port).split()]
-        known = {"PYTHONPATH": str(ROOT), "DJANGO_SETTINGS_MODULE": "tests.security.site", **environ}
+        known = {"PYTHONPATH": str(ROOT), "DJANGO_SETTINGS_MODULE": "tests.security.site", **PROXY, **environ}
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, env=os.environ | known, cwd=ROOT, stdout=output, stderr=output, start_new_session=True

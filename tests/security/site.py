@@ -18,6 +18,20 @@ ROOT_URLCONF = "tests.security.site_urls"
 USE_TZ = True
 STATIC_URL = "static/"
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "all": {
+            "()": "logging.Formatter",
+            "fmt": "{levelname} {name} {message} [{client}] [{path}] [{user_agent}]",
+            "style": "{",
+            "defaults": {"client": "", "path": "", "user_agent": ""},
+        }
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "all"}},
+    "root": {"level": "INFO", "handlers": ["console"]},
+}
 ASGI_APPLICATION = "hybrid_gateway.asgi.application"
 WSGI_APPLICATION = "hybrid_gateway.wsgi.application"
 HYBRID_GATEWAY = {

@@ -1,10 +1,16 @@
 """The routes of the site."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from hybrid_gateway import Body, EventSourceResponse, Request, StreamingResponse, get, post, route
+from hybrid_gateway import Body, EventSourceResponse, Request, Router, StreamingResponse, get, post, route
+from hybrid_gateway.telemetry import AccessLog
+from tests.security import site_answers
+from tests.security.site_readers import NUMBERS, PARAMETERS, READERS, read_checked, read_json, read_parts
+
+LIMIT = 1000  # of bytes, below "/small"
 
 
 @get("/api/x")
@@ -81,4 +87,35 @@ async def probe() -> str:
     return "alive"
 
 
-routes = [x, files, item, secret, headers, length, names, change, slow, events, endless, probe]
+@get("/processor-time")
+async def processor_time() -> float:
+    """Seconds that this process has worked."""
+    return time.process_time()
+
+
+@get("/fails/{rest:path}", event_hooks=[AccessLog])
+async def fails(rest: str, q: str = "") -> str:
+    raise LookupError("on purpose")
+
+
+@get("/works/{rest:path}", event_hooks=[AccessLog])
+def works(rest: str, q: str = "") -> str:
+    return "works"
+
+
+@get("/once", throttle=["1/day"])
+async def once() -> str:
+    return "once"
+
+
+routes = [
+    x, files, item, secret, headers, length, names, change, slow, events, endless, probe, processor_time, fails, works,
+    once,
+    Router("/answers", site_answers.ROUTES),
+    Router("/small", READERS, max_body_size=LIMIT, max_upload_size=LIMIT),
+    Router("/bodies", READERS),
+    Router("/deep", [read_json], max_body_size=10_000_000),
+    Router("/parts", [read_parts, read_checked]),
+    Router("/numbers", NUMBERS),
+    Router("/parameters", PARAMETERS),
+]  # fmt: skip

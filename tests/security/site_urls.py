@@ -1,7 +1,9 @@
 """The URLconf of the site."""
 
-from django.http import HttpResponse
-from django.urls import path, re_path
+from django.http import Http404, HttpResponse
+from django.urls import include, path, re_path
+
+from tests.security.site_answers import views
 
 
 def seen(request, rest=""):
@@ -13,8 +15,20 @@ def length(request):
     return HttpResponse(f"django {len(request.body)}")
 
 
+def missing(request):
+    raise Http404
+
+
+def broken(request):
+    raise LookupError("on purpose")
+
+
 urlpatterns = [
     path("admin/length/", length),
+    path("admin/django/", include(views)),
+    re_path("^admin/missing", missing),
+    re_path("^admin/broken", broken),
+    re_path("^admin/bad", lambda request: HttpResponse(status=400)),
     re_path(r"^admin/(?P<rest>.*)$", seen),
     re_path(r"^static/(?P<rest>.*)$", seen),
     re_path(r"^internal/(?P<rest>.*)$", lambda request, rest: HttpResponse("internal")),

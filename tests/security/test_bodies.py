@@ -2,21 +2,25 @@
 
 import gzip
 import json
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import pytest
 
-from hybrid_gateway import Body, Form, Gateway, Request, post, put
+from hybrid_gateway import Body, Gateway, post
 from hybrid_gateway.test import TestClient
+from tests.security.site_readers import (
+    READERS,
+    Named,
+    read_below_django,
+    read_form,
+    read_json,
+    read_packed,
+    read_raw,
+)
 
 LIMIT = 1000
 JSON = "application/json"
-
-
-class Named(msgspec.Struct):
-    name: str = ""
 
 
 class Node(msgspec.Struct):
@@ -24,54 +28,6 @@ class Node(msgspec.Struct):
     numbers: list[int] = []
 
 
-@post("/json")
-async def read_json(data: dict[str, Any]) -> int:
-    return len(data)
-
-
-@post("/typed")
-def read_typed(data: Named) -> int:
-    return len(data.name)
-
-
-@post("/packed", media_types=["application/json", "application/msgpack"])
-async def read_packed(data: Annotated[list[int], Body()]) -> int:
-    return len(data)
-
-
-@post("/raw")
-async def read_raw(data: Annotated[bytes, Body()]) -> int:
-    return len(data)
-
-
-@post("/raw-def")
-def read_raw_in_a_thread(data: Annotated[bytes, Body()]) -> int:
-    return len(data)
-
-
-@post("/stream")
-async def read_stream(data: AsyncIterator[bytes]) -> int:
-    return sum([len(chunk) async for chunk in data])
-
-
-@post("/request")
-async def read_request(request: Request) -> int:
-    return len(await request.body())
-
-
-@post("/form")
-async def read_form(name: Annotated[str, Form()] = "") -> int:
-    return len(name)
-
-
-@put("/middleware", django_middleware=["django.middleware.http.ConditionalGetMiddleware"])
-async def read_below_django(data: Annotated[bytes, Body()]) -> int:
-    return len(data)
-
-
-READERS = [
-    read_json, read_typed, read_packed, read_raw, read_raw_in_a_thread, read_stream, read_request, read_form,
-]  # fmt: skip
 BOUNDARY = "boundary"
 
 
@@ -106,26 +62,6 @@ def test_r_limall_every_kind_of_body_has_its_limit(serve, kind):
     client = serve(*READERS, max_body_size=LIMIT, max_upload_size=LIMIT)
     assert client.post(path, content=make(LIMIT // 2), content_type=content_type).status_code == 201
     assert client.post(path, content=make(LIMIT + 1), content_type=content_type).status_code == 413
-
-
-@pytest.mark.parametrize("segment", [1, 7, None], ids=["byte by byte", "in sevens", "whole"])
-@pytest.mark.parametrize("framing", ["length", "chunked", "chunks of one"])
-def test_r_acc_limits_hold_however_the_bytes_arrive(listen, framing, segment):
-    wire = listen(Gateway(READERS, max_body_size=LIMIT, max_upload_size=LIMIT))
-    for path, content_type, make in BODIES.values() if segment is None else [BODIES["json"], BODIES["multipart"]]:
-        small, large = make(LIMIT // 2), make(LIMIT + 1)
-        assert wire.status(request(path, content_type, small, framing), segment) == 201
-        assert wire.status(request(path, content_type, large, framing), segment) in (413, None)
-
-
-def request(path, content_type, body, framing):
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {content_type}\r\n".encode()
-    if framing == "length":
-        return head + b"Content-Length: %d\r\n\r\n" % len(body) + body
-    size = 1 if framing == "chunks of one" else 64
-    pieces = [body[start : start + size] for start in range(0, len(body), size)]
-    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
-    return head + b"Transfer-Encoding: chunked\r\n\r\n" + chunks + b"0\r\n\r\n"
 
 
 def test_r_body_what_counts_is_what_arrives(kind):

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hybrid_gateway import Gateway
-from tests.security.servers import Answer, Server, serving
-
-SERVERS = ["h11", "httptools", "lane", "granian", "granian-wsgi", "gunicorn-wsgi"]
-
-
-@pytest.fixture(scope="module", params=SERVERS)
-def server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serving(request.param) as started:
-        yield started
+from tests.security.servers import Answer
 
 
 def by_django(answer: Answer, path: str) -> bool:
@@ -173,6 +164,18 @@ def test_head_is_get_without_its_body(server):
     whole, head = server.get("/api/x"), server.get("/api/x", method="HEAD")
     assert (head.status, head.body) == (200, b"")
     assert head.headers.get("content-length", "7") == whole.headers["content-length"] == "7"
+
+
+# --- R-WS: there are no websockets here
+
+
+@pytest.mark.parametrize("target", ["/", "/api/x", "/nowhere", "/admin/", "/static/x"])
+def test_r_ws_a_handshake_that_nobody_waits_for_is_refused(server, target):
+    lines = ["Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
+    answer = server.get(target, "Connection: Upgrade", *lines)
+    assert answer.status == 403 or (server.is_wsgi and answer.status in (200, 400, 404))
+    assert "upgrade" not in answer.headers
+    assert "Traceback" not in server.log.read_text()
 
 
 # --- R-SMUG

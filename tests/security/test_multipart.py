@@ -4,28 +4,18 @@ import asyncio
 import sys
 import threading
 import tracemalloc
-from typing import Annotated
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hybrid_gateway import File, Form, Gateway, UploadFile, post
+from hybrid_gateway import Gateway
 from hybrid_gateway.test import TestClient
+from tests.security.site_readers import read_checked, read_parts
 
 BOUNDARY = b"boundary"
 TYPE = "multipart/form-data; boundary=boundary"
 MIB = 1024 * 1024
-
-
-@post("/")
-async def read(name: Annotated[str, Form()] = "", files: Annotated[list[UploadFile], File()] = ()) -> list[str]:
-    return [name[:10], *(file.filename for file in files)]
-
-
-@post("/checked")
-def checked(files: Annotated[list[UploadFile], File(max_size=100, content_types=["image/png"])]) -> list[int]:
-    return [file.size for file in files]
 
 
 def part(name, data=b"", filename=None, headers=b""):
@@ -47,7 +37,7 @@ def send(client, *parts, path="/"):
 
 @pytest.mark.parametrize("filename", [None, b"a.txt"], ids=["fields", "files"])
 def test_r_mp1_parts_are_counted(serve, filename):
-    client = serve(read)
+    client = serve(read_parts)
     most = 1000 if filename is None else 100
     assert send(client, *[part(b"x", b"1", filename)] * most).status_code == 201
     assert send(client, *[part(b"x", b"1", filename)] * (most + 1)).status_code == 400
@@ -55,7 +45,7 @@ def test_r_mp1_parts_are_counted(serve, filename):
 
 
 def test_r_mp1_refused_parts_take_no_memory():
-    client = TestClient(Gateway([read]))
+    client = TestClient(Gateway([read_parts]))
     content = form(*[part(b"files", b"1", b"a.txt")] * 100_000)
     client.post("/", content=content, content_type=TYPE)
     tracemalloc.start()
@@ -78,12 +68,12 @@ def test_r_mp1_refused_parts_take_no_memory():
     ids=["a long header", "many headers", "a long name", "a preamble"],
 )
 def test_r_mp2_the_heads_of_parts_are_bounded(serve, content):
-    assert send(serve(read), content).status_code == 400
+    assert send(serve(read_parts), content).status_code == 400
 
 
 def test_r_mp2_a_boundary_is_bounded(serve):
     content_type = f"multipart/form-data; boundary={'x' * 300}"
-    assert serve(read).post("/", content=b"--" + b"x" * 300, content_type=content_type).status_code == 400
+    assert serve(read_parts).post("/", content=b"--" + b"x" * 300, content_type=content_type).status_code == 400
 
 
 def test_r_mp2_a_large_part_without_a_name_of_a_file_ends_early():
@@ -95,7 +85,7 @@ def test_r_mp2_a_large_part_without_a_name_of_a_file_ends_early():
         head = part(b"name").removesuffix(b"\r\n") if len(taken) == 1 else b""
         return {"type": "http.request", "body": head + b"x" * taken[-1], "more_body": True}
 
-    assert answer(Gateway([read]), receive) == 413
+    assert answer(Gateway([read_parts]), receive) == 413
     assert sum(taken) < 3 * MIB
 
 
@@ -122,7 +112,7 @@ WHOLE = form(part(b"name", b"Ada"), part(b"files", b"\r\n--boundar\r\n" * 3, b"a
 
 
 def test_r_mp3_every_truncation_ends_with_a_400(serve):
-    client = serve(read)
+    client = serve(read_parts)
     complete = len(WHOLE) - 2  # the last line may lack its end
     for end in range(complete):
         assert client.post("/", content=WHOLE[:end], content_type=TYPE).status_code == 400, end
@@ -135,7 +125,7 @@ def test_r_mp3_byte_by_byte_it_is_the_same_form():
     async def receive():
         return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
 
-    assert answer(Gateway([read]), receive) == 201
+    assert answer(Gateway([read_parts]), receive) == 201
 
 
 FRAGMENTS = [
@@ -149,7 +139,7 @@ FRAGMENTS = [
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map(b"".join))
 def test_r_mp4_no_form_is_a_500(content):
     for path in ("/", "/checked"):
-        client = TestClient(Gateway([read, checked]), raise_request_exception=False)
+        client = TestClient(Gateway([read_parts, read_checked]), raise_request_exception=False)
         assert client.post(path, content=content, content_type=TYPE).status_code < 500
 
 
@@ -160,7 +150,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.mark.parametrize("position", [0, 1, 2])
 def test_r_up1_every_file_of_a_list_is_checked(serve, position):
-    client = serve(checked)
+    client = serve(read_checked)
     good = [part(b"files", PNG, b"a.png")] * 3
     assert send(client, *good, path="/checked").json() == [8, 8, 8]
     for bad in (b"<html>", PNG + b"x" * 100):
@@ -181,12 +171,12 @@ def test_r_up1_every_file_of_a_list_is_checked(serve, position):
     ],
 )
 def test_r_up2_the_name_of_a_file_is_no_path(serve, given):
-    assert send(serve(read), part(b"files", b"x", given)).json() == ["", "passwd"]
+    assert send(serve(read_parts), part(b"files", b"x", given)).json() == ["", "passwd"]
 
 
 @pytest.mark.parametrize("given", [b"..", b".", b"a/..", b"\x00", b"/", b"", b"a/"])
 def test_r_up2_what_is_no_name_is_no_file(serve, given):
-    assert send(serve(read), part(b"files", b"x", given)).json() == [""]
+    assert send(serve(read_parts), part(b"files", b"x", given)).json() == [""]
 
 
 # --- the event loop ------------------------------------------------------------------------------------------------
@@ -210,7 +200,7 @@ def test_r_loop_an_upload_touches_no_disk_on_the_event_loop(settings, tmp_path):
         return {"type": "http.request", "body": body + b"x" * (256 * 1024) + end, "more_body": left[0] > 0}
 
     sys.addaudithook(audit)
-    gateway = Gateway([read], max_upload_size=300 * MIB)
+    gateway = Gateway([read_parts], max_upload_size=300 * MIB)
     assert answer(gateway, receive) == 201
     assert opened
     assert not {*opened} & {*beats}
