@@ -202,7 +202,7 @@ class FormData:
     # --- a context manager, left with the request
 
     def __exit__(self, *details: object) -> None:
-        """Close every file."""
+        """Close every file; those that are closed stay so."""
         for files in self.files.values():
             for file in files:
                 file.file.close()
@@ -271,6 +271,7 @@ class FormReader:
         form = FormData()
         call.on_exit("inline", form)  # first of all: what is half-way there is closed, too
         parts = _Parts(form, self._wanted)
+        is_left_on_thread = False
         try:
             parser = MultipartParser(boundary, parts.callbacks())
             more = True
@@ -278,6 +279,9 @@ class FormReader:
                 message = await call.receive(self._limit)
                 parser.write(message.get("body", b""))
                 if parts.on_disk:
+                    if not is_left_on_thread:  # giving back the room of a large file takes a while, too
+                        call.on_exit("thread", form)
+                        is_left_on_thread = True
                     await call.thread.run(parts.flush)
                 else:
                     parts.flush()

@@ -33,9 +33,15 @@ async def read_body(receive: Receive, thread: RequestThread, memory_limit: int) 
             else:
                 body.write(chunk)
             chunk, more = await _receive_chunk(receive) if more else (b"", False)
-        body.seek(0)
+        if size > memory_limit:
+            await thread.run(body.seek, 0)
+        else:
+            body.seek(0)
     except BaseException:
-        body.close()
+        if size > memory_limit:
+            await thread.run(body.close)
+        else:
+            body.close()
         raise
     return body, size
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Annotated, Any
 
 from hybrid_gateway import Body, EventSourceResponse, Request, Router, StreamingResponse, get, post, route
@@ -93,6 +94,30 @@ async def processor_time() -> float:
     return time.process_time()
 
 
+_beats: list[float] = []
+_tasks: list[asyncio.Task[None]] = []
+
+
+async def _beat() -> None:
+    while True:
+        _beats.append(time.thread_time())
+        await asyncio.sleep(0.002)
+
+
+@post("/heartbeat")
+async def begin_to_beat() -> None:
+    """Have the event loop note now and then how long its thread has worked so far."""
+    _beats.clear()
+    _tasks.append(asyncio.create_task(_beat()))
+
+
+@get("/heartbeat")
+async def heartbeat() -> list[float]:
+    """How often that was, and the most work between two of them, in seconds."""
+    _tasks.pop().cancel()
+    return [len(_beats), max(later - sooner for sooner, later in pairwise(_beats))]
+
+
 @get("/fails/{rest:path}", event_hooks=[AccessLog])
 async def fails(rest: str, q: str = "") -> str:
     raise LookupError("on purpose")
@@ -109,12 +134,13 @@ async def once() -> str:
 
 
 routes = [
-    x, files, item, secret, headers, length, names, change, slow, events, endless, probe, processor_time, fails, works,
-    once,
+    x, files, item, secret, headers, length, names, change, slow, events, endless, probe, processor_time, begin_to_beat,
+    heartbeat, fails, works, once,
     Router("/answers", site_answers.ROUTES),
     Router("/small", READERS, max_body_size=LIMIT, max_upload_size=LIMIT),
     Router("/bodies", READERS),
     Router("/deep", [read_json], max_body_size=10_000_000),
+    Router("/large", [read_parts], max_upload_size=300 * 1024 * 1024),
     Router("/parts", [read_parts, read_checked]),
     Router("/numbers", NUMBERS),
     Router("/parameters", PARAMETERS),

@@ -2,6 +2,7 @@
 
 from django.http import Http404, HttpResponse
 from django.urls import include, path, re_path
+from django.views.decorators.csrf import csrf_exempt
 
 from tests.security.site_answers import views
 
@@ -15,6 +16,11 @@ def length(request):
     return HttpResponse(f"django {len(request.body)}")
 
 
+@csrf_exempt
+def upload(request):
+    return HttpResponse(f"django {request.FILES['files'].size}")
+
+
 def missing(request):
     raise Http404
 
@@ -25,6 +31,7 @@ def broken(request):
 
 urlpatterns = [
     path("admin/length/", length),
+    path("admin/upload/", upload),
     path("admin/django/", include(views)),
     re_path("^admin/missing", missing),
     re_path("^admin/broken", broken),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 
 import pytest
 
+from tests.security.servers import read_answer
 from tests.security.site_routes import LIMIT
 from tests.security.test_bodies import BODIES, HOSTILE, JSON
 from tests.security.test_multipart import FRAGMENTS, TYPE, WHOLE, form, part
@@ -189,3 +191,28 @@ def test_r_lin_twice_as_many_small_chunks_are_twice_the_work(server, path):
         if twice / once <= 2.6:
             return
     raise AssertionError(f"twice the chunks take {twice / once:.1f} times the work")
+
+
+# --- R-LOOP
+
+
+@pytest.mark.parametrize("path", ["/large/", "/admin/upload/"])
+@pytest.mark.parametrize("name", ["h11", "httptools", "lane", "granian"])
+def test_r_loop_while_200_mib_come_the_loop_is_never_long_at_one_thing(started, name, path):
+    """By the clock of the loop's thread: between two beats of a heart it may work for 50 ms at most, or be late."""
+    server = started(name)
+    assert server.get("/heartbeat", method="POST").status == 201
+    before, _, after = form(part(b"files", b"|", b"large")).partition(b"|")
+    size, step = 200 * MIB, b"x" * MIB
+    head = [f"POST {path} HTTP/1.1", "Host: ex.test", f"Content-Type: {TYPE}"]
+    head.append(f"Content-Length: {len(before) + size + len(after)}")
+    with server.connect(timeout=60) as connection:
+        connection.sendall("\r\n".join([*head, "", ""]).encode() + before)
+        for _ in range(size // len(step)):
+            connection.sendall(step)
+        connection.sendall(after)
+        answer = read_answer(connection)
+    beats, longest = json.loads(server.get("/heartbeat").text)
+    assert answer.text in ('["","large"]', f"django {size}")
+    assert beats > 20
+    assert longest < 0.05

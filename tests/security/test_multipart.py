@@ -1,11 +1,16 @@
 """Multipart forms: parts, their headers, files and their names, and uploads that leave the event loop alone."""
 
 import asyncio
-import sys
+import tempfile
 import threading
+import time
 import tracemalloc
+from itertools import pairwise
 
 import pytest
+from django.http import HttpResponse
+from django.urls import re_path
+from django.views.decorators.csrf import csrf_exempt
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -103,7 +108,7 @@ def answer(gateway, receive, path="/"):
         sent.append(message)
 
     gateway.loop_thread.run(gateway(scope, receive, send))
-    return sent[0]["status"]
+    return sent[0]["status"] if sent else None
 
 
 # --- whatever comes ------------------------------------------------------------------------------------------------
@@ -182,25 +187,88 @@ def test_r_up2_what_is_no_name_is_no_file(serve, given):
 # --- the event loop ------------------------------------------------------------------------------------------------
 
 
-def test_r_loop_an_upload_touches_no_disk_on_the_event_loop(settings, tmp_path):
-    """200 MiB in one file, of which all but the beginning goes to disk, written by the thread of the request."""
-    settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
-    opened, beats, left = [], [], [200 * MIB // (256 * 1024)]
+class Watched(tempfile.SpooledTemporaryFile):
+    """Notes which threads do what to a file once it is on disk."""
 
-    def audit(event, arguments):
-        if event == "open" and str(arguments[0]).startswith(str(tmp_path)):
-            opened.append(threading.get_ident())
+    seen: set[tuple[str, int]]
+
+    def _note(self, what):
+        if self._rolled and not self.closed:
+            self.seen.add((what, threading.get_ident()))
+
+    def rollover(self):
+        super().rollover()
+        self._note("open")
+
+    def write(self, data):
+        super().write(data)
+        self._note("write")
+
+    def seek(self, *place):
+        self._note("seek")
+        return super().seek(*place)
+
+    def close(self):
+        self._note("close")
+        super().close()
+
+
+def large_upload(beats, size=200 * MIB, step=256 * 1024):
+    """``receive`` of one file; each message is a beat: the thread, and how long it has worked so far."""
+    left = [size // step]
 
     async def receive():
+        if not left[0]:
+            await asyncio.Event().wait()
         await asyncio.sleep(0)
         left[0] -= 1
         body = part(b"files", filename=b"large").removesuffix(b"\r\n") if not beats else b""
-        beats.append(threading.get_ident())
+        beats.append((threading.get_ident(), time.thread_time()))
         end = b"\r\n" + form() if not left[0] else b""
-        return {"type": "http.request", "body": body + b"x" * (256 * 1024) + end, "more_body": left[0] > 0}
+        return {"type": "http.request", "body": body + b"x" * step + end, "more_body": left[0] > 0}
 
-    sys.addaudithook(audit)
-    gateway = Gateway([read_parts], max_upload_size=300 * MIB)
-    assert answer(gateway, receive) == 201
-    assert opened
-    assert not {*opened} & {*beats}
+    return receive
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    monkeypatch.setattr(Watched, "seen", set(), raising=False)
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", Watched)
+    return Watched.seen
+
+
+def assert_apart(watched, beats):
+    assert {what for what, _ in watched} >= {"open", "write", "close"}
+    assert not {thread for _, thread in watched} & {thread for thread, _ in beats}
+
+
+@pytest.mark.parametrize("fate", ["read", "refused"])
+def test_r_loop_an_upload_touches_no_disk_on_the_event_loop(watched, fate):
+    """200 MiB in one file; all but the beginning goes to disk, and away again, on the thread of the request."""
+    beats = []
+    gateway = Gateway([read_parts], max_upload_size=(300 if fate == "read" else 100) * MIB)
+    assert answer(gateway, large_upload(beats)) == (201 if fate == "read" else 413)
+    assert_apart(watched, beats)
+
+
+urlpatterns = [re_path("^django/", csrf_exempt(lambda request: HttpResponse(str(len(request.read(MIB))))))]
+
+
+@pytest.mark.parametrize("fate", ["read", "left"])
+def test_r_loop_nor_does_one_to_djangos_side(watched, settings, fate):
+    settings.ROOT_URLCONF = __name__
+    beats = []
+    upload = large_upload(beats)
+
+    async def receive():
+        return {"type": "http.disconnect"} if fate == "left" and len(beats) > 100 else await upload()
+
+    assert answer(Gateway([], django_routes=["/django/"]), receive, "/django/") == (200 if fate == "read" else None)
+    assert_apart(watched, beats)
+
+
+def test_r_loop_between_two_messages_the_loop_works_for_milliseconds_only():
+    beats = []
+    assert answer(Gateway([read_parts], max_upload_size=300 * MIB), large_upload(beats)) == 201
+    assert len({thread for thread, _ in beats}) == 1
+    assert max(later - sooner for (_, sooner), (_, later) in pairwise(beats)) < 0.05
