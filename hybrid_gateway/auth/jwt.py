@@ -32,6 +32,8 @@ MAX_TOKEN = 16 * 1024  # characters; those of the large issuers have less than f
 
 _REFUSED = "The token is malformed, expired, revoked or meant for somebody else."
 _REQUIRED = ("exp", "sub", "jti")
+# What PyJWT lets out for a token that cannot be text, and up to 2.14 for lists as dates, infinity and deep nesting.
+_UNFORESEEN = (ValueError, TypeError, OverflowError, RecursionError)
 
 
 class JWTAuthentication(AuthenticationScheme):
@@ -150,7 +152,11 @@ class JWTAuthentication(AuthenticationScheme):
             raise Unauthorized(f"A token may not be longer than {MAX_TOKEN} characters.")
         jwt = load_pyjwt()
         try:
-            key = self._key_for(jwt.get_unverified_header(token))
+            header = jwt.get_unverified_header(token)
+        except (jwt.PyJWTError, *_UNFORESEEN):
+            _refuse()
+        key = self._key_for(header)  # what fails here is no fault of the token's
+        try:
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key.verifying,
@@ -160,7 +166,7 @@ class JWTAuthentication(AuthenticationScheme):
                 leeway=self._leeway,
                 options={"require": [*_REQUIRED, *(["iss"] if self.issuer else [])]},
             )
-        except (jwt.PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+        except (jwt.PyJWTError, *_UNFORESEEN):
             _refuse()
         return claims
 

@@ -76,11 +76,13 @@ class Server:
             _write(connection, raw, pieces or len(raw), pause)
             return read_answer(connection, is_head=raw.startswith(b"HEAD "))
 
-    def say(self, raw: bytes) -> bytes:
-        """What comes back until the server hangs up."""
+    def say(self, raw: bytes, *, ends: bool = False) -> bytes:
+        """What comes back until the server hangs up; ``ends`` says that we have, on our side."""
         received = b""
         with self.connect() as connection:
             _write(connection, raw, len(raw))
+            if ends:
+                connection.shutdown(socket.SHUT_WR)
             while chunk := _receive(connection):
                 received += chunk
         return received

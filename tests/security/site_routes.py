@@ -1,6 +1,7 @@
 """The routes of the site."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -88,10 +89,10 @@ async def probe() -> str:
     return "alive"
 
 
-@get("/processor-time")
-async def processor_time() -> float:
-    """Seconds that this process has worked."""
-    return time.process_time()
+@get("/process")
+async def process() -> tuple[int, float]:
+    """The id of this process, and the seconds it has worked."""
+    return os.getpid(), time.process_time()
 
 
 _beats: list[float] = []
@@ -134,7 +135,7 @@ async def once() -> str:
 
 
 routes = [
-    x, files, item, secret, headers, length, names, change, slow, events, endless, probe, processor_time, begin_to_beat,
+    x, files, item, secret, headers, length, names, change, slow, events, endless, probe, process, begin_to_beat,
     heartbeat, fails, works, once,
     Router("/answers", site_answers.ROUTES),
     Router("/small", READERS, max_body_size=LIMIT, max_upload_size=LIMIT),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
+import random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -166,16 +168,41 @@ def test_head_is_get_without_its_body(server):
     assert head.headers.get("content-length", "7") == whole.headers["content-length"] == "7"
 
 
-# --- R-WS: there are no websockets here
+# --- R-WS1, R-WS3: there are no websockets here, so R-WS2 has nothing to limit
+
+HANDSHAKE = ["Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13"]
+HANDSHAKE.append("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
 
 
 @pytest.mark.parametrize("target", ["/", "/api/x", "/nowhere", "/admin/", "/static/x"])
-def test_r_ws_a_handshake_that_nobody_waits_for_is_refused(server, target):
-    lines = ["Upgrade: websocket", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="]
-    answer = server.get(target, "Connection: Upgrade", *lines)
-    assert answer.status == 403 or (server.is_wsgi and answer.status in (200, 400, 404))
-    assert "upgrade" not in answer.headers
-    assert "Traceback" not in server.log.read_text()
+def test_r_ws1_a_handshake_that_nobody_waits_for_is_refused(server, target):
+    for lines in (HANDSHAKE, [*HANDSHAKE, "Origin: https://evil.test"]):
+        answer = server.get(target, *lines)
+        assert answer.status == 403 or (server.is_wsgi and answer.status in (200, 404))
+        assert "upgrade" not in answer.headers
+
+
+FRAGMENTS = [
+    *HANDSHAKE, "Connection: keep-alive, Upgrade", "Upgrade: h2c", "Upgrade: websocket, h2c",
+    "Sec-WebSocket-Version: 8", "Sec-WebSocket-Version: x",
+    "Sec-WebSocket-Key: x", "Sec-WebSocket-Key:", "Sec-WebSocket-Protocol: a, ,b",
+    "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=99", "Sec-WebSocket-Extensions: ;=,",
+    "Content-Length: 5", "Transfer-Encoding: chunked", "Origin: null", "Sec-WebSocket-Accept: x", "X: \xff",
+]  # fmt: skip
+
+
+def test_r_ws3_fuzzed_handshakes_leave_the_worker_as_it_was(server):
+    generated = random.Random(1)
+    before = json.loads(server.get("/process").text)[0]
+    for _ in range(60):
+        lines = [*HANDSHAKE, *generated.choices(FRAGMENTS, k=generated.randrange(6))]
+        generated.shuffle(lines)
+        target = generated.choice(["/api/x", "/admin/", "/%61dmin//", "/nowhere", "*"])
+        head = "\r\n".join([f"GET {target} HTTP/1.1", "Host: ex.test", *lines, "", ""])
+        frames = generated.randbytes(generated.randrange(30))
+        assert b" 101 " not in server.say(head.encode("latin-1") + frames, ends=True)[:20]
+    assert json.loads(server.get("/process").text)[0] == before
+    assert server.get("/api/x").text == "typed x"
 
 
 # --- R-SMUG

@@ -65,7 +65,7 @@ def server() -> Iterator[Server]:
         yield started
 
 
-def test_paths_have_one_meaning(server):
+def test_r_allpaths_paths_have_one_meaning(server):
     assert server.get("/admin/").text.startswith("django GET '/admin/'")
     assert server.get("/api/x").text == "typed x"
     assert server.get("/internal/").status == 404
@@ -74,7 +74,7 @@ def test_paths_have_one_meaning(server):
     assert server.get("/files/" + "a" * 9000).status == 414
 
 
-def test_hosts_methods_and_names_of_headers(server):
+def test_r_allpaths_hosts_methods_and_names_of_headers(server):
     assert server.get("/api/x", host="evil.test").status == 400
     assert server.get("/admin/", host="evil.test").status == 400
     for method in ("FOO", "get", "TRACE"):
@@ -83,12 +83,12 @@ def test_hosts_methods_and_names_of_headers(server):
     assert server.get("/api/x", *[f"x-{number}: y" for number in range(110)]).status in (0, 431)
 
 
-def test_controls_in_values_never_arrive(server):
+def test_r_allpaths_controls_in_values_never_arrive(server):
     for byte in ("\x00", "\r\nx-evil: 1", "\n"):
         answer = server.get("/headers", f"x-a: a{byte}b")
         assert answer.status in (0, 400) and "x-evil" not in answer.text
 
 
-def test_answers_have_their_headers_and_none_of_a_connection(server):
+def test_r_allpaths_answers_have_their_headers_and_none_of_a_connection(server):
     headers = server.get("/nowhere").headers
     assert headers["x-content-type-options"] == "nosniff" and "connection" not in headers

@@ -1,5 +1,6 @@
 """JSON Web Tokens: which keys a scheme takes, which tokens it believes, and where it gets keys from."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -23,10 +24,10 @@ from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
 import hybrid_gateway.auth.jwks as jwks
-from hybrid_gateway import get
+from hybrid_gateway import Gateway, get
 from hybrid_gateway.auth import JWTAuthentication
-from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.exceptions import ConfigurationError, ServiceUnavailable, Unauthorized
+from tests.security.test_faults import ask
 
 User = get_user_model()
 pytestmark = pytest.mark.django_db
@@ -329,6 +330,38 @@ def test_r_jwt3_signed_nonsense_is_only_401(content):
             assert known.authenticate(Headers({"authorization": f"Bearer {plain}"})) is None
 
 
+def failing(error):
+    def fail(*args, **kwargs):
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, OverflowError, RecursionError])
+@pytest.mark.parametrize("function", ["get_unverified_header", "decode"])
+def test_r_jwt3_what_some_release_of_pyjwt_raises_is_only_401(user, monkeypatch, function, error):
+    plain = token(claims(user))
+    monkeypatch.setattr(jwt, function, failing(error("on purpose")))
+    with pytest.raises(Unauthorized):
+        scheme().verify(plain)
+
+
+def test_r_jwt3_text_that_cannot_be_sent_is_only_401():
+    with pytest.raises(Unauthorized):
+        scheme().verify("\udcff.a.b")
+
+
+def test_a_defect_of_ours_is_no_401(user, monkeypatch):
+    """Who looks for it would look at tokens."""
+    known = scheme()
+    monkeypatch.setattr(known._keys, "find", failing(TypeError("on purpose")), raising=False)
+    with pytest.raises(TypeError):
+        known.verify(token(claims(user)))
+    monkeypatch.setattr(jwt, "decode", failing(LookupError("on purpose")))
+    with pytest.raises(LookupError):
+        scheme().verify(token(claims(user)))
+
+
 @pytest.mark.parametrize("text", ["a.b", "a", "a.b.c.d", "a.b.c.d.e", "hgt_" + "a" * 43, ""])
 def test_what_is_no_jwt_is_left_to_other_schemes(text):
     assert scheme().authenticate(Headers({"authorization": f"Bearer {text}"})) is None
@@ -497,9 +530,22 @@ def test_a_withdrawn_key_ends_with_the_age_of_the_set(issuer, user, clock):
         known.authenticate(header)
 
 
-def test_r_jwt3_keys_are_fetched_on_a_thread_and_never_on_the_loop(issuer):
-    for known in (remote(issuer), remote(issuer, cookie="access")):
-        assert mode_of(known.authenticate, getattr(known, "sync_to_thread", None)) == "thread"
+@pytest.mark.parametrize("cookie", [None, "access"])
+def test_r_jwt3_keys_are_fetched_on_a_thread_and_never_on_the_loop(issuer, user, monkeypatch, cookie):
+    threads, fetch = [], jwks.fetch
+
+    def noting(url):
+        threads.append(threading.get_ident())
+        return fetch(url)
+
+    monkeypatch.setattr(jwks, "fetch", noting)
+    issuer.publishes(jwk(RSA.public_key(), kid="a"), jwk(RSA.public_key(), kid="b"))
+    plain = token(claims(user), RSA, "RS256", kid="nobody")  # of whose user nobody asks the database
+    sent = {None: (b"authorization", f"Bearer {plain}".encode()), "access": (b"cookie", f"access={plain}".encode())}
+    gateway = Gateway([me], authentication=[remote(issuer, cookie=cookie)])
+    status, _, _ = asyncio.run(ask(gateway, "/me", headers=[sent[cookie]]))
+    assert (status, issuer.asked, len(threads)) == (401, 1, 1)
+    assert threads != [threading.get_ident()]
 
 
 def test_before_the_first_key_set_the_answer_is_503_and_the_issuer_is_asked_once(issuer, serve, user, clock):
