@@ -46,6 +46,7 @@ class Call:
     _scope: Scope | None = None
     _thread: Any = None
     _over = False
+    is_given_up = False  # cancelled: what a thread is entering for it just now is left there
 
     def __init__(self, scope: Scope, receive: Receive, lend: Callable[[], Any]) -> None:
         self.method: str = scope["method"]

@@ -7,7 +7,8 @@ import inspect
 import logging
 import threading
 from collections.abc import Awaitable, Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
 
@@ -24,10 +25,23 @@ logger = logging.getLogger("hybrid_gateway")
 
 
 def enter(call: Call, manager: Any, mode: Mode) -> Any:
-    """Enter a context manager and remember to leave it with the request."""
+    """Enter a context manager and remember to leave it with the request; at once where that was cancelled meanwhile."""
     value = manager.__enter__()
     call.on_exit(mode, manager)
+    if call.is_given_up:
+        _leave_at_once(call, (mode, manager))
     return value
+
+
+def _leave_at_once(call: Call, entry: tuple[Mode, Any]) -> NoReturn:
+    """On a thread for which nobody waits any more; unless the loop, which has begun to leave, has come to it first."""
+    error = asyncio.CancelledError("The request was given up.")
+    try:
+        (call.exits or []).remove(entry)
+    except ValueError:
+        raise error from None
+    entry[1].__exit__(type(error), error, None)
+    raise error
 
 
 async def enter_async(call: Call, manager: Any, mode: Mode) -> Any:
@@ -59,7 +73,7 @@ async def unwind(call: Call, error: BaseException | None) -> BaseException | Non
 
 
 async def _to_its_end(unit: Awaitable[Any]) -> None:
-    """Await a clean-up that blocks; a cancellation neither skips it in the queue nor leaves it behind.
+    """Await a clean-up that blocks; no cancellation, nor several, skip it in the queue or leave it behind.
 
     The request lets its thread go afterwards, and with it a transaction that the clean-up was to commit. Asynchronous
     clean-ups stay in the task that entered them, as task groups and context variables need it.
@@ -73,7 +87,9 @@ async def _to_its_end(unit: Awaitable[Any]) -> None:
     try:
         await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait((task,))
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((task,))
         raise
 
 

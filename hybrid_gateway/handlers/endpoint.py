@@ -39,6 +39,8 @@ class Failures:
         """The answer to what the plan raised. Raises what ends a task, and what says that the client has gone."""
         if type(error) is Answered:
             return await self.leave(call, error.answer)
+        if not isinstance(error, Exception):
+            call.is_given_up = True
         if call.exits:
             error = await self._unwind(call, error) or error
         if not isinstance(error, Exception):

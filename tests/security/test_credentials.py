@@ -350,11 +350,14 @@ def test_a_cache_that_is_down_counts_nobody_or_lets_nobody_in(api, user, setting
     assert log_in(api) == status
 
 
-def test_a_cache_that_keeps_nothing_limits_nobody(api, user, settings):
+@pytest.mark.parametrize("fail", ["open", "closed"])
+def test_a_cache_that_keeps_nothing_limits_nobody(api, user, settings, caplog, fail):
+    """It is not down, so nobody is told that it is."""
     settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}}
-    set_tokens(settings, USER_THROTTLE=["1/minute"])
+    set_tokens(settings, USER_THROTTLE=["1/minute"], THROTTLE_FAIL=fail)
     assert [log_in(api) for _ in range(3)] == [401] * 3
     assert log_in(api, password="a-password") == 201
+    assert not caplog.records
 
 
 # --- API keys

@@ -429,8 +429,19 @@ def test_a_clean_up_that_raises_is_a_500_told_once_and_spares_the_next_request(s
 
 @pytest.mark.parametrize("provider", [broken_session, broken_client], ids=["def", "async"])
 def test_a_clean_up_that_raises_after_a_stream_has_been_sent_ends_it_and_spares_others(serve, provider):
+    left = []
+
+    def outer() -> Iterator[int]:
+        try:
+            yield 1
+        except RuntimeError:
+            left.append("outer, with the failure of the other")
+            raise
+
     @get("/")
-    async def index(found: Annotated[str, Depends(provider)]) -> StreamingResponse:
+    async def index(
+        first: Annotated[int, Depends(outer)], found: Annotated[str, Depends(provider)]
+    ) -> StreamingResponse:
         return StreamingResponse(iter(["a", "b"]))
 
     @get("/quick")
@@ -440,7 +451,19 @@ def test_a_clean_up_that_raises_after_a_stream_has_been_sent_ends_it_and_spares_
     client = serve(index, quick, raises=False)
     with contextlib.suppress(RuntimeError):  # over some drivers the caller hears of it
         client.get("/")
+    assert left == ["outer, with the failure of the other"]
     assert client.get("/quick").text == "quick"
+
+
+def test_a_clean_up_that_raises_after_a_stream_is_told_to_the_server():
+    """Which logs it and cuts the connection, for the answer is not what it should be."""
+
+    @get("/")
+    async def index(found: Annotated[str, Depends(broken_session)]) -> StreamingResponse:
+        return StreamingResponse(iter(["a", "b"]))
+
+    with pytest.raises(RuntimeError, match="the clean-up failed"):
+        asyncio.run(ask(Gateway([index]), "/"))
 
 
 def test_a_hook_or_task_that_raises_after_the_answer_spares_the_next_request(serve):
@@ -472,8 +495,13 @@ def test_f1_a_thousand_cancelled_handlers_leave_nothing_behind(kind):
         entered.append(1)
         try:
             yield "session"
-        finally:
-            left.append(1)
+        except GeneratorExit:  # nobody has left it: it was found by the garbage collector
+            raise
+        except BaseException:
+            left.append("cancelled")
+            raise
+        else:
+            left.append("done")
 
     @get("/async")
     async def later(found: Annotated[str, Depends(session)]) -> str:
@@ -491,9 +519,12 @@ def test_f1_a_thousand_cancelled_handlers_leave_nothing_behind(kind):
         for start in range(0, 1000, 50):
             tasks = [asyncio.ensure_future(ask(gateway, f"/{kind}")) for _ in range(50)]
             await asyncio.sleep(0.0003 * (start % 7))
-            for task in tasks:
-                task.cancel()
+            for _ in range(3):  # a server that is in a hurry cancels again: clean-ups wait for a thread, or are on one
+                for task in tasks:
+                    task.cancel()
+                await asyncio.sleep(0.0005)
             await asyncio.gather(*tasks, return_exceptions=True)
+            await settled(lambda: len(entered) == len(left))
         assert (await ask(gateway, f"/{kind}"))[0] == 200
         del tasks, task
         gc.collect()
@@ -501,7 +532,88 @@ def test_f1_a_thousand_cancelled_handlers_leave_nothing_behind(kind):
 
     assert asyncio.run(scenario()) == []
     assert len(entered) == len(left)
+    assert "cancelled" in left
     assert len(gateway.pool._workers) <= 8
+
+
+async def settled(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came to that")
+
+
+@pytest.mark.parametrize("kind", ["async", "def"])
+def test_f1_what_is_entered_while_its_request_is_cancelled_is_left_at_once(gate, kind):
+    """Nobody waits for the thread any more, on which a connection, say, is just being opened."""
+    seen, entering = [], threading.Event()
+
+    class Connection:
+        def __enter__(self) -> str:
+            entering.set()
+            gate.wait(20)
+            seen.append("entered")
+            return "connection"
+
+        def __exit__(self, kind, *details):
+            seen.append(("left", kind, threading.current_thread().name))
+
+    def session() -> Iterator[str]:
+        with Connection() as opened:
+            yield opened
+
+    @get("/async")
+    async def later(found: Annotated[str, Depends(session)]) -> None:
+        seen.append("handled")
+
+    @get("/def")
+    def at_once(found: Annotated[str, Depends(session)]) -> None:
+        seen.append("handled")
+
+    async def scenario():
+        task = asyncio.ensure_future(ask(Gateway([later, at_once]), f"/{kind}"))
+        await asyncio.to_thread(entering.wait, 20)
+        task.cancel()
+        await asyncio.wait((task,), timeout=5)
+        assert task.cancelled()
+        gate.set()
+        gc.disable()  # which would find it, some time
+        try:
+            await settled(lambda: len(seen) == 2)
+        finally:
+            gc.enable()
+
+    asyncio.run(scenario())
+    assert seen[0] == "entered"
+    assert seen[1][:2] == ("left", asyncio.CancelledError) and seen[1][2].startswith("gateway")
+
+
+def test_f1_however_often_it_is_cancelled_a_request_waits_for_its_clean_up(gate):
+    cleaning, left = threading.Event(), []
+
+    def session() -> Iterator[str]:
+        yield "session"
+        cleaning.set()
+        gate.wait(20)
+        left.append("session")
+
+    @get("/")
+    async def index(found: Annotated[str, Depends(session)]) -> None: ...
+
+    async def scenario():
+        task = asyncio.ensure_future(ask(Gateway([index]), "/"))
+        await asyncio.to_thread(cleaning.wait, 20)
+        for _ in range(4):
+            task.cancel()
+            await asyncio.sleep(0.01)
+        assert not task.done()
+        gate.set()
+        await asyncio.wait((task,), timeout=20)
+        assert task.cancelled()
+
+    asyncio.run(scenario())
+    assert left == ["session"]
 
 
 def test_a_handler_that_raises_cancelled_error_itself_is_no_answer_of_success():
