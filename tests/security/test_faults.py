@@ -260,6 +260,22 @@ def test_probes_at_once_ask_the_database_once():
     assert asked == [1]
 
 
+def test_probes_one_after_the_other_ask_the_database_once_while_the_outcome_is_fresh():
+    asked = []
+
+    @health_check(keep=60)
+    def database() -> None:
+        asked.append(1)
+
+    gateway = Gateway([PROBES], health_checks=[database])
+
+    async def scenario():
+        return [(await ask(gateway, "/readyz"))[0] for _ in range(5)]
+
+    assert asyncio.run(scenario()) == [200] * 5
+    assert asked == [1]
+
+
 # --- clients that go
 
 
@@ -645,3 +661,17 @@ def test_an_exception_that_cannot_be_shown_is_still_answered(serve):
     assert client.get("/").status_code == 500
     assert client.get("/known").json()["detail"] == "later"
     assert isinstance(client, TestClient)
+
+
+def test_a_handler_of_errors_that_fails_itself_is_still_a_500_and_both_are_told(serve, caplog):
+    async def broken(error: Exception) -> None:
+        raise RuntimeError("on purpose, too")
+
+    @get("/", exception_handlers={500: broken})
+    async def index() -> None:
+        raise LookupError("on purpose")
+
+    answer = serve(index, raises=False).get("/")
+    assert (answer.status_code, answer.json()["title"]) == (500, "Internal Server Error")
+    told = [record.exc_info[0] for record in caplog.records if record.levelno == logging.ERROR]
+    assert told == [LookupError, RuntimeError]
