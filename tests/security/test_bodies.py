@@ -83,16 +83,18 @@ def converse(gateway, path, content_type, pieces, declared):
         "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers,
         "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80),
     }  # fmt: skip
-    left, sent = list(pieces), []
+    pieces, sent, taken = list(pieces), [], 0
 
     async def receive():
-        return {"type": "http.request", "body": left.pop(0), "more_body": bool(left)}
+        nonlocal taken
+        taken += 1
+        return {"type": "http.request", "body": pieces[taken - 1], "more_body": taken < len(pieces)}
 
     async def send(message):
         sent.append(message)
 
     gateway.loop_thread.run(gateway(scope, receive, send))
-    return sent[0]["status"], len(pieces) - len(left)
+    return sent[0]["status"], taken
 
 
 def test_r_body_the_default_is_finite():

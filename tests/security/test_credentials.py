@@ -273,7 +273,7 @@ def test_r_time_the_database_never_compares_what_a_client_sends(serve, user):
     for text in (plain, plain[:-1] + "~", plain[:-1] + ("A" if plain[-1] != "A" else "B"), secret.generate()):
         with CaptureQueriesContext(connection) as asked:
             client.get("/me", headers=bearer(text))
-        assert not any(text[4:14] in query["sql"] for query in asked)
+        assert not any(text[4:9] in query["sql"] for query in asked)
 
 
 # --- failed logins

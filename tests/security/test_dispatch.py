@@ -36,7 +36,8 @@ def test_r_path_the_bare_prefix_is_djangos_to_redirect(server):
 
 @pytest.mark.parametrize("target", ["/administrator", "/adminx/", "/internal/", "/internal/x", "/%69nternal/"])
 def test_r_path_what_is_not_allowed_is_the_routers_404(server, target):
-    assert server.get(target).status == 404
+    answer = server.get(target)
+    assert (answer.status, answer.headers["content-type"]) == (404, "application/problem+json")
 
 
 @pytest.mark.parametrize(

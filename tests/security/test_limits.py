@@ -172,27 +172,6 @@ def test_r_qs_parameters_fields_and_cookies_are_counted(server):
     assert server.get("/parameters/cookie", "Cookie: " + "; ".join(["c=1"] * 1000 + ["a=b"])).status == 400
 
 
-# --- R-LIN
-
-
-@pytest.mark.parametrize("path", ["/raw", "/form"])
-def test_r_lin_twice_as_many_small_chunks_are_twice_the_work(server, path):
-    """By the clock of the server's process, which other processes do not hasten on."""
-
-    def work(count):
-        _, start = json.loads(server.get("/process").text)
-        content_type = TYPE if path == "/form" else RAW
-        content = form(part(b"name", b"x" * count)) if path == "/form" else b"x" * count
-        assert server.post(f"/bodies{path}", content, content_type, chunks=1).status == 201
-        return json.loads(server.get("/process").text)[1] - start
-
-    for _ in range(4):
-        once, twice = (min(work(count) for _ in range(2)) for count in (4000, 8000))
-        if twice / once <= 2.6:
-            return
-    raise AssertionError(f"twice the chunks take {twice / once:.1f} times the work")
-
-
 # --- R-LOOP
 
 

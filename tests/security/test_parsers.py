@@ -11,7 +11,8 @@ from hybrid_gateway import FileResponse, Gateway, Request, Router, UploadFile, g
 from hybrid_gateway.auth import BasicAuthentication, TokenAuthentication
 from hybrid_gateway.gateway import environ
 from hybrid_gateway.test import TestClient
-from tests.security.site_readers import NUMBERS, cookie, form, form_pairs, numbers, one, pairs, query, struct
+from tests.security.site_readers import NUMBERS, READERS, cookie, form, form_pairs, numbers, one, pairs, query, struct
+from tests.security.test_bodies import converse
 
 # --- numbers -------------------------------------------------------------------------------------------------------
 
@@ -264,6 +265,19 @@ def test_r_lin_multipart(client, head, unit):
         lambda content: client.post("/upload", content=content, **kind),
         lambda size: head + unit * (size // len(unit)) + b"\r\n--boundary--\r\n",
         256 * 1024,
+    )
+
+
+@pytest.mark.parametrize("path", ["/raw", "/stream", "/request", "/form"])
+def test_r_lin_bodies_that_come_byte_by_byte(path):
+    gateway = Gateway(READERS)
+    is_form = path == "/form"
+    kind = "multipart/form-data; boundary=boundary" if is_form else "application/octet-stream"
+    head = b'--boundary\r\nContent-Disposition: form-data; name="name"\r\n\r\n' if is_form else b""
+    assert_linear(
+        lambda body: converse(gateway, path, kind, (body[place : place + 1] for place in range(len(body))), None),
+        lambda size: head + b"x" * size + (b"\r\n--boundary--" if is_form else b""),
+        8000,
     )
 
 
