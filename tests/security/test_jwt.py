@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from django.contrib.auth import get_user_model
+from django.utils.crypto import salted_hmac
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
@@ -259,6 +260,23 @@ def test_times_are_checked_with_the_leeway(serve, user):
     for leeway in (-1, 301, True, "5"):
         with pytest.raises(ConfigurationError, match="leeway"):
             scheme(leeway=leeway)
+
+
+# --- R-SIGN
+
+
+def test_r_sign_what_is_signed_with_the_secret_key_itself_is_no_token(user, settings):
+    """Django signs sessions, cookies and password resets with keys made of it; ours is another one again."""
+    settings.SECRET_KEY = "s" * 64
+    ours = JWTAuthentication()
+    plain = ours.issue(user)
+    content = jwt.decode(plain, options={"verify_signature": False})
+    assert ours.verify(plain) == content
+    for key in (settings.SECRET_KEY.encode(), salted_hmac("", "", algorithm="sha512").digest()):
+        for kid in (None, jwt.get_unverified_header(plain)["kid"]):
+            headers = {"typ": "at+jwt", **({} if kid is None else {"kid": kid})}
+            with pytest.raises(Unauthorized):
+                ours.verify(jwt.encode(content, key, "HS256", headers=headers))
 
 
 # --- R-JWT3: hostile tokens, and key sets of others
