@@ -104,6 +104,7 @@ def environment(folder: Path, database_url: str, redis_url: str | None, timeout:
         "DJANGO_SETTINGS_MODULE": "loadtests.soak.settings",
         "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "example_project")]),
         "DEBUG": "0",
+        "MALLOC_ARENA_MAX": "2",  # as docs/deploying.md advises
         "SECRET_KEY": "for-a-soak-only",
         "ALLOWED_HOSTS": "127.0.0.1",
         "DATABASE_URL": database_url,
