@@ -155,6 +155,19 @@ def test_log_lines_cannot_be_forged_by_a_path(serve, caplog):
     assert record.getMessage() == r"Internal Server Error: GET /p/a\u2028ERROR\u202e forged"
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("there are no words")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+@override_settings(DEBUG=True)
+def test_under_debug_an_exception_that_cannot_be_shown_is_told_all_the_same(serve, accept):
+    answer = serve(raiser(Unspeakable()), raises=False).get("/x", headers={"Accept": accept})
+    assert answer.status_code == 500 and answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["detail"] == "Unspeakable: (it cannot be shown)"
+
+
 @override_settings(DEBUG=True)
 def test_under_debug_a_browser_gets_djangos_page_and_a_client_the_traceback(serve):
     client = serve(raiser(ValueError("told under debug")), raises=False)

@@ -143,12 +143,16 @@ async def _explain(call: Any, error: Exception) -> Any:
     """Under ``DEBUG``: Django's traceback page for a browser, the traceback in problem details for a client."""
     accept = call.header(b"accept") or b""
     details = (type(error), error, error.__traceback__)
+    lines = "".join(traceback.format_exception(*details)).splitlines()
+    try:
+        words = str(error)
+    except Exception:  # its __str__ fails, and Django's page would, too
+        words, accept = "(it cannot be shown)", b""
     if b"text/html" in accept:
         reporter = ExceptionReporter(None, *details)
         page = await call.thread.run(reporter.get_traceback_html)
         return complete(500, (b"content-type", b"text/html; charset=utf-8"), page.encode())
-    lines = "".join(traceback.format_exception(*details)).splitlines()
-    return problem_answer(InternalServerError(f"{type(error).__name__}: {error}", extra={"traceback": lines}))
+    return problem_answer(InternalServerError(f"{type(error).__name__}: {words}", extra={"traceback": lines}))
 
 
 # --- other people's exceptions -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError, GatewayTimeout
@@ -47,7 +48,9 @@ def bounded(respond: Respond, seconds: float, give_up: Callable[[Any, Exception]
             await _wait(task, call, seconds)
         except asyncio.CancelledError:
             task.cancel()
-            await asyncio.wait((task,))
+            while not task.done():  # however often a server in a hurry cancels: the request lets its thread go next
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait((task,))
             raise
         if task.done():
             return task.result()

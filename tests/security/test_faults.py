@@ -605,7 +605,8 @@ def test_f1_what_is_entered_while_its_request_is_cancelled_is_left_at_once(gate,
     assert seen[1][:2] == ("left", asyncio.CancelledError) and seen[1][2].startswith("gateway")
 
 
-def test_f1_however_often_it_is_cancelled_a_request_waits_for_its_clean_up(gate):
+@pytest.mark.parametrize("timeout", [None, 60])
+def test_f1_however_often_it_is_cancelled_a_request_waits_for_its_clean_up(gate, timeout):
     cleaning, left = threading.Event(), []
 
     def session() -> Iterator[str]:
@@ -614,7 +615,7 @@ def test_f1_however_often_it_is_cancelled_a_request_waits_for_its_clean_up(gate)
         gate.wait(20)
         left.append("session")
 
-    @get("/")
+    @get("/", timeout=timeout)
     async def index(found: Annotated[str, Depends(session)]) -> None: ...
 
     async def scenario():
