@@ -119,8 +119,8 @@ class LaneProtocol(HttpToolsProtocol):
             return
         lane: Any = self.lane
         if type(headers) is not FixedHeaders or lane.has_hsts:
-            check_headers(headers)  # raises where they must not be sent: a 500
             headers = lane.gateway.security.complete(call, headers, call.endpoint.security_headers)
+            check_headers(headers)  # raises where they must not be sent: a 500
         call.is_started = True
         if self.access_log:
             self._log(call, status)

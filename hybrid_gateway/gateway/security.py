@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 
 from hybrid_gateway.exceptions import HTTPException
 from hybrid_gateway.responses.headers import FixedHeaders, Header
+from hybrid_gateway.responses.problem import PROBLEM
 
 __all__ = ["Security"]
 
@@ -39,6 +40,7 @@ class Security:
         self.redirects = bool(guards_transport and settings.SECURE_SSL_REDIRECT)
         self._exempt = [re.compile(pattern) for pattern in settings.SECURE_REDIRECT_EXEMPT]
         self._proxy_header = _proxy_header()
+        self._problems: dict[tuple[Header, ...], FixedHeaders] = {}
 
     def __repr__(self) -> str:
         return f"<Security: {', '.join(name.decode() for name, _ in self.headers) or 'no headers'}>"
@@ -84,6 +86,8 @@ class Security:
 
         :class:`FixedHeaders` have had theirs since start-up.
         """
+        if len(headers) == 1 and headers[0] is PROBLEM:
+            headers = self._of_problems(own)
         if type(headers) is FixedHeaders:
             if self.hsts is None or not self.is_secure(call):
                 return headers
@@ -93,6 +97,14 @@ class Security:
         if self.hsts is not None and self.hsts[0] not in names and self.is_secure(call):
             missing.append(self.hsts)
         return [*headers, *missing] if missing else headers
+
+    def _of_problems(self, own: Sequence[Header]) -> FixedHeaders:
+        """The headers of most errors, once per layer that has some of its own. PERF: 2 µs."""
+        own = tuple(own)
+        known = self._problems.get(own)
+        if known is None:
+            known = self._problems[own] = FixedHeaders((PROBLEM, *own))
+        return known
 
     def completing(self, send: Send, call: Any, own: Sequence[Header]) -> Send:
         """``send`` for an answer that sends itself."""

@@ -11,9 +11,9 @@ from hybrid_gateway.exceptions import HTTPException, RequestValidationError, rea
 from hybrid_gateway.responses.encode import Answer, complete
 from hybrid_gateway.responses.kinds import plain
 
-__all__ = ["problem", "problem_answer"]
+__all__ = ["PROBLEM", "problem", "problem_answer"]
 
-_PROBLEM = (b"content-type", b"application/problem+json")
+PROBLEM = (b"content-type", b"application/problem+json")
 _encode = msgspec.json.Encoder(enc_hook=plain).encode
 
 
@@ -39,4 +39,4 @@ def problem_answer(error: HTTPException) -> Answer:
         members.update(error.extra)
     elif error.extra is not None:
         members["extra"] = error.extra
-    return complete(status, _PROBLEM, _encode(problem(status, error.detail, **members)), headers)
+    return complete(status, PROBLEM, _encode(problem(status, error.detail, **members)), headers)

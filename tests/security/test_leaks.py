@@ -93,12 +93,12 @@ def count(gateway, numbers, paths):
 
 
 @pytest.mark.parametrize("side", ["typed", "django"])
-def test_r_leak_twenty_thousand_distinct_requests_leave_nothing(side):
+def test_r_leak_thousands_of_distinct_requests_leave_nothing(side):
     logging.disable(logging.CRITICAL)
     try:
         with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[], ALLOWED_HOSTS=["localhost"]):
             gateway = Gateway([read, conflict, broken, stream], django_routes=["/django/"])
-            paths, most = (PATHS, 20_000) if side == "typed" else (["/django/{}", "/django/x/{}"], 4000)
+            paths, most = (PATHS, 8000) if side == "typed" else (["/django/{}", "/django/x/{}"], 4000)
             first, blocks_before = count(gateway, range(2000), paths)
             last, blocks_after = count(gateway, range(2000, 2000 + most), paths)
     finally:

@@ -14,6 +14,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 # Below these a known vulnerability, or a fault that a client can use, is open.
 FLOORS = {
     "daphne": "4.2.2",
@@ -82,10 +83,37 @@ def test_r_supply_what_users_may_install_is_above_its_floor():
 
 
 def test_r_supply_actions_are_pinned_by_commit():
-    for workflow in (ROOT / ".github" / "workflows").glob("*.yml"):
-        for line in workflow.read_text().splitlines():
+    assert len(WORKFLOWS) == 4
+    for path in WORKFLOWS:
+        for line in path.read_text().splitlines():
             used = re.search(r"uses:\s*(\S+)", line)
             assert used is None or re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", used[1]), line
+
+
+def workflow(name):
+    return (ROOT / ".github" / "workflows" / f"{name}.yml").read_text()
+
+
+def test_r_supply_no_workflow_may_write_but_where_it_says_so():
+    granted = {path.stem: re.findall(r"^ +([\w-]+: write)\b", path.read_text(), re.M) for path in WORKFLOWS}
+    assert granted == {"ci": [], "audit": [], "codeql": ["security-events: write"], "release": ["id-token: write"]}
+    assert all(re.search(r"^permissions:( {}|\n  contents: read)$", path.read_text(), re.M) for path in WORKFLOWS)
+
+
+def test_r_supply_a_release_is_tested_listed_and_published_without_a_secret():
+    text = workflow("release")
+    assert text.index("./.ci/run") < text.index("cyclonedx") < text.index("pypa/gh-action-pypi-publish@")
+    assert "secrets." not in text and "password" not in text
+
+
+def test_r_supply_what_is_pinned_is_audited_and_the_package_analysed():
+    assert re.search(r"pip-audit==\S+ --strict .*constraints\.txt", workflow("audit"))
+    assert "schedule:" in workflow("audit") and "languages: python" in workflow("codeql")
+
+
+def test_r_supply_no_update_is_younger_than_a_week():
+    text = (ROOT / ".github" / "dependabot.yml").read_text()
+    assert text.count("package-ecosystem:") == len(re.findall(r"default-days: (?:[7-9]|\d\d)$", text, re.M)) == 2
 
 
 def test_r_supply_bandit_finds_nothing():
