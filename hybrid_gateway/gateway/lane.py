@@ -119,7 +119,7 @@ class LaneProtocol(HttpToolsProtocol):
             return
         lane: Any = self.lane
         if type(headers) is not FixedHeaders or lane.has_hsts:
-            headers = lane.gateway.security.complete(call, headers, call.endpoint.security_headers)
+            headers = lane.gateway.security.complete(call, status, headers, call.endpoint.security_headers)
             check_headers(headers)  # raises where they must not be sent: a 500
         call.is_started = True
         if self.access_log:

@@ -40,7 +40,7 @@ class Security:
         self.redirects = bool(guards_transport and settings.SECURE_SSL_REDIRECT)
         self._exempt = [re.compile(pattern) for pattern in settings.SECURE_REDIRECT_EXEMPT]
         self._proxy_header = _proxy_header()
-        self._problems: dict[tuple[Header, ...], FixedHeaders] = {}
+        self._problems: dict[tuple[int, tuple[Header, ...]], FixedHeaders] = {}
 
     def __repr__(self) -> str:
         return f"<Security: {', '.join(name.decode() for name, _ in self.headers) or 'no headers'}>"
@@ -81,13 +81,13 @@ class Security:
 
     # --- on the way out
 
-    def complete(self, call: Any, headers: Sequence[Header], own: Sequence[Header]) -> Sequence[Header]:
+    def complete(self, call: Any, status: int, headers: Sequence[Header], own: Sequence[Header]) -> Sequence[Header]:
         """``headers`` with those of ``own`` that are missing, and with HSTS over HTTPS.
 
         :class:`FixedHeaders` have had theirs since start-up.
         """
         if len(headers) == 1 and headers[0] is PROBLEM:
-            headers = self._of_problems(own)
+            headers = self._of_problems(status, own)
         if type(headers) is FixedHeaders:
             if self.hsts is None or not self.is_secure(call):
                 return headers
@@ -98,12 +98,12 @@ class Security:
             missing.append(self.hsts)
         return [*headers, *missing] if missing else headers
 
-    def _of_problems(self, own: Sequence[Header]) -> FixedHeaders:
-        """The headers of most errors, once per layer that has some of its own. PERF: 2 µs."""
-        own = tuple(own)
-        known = self._problems.get(own)
+    def _of_problems(self, status: int, own: Sequence[Header]) -> FixedHeaders:
+        """The headers of most errors, once for each status, which the lane writes with them, and layer. PERF: 2 µs."""
+        key = status, tuple(own)
+        known = self._problems.get(key)
         if known is None:
-            known = self._problems[own] = FixedHeaders((PROBLEM, *own))
+            known = self._problems[key] = FixedHeaders((PROBLEM, *own))
         return known
 
     def completing(self, send: Send, call: Any, own: Sequence[Header]) -> Send:
@@ -113,7 +113,10 @@ class Security:
 
         async def send_completed(message: Any) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": self.complete(call, list(message.get("headers", ())), own)}
+                message = {
+                    **message,
+                    "headers": self.complete(call, message["status"], list(message.get("headers", ())), own),
+                }
             await send(message)
 
         return send_completed
