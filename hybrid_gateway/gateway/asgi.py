@@ -96,7 +96,7 @@ class ASGIDriver:
         root = self._forced_root or scope.get("root_path")
         if root:
             path = path_info(path, root)
-        # PERF: what refuse() does; a call less.
+        # PERF: most requests are recognised, and refuse() is not asked.
         if self._may_redirect or self._ending.is_on or not self._recognises(call, scope, path):
             refusal = self.refuse(call, path)
             if self._ending.is_on and call.is_http_1:

@@ -36,7 +36,6 @@ class Draining:
         self.is_on = False
         self._grace = grace
         self._refuses_from = float("inf")
-        self._lock = threading.Lock()
         self._listeners: dict[Callable[[], object], asyncio.AbstractEventLoop] = {}
         self._replaced: dict[int, Any] = {}
 

@@ -1,10 +1,9 @@
 """What the head of a request must be before either side sees it: one path for everybody, a known method, a known host.
 
-How this works: drivers ask :meth:`Screening.judge` once per request, before they decide which side answers,
-unless :meth:`Screening.recognises` it. A path
-that two readers could take for two different things, or a header that they could read differently, is refused instead
-of interpreted, so that nobody's guard, and no proxy's rule, is side-stepped by a spelling. What is let through goes on
-as it came.
+How this works: drivers ask :meth:`Screening.judge` once per request, before they decide which side answers, unless
+:meth:`Screening.recognises` it as one like the last of its connection. A path that two readers could take for two
+different things, or a header that they could read differently, is refused instead of interpreted, so that nobody's
+guard, and no proxy's rule, is side-stepped by a spelling. What is let through goes on as it came.
 """
 
 from __future__ import annotations
