@@ -51,6 +51,7 @@ if os.environ.get("TEST_DATABASE") == "postgresql":
         "NAME": "postgres",
         "USER": "postgres",
         "HOST": "127.0.0.1",
+        "TEST": {"NAME": os.environ.get("TEST_DATABASE_NAME")},  # for two runs at once
     }
 if os.environ.get("TEST_DATABASE") == "mysql":
     DATABASES["default"] = {
