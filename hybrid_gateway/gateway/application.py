@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
@@ -17,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.lifetime import AppComponents
 from hybrid_gateway.conf import DjangoSideMode, OpenAPISettings, TrailingSlash
-from hybrid_gateway.exceptions import ConfigurationError, RouteError
+from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.gateway.asgi import ASGIDriver
 from hybrid_gateway.gateway.build import Builder, middleware_factories
 from hybrid_gateway.gateway.django_side import DjangoSide
@@ -28,6 +29,7 @@ from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
 from hybrid_gateway.gateway.prefixes import Prefixes, path_info, static_prefix
 from hybrid_gateway.gateway.screening import Screening
 from hybrid_gateway.gateway.security import Security
+from hybrid_gateway.gateway.table import Table, routes_by_name, tree_of
 from hybrid_gateway.gateway.wsgi import WSGIDriver
 from hybrid_gateway.handlers.callers import LoopThread
 from hybrid_gateway.handlers.endpoint import Endpoint
@@ -37,7 +39,6 @@ from hybrid_gateway.health import databases
 from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, Mount, check_options, describe, import_routes
 from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatten
 from hybrid_gateway.routing.reverse import build_path
-from hybrid_gateway.routing.tree import RouteTree
 
 __all__ = ["Gateway"]
 
@@ -119,52 +120,55 @@ class Gateway:
         self._is_started = False
         self.cors = options.layers.cors  # of what no route answers
         self._layers = msgspec.structs.replace(options.layers, middleware=())
-        self._declared: list[Any] = list(options.routes)
-        self._overrides: dict[Any, Any] = {}
-        self._build()
+        self._changing = threading.Lock()  # what is declared, and the table that is made of it
+        self._declared: tuple[Any, ...] = options.routes
+        self._overrides: tuple[Mapping[Any, Any], ...] = ()
+        self.table = self._compile(self._declared, self._overrides)
         # A gateway that nobody refers to any more (tests build many) takes its threads with it.
         weakref.finalize(self, _stop, self.pool, self.streams, self.loop_thread)
         self.asgi = ASGIDriver(self)
         self.wsgi = WSGIDriver(self)
 
     def __repr__(self) -> str:
-        return f"<Gateway with {len(self.routes)} routes; Django answers {', '.join(self.django_prefixes.prefixes)}>"
+        return (
+            f"<Gateway with {len(self.table.routes)} routes; Django answers {', '.join(self.django_prefixes.prefixes)}>"
+        )
 
     # --- building
 
-    def _build(self) -> None:
-        """Compile everything that is declared; only when all of it is right does it take the place of what was."""
-        builder = Builder(self, self.state, self._app, self._overrides)
+    def _compile(self, declared: Sequence[Any], overrides: Iterable[Mapping[Any, Any]]) -> Table:
+        """Everything that is declared, ready to take the place of what was: a mistake in it changes nothing."""
+        replaced = {key: value for replacements in overrides for key, value in replacements.items()}
+        builder = Builder(self, self.state, self._app, replaced)
         builder.readiness(self.options.health_checks, self._layers, self._hindrance)
-        tree: RouteTree[Endpoint] = RouteTree()
         endpoints: list[Endpoint] = []
         routes: list[FlatRoute] = []
-        for route in [*flatten(self._declared, self._layers, self.options.path), *self._own_routes()]:
+        for route in [*flatten(declared, self._layers, self.options.path), *self._own_routes(lambda: table)]:
             self._check_reachable(route)
             compiled = [builder.endpoint(route, method) for method in route.methods]
             routes.append(compiled[0].route)
             endpoints += compiled
-            for endpoint in compiled:
-                _place(tree, endpoint)
-        for endpoint in endpoints:
-            if endpoint.method == "GET":  # where no route of its own answers HEAD
-                tree.add(endpoint.route.template, "HEAD", endpoint)
-        mounts = list(find_mounts(self._declared, self.options.path))
+        mounts = list(find_mounts(declared, self.options.path))
         for path, mount in mounts:
             self._check_mount(path, mount)
-        names, errors = _by_name(routes), builder.errors(self._layers)
-        self.webhooks = builder.described(self.openapi.webhooks)
-        self.routes, self.endpoints, self._names, self.errors = routes, endpoints, names, errors
-        self.mounts = Mounts(mounts)
-        self.tree = tree
+        table = Table(
+            routes=routes,
+            endpoints=endpoints,
+            names=routes_by_name(routes),
+            tree=tree_of(endpoints),
+            mounts=Mounts(mounts),
+            errors=builder.errors(self._layers),
+            webhooks=builder.described(self.openapi.webhooks),
+        )
+        return table
 
-    def _own_routes(self) -> Iterable[FlatRoute]:
+    def _own_routes(self, table: Callable[[], Table]) -> Iterable[FlatRoute]:
         enabled = self.openapi.enabled if self.openapi.enabled is not None else django_settings.DEBUG
         if not enabled:
             return ()
         from hybrid_gateway.openapi import routes
 
-        return flatten(routes(self, self.openapi), Layers())
+        return flatten(routes(table, self.openapi), Layers())
 
     def _check_reachable(self, route: FlatRoute) -> None:
         start = route.path.partition("{")[0]
@@ -183,25 +187,37 @@ class Gateway:
 
     def register(self, *routes: Any) -> None:
         """Add routes to those of the gateway, while it may be serving; raises what building one does, and adds none."""
-        before = self._declared
-        self._declared = [*before, *routes]
-        try:
-            self._build()
-        except ConfigurationError:
-            self._declared = before
-            raise
+        with self._changing:
+            declared = (*self._declared, *routes)
+            self.table = self._compile(declared, self._overrides)
+            self._declared = declared
 
     @contextlib.contextmanager
     def override(self, replacements: Mapping[Any, Any]) -> Iterator[None]:
         """In tests: while entered, ``{type or provider: value or provider}`` takes the place of what is registered."""
-        before = self._overrides
-        self._overrides = {**before, **replacements}
-        self._build()
+        mine = dict(replacements)
+        with self._changing:
+            self._override([*self._overrides, mine])
         try:
             yield
         finally:
-            self._overrides = before
-            self._build()
+            with self._changing:
+                self._override(other for other in self._overrides if other is not mine)
+
+    def _override(self, overrides: Iterable[Mapping[Any, Any]]) -> None:
+        chosen = tuple(overrides)
+        self.table = self._compile(self._declared, chosen)
+        self._overrides = chosen
+
+    @property
+    def routes(self) -> Sequence[FlatRoute]:
+        """All routes, in the order in which they are declared."""
+        return self.table.routes
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        """What the routes were compiled to: one for each method."""
+        return self.table.endpoints
 
     # --- names
 
@@ -210,7 +226,7 @@ class Gateway:
 
         Raises ``NoReverseMatch`` for an unknown or ambiguous name and for missing, surplus or ill-typed parameters.
         """
-        candidates = self._names.get(name, [])
+        candidates = self.table.names.get(name, [])
         if not candidates:
             raise NoReverseMatch(f"Reverse for {name!r} not found. The gateway has no route of that name.")
         exact = [route for route in candidates if {p.name for p in route.template.parameters} == path_params.keys()]
@@ -225,32 +241,32 @@ class Gateway:
 
         Raises ``KeyError`` where there is none; ``gateway.routes`` lists them all.
         """
-        return self._names[name][0]
+        return self.table.names[name][0]
 
     def side(self, path: str) -> str:
         """Who answers ``path``, by prefixes alone: Django, an application that is mounted there, or the routes."""
-        return self.django_prefixes.find(path) or self.mounts.prefix(path) or ""
+        return self.django_prefixes.find(path) or self.table.mounts.prefix(path) or ""
 
     def is_django(self, path: str) -> bool:
         """Whether Django answers ``path`` (without script prefix)."""
-        return path in self.django_prefixes or (self.fallthrough and not self.knows(path))
+        return path in self.django_prefixes or (self.fallthrough and not self.knows(self.table, path))
 
     def refuses(self, scope: Any) -> bool:
         """Whether neither side would see an HTTP request, by its path, its method or its headers."""
         path = path_info(scope["path"], scope.get("root_path", ""))
         return self.screening.judge(Call(scope, _nobody, self.lend_thread), path) is not None
 
-    def knows(self, path: str) -> bool:
-        """Whether some route answers ``path``, with any method."""
-        known = self.tree.methods(path) or self.other_slash(path) is not None
-        return bool(known) or self.mounts.find(path) is not None
+    def knows(self, table: Table, path: str) -> bool:
+        """Whether some route of ``table`` answers ``path``, with any method, or something that is mounted."""
+        known = table.tree.methods(path) or self.other_slash(table, path) is not None
+        return bool(known) or table.mounts.find(path) is not None
 
-    def other_slash(self, path: str) -> str | None:
+    def other_slash(self, table: Table, path: str) -> str | None:
         """The known path that differs from ``path`` by its final slash, unless slashes are to be taken strictly."""
         if self.trailing_slash == "strict" or path == "/":
             return None
         other = path[:-1] if path.endswith("/") else path + "/"
-        return other if self.tree.methods(other) else None
+        return other if table.tree.methods(other) else None
 
     # --- serving
 
@@ -333,31 +349,6 @@ async def _nobody() -> Any:
 def _stop(*threads: ThreadPool | LoopThread) -> None:
     for thread in threads:
         thread.close()
-
-
-def _place(tree: RouteTree[Endpoint], endpoint: Endpoint) -> None:
-    route = endpoint.route
-    taken = tree.add(route.template, endpoint.method, endpoint)
-    if taken is not endpoint:
-        raise RouteError(
-            f"{endpoint.method} {route.path} is answered twice: by {describe(taken.route.handler)} at "
-            f"{taken.route.path!r} and by {describe(route.handler)}. Remove one, or give them different paths."
-        )
-
-
-def _by_name(routes: list[FlatRoute]) -> dict[str, list[FlatRoute]]:
-    names: dict[str, list[FlatRoute]] = {}
-    for route in routes:
-        names.setdefault(route.name, []).append(route)
-    for name, known in names.items():
-        chosen = [route for route in known if route.named]
-        handlers = {id(getattr(route.handler, "__func__", route.handler)) for route in chosen}
-        if len(handlers) > 1:
-            places = " and ".join(f"{route.path} ({describe(route.handler)})" for route in chosen)
-            raise RouteError(f"The route name {name!r} is given twice: {places}. Rename one.")
-        if chosen:
-            names[name] = chosen
-    return names
 
 
 def _as_tuple(hooks: Any) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from hybrid_gateway.exceptions import (
 )
 from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.gateway.prefixes import path_info
+from hybrid_gateway.gateway.table import Table
 from hybrid_gateway.gateway.unrouted import Refused, Unrouted
 from hybrid_gateway.handlers.callers import AmbientThread
 from hybrid_gateway.handlers.endpoint import Endpoint
@@ -110,7 +111,7 @@ class ASGIDriver:
         if path is not None and (
             path.startswith(self._django_below)
             or path in self._django_exact
-            or (self._fallthrough and not self._gateway.knows(path))
+            or (self._fallthrough and not self._gateway.knows(self._gateway.table, path))
         ):
             try:
                 await self._django.asgi(scope, receive, send, call.thread)
@@ -193,7 +194,7 @@ class ASGIDriver:
         return refusal
 
     def _is_probe(self, path: str, method: str) -> bool:
-        found = self._gateway.tree.find(path, method)
+        found = self._gateway.table.tree.find(path, method)
         return found is not None and bool(found[0].route.opt.get("probe"))
 
     # --- who answers
@@ -202,25 +203,25 @@ class ASGIDriver:
         """What answers ``call``, which learns the values in its path. ``path`` is ``None`` where nobody can tell it."""
         if root:
             set_script_prefix(root)
-        method = call.method
-        found = None if path is None else self._gateway.tree.find(path, method) or self._find_other_slash(path, method)
+        table, method = self._gateway.table, call.method
+        found = None
+        if path is not None:
+            found = table.tree.find(path, method) or self._find_other_slash(table, path, method)
         if found is None:
-            return self._find_mounted(path) or Unrouted(self._gateway, path, root or "")
+            return self._find_mounted(table, path) or Unrouted(self._gateway, table, path, root or "")
         endpoint, call.path_values = found
         return endpoint
 
-    def _find_mounted(self, path: str | None) -> Mounted | None:
-        gateway = self._gateway
-        if path is None or not gateway.mounts or gateway.tree.methods(path) or gateway.other_slash(path) is not None:
+    def _find_mounted(self, table: Table, path: str | None) -> Mounted | None:
+        if path is None or not table.mounts or table.tree.methods(path):
             return None
-        return gateway.mounts.find(path)
+        return None if self._gateway.other_slash(table, path) is not None else table.mounts.find(path)
 
-    def _find_other_slash(self, path: str, method: str) -> tuple[Endpoint, tuple[Any, ...]] | None:
-        tree = self._gateway.tree
-        if self._gateway.trailing_slash != "ignore" or tree.methods(path):
+    def _find_other_slash(self, table: Table, path: str, method: str) -> tuple[Endpoint, tuple[Any, ...]] | None:
+        if self._gateway.trailing_slash != "ignore" or table.tree.methods(path):
             return None
-        other = self._gateway.other_slash(path)
-        return None if other is None else tree.find(other, method)
+        other = self._gateway.other_slash(table, path)
+        return None if other is None else table.tree.find(other, method)
 
     async def send_response(self, call: Call, endpoint: Answering, response: Any, receive: Receive, send: Send) -> None:
         """Let a Starlette response send itself, then leave what the handler entered."""
@@ -244,7 +245,7 @@ class ASGIDriver:
         except BaseException as error:
             failure = error
             if isinstance(error, Exception) and not isinstance(error, ClientDisconnect):
-                self._gateway.errors.report()  # the server logs it, and ends the connection
+                self._gateway.table.errors.report()  # the server logs it, and ends the connection
             raise
         finally:
             await endpoint.close(call, failure)

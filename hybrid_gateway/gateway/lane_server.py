@@ -60,7 +60,7 @@ class LaneServer:
         self._django_exact = gateway.django_prefixes.exact
         self._ending = gateway.ending
         self.has_hsts = gateway.security.hsts is not None
-        self._tree: Any = None
+        self._table: Any = None
         self._static: dict[bytes, dict[bytes, Found]] = {}
         self._starts: dict[int, bytes] = {}
         self._defaults: Any = None
@@ -114,7 +114,7 @@ class LaneServer:
             if judged is None:
                 return None
             protocol.judged = judged
-        if self._tree is not self.gateway.tree:
+        if self._table is not self.gateway.table:
             self._index_static_paths()
         found, query = self._static.get(url, _NO_METHODS).get(method), b""
         if found is None:
@@ -146,10 +146,10 @@ class LaneServer:
         return JudgedHead(head, headers, call.headers_by_name or {}, security.is_secure(call))
 
     def _index_static_paths(self) -> None:
-        self._tree = tree = self.gateway.tree
+        self._table = table = self.gateway.table
         self._static = {
             path.encode(): {method.encode(): (method, *found) for method, found in methods.items()}
-            for path, methods in tree.static.items()
+            for path, methods in table.tree.static.items()
             if is_plain(path) and quote(path) == path and all(self._answers(path, found) for found in methods.values())
         }
 
@@ -166,7 +166,7 @@ class LaneServer:
                 return None
         elif len(path) > MAX_PATH:
             return None
-        found = self.gateway.tree.find(path, name)
+        found = self._table.tree.find(path, name)
         return (name, *found) if found is not None and self._answers(path, found) else None
 
     def _answers(self, path: str, found: tuple[Endpoint, tuple[Any, ...]]) -> bool:

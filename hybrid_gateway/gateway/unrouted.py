@@ -13,6 +13,7 @@ from hybrid_gateway.responses.encode import complete
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway
+    from hybrid_gateway.gateway.table import Table
 
 __all__ = ["Refused", "Unrouted"]
 
@@ -23,7 +24,8 @@ class Refused:
     middleware = ()
 
     def __init__(self, gateway: Gateway, refusal: HTTPException) -> None:
-        self.awaits = gateway.errors.awaits
+        self._errors = gateway.table.errors
+        self.awaits = self._errors.awaits
         self._gateway = gateway
         self._refusal = refusal
         self.security_headers = gateway.security.headers
@@ -33,7 +35,7 @@ class Refused:
         return await _around(self._gateway, self._answer)(call)
 
     async def _answer(self, call: Call) -> Any:
-        return await self._gateway.errors.answer(call, self._refusal)
+        return await self._errors.answer(call, self._refusal)
 
     async def close(self, call: Call, error: BaseException | None = None) -> None:
         """Nothing was entered."""
@@ -44,9 +46,10 @@ class Unrouted:
 
     middleware = ()
 
-    def __init__(self, gateway: Gateway, path: str | None, root: str) -> None:
-        self.awaits = gateway.errors.awaits
+    def __init__(self, gateway: Gateway, table: Table, path: str | None, root: str) -> None:
+        self.awaits = table.errors.awaits
         self._gateway = gateway
+        self._table = table
         self._path = path
         self._root = root
         self.security_headers = gateway.security.headers
@@ -59,20 +62,20 @@ class Unrouted:
     def _preflight(self, call: Call, path: str, methods: Iterable[str]) -> Any:
         """What the route that a page is about to ask for has to say to that, if anything."""
         method = (call.header(b"access-control-request-method") or b"").decode("latin-1")
-        found = self._gateway.tree.find(path, method) if method else None
+        found = self._table.tree.find(path, method) if method else None
         cors = None if found is None else found[0].route.layers.cors
         return None if cors is None else cors.preflight(call, methods)
 
     async def _answer(self, call: Call) -> Any:
-        path, errors = self._path, self._gateway.errors
+        path, errors = self._path, self._table.errors
         if path == "*" and call.method == "OPTIONS":
             return _allow(("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"))
         if path is None:  # middleware has changed it
             return await errors.answer(call, BadRequest("The path of the request makes no sense here."))
-        methods = self._gateway.tree.methods(path)
-        other = None if methods else self._gateway.other_slash(path)
+        methods = self._table.tree.methods(path)
+        other = None if methods else self._gateway.other_slash(self._table, path)
         if other is not None and self._gateway.trailing_slash == "ignore":
-            methods = self._gateway.tree.methods(other)
+            methods = self._table.tree.methods(other)
         elif other is not None:
             return _redirect(self._root.rstrip("/") + other, call.raw_query)
         if not methods:

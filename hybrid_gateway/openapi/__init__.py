@@ -34,10 +34,10 @@ class HasEndpoints(Protocol):
     def webhooks(self) -> Sequence[Endpoint]: ...
 
 
-def routes(gateway: HasEndpoints, settings: OpenAPISettings) -> list[Route]:
+def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list[Route]:
     """The routes of the document, ``openapi`` and ``openapi_yaml``, and of its pages, of which ``docs`` is ours.
 
-    The document is built when first asked for: the gateway is not, yet. Names are defaulted, so that a project's own
+    The document is built when first asked for: ``table()`` is not, yet. Names are defaulted, so that a project's own
     routes may bear them.
     """
 
@@ -52,7 +52,8 @@ def routes(gateway: HasEndpoints, settings: OpenAPISettings) -> list[Route]:
 
     @cache
     def document() -> dict[str, object]:
-        return build_document(gateway.endpoints, settings, gateway.webhooks)
+        built = table()
+        return build_document(built.endpoints, settings, built.webhooks)
 
     def openapi() -> Response[bytes]:
         """The API as an OpenAPI document."""

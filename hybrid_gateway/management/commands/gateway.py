@@ -94,7 +94,9 @@ class Command(BaseCommand):
         except ConfigurationError as error:
             raise CommandError(str(error)) from error
         # Through JSON, so that what is compared is what clients get.
-        document = json.loads(msgspec.json.encode(build_document(gateway.endpoints, gateway.openapi, gateway.webhooks)))
+        document = json.loads(
+            msgspec.json.encode(build_document(gateway.endpoints, gateway.openapi, gateway.table.webhooks))
+        )
         if check is not None:
             self._compare(document, check)
             return
