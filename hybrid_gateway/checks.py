@@ -329,7 +329,7 @@ def check_missed(app_configs: Any = None, **kwargs: Any) -> Messages:
 def check_docs(app_configs: Any = None, **kwargs: Any) -> Messages:
     """W020: the API's documentation is served although DEBUG is off."""
     gateway = _gateway()
-    if gateway is None or settings.DEBUG or gateway.openapi.enabled is not True:
+    if gateway is None or settings.DEBUG or not gateway.serves_docs:
         return []
     return [
         Warning(

@@ -18,6 +18,7 @@ __all__ = ["GatewaySettings", "HybridGatewaySettings", "OpenAPISettings", "Token
 
 DjangoSideMode = Literal["auto", "wsgi", "asgi"]
 TrailingSlash = Literal["redirect", "strict", "ignore"]
+EncodedSlashes = Literal["refuse", "django"]
 
 
 class HybridGatewaySettings(TypedDict, total=False):
@@ -34,6 +35,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     DJANGO_SIDE: DjangoSideMode
     FALLTHROUGH: bool
     TRAILING_SLASH: TrailingSlash
+    ENCODED_SLASHES: EncodedSlashes
     THREADS: int
     BODY_TIMEOUT: float
     GRACEFUL_TIMEOUT: float
@@ -119,6 +121,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     django_side: DjangoSideMode = "auto"
     fallthrough: bool = False
     trailing_slash: TrailingSlash = "redirect"
+    encoded_slashes: EncodedSlashes = "refuse"
     threads: int = 8
     body_timeout: float = 30
     graceful_timeout: float = 10
@@ -295,6 +298,7 @@ _READERS: dict[str, Callable[[str, Any], Any]] = {
     "HEALTH_CHECKS": _objects,
     "DJANGO_SIDE": _typed(DjangoSideMode, '"auto", "wsgi" or "asgi"'),
     "FALLTHROUGH": _typed(bool, "True or False"),
+    "ENCODED_SLASHES": _typed(EncodedSlashes, '"refuse" or "django"'),
     "TRAILING_SLASH": _typed(TrailingSlash, '"redirect", "strict" or "ignore"'),
     "THREADS": _positive("a number of threads, 1 or more"),
     "BODY_TIMEOUT": _seconds,

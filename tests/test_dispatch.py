@@ -42,14 +42,19 @@ def make_gateway(**options: Any) -> Gateway:
     return Gateway([api, sync_api, upload], django_routes=["/pages/", "/admin"], **options)
 
 
+def scope_of(path: str, method: str = "GET", **others: Any) -> dict[str, Any]:
+    """The scope of a request as an ASGI server would make it."""
+    return {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": method,
+        "scheme": "http", "path": path, "raw_path": quote(path).encode(), "query_string": b"", "root_path": "",
+        "headers": [(b"host", b"testserver")], "client": ("127.0.0.1", 1), "server": ("testserver", 80), **others,
+    }  # fmt: skip
+
+
 def asgi(gateway: Any, path: str, method: str = "GET", **scope: Any) -> tuple[int, dict[str, str], bytes]:
     """One request as an ASGI server would make it."""
     messages: list[Any] = []
-    full = {
-        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": method,
-        "scheme": "http", "path": path, "raw_path": quote(path).encode(), "query_string": b"", "root_path": "",
-        "headers": [(b"host", b"testserver")], "client": ("127.0.0.1", 1), "server": ("testserver", 80), **scope,
-    }  # fmt: skip
+    full = scope_of(path, method, **scope)
 
     async def run() -> None:
         sent = False

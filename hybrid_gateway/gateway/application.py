@@ -6,7 +6,7 @@ import contextlib
 import functools
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Unpack
 
 import msgspec
@@ -17,12 +17,13 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.lifetime import AppComponents
-from hybrid_gateway.conf import DjangoSideMode, OpenAPISettings, TrailingSlash
+from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings, TrailingSlash
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.gateway.asgi import ASGIDriver
 from hybrid_gateway.gateway.build import Builder, middleware_factories
 from hybrid_gateway.gateway.django_side import DjangoSide
 from hybrid_gateway.gateway.draining import Draining
+from hybrid_gateway.gateway.late_start import LateStart
 from hybrid_gateway.gateway.lifespan import Lifespan
 from hybrid_gateway.gateway.mounts import Mounts
 from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
@@ -37,7 +38,7 @@ from hybrid_gateway.handlers.sensitive import Lent, Loops, in_request, run_apart
 from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
 from hybrid_gateway.health import databases
 from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, Mount, check_options, describe, import_routes
-from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatten
+from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatten, join
 from hybrid_gateway.routing.reverse import build_path
 
 __all__ = ["Gateway"]
@@ -64,6 +65,7 @@ class Gateway:
         django_side: DjangoSideMode = "auto",
         fallthrough: bool = False,
         trailing_slash: TrailingSlash = "redirect",
+        encoded_slashes: EncodedSlashes = "refuse",
         threads: int = 8,
         body_timeout: float = 30,
         graceful_timeout: float = 10,
@@ -85,6 +87,7 @@ class Gateway:
             django_side=django_side,
             fallthrough=fallthrough,
             trailing_slash=trailing_slash,
+            encoded_slashes=encoded_slashes,
             threads=threads,
             body_timeout=body_timeout,
             graceful_timeout=graceful_timeout,
@@ -100,7 +103,7 @@ class Gateway:
         self.state = State()
         self.fallthrough = options.fallthrough
         self.trailing_slash = options.trailing_slash
-        self.openapi = options.openapi
+        self.openapi = _below(options.path, options.openapi)
         self.body_timeout = options.body_timeout
         self.around_unrouted = options.around_unrouted
         self.pool = options.pool(options.threads, name="gateway")
@@ -112,12 +115,21 @@ class Gateway:
         self.django_prefixes = Prefixes([*prefixes, *static_prefix()] if prefixes else ())
         self.django = DjangoSide(mode=options.django_side, static=static, body_timeout=options.body_timeout)
         self.middleware = middleware_factories(options.layers.middleware)
-        self.screening = Screening(self.side, lambda path: bool(self.side(path)) or self.is_django(path))
+        self.screening = Screening(
+            self.side,
+            lambda path: bool(self.side(path)) or self.is_django(path),
+            self.is_django if options.encoded_slashes == "django" else None,
+        )
         self.security = Security()
         self.ending = Draining(options.graceful_timeout)
         self._lifespan = Lifespan(options.lifespan, options.on_startup, options.on_shutdown)
         self._app = AppComponents()
         self._is_started = False
+        self.late_start = LateStart(
+            lambda: self.run_outside_requests(self.startup()),
+            lambda: self.run_outside_requests(self.shutdown()),
+            self.ending,
+        )
         self.cors = options.layers.cors  # of what no route answers
         self._layers = msgspec.structs.replace(options.layers, middleware=())
         self._changing = threading.Lock()  # what is declared, and the table that is made of it
@@ -127,6 +139,7 @@ class Gateway:
         # A gateway that nobody refers to any more (tests build many) takes its threads with it.
         weakref.finalize(self, _stop, self.pool, self.streams, self.loop_thread)
         self.asgi = ASGIDriver(self)
+        self._answer: Any = self.asgi.answer
         self.wsgi = WSGIDriver(self)
 
     def __repr__(self) -> str:
@@ -143,14 +156,17 @@ class Gateway:
         builder.readiness(self.options.health_checks, self._layers, self._hindrance)
         endpoints: list[Endpoint] = []
         routes: list[FlatRoute] = []
-        for route in [*flatten(declared, self._layers, self.options.path), *self._own_routes(lambda: table)]:
-            self._check_reachable(route)
-            compiled = [builder.endpoint(route, method) for method in route.methods]
-            routes.append(compiled[0].route)
-            endpoints += compiled
         mounts = list(find_mounts(declared, self.options.path))
         for path, mount in mounts:
             self._check_mount(path, mount)
+        flat = list(flatten(declared, self._layers, self.options.path))
+        for route in flat:
+            self._check_reachable(route)
+        taken = {route.path for route in flat}
+        for route in [*flat, *self._own_routes(lambda: table, taken, Mounts(mounts))]:
+            compiled = [builder.endpoint(route, method) for method in route.methods]
+            routes.append(compiled[0].route)
+            endpoints += compiled
         table = Table(
             routes=routes,
             endpoints=endpoints,
@@ -160,15 +176,24 @@ class Gateway:
             errors=builder.errors(self._layers),
             webhooks=builder.described(self.openapi.webhooks),
         )
+        self.starts_late = self.has_lifespan and not self._is_started  # with the first request, unless a server does
         return table
 
-    def _own_routes(self, table: Callable[[], Table]) -> Iterable[FlatRoute]:
+    def _own_routes(self, table: Callable[[], Table], taken: Container[str], mounts: Mounts) -> Iterable[FlatRoute]:
+        """The document and its pages, where the project has nothing at their paths."""
         enabled = self.openapi.enabled if self.openapi.enabled is not None else django_settings.DEBUG
-        if not enabled:
+        if not enabled or self._is_taken(self.openapi.path, taken, mounts):
             return ()
         from hybrid_gateway.openapi import routes
 
-        return flatten(routes(table, self.openapi), Layers())
+        own = flatten(routes(table, self.openapi), Layers())
+        return [route for route in own if not self._is_taken(route.path, taken, mounts)]
+
+    def _is_taken(self, path: str, taken: Container[str], mounts: Mounts) -> bool:
+        """Whether a path that is ours by default is the project's: a route's, a mount's, or a page of Django's."""
+        if path in taken or mounts.find(path) is not None or self.django_prefixes.find(path.casefold()) is not None:
+            return True
+        return self.fallthrough and self.django.has_page(path)
 
     def _check_reachable(self, route: FlatRoute) -> None:
         start = route.path.partition("{")[0]
@@ -249,17 +274,24 @@ class Gateway:
 
     def is_django(self, path: str) -> bool:
         """Whether Django answers ``path`` (without script prefix)."""
-        return path in self.django_prefixes or (self.fallthrough and not self.knows(self.table, path))
+        return path in self.django_prefixes or (self.fallthrough and self.falls_through(self.table, path))
+
+    def falls_through(self, table: Table, path: str) -> bool:
+        """Whether Django gets a path that lies below none of its prefixes, where ``FALLTHROUGH`` is set.
+
+        A route or a mount of ``table`` answers its own paths. Of a path that is a route's but for the final slash,
+        Django's URLconf is asked first, so that no page of the project's is redirected to a route.
+        """
+        if table.tree.methods(path):
+            return False
+        if self.other_slash(table, path) is not None:
+            return self.django.resolve(path) is not None
+        return table.mounts.find(path) is None
 
     def refuses(self, scope: Any) -> bool:
         """Whether neither side would see an HTTP request, by its path, its method or its headers."""
         path = path_info(scope["path"], scope.get("root_path", ""))
         return self.screening.judge(Call(scope, _nobody, self.lend_thread), path) is not None
-
-    def knows(self, table: Table, path: str) -> bool:
-        """Whether some route of ``table`` answers ``path``, with any method, or something that is mounted."""
-        known = table.tree.methods(path) or self.other_slash(table, path) is not None
-        return bool(known) or table.mounts.find(path) is not None
 
     def other_slash(self, table: Table, path: str) -> str | None:
         """The known path that differs from ``path`` by its final slash, unless slashes are to be taken strictly."""
@@ -277,11 +309,14 @@ class Gateway:
         elif in_request():  # uvicorn starts a pipelined request in the context of the one before it
             await run_apart(self(scope, receive, send))
         else:
+            if self.starts_late:
+                await self.late_start.wait()
+                self._answer = self.late_start.counting(self.asgi.answer)
             call = Call(scope, receive, self.lend_thread)
             call.body_timeout = self.body_timeout
             self.loops.begin(call)
             try:
-                await self.asgi.answer(call, scope, receive, send)
+                await self._answer(call, scope, receive, send)
             except ClientDisconnect:
                 pass  # nobody is left to answer
             finally:
@@ -294,6 +329,11 @@ class Gateway:
     def serve_wsgi(self, environ: Any, start_response: Any) -> Iterable[bytes]:
         """The WSGI application, on the caller's thread, whose database connections are left alone: for tests."""
         return self.wsgi.serve(environ, start_response)
+
+    @property
+    def serves_docs(self) -> bool:
+        """Whether the document is served, and with it a page that shows it, at the paths that ``openapi`` has."""
+        return any(route.path == self.openapi.path and not route.layers.include_in_schema for route in self.routes)
 
     @property
     def has_lifespan(self) -> bool:
@@ -312,7 +352,7 @@ class Gateway:
         self.ending.watch_signals()
         await self._app.open_all()
         await self._lifespan.enter(self)
-        self._is_started = True
+        self._is_started, self.starts_late = True, False
 
     async def shutdown(self) -> None:
         """Undo :meth:`startup` in reverse."""
@@ -349,6 +389,11 @@ async def _nobody() -> Any:
 def _stop(*threads: ThreadPool | LoopThread) -> None:
     for thread in threads:
         thread.close()
+
+
+def _below(prefix: str, openapi: OpenAPISettings) -> OpenAPISettings:
+    """The document and its page, moved with the routes."""
+    return msgspec.structs.replace(openapi, path=join(prefix, openapi.path), docs=join(prefix, openapi.docs))
 
 
 def _as_tuple(hooks: Any) -> tuple[Any, ...]:

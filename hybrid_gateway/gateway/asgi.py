@@ -111,7 +111,7 @@ class ASGIDriver:
         if path is not None and (
             path.startswith(self._django_below)
             or path in self._django_exact
-            or (self._fallthrough and not self._gateway.knows(self._gateway.table, path))
+            or (self._fallthrough and self._gateway.falls_through(self._gateway.table, path))
         ):
             try:
                 await self._django.asgi(scope, receive, send, call.thread)

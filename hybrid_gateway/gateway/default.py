@@ -37,6 +37,7 @@ def from_settings(settings: GatewaySettings) -> Gateway:
         django_side=settings.django_side,
         fallthrough=settings.fallthrough,
         trailing_slash=settings.trailing_slash,
+        encoded_slashes=settings.encoded_slashes,
         threads=settings.threads,
         body_timeout=settings.body_timeout,
         graceful_timeout=settings.graceful_timeout,

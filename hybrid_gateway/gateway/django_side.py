@@ -15,7 +15,7 @@ import logging
 import threading
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import IO, Any, Generic, Literal, TypeVar, overload
 
 from asgiref.sync import iscoroutinefunction
@@ -26,9 +26,10 @@ from django.core.exceptions import RequestAborted, SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import Http404
-from django.urls import URLResolver, get_resolver
+from django.urls import ResolverMatch, URLResolver, get_resolver
 from django.urls.resolvers import LocalePrefixPattern
 from django.utils import translation
+from django.utils.module_loading import import_string
 
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.gateway.django_answers import (
@@ -84,7 +85,8 @@ class once(Generic[T]):  # noqa: N801  (reads as a decorator)
 class DjangoSide:
     """Answers requests with Django's own handlers, in the ``mode`` of the setting ``DJANGO_SIDE``.
 
-    Settings are read when it is built. ``static`` says whether static files are served too; ``None`` follows ``DEBUG``.
+    Settings are read when it is built. ``static`` says whether static files are served too; ``None`` follows ``DEBUG``,
+    unless WhiteNoise does.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class DjangoSide:
     ) -> None:
         self.mode = mode
         self._body_timeout = body_timeout
-        wanted = settings.DEBUG if static is None else static
+        wanted = settings.DEBUG and not _has_whitenoise() if static is None else static
         self.static = bool(wanted and settings.STATIC_URL and apps.is_installed("django.contrib.staticfiles"))
         self._script_name: str = settings.FORCE_SCRIPT_NAME or ""
         self._memory_limit: int = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
@@ -117,6 +119,24 @@ class DjangoSide:
     def views(self) -> _Views:
         """What the URLconf holds; importing it blocks."""
         return _Views(self._urlconf)
+
+    def resolve(self, path_info: str) -> ResolverMatch | None:
+        """What the URLconf of the settings makes of a path; ``None`` where it has nothing for it, or is broken."""
+        return self.views.resolve(path_info)
+
+    def has_page(self, path_info: str) -> bool:
+        """Whether the URLconf has a page there, with or without a final slash, by a pattern that is not for any path.
+
+        Nothing is remembered: a gateway may be built while the URLconf is being imported.
+        """
+        views, path = _Views(self._urlconf), path_info.rstrip("/")
+        parent, _, name = path.rpartition("/")
+        for slash in ("", "/"):
+            match = views.resolve(path + slash)
+            other = views.resolve(f"{parent}/no-such-page-{name}{slash}")
+            if match is not None and (other is None or other.route != match.route):
+                return True
+        return False
 
     def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a WSGI request: Django's response itself, or a stream that stays in the request's context."""
@@ -226,6 +246,16 @@ class DjangoSide:
             body.close()
 
 
+def _has_whitenoise() -> bool:
+    """Whether WhiteNoise, or a subclass of the project's, serves static files: under ``DEBUG`` by the same finders."""
+    kinds = []
+    for name in settings.MIDDLEWARE:
+        with suppress(Exception):  # Django's handlers tell what is wrong
+            kinds.append(import_string(name))
+    bases = [base for kind in kinds if isinstance(kind, type) for base in kind.__mro__]
+    return any(base.__module__ == "whitenoise.middleware" for base in bases)
+
+
 _RESPONSE = "hybrid_gateway.response"  # in the environ
 
 
@@ -326,10 +356,15 @@ class _Views:
 
     def is_async(self, path_info: str) -> bool:
         """Whether an ``async def`` view answers ``path_info``, as far as the URLconf of the settings knows."""
+        match = self.resolve(path_info)
+        return match is not None and iscoroutinefunction(match.func)
+
+    def resolve(self, path_info: str) -> ResolverMatch | None:
+        """What answers ``path_info``, in the language that its beginning names."""
         language = translation.get_language_from_path(path_info) if self._has_languages else None
         try:
             with translation.override(language) if language else nullcontext():
-                return iscoroutinefunction(get_resolver(self._urlconf).resolve(path_info).func)
+                return get_resolver(self._urlconf).resolve(path_info)
         except Exception:
             # Resolver404, or an error of a converter or an included URLconf: Django's handler meets it again.
-            return False
+            return None

@@ -131,6 +131,8 @@ class LaneServer:
 
     def _judge(self, protocol: LaneProtocol, head: bytes) -> JudgedHead | None:
         """A head, if its headers are what most are; others are the ASGI driver's to judge."""
+        if self.gateway.starts_late or self.gateway.late_start.is_used:
+            return None
         if len(head) > MAX_HEADER_BYTES or head.count(b"\r\n") > MAX_HEADERS or _ODD.search(head) is not None:
             return None
         headers = HeaderReader().read(b"GET / HTTP/1.1" + head)

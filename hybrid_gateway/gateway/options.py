@@ -8,7 +8,7 @@ from typing import Any, Protocol, Unpack
 
 import msgspec
 
-from hybrid_gateway.conf import DjangoSideMode, OpenAPISettings, TrailingSlash
+from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings, TrailingSlash
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.handlers.threads import ThreadPool
 from hybrid_gateway.health import databases
@@ -27,6 +27,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     django_side: DjangoSideMode = "auto"
     fallthrough: bool = False
     trailing_slash: TrailingSlash = "redirect"
+    encoded_slashes: EncodedSlashes = "refuse"
     threads: int = 8
     body_timeout: float = 30
     graceful_timeout: float = 10

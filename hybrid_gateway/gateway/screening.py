@@ -65,11 +65,18 @@ class Screening:
     """The same rules for every driver.
 
     ``side(path)`` says who answers a path, in whatever words; ``is_passed_on(path)`` whether that is no route.
+    ``takes_slash(path)`` says whether a path with an encoded slash in it may go on; without it none may.
     """
 
-    def __init__(self, side: Callable[[str], object], is_passed_on: Callable[[Any], bool]) -> None:
+    def __init__(
+        self,
+        side: Callable[[str], object],
+        is_passed_on: Callable[[Any], bool],
+        takes_slash: Callable[[str], bool] | None = None,
+    ) -> None:
         self._side = side
         self._is_passed_on = is_passed_on
+        self._takes_slash = takes_slash
         self._hosts: set[bytes] = set()
         # The last headers of a connection, with an allowed host; most clients send them again and again. Bounded.
         self._known: dict[Any, tuple[list[Header], dict[bytes, bytes]]] = {}
@@ -169,9 +176,25 @@ class Screening:
         if _NEVER_IN_PATH.search(path) is not None:
             return BadRequest("The path of the request has characters that no path may have.")
         # SECURITY: a slash that a proxy did not see, or everything that only one of two readers would resolve.
-        if _HIDDEN_SLASH.search(raw_path) is not None or self._differ(normalise(path), path):
+        hides_slash = _HIDDEN_SLASH.search(raw_path) is not None
+        if (hides_slash and not self._may_hide_slash(path, raw_path)) or self._differ(normalise(path), path):
             return BadRequest("The path of the request can be read in more than one way.")
         return None
+
+    def _may_hide_slash(self, path: str, raw_path: bytes) -> bool:
+        """Whether a path with an encoded slash goes to the same place for everybody: ``ENCODED_SLASHES``.
+
+        It is read with the slash, as Django does, with a character in its place, as routers of raw paths do, and
+        resolved, as some proxies do.
+        """
+        if self._takes_slash is None:
+            return False
+        target = raw_path.decode("latin-1")
+        decoded, opaque = unquote(target), unquote(_HIDDEN_SLASH.sub(b"%00", raw_path).decode("latin-1"))
+        root = len(decoded) - len(path)  # what the server has put before it, or the client: a script prefix
+        if not decoded.endswith(path) or "\0" in opaque[:root]:
+            return False
+        return all(map(self._takes_slash, (path, opaque[root:], normalise(path))))
 
     # --- the host
 

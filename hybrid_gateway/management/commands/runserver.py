@@ -191,8 +191,7 @@ def static_files_wanted(options: dict[str, Any]) -> bool:
 
 def about(gateway: Gateway, url: str) -> Iterator[tuple[str, str]]:
     """What a developer likes to know at start-up: where the docs are, and who answers what."""
-    documented = gateway.openapi.enabled if gateway.openapi.enabled is not None else settings.DEBUG
-    if documented:
+    if gateway.serves_docs:
         yield "Docs", f"{url}{gateway.openapi.docs}"
     if gateway.django_prefixes.prefixes:
         yield "Django", " ".join(sorted(gateway.django_prefixes.prefixes))
