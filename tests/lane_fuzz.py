@@ -323,7 +323,7 @@ def conversations(draw: st.DrawFn) -> tuple[list[bytes], bool, int]:
 
 
 class StricterProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with two rules of the lane: trailers are no headers, and target and Host name one host."""
+    """uvicorn's protocol with the lane's rules: trailers are no headers, a target has no fragment."""
 
     is_body = False
 
@@ -332,8 +332,7 @@ class StricterProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        if not self.url.startswith(b"/"):
-            LaneProtocol._check_authority(self)  # type: ignore[arg-type]
+        LaneProtocol._check_target(self)  # type: ignore[arg-type]
         self.is_body = True
         super().on_headers_complete()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -86,7 +87,7 @@ def test_a_request_beside_register_sees_all_of_it_or_nothing(protocol: str, swit
 def test_nothing_is_lost_where_several_threads_register(switching: None) -> None:
     for _ in range(20):
         gateway = Gateway([])
-        run(*(lambda number=number: gateway.register(numbered(number)) for number in range(4)))  # type: ignore[misc]
+        run(*(partial(gateway.register, numbered(number)) for number in range(4)))
         assert {route.name for route in gateway.routes} == {f"number-{number}" for number in range(4)}
 
 

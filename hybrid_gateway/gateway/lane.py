@@ -237,15 +237,18 @@ class LaneProtocol(HttpToolsProtocol):
             raise ValueError("The trailers of the request are too long.")
 
     def on_headers_complete(self) -> None:
-        if not self.url.startswith(b"/"):
-            self._check_authority()
+        self._check_target()
         self._awaited = _BODY
         super().on_headers_complete()
         if self._lingers and self.cycle is not None:
             self.cycle.keep_alive = False
 
-    def _check_authority(self) -> None:
-        """A target that names a host (``GET http://host/path``) must name that of ``Host``; else uvicorn says 400."""
+    def _check_target(self) -> None:
+        """Answer 400 to a fragment, and to a host in the target (``GET http://host/path``) other than ``Host``."""
+        if self.url.find(b"#") >= 0:  # SPEC: RFC 9112 section 3.2; uvicorn drops it
+            raise ValueError("The target of the request has a fragment.")
+        if self.url.startswith(b"/"):
+            return
         # SPEC: RFC 9112 section 3.2.2: the authority of the target wins; an application would see Host alone.
         _, separator, rest = self.url.partition(b"://")
         authority, host = rest.partition(b"/")[0].partition(b"?")[0], dict(self.headers).get(b"host")

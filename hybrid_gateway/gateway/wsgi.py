@@ -325,6 +325,8 @@ _FROM_TESTS = ("hybrid_gateway.authentication", UNCHECKED_CSRF, UNCHECKED_HOST) 
 def _raw_path(environ: Environ) -> bytes:
     """The path as it was asked for, where the server tells: gunicorn, uWSGI, Waitress and others do."""
     target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if "#" in target:  # which the server has cut: see Screening
+        return target.encode("latin-1", "replace")
     return target.partition("?")[0].encode("latin-1", "replace") if target.startswith("/") else b""
 
 
