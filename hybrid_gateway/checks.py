@@ -37,6 +37,7 @@ def register_checks() -> None:
     for check in (
         check_gateway,
         check_urls,
+        check_sides,
         check_applications,
         check_runserver,
         check_databases,
@@ -192,6 +193,16 @@ def _suggestion(patterns: Iterable[URLPattern | URLResolver]) -> str:
         if start != "/" or complete
     )
     return f"Add {', '.join(map(repr, prefixes))} to it. " if prefixes else ""
+
+
+def check_sides(app_configs: Any = None, **kwargs: Any) -> Messages:
+    """W010 a prefix that is the front page alone, W011 and W012 paths of both sides."""
+    from hybrid_gateway.side_checks import clashing_paths, front_page_alone
+
+    gateway = _gateway()
+    if gateway is None:
+        return []
+    return [*front_page_alone(gateway.options.django_routes), *clashing_paths(gateway)]
 
 
 # --- who is served -------------------------------------------------------------------------------------------------

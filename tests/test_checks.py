@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.urls import include, path, re_path
 from django.views.static import serve
 
-from hybrid_gateway import Cookie, Gateway, Include, Router, Session, get, post
+from hybrid_gateway import Cookie, Gateway, Include, Mount, Router, Session, get, http, post
 from hybrid_gateway.auth import (
     BasicAuthentication,
     CSRFProtect,
@@ -61,6 +61,11 @@ def check(*, deploy=False):
     messages = run_checks(tags=[TAG], include_deployment_checks=deploy)
     assert all(message.hint for message in messages)
     return {message.id.removeprefix(f"{TAG}."): message for message in messages}
+
+
+def messages(id):
+    """All messages of one id."""
+    return [message for message in run_checks(tags=[TAG]) if message.id == f"{TAG}.{id}"]
 
 
 def page(request):
@@ -423,4 +428,81 @@ def test_middleware_of_the_project(project):
     assert OWN in message.msg and "whitenoise" not in message.msg
     assert "compression=True is ours for GZipMiddleware" in message.hint
     project([hello], gateway={"DJANGO_MIDDLEWARE": [OWN], "COMPRESSION": True})
+    assert check() == {}
+
+
+# --- both sides have an answer ---------------------------------------------------------------------------------------
+
+
+def everybody(request, **values):
+    return HttpResponse()
+
+
+async def app(scope, receive, send):
+    pass
+
+
+BESIDE = [
+    path("about/", everybody),
+    path("people/<int:pk>/", everybody),
+    path("shop/", include([path("cart/", everybody), path("<slug:name>/", everybody)])),
+    re_path(r"^old/(?P<year>[0-9]{4})/$", everybody),
+    path("plain", everybody),
+]
+
+
+@pytest.mark.parametrize(
+    ("route", "id", "pattern"),
+    [
+        ("/about/", "W011", "about/"),
+        ("/{slug}/", "W011", "about/"),
+        ("/people/{pk:int}/", "W011", "people/<int:pk>/"),
+        ("/people/{pk}/", "W011", "people/<int:pk>/"),
+        ("/people/7/", "W011", "people/<int:pk>/"),
+        ("/shop/cart/", "W011", "shop/cart/"),
+        ("/shop/{name}/", "W011", "shop/<slug:name>/"),
+        ("/old/{year:int}/", "W011", "^old/(?P<year>[0-9]{4})/$"),
+        ("/about", "W012", "about/"),
+        ("/people/{pk}", "W012", "people/<int:pk>/"),
+        ("/plain/", "W012", "plain"),
+        ("/shop/{name}", "W012", "shop/<slug:name>/"),
+    ],
+)
+def test_a_path_of_both_sides(project, route, id, pattern):
+    @get(route)
+    def page(values: http.PathParams) -> None: ...
+
+    project([page], BESIDE, gateway={"FALLTHROUGH": True})
+    assert [repr(pattern) in message.msg and route in message.msg for message in messages(id)].count(True) == 1
+    project([page], BESIDE, django=tuple(f"/{part}/" for part in ("other",)))
+    assert not {"W011", "W012"} & set(check())
+
+
+@pytest.mark.parametrize("route", ["/people/{pk}/pets/", "/abouts/", "/shop", "/old/{year}/{month}/", "/shop/cart/x/"])
+def test_paths_that_no_pattern_has(project, route):
+    @get(route)
+    def page(values: http.PathParams) -> None: ...
+
+    project([page], BESIDE, gateway={"FALLTHROUGH": True})
+    assert check() == {}
+
+
+def test_a_mount_over_pages(project):
+    project([Mount("/shop", app)], BESIDE, gateway={"FALLTHROUGH": True})
+    told = " ".join(message.msg for message in messages("W011"))
+    assert all(pattern in told for pattern in ("The mount at /shop/", "'shop/cart/'", "'shop/<slug:name>/'"))
+
+
+def test_a_pattern_for_any_path_clashes_with_nothing(project):
+    @get("/about/")
+    def page() -> None: ...
+
+    project([page], [re_path(r"^.*$", everybody)], gateway={"FALLTHROUGH": True})
+    assert check() == {}
+
+
+def test_a_prefix_that_is_the_front_page_alone(project):
+    project(urls=[path("", everybody)], django=("/",))
+    assert "FALLTHROUGH" in check()["W010"].hint
+    project(urls=[path("", everybody)], django=("/", "/admin/"))
     assert check() == {}

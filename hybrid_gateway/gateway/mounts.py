@@ -28,6 +28,11 @@ class Mounts:
     def __bool__(self) -> bool:
         return bool(self._by_prefix)
 
+    @property
+    def paths(self) -> list[str]:
+        """Where something is mounted."""
+        return list(self._by_prefix)
+
     def find(self, path: str) -> Mounted | None:
         """What answers ``path``, where no route does."""
         prefix = self.prefix(path)
