@@ -40,6 +40,7 @@ class APIKeyAuthentication(AuthenticationScheme):
         elif not self.name:
             raise ConfigurationError('query="" names no parameter.')
         self.carriers = {"header": (self.name,), "query": (), "cookie": ("Cookie",)}[self.place]
+        self.query_carriers = (self.name,) if self.place == "query" else ()
         self.authenticate = _READERS[self.place].__get__(self)  # type: ignore[method-assign]
 
     def in_header(self, headers: Headers) -> Authentication | None:

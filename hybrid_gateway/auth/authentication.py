@@ -55,6 +55,15 @@ class AuthenticationScheme:
 
     Answers say in ``Vary`` that they depend on them. With ``"Cookie"``, JSON bodies must be declared as such, and the
     scheme calls ``check_csrf``.
+
+    No header that a scheme reads is remembered. Those that ``authenticate`` asks for one by one (``Header()``) are
+    known; one that asks for ``Headers`` or the ``Request`` should name here what it reads of them.
+    """
+
+    query_carriers: tuple[str, ...] = ()
+    """The query parameters that credentials travel in, which the logs of the gateway do not show.
+
+    Those that ``authenticate`` asks for one by one (``Query()``) are known.
     """
 
     carries_scopes: bool = False

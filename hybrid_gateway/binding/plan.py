@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -256,6 +256,14 @@ class Planner:
         """Make one more change to the answer, after all others."""
         code = f"{self._draft.name('change', change)}(call, {self.plan.result.code})"
         self.plan.result = msgspec.structs.replace(self.plan.result, code=code)
+
+    def look_at(self, signature: Signature) -> None:
+        """Plan the arguments of a call that this plan will not make, to learn what it reads."""
+        self._arguments(signature, (signature.where,), self._open)
+
+    def asks_for(self, kinds: Iterable[Any]) -> bool:
+        """Whether anything that is planned asks for one of these types of the request as a whole."""
+        return any(kind in self._draft.variables for kind in kinds)
 
     # --- arguments
 

@@ -118,6 +118,7 @@ class Gateway:
         self.screening = Screening(
             self.side,
             lambda path: bool(self.side(path)) or self.is_django(path),
+            lambda: self.table.secrets,
             self.is_django if options.encoded_slashes == "django" else None,
         )
         self.security = Security()
@@ -175,6 +176,7 @@ class Gateway:
             mounts=Mounts(mounts),
             errors=builder.errors(self._layers),
             webhooks=builder.described(self.openapi.webhooks),
+            secrets=builder.secrets(),
         )
         self.starts_late = self.has_lifespan and not self._is_started  # with the first request, unless a server does
         return table

@@ -10,11 +10,13 @@ from typing import Any
 import msgspec
 from django.conf import settings
 from django.urls import get_script_prefix
-from starlette.datastructures import State, URLPath
+from starlette.datastructures import QueryParams, State, URLPath
 from starlette.middleware import Middleware
 from starlette.responses import Response
 
+from hybrid_gateway import http
 from hybrid_gateway.auth import Authentication, check_csrf
+from hybrid_gateway.auth.secrets import Secrets, SecretsInQueries
 from hybrid_gateway.binding.builtins import REQUEST
 from hybrid_gateway.binding.compiled import compile_plan
 from hybrid_gateway.binding.components import Components, Mode, mode_of
@@ -68,10 +70,12 @@ class Builder:
 
     def __init__(self, gateway: Any, state: State, app: AppComponents, overrides: Mapping[Any, Any]) -> None:
         self._constants: dict[Any, Any] = {type(gateway): gateway, State: state, REQUEST: URLs(gateway.reverse_url)}
+        self._constants[SecretsInQueries] = SecretsInQueries(lambda: gateway.table.secrets)
         self._gateway = gateway
         self._app = app
         self._overrides = dict(overrides)
         self._error_handlers: dict[Any, tuple[ErrorHandler, bool]] = {}
+        self._secrets: dict[Any, Secrets] = {}
         self._hooks = HookCompiler(self._plan_after)
 
     def readiness(self, checks: Sequence[Any], layers: Layers, hindrance: Callable[[], str | None]) -> None:
@@ -96,8 +100,9 @@ class Builder:
         check_order((*self._gateway.options.layers.middleware, *layers.middleware))
         schemes = [scheme() if inspect.isclass(scheme) else scheme for scheme in layers.authentication]
         signature = read_signature(route.handler, where)
+        secrets = Secrets.union(self._secrets_of(scheme, layers) for scheme in schemes)
         route = msgspec.structs.replace(route, template=route.template.typed(_types_of(signature)))
-        planner = self._plan(route, layers, schemes, where)
+        planner = self._plan(route, layers, schemes, where, declared=b"cookie" in secrets.headers)
         entered = self._open(planner, layers, signature)
         adapted = adapt(
             route.handler, signature, route.options.get("response", signature.returns), layers, route.options
@@ -105,7 +110,7 @@ class Builder:
         cached = self._finish(planner, route, method, adapted)
         adapted.query_names |= {entry.name for entry in planner.plan.inputs if entry.source == "query"}
         errors = self.errors(layers, planner.plan.authenticates)
-        ending, hooks_await = self._end(planner, layers, schemes, errors, cached)
+        ending, hooks_await = self._end(planner, layers, secrets, errors, cached)
         respond, source = compile_plan(
             planner.plan, f"{method} {route.path}", layers.max_body_size, fail=ending.fail, leave=ending.leave
         )
@@ -134,7 +139,7 @@ class Builder:
             callbacks={name: self._callback(calls) for name, calls in route.options.get("callbacks", {}).items()},
         )
 
-    def _plan(self, route: FlatRoute, layers: Layers, schemes: Sequence[Any], where: str) -> Planner:
+    def _plan(self, route: FlatRoute, layers: Layers, schemes: Sequence[Any], where: str, *, declared: bool) -> Planner:
         """An empty plan for one route."""
         return Planner(
             where=where,
@@ -148,7 +153,7 @@ class Builder:
             reading=_reading(
                 layers,
                 body_allowed=bool(set(route.methods) - {"GET", "HEAD"}),
-                declared=any("Cookie" in getattr(scheme, "carriers", ()) for scheme in schemes),
+                declared=declared,
             ),
             parameters=layers.parameters,
             given=_GIVEN,
@@ -159,7 +164,7 @@ class Builder:
         self,
         planner: Planner,
         layers: Layers,
-        schemes: Sequence[Any],
+        secrets: Secrets,
         errors: ErrorAnswers,
         cached: CachedAnswers | None,
     ) -> tuple[Failures, bool]:
@@ -167,7 +172,7 @@ class Builder:
         hooks, hooks_await = self._hooks.leave(layers, errors)
         stamp = None if layers.cors is None else layers.cors.stamp
         planner.plan.enters |= hooks is not None or stamp is not None or cached is not None
-        guard = personal(planner.plan, schemes, layers)
+        guard = personal(planner.plan, secrets, layers)
         if guard is not None and not planner.plan.enters:
             planner.change_last(guard)
         keep = None if cached is None else cached.keep
@@ -246,6 +251,23 @@ class Builder:
         planner.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))
         run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("error",))
         return run, planner.plan.awaits
+
+    def secrets(self) -> Secrets:
+        """Where requests to any of the routes that were compiled carry secrets."""
+        return Secrets.union(self._secrets.values())
+
+    def _secrets_of(self, scheme: Any, layers: Layers) -> Secrets:
+        key = (type(scheme) if not hasattr(scheme, "__dict__") or not vars(scheme) else scheme, layers.components)
+        if key not in self._secrets:
+            planner = self._plan_after(f"{type(scheme).__qualname__}.authenticate", layers, {})
+            try:
+                planner.look_at(read_signature(scheme.authenticate, f"{type(scheme).__qualname__}.authenticate"))
+            except ConfigurationError:  # a route that needs it will say so; one that does not may stay
+                self._secrets[key] = Secrets(in_any_header=True, in_any_parameter=True)
+            else:
+                asks_for_query = planner.asks_for((QueryParams, http.QueryString, http.URL))
+                self._secrets[key] = Secrets.of(scheme, planner.plan, asks_for_query)
+        return self._secrets[key]
 
     def _plan_after(self, where: str, layers: Layers, given: Mapping[Any, str]) -> Planner:
         """A plan of its own, for what runs once a route's has ended: the body is gone, and so is the path."""

@@ -27,7 +27,7 @@ from uvicorn.server import ServerState
 
 from hybrid_gateway.gateway.draining import LAST_CALL
 from hybrid_gateway.gateway.lane_call import LaneCall
-from hybrid_gateway.gateway.lane_server import JudgedHead, lane_of, start_line
+from hybrid_gateway.gateway.lane_server import AccessLogger, JudgedHead, lane_of, start_line
 from hybrid_gateway.handlers.sensitive import enter_request
 from hybrid_gateway.responses.headers import NO_CONTENT, FixedHeaders, check_headers
 
@@ -69,6 +69,8 @@ class LaneProtocol(HttpToolsProtocol):
         self.head_timeout = head_timeout or self.head_timeout
         self.body_timeout = body_timeout or self.body_timeout
         self.lane = lane_of(config, server_state, self.loop)
+        if self.lane is not None and self.access_log:
+            self.access_logger = AccessLogger(self.access_logger, self.lane.gateway)  # type: ignore[assignment]
         self._awaited = _NOTHING
         self._trailing = 0  # bytes of trailers
         self._is_last = False

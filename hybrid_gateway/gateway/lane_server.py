@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from hybrid_gateway.gateway.lane import LaneProtocol
     from hybrid_gateway.gateway.lane_call import LaneCall
 
-__all__ = ["Found", "HeaderReader", "JudgedHead", "LaneServer", "lane_of", "start_line"]
+__all__ = ["AccessLogger", "Found", "HeaderReader", "JudgedHead", "LaneServer", "lane_of", "start_line"]
 
 logger = logging.getLogger("hybrid_gateway")
 
@@ -196,6 +196,21 @@ class LaneServer:
         headers.head = self.start(status) + headers.lines + b"content-length: "
         headers.stamp = self._defaults
         return headers.head
+
+
+class AccessLogger:
+    """uvicorn's access log, for both roads, without what the schemes of routes say is secret in a query."""
+
+    def __init__(self, logger: logging.Logger, gateway: Gateway) -> None:
+        self._logger = logger
+        self._gateway = gateway
+
+    def info(self, message: str, client: str, method: str, target: str, version: str, status: int) -> None:
+        """Called by uvicorn once a request."""
+        path, mark, query = target.partition("?")
+        if mark:
+            target = f"{path}?{self._gateway.table.secrets.hide(query.encode('latin-1')).decode('latin-1')}"
+        self._logger.info(message, client, method, target, version, status)
 
 
 def _parser(receiver: Any) -> Any:

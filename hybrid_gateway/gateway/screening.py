@@ -20,6 +20,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.signals import setting_changed
 from django.http import HttpRequest
 
+from hybrid_gateway.auth.secrets import Secrets
 from hybrid_gateway.exceptions import (
     BadRequest,
     HTTPException,
@@ -51,7 +52,6 @@ METHODS = frozenset(_REGISTERED.split())
 
 # SPEC: RFC 9110 section 5.3: only one of each may be sent. Of Authorization the schemes see to that, with a 401.
 _SINGLE = frozenset((b"host", b"content-type", b"content-length", b"transfer-encoding"))
-_SECRET = {b"authorization", b"cookie", b"x-api-key", b"x-session-token"}  # nothing to remember for longer than needed
 _CONTROLS = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])  # SPEC: RFC 9110 section 5.5; a tab is no fault
 
 # C0 and C1 controls, the backslash that some take for a slash, and what bytes that are no UTF-8 have become
@@ -66,17 +66,21 @@ class Screening:
     """The same rules for every driver.
 
     ``side(path)`` says who answers a path, in whatever words; ``is_passed_on(path)`` whether that is no route.
-    ``takes_slash(path)`` says whether a path with an encoded slash in it may go on; without it none may.
+    ``secrets()`` are the headers that nobody shall remember for longer than a request takes. ``takes_slash(path)`` says
+    whether a path with an encoded slash in it may go on; without it none may.
     """
 
     def __init__(
         self,
         side: Callable[[str], object],
         is_passed_on: Callable[[Any], bool],
+        secrets: Callable[[], Secrets],
         takes_slash: Callable[[str], bool] | None = None,
     ) -> None:
         self._side = side
         self._is_passed_on = is_passed_on
+        self._secrets = secrets
+        self._known_by: Secrets | None = None  # what was secret when the first of them was remembered
         self._takes_slash = takes_slash
         self._hosts: set[bytes] = set()
         # The last headers of a connection, with an allowed host; most clients send them again and again. Bounded.
@@ -158,16 +162,17 @@ class Screening:
                 return refusal
         if len(values.translate(None, _CONTROLS)) != len(values):
             return BadRequest("A header of the request has control characters.")
-        if (
-            type(client) is tuple
-            and headers.get(b"host") in self._hosts
-            and len(names) + len(values) < _MANY
-            and not headers.keys() & _SECRET
-        ):
-            if len(self._known) >= _MAX_KNOWN:
-                self._known.clear()
-            self._known[client] = list(raw_headers), headers
+        if type(client) is tuple and headers.get(b"host") in self._hosts and len(names) + len(values) < _MANY:
+            self._remember(client, raw_headers, headers, names)
         return None
+
+    def _remember(self, client: Any, raw_headers: list[Header], headers: dict[bytes, bytes], names: bytes) -> None:
+        secrets = self._secrets()
+        if len(self._known) >= _MAX_KNOWN or secrets is not self._known_by:
+            self._known.clear()
+            self._known_by = secrets
+        if not secrets.are_in(headers, names):
+            self._known[client] = list(raw_headers), headers
 
     def _differ(self, one: str, other: str) -> bool:
         return self._side(one) != self._side(other)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from hybrid_gateway.auth.secrets import Secrets
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.gateway.mounts import Mounts
 from hybrid_gateway.handlers.endpoint import Endpoint
@@ -32,6 +33,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What becomes of exceptions where no route answers."""
     webhooks: Sequence[Endpoint]
     """Routes that others are to offer, for the document alone."""
+    secrets: Secrets
+    """Where requests to any of the routes carry secrets."""
 
     def __repr__(self) -> str:
         return f"<Table of {len(self.routes)} routes>"

@@ -50,11 +50,14 @@ def _write(headers: Sequence[Header], vary: bytes, carried: bool) -> list[Header
     return lines
 
 
-def personal(plan: Any, schemes: Sequence[Any], layers: Any) -> Personal | None:
-    """What a route with this plan has to say; None for one that reads no credentials and sets no cookie."""
+def personal(plan: Any, secrets: Any, layers: Any) -> Personal | None:
+    """What a route with this plan has to say; None for one that reads no credentials and sets no cookie.
+
+    ``secrets`` are those of its schemes.
+    """
     carriers: set[str] = set()
     if plan.authenticates:
-        carriers.update(*(getattr(scheme, "carriers", ()) for scheme in schemes))
+        carriers.update(name.decode("latin-1").title() for name in secrets.headers)
     if plan.reads_cookies or any(entry.source == "cookie" for entry in plan.inputs):
         carriers.add("Cookie")
     if any(entry.source == "header" and entry.name.lower() == "authorization" for entry in plan.inputs):

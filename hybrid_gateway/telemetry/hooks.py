@@ -22,6 +22,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hybrid_gateway.auth.secrets import SecretsInQueries
 from hybrid_gateway.handlers.errors import printable
 
 __all__ = ["AccessLog", "DatabaseTiming", "RequestID", "RequestIDFilter", "ServerTiming", "request_id"]
@@ -137,7 +138,7 @@ class AccessLog:
 
     ``127.0.0.1 "GET /products?page=2 HTTP/1.1" 200 512 3.1ms``: client, request, status, bytes (``-`` for a stream),
     time until the answer was ready. The record has the same as attributes, for formatters that write JSON. Whatever a
-    client could use to forge a line is escaped.
+    client could use to forge a line is escaped; parameters that schemes read credentials from are ``***``.
     """
 
     logger = logging.getLogger("hybrid_gateway.access")
@@ -146,7 +147,7 @@ class AccessLog:
         self._start = time.perf_counter()
 
     @_inline
-    def on_response(self, response: Response, request: Request) -> None:
+    def on_response(self, response: Response, request: Request, secrets: SecretsInQueries) -> None:
         if not self.logger.isEnabledFor(logging.INFO):
             return
         scope = request.scope
@@ -155,7 +156,7 @@ class AccessLog:
         fields = {
             "client": client,
             "method": scope["method"],
-            "path": _target(scope),
+            "path": _target(scope, secrets),
             "http_version": scope.get("http_version", "1.1"),
             "status_code": response.status_code,
             "size": response.headers.get("content-length", "-"),
@@ -170,9 +171,9 @@ class AccessLog:
         )
 
 
-def _target(scope: Any) -> str:
+def _target(scope: Any, secrets: SecretsInQueries) -> str:
     """The path and query as they were asked for, percent-encoded: no quote, blank or control can be in it."""
     raw = scope.get("raw_path") or scope["path"].encode()
     target = quote(raw, safe="/%!$&'()*+,;=:@~-._")
-    query = quote(scope.get("query_string", b""), safe="/%!$&'()*+,;=:@~-._?[]")
+    query = quote(secrets.hide(scope.get("query_string", b"")), safe="/%!$&'()*+,;=:@~-._?[]")
     return f"{target}?{query}" if query else target
