@@ -13,7 +13,7 @@ from django.db.models import Model, Q
 from msgspec import UnsetType
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns import constrained
+from hybrid_gateway.orm.demands import constrained
 
 __all__ = ["Column", "column_in", "computed", "optional", "own_annotations", "refined", "resolved", "take_computed"]
 

@@ -1,8 +1,9 @@
-"""Columns of a Django model and the types of a Struct: which fit, what is made of values, what clients may send.
+"""Columns of a Django model and the types of a Struct: which fit, and what is made of values that are read.
 
 How this works: a field of a model says by its internal type what Python value the database gives. An annotation either
 is that type, or one that a value of it becomes (``str`` of a UUID, a member of an enum, the URL of a file); anything
-else is a mistake that is told when the class is made.
+else is a mistake that is told when the class is made. What a project's own field gives nobody knows before it does: its
+values are looked at one by one.
 """
 
 from __future__ import annotations
@@ -17,38 +18,49 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
-from django.core import validators
 from django.db import models
 from msgspec import UnsetType
 
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm import ranges
 
 __all__ = [
-    "Range",
     "annotation_for",
     "bare",
-    "constrained",
+    "choices",
     "converter",
     "is_optional",
+    "is_own",
     "is_server_managed",
+    "opened",
     "real_field",
+    "stored_type",
 ]
 
 Convert = Callable[[Any], Any]
 
 
-class Range(msgspec.Struct, frozen=True):
-    """A range of PostgreSQL: ``bounds`` is ``"[)"`` for one that holds its lower end and not its upper one."""
+def opened(annotation: Any) -> Any:
+    """An annotation without ``NewType`` and without the names of ``type`` statements around it."""
+    while True:
+        alias = typing.get_origin(annotation)
+        if hasattr(annotation, "__supertype__"):
+            annotation = annotation.__supertype__
+        elif isinstance(alias, _ALIAS) and alias is not None:
+            annotation = alias.__value__[typing.get_args(annotation)]
+        elif isinstance(annotation, _ALIAS):
+            annotation = annotation.__value__
+        else:
+            return annotation
 
-    lower: Any = None
-    upper: Any = None
-    bounds: Literal["[)", "(]", "[]", "()"] = "[)"
-    empty: bool = False
+
+_ALIAS: Any = getattr(typing, "TypeAliasType", ())
 
 
 def bare(annotation: Any) -> Any:
     """An annotation without ``Annotated``, ``None``, ``UnsetType`` and ``NewType``."""
     while True:
+        annotation = opened(annotation)
         if typing.get_origin(annotation) is Annotated:
             annotation = typing.get_args(annotation)[0]
         elif typing.get_origin(annotation) in (Union, types.UnionType):
@@ -56,14 +68,13 @@ def bare(annotation: Any) -> Any:
             if len(members) == len(typing.get_args(annotation)):
                 return annotation
             annotation = Union[tuple(members)]  # noqa: UP007 (built at run time)
-        elif hasattr(annotation, "__supertype__"):
-            annotation = annotation.__supertype__
         else:
             return annotation
 
 
 def is_optional(annotation: Any) -> bool:
     """Whether ``None`` is one of its values."""
+    annotation = opened(annotation)
     if typing.get_origin(annotation) is Annotated:
         return is_optional(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (Union, types.UnionType):
@@ -121,8 +132,10 @@ _STORED: dict[str, type] = {
     "DurationField": datetime.timedelta,
     "UUIDField": uuid.UUID,
     "BinaryField": bytes,
+    "ArrayField": list,
+    "HStoreField": dict,
 }
-"""What a value of a field is, by its internal type. What is not listed (JSON, arrays, fields of others) may be any."""
+"""What a value of a field is, by its internal type."""
 
 _MADE_OF: dict[type, tuple[type, ...]] = {
     int: (int, float, str),
@@ -139,48 +152,71 @@ _MADE_OF: dict[type, tuple[type, ...]] = {
 }
 """What a stored value may be sent as."""
 
-_RANGES = ("IntegerRangeField", "BigIntegerRangeField", "DecimalRangeField", "DateTimeRangeField", "DateRangeField")
+
+def stored_type(field: Any) -> type | None:
+    """What a value of this field is in Python; ``None`` where nobody knows (JSON, fields of others)."""
+    return None if is_own(field) else _STORED.get(field.get_internal_type())
 
 
-def converter(annotation: Any, field: Any, where: str) -> Convert | None:
+def is_own(field: Any) -> bool:
+    """Whether code that is not Django's makes the values of this field, or it is of a kind that nobody knows."""
+    for name in ("from_db_value", "get_db_converters"):
+        method = getattr(type(field), name, None)
+        if method is not None and not method.__module__.startswith("django."):
+            return True
+    internal = field.get_internal_type()
+    return internal not in _STORED and internal != "JSONField" and not ranges.is_range_field(field)
+
+
+def converter(annotation: Any, field: Any, where: str, told: str = "") -> Convert | None:
     """What makes a value of ``annotation`` of one of ``field``; ``None`` where that is the value itself.
 
-    The function never sees ``None``. Raises :class:`ConfigurationError` for a type that cannot hold the column.
+    The function never sees ``None``. Raises :class:`ConfigurationError` for a type that cannot hold the column, which
+    the message describes as ``told``.
     """
-    kind, field = bare(annotation), real_field(field)
+    outer, field, kind = field, real_field(field), bare(annotation)
+    told = told or _describe(field if hasattr(field, "model") else outer)
     if isinstance(field, models.FileField):
-        return _file_url(field, annotation, where)
+        return _file_url(field, annotation, where, told)
+    if ranges.is_range_field(field):
+        return _range(kind, field, where, told)
+    internal = field.get_internal_type()
+    if internal == "ArrayField":
+        return _array(kind, field, where, told)
     if kind in (Any, object):
         return None
-    internal = field.get_internal_type()
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return _enum(kind, field, where)
+        return _enum(kind, annotation, field, where, told)
     if typing.get_origin(kind) is Literal:
-        _check_choices(field, set(typing.get_args(kind)), kind, where)
-        return None
-    if internal in _RANGES:
-        return _range(kind, where)
-    stored = _STORED.get(internal)
+        return _literal(kind, annotation, field, where, told)
+    if is_own(field):
+        return _made(kind)
+    stored = stored_type(field)
     if stored is None:
         return _structured(kind)
-    if internal == "BinaryField":
-        _check(kind, (bytes,), field, where)
+    if stored is dict:
+        return _mapping(kind, where, told)
+    if stored is bytes:
+        _check(kind, (bytes,), where, told)
         return bytes
-    _check(kind, _MADE_OF[stored], field, where)
+    _check(kind, _MADE_OF[stored], where, told)
     return None if kind is stored or (kind is float and stored is int) else kind
 
 
-def _check(kind: Any, accepted: tuple[type, ...], field: Any, where: str) -> None:
+def _check(kind: Any, accepted: tuple[type, ...], where: str, told: str) -> None:
     fits = isinstance(kind, type) and any(kind is known or issubclass(kind, known) for known in accepted)
     # A bool is an int and a datetime is a date to Python, but not to a client.
     confused = (kind is bool and bool not in accepted) or (kind is datetime.datetime and kind not in accepted)
     if not fits or confused:
-        names = " or ".join(known.__name__ for known in accepted)
-        raise ConfigurationError(f"{where}: {_show(kind)} cannot hold {_describe(field)}, which is {names}.")
+        raise _misfit(kind, " or ".join(known.__name__ for known in accepted), where, told)
 
 
-def _file_url(field: Any, annotation: Any, where: str) -> Convert:
-    _check(bare(annotation), (str,), field, where)
+def _misfit(kind: Any, names: str, where: str, told: str) -> ConfigurationError:
+    return ConfigurationError(f"{where}: {_show(kind)} cannot hold {told}, which is {names}.")
+
+
+def _file_url(field: Any, annotation: Any, where: str, told: str) -> Convert:
+    _check(bare(annotation), (str,), where, told)
     empty, storage = None if is_optional(annotation) else "", field.storage
 
     def url(name: str) -> str | None:
@@ -189,50 +225,63 @@ def _file_url(field: Any, annotation: Any, where: str) -> Convert:
     return url
 
 
-def _enum(kind: type[enum.Enum], field: Any, where: str) -> Convert:
-    _check_choices(field, {member.value for member in kind}, kind, where)
-    members = {member.value: member for member in kind}
-
-    def member(value: Any) -> Any:
-        return members[value] if value in members else kind(value)  # kind() has the words for what is none
-
-    return member
+def _range(kind: Any, field: Any, where: str, told: str) -> Convert:
+    if kind not in (Any, object) and not ranges.is_range(kind):
+        raise ConfigurationError(f"{where}: {told}, a range of PostgreSQL, is read as hybrid_gateway.orm.Range.")
+    return ranges.reader(converter(ranges.end_of(kind), field.base_field, where, told))
 
 
-def _check_choices(field: Any, known: set[Any], kind: Any, where: str) -> None:
-    missing = [value for value in choices(field) if value not in known and value is not None and value != ""]
-    if missing:
-        raise ConfigurationError(
-            f"{where}: {_show(kind)} lacks {', '.join(map(repr, missing))}, a choice of {_describe(field)}."
-        )
+def _array(kind: Any, field: Any, where: str, told: str) -> Convert | None:
+    if kind not in (Any, object, list) and typing.get_origin(kind) not in (list, set, frozenset):
+        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):  # array_like
+            return _structured(kind)
+        raise _misfit(kind, "a list", where, told)
+    item = (typing.get_args(kind) or (Any,))[0]
+    make, convert = typing.get_origin(kind) or list, converter(item, field.base_field, where, told)
+    if convert is None:
+        return None if make is list else make
 
-
-def choices(field: Any) -> list[Any]:
-    """The values that a field's ``choices`` name, groups opened."""
-    return [value for value, _ in field.flatchoices] if getattr(field, "choices", None) else []
-
-
-def _range(kind: Any, where: str) -> Convert:
-    if kind is not Range:
-        raise ConfigurationError(f"{where}: a range of PostgreSQL is read as hybrid_gateway.orm.Range.")
-
-    def read(value: Any) -> Range:
-        if value.isempty:
-            return Range(empty=True)
-        return Range(value.lower, value.upper, value.bounds)
+    def read(values: Any) -> Any:
+        return make([None if value is None else convert(value) for value in values])
 
     return read
 
 
+def _mapping(kind: Any, where: str, told: str) -> Convert | None:
+    is_structure = isinstance(kind, type) and (issubclass(kind, msgspec.Struct) or typing.is_typeddict(kind))
+    if kind is not dict and typing.get_origin(kind) is not dict and not is_structure:
+        raise _misfit(kind, "a dict of texts", where, told)
+    return _structured(kind)
+
+
+def _made(kind: Any) -> Convert | None:
+    """Of a value that is whatever a project's own field makes of it."""
+    if kind not in (str, int, float, decimal.Decimal):
+        return _structured(kind)
+
+    def make(value: Any) -> Any:
+        return value if type(value) is kind else kind(value)
+
+    return make
+
+
 def _structured(kind: Any) -> Convert | None:
-    """JSON, arrays and what others invented: taken as it is, unless the annotation has fields of its own."""
-    if kind in (dict, list, str, int, float, bool) or typing.get_origin(kind) in (dict, list):
+    """Of JSON and what others invented: the value as it is, unless the annotation has fields or types of its own."""
+    if _is_plain(kind):
         return None
 
     def convert(value: Any) -> Any:
         return value if isinstance(kind, type) and isinstance(value, kind) else msgspec.convert(value, kind)
 
     return convert
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether nothing but JSON's own types is in it."""
+    kind = bare(kind)
+    if typing.get_origin(kind) in (dict, list, Union, types.UnionType):
+        return all(_is_plain(entry) for entry in typing.get_args(kind))
+    return kind in (Any, object, dict, list, str, int, float, bool, None, types.NoneType)
 
 
 def _describe(field: Any) -> str:
@@ -243,66 +292,96 @@ def _show(kind: Any) -> str:
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
-# --- what clients may send -----------------------------------------------------------------------------------------
+# --- choices -------------------------------------------------------------------------------------------------------
 
 
-def constrained(annotation: Any, field: Any) -> Any:
-    """``annotation`` with what the field demands: its choices, its length, its bounds. What it says itself stays."""
-    field, kind = real_field(field), bare(annotation)
-    if isinstance(field, models.FileField) or not isinstance(kind, type) or kind not in (str, int, float):
-        return annotation
-    found = choices(field)
-    if found and all(isinstance(value, kind) for value in found):
-        values = tuple(dict.fromkeys([*found, *([""] if field.blank and kind is str else [])]))
-        return _replaced(annotation, Literal[values])
-    given = _constraints(field, kind)
-    for extra in getattr(annotation, "__metadata__", ()):
-        if isinstance(extra, msgspec.Meta):
-            given = {name: value for name, value in given.items() if getattr(extra, name) is None}
-    return _replaced(annotation, Annotated[kind, msgspec.Meta(**given)]) if given else annotation
+def choices(field: Any) -> list[Any]:
+    """The values that a field's ``choices`` name, groups opened, without the one for none of them.
+
+    Those that a function gives are not asked for: they may be others tomorrow.
+    """
+    if not getattr(field, "choices", None) or callable(getattr(field.choices, "func", None)):
+        return []
+    values = [value.value if isinstance(value, enum.Enum) else value for value, _ in field.flatchoices]
+    return [value for value in values if value is not None]
 
 
-def _constraints(field: Any, kind: type) -> dict[str, Any]:
-    given: dict[str, Any] = {}
-    if kind is str:
-        if field.max_length is not None:
-            given["max_length"] = field.max_length
-        if not field.blank and not field.has_default() and field.get_internal_type() != "BinaryField":
-            given["min_length"] = 1
-    for validator in field._validators:  # those of the database's own range are left to full_clean
-        name = _BOUNDS.get(type(validator))
-        limit = getattr(validator, "limit_value", None)
-        if name is not None and limit is not None and not callable(limit) and (name in _LENGTHS) == (kind is str):
-            given[name] = limit
-    return given
+def _enum(kind: type[enum.Enum], annotation: Any, field: Any, where: str, told: str) -> Convert:
+    values = [member.value for member in kind]
+    if not (all(isinstance(value, str) for value in values) or all(type(value) is int for value in values)):
+        raise ConfigurationError(f"{where}: the members of {kind.__name__} must be all texts or all whole numbers.")
+    stored = stored_type(field)
+    if stored is not None and not all(isinstance(value, _MEMBERS.get(stored, ())) for value in values):
+        raise _misfit(kind, stored.__name__, where, told)
+    _check_choices(field, set(values), kind, where, told)
+    members: dict[Any, Any] = {member.value: member for member in kind}
+    if _may_be_blank(field) and "" not in members:
+        members[""] = _blank_member(kind, annotation, where, told)
+
+    def member(value: Any) -> Any:
+        return members[value] if value in members else kind(value)  # kind() has the words for what is none
+
+    return member
 
 
-_LENGTHS = ("min_length", "max_length")
-_BOUNDS: dict[type, str] = {
-    validators.MinValueValidator: "ge",
-    validators.MaxValueValidator: "le",
-    validators.MinLengthValidator: "min_length",
-    validators.MaxLengthValidator: "max_length",
-}
+_MEMBERS: dict[type, Any] = {str: str, int: int, float: int, decimal.Decimal: int}
+"""What the members of an enum may be, by what the column holds."""
 
 
-def _replaced(annotation: Any, inner: Any) -> Any:
-    """``annotation`` with ``inner`` for its bare type."""
-    if typing.get_origin(annotation) is Annotated:
-        base, *extras = typing.get_args(annotation)
-        return Annotated[(_replaced(base, inner), *extras)]
-    if typing.get_origin(annotation) in (Union, types.UnionType):
-        members = [_replaced(kind, inner) if _holds_bare(kind) else kind for kind in typing.get_args(annotation)]
-        return Union[tuple(members)]  # noqa: UP007 (built at run time)
-    return inner
+def _blank_member(kind: Any, annotation: Any, where: str, told: str) -> Any:
+    """What an empty text is to an enum that has no member for it."""
+    if is_optional(annotation):
+        return None
+    try:
+        return kind("")  # by _missing_
+    except ValueError:
+        raise _no_blank(kind, where, told) from None
 
 
-def _holds_bare(kind: Any) -> bool:
-    return kind not in (types.NoneType, UnsetType)
+def _literal(kind: Any, annotation: Any, field: Any, where: str, told: str) -> Convert | None:
+    values = set(typing.get_args(kind))
+    _check_choices(field, values, kind, where, told)
+    if "" in values or not _may_be_blank(field) or not all(isinstance(value, str) for value in values - {None}):
+        return None
+    if not is_optional(annotation) and None not in values:
+        raise _no_blank(kind, where, told)
+    return lambda value: None if value == "" else value
+
+
+def _may_be_blank(field: Any) -> bool:
+    return field.blank and stored_type(field) is str
+
+
+def _no_blank(kind: Any, where: str, told: str) -> ConfigurationError:
+    return ConfigurationError(
+        f'{where}: {told} may be blank, and {_show(kind)} has no "" for that. Add it, or write `| None` after the '
+        "type: a blank is shown as null then, and null is written as a blank."
+    )
+
+
+def _check_choices(field: Any, known: set[Any], kind: Any, where: str, told: str) -> None:
+    missing = [value for value in choices(field) if value not in known and value != ""]
+    if missing:
+        raise ConfigurationError(f"{where}: {_show(kind)} lacks {', '.join(map(repr, missing))}, a choice of {told}.")
+
+
+# --- Structs of models ---------------------------------------------------------------------------------------------
 
 
 def annotation_for(field: Any) -> Any:
     """The type that a Struct made of a model has for ``field``."""
-    inner = real_field(field)
-    kind: Any = str if isinstance(inner, models.FileField) else _STORED.get(inner.get_internal_type(), Any)
+    kind = _kind_of(real_field(field))
     return kind | None if field.null and kind is not Any else kind
+
+
+def _kind_of(field: Any) -> Any:
+    if isinstance(field, models.FileField):
+        return str
+    if ranges.is_range_field(field):
+        return ranges.Range[_kind_of(field.base_field)]  # type: ignore[misc]
+    stored = stored_type(field)
+    if stored is list:
+        return list[_kind_of(field.base_field)]  # type: ignore[misc]
+    if stored is dict:
+        return dict[str, str | None]
+    return Any if stored is None else stored

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FieldDoesNotExist, ObjectDoesNotExist
-from django.db import connections, models
+from django.db import DEFAULT_DB_ALIAS, DataError, connections, models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields.related import ForeignObjectRel
 from django.db.models.query import ModelIterable, RawQuerySet
@@ -15,6 +15,8 @@ from django.db.models.query import ModelIterable, RawQuerySet
 from hybrid_gateway.exceptions import ConfigurationError, NotFound
 from hybrid_gateway.orm.automatic import find_variant
 from hybrid_gateway.orm.columns import bare, converter
+from hybrid_gateway.orm.moments import ask_again
+from hybrid_gateway.orm.settled import shower
 from hybrid_gateway.orm.shape import Many, Shape, leads_to_many
 from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct, shape_of
 
@@ -142,7 +144,10 @@ def execute(query: Any, using: str) -> tuple[list[Any], Any]:
         return [], None
     with connections[using].cursor() as cursor:
         cursor.execute(sql, parameters)
-        return cursor.fetchall(), compiler
+        try:
+            return cursor.fetchall(), compiler
+        except DataError:
+            return ask_again(cursor, sql, parameters), compiler
 
 
 def fill(shape: Shape, make: Callable[..., Any], rows: Sequence[Any], using: str) -> list[Any]:
@@ -275,10 +280,28 @@ def _from_path(instance: Any, path: str, annotation: Any, column: Any, where: st
         related = _value(owner, steps[-1:])
         return None if related is None else related.pk
     value = getattr(owner, field.attname)
-    convert = converter(annotation, field, where)
+    show, convert = _showing(annotation, field, where)
     if isinstance(field, models.FileField):
         value = value.name
+    if value is not None and show is not None:
+        value = show(value, connections[owner._state.db or DEFAULT_DB_ALIAS])
     return value if convert is None or value is None else convert(value)
+
+
+_MOST_SHOWN = 100  # annotations per column
+
+
+def _showing(annotation: Any, field: Any, where: str) -> tuple[Any, Any]:
+    """What the database makes of a value of an instance, and what the annotation makes of that; made once."""
+    kept = field.__dict__.setdefault("_hybrid_gateway_showing", {})
+    key = (where, id(annotation))
+    if key not in kept:
+        if len(kept) >= _MOST_SHOWN:
+            kept.clear()
+        # With the annotation, so that no other one can ever have its id.
+        kept[key] = (shower(field), converter(annotation, field, where), annotation)
+    show, convert, _ = kept[key]
+    return show, convert
 
 
 def _attribute(owner: Any, name: str, where: str) -> Any:

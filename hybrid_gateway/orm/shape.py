@@ -54,7 +54,8 @@ class Shape:
         fields = [meta._forward_fields_map.get(path) for path in self.paths]  # type: ignore[attr-defined]
         if any(field is None or field.model._meta.concrete_model is not meta.concrete_model for field in fields):
             return None
-        return tuple(field.cached_col for field in fields)
+        # Not the field's own, which of a foreign key is without what the key's field makes of values.
+        return tuple(field.get_col(meta.db_table) for field in fields)
 
     @property
     def width(self) -> int:
@@ -234,9 +235,8 @@ class _Reading:
         place = self._shape.place(prefix + path)
         if convert is None:
             return place
-        made = f"{self._shape.call('make', convert)}({place})"
-        nullable = outer or field.null or bool(prefix)
-        return f"(None if {place} is None else {made})" if nullable else made
+        value = self._shape.call("value", None)
+        return f"(None if ({value} := {place}) is None else {self._shape.call('make', convert)}({value}))"
 
     def _one(
         self,

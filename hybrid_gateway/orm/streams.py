@@ -11,6 +11,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections
 
 from hybrid_gateway.orm.fetch import as_queryset, check_model, fill, reading_of, select
+from hybrid_gateway.orm.moments import widen
 from hybrid_gateway.orm.struct import shape_of
 from hybrid_gateway.responses.kinds import StreamingResponse, plain
 from hybrid_gateway.responses.negotiation import choose
@@ -70,6 +71,7 @@ def chunks(struct: Any, source: Any) -> Iterator[list[Any]]:
         return
     named = connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS") is not True
     with connection.chunked_cursor() if named else connection.cursor() as cursor:
+        widen(cursor)  # at once: what a server-side cursor has given it does not give again
         cursor.execute(sql, parameters)
         make = reading_of(shape, compiler)
         while rows := cursor.fetchmany(_CHUNK):

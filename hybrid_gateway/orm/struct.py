@@ -60,12 +60,16 @@ class _ModelStructMeta(msgspec.StructMeta):
             annotations = {**_inherited_annotations(bases), **annotations}
         namespace["__columns__"] = {field: column_in(annotation) for field, annotation in annotations.items()}
         namespace["__computed__"] = computed_fields
+        absent = {field for field in annotations if partial or column_in(annotations[field]).read_only}
+        namespace["__declared__"] = {
+            field: optional(entry) if field in absent else entry for field, entry in annotations.items()
+        }
         if model is not None:
             annotations = {field: refined(model, field, entry) for field, entry in annotations.items()}
         for field, annotation in annotations.items():
             if field in computed_fields:
                 annotations[field], namespace[field] = optional(annotation), UNSET
-            elif partial or column_in(annotation).read_only:
+            elif field in absent:
                 annotations[field] = optional(annotation)
                 namespace.setdefault(field, UNSET)
         namespace["__annotations__"] = annotations
@@ -115,7 +119,7 @@ def _inherited_annotations(bases: Sequence[Any]) -> dict[str, Any]:
     for base in reversed(bases):
         for parent in reversed(base.__mro__):
             if isinstance(parent, _ModelStructMeta):
-                found |= {field: parent.__annotations__[field] for field in parent.__dict__["__columns__"]}
+                found |= parent.__dict__["__declared__"]  # without what a column demands, which is added once
     return found
 
 
@@ -153,6 +157,7 @@ _MADE_BY_MSGSPEC = frozenset(
         "__annotations__",
         "__columns__",
         "__computed__",
+        "__declared__",
         "__dict__",
         "__match_args__",
         "__model__",

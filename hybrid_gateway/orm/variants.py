@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+from django.db import DataError
 
+from hybrid_gateway.orm.moments import ask_again
 from hybrid_gateway.orm.parameters import FIRST_NUMBER, Limit, Piece, Token, making
 
 __all__ = ["Limits", "Unsafe", "Variant", "Variants", "compile_variant", "is_proven"]
@@ -51,8 +53,12 @@ class Variant(msgspec.Struct, frozen=True, eq=False):
     def run(self, connection: Any, limits: Limits | None, found: Sequence[Sequence[Any]]) -> Any:
         """Ask the database; what becomes of the rows."""
         with connection.cursor() as cursor:
-            cursor.execute(self.sql(connection, limits), self.bind(found))
-            rows = cursor.fetchall()
+            sql, parameters = self.sql(connection, limits), self.bind(found)
+            cursor.execute(sql, parameters)
+            try:
+                rows = cursor.fetchall()
+            except DataError:
+                rows = ask_again(cursor, sql, parameters)
         return self.read(rows)
 
 

@@ -8,7 +8,6 @@ to say which field it was. One transaction holds everything that is more than on
 
 from __future__ import annotations
 
-import enum
 import typing
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,7 +15,7 @@ from typing import Any
 
 import msgspec
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import DatabaseError, IntegrityError, connections, models, router, transaction
+from django.db import DatabaseError, DataError, IntegrityError, connections, models, router, transaction
 from django.db.models.fields.related import ForeignObjectRel
 from django.utils import timezone
 from msgspec import UNSET
@@ -32,6 +31,8 @@ from hybrid_gateway.exceptions import (
 from hybrid_gateway.orm.annotations import Column
 from hybrid_gateway.orm.columns import bare, is_server_managed
 from hybrid_gateway.orm.fetch import hints_of
+from hybrid_gateway.orm.intake import taker
+from hybrid_gateway.orm.settled import settle
 from hybrid_gateway.orm.shape import find_field
 from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct
 
@@ -48,6 +49,8 @@ class _Write(msgspec.Struct, frozen=True):
     wire: str
     field: Any
     column: Column
+    is_left_out: bool  # where it is None: the class's own default, for a column that has no null but a default
+    take: Callable[[Any, Any], Any]
 
 
 def writable(struct: Any) -> list[_Write]:
@@ -70,7 +73,18 @@ def _writes(struct: Any) -> Iterator[_Write]:
             continue
         if not isinstance(target, ForeignObjectRel) and (is_server_managed(target) or _is_parent_link(target)):
             continue
-        yield _Write(field.name, field.encode_name, target, column)
+        take = taker(target) if getattr(target, "concrete", False) else _as_it_is
+        yield _Write(field.name, field.encode_name, target, column, _is_left_out(field, target), take)
+
+
+def _is_left_out(field: Any, target: Any) -> bool:
+    """Whether ``None`` is what the class says of an absent field, for a column that has no null but a default."""
+    defaults = target.concrete and not target.null and (target.has_default() or target.has_db_default())
+    return bool(defaults and field.default is None)
+
+
+def _as_it_is(value: Any, connection: Any) -> Any:
+    return value
 
 
 def _is_parent_link(field: Any) -> bool:
@@ -90,6 +104,7 @@ def create(data: Any, extra: dict[str, Any], *, using: str | None, full_clean: b
         instance = model(**values, **extra)
         _check(instance, plan, values, full_clean=full_clean)
         _save(instance, plan, force_insert=True)
+        settle(instance, using)
         plan.lists(instance, is_new=True)
     return instance
 
@@ -107,7 +122,9 @@ def update(
             setattr(instance, name, value)
         _check(instance, plan, values, full_clean=full_clean)
         if written:
-            _save(instance, plan, update_fields=_saved(instance, written))
+            saved = _saved(instance, written)
+            _save(instance, plan, update_fields=saved)
+            settle(instance, using, saved)
         plan.lists(instance, is_new=False)
     return instance
 
@@ -120,6 +137,7 @@ class _Plan:
         self.using = using
         self.loc = loc
         self.wires: dict[str, str] = {}  # names of the model → names of the wire
+        self.faults: dict[str, str] = {}  # of values that no column takes: names of the model → words
         self._ones: list[tuple[_Write, Any]] = []
         self._lists: list[tuple[_Write, Any]] = []
         self._columns: list[tuple[_Write, Any]] = []
@@ -146,13 +164,19 @@ class _Plan:
     def columns(self, instance: Any) -> dict[str, Any]:
         """Values by attribute; what nested Structs stand for is written first."""
         values: dict[str, Any] = {}
+        connection = connections[self.using]
         for write, value in self._columns:
-            if isinstance(value, enum.Enum):
-                value = value.value
-            if value is None and not write.field.null and write.field.empty_strings_allowed:
+            if value is None and write.is_left_out:
+                if write.field.has_default():
+                    values[write.field.attname] = write.field.get_default()
+                continue
+            if value is not None:
+                try:
+                    value = write.take(value, connection)
+                except (ValueError, ValidationError) as error:
+                    self.faults[write.field.name] = " ".join(getattr(error, "messages", None) or map(str, error.args))
+            elif not write.field.null and write.field.empty_strings_allowed:
                 value = ""
-            if isinstance(write.field, models.JSONField) and value is not None:
-                value = msgspec.to_builtins(value)
             values[write.field.attname] = value
         for write, value in self._ones:
             if write.column.write is None:
@@ -246,26 +270,33 @@ def _key_name(struct: Any) -> str | None:
 
 def _check(instance: Any, plan: _Plan, written: Any, *, full_clean: bool) -> None:
     names = {_field_name(instance, name) for name in written}
-    # PostgreSQL raises for these. DJANGO: forms refuse them (ProhibitNullCharactersValidator), models do not.
-    nulls = [name for name in sorted(names) if "\x00" in _text_of(instance, name)]
-    if nulls:
-        message = "Null characters are not allowed"
-        raise RequestValidationError(
-            [{"loc": [*plan.loc, plan.wires.get(name, name)], "msg": message, "type": "value_error"} for name in nulls]
-        )
+    faults = [
+        {"loc": [*plan.loc, plan.wires.get(name, name)], "msg": message, "type": "value_error"}
+        for name, message in plan.faults.items()
+    ]
+    settled = {*plan.faults, *(name for name in names if _is_its_own_nothing(instance, name))}
     try:
         if full_clean:
-            instance.full_clean()
+            instance.full_clean(exclude=settled)
         else:
             others = {field.name for field in instance._meta.fields} - names
-            instance.clean_fields(exclude=others)
+            instance.clean_fields(exclude=others | settled)
     except ValidationError as error:
-        raise RequestValidationError(_faults(error, plan)) from None
+        raise RequestValidationError([*faults, *_faults(error, plan)]) from None
+    if faults:
+        raise RequestValidationError(faults)
 
 
-def _text_of(instance: Any, name: str) -> str:
-    value = instance.__dict__.get(name)
-    return value if isinstance(value, str) else ""
+def _is_its_own_nothing(instance: Any, name: str) -> bool:
+    """Whether a column holds a null that it may, or an empty value that is its default.
+
+    DJANGO: to a model's validators such a value is missing without ``blank=True``, which is about forms.
+    """
+    field = instance._meta.get_field(name)
+    value = instance.__dict__.get(field.attname) if field.concrete else field
+    if value is None:
+        return bool(field.null)
+    return value in field.empty_values and field.has_default() and value == field.get_default()
 
 
 def _field_name(instance: Any, attribute: str) -> str:
@@ -299,6 +330,12 @@ def _save(instance: Any, plan: _Plan, **options: Any) -> None:
             instance.save(using=plan.using, **options)
     except IntegrityError as error:
         raise _contradiction(instance, plan) from error
+    except (
+        DataError,
+        OverflowError,
+    ) as error:  # a value that no validator knew to be too large, or no text of its kind
+        fault = {"loc": [*plan.loc], "msg": "The database cannot hold one of the values", "type": "value_error"}
+        raise RequestValidationError([fault]) from error
     except DatabaseError as error:
         if "update_fields" in options and "did not affect any rows" in str(error):  # DJANGO: Model.save_base
             raise NotFound from error

@@ -1,0 +1,157 @@
+"""What a column takes: values of clients as the driver wants them, refused where no database or only this one has none.
+
+How this works: Django's validators say what a model wants; they do not say what a database cannot hold (a text with a
+null character, a moment outside of the calendar, a number that is none), which is an error of the driver then, and a
+500. A function per kind of column, found when a class is first written, says it before.
+"""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+from django.conf import settings
+from django.utils import timezone
+
+from hybrid_gateway.orm import ranges
+from hybrid_gateway.orm.columns import is_own, real_field
+
+__all__ = ["taker"]
+
+Take = Callable[[Any, Any], Any]
+"""A value and a connection → what is assigned. Raises ``ValueError`` with words for the client."""
+
+
+def taker(field: Any) -> Take:
+    """What is done to a value for ``field`` before the model sees it. It never sees ``None``."""
+    field = real_field(field)
+    take = _TAKERS.get(field.get_internal_type())
+    if take is not None:
+        return take
+    if ranges.is_range_field(field):
+        return ranges.writer(field, taker(field.base_field))
+    if field.get_internal_type() == "ArrayField":
+        return _array(field)
+    return _text if is_own(field) or field.empty_strings_allowed else _member
+
+
+def _member(value: Any, connection: Any) -> Any:
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _text(value: Any, connection: Any) -> Any:
+    value = _member(value, connection)
+    if isinstance(value, str):
+        _check_text(value)
+    return value
+
+
+def _check_text(text: str) -> None:
+    # PostgreSQL raises for these. DJANGO: forms refuse them (ProhibitNullCharactersValidator), models do not.
+    if "\x00" in text:
+        raise ValueError("Null characters are not allowed")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("The text is no Unicode") from None
+
+
+def _float(value: Any, connection: Any) -> Any:
+    value = _member(value, connection)
+    if isinstance(value, float) and not math.isfinite(value):  # which JSON could not show, and SQLite stores as NULL
+        raise ValueError("The number must be finite")
+    return value
+
+
+def _moment(value: Any, connection: Any) -> Any:
+    if not isinstance(value, datetime.datetime):
+        return value
+    try:
+        if not settings.USE_TZ:
+            zone = timezone.get_default_timezone()
+            return value if value.tzinfo is None else timezone.make_naive(value, zone)
+        if value.tzinfo is None:  # DJANGO: DateTimeField.get_prep_value, with a warning
+            value = timezone.make_aware(value, timezone.get_default_timezone())
+        value.astimezone(datetime.UTC).astimezone(connection.timezone)
+    except (OverflowError, ValueError):
+        raise ValueError("The moment is outside of the calendar") from None
+    return value
+
+
+def _time(value: Any, connection: Any) -> Any:
+    if isinstance(value, datetime.time) and value.tzinfo is not None:
+        raise ValueError("A time of day without an offset is expected")
+    return value
+
+
+_LONGEST = datetime.timedelta(microseconds=2**63 - 1)
+
+
+def _duration(value: Any, connection: Any) -> Any:
+    native = connection.features.has_native_duration_field
+    if isinstance(value, datetime.timedelta) and not native and abs(value) > _LONGEST:  # a number of microseconds
+        raise ValueError("The duration is out of range")
+    return value
+
+
+def _json(value: Any, connection: Any) -> Any:
+    value = msgspec.to_builtins(value)
+    for entry in _leaves(value):
+        if isinstance(entry, float) and not math.isfinite(entry):
+            raise ValueError("Numbers must be finite")
+        if isinstance(entry, str) and connection.vendor == "postgresql":  # which has no text for them
+            _check_text(entry)
+    return value
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    """Everything in a value of JSON that is neither array nor object; the names of members as well."""
+    pending = [value]
+    while pending:
+        entry = pending.pop()
+        if isinstance(entry, dict):
+            pending += entry.keys()
+            pending += entry.values()
+        elif isinstance(entry, (list, tuple)):
+            pending += entry
+        else:
+            yield entry
+
+
+def _texts(value: Any, connection: Any) -> Any:
+    value = msgspec.to_builtins(value)
+    for entry in _leaves(value):
+        _text(entry, connection)
+    return value
+
+
+def _array(field: Any) -> Take:
+    take = taker(field.base_field)
+
+    def each(values: Any, connection: Any) -> Any:
+        if not isinstance(values, (list, tuple, set, frozenset)):
+            return values
+        return [None if value is None else take(value, connection) for value in values]
+
+    return each
+
+
+_TAKERS: Mapping[str, Take] = {
+    "CharField": _text,
+    "TextField": _text,
+    "SlugField": _text,
+    "FilePathField": _text,
+    "GenericIPAddressField": _text,
+    "FloatField": _float,
+    "DateTimeField": _moment,
+    "TimeField": _time,
+    "DurationField": _duration,
+    "JSONField": _json,
+    "HStoreField": _texts,
+}
+"""By the internal type of the column; what is not listed takes whatever its model's validators do."""
