@@ -99,6 +99,18 @@ class Call:
         """From here on the request goes on on ``thread``."""
         self._thread = thread
 
+    @property
+    def lender(self) -> Callable[[], Any]:
+        """What lends the thread of the request."""
+        return self._lend
+
+    def borrow(self, lend: Callable[[], Any]) -> None:
+        """From here on the thread of the request is one that ``lend()`` gives; the one it had is given back."""
+        if self._thread is not None:
+            self._thread.release()
+            self._thread = None
+        self._lend = lend
+
     def release(self) -> None:
         """The request is over: give its thread back, and keep nothing else of it.
 
@@ -112,9 +124,14 @@ class Call:
             self._thread.release()
 
     def on_exit(self, mode: str, manager: Any) -> None:
-        """Leave ``manager`` with the request, on the loop, on its thread, or anywhere."""
+        """Leave ``manager`` with the request, on the loop, on its thread, or anywhere.
+
+        A thread that something was entered on is held until that is left: it may live on there.
+        """
         if self.exits is None:
             self.exits = []
+        if mode == "thread":
+            self.thread.hold()
         self.exits.append((mode, manager))
 
     def enter(self, hook: Any, instance: Any) -> None:

@@ -64,12 +64,21 @@ async def unwind(call: Call, error: BaseException | None) -> BaseException | Non
             if mode == "loop":
                 await manager.__aexit__(*details)
             elif mode == "thread":
-                await _to_its_end(call.thread.run(manager.__exit__, *details))
+                await _to_its_end(call.thread.run(_leave, call, manager, *details))
             else:
                 manager.__exit__(*details)
         except BaseException as raised:
             error = raised
     return error
+
+
+def _leave(call: Call, manager: Any, *details: Any) -> None:
+    """On the thread of the request, which is free again with the last that was entered there."""
+    try:
+        manager.__exit__(*details)
+    finally:
+        if not any(mode == "thread" for mode, _ in call.exits or ()):
+            call.thread.free()
 
 
 async def _to_its_end(unit: Awaitable[Any]) -> None:

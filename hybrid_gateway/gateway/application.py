@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from hybrid_gateway.gateway.late_start import LateStart
 from hybrid_gateway.gateway.lifespan import Lifespan
 from hybrid_gateway.gateway.mounts import Mounts
 from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
+from hybrid_gateway.gateway.pools import ThreadPools
 from hybrid_gateway.gateway.prefixes import Prefixes, path_info, static_prefix
 from hybrid_gateway.gateway.screening import Screening
 from hybrid_gateway.gateway.security import Security
@@ -35,15 +35,12 @@ from hybrid_gateway.gateway.wsgi import WSGIDriver
 from hybrid_gateway.handlers.callers import LoopThread
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.sensitive import Lent, Loops, in_request, run_apart
-from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
 from hybrid_gateway.health import databases
 from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, Mount, check_options, describe, import_routes
 from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatten, join
 from hybrid_gateway.routing.reverse import build_path
 
 __all__ = ["Gateway"]
-
-_STREAM_THREADS = 64  # streams of blocking iterables at once; a stream holds its thread, a request does not
 
 
 class Gateway:
@@ -106,9 +103,10 @@ class Gateway:
         self.openapi = _below(options.path, options.openapi)
         self.body_timeout = options.body_timeout
         self.around_unrouted = options.around_unrouted
-        self.pool = options.pool(options.threads, name="gateway")
-        self.streams = options.pool(_STREAM_THREADS, name="gateway-stream")
-        self.lend_thread = functools.partial(PooledThread, self.pool, self.streams)
+        self.pools = ThreadPools(options.pool, options.threads)
+        self.pool, self.streams = self.pools.typed, self.pools.streams
+        # PERF: made once; for each request a bound method would be made anew.
+        self.lend_thread, self.lend_django_thread = self.pools.lend, self.pools.lend_django
         self.loops = Loops()
         self.loop_thread = LoopThread()
         prefixes = options.django_routes
@@ -138,7 +136,7 @@ class Gateway:
         self._overrides: tuple[Mapping[Any, Any], ...] = ()
         self.table = self._compile(self._declared, self._overrides)
         # A gateway that nobody refers to any more (tests build many) takes its threads with it.
-        weakref.finalize(self, _stop, self.pool, self.streams, self.loop_thread)
+        weakref.finalize(self, _stop, self.pools, self.loop_thread)
         self.asgi = ASGIDriver(self)
         self._answer: Any = self.asgi.answer
         self.wsgi = WSGIDriver(self)
@@ -388,7 +386,7 @@ async def _nobody() -> Any:
     raise RuntimeError("A request that is only looked at has no body.")
 
 
-def _stop(*threads: ThreadPool | LoopThread) -> None:
+def _stop(*threads: ThreadPools | LoopThread) -> None:
     for thread in threads:
         thread.close()
 

@@ -113,9 +113,13 @@ class ASGIDriver:
             or path in self._django_exact
             or (self._fallthrough and self._gateway.falls_through(self._gateway.table, path))
         ):
+            if call.lender is self._gateway.lend_thread:  # else a test has lent its own
+                call.borrow(self._gateway.lend_django_thread)
             try:
                 await self._django.asgi(scope, receive, send, call.thread)
             except RequestTimeout as error:
+                if call.lender is self._gateway.lend_django_thread:
+                    call.borrow(self._gateway.lend_thread)
                 await self._answer_refused(call, error, receive, send)
         elif self._middleware is not None:
             await self._middleware({**scope, _CALL: call}, receive, checking(send))
@@ -226,6 +230,8 @@ class ASGIDriver:
     async def send_response(self, call: Call, endpoint: Answering, response: Any, receive: Receive, send: Send) -> None:
         """Let a Starlette response send itself, then leave what the handler entered."""
         failure = None
+        if call.exits:  # how long their thread is held is the client's to say
+            call.thread.hold_long()
         send = self._security.completing(send, call, endpoint.security_headers)
         try:
             if isinstance(response, StreamingResponse):

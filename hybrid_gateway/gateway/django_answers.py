@@ -1,7 +1,8 @@
 """What Django's side answers: whole, or as a stream that leaves the thread its view ran on.
 
-A blocking iterator moves to a thread of its own, an asynchronous one to the event loop, and both take along the
-context, language, time zone and script prefix that the view left active.
+A blocking iterator moves to a thread of its own, or stays on that of its view, which the pool may replace meanwhile,
+where middleware may have left something there; an asynchronous one moves to the event loop. All take along the context,
+language, time zone and script prefix that the view left active.
 """
 
 from __future__ import annotations
@@ -102,6 +103,7 @@ class TravellingStream(Stream):
 
 async def send_stream(answer: Answer, stream: TravellingStream, send: Send, thread: RequestThread) -> None:
     """Send a stream to its end, and close it on ``thread``."""
+    thread.hold_long()
     try:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         parts: Any = aiter(stream) if stream.is_async else thread.stream(stream, stream.close)

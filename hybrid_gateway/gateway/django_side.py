@@ -25,7 +25,7 @@ from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFi
 from django.core.exceptions import RequestAborted, SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import Http404
+from django.http import FileResponse, Http404
 from django.urls import ResolverMatch, URLResolver, get_resolver
 from django.urls.resolvers import LocalePrefixPattern
 from django.utils import translation
@@ -43,6 +43,7 @@ from hybrid_gateway.gateway.django_answers import (
 )
 from hybrid_gateway.gateway.django_bodies import listen_for_disconnect, patient, read_body
 from hybrid_gateway.gateway.environ import Environ, Scope, build_environ, is_utf8, resolved_path
+from hybrid_gateway.gateway.pools import leaves_something
 from hybrid_gateway.handlers.errors import DISK_FULL, printable
 from hybrid_gateway.handlers.sensitive import thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
@@ -97,6 +98,7 @@ class DjangoSide:
         wanted = settings.DEBUG and not _has_whitenoise() if static is None else static
         self.static = bool(wanted and settings.STATIC_URL and apps.is_installed("django.contrib.staticfiles"))
         self._script_name: str = settings.FORCE_SCRIPT_NAME or ""
+        self._leaves_something = any(map(leaves_something, settings.MIDDLEWARE))
         self._memory_limit: int = settings.FILE_UPLOAD_MAX_MEMORY_SIZE
         self._urlconf = getattr(settings, "ROOT_URLCONF", None)
 
@@ -170,10 +172,11 @@ class DjangoSide:
 
     async def _answer_by_asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         handler: Any = await self._built("asgi_handler", thread)
+        thread.hold()  # what middleware leaves there is the view's, and nobody else's; as below Django's own handler
         with thread_sensitive(thread):
             # A task of its own, so that language, time zone and script prefix end with it.
             task = asyncio.create_task(
-                handler(scope, patient(receive, self._body_timeout), _guarded(send, scope["path"]))
+                handler(scope, patient(receive, self._body_timeout), _guarded(send, scope["path"], thread))
             )
         await task
 
@@ -207,7 +210,7 @@ class DjangoSide:
             disconnect.cancel()
 
     async def _run(self, environ: Environ, thread: RequestThread) -> Answer:
-        unit = asyncio.ensure_future(thread.run(self._call, environ))
+        unit = asyncio.ensure_future(thread.run(self._call, environ, thread))
         try:
             return await asyncio.shield(unit)
         except asyncio.CancelledError:
@@ -215,8 +218,8 @@ class DjangoSide:
             unit.add_done_callback(functools.partial(drop_result, thread))
             raise
 
-    def _call(self, environ: Environ) -> Answer:
-        """One unit of work: the whole of an ordinary response, or a stream that has not begun."""
+    def _call(self, environ: Environ, thread: RequestThread) -> Answer:
+        """One unit of work: the whole of an ordinary response, or a stream that has not begun and holds the thread."""
         body: IO[bytes] = environ["wsgi.input"]
         started: list[tuple[str, list[tuple[str, str]]]] = []
         try:
@@ -238,6 +241,8 @@ class DjangoSide:
             body.close()
             return _without_view(500, environ["PATH_INFO"])
         if response.streaming:
+            if self._leaves_something and not isinstance(response, FileResponse):
+                thread.hold()  # it may query, where middleware has led the connection
             return Answer(int(status[:3]), encoded, TravellingStream(response, made, body))
         try:
             return Answer(int(status[:3]), encoded, response.content if made is response else b"".join(made))
@@ -291,7 +296,7 @@ class _KeepingStaticHandler(_Keeping, _NothingOutside, StaticFilesHandler):  # t
 class _ASGIStaticFiles(_NothingOutside, ASGIStaticFilesHandler): ...  # type: ignore[misc]
 
 
-def _guarded(send: Send, path: str) -> Send:
+def _guarded(send: Send, path: str, thread: RequestThread) -> Send:
     """``send``, but for an answer whose headers must not be sent, which is a 500 instead.
 
     It raises nothing: Django 5.2 would close neither its response nor the body of the request.
@@ -310,6 +315,8 @@ def _guarded(send: Send, path: str) -> Send:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": answer.content})
         else:
+            if message.get("more_body"):
+                thread.hold_long()
             await send(message)
 
     return check_and_send

@@ -13,15 +13,34 @@ from typing import Any, TypeVar
 
 from asgiref.sync import SyncToAsync, sync_to_async
 
-from hybrid_gateway.handlers.threads import RequestThread, ThreadStream
+from hybrid_gateway.handlers.thread_streams import ThreadStream
+from hybrid_gateway.handlers.threads import RequestThread
 from hybrid_gateway.handlers.units import SubmittedUnit, Unit, lend_loop
 
-__all__ = ["AmbientThread", "CallingThread", "InlineThread", "LoopThread"]
+__all__ = ["AmbientThread", "CallingThread", "InlineThread", "LoopThread", "UnsharedThread"]
 
 T = TypeVar("T")
 
 
-class InlineThread:
+class UnsharedThread:
+    """A thread that is the request's alone for as long as that lasts: there is nothing to hold or to give back."""
+
+    __slots__ = ()
+
+    def hold(self) -> None:
+        return None
+
+    def free(self) -> None:
+        return None
+
+    def hold_long(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
+
+class InlineThread(UnsharedThread):
     """No loop, no hop: blocking work runs where it is asked for. What a WSGI worker thread uses for a sync plan."""
 
     __slots__ = ()
@@ -48,11 +67,8 @@ class InlineThread:
     def beside(self) -> RequestThread:
         return self
 
-    def release(self) -> None:
-        return None
 
-
-class CallingThread:
+class CallingThread(UnsharedThread):
     """The thread of a synchronous caller that waits for a coroutine on another thread's loop and runs its sync work.
 
     With it the rows of a ``TestCase`` are visible to every handler, and a WSGI worker keeps its own connections.
@@ -143,9 +159,6 @@ class CallingThread:
     def beside(self) -> RequestThread:
         return self if self._afterwards is None else self._afterwards.beside()
 
-    def release(self) -> None:
-        return None
-
 
 def _perform_here(unit: Unit[Any]) -> None:
     if unit.is_wanted():
@@ -157,7 +170,7 @@ def _perform_here(unit: Unit[Any]) -> None:
             del unit  # as in Unit.__await__
 
 
-class AmbientThread:
+class AmbientThread(UnsharedThread):
     """asgiref's choice of thread: inside ``async def`` methods of ``TestCase`` that is the test's own thread."""
 
     __slots__ = ()
@@ -173,9 +186,6 @@ class AmbientThread:
 
     def beside(self) -> RequestThread:
         return self
-
-    def release(self) -> None:
-        return None
 
 
 # --- a loop that outlives requests ---------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_
 from django.urls import clear_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
-from hybrid_gateway.handlers.callers import AmbientThread
-from hybrid_gateway.handlers.threads import PooledThread, RequestThread, ThreadStream
+from hybrid_gateway.handlers.callers import AmbientThread, UnsharedThread
+from hybrid_gateway.handlers.thread_streams import ThreadStream
+from hybrid_gateway.handlers.threads import PooledThread, RequestThread
 from hybrid_gateway.handlers.units import running_loop
 
 __all__ = [
@@ -163,7 +164,7 @@ class thread_sensitive:  # noqa: N801  (a context manager reads as a word)
         _current.reset(self._thread_token)
 
 
-class BelowSyncCode:
+class BelowSyncCode(UnsharedThread):
     """The thread of a request whose own one may be waiting for this task, in sync code that called ``async_to_sync``.
 
     As long as it waits there it serves; afterwards it is the thread it always was.
@@ -201,8 +202,8 @@ class BelowSyncCode:
     def beside(self) -> RequestThread:
         return self._thread.beside()
 
-    def release(self) -> None:
-        return None
+    def hold_long(self) -> None:
+        self._thread.hold_long()
 
 
 def _thread_below_loop() -> Any:

@@ -55,11 +55,30 @@ def open_unit(opened: Connections | None = None) -> None:
 
 
 def close_unit(opened: Connections | None = None) -> None:
-    """What Django does on ``request_finished``: close connections by age and health, hand caches back."""
+    """What Django does on ``request_finished``: close connections by age and health, hand caches back.
+
+    What packages keep on a connection for one request is undone: whoever comes next must not find it.
+    """
     # DJANGO: django/db/__init__.py and django/core/cache/__init__.py, the receivers of request_finished
     for connection in opened_connections() if opened is None else opened:
         connection.close_if_unusable_or_obsolete()
+        reset = _resets[type(connection)]
+        if reset is not None:
+            reset(connection)
     close_caches()
+
+
+class _Resets(dict[type, "Callable[[Any], object] | None"]):
+    """By class of connection, what undoes the choice that a request made for it. PERF: found once per class."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], object] | None:
+        # SECURITY: django-tenants and django-tenant-schemas keep the schema of the tenant there.
+        reset = self[kind] = next((getattr(kind, name) for name in _RESETTERS if hasattr(kind, name)), None)
+        return reset
+
+
+_RESETTERS = ("set_schema_to_public",)
+_resets = _Resets()
 
 
 def in_transaction(connection: BaseDatabaseWrapper) -> bool:
