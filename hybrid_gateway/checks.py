@@ -327,11 +327,12 @@ def check_middleware(app_configs: Any = None, **kwargs: Any) -> Messages:
 
 
 def check_missed(app_configs: Any = None, **kwargs: Any) -> Messages:
-    """W030 to W035: what MIDDLEWARE and ATOMIC_REQUESTS do for Django's side, and typed routes may be missing."""
+    """W030 to W037, E006: what Django's side has by its settings, and typed routes may be missing."""
+    from hybrid_gateway.login_checks import closed_doors
     from hybrid_gateway.missed_checks import missed_middleware
 
     gateway = _gateway()
-    return [] if gateway is None else missed_middleware(gateway.endpoints)
+    return [] if gateway is None else [*missed_middleware(gateway.endpoints), *closed_doors(gateway.endpoints)]
 
 
 # --- before deployment ---------------------------------------------------------------------------------------------

@@ -1,4 +1,7 @@
-"""System checks: what ``MIDDLEWARE`` does for Django's side, and typed routes, which do not pass it, may be missing."""
+"""System checks: what ``MIDDLEWARE`` does for Django's side, and typed routes, which do not pass it, may be missing.
+
+Each names the routes that miss something: one that has it speaks for itself alone.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,17 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning
+from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections
+from django.utils.module_loading import import_string
 
 from hybrid_gateway.auth.csrf import CSRFProtect
 from hybrid_gateway.locale import Locale
+from hybrid_gateway.packages import PACKAGES, SAFE, Package, module_of
 
-__all__ = ["missed_middleware"]
+__all__ = ["missed_middleware", "told"]
 
 Messages: TypeAlias = list[CheckMessage]
-
-_SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 _SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 _CSRF = "django.middleware.csrf.CsrfViewMiddleware"
@@ -26,35 +29,69 @@ _LOGIN = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
 
 def missed_middleware(endpoints: Iterable[Any]) -> Messages:
-    """W030 sessions, W031 CSRF, W032 languages, W033 transactions, W034 required logins, W035 other middleware.
+    """W030 sessions, W031 CSRF, W032 languages, W033 transactions, W034 required logins, W035 and E006 the others.
 
     Sessions and messages as such are no matter: a handler that asks for them has them.
     """
-    found = [endpoint for endpoint in endpoints if endpoint.route.layers.include_in_schema]
+    found = [endpoint for endpoint in endpoints if not _is_page_of_ours(endpoint)]
     return [message for check in _CHECKS for message in check(found)] if found else []
+
+
+def told(endpoints: Iterable[Any]) -> str:
+    """The routes, by their methods and paths; three at most, and how many more."""
+    names = list(dict.fromkeys(f"{endpoint.method} {endpoint.route.path}" for endpoint in endpoints))
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def _is_page_of_ours(endpoint: Any) -> bool:
+    """The document, its pages, probes and metrics."""
+    return not endpoint.route.layers.include_in_schema and module_of(endpoint).startswith("hybrid_gateway.")
 
 
 def _warning(message: str, hint: str, number: str) -> CheckMessage:
     return Warning(message, hint=hint, id=f"hybrid_gateway.{number}")
 
 
-def _passed_by(endpoints: Iterable[Any], name: str) -> bool:
-    return any(name in endpoint.route.layers.django_middleware for endpoint in endpoints)
+# --- who stands where ----------------------------------------------------------------------------------------------
 
 
-def _told(endpoints: Iterable[Any]) -> str:
-    names = list(dict.fromkeys(f"{endpoint.method} {endpoint.route.path}" for endpoint in endpoints))
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+def _stands(name: str) -> bool:
+    """Whether Django's side passes the middleware, or one made of it."""
+    return any(_covers(listed, name) for listed in settings.MIDDLEWARE)
+
+
+def _passes(endpoint: Any, name: str) -> bool:
+    """Whether a route passes the middleware, or one made of it."""
+    return any(_covers(listed, name) for listed in endpoint.route.layers.django_middleware)
+
+
+def _covers(listed: str, wanted: str) -> bool:
+    if listed == wanted:
+        return True
+    one, other = _find(listed), _find(wanted)
+    return one is not None and (one is other or (inspect.isclass(one) and other in one.__mro__))
+
+
+def _find(name: str) -> Any:
+    try:
+        return import_string(name)
+    except Exception:  # whoever builds the handler of Django's side will hear why
+        return None
+
+
+# --- Django's own --------------------------------------------------------------------------------------------------
 
 
 def _sessions(endpoints: list[Any]) -> Messages:
-    if _SESSIONS not in settings.MIDDLEWARE or not settings.SESSION_SAVE_EVERY_REQUEST:
+    if not settings.SESSION_SAVE_EVERY_REQUEST or not _stands(_SESSIONS):
         return []
-    if any(endpoint.visits for endpoint in endpoints) or _passed_by(endpoints, _SESSIONS):
+    # Where some ask for the session, the project has chosen which; whom a header authenticates has none to prolong.
+    bare = [e for e in endpoints if not e.schemes and not _passes(e, _SESSIONS)]
+    if not bare or any(endpoint.visits for endpoint in endpoints):
         return []
     return [
         _warning(
-            "SESSION_SAVE_EVERY_REQUEST prolongs no session by requests of typed routes, none of which opens one.",
+            f"SESSION_SAVE_EVERY_REQUEST prolongs no session by {told(bare)}, which open none.",
             "Authenticate by SessionAuthentication, or ask for hybrid_gateway.Session where a visit shall count.",
             "W030",
         )
@@ -62,14 +99,14 @@ def _sessions(endpoints: list[Any]) -> Messages:
 
 
 def _csrf(endpoints: list[Any]) -> Messages:
-    if _CSRF not in settings.MIDDLEWARE:
+    if not _stands(_CSRF):
         return []
-    open_ones = [endpoint for endpoint in endpoints if endpoint.method not in _SAFE and _trusts_cookies(endpoint)]
+    open_ones = [endpoint for endpoint in endpoints if endpoint.method not in SAFE and _trusts_cookies(endpoint)]
     if not open_ones:
         return []
     return [
         _warning(
-            f"{_told(open_ones)} may act on a cookie, and CsrfViewMiddleware does not stand before typed routes.",
+            f"{told(open_ones)} may act on a cookie, and CsrfViewMiddleware does not stand before typed routes.",
             "Authenticate by SessionAuthentication, which checks the token, or add guards=[CSRFProtect]; say "
             "csrf_exempt=True where another site may send these requests.",
             "W031",
@@ -79,7 +116,7 @@ def _csrf(endpoints: list[Any]) -> Messages:
 
 def _trusts_cookies(endpoint: Any) -> bool:
     layers = endpoint.route.layers
-    if layers.csrf_exempt or _CSRF in layers.django_middleware or any(map(_protects, layers.guards)):
+    if layers.csrf_exempt or _passes(endpoint, _CSRF) or any(map(_protects, layers.guards)):
         return False
     if endpoint.schemes:  # whoever sends an Authorization header has meant to, and cookie-borne schemes check
         return False
@@ -91,30 +128,33 @@ def _protects(guard: Any) -> bool:
 
 
 def _locale(endpoints: list[Any]) -> Messages:
-    hooked = any(_is_locale(hook) for endpoint in endpoints for hook in endpoint.route.layers.event_hooks)
-    if _LOCALE not in settings.MIDDLEWARE or hooked or _passed_by(endpoints, _LOCALE):
+    if not _stands(_LOCALE):
+        return []
+    bare = [e for e in endpoints if not _has_locale(e) and not _passes(e, _LOCALE)]
+    if not bare:
         return []
     return [
         _warning(
-            "LocaleMiddleware does not stand before typed routes: they speak LANGUAGE_CODE to everybody.",
+            f"LocaleMiddleware does not stand before {told(bare)}, which speak LANGUAGE_CODE to everybody.",
             'Add "hybrid_gateway.locale.Locale" to HYBRID_GATEWAY["EVENT_HOOKS"], or to event_hooks of a layer.',
             "W032",
         )
     ]
 
 
-def _is_locale(hook: Any) -> bool:
-    return issubclass(hook if inspect.isclass(hook) else type(hook), Locale)
+def _has_locale(endpoint: Any) -> bool:
+    hooks = endpoint.route.layers.event_hooks
+    return any(issubclass(hook if inspect.isclass(hook) else type(hook), Locale) for hook in hooks)
 
 
 def _atomic(endpoints: list[Any]) -> Messages:
     aliases = [alias for alias, database in connections.settings.items() if database["ATOMIC_REQUESTS"]]
-    bare = [endpoint for endpoint in endpoints if endpoint.method not in _SAFE and not endpoint.route.layers.atomic]
+    bare = [endpoint for endpoint in endpoints if endpoint.method not in SAFE and not endpoint.route.layers.atomic]
     if not aliases or not bare:
         return []
     return [
         _warning(
-            f"ATOMIC_REQUESTS of DATABASES[{aliases[0]!r}] is Django's side's alone: {_told(bare)} commit query by "
+            f"ATOMIC_REQUESTS of DATABASES[{aliases[0]!r}] is Django's side's alone: {told(bare)} commit query by "
             "query.",
             'Set HYBRID_GATEWAY["ATOMIC"] or atomic=True on a layer; `async def` handlers call run_in_transaction.',
             "W033",
@@ -123,44 +163,117 @@ def _atomic(endpoints: list[Any]) -> Messages:
 
 
 def _login(endpoints: list[Any]) -> Messages:
-    bare = [endpoint for endpoint in endpoints if endpoint.is_open and not endpoint.route.layers.guards]
-    if _LOGIN not in settings.MIDDLEWARE or not bare or _passed_by(endpoints, _LOGIN):
+    if not _stands(_LOGIN):
+        return []
+    bare = [e for e in endpoints if e.is_open and not e.route.layers.guards and not _passes(e, _LOGIN)]
+    if not bare:
         return []
     return [
         _warning(
-            f"LoginRequiredMiddleware does not stand before typed routes: anybody may call {_told(bare)}.",
+            f"LoginRequiredMiddleware does not stand before typed routes: anybody may call {told(bare)}.",
             'Set HYBRID_GATEWAY["GUARDS"] to ["hybrid_gateway.auth.IsAuthenticated"], and AllowAny on what is open.',
             "W034",
         )
     ]
 
 
+# --- packages, and what the project has written --------------------------------------------------------------------
+
+
 def _others(endpoints: list[Any]) -> Messages:
-    names = [name for name in settings.MIDDLEWARE if not name.startswith(_AT_HOME) and not _passed_by(endpoints, name)]
-    layers = [endpoint.route.layers for endpoint in endpoints]
-    names += [
-        name for name, (_, used) in _BUILT_IN.items() if name in settings.MIDDLEWARE and not any(map(used, layers))
-    ]
-    if not names:
+    groups: dict[str, tuple[Package, list[str]]] = {}
+    for name in dict.fromkeys(settings.MIDDLEWARE):
+        package = _package(name)
+        if package is not None and package.remedy and not package.known_by:
+            groups.setdefault(package.name, (package, []))[1].append(name)
+    return [message for package, names in groups.values() for message in _missed(package, names, endpoints)]
+
+
+def _missed(package: Package, names: list[str], endpoints: list[Any]) -> Messages:
+    number = "E006" if package.is_error else "W035"
+    if f"hybrid_gateway.{number}.{package.name}" in settings.SILENCED_SYSTEM_CHECKS:
         return []
-    remedies = [f"{_BUILT_IN[name][0]} is ours for {name.rpartition('.')[2]}" for name in names if name in _BUILT_IN]
+    bare = [
+        endpoint
+        for endpoint in endpoints
+        if package.concerns(endpoint)
+        and not package.replaced(endpoint)
+        and (package.verdict == "no" or not all(_passes(endpoint, name) for name in names))
+    ]
+    if not bare:
+        return []
+    known = f" of {package.name}" if package.name in PACKAGES else ""
+    kind = Error if package.is_error else Warning
     return [
-        _warning(
-            f"Typed routes do not pass {', '.join(names)}.",
-            "List what they need in DJANGO_MIDDLEWARE or django_middleware= of a layer, write an event hook or ASGI "
-            "middleware that does the same, or silence this check." + "".join(f" {remedy}." for remedy in remedies),
-            "W035",
+        kind(
+            f"{' and '.join(names)}{known} {'does' if len(names) == 1 else 'do'} not stand before {told(bare)}.",
+            hint=f"{package.remedy}{' See docs/packages.md.' if known else ''} To be told no more of this one, add "
+            f'"hybrid_gateway.{number}.{package.name}" to SILENCED_SYSTEM_CHECKS.',
+            id=f"hybrid_gateway.{number}",
         )
     ]
 
 
-# Of no concern to typed routes, or looked after: by the checks above, by the dispatch, by schemes.
-_AT_HOME = ("django.", "hybrid_gateway.", "whitenoise.", "debug_toolbar.", "django_browser_reload.")
+def _package(name: str) -> Package | None:
+    """The package that the middleware, or what it is made of, belongs to; one of its own for what nobody knows."""
+    for path in (name, *_bases(name)):
+        if path in _DJANGOS:
+            return _DJANGOS[path]
+        if path.partition(".")[0] in _ROOTS:
+            return _ROOTS[path.partition(".")[0]]
+    if name.startswith(_AT_HOME) or any(_covers(name, ours) for ours in (_LOCALE, _LOGIN)):
+        return None
+    return _unknown(name)
 
-_BUILT_IN: dict[str, tuple[str, Callable[[Any], bool]]] = {
-    "django.middleware.gzip.GZipMiddleware": ("compression=True", lambda layers: bool(layers.compression)),
-    "django.middleware.http.ConditionalGetMiddleware": ("etag=True", lambda layers: layers.etag),
-    "django.middleware.cache.FetchFromCacheMiddleware": ("cache=seconds", lambda layers: layers.cache is not None),
+
+def _bases(name: str) -> list[str]:
+    kind = _find(name)
+    return [f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__] if inspect.isclass(kind) else []
+
+
+def _unknown(name: str) -> Package:
+    return Package(
+        name=name,
+        verdict="with",
+        says="",
+        middleware=(name,),
+        remedy="List it in DJANGO_MIDDLEWARE or django_middleware= of a layer where it is needed, or write an event "
+        "hook or ASGI middleware that does the same.",
+    )
+
+
+def _built_in(name: str, option: str, has: Callable[[Any], bool]) -> Package:
+    return Package(
+        name=name, verdict="with", says="", middleware=(name,), remedy=f"Say {option} on a layer.", replaced=has
+    )
+
+
+# Of no concern to typed routes, or looked after: by the checks above, by the dispatch, by schemes.
+_AT_HOME = ("django.", "hybrid_gateway.", "django_browser_reload.")
+
+_ROOTS = {path.partition(".")[0]: package for package in PACKAGES.values() for path in package.middleware}
+
+_DJANGOS = {
+    package.name: package
+    for package in (
+        _built_in(
+            "django.middleware.gzip.GZipMiddleware",
+            "compression=True",
+            lambda endpoint: bool(endpoint.route.layers.compression),
+        ),
+        _built_in(
+            "django.middleware.http.ConditionalGetMiddleware",
+            "etag=True",
+            lambda endpoint: bool(endpoint.route.layers.etag),
+        ),
+        _built_in(
+            "django.middleware.cache.FetchFromCacheMiddleware",
+            "cache=60, in seconds,",
+            lambda endpoint: endpoint.route.layers.cache is not None,
+        ),
+        _unknown("django.contrib.auth.middleware.RemoteUserMiddleware"),
+        _unknown("django.contrib.sites.middleware.CurrentSiteMiddleware"),
+    )
 }
 
 _CHECKS = (_sessions, _csrf, _locale, _atomic, _login, _others)

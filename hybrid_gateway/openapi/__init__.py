@@ -43,7 +43,8 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list
 
     @lru_cache(maxsize=8)  # one entry per script prefix, of which a deployment rarely has two
     def encoded(prefix: str) -> bytes:
-        return msgspec.json.encode({**document(), "servers": [{"url": prefix or "/"}]})
+        servers = {"servers": [{"url": prefix}]} if prefix else {}
+        return msgspec.json.encode({**document(), **servers})
 
     @lru_cache(maxsize=8)
     def encoded_as_yaml(prefix: str) -> bytes:

@@ -1,0 +1,173 @@
+"""A small project for one package: settings, users, tables, and the rows that are tried in it.
+
+A row is a function that gets a :class:`Site` and returns routes and a question. The question gets a client and answers
+whether the package does its work for these routes. It is asked over ASGI and WSGI, of the routes as they are and with
+the option that the page names.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+ROWS: dict[str, Row] = {}
+
+Options = dict[str, Any]
+Question = Callable[[Any], bool]
+Build = Callable[["Site"], tuple[Sequence[Any], Question]]
+
+SESSIONS = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+)
+
+
+class Row(NamedTuple):
+    """``apps`` and ``settings`` are the package's; ``options`` make what the page says that the gateway is to be given.
+
+    ``base`` makes what it is given in any case, and ``needs`` is a service that has to run.
+    """
+
+    name: str
+    build: Build
+    apps: Sequence[str] = ()
+    settings: Callable[[], dict[str, Any]] = dict
+    options: Sequence[Callable[[], Options]] = ()
+    base: Callable[[], Options] = dict
+    needs: str = ""
+
+
+def row(name: str, **given: Any) -> Callable[[Build], Build]:
+    """Register a row under the package's name."""
+
+    def register(build: Build) -> Build:
+        ROWS[name] = Row(name, build, **given)
+        return build
+
+    return register
+
+
+def configure(row: Row) -> None:
+    """Make this process a project with the package, once and for good."""
+    import django
+    from django.conf import settings
+    from django.core.management import call_command
+
+    from tests import settings as base
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")  # django-maintenance-mode looks for its folder
+    ours = {name: getattr(base, name) for name in dir(base) if name.isupper()}
+    ours["INSTALLED_APPS"] = [
+        *row.apps,
+        *(app for app in base.INSTALLED_APPS if app not in ("rest_framework.authtoken", "tests.library")),
+        "tests.packages",
+    ]
+    ours |= {"ROOT_URLCONF": "tests.packages.urls", "SITE_ID": 1, "LOGGING_CONFIG": None, "ALLOWED_HOSTS": ["*"]}
+    wanted = row.settings()
+    middleware = wanted.pop("MIDDLEWARE", ())
+    settings.configure(**ours | wanted | {"MIDDLEWARE": [*base.MIDDLEWARE, *middleware]})
+    django.setup()
+    call_command("migrate", verbosity=0, run_syncdb=True)
+
+
+class Site:
+    """What rows make their projects of."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count(1)
+
+    def number(self) -> int:
+        """One that nobody has had."""
+        return next(self._numbers)
+
+    def person(self, **fields: Any) -> Any:
+        """A new user, whose password is "right"."""
+        from django.contrib.auth import get_user_model
+
+        return get_user_model().objects.create_user(f"user{self.number()}", password="right", **fields)
+
+    def token(self, user: Any) -> dict[str, str]:
+        """Headers that authenticate ``user``."""
+        from hybrid_gateway.tokens.models import Token
+
+        return {"Authorization": f"Bearer {Token.objects.issue(user)[1]}"}
+
+    def make(self, *models: Any) -> None:
+        """The tables of models that a row defines."""
+        from django.apps import apps
+        from django.contrib.contenttypes.management import create_contenttypes
+        from django.db import connection
+
+        with connection.schema_editor() as editor:
+            for model in models:
+                editor.create_model(model)
+        create_contenttypes(apps.get_app_config("packages"), verbosity=0)
+
+    def urls(self, *patterns: Any) -> None:
+        """What Django answers."""
+        from django.urls import clear_url_caches
+
+        from tests.packages import urls
+
+        urls.urlpatterns[:] = patterns
+        clear_url_caches()
+
+
+class Outcome(NamedTuple):
+    """What was asked, whether the answer was yes, and what was raised instead of one."""
+
+    place: str
+    answer: bool
+    raised: str = ""
+
+
+def outcomes(row: Row) -> Iterator[Outcome]:
+    """The row's question, bare and with each option over each protocol, in the project that :func:`configure` made."""
+    from hybrid_gateway import Gateway
+    from hybrid_gateway.auth import TokenAuthentication
+    from hybrid_gateway.test import TestClient
+
+    site = Site()
+    routes, ask = row.build(site)
+    always: Options = {"django_routes": ("/django/", "/admin/", "/static/")}
+    always |= {"authentication": [TokenAuthentication()]} | row.base()
+    for place, options in (("bare", {}), *((f"option {n}", make()) for n, make in enumerate(row.options, 1))):
+        for protocol in ("asgi", "wsgi"):
+            try:
+                gateway = Gateway(list(routes), **always | options)
+                client = TestClient(gateway, protocol=protocol, raise_request_exception=False)
+                yield Outcome(f"{place}, {protocol}", bool(ask(client)))
+            except Exception:
+                yield Outcome(f"{place}, {protocol}", False, traceback.format_exc())
+        yield _checked(row.name, place, Gateway(list(routes), **always | options))
+
+
+def _checked(name: str, place: str, gateway: Any) -> Outcome:
+    """Whether the checks name the package where its option is not there, and only there."""
+    from django.conf import settings
+    from django.test import override_settings
+    from django.utils.module_loading import import_string
+
+    from hybrid_gateway.login_checks import closed_doors
+    from hybrid_gateway.missed_checks import missed_middleware
+    from hybrid_gateway.packages import PACKAGES
+
+    package = PACKAGES[name]
+    for path in package.middleware:
+        import_string(path)
+    with override_settings(MIDDLEWARE=list(dict.fromkeys([*settings.MIDDLEWARE, *package.middleware]))):
+        messages = [*missed_middleware(gateway.endpoints), *closed_doors(gateway.endpoints)]
+    told = [message.msg for message in messages if name in message.msg]
+    return Outcome(f"check, {place}", bool(told) == (place == "bare" and bool(package.remedy)), "; ".join(told))
+
+
+def verdict(results: Iterable[Outcome]) -> str:
+    """What the answers come to."""
+    asked = [result for result in results if not result.place.startswith("check")]
+    if all(result.answer for result in asked if not result.place.startswith("option")):
+        return "works"
+    options = [result.answer for result in asked if result.place.startswith("option")]
+    return "with" if options and all(options) else "no"
