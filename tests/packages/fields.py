@@ -42,7 +42,10 @@ def shows(client: Any, given: Any, shown: Any) -> bool:
 def money(site: Site) -> Any:
     from django.db import models
     from djmoney.models.fields import MoneyField
+    from djmoney.money import Money
+    from msgspec import Struct
 
+    from hybrid_gateway import get, post
     from hybrid_gateway.orm import ModelStruct
 
     class Thing(models.Model):
@@ -58,16 +61,27 @@ def money(site: Site) -> Any:
         price: Decimal
         price_currency: str
 
-    class In(ModelStruct, model=Thing):
+    class In(Struct):
         price: Decimal
-        price_currency: str
+        currency: str
 
-    given = {"price": "12.50", "price_currency": "USD"}
+    @get("/rows")
+    def listed() -> list[Out]:
+        return Out.fetch(Thing.objects.order_by("pk"))
+
+    @post("/rows")
+    def made(data: In) -> Out:
+        return Out.from_model(Thing.objects.create(price=Money(data.price, data.currency)))
 
     def ask(client: Any) -> bool:
-        return shows(client, given, given) and str(Thing.objects.latest("pk").price) in ("$12.50", "US$12.50")
+        answer = client.post("/rows", json={"price": "12.50", "currency": "USD"}).json()
+        return answer == client.get("/rows").json()[-1] and answer == {
+            "id": answer["id"],
+            "price": "12.50",
+            "price_currency": "USD",
+        }
 
-    return shelf(site, Thing, Out, In), ask
+    return [listed, made], ask
 
 
 @row("django-phonenumber-field", apps=["phonenumber_field"])

@@ -161,7 +161,11 @@ def _checked(name: str, place: str, gateway: Any) -> Outcome:
     with override_settings(MIDDLEWARE=list(dict.fromkeys([*settings.MIDDLEWARE, *package.middleware]))):
         messages = [*missed_middleware(gateway.endpoints), *closed_doors(gateway.endpoints)]
     told = [message.msg for message in messages if name in message.msg]
-    return Outcome(f"check, {place}", bool(told) == (place == "bare" and bool(package.remedy)), "; ".join(told))
+    return Outcome(
+        f"check, {place}",
+        bool(told) == (bool(package.remedy) and (place == "bare" or package.verdict == "no")),
+        "; ".join(told),
+    )
 
 
 def verdict(results: Iterable[Outcome]) -> str:
