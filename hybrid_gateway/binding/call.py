@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
@@ -11,11 +12,12 @@ from django.conf import settings
 from django.core.signals import setting_changed
 from django.dispatch import receiver
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
 
+from hybrid_gateway.background import Outgoing
 from hybrid_gateway.binding.cookies import parse_cookies
 from hybrid_gateway.binding.patience import Patience
 from hybrid_gateway.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
+from hybrid_gateway.moments import ANSWERED
 
 __all__ = ["Call", "check_number", "parse_query", "too_large"]
 
@@ -28,8 +30,10 @@ class Call:
 
     # PERF: what most requests never touch is a class attribute until somebody sets it; twelve slots cost 0.3 µs.
     path_values: tuple[Any, ...] = ()
+    path_names: tuple[str, ...] = ()  # known once the plan of the route has ended
     authentication: Any = None
-    exits: list[tuple[str, Any]] | None = None  # what the plan entered, in order
+    exits: list[tuple[int, str, Any]] | None = None  # what was entered, in order: until when, and where it is left
+    shared: dict[Any, tuple[int, Any]] | None = None  # components that others ask for than the plan, and until when
     entered: list[tuple[Any, Any]] | None = None  # hooks and their instances, in order
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
     has_read_cookies = False  # a handler has, of a whole Request
@@ -40,13 +44,14 @@ class Call:
     received = 0  # bytes of the body so far
     body_timeout = 30.0  # seconds until it must have come, and one more for every KiB
     _patience: Patience | None = None
-    _outgoing: Response | None = None
+    _outgoing: Outgoing | None = None
     _query: list[tuple[str, str]] | None = None
     headers_by_name: dict[bytes, bytes] | None = None  # of a repeated header the last
     _scope: Scope | None = None
     _thread: Any = None
     _over = False
     is_given_up = False  # cancelled: what a thread is entering for it just now is left there
+    late: Call | None = None  # what goes on for a client whose request has taken too long
 
     def __init__(self, scope: Scope, receive: Receive, lend: Callable[[], Any]) -> None:
         self.method: str = scope["method"]
@@ -63,6 +68,13 @@ class Call:
             self._scope = self.describe()
         return self._scope
 
+    def with_state(self) -> Scope:
+        """The same, with a ``state`` that all who look at the request share; a server may have put one there."""
+        scope = self.scope
+        if scope.get("state") is None:
+            scope["state"] = {}
+        return scope
+
     def adopt(self, scope: Scope) -> Scope:
         """From here on the request is what ``scope`` says."""
         self._scope = scope
@@ -78,12 +90,10 @@ class Call:
         raise RuntimeError("The request is over.")
 
     @property
-    def outgoing(self) -> Response:
+    def outgoing(self) -> Outgoing:
         """What a handler that asks for the ``Response`` adds headers and cookies to; its status is not set yet."""
         if self._outgoing is None:
-            self._outgoing = Response()
-            self._outgoing.raw_headers.clear()
-            self._outgoing.status_code = None  # type: ignore[assignment]
+            self._outgoing = Outgoing()
         return self._outgoing
 
     @property
@@ -123,8 +133,17 @@ class Call:
         if self._thread is not None:
             self._thread.release()
 
-    def on_exit(self, mode: str, manager: Any) -> None:
-        """Leave ``manager`` with the request, on the loop, on its thread, or anywhere.
+    def apart(self) -> Call:
+        """The same request for who answers in the place of its handler, which may still be busy on its thread."""
+        other = copy.copy(self)
+        other.exits = other.shared = other.late = other._thread = None
+        other._lend = lambda: self.thread.beside()
+        self.entered = None
+        self.late = other
+        return other
+
+    def on_exit(self, mode: str, manager: Any, moment: int = ANSWERED) -> None:
+        """Leave ``manager`` at a moment of the request's end, on the loop, on its thread, or anywhere.
 
         A thread that something was entered on is held until that is left: it may live on there.
         """
@@ -132,7 +151,7 @@ class Call:
             self.exits = []
         if mode == "thread":
             self.thread.hold()
-        self.exits.append((mode, manager))
+        self.exits.append((moment, mode, manager))
 
     def enter(self, hook: Any, instance: Any) -> None:
         """From here on ``hook`` sees how the request ends."""
@@ -258,8 +277,8 @@ class Call:
 
     def request(self, limit: int, path_names: tuple[str, ...], router: Any) -> Request:
         """Starlette's ``Request``, its body bounded like every other; ``router`` is what its ``url_for`` asks."""
-        values = dict(zip(path_names, self.path_values, strict=False))  # hooks know of no path
-        scope = {**self.scope, "path_params": values, "router": router}
+        values = dict(zip(path_names, self.path_values, strict=False))  # where no route answers, nobody names them
+        scope = {**self.with_state(), "path_params": values, "router": router}
 
         async def receive() -> MutableMapping[str, Any]:
             if not self.received:

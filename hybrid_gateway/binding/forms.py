@@ -29,6 +29,7 @@ from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_marker
 from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
 from hybrid_gateway.binding.validation import Error, collect_errors, missing
 from hybrid_gateway.exceptions import BadRequest, DependencyError, UnsupportedMediaType
+from hybrid_gateway.moments import AFTER_ANSWER
 
 __all__ = ["FormFields", "FormReader", "is_file", "is_files"]
 
@@ -269,7 +270,7 @@ class FormReader:
             raise BadRequest("The Content-Type header names no boundary.")
         call.check_body(self._limit)
         form = FormData()
-        call.on_exit("inline", form)  # first of all: what is half-way there is closed, too
+        call.on_exit("inline", form, AFTER_ANSWER)  # first of all: what is half-way there is closed, too
         parts = _Parts(form, self._wanted)
         is_left_on_thread = False
         try:
@@ -280,7 +281,7 @@ class FormReader:
                 parser.write(message.get("body", b""))
                 if parts.on_disk:
                     if not is_left_on_thread:  # giving back the room of a large file takes a while, too
-                        call.on_exit("thread", form)
+                        call.on_exit("thread", form, AFTER_ANSWER)
                         is_left_on_thread = True
                     await call.thread.run(parts.flush)
                 else:

@@ -56,14 +56,17 @@ class Inputs:
         self._groups: list[tuple[str, str, bool, ParameterGroup]] = []  # variable, source, half, what it holds
         self._named_in_path: set[str] = set()
 
-    def end(self, handler: Any) -> None:
-        """Everything is planned; raises :class:`DependencyError` for what nobody has asked for, or cannot read."""
+    def end(self, handler: Any, *, whole_path: bool = True) -> None:
+        """Everything is planned; raises :class:`DependencyError` for what nobody has asked for, or cannot read.
+
+        With ``whole_path`` somebody must have asked for all of the path.
+        """
         if _STREAM in self._draft.variables and not (self._draft.plan.awaits or inspect.isasyncgenfunction(handler)):
             raise DependencyError(f"{self._where}: only `async def` can read a body that is an AsyncIterator.")
         for *_, group in self._groups:
             group.build()
         unused = self._path.keys() - self._named_in_path
-        if unused and not self.sees_path:
+        if whole_path and unused and not self.sees_path:
             names = ", ".join(sorted(unused))
             raise DependencyError(
                 f"{self._where}: the path names {names}, but neither the handler nor anything it needs takes a "

@@ -15,6 +15,7 @@ from asgiref.sync import sync_to_async
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.components import Components, Mode, Provider
 from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.moments import AFTER_ANSWER, ANSWERED
 
 __all__ = ["AppComponents", "enter", "enter_async", "unwind"]
 
@@ -24,41 +25,41 @@ logger = logging.getLogger("hybrid_gateway")
 # --- a request's own -----------------------------------------------------------------------------------------------
 
 
-def enter(call: Call, manager: Any, mode: Mode) -> Any:
+def enter(call: Call, manager: Any, mode: Mode, moment: int = ANSWERED) -> Any:
     """Enter a context manager and remember to leave it with the request; at once where that was cancelled meanwhile."""
     value = manager.__enter__()
-    call.on_exit(mode, manager)
+    call.on_exit(mode, manager, moment)
     if call.is_given_up:
-        _leave_at_once(call, (mode, manager))
+        _leave_at_once(call, (moment, mode, manager))
     return value
 
 
-def _leave_at_once(call: Call, entry: tuple[Mode, Any]) -> NoReturn:
+def _leave_at_once(call: Call, entry: tuple[int, Mode, Any]) -> NoReturn:
     """On a thread for which nobody waits any more; unless the loop, which has begun to leave, has come to it first."""
     error = asyncio.CancelledError("The request was given up.")
     try:
         (call.exits or []).remove(entry)
     except ValueError:
         raise error from None
-    entry[1].__exit__(type(error), error, None)
+    entry[2].__exit__(type(error), error, None)
     raise error
 
 
-async def enter_async(call: Call, manager: Any, mode: Mode) -> Any:
+async def enter_async(call: Call, manager: Any, mode: Mode, moment: int = ANSWERED) -> Any:
     """Enter an asynchronous context manager and remember to leave it with the request."""
     value = await manager.__aenter__()
-    call.on_exit(mode, manager)
+    call.on_exit(mode, manager, moment)
     return value
 
 
-async def unwind(call: Call, error: BaseException | None) -> BaseException | None:
-    """Leave everything the request entered, each where it was entered; give back the error that is now in flight.
+async def unwind(call: Call, error: BaseException | None, moment: int = AFTER_ANSWER) -> BaseException | None:
+    """Leave what the request entered up to ``moment``, each where it was entered; give back the error now in flight.
 
     Every clean-up sees the error. One that fails replaces it and never keeps the others from running; one that
     swallows it does not turn the failure into an answer.
     """
-    while call.exits:
-        mode, manager = call.exits.pop()
+    while (entry := _next_exit(call.exits, moment)) is not None:
+        _, mode, manager = entry
         details = (None, None, None) if error is None else (type(error), error, error.__traceback__)
         try:
             if mode == "loop":
@@ -69,7 +70,17 @@ async def unwind(call: Call, error: BaseException | None) -> BaseException | Non
                 manager.__exit__(*details)
         except BaseException as raised:
             error = raised
+    if call.shared:  # what is closed is nobody's any more
+        call.shared = {key: entry for key, entry in call.shared.items() if entry[0] > moment}
     return error
+
+
+def _next_exit(exits: list[tuple[int, str, Any]] | None, moment: int) -> tuple[int, str, Any] | None:
+    """Take the last of ``exits`` that is due; a later one never needs one that lasts shorter."""
+    if moment >= AFTER_ANSWER:
+        return exits.pop() if exits else None
+    due = [position for position, entry in enumerate(exits or ()) if entry[0] <= moment]
+    return exits.pop(due[-1]) if exits and due else None
 
 
 def _leave(call: Call, manager: Any, *details: Any) -> None:
@@ -77,7 +88,7 @@ def _leave(call: Call, manager: Any, *details: Any) -> None:
     try:
         manager.__exit__(*details)
     finally:
-        if not any(mode == "thread" for mode, _ in call.exits or ()):
+        if not any(mode == "thread" for _, mode, _ in call.exits or ()):
             call.thread.free()
 
 

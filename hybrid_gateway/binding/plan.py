@@ -20,13 +20,15 @@ from starlette.responses import Response
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.builtins import BUILTINS, REQUEST
-from hybrid_gateway.binding.components import Components, Mode, Provider, make_provider, mode_of
+from hybrid_gateway.binding.components import Components, Mode, Provider, mode_of
 from hybrid_gateway.binding.draft import Chain, Draft, Half, show, tell
 from hybrid_gateway.binding.forms import is_file, is_files
 from hybrid_gateway.binding.inputs import Inputs, Reading
-from hybrid_gateway.binding.lifetime import AppComponents, enter, enter_async
+from hybrid_gateway.binding.lifetime import AppComponents
 from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Path, Query
+from hybrid_gateway.binding.provision import Provision
 from hybrid_gateway.binding.shapes import is_json
+from hybrid_gateway.binding.sharing import Needs, Sharing
 from hybrid_gateway.binding.signature import (
     NO_DEFAULT,
     Parameter,
@@ -48,6 +50,7 @@ from hybrid_gateway.binding.verdicts import (
     settle,
 )
 from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.moments import ANSWERED
 
 __all__ = ["Planner"]
 
@@ -65,7 +68,10 @@ class MakesVisits(Protocol):
 
 
 class Planner:
-    """Plans one route. ``given`` are ready variables by type (``Exception`` in error handlers, for one)."""
+    """Plans one route, or a function that ``follows`` the plan of one and ends at ``moment``.
+
+    ``given`` are ready variables by type (``Exception`` in error handlers, for one); ``sharing`` is what both plan.
+    """
 
     def __init__(
         self,
@@ -82,12 +88,14 @@ class Planner:
         parameters: Mapping[str, Any] | None = None,
         given: Mapping[Any, str] | None = None,
         visits: MakesVisits | None = None,
+        sharing: Sharing | None = None,
+        follows: bool = False,
+        moment: int = ANSWERED,
     ) -> None:
         self._draft = Draft()
         self.plan = self._draft.plan
         self._where = where
         self._components = components
-        self._app = app
         self._constants = constants
         self._path = path  # name → type that the tree converts to
         self._schemes = schemes
@@ -102,6 +110,36 @@ class Planner:
         self._named_in_layer: set[str] = set()
         self._open, self._finish = self._draft.open, self._draft.finish
         self._inputs = Inputs(self._draft, where, path, reading)
+        self._follows = follows
+        self._provision = Provision(
+            self._draft,
+            components,
+            app,
+            constants,
+            self._arguments,
+            sharing=sharing,
+            follows=follows,
+            moment=moment,
+            given=self._given,
+        )
+
+    # --- who needs what, before anything is planned
+
+    def needs(self) -> Needs:
+        """An account of what functions on the way out of the route ask for."""
+
+        def callers(parameter: Parameter) -> list[Signature]:
+            if not self._is_authentication(parameter.type):
+                return []
+            return [read_signature(scheme.authenticate, self._where) for scheme in self._schemes]
+
+        return Needs(self._provider, callers)
+
+    def component(self, provider: Provider, parameter: Parameter, chain: Chain) -> None:
+        """End the plan with what ``provider`` makes."""
+        variable = self._provision.provided(provider, parameter, chain, self._finish, here=True)
+        self.plan.result = Step(target=None, code=variable)
+        self._inputs.end(provider.call, whole_path=False)
 
     # --- what a route is made of
 
@@ -206,16 +244,7 @@ class Planner:
 
     def _provider(self, parameter: Parameter) -> Provider | None:
         layered = self._layered.get(parameter.name)
-        if parameter.marker is None and layered is not None:
-            parameter = layered
-        if isinstance(parameter.marker, Depends):
-            return self._depends(parameter, parameter.marker)
-        return self._components.find(parameter)
-
-    def _depends(self, parameter: Parameter, marker: Depends) -> Provider:
-        target = marker.provider or strip_annotated(parameter.type)
-        override = self._components.override(target) or self._components.override(parameter.type)
-        return override or make_provider(target, use_cache=marker.use_cache)
+        return self._provision.find(layered if parameter.marker is None and layered is not None else parameter)
 
     def result(
         self,
@@ -234,7 +263,7 @@ class Planner:
         of them, only where something has asked for the ``Response``.
         """
         arguments = self._arguments(signature, (self._where,), self._finish)
-        for name, parameter in self._layered.items():
+        for name, parameter in () if self._follows else self._layered.items():
             if name not in self._named_in_layer and isinstance(parameter.marker, Marker):
                 # Nobody asked for it, and it is checked all the same; a provider is for those who ask.
                 self._value(parameter, (self._where,), self._finish)
@@ -250,7 +279,7 @@ class Planner:
         self.plan.result = Step(target=None, code=code, mode=mode)
         if self._gives_body and self._visits is not None and REQUEST not in self._draft.variables:
             self._inputs.share_body(self._visits.give_body)
-        self._inputs.end(handler)
+        self._inputs.end(handler, whole_path=not self._follows)
 
     def change_last(self, change: Callable[[Any, Any], Any]) -> None:
         """Make one more change to the answer, after all others."""
@@ -277,11 +306,13 @@ class Planner:
 
     def _value(self, parameter: Parameter, chain: Chain, half: Half) -> str:
         """The variable that will hold ``parameter``'s value; the first source that fits wins."""
-        if isinstance(parameter.marker, Depends):
-            return self._provided(self._depends(parameter, parameter.marker), parameter, chain, half)
-        override = self._components.override(parameter.type)
-        if override is not None:
-            return self._provided(override, parameter, chain, half)
+        provider = self._provision.find(parameter) if isinstance(parameter.marker, Depends) else None
+        provider = provider or self._components.override(parameter.type)
+        if provider is not None:
+            return self._provision.provided(provider, parameter, chain, half)
+        given = self._by_type(parameter, half) if self._follows and parameter.marker is None else None
+        if given is not None:  # a hook is for many paths, and knows what it means by the types of the gateway
+            return given
         if parameter.name in self._path and (parameter.marker is None or isinstance(parameter.marker, Path)):
             return self._inputs.path_value(parameter, half)
         if isinstance(parameter.marker, Marker):
@@ -358,7 +389,7 @@ class Planner:
         return self._draft.variables[key]
 
     def _path_names(self) -> str:
-        return self._draft.name("path_names", tuple(self._path))
+        return "call.path_names" if self._follows else self._draft.name("path_names", tuple(self._path))
 
     # --- authentication
 
@@ -410,37 +441,7 @@ class Planner:
 
     def _by_component(self, parameter: Parameter, chain: Chain, half: Half) -> str | None:
         provider = self._components.find(parameter)
-        return None if provider is None else self._provided(provider, parameter, chain, half)
-
-    def _provided(self, provider: Provider, parameter: Parameter, chain: Chain, half: Half) -> str:
-        sees_parameter = any(inner.type is inspect.Parameter for inner in provider.signature.parameters)
-        key = (provider.key, parameter.name, parameter.type) if sees_parameter else provider.key
-        if provider.use_cache and key in self._draft.variables:
-            return self._draft.variables[key]
-        where = provider.signature.where
-        if where in chain[1:]:
-            raise DependencyError(f"{tell((*chain, where))}: a component cannot need itself.")
-        if provider.lifetime == "app":
-            call, mode = self._app_value(provider, chain)
-        else:
-            if sees_parameter:
-                provider = provider.given(parameter)
-            arguments = self._arguments(provider.signature, (*chain, where), half)
-            call, mode = f"{self._draft.name('provide', provider.call)}({arguments})", provider.mode
-        if provider.lifetime != "app" and provider.cleans_up:
-            self.plan.enters = True
-            function = enter_async if mode == "loop" else enter
-            call = f"{self._draft.name('enter', function)}(call, {call}, {mode!r})"
-        variable = self._draft.new()
-        if provider.use_cache:
-            self._draft.variables[key] = variable
-        half.steps.append(Step(target=variable, code=f"{'await ' if mode == 'loop' else ''}{call}", mode=mode))
-        return variable
-
-    def _app_value(self, provider: Provider, chain: Chain) -> tuple[str, Mode]:
-        mode = self._app.register(provider, self._components, self._constants, chain)
-        function = self._app.open_async if mode == "loop" else self._app.open
-        return f"{self._draft.name('app', function)}({self._draft.name('component', provider)})", mode
+        return None if provider is None else self._provision.provided(provider, parameter, chain, half)
 
     # --- by the shape of a type, and by what layers say
 

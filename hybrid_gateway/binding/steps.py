@@ -18,6 +18,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     target: str | None
     code: str
     mode: Mode = "inline"
+    waits: bool = True  # on the loop, for code of the project
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,4 +56,4 @@ class Plan(msgspec.Struct, kw_only=True):
     @property
     def awaits(self) -> bool:
         """Whether any of the project's own code in the plan is async."""
-        return any(step.mode == "loop" for step in (*self.open_steps, *self.finish_steps, self.result))
+        return any(step.mode == "loop" and step.waits for step in (*self.open_steps, *self.finish_steps, self.result))

@@ -166,13 +166,15 @@ class Gateway:
             compiled = [builder.endpoint(route, method) for method in route.methods]
             routes.append(compiled[0].route)
             endpoints += compiled
+        errors = builder.errors(self._layers)
         table = Table(
             routes=routes,
             endpoints=endpoints,
             names=routes_by_name(routes),
             tree=tree_of(endpoints),
             mounts=Mounts(mounts),
-            errors=builder.errors(self._layers),
+            errors=errors,
+            without_route=builder.without_route(errors),
             webhooks=builder.described(self.openapi.webhooks),
             secrets=builder.secrets(),
         )

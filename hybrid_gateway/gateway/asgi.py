@@ -122,7 +122,7 @@ class ASGIDriver:
                     call.borrow(self._gateway.lend_thread)
                 await self._answer_refused(call, error, receive, send)
         elif self._middleware is not None:
-            await self._middleware({**scope, _CALL: call}, receive, checking(send))
+            await self._middleware({**call.with_state(), _CALL: call}, receive, checking(send))
         else:
             endpoint = self.open(call, path, root)
             if endpoint.middleware:
@@ -166,7 +166,7 @@ class ASGIDriver:
 
     async def _answer_through_middleware(self, call: Call, endpoint: Answering, receive: Receive, send: Send) -> None:
         app = _wrap(self._answer_inside_route, endpoint.middleware)
-        await app({**call.scope, ROUTED: (call, endpoint)}, receive, checking(send))
+        await app({**call.with_state(), ROUTED: (call, endpoint)}, receive, checking(send))
 
     async def _answer_inside_route(self, scope: Scope, receive: Receive, send: Send) -> None:
         routed, endpoint = scope[ROUTED]
@@ -228,33 +228,39 @@ class ASGIDriver:
         return None if other is None else table.tree.find(other, method)
 
     async def send_response(self, call: Call, endpoint: Answering, response: Any, receive: Receive, send: Send) -> None:
-        """Let a Starlette response send itself, then leave what the handler entered."""
-        failure = None
+        """Let a Starlette response send itself; then let the request end, and the work begin that follows it."""
         if call.exits:  # how long their thread is held is the client's to say
             call.thread.hold_long()
         send = self._security.completing(send, call, endpoint.security_headers)
+        work = getattr(response, "background", None)
+        if work is not None:
+            response.background = None
         try:
-            if isinstance(response, StreamingResponse):
-                check_headers(response.raw_headers)
-                response.iterate_on(call.thread.stream)
-                if call.method == "HEAD":
-                    await _send_head(response, send)
-                elif isinstance(response, EventSourceResponse):
-                    response.until = self._ending.calling
-                    await response(call.scope, receive, send)
-                else:
-                    await self._ending.bounded(response(call.scope, receive, send))
-                return
+            is_sent = await self._send_all(call, response, receive, send)
+        except BaseException as error:
+            if isinstance(error, Exception) and not isinstance(error, ClientDisconnect):
+                self._gateway.table.errors.report()  # the server logs it, and ends the connection
+            await endpoint.end(call, error=error)
+            raise
+        await endpoint.end(call, work if is_sent else None)
+
+    async def _send_all(self, call: Call, response: Any, receive: Receive, send: Send) -> bool:
+        """Whether all of it was sent, or the process is about to end."""
+        if not isinstance(response, StreamingResponse):
             if isinstance(response, TemplateResponse) and call.authentication is not None:
                 response.user = call.authentication.user
             await response(call.scope, receive, checking(send))
-        except BaseException as error:
-            failure = error
-            if isinstance(error, Exception) and not isinstance(error, ClientDisconnect):
-                self._gateway.table.errors.report()  # the server logs it, and ends the connection
-            raise
-        finally:
-            await endpoint.close(call, failure)
+            return True
+        check_headers(response.raw_headers)
+        response.iterate_on(call.thread.stream)
+        if call.method == "HEAD":
+            await _send_head(response, send)
+        elif isinstance(response, EventSourceResponse):
+            response.until = self._ending.calling
+            await response(call.scope, receive, send)
+        else:
+            return await self._ending.bounded(response(call.scope, receive, send))
+        return True
 
     # --- lifespan
 

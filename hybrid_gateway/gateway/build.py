@@ -30,12 +30,15 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.django_middleware import DjangoMiddleware
 from hybrid_gateway.gateway.hooks import HookCompiler
 from hybrid_gateway.gateway.probes import compile_probe
-from hybrid_gateway.handlers.endpoint import Endpoint, Failures
+from hybrid_gateway.gateway.sharing import Around, Arounds
+from hybrid_gateway.handlers.completion import Completion
+from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.errors import ErrorAnswers, ErrorHandler
 from hybrid_gateway.handlers.hooks import Hook
 from hybrid_gateway.handlers.timeouts import bounded, check_timeout
 from hybrid_gateway.health.readiness import Readiness
 from hybrid_gateway.middleware import check_order
+from hybrid_gateway.moments import ANSWERED, EXPLAINED
 from hybrid_gateway.orm.handlers import Adapted, adapt
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional import add_etag
@@ -76,11 +79,13 @@ class Builder:
         self._overrides = dict(overrides)
         self._error_handlers: dict[Any, tuple[ErrorHandler, bool]] = {}
         self._secrets: dict[Any, Secrets] = {}
-        self._hooks = HookCompiler(self._plan_after)
+        self._hooks = HookCompiler()
+        self._arounds = Arounds(self._plan_around)
 
     def readiness(self, checks: Sequence[Any], layers: Layers, hindrance: Callable[[], str | None]) -> None:
         """Compile the health checks, which handlers may then ask for as ``Readiness``."""
-        probes = [compile_probe(entry, lambda where: self._plan_after(where, layers, {})) for entry in checks]
+        around = Around(self._plan_around, layers, {}, {})
+        probes = [compile_probe(entry, lambda where: around.planner(where, {}, ANSWERED)) for entry in checks]
         self._constants[Readiness] = Readiness(probes, hindrance)
 
     def endpoint(self, route: FlatRoute, method: str) -> Endpoint:
@@ -102,15 +107,17 @@ class Builder:
         signature = read_signature(route.handler, where)
         secrets = Secrets.union(self._secrets_of(scheme, layers) for scheme in schemes)
         route = msgspec.structs.replace(route, template=route.template.typed(_types_of(signature)))
-        planner = self._plan(route, layers, schemes, where, declared=b"cookie" in secrets.headers)
-        entered = self._open(planner, layers, signature)
+        around = self._arounds.find(layers, _path_of(route))
+        planner = self._plan(route, layers, schemes, where, around, declared=b"cookie" in secrets.headers)
+        entered = self._open(planner, layers, signature, around)
         adapted = adapt(
             route.handler, signature, route.options.get("response", signature.returns), layers, route.options
         )
         cached = self._finish(planner, route, method, adapted)
         adapted.query_names |= {entry.name for entry in planner.plan.inputs if entry.source == "query"}
-        errors = self.errors(layers, planner.plan.authenticates)
-        ending, hooks_await = self._end(planner, layers, secrets, errors, cached)
+        errors = self.errors(layers, planner.plan.authenticates, around)
+        always, afterwards = self._hooks.leave(layers, around)
+        ending = self._end(planner, route, secrets, errors, always, afterwards, cached)
         respond, source = compile_plan(
             planner.plan, f"{method} {route.path}", layers.max_body_size, fail=ending.fail, leave=ending.leave
         )
@@ -122,8 +129,8 @@ class Builder:
             route=route,
             method=method,
             respond=respond,
-            close=ending.close,
-            awaits=planner.plan.awaits or errors.awaits or hooks_await or any(hook.awaits for hook in entered),
+            end=ending.end,
+            awaits=planner.plan.awaits or errors.awaits or any(hook.awaits for hook in (*always, *entered)),
             source=source,
             inputs=planner.plan.inputs,
             returns=adapted.returns,
@@ -139,14 +146,16 @@ class Builder:
             callbacks={name: self._callback(calls) for name, calls in route.options.get("callbacks", {}).items()},
         )
 
-    def _plan(self, route: FlatRoute, layers: Layers, schemes: Sequence[Any], where: str, *, declared: bool) -> Planner:
+    def _plan(
+        self, route: FlatRoute, layers: Layers, schemes: Sequence[Any], where: str, around: Around, *, declared: bool
+    ) -> Planner:
         """An empty plan for one route."""
         return Planner(
             where=where,
             components=Components(layers.components, self._overrides),
             app=self._app,
             constants={**self._constants, Route: route, FlatRoute: route},
-            path={parameter.name: parameter.converter.type for parameter in route.template.parameters},
+            path=_path_of(route),
             schemes=schemes,
             authentication_type=Authentication,
             user_type=_user_model(),
@@ -158,30 +167,46 @@ class Builder:
             parameters=layers.parameters,
             given=_GIVEN,
             visits=Visits(csrf_exempt=layers.csrf_exempt, check=check_csrf),
+            sharing=around,
         )
 
     def _end(
         self,
         planner: Planner,
-        layers: Layers,
+        route: FlatRoute,
         secrets: Secrets,
         errors: ErrorAnswers,
+        always: Sequence[Hook],
+        afterwards: Sequence[Hook],
         cached: CachedAnswers | None,
-    ) -> tuple[Failures, bool]:
-        """What concludes every answer of a route, and whether hooks have to wait for it."""
-        hooks, hooks_await = self._hooks.leave(layers, errors)
+    ) -> Completion:
+        """What concludes every answer of a route."""
+        layers = route.layers
         stamp = None if layers.cors is None else layers.cors.stamp
-        planner.plan.enters |= hooks is not None or stamp is not None or cached is not None
+        planner.plan.enters |= bool(always or afterwards) or stamp is not None or cached is not None
         guard = personal(planner.plan, secrets, layers)
         if guard is not None and not planner.plan.enters:
             planner.change_last(guard)
-        keep = None if cached is None else cached.keep
-        ending = Failures(unwind, errors, hooks, stamp=stamp, keep=keep, settle=settle, guard=guard)
-        return ending, hooks_await
+        return Completion(
+            route.name,
+            unwind,
+            errors,
+            hooks=always,
+            afterwards=afterwards,
+            settle=settle,
+            keep=None if cached is None else cached.keep,
+            guard=guard,
+            stamp=stamp,
+            path_names=tuple(_path_of(route)),
+        )
 
-    def _open(self, planner: Planner, layers: Layers, signature: Signature) -> list[Hook]:
+    def without_route(self, errors: ErrorAnswers) -> Completion:
+        """What concludes answers that no route gives."""
+        return Completion("no route", unwind, errors)
+
+    def _open(self, planner: Planner, layers: Layers, signature: Signature, around: Around) -> list[Hook]:
         """Plan what may refuse a request, in the order in which it may; the hooks that are entered on the way."""
-        entered = self._hooks.enter(layers, planner)
+        entered = self._hooks.enter(layers, planner, around)
         addresses, users = throttles(layers)
         if addresses is not None:
             planner.check(addresses.check, addresses.mode, authenticated=False)
@@ -223,9 +248,10 @@ class Builder:
         """Endpoints of routes that others offer, and that no path here leads to."""
         return [self.endpoint(route, method) for route in flatten(routes, Layers()) for method in route.methods]
 
-    def errors(self, layers: Layers, authenticates: bool = True) -> ErrorAnswers:
+    def errors(self, layers: Layers, authenticates: bool = True, around: Around | None = None) -> ErrorAnswers:
         """What a route with these layers makes of exceptions."""
-        compiled = {key: self._error_handler(handler, layers) for key, handler in layers.exception_handlers.items()}
+        around = around or self._arounds.find(layers, {})
+        compiled = {key: self._error_handler(handler, around) for key, handler in layers.exception_handlers.items()}
         challenges = tuple(
             challenge for scheme in layers.authentication if (challenge := getattr(scheme, "challenge", None))
         )
@@ -237,16 +263,16 @@ class Builder:
             debugger=self._gateway.options.pdb_on_exception,
         )
 
-    def _error_handler(self, handler: Any, layers: Layers) -> tuple[ErrorHandler, bool]:
-        key = (handler, layers.components, layers.authentication)
+    def _error_handler(self, handler: Any, around: Around) -> tuple[ErrorHandler, bool]:
+        key = (handler, around)
         if key not in self._error_handlers:
-            self._error_handlers[key] = self._compile_error_handler(handler, layers)
+            self._error_handlers[key] = self._compile_error_handler(handler, around)
         return self._error_handlers[key]
 
-    def _compile_error_handler(self, handler: Any, layers: Layers) -> tuple[ErrorHandler, bool]:
+    def _compile_error_handler(self, handler: Any, around: Around) -> tuple[ErrorHandler, bool]:
         where = f"the exception handler {describe(handler)}"
-        signature = read_signature(handler, where)
-        planner = self._plan_after(where, layers, {Exception: "error"})
+        signature, layers = read_signature(handler, where), around.layers
+        planner = around.planner(where, {Exception: "error"}, EXPLAINED)
         encode = make_encoder(signature.returns, method="GET", status=None, security=self._security_headers(layers))
         planner.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))
         run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("error",))
@@ -259,9 +285,10 @@ class Builder:
     def _secrets_of(self, scheme: Any, layers: Layers) -> Secrets:
         key = (type(scheme) if not hasattr(scheme, "__dict__") or not vars(scheme) else scheme, layers.components)
         if key not in self._secrets:
-            planner = self._plan_after(f"{type(scheme).__qualname__}.authenticate", layers, {})
+            where = f"{type(scheme).__qualname__}.authenticate"
+            planner = Around(self._plan_around, layers, {}, {}).planner(where, {}, ANSWERED)
             try:
-                planner.look_at(read_signature(scheme.authenticate, f"{type(scheme).__qualname__}.authenticate"))
+                planner.look_at(read_signature(scheme.authenticate, where))
             except ConfigurationError:  # a route that needs it will say so; one that does not may stay
                 self._secrets[key] = Secrets(in_any_header=True, in_any_parameter=True)
             else:
@@ -269,20 +296,25 @@ class Builder:
                 self._secrets[key] = Secrets.of(scheme, planner.plan, asks_for_query)
         return self._secrets[key]
 
-    def _plan_after(self, where: str, layers: Layers, given: Mapping[Any, str]) -> Planner:
-        """A plan of its own, for what runs once a route's has ended: the body is gone, and so is the path."""
+    def _plan_around(self, around: Around, where: str, given: Mapping[Any, str], moment: int) -> Planner:
+        """A plan of its own, for what runs once a route's has ended: the body is gone."""
+        layers = around.layers
         return Planner(
             where=where,
             components=Components(layers.components, self._overrides),
             app=self._app,
             constants=self._constants,
-            path={},
-            schemes=layers.authentication,
+            path=around.path,
+            schemes=[scheme() if inspect.isclass(scheme) else scheme for scheme in layers.authentication],
             authentication_type=Authentication,
             user_type=_user_model(),
             reading=_reading(layers, body_allowed=False),
+            parameters=layers.parameters,
             given=given,
             visits=Visits(csrf_exempt=layers.csrf_exempt, check=check_csrf),
+            sharing=around,
+            follows=True,
+            moment=moment,
         )
 
 
@@ -311,6 +343,11 @@ def _answering(
     if template is not None:
         encoders[HTML] = shown_by(template, Defaults(status, method).status_for(...), make(Response))
     return _as_it_is, Negotiation(encoders)
+
+
+def _path_of(route: FlatRoute) -> dict[str, Any]:
+    """The values in a path, and the types that the tree makes of them."""
+    return {parameter.name: parameter.converter.type for parameter in route.template.parameters}
 
 
 def _types_of(signature: Signature) -> dict[str, Any]:

@@ -73,10 +73,10 @@ class Draining:
         finally:
             self._listeners.pop(listener, None)
 
-    async def bounded(self, answer: Awaitable[None]) -> None:
-        """Await an answer that streams; once the grace is over, cut it.
+    async def bounded(self, answer: Awaitable[None]) -> bool:
+        """Await an answer that streams; once the grace is over, cut it. Whether it came to its end.
 
-        It is left unfinished, which tells the client that something is missing.
+        One that did not is left unfinished, which tells the client that something is missing.
         """
         loop, deadline = asyncio.get_running_loop(), asyncio.timeout(None)
         try:
@@ -87,6 +87,8 @@ class Draining:
             if not deadline.expired():
                 raise
             logger.warning("A stream was cut %s seconds after the process was told to end.", self._grace)
+            return False
+        return True
 
     # --- signals
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from starlette.responses import Response
 
@@ -13,59 +13,70 @@ from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan import Planner
 from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.handlers.errors import ErrorAnswers
-from hybrid_gateway.handlers.hooks import Hook, Hooks, answered
+from hybrid_gateway.handlers.hooks import Hook, answered
+from hybrid_gateway.moments import AFTER_ANSWER, FIRST_HOOK
 from hybrid_gateway.responses.encode import make_encoder
 from hybrid_gateway.routing.declare import describe
 from hybrid_gateway.routing.layers import Layers
 
-__all__ = ["HookCompiler"]
+__all__ = ["WAY_OUT", "HookCompiler", "method_of"]
 
-_METHODS = ("on_request", "on_response", "on_error")
+WAY_OUT = ("on_response", "on_error")
+_METHODS = ("on_request", *WAY_OUT)
+
+
+class FollowsRoute(Protocol):
+    """What functions around the plan of a route are compiled with."""
+
+    @property
+    def layers(self) -> Layers: ...
+
+    def planner(self, where: str, given: Mapping[Any, str], moment: int) -> Planner:
+        """An empty plan for a function that has run at ``moment``."""
+        ...
 
 
 class HookCompiler:
-    """Compiles hooks; ``planner(where, layers, given)`` makes an empty plan. What layers share is compiled once."""
+    """Compiles hooks. What several routes have in common is compiled once."""
 
-    def __init__(self, planner: Callable[..., Planner]) -> None:
-        self._planner = planner
+    def __init__(self) -> None:
         self._runs: dict[Any, tuple[Any, bool]] = {}
 
-    def enter(self, layers: Layers, planner: Planner) -> list[Hook]:
+    def enter(self, layers: Layers, planner: Planner, around: FollowsRoute) -> list[Hook]:
         """Plan the way in of every hook; what runs on the way out of those that were entered is their own to say."""
         entered = []
-        for entry in layers.event_hooks:
+        last = FIRST_HOOK + len(layers.after_request) + len(layers.event_hooks) - 1
+        for position, entry in enumerate(layers.event_hooks):
             kind = _check(entry)
-            hook = self._event_hook(entry, kind, layers)
+            hook = self._event_hook(entry, kind, around, last - position)
             entered.append(hook)
             planner.enter_hook(hook, entry, getattr(_instance(entry), "on_request", None))
         for function in layers.before_request:
             planner.ask_first(function, answered, make_encoder(inspect.Signature.empty, method="GET"))
         return entered
 
-    def leave(self, layers: Layers, errors: ErrorAnswers) -> tuple[Hooks | None, bool]:
-        """What concludes every answer of a route, and whether any of it is async."""
-        always = tuple(self._function(function, layers) for function in layers.after_request)
-        last = tuple(self._function(function, layers) for function in layers.after_response)
-        if not (layers.event_hooks or always or last):
-            return None, False
-        return Hooks(errors, always=always, last=last), any(hook.awaits for hook in always)
+    def leave(self, layers: Layers, around: FollowsRoute) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
+        """The functions that see every answer of a route, and those that run once it is sent, in their order."""
+        answered = enumerate(reversed(layers.after_request), FIRST_HOOK)
+        always = tuple(self._function(function, around, moment) for moment, function in answered)
+        last = tuple(self._function(function, around, AFTER_ANSWER) for function in reversed(layers.after_response))
+        return always, last
 
-    def _event_hook(self, entry: Any, kind: Any, layers: Layers) -> Hook:
-        runs = {name: self._run(getattr(kind, name), entry, layers) for name in _METHODS[1:] if hasattr(kind, name)}
+    def _event_hook(self, entry: Any, kind: Any, around: FollowsRoute, moment: int) -> Hook:
+        runs = {name: self._run(getattr(kind, name), entry, around, moment) for name in WAY_OUT if hasattr(kind, name)}
         awaits = any(awaits for _, awaits in runs.values())
-        return Hook(awaits=awaits, **{name: run for name, (run, _) in runs.items()})
+        return Hook(awaits=awaits, moment=moment, **{name: run for name, (run, _) in runs.items()})
 
-    def _function(self, function: Any, layers: Layers) -> Hook:
-        run, awaits = self._run(function, None, layers)
-        return Hook(on_response=run, awaits=awaits)
+    def _function(self, function: Any, around: FollowsRoute, moment: int) -> Hook:
+        run, awaits = self._run(function, None, around, moment)
+        return Hook(on_response=run, awaits=awaits, moment=moment)
 
-    def _run(self, function: Any, owner: Any, layers: Layers) -> tuple[Any, bool]:
-        key = (function, owner, layers.components, layers.authentication)
+    def _run(self, function: Any, owner: Any, around: FollowsRoute, moment: int) -> tuple[Any, bool]:
+        key = (function, owner, around, moment)
         if key not in self._runs:
             where = f"the hook {describe(function)}"
-            planner = self._planner(where, layers, {Exception: "error", Response: "response"})
-            method = function if owner is None else getattr(_instance(owner), function.__name__)
+            planner = around.planner(where, {Exception: "error", Response: "response"}, moment)
+            method = function if owner is None else method_of(owner, function.__name__)
             signature = read_signature(method, where)
             encode = make_encoder(inspect.Signature.empty, method="GET")
             planner.result(
@@ -75,9 +86,14 @@ class HookCompiler:
                 lambda value: None if value is None else encode(value),
                 receiver="hook" if owner is not None else None,
             )
-            run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("hook", "response", "error"))
+            run, _ = compile_plan(planner.plan, where, around.layers.max_body_size, ("hook", "response", "error"))
             self._runs[key] = run, planner.plan.awaits
         return self._runs[key]
+
+
+def method_of(entry: Any, name: str) -> Any:
+    """A method of an event hook, of an instance if it is a class."""
+    return getattr(_instance(entry), name)
 
 
 def _check(entry: Any) -> Any:

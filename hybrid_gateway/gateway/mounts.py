@@ -78,8 +78,8 @@ class Mounted:
         answer: Iterable[bytes] = self._app(inside, checking_start(start_response))
         return answer
 
-    async def close(self, call: Any, error: BaseException | None = None) -> None:
-        """Nothing was entered."""
+    async def end(self, call: Any, background: Any = None, error: BaseException | None = None) -> None:
+        """Nothing was entered, and nothing follows."""
 
 
 async def _serve_wsgi(app: Any, scope: Any, receive: Any, send: Any, thread: Any) -> None:

@@ -9,6 +9,7 @@ import msgspec
 from hybrid_gateway.auth.secrets import Secrets
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.gateway.mounts import Mounts
+from hybrid_gateway.handlers.completion import Completion
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.errors import ErrorAnswers
 from hybrid_gateway.routing.declare import describe
@@ -31,6 +32,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     mounts: Mounts
     errors: ErrorAnswers
     """What becomes of exceptions where no route answers."""
+    without_route: Completion
+    """How requests end that no route answers."""
     webhooks: Sequence[Endpoint]
     """Routes that others are to offer, for the document alone."""
     secrets: Secrets

@@ -24,8 +24,10 @@ class Refused:
     middleware = ()
 
     def __init__(self, gateway: Gateway, refusal: HTTPException) -> None:
-        self._errors = gateway.table.errors
-        self.awaits = self._errors.awaits
+        table = gateway.table
+        self._completion = table.without_route
+        self.end = self._completion.end
+        self.awaits = table.errors.awaits
         self._gateway = gateway
         self._refusal = refusal
         self.security_headers = gateway.security.headers
@@ -35,10 +37,7 @@ class Refused:
         return await _around(self._gateway, self._answer)(call)
 
     async def _answer(self, call: Call) -> Any:
-        return await self._errors.answer(call, self._refusal)
-
-    async def close(self, call: Call, error: BaseException | None = None) -> None:
-        """Nothing was entered."""
+        return await self._completion.fail(call, self._refusal)
 
 
 class Unrouted:
@@ -50,6 +49,7 @@ class Unrouted:
         self.awaits = table.errors.awaits
         self._gateway = gateway
         self._table = table
+        self.end = table.without_route.end
         self._path = path
         self._root = root
         self.security_headers = gateway.security.headers
@@ -67,11 +67,11 @@ class Unrouted:
         return None if cors is None else cors.preflight(call, methods)
 
     async def _answer(self, call: Call) -> Any:
-        path, errors = self._path, self._table.errors
+        path, fail = self._path, self._table.without_route.fail
         if path == "*" and call.method == "OPTIONS":
             return _allow(("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"))
         if path is None:  # middleware has changed it
-            return await errors.answer(call, BadRequest("The path of the request makes no sense here."))
+            return await fail(call, BadRequest("The path of the request makes no sense here."))
         methods = self._table.tree.methods(path)
         other = None if methods else self._gateway.other_slash(self._table, path)
         if other is not None and self._gateway.trailing_slash == "ignore":
@@ -79,14 +79,11 @@ class Unrouted:
         elif other is not None:
             return _redirect(self._root.rstrip("/") + other, call.raw_query)
         if not methods:
-            return await errors.answer(call, NotFound())
+            return await fail(call, NotFound())
         if call.method == "OPTIONS":
             return self._preflight(call, path, methods) or _allow(methods)
         allow = ", ".join(sorted({*methods, "OPTIONS"}))
-        return await errors.answer(call, MethodNotAllowed(headers={"Allow": allow}))
-
-    async def close(self, call: Call, error: BaseException | None = None) -> None:
-        """Nothing was entered."""
+        return await fail(call, MethodNotAllowed(headers={"Allow": allow}))
 
 
 def _around(gateway: Gateway, respond: Callable[[Call], Awaitable[Any]]) -> Callable[[Call], Awaitable[Any]]:

@@ -72,9 +72,22 @@ class ErrorAnswers:
         try:
             handled = await self._handle(call, error)
         except Exception as failure:
+            if failure is error:  # a handler leaves it to us, or asks for the component that has failed
+                return await self._answer_plainly(call, error)
             failure.__context__ = failure.__context__ or error
             return await self._crash(call, failure)
         return handled
+
+    async def crash(self, call: Any, error: Exception) -> Any:
+        """The same without the project's handlers, of which one has made it necessary."""
+        return await self._answer_plainly(call, error, unexpected=True)
+
+    async def _answer_plainly(self, call: Any, error: Exception, unexpected: bool = False) -> Any:
+        known = None if unexpected else translate(error)
+        if known is not None:
+            return self._problem(call, error, known)
+        self._report_crash(call, error)
+        return await self._bare(call, error)
 
     async def _handle(self, call: Any, error: Exception) -> Any:
         handler = _by_mro(self._by_class, type(error))
@@ -88,6 +101,9 @@ class ErrorAnswers:
             return await self._by_status[known.status_code](call, known)
         if handler is not None:
             return await handler(call, error)
+        return self._problem(call, error, known)
+
+    def _problem(self, call: Any, error: Exception, known: HTTPException) -> Any:
         # What was refused before anybody was asked has no traceback.
         if known.status_code >= 500 and error.__traceback__ is not None and not known.quiet:
             _log(call, error, known.status_code)
@@ -106,6 +122,17 @@ class ErrorAnswers:
 
     async def _crash(self, call: Any, error: Exception) -> Any:
         """An exception nobody expected: logged, signalled, and told to the client only under ``DEBUG``."""
+        self._report_crash(call, error)
+        custom = self._by_status.get(500)
+        if custom is not None:
+            try:
+                return await custom(call, error)
+            except Exception as failure:
+                if failure is not error:
+                    _log(call, failure, 500)
+        return await self._bare(call, error)
+
+    def _report_crash(self, call: Any, error: Exception) -> None:
         try:
             raise error
         except Exception:
@@ -113,12 +140,8 @@ class ErrorAnswers:
             _log(call, error, 500)
         if self._debugger:
             pdb.post_mortem(error.__traceback__)
-        custom = self._by_status.get(500)
-        if custom is not None:
-            try:
-                return await custom(call, error)
-            except Exception as failure:
-                _log(call, failure, 500)
+
+    async def _bare(self, call: Any, error: Exception) -> Any:
         if not settings.DEBUG:
             return problem_answer(InternalServerError())
         return await _explain(call, error)

@@ -12,6 +12,7 @@ import msgspec
 from django.http import HttpResponseBase
 from starlette.responses import Response as StarletteResponse
 
+from hybrid_gateway.background import join_tasks
 from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed, make_private
@@ -28,6 +29,7 @@ __all__ = [
     "complete",
     "is_event_stream",
     "is_json_type",
+    "is_whole",
     "make_encoder",
 ]
 
@@ -211,6 +213,14 @@ def _by_value(value: Any, defaults: Defaults) -> Answer:
     return complete(status, _JSON, msgspec.json.encode(value, enc_hook=defaults.hook), defaults.headers)
 
 
+def is_whole(answer: Answer) -> bool:
+    """Whether nothing of the project runs any more while the answer is sent."""
+    if type(answer) is tuple:
+        return True
+    sends_body = type(answer).__call__ is StarletteResponse.__call__
+    return sends_body or getattr(answer, "is_rendered", False)
+
+
 def as_response(answer: Answer) -> StarletteResponse:
     """An answer as a response object that hooks may read and change; a response is itself."""
     if isinstance(answer, StarletteResponse):
@@ -234,7 +244,7 @@ def add_outgoing(call: Any, answer: Answer) -> Answer:
     given = call.outgoing
     if given.background is not None:
         answer = as_response(answer)
-        answer.background = given.background
+        answer.background = join_tasks(answer.background, given.background)
     if isinstance(answer, StarletteResponse):
         answer.raw_headers.extend(given.raw_headers)
         answer.status_code = given.status_code or answer.status_code

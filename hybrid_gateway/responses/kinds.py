@@ -6,7 +6,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
 from pathlib import PureWindowsPath
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from anyio import CancelScope, to_thread
@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.db.models import Model, QuerySet
 from django.utils.functional import Promise
 from starlette import background, responses
+from starlette.concurrency import iterate_in_threadpool
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
@@ -38,6 +39,12 @@ PlainTextResponse = responses.PlainTextResponse
 RedirectResponse = responses.RedirectResponse
 
 T = TypeVar("T")
+
+
+class Thread(Protocol):
+    """Where blocking work of a request runs."""
+
+    def run(self, function: Callable[..., Any], /, *args: Any) -> Awaitable[Any]: ...
 
 
 class Response(responses.Response, Generic[T]):
@@ -140,6 +147,10 @@ class JSONResponse(responses.JSONResponse, Generic[T]):
         return msgspec.json.encode(content, enc_hook=plain)
 
 
+Stream = Callable[[Iterable[Any], Callable[[], object] | None], AsyncIterator[Any]]
+"""Makes an asynchronous iterator of a blocking iterable, and of what is to be called after it."""
+
+
 class StreamingResponse(responses.StreamingResponse):
     """A stream; a blocking iterable is fetched on a thread of the gateway, on one from the first chunk to the last."""
 
@@ -153,14 +164,26 @@ class StreamingResponse(responses.StreamingResponse):
         media_type: str | None = None,
         background: background.BackgroundTask | None = None,
     ) -> None:
-        self.blocking: Iterable[Any] | None = content if isinstance(content, Iterable) else None
-        super().__init__(() if self.blocking is not None else content, status_code, headers, media_type, background)
+        self._blocking: Iterable[Any] | None = content if isinstance(content, Iterable) else None
+        self._stream: Stream = _in_threadpool
+        content = _Lazy(self._begin) if self._blocking is not None else content
+        super().__init__(content, status_code, headers, media_type, background)
 
-    def iterate_on(self, stream: Callable[[Iterable[Any], Callable[[], object] | None], AsyncIterator[Any]]) -> None:
-        """Let ``stream`` fetch the chunks of a blocking iterable."""
-        if self.blocking is not None:
-            self.body_iterator = stream(self.blocking, self.on_close)
-            self.on_close = None
+    def fetch_with(self, stream: Stream) -> None:
+        """Let ``stream`` fetch the chunks of a blocking iterable, if that ever begins."""
+        self._stream = stream
+
+    def iterate_on(self, stream: Stream) -> None:
+        """Let ``stream`` fetch the chunks of a blocking iterable, unless somebody has begun to."""
+        self._stream = stream
+        if self._blocking is not None:
+            self.body_iterator = self._begin()
+
+    def _begin(self) -> AsyncIterator[Any]:
+        assert self._blocking is not None
+        stream = self._stream(self._blocking, self.on_close)
+        self._blocking = self.on_close = None
+        return stream
 
     async def stream_response(self, send: Callable[[MutableMapping[str, Any]], Awaitable[None]]) -> None:
         try:
@@ -180,6 +203,66 @@ class StreamingResponse(responses.StreamingResponse):
             on_close, self.on_close = self.on_close, None
             if on_close is not None:
                 await sync_to_async(on_close)()
+
+    def take_unread(self) -> tuple[Any, Callable[[], object] | None]:
+        """What is to be closed on a thread of a content of which nothing was asked for."""
+        unread = self._blocking, self.on_close
+        self._blocking = self.on_close = None
+        return unread
+
+
+class _Lazy(AsyncIterator[Any]):
+    """The chunks of a blocking iterable, for whoever wants them before the gateway has begun to send them."""
+
+    def __init__(self, begin: Callable[[], AsyncIterator[Any]]) -> None:
+        self._begin = begin
+        self._chunks: Any = None
+
+    async def __anext__(self) -> Any:
+        if self._chunks is None:
+            self._chunks = self._begin()
+        return await self._chunks.__anext__()
+
+    async def aclose(self) -> None:
+        if self._chunks is not None:
+            await self._chunks.aclose()
+
+
+async def _in_threadpool(chunks: Iterable[Any], close: Callable[[], object] | None) -> AsyncIterator[Any]:
+    try:
+        async for chunk in iterate_in_threadpool(chunks):
+            yield chunk
+    finally:
+        if close is not None:
+            await sync_to_async(close)()
+
+
+class Discarded:
+    """A response that will not be sent, as something to be left: its content is closed, where it would be made."""
+
+    def __init__(self, response: responses.Response, thread: Thread) -> None:
+        self._response = response
+        self._thread = thread
+
+    async def __aexit__(self, *details: object) -> None:
+        response: Any = self._response
+        if isinstance(response, StreamingResponse):
+            unread = response.take_unread()
+            if unread != (None, None):
+                await self._thread.run(_close, *unread)
+        close = getattr(getattr(response, "body_iterator", None), "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _close(content: Any, on_close: Callable[[], object] | None) -> None:
+    try:
+        close = getattr(content, "close", None)
+        if close is not None:
+            close()
+    finally:
+        if on_close is not None:
+            on_close()
 
 
 def plain(value: Any) -> Any:

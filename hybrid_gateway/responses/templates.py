@@ -55,11 +55,11 @@ class TemplateResponse(Response):
         self.template_name = template_name
         self.context = dict(context or {})
         self.user: Any = None
-        self._is_rendered = False
+        self.is_rendered = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._is_rendered:
-            self._fill(await sync_to_async(self._render)(scope))
+        if not self.is_rendered:
+            await sync_to_async(self.render_alone)(scope)
         await super().__call__(scope, receive, send)
 
     def render_for(self, request: Any) -> None:
@@ -68,7 +68,7 @@ class TemplateResponse(Response):
         self._fill(_renderer(tuple(name for name in settings.MIDDLEWARE if name == _LOCALE))(request))
 
     def _fill(self, rendered: HttpResponse) -> None:
-        self._is_rendered = True
+        self.is_rendered = True
         self.body = rendered.content
         del self.headers["content-length"]
         self.headers["content-length"] = str(len(self.body))
@@ -82,10 +82,11 @@ class TemplateResponse(Response):
         if "cookie" in rendered.get("Vary", "").lower():  # it has shown a session, or a token
             self.raw_headers[:] = make_private(self.raw_headers)
 
-    def _render(self, scope: Scope) -> HttpResponse:
+    def render_alone(self, scope: Scope) -> None:
+        """Render, on this thread, for a request that nobody has asked for."""
         request: Any = ASGIRequest(scope, io.BytesIO())
         request.template_response = self
-        return _renderer(tuple(settings.MIDDLEWARE))(request)
+        self._fill(_renderer(tuple(settings.MIDDLEWARE))(request))
 
 
 def shown_by(template_name: str, status: int, encode: Callable[[Any], Any]) -> Callable[[Any], Any]:

@@ -15,7 +15,6 @@ from django.middleware.csrf import CsrfViewMiddleware
 
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.responses.headers import Header, merge_vary
-from hybrid_gateway.responses.templates import TemplateResponse
 from hybrid_gateway.sessions.visits import Visit
 
 __all__ = ["settle"]
@@ -27,9 +26,6 @@ async def settle(call: Call, answer: Any) -> Any:
     Raises ``SessionInterrupted``, a 400, where the session was deleted meanwhile.
     """
     visit: Visit = call.visit
-    if isinstance(answer, TemplateResponse) and not visit.is_below_django:
-        # What it shows of the visit is what the handler has left there: its messages, whom it has logged in.
-        await call.thread.run(answer.render_for, visit.request)
     if _is_quiet(visit):
         return answer
     status = answer[0] if type(answer) is tuple else answer.status_code

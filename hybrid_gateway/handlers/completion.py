@@ -1,0 +1,296 @@
+"""How a request ends: the one place that knows whether its answer streams, and leaves what it has entered.
+
+How this works: what a request has entered (components that clean up, files) is left at a moment known at start-up; see
+``moments.py``. An answer that is whole is final only when everything is left: what nobody but the handler asks for at
+once, what hooks ask for after the last of them. So a clean-up that fails, such as a commit, is still an error's answer,
+and the hooks that follow see that. An answer that streams needs everything up to its last byte; ``end`` is for then.
+Whatever else happens, a cancelled task among it, ``leave`` lets nothing of it to the garbage collector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from starlette.background import BackgroundTask
+
+from hybrid_gateway.background import join_tasks
+from hybrid_gateway.handlers.afterwards import Afterwards, do_afterwards, report
+from hybrid_gateway.handlers.errors import ErrorAnswers
+from hybrid_gateway.handlers.hooks import Answered, Hook
+from hybrid_gateway.handlers.sensitive import enter_request, in_request
+from hybrid_gateway.moments import AFTER_ANSWER, ANSWERED, BEFORE_AFTER_ANSWER, EXPLAINED
+from hybrid_gateway.responses.encode import as_answer, as_response, is_whole
+from hybrid_gateway.responses.kinds import Discarded, StreamingResponse
+from hybrid_gateway.responses.templates import TemplateResponse
+
+__all__ = ["Completion"]
+
+Unwind = Callable[..., Awaitable[BaseException | None]]
+
+
+class Outcome:
+    """The answer to one request so far, and the error that it answers, if it is one's."""
+
+    __slots__ = ("answer", "call", "error", "saves")
+
+    def __init__(self, call: Any, answer: Any, error: BaseException | None, saves: bool) -> None:
+        self.call = call
+        self.answer = answer
+        self.error = error
+        self.saves = saves  # a session, if there is one
+
+    def discard(self) -> None:
+        """Let go of the answer, which will not be sent; its content is closed with the next clean-up."""
+        if not is_whole(self.answer):
+            self.call.on_exit("loop", Discarded(self.answer, self.call.thread))
+
+    def replace(self, answer: Any) -> None:
+        """Send another answer; the work that was to follow the one before is done after it."""
+        before = self.answer
+        self.discard()
+        background = None if type(before) is tuple else before.background
+        if background is not None:
+            answer = as_response(answer)
+            answer.background = join_tasks(background, answer.background)
+        self.answer = answer
+
+
+class Completion:
+    """How requests to one route end. ``name`` is the route's, for the log.
+
+    ``hooks`` see every answer after those that the plan has entered have been noted; see ``leave``. ``afterwards`` run
+    once it is sent. ``unwind(call, error, moment)`` leaves what was entered.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        unwind: Unwind,
+        errors: ErrorAnswers,
+        *,
+        hooks: Sequence[Hook] = (),
+        afterwards: Sequence[Hook] = (),
+        settle: Callable[[Any, Any], Awaitable[Any]] | None = None,
+        keep: Callable[[Any], Awaitable[None]] | None = None,
+        guard: Callable[[Any, Any], Any] | None = None,
+        stamp: Callable[[Any, Any], Any] | None = None,
+        path_names: tuple[str, ...] = (),
+    ) -> None:
+        self._name = name
+        self._path_names = path_names
+        self._unwind = unwind
+        self._errors = errors
+        self._hooks = tuple((hook, None) for hook in hooks)
+        self._afterwards = tuple(afterwards)
+        self._settle = settle
+        self._keep = keep
+        self._guard = guard
+        self._stamp = stamp
+
+    # --- up to the answer
+
+    async def fail(self, call: Any, error: BaseException) -> Any:
+        """The answer to what the plan raised. Raises what ends a task, and what says that the client has gone."""
+        if type(error) is Answered:
+            return await self.leave(call, error.answer)
+        if self._path_names:
+            call.path_names = self._path_names
+        try:
+            if not isinstance(error, Exception):
+                call.is_given_up = True
+                raise error
+            if call.exits:
+                error = await self._unwind(call, error, ANSWERED) or error
+            if not isinstance(error, Exception):
+                raise error
+            answer = await self._errors.answer(call, error)
+        except BaseException as failure:
+            await self._abandon(call, failure)
+            raise
+        return await self.leave(call, answer, error)
+
+    async def leave(self, call: Any, answer: Any, error: Exception | None = None, *, saves: bool = True) -> Any:
+        """``answer``, or another one, once it is final, or ready to stream.
+
+        The hooks see it, the innermost first: functions, then those that the plan has entered. Then
+        ``settle(call, answer)`` ends the visit, ``keep(call)`` puts away what the plan has noted, and ``guard`` and
+        ``stamp`` of ``(call, answer)`` have the last words.
+        """
+        outcome = Outcome(call, answer, error, saves)
+        try:
+            await self._conclude(outcome)
+        except BaseException as failure:
+            outcome.discard()
+            await self._abandon(call, failure)
+            raise
+        return outcome.answer
+
+    async def give_up(self, call: Any, error: Exception) -> Any:
+        """The answer to ``error`` for a handler that may still be busy: what it has entered it leaves itself.
+
+        What answers in its place has a thread and components of its own. No session is saved.
+        """
+        late = call.apart()
+        late.path_names = self._path_names
+        if in_request():
+            enter_request(late)
+        try:
+            answer = await self._errors.answer(late, error)
+        except BaseException as failure:
+            await self._abandon(late, failure)
+            raise
+        answer = await self.leave(late, answer, error, saves=False)
+        if type(answer) is tuple:
+            late.release()
+        return answer
+
+    async def _conclude(self, outcome: Outcome) -> None:
+        call = outcome.call
+        if self._path_names:
+            call.path_names = self._path_names
+        await self._close(outcome, EXPLAINED)
+        entered, call.entered = call.entered or (), None
+        for hook, instance in (*self._hooks, *reversed(entered)):
+            await self._show(outcome, hook, instance)
+            await self._close(outcome, hook.moment)
+        await self._close(outcome, BEFORE_AFTER_ANSWER)
+        await self._end_visit(outcome)
+        if self._keep is not None and outcome.error is None:
+            await self._keep(call)
+        if self._afterwards:
+            self._add_afterwards(outcome)
+        elif is_whole(outcome.answer) and (type(outcome.answer) is tuple or outcome.answer.background is None):
+            await self._close(outcome, AFTER_ANSWER)
+            call.shared = None
+        if self._guard is not None:
+            outcome.answer = self._guard(call, outcome.answer)
+        if self._stamp is not None:
+            outcome.answer = self._stamp(call, outcome.answer)
+
+    async def _show(self, outcome: Outcome, hook: Hook, instance: Any) -> None:
+        """Show the answer to a hook, which may change or replace it; one that fails makes an error of it."""
+        unexpected = outcome.error is not None and _status(outcome.answer) >= 500
+        run = hook.on_error if unexpected and hook.on_error is not None else hook.on_response
+        if run is None:
+            return
+        response = as_response(outcome.answer)
+        if isinstance(response, StreamingResponse):  # a hook may make another stream of its chunks
+            response.fetch_with(lambda *content: outcome.call.thread.stream(*content))
+        try:
+            replaced = await run(outcome.call, instance, response, outcome.error)
+        except Exception as failure:
+            # The same again is a component that has failed before: the hook cannot run, and it is answered already.
+            if failure is not outcome.error:
+                await self._fail_late(outcome, failure)
+            return
+        outcome.answer = as_answer(response)
+        if replaced is not None and replaced is not response:
+            outcome.replace(replaced)
+
+    async def _fail_late(self, outcome: Outcome, error: Exception) -> None:
+        """Answer an error where there was an answer already; the work that was to follow that is not done."""
+        outcome.discard()
+        outcome.answer = await self._errors.answer(outcome.call, error)
+        outcome.error = error
+
+    async def _close(self, outcome: Outcome, moment: int) -> None:
+        """Leave what was entered up to ``moment``, if the answer is whole; what fails is answered instead."""
+        call = outcome.call
+        for handle in (self._errors.answer, self._errors.crash):  # the second for what the first has entered itself
+            if type(outcome.answer) is not tuple and isinstance(outcome.answer, TemplateResponse):
+                await self._render(outcome, outcome.answer)
+            if not call.exits or not is_whole(outcome.answer):
+                return
+            failure = await self._unwind(call, outcome.error, moment)
+            if failure is None or failure is outcome.error:
+                return
+            if not isinstance(failure, Exception):
+                raise failure
+            outcome.answer, outcome.error = await handle(call, failure), failure
+
+    async def _render(self, outcome: Outcome, response: TemplateResponse) -> None:
+        """Render what a handler or a hook has chosen: it needs its components."""
+        call = outcome.call
+        if response.is_rendered:
+            return
+        try:
+            if call.visit is not None and not call.visit.is_idle and not call.visit.is_below_django:
+                # What it shows of the visit is what the handler has left there: its messages, whom it has logged in.
+                await call.thread.run(response.render_for, call.visit.request)
+            else:
+                if call.authentication is not None:
+                    response.user = call.authentication.user
+                await call.thread.run(response.render_alone, call.scope)
+        except Exception as failure:
+            await self._fail_late(outcome, failure)
+
+    async def _end_visit(self, outcome: Outcome) -> None:
+        visit = outcome.call.visit
+        if self._settle is None or not outcome.saves or visit is None or visit.is_idle:
+            return
+        try:
+            outcome.answer = await self._settle(outcome.call, outcome.answer)
+        except Exception as failure:
+            await self._fail_late(outcome, failure)
+            await self._close(outcome, BEFORE_AFTER_ANSWER)
+
+    def _add_afterwards(self, outcome: Outcome) -> None:
+        response = as_response(outcome.answer)
+        given = outcome.call, None, response, outcome.error
+        always = [BackgroundTask(hook.on_response, *given) for hook in self._afterwards if hook.on_response is not None]
+        response.background = Afterwards(response.background, always)
+        outcome.answer = response
+
+    async def _abandon(self, call: Any, error: BaseException) -> None:
+        """Leave everything, since there will be no answer. Raises what is in flight then, if it is another error."""
+        call.shared = None
+        failure = await self._unwind(call, error) if call.exits else error
+        if failure is not None and failure is not error:
+            raise failure
+
+    # --- after it
+
+    async def end(
+        self, call: Any, background: BackgroundTask | None = None, error: BaseException | None = None
+    ) -> None:
+        """After the last byte, or ``error`` in its place: leave what the answer needed, and do what is to follow.
+
+        Nothing is raised but what ends a task, since the client has its answer: it is logged. Where a clean-up fails,
+        of what was to follow only that is done which follows every answer of the route.
+        """
+        call = call.late or call
+        try:
+            is_left = await self._leave_behind(call, error, BEFORE_AFTER_ANSWER)
+            if not is_left and isinstance(background, Afterwards):
+                background = background.always
+            elif not is_left:
+                background = None
+            if background is not None:
+                await do_afterwards(background, partial(self._report, call, "Work after the answer"))
+        finally:
+            await self._leave_behind(call, error, AFTER_ANSWER)
+            call.shared = None
+
+    async def _leave_behind(self, call: Any, error: BaseException | None, moment: int) -> bool:
+        """Leave what was entered up to ``moment``; whether that went well."""
+        failure = await self._unwind(call, error, moment) if call.exits else error
+        if failure is None or failure is error:
+            return True
+        if not isinstance(failure, Exception):
+            raise failure
+        self._report(call, "A clean-up after the answer", failure)
+        return False
+
+    def _report(self, call: Any, what: str, error: Exception) -> None:
+        try:
+            raise error
+        except Exception:
+            self._errors.report()
+            report(call, self._name, what, error)
+
+
+def _status(answer: Any) -> int:
+    status: int = answer[0] if type(answer) is tuple else answer.status_code
+    return status
