@@ -27,6 +27,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.handlers.hooks import Answered
 from hybrid_gateway.responses.encode import as_answer
 from hybrid_gateway.responses.headers import Header
+from hybrid_gateway.spelling import told
 
 __all__ = ["Cache", "CachedAnswers", "ainvalidate", "invalidate"]
 
@@ -35,6 +36,7 @@ _NEVER_STALE = (b"must-revalidate", b"proxy-revalidate", b"no-cache", b"s-maxage
 _GRACE = 30  # seconds for which an entry outlives its time, and in which it must have been made anew
 
 
+@told()
 class Cache:
     """For how long, and for whom, answers are kept.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from difflib import get_close_matches
 from functools import cache
 from typing import Any, Literal, TypedDict
 
@@ -13,6 +12,7 @@ from django.core.signals import setting_changed
 from django.utils.module_loading import import_string
 
 from hybrid_gateway.exceptions import SettingsError
+from hybrid_gateway.spelling import check_options
 
 __all__ = ["GatewaySettings", "HybridGatewaySettings", "OpenAPISettings", "TokenSettings", "get_settings"]
 
@@ -140,16 +140,10 @@ def get_settings() -> GatewaySettings:
         raise SettingsError(f"HYBRID_GATEWAY must be a dict, not {type(raw).__name__}.")
     values: dict[str, Any] = {}
     layer: dict[str, Any] = {}
+    check_options(raw, _READERS, "HYBRID_GATEWAY", SettingsError, word="key")
     for key, value in raw.items():
-        if key not in _READERS:
-            raise SettingsError(f"HYBRID_GATEWAY has no key {key!r}.{_suggest(key, _READERS)}")
         (layer if key in _LAYER else values)[key.lower()] = _READERS[key](key, value)
     return GatewaySettings(**values, layer=layer)
-
-
-def _suggest(key: object, known: Mapping[str, Any]) -> str:
-    close = get_close_matches(str(key).upper(), known, n=1, cutoff=0.5)
-    return f" Did you mean {close[0]!r}?" if close else f" Known keys: {', '.join(known)}."
 
 
 def _refuse(key: str, expected: str, value: object) -> SettingsError:
@@ -200,9 +194,7 @@ def _openapi(key: str, value: Any) -> OpenAPISettings:
     if not isinstance(value, Mapping):
         raise _refuse(key, "a dict", value)
     known = {name.upper(): name for name in OpenAPISettings.__struct_fields__}
-    for name in value:
-        if name not in known:
-            raise SettingsError(f"HYBRID_GATEWAY[{key!r}] has no key {name!r}.{_suggest(name, known)}")
+    check_options(value, known, f"HYBRID_GATEWAY[{key!r}]", SettingsError, word="key")
     try:
         settings = msgspec.convert({known[name]: entry for name, entry in value.items()}, OpenAPISettings)
         return msgspec.structs.replace(settings, webhooks=tuple(_import(key, entry) for entry in settings.webhooks))
@@ -214,9 +206,8 @@ def _tokens(key: str, value: Any) -> TokenSettings:
     if not isinstance(value, Mapping):
         raise _refuse(key, "a dict", value)
     known = {name.upper(): name for name in TokenSettings.__struct_fields__}
+    check_options(value, known, f"HYBRID_GATEWAY[{key!r}]", SettingsError, word="key")
     for name, entry in value.items():
-        if name not in known:
-            raise SettingsError(f"HYBRID_GATEWAY[{key!r}] has no key {name!r}.{_suggest(name, known)}")
         if isinstance(entry, timedelta) and entry <= timedelta(0):
             raise SettingsError(f"HYBRID_GATEWAY[{key!r}][{name!r}] must be a positive timedelta, not {entry!r}.")
     try:

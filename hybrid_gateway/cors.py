@@ -10,12 +10,14 @@ from urllib.parse import urlsplit
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.responses.encode import complete
 from hybrid_gateway.responses.headers import Header, check_header
+from hybrid_gateway.spelling import told
 
 __all__ = ["CORS"]
 
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
 
+@told()
 class CORS:
     """Which pages of other origins may read the answers below a layer.
 

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from hybrid_gateway.caches import cache_mode, is_reached, is_unreachable, own_cache
 from hybrid_gateway.exceptions import ConfigurationError, ServiceUnavailable, TooManyRequests
+from hybrid_gateway.spelling import told
 
 __all__ = ["Throttle", "Throttles", "add_rate_limit"]
 
@@ -22,6 +23,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*")
 
 
+@told()
 class Throttle:
     """``rate`` is ``"100/minute"``, ``"5/10 seconds"``, ``"1000/d"``.
 

@@ -12,12 +12,14 @@ from hybrid_gateway.auth.cookies import check_cookie_name, read_cookie
 from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.visits import Visit
+from hybrid_gateway.spelling import told
 
 __all__ = ["APIKeyAuthentication"]
 
 _HEADER = re.compile(r"[A-Za-z0-9-]+")  # without "_", which servers and proxies mix up with "-"
 
 
+@told()
 class APIKeyAuthentication(AuthenticationScheme):
     """``X-API-Key: hgt_...``, or another ``header``; or the parameter ``query``; or the ``cookie``.
 

@@ -17,6 +17,8 @@ from hybrid_gateway.sessions.visits import Visit
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
+from hybrid_gateway.spelling import told
+
 __all__ = ["BasicAuthentication", "check_credentials"]
 
 MAX_CREDENTIALS = 8 * 1024  # characters; what nginx and Apache allow a whole header line
@@ -25,6 +27,7 @@ MAX_CREDENTIALS = 8 * 1024  # characters; what nginx and Apache allow a whole he
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
+@told()
 class BasicAuthentication(AuthenticationScheme):
     """``Authorization: Basic ...`` (RFC 7617), UTF-8. Each request costs a password hash: meant for scripts."""
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from hybrid_gateway.tokens.models import JWTSession
 
+from hybrid_gateway.spelling import told
+
 __all__ = ["MAX_TOKEN", "JWTAuthentication"]
 
 MAX_TOKEN = 16 * 1024  # characters; those of the large issuers have less than four thousand
@@ -36,6 +38,7 @@ _REQUIRED = ("exp", "sub", "jti")
 _UNFORESEEN = (ValueError, TypeError, OverflowError, RecursionError)
 
 
+@told()
 class JWTAuthentication(AuthenticationScheme):
     """``Authorization: Bearer <JWT>``; ``Authentication.token`` are the claims.
 

@@ -9,11 +9,13 @@ from starlette.datastructures import Headers
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
+from hybrid_gateway.spelling import told
 from hybrid_gateway.tokens import secret
 
 __all__ = ["TokenAuthentication"]
 
 
+@told()
 class TokenAuthentication(AuthenticationScheme):
     """``Authorization: Bearer hgt_...`` or ``Token hgt_...``; ``Authentication.token`` is the ``Token`` row.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.spelling import told
 
 __all__ = [
     "UNCHECKED",
@@ -26,6 +27,7 @@ __all__ = [
 T = TypeVar("T")
 
 
+@told()
 class Marker:
     """Where a parameter comes from, its name on the wire, and its constraints (those of ``msgspec.Meta``)."""
 
@@ -113,6 +115,7 @@ class Form(Marker):
     source = "form"
 
 
+@told()
 class File(Form):
     """A file of a multipart form (``UploadFile``), or several (``list[UploadFile]``).
 
@@ -139,6 +142,7 @@ class File(Form):
         self.max_files = max_files
 
 
+@told()
 class Depends:
     """The value of ``provider(...)``, whose own parameters are injected; a class without argument means itself.
 

@@ -36,13 +36,15 @@ from hybrid_gateway.handlers.callers import LoopThread
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.sensitive import Lent, Loops, in_request, run_apart
 from hybrid_gateway.health import databases
-from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, Mount, check_options, describe, import_routes
+from hybrid_gateway.routing.declare import HANDLER_OPTIONS, LAYER_OPTIONS, LayerOptions, Mount, describe, import_routes
 from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatten, join
 from hybrid_gateway.routing.reverse import build_path
+from hybrid_gateway.spelling import told
 
 __all__ = ["Gateway"]
 
 
+@told(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS})
 class Gateway:
     """One application in front of Django: an ASGI application itself, ``.wsgi`` is the WSGI one.
 
@@ -76,7 +78,6 @@ class Gateway:
         plugins: Sequence[Any] = (),
         **layer: Unpack[LayerOptions],
     ) -> None:
-        check_options(layer, LAYER_OPTIONS, "Gateway()")
         options = GatewayOptions(
             routes=tuple(import_routes(routes, "HYBRID_GATEWAY['ROUTES']") if isinstance(routes, str) else routes),
             path=path,

@@ -12,8 +12,9 @@ from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings,
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.handlers.threads import ThreadPool
 from hybrid_gateway.health import databases
-from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions, check_options
+from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.routing.layers import Layers
+from hybrid_gateway.spelling import check_options
 
 __all__ = ["GatewayOptions", "Plugin", "apply_plugins"]
 
@@ -46,6 +47,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     def replace(self, **changes: Any) -> GatewayOptions:
         """The same with other values: ``options.replace(routes=[*options.routes, health])``."""
+        check_options(changes, self.__struct_fields__, "GatewayOptions.replace()")
         return msgspec.structs.replace(self, **{name: _frozen(value) for name, value in changes.items()})
 
     def inside(self, **options: Unpack[LayerOptions]) -> GatewayOptions:

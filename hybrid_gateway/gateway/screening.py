@@ -251,7 +251,9 @@ def is_plain(path: str) -> bool:
 
 
 def _has_fragment(query: bytes | str) -> bool:
-    return query.find("#" if isinstance(query, str) else b"#") >= 0  # text: the scopes of Django's AsyncRequestFactory
+    if isinstance(query, str):  # in the scopes of Django's AsyncRequestFactory
+        return "#" in query
+    return query.find(b"#") >= 0
 
 
 def _ends_in_doubt(headers: Mapping[bytes, bytes], version: str | None) -> bool:
@@ -261,7 +263,7 @@ def _ends_in_doubt(headers: Mapping[bytes, bytes], version: str | None) -> bool:
     return b"content-length" in headers or version not in ("1.1", None)
 
 
-def _ending(call: Any, refusal: BadRequest) -> BadRequest:
+def _ending(call: Any, refusal: HTTPException) -> HTTPException:
     """The same, as the last answer of its connection: what follows on it could be a part of this request."""
     if call.is_http_1:
         refusal.headers["connection"] = "close"

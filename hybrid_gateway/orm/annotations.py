@@ -14,12 +14,14 @@ from msgspec import UnsetType
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.demands import constrained
+from hybrid_gateway.spelling import told
 
 __all__ = ["Column", "column_in", "computed", "optional", "own_annotations", "refined", "resolved", "take_computed"]
 
 T = TypeVar("T")
 
 
+@told()
 class Column:
     """Where a field of a :class:`ModelStruct` comes from, if not from the column of its own name.
 

@@ -23,6 +23,7 @@ from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.cursors import Keyset, read_cursor
 from hybrid_gateway.orm.fetch import as_queryset, fetch, fetch_with
+from hybrid_gateway.spelling import told
 
 __all__ = [
     "Cursor",
@@ -132,6 +133,7 @@ class Pagination:
         raise NotImplementedError
 
 
+@told()
 class PageNumber(Pagination):
     """``?page=3&size=50``. Without ``max_size`` clients cannot choose the size.
 
@@ -161,6 +163,7 @@ class PageNumber(Pagination):
         return page, {"page": number + 1} if more else None, previous
 
 
+@told()
 class LimitOffset(Pagination):
     """``?limit=50&offset=100``; ``count`` as in :class:`PageNumber`."""
 
@@ -183,6 +186,7 @@ class LimitOffset(Pagination):
         return page, following, {"limit": limit, "offset": max(0, offset - limit)} if offset else None
 
 
+@told()
 class Cursor(Pagination):
     """``?cursor=...``: pages that stay where they are while rows come and go, in both directions, at any depth.
 

@@ -28,11 +28,28 @@ from hybrid_gateway.orm.annotations import (
     take_computed,
 )
 from hybrid_gateway.orm.columns import annotation_for, bare
+from hybrid_gateway.spelling import check_options
 
 if TYPE_CHECKING:
     from hybrid_gateway.orm.shape import Shape
 
 __all__ = ["ModelStruct", "check_all", "model_struct", "shape_of"]
+
+
+_KEYWORDS = frozenset(
+    (
+        *("model", "partial", "exclude", "kw_only", "frozen", "eq", "order", "rename", "tag", "tag_field", "gc"),
+        *(
+            "omit_defaults",
+            "forbid_unknown_fields",
+            "array_like",
+            "repr_omit_defaults",
+            "weakref",
+            "cache_hash",
+            "dict",
+        ),
+    )
+)
 
 
 class _ModelStructMeta(msgspec.StructMeta):
@@ -49,6 +66,7 @@ class _ModelStructMeta(msgspec.StructMeta):
         exclude: Iterable[str] = (),
         **options: Any,
     ) -> Any:
+        check_options(options, _KEYWORDS, f"class {name}")
         inherited = next((base for base in bases if getattr(base, "__model__", None) is not None), None)
         if model is None and inherited is not None:
             model = inherited.__model__  # type: ignore[attr-defined]

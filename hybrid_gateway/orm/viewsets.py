@@ -25,7 +25,15 @@ from hybrid_gateway.orm.fetch import fetch_with
 from hybrid_gateway.orm.shape import find_field
 from hybrid_gateway.orm.struct import columns_of, is_model_struct
 from hybrid_gateway.orm.writing import claim
-from hybrid_gateway.routing.declare import Controller, HandlerOptions, LayerOptions, Route
+from hybrid_gateway.routing.declare import (
+    HANDLER_OPTIONS,
+    LAYER_OPTIONS,
+    Controller,
+    HandlerOptions,
+    LayerOptions,
+    Route,
+)
+from hybrid_gateway.spelling import told
 
 __all__ = ["ModelViewSet", "ViewSet", "action", "crud"]
 
@@ -52,6 +60,7 @@ class _Action(msgspec.Struct, frozen=True):
     options: dict[str, Any]
 
 
+@told(*HANDLER_OPTIONS)
 def action(
     *, detail: bool, methods: Iterable[str] = ("GET",), path: str | None = None, **options: Unpack[HandlerOptions]
 ) -> Callable[[Callable[..., Any]], Any]:
@@ -339,6 +348,7 @@ def _seen_version(field: Any, if_match: str | None, now: Any) -> Any:
     raise PreconditionFailed("Somebody else has changed it since.")
 
 
+@told(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS})
 def crud(
     model: type[Model],
     *,

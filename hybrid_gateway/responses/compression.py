@@ -8,12 +8,14 @@ from importlib import import_module
 from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.spelling import told
 
 __all__ = ["Compression"]
 
 Compress = Callable[[bytes], bytes]
 
 
+@told()
 class Compression:
     """Compresses whole answers of at least ``minimum_size`` bytes, by the first algorithm that the client accepts.
 

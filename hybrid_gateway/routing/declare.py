@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.spelling import check_options, told
 
 __all__ = [
     "Controller",
@@ -162,15 +162,6 @@ def describe(handler: Any) -> str:
     return f"{name} ({code.co_filename}, line {code.co_firstlineno})" if code is not None else name
 
 
-def check_options(options: Mapping[str, Any], known: frozenset[str], where: str) -> None:
-    """Raise :class:`RouteError` for an option that does not exist, naming the nearest one that does."""
-    for option in options:
-        if option not in known:
-            close = get_close_matches(option, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else f" Known options: {', '.join(sorted(known))}."
-            raise RouteError(f"{where} has no option {option!r}.{hint}")
-
-
 class Route:
     """One handler at one or several paths. Calling it calls the handler as the plain function it is."""
 
@@ -196,7 +187,8 @@ class Route:
         self.__wrapped__ = handler
         if iscoroutinefunction(handler):
             markcoroutinefunction(self)  # for async_to_sync and whoever else asks
-        check_options(options, HANDLER_OPTIONS, f"Route {self.paths[0]!r} for {describe(handler)}")
+        where = f"Route {self.paths[0]!r} for {describe(handler)}"
+        check_options(options, HANDLER_OPTIONS | {"path", "methods"}, where, RouteError)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.handler(*args, **kwargs)
@@ -218,6 +210,7 @@ def _check_methods(methods: Iterable[str], paths: tuple[str, ...]) -> tuple[str,
     return names
 
 
+@told(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS}, error=RouteError)
 class Router:
     """A prefix, a list of routes, and options for all of them; ``name=`` puts a namespace before their names."""
 
@@ -230,7 +223,6 @@ class Router:
         self.name = name
         self.options: Mapping[str, Any] = options
         self._routes: Sequence[Any] = routes
-        check_options(options, LAYER_OPTIONS, f"{type(self).__name__}({path!r})")
 
     @property
     def routes(self) -> Sequence[Any]:
@@ -241,6 +233,7 @@ class Router:
         return f"<{type(self).__name__} {self.path}>"
 
 
+@told(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS}, error=RouteError)
 class Include(Router):
     """A router whose routes may also be a dotted module with a ``routes`` list, imported when a gateway is built."""
 
@@ -256,6 +249,7 @@ class Include(Router):
         return self._routes if self._module is None else import_routes(self._module, f"Include({self.path!r})")
 
 
+@told(error=RouteError)
 class Mount:
     """An application of another kind at a path and all below it, where no route answers.
 

@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.routing.attributes import check_attributes, check_function
 from hybrid_gateway.routing.declare import (
+    HANDLER_OPTIONS,
     LAYER_OPTIONS,
     Controller,
     Mount,
@@ -192,6 +194,8 @@ def find_mounts(routes: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _flatten_route(route: Route, handler: Any, layers: Layers, prefix: str, namespace: str) -> Iterator[FlatRoute]:
+    for declared in (route, inspect.unwrap(route.handler)):
+        check_function(declared, HANDLER_OPTIONS, f"Route {route.paths[0]!r} for {describe(route.handler)}")
     name = route.options.get("name")
     for path in route.paths:
         try:
@@ -215,6 +219,7 @@ def _flatten_controller(
     members: dict[str, Any] = {}
     for owner in reversed(controller.__mro__):
         members.update(vars(owner))
+    check_attributes(controller, members, LAYER_OPTIONS, {"each handler": HANDLER_OPTIONS})
     options = {name: value for name, value in members.items() if name in LAYER_OPTIONS}
     inner = layers.inside(options, f"{controller.__module__}.{controller.__qualname__}")
     instance = controller()

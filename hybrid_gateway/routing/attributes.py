@@ -1,0 +1,109 @@
+"""What the body of a controller may hold beside its options and handlers: whatever is honestly the project's own.
+
+How this works: a name that is no option is the project's own, unless it looks like one that was meant. Names of what
+protects, in the words of any framework or misspelt by a letter or two, are always refused, for a controller without
+its guards answers everybody. Names of other options are refused where no function of the class reads them.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.routing.declare import Route
+from hybrid_gateway.spelling import GUARDING, MEANINGS, NOTES, check_options, misspelt, stands_for
+
+__all__ = ["check_attributes", "check_function"]
+
+_VIEWS = ("django.views", "django.contrib.auth.mixins", "rest_framework", "ninja", "ninja_extra", "guardian.mixins")
+# Words that speak of nothing else
+_PROTECTION = re.compile(
+    "guard|permi|auth|throttl|middleware|login|csrf|rate_?limit|decorators|dependenc|test_func|http_method_names|staff"
+)
+_HARMLESS = frozenset(("csrf_exempt", "sync_to_thread"))  # attributes of functions
+
+
+def check_attributes(
+    controller: type, members: Mapping[str, Any], known: Collection[str], elsewhere: Mapping[str, Collection[str]]
+) -> None:
+    """Raise :class:`RouteError` for attributes that look like options of ``known`` or ``elsewhere``, and are none.
+
+    ``members`` are all attributes of ``controller``, inherited ones included.
+    """
+    where = f"The controller {controller.__module__}.{controller.__qualname__}"
+    ours = [parent for parent in controller.__mro__ if parent.__module__.partition(".")[0] == "hybrid_gateway"]
+    known = {*known, *(name for parent in ours for name in (*vars(parent), *inspect.get_annotations(parent)))}
+    for parent in controller.__mro__:
+        if parent.__module__.startswith(_VIEWS):
+            raise RouteError(
+                f"{where} inherits from {parent.__module__}.{parent.__qualname__}, which protects and answers nothing "
+                "here: say what it does by guards=[...] and handlers."
+            )
+    read = frozenset(_names_read(members.values()))
+    for name, value in members.items():
+        if isinstance(getattr(value, "__wrapped__", None), Route) and not isinstance(value, Route):
+            raise RouteError(f"{where}: a decorator above the verb of {name!r} hides the route; put it below.")
+        if not _is_own(name, value, known) and _looks_meant(name, value, known, elsewhere, name in read):
+            check_options([name], known, where, RouteError, elsewhere=elsewhere)
+
+
+def check_function(function: Any, known: Collection[str], where: str) -> None:
+    """Raise :class:`RouteError` for what decorators of other frameworks have left on a handler to protect it."""
+    for name in getattr(function, "__dict__", ()):
+        if name not in known and name not in _HARMLESS and _protects(name):
+            check_options([name], known, where, RouteError)
+
+
+def _is_own(name: str, value: Any, known: Collection[str]) -> bool:
+    """Whether nobody can take it for an option: it is one, a handler, private, or a class inside."""
+    if name in known or name.startswith("_") or isinstance(value, Route):
+        return True
+    return inspect.isclass(value) and not name.islower()
+
+
+def _looks_meant(
+    name: str, value: Any, known: Collection[str], elsewhere: Mapping[str, Collection[str]], is_read: bool
+) -> bool:
+    option = misspelt(name, known)
+    if option in GUARDING or _protects(name):
+        return True
+    if is_read:
+        return False
+    said = MEANINGS.get(name.lower(), ())
+    has_said = any(entry in known for entry in said)
+    if callable(value) or isinstance(value, (property, classmethod, staticmethod)):
+        return has_said
+    others = {entry for options in elsewhere.values() for entry in options}
+    if option is not None or misspelt(name, others) is not None or name in NOTES:
+        return True
+    plain = name.lower()
+    if _PROTECTION.search(plain) is not None or any(entry in plain for entry in GUARDING.intersection(known)):
+        return True
+    return has_said or ("_" in name and bool(said))
+
+
+def _protects(name: str) -> bool:
+    """Whether it is what another framework calls something that protects, and nothing else."""
+    said = stands_for(name)
+    return said is not None and MEANINGS[said][0] in GUARDING and _PROTECTION.search(said) is not None
+
+
+def _names_read(values: Any) -> Iterator[str]:
+    """The names that the functions among ``values`` look up, of any object."""
+    for value in values:
+        for function in (value, *(getattr(value, part, None) for part in ("__func__", "fget", "handler", "function"))):
+            code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
+            if code is not None:
+                yield from _names_in(code)
+
+
+def _names_in(code: types.CodeType) -> Iterator[str]:
+    yield from code.co_names
+    yield from (constant for constant in code.co_consts if isinstance(constant, str))  # getattr(self, "name")
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _names_in(constant)
