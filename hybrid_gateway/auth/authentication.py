@@ -74,7 +74,10 @@ class AuthenticationScheme:
         raise ConfigurationError(f"{type(self).__name__} must define authenticate(self, ...) -> Authentication | None.")
 
     def openapi(self) -> dict[str, Any]:
-        """The security scheme object of the OpenAPI document."""
+        """The security scheme object of the OpenAPI document.
+
+        Of a class that leaves it out the document says what :meth:`authenticate` asks for, or else ``keywords``.
+        """
         raise ConfigurationError(f"{type(self).__name__} must define openapi(self), its OpenAPI security scheme.")
 
     def __repr__(self) -> str:

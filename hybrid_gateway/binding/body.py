@@ -9,6 +9,7 @@ import msgspec
 
 from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.custom import DecodeHook, decode_known
+from hybrid_gateway.binding.decimals import look_for_decimals
 from hybrid_gateway.binding.signature import NO_DEFAULT
 from hybrid_gateway.binding.validation import Error, collect_errors, missing
 from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
@@ -54,6 +55,7 @@ class JSONBody:
         self._hook = hook
         self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
         self._packed = msgspec.msgpack.Decoder(kind, dec_hook=hook).decode if MESSAGEPACK in media_types else None
+        self._look = look_for_decimals(kind)
         self._declared = declared
         self._accepted = ", ".join(media_types) or self.media_type
 
@@ -72,16 +74,23 @@ class JSONBody:
                 return self._unpack(self._packed, body, errors)
             _check_json(content_type, self._accepted)
         try:
-            return self._decode(body)
+            if self._look is None:
+                return self._decode(body)
+            return self._looked_at(self._decode(body), errors)
         except msgspec.ValidationError:
             errors += collect_errors(_decode_untyped(body), self._kind, ("body",), hook=self._hook)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _malformed(error) from None
         return None
 
+    def _looked_at(self, value: Any, errors: list[Error]) -> Any:
+        if self._look is not None:
+            self._look(value, ("body",), errors)
+        return value
+
     def _unpack(self, decode: Callable[[bytes], Any], body: bytes, errors: list[Error]) -> Any:
         try:
-            return decode(body)
+            return self._looked_at(decode(body), errors)
         except msgspec.ValidationError:
             errors += collect_errors(_unpack_untyped(body), self._kind, ("body",), hook=self._hook)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

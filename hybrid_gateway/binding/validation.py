@@ -6,14 +6,14 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 import msgspec
 
 from hybrid_gateway.binding.custom import DecodeHook, decode_known, is_pydantic, pydantic_errors
 from hybrid_gateway.binding.signature import strip_annotated
 
-__all__ = ["Error", "collect_errors", "missing", "one_error"]
+__all__ = ["Error", "Location", "collect_errors", "missing", "one_error"]
 
 Error = dict[str, Any]
 Location = tuple[str | int, ...]
@@ -103,7 +103,7 @@ class _Search:
             return self._fields(value, kind, location, depth)
         if isinstance(value, list):
             items = typing.get_args(kind)
-            if origin is not None and items and (len(items) == 1 or items[-1] is Ellipsis):
+            if origin not in (None, Literal) and items and (len(items) == 1 or items[-1] is Ellipsis):
                 return self._each(((i, entry, items[0]) for i, entry in enumerate(value)), location, depth)
         return []
 

@@ -43,8 +43,7 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list
 
     @lru_cache(maxsize=8)  # one entry per script prefix, of which a deployment rarely has two
     def encoded(prefix: str) -> bytes:
-        servers = {"servers": [{"url": prefix}]} if prefix else {}
-        return msgspec.json.encode({**document(), **servers})
+        return msgspec.json.encode({**document(), "servers": [{"url": prefix or "/"}]})
 
     @lru_cache(maxsize=8)
     def encoded_as_yaml(prefix: str) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-import re
+import logging
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -18,7 +19,7 @@ from hybrid_gateway.exceptions import RouteError, reason
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.errors import translate
 from hybrid_gateway.openapi.returns import success_responses
-from hybrid_gateway.openapi.schema import NOT_JSON, Schemas, as_json
+from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, Use, as_json, plain_name, same_name
 from hybrid_gateway.openapi.security import SecuritySchemes, has_guards
 from hybrid_gateway.responses.encode import is_json_type
 from hybrid_gateway.routing.layers import FlatRoute
@@ -26,8 +27,10 @@ from hybrid_gateway.routing.template import Parameter, Template
 
 __all__ = ["build_document"]
 
+_log = logging.getLogger("hybrid_gateway.openapi")
+
 # SPEC: OpenAPI 3.1, parameter object: header parameters of these names are ignored, other parts of the document say it.
-_IGNORED_HEADERS = ("accept", "authorization", "content-type")
+_IGNORED_HEADERS = [("header", name) for name in ("accept", "authorization", "content-type")]
 
 
 class ProblemError(msgspec.Struct, rename={"kind": "type"}):
@@ -53,32 +56,35 @@ def build_document(
 ) -> dict[str, Any]:
     """The document of all endpoints that are in the schema, ready for a JSON encoder."""
     shown = [endpoint for endpoint in endpoints if endpoint.route.layers.include_in_schema]
-    called = [endpoint for one in shown for called in one.callbacks.values() for _, endpoint in called]
-    writer = _Writer([*shown, *called, *webhooks])
-    for endpoint in shown:
-        writer.add(endpoint)
-    hooks: dict[str, Any] = {}
-    for endpoint in webhooks:
-        hooks.setdefault(endpoint.route.name, {})[endpoint.method.lower()] = writer.operation(endpoint, {})
+    apart = _Writer(shown, webhooks, EVERYTHING)
+    writer = _Writer(shown, webhooks, apart.schemas.two_faced())
+    for fault in writer.schemas.unknown:
+        _log.warning("A part of the OpenAPI document is left open, because %s.", fault)
     info = {"title": settings.title, "version": settings.version}
     if settings.description:
         info["description"] = settings.description
     document = {
         "openapi": "3.1.0",
         "info": info,
+        "servers": [{"url": "/"}],
+        "security": [],  # of operations that say nothing of it
         "paths": writer.paths,
-        **({"webhooks": hooks} if hooks else {}),
+        **({"webhooks": writer.webhooks} if writer.webhooks else {}),
         "components": {name: entries for name, entries in writer.components.items() if entries},
     }
     tags = dict.fromkeys(tag for endpoint in shown for tag in endpoint.route.layers.tags)
     return {**document, "tags": [{"name": tag} for tag in tags]} if tags else document
 
 
-def _custom_types(layers: Any) -> dict[Any, Any]:
-    """What stands for classes of the project: what an encoder returns, or else what a decoder takes."""
+def _custom_types(layers: Any) -> dict[Use, dict[Any, Any]]:
+    """What stands for classes of the project: what a decoder takes, or else what an encoder returns."""
     taken = {kind: _first_parameter(decode) for kind, decode in layers.type_decoders.items()}
     given = {kind: _returned(encode) for kind, encode in layers.type_encoders.items()}
-    return {kind: known for kind, known in (*taken.items(), *given.items()) if known is not NO_DEFAULT}
+    taken, given = (
+        {kind: known for kind, known in found.items() if known is not NO_DEFAULT} for found in (taken, given)
+    )
+    received = {**given, **taken}
+    return {Use.TEXT: received, Use.RECEIVED: received, Use.SENT: {**taken, **given}}
 
 
 def _first_parameter(decode: Any) -> Any:
@@ -93,37 +99,44 @@ def _returned(encode: Any) -> Any:
 class _Writer:
     """Paths and components, filled endpoint by endpoint."""
 
-    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+    def __init__(self, shown: Sequence[Endpoint], webhooks: Sequence[Endpoint], two_faced: Container[Any]) -> None:
         self.paths: dict[str, dict[str, Any]] = {}
-        self._schemas = Schemas()
+        self.webhooks: dict[str, dict[str, Any]] = {}
+        self.schemas = Schemas(two_faced)
         self._security = SecuritySchemes()
         self._problems: dict[str, dict[str, Any]] = {}
-        self._problem = self._schemas.schema(Problem)
-        self._operation_ids = _operation_ids(endpoints)
+        self._problem = self.schemas.schema(Problem)
+        called = [endpoint for one in shown for called in one.callbacks.values() for _, endpoint in called]
+        self._operation_ids = _operation_ids([*shown, *called, *webhooks])
+        for endpoint in shown:
+            self._add(endpoint)
+        for endpoint in webhooks:
+            operation = self._operation(endpoint, {}, ours=False)
+            self.webhooks.setdefault(endpoint.route.name, {})[endpoint.method.lower()] = operation
 
     @property
     def components(self) -> dict[str, Any]:
         """The components object."""
         return {
-            "schemas": self._schemas.components,
+            "schemas": self.schemas.components,
             "responses": self._problems,
             "securitySchemes": self._security.components,
         }
 
-    def add(self, endpoint: Endpoint) -> None:
-        """Write one operation."""
+    def _add(self, endpoint: Endpoint) -> None:
         template, method = endpoint.route.template, endpoint.method.lower()
         parameters = template.parameters
         names = {parameter.name: parameter.name for parameter in parameters}
         if method in self.paths.get(_path(template, names), {}):
             # Paths that differ only in their converters are one path to OpenAPI: tell them apart by name.
             names = {parameter.name: f"{parameter.name}_{parameter.converter.name}" for parameter in parameters}
-        self.paths.setdefault(_path(template, names), {})[method] = self.operation(endpoint, names)
+        self.paths.setdefault(_path(template, names), {})[method] = self._operation(endpoint, names)
 
-    def operation(self, endpoint: Endpoint, path_names: dict[str, str]) -> dict[str, Any]:
-        """One operation: what goes in and what comes out."""
+    def _operation(self, endpoint: Endpoint, path_names: dict[str, str], *, ours: bool = True) -> dict[str, Any]:
+        """One operation: what goes in and what comes out; of somebody else's we send the one and receive the other."""
         route = endpoint.route
-        self._schemas.custom = _custom_types(route.layers)
+        self._received, self._sent = (Use.RECEIVED, Use.SENT) if ours else (Use.SENT, Use.RECEIVED)
+        self.schemas.custom = _custom_types(route.layers)
         summary, description = _words(route.handler)
         operation: dict[str, Any] = {
             "operationId": self._operation_ids[endpoint],
@@ -136,15 +149,15 @@ class _Writer:
         }
         operation = {name: value for name, value in operation.items() if value}
         operation["responses"] = self._responses(endpoint)
+        security = self._security.requirements(endpoint)
         if endpoint.callbacks:
             operation["callbacks"] = {name: self._callback(called) for name, called in endpoint.callbacks.items()}
-        security = self._security.requirements(endpoint)
         return operation if security is None else {**operation, "security": security}
 
     def _callback(self, called: Sequence[tuple[str, Endpoint]]) -> dict[str, Any]:
         paths: dict[str, Any] = {}
         for expression, endpoint in called:
-            paths.setdefault(expression, {})[endpoint.method.lower()] = self.operation(endpoint, {})
+            paths.setdefault(expression, {})[endpoint.method.lower()] = self._operation(endpoint, {}, ours=False)
         return paths
 
     # --- what goes in
@@ -155,10 +168,9 @@ class _Writer:
         for parameter in endpoint.route.template.parameters:
             entry = given.get(parameter.name) or _path_input(parameter)
             found["path", parameter.name] = self._parameter(entry, path_names[parameter.name], parameter)
+        elsewhere = {*_IGNORED_HEADERS, *self._security.credentials(endpoint)}
         for entry in endpoint.inputs:
-            if entry.source in ("path", "body", "form") or (
-                entry.source == "header" and entry.name in _IGNORED_HEADERS
-            ):
+            if entry.source in ("path", "body", "form") or (entry.source, entry.name.lower()) in elsewhere:
                 continue
             written = self._parameter(entry, entry.name)
             # A parameter that both a handler and a component read is required when one of them requires it.
@@ -184,7 +196,10 @@ class _Writer:
 
     def _input_schema(self, entry: Input) -> dict[str, Any]:
         # Text has no null: a parameter that may be None is one that may be left out.
-        schema = self._schemas.schema(entry.type if entry.source == "body" else strip_optional(entry.type))
+        if entry.source == "body":
+            schema = self.schemas.schema(entry.type, self._received)
+        else:
+            schema = self.schemas.schema(strip_optional(entry.type), Use.TEXT)
         if getattr(entry.marker, "title", None):
             schema["title"] = entry.marker.title
         if getattr(entry.marker, "examples", None):
@@ -235,7 +250,9 @@ class _Writer:
 
     def _responses(self, endpoint: Endpoint) -> dict[str, Any]:
         route = endpoint.route
-        responses: dict[str, Any] = success_responses(endpoint.returns, endpoint.method, route.options, self._schemas)
+        responses: dict[str, Any] = success_responses(
+            endpoint.returns, endpoint.method, route.options, partial(self.schemas.schema, use=self._sent)
+        )
         headers = _header_objects(route.layers)
         for response in responses.values():
             if headers:
@@ -338,13 +355,15 @@ def _may_be_invalid(entry: Input) -> bool:
 
 def _operation_ids(endpoints: Sequence[Endpoint]) -> dict[Endpoint, str]:
     """One name per operation; those that the project chose are given out first."""
-    taken: dict[str, Endpoint] = {}
+    found: dict[Endpoint, str] = {}
+    taken: set[str] = set()
     for endpoint in sorted(endpoints, key=lambda endpoint: "operation_id" not in endpoint.route.options):
-        chosen = endpoint.route.options.get("operation_id") or re.sub(r"\W", "_", endpoint.route.name)
+        chosen = endpoint.route.options.get("operation_id") or plain_name(endpoint.route.name)
         names = [chosen, f"{chosen}_{endpoint.method.lower()}"]
         names += [f"{names[1]}_{number}" for number in range(2, len(endpoints) + 2)]
-        taken[next(name for name in names if name not in taken)] = endpoint
-    return {endpoint: name for name, endpoint in taken.items()}
+        found[endpoint] = next(name for name in names if same_name(name) not in taken)
+        taken.add(same_name(found[endpoint]))
+    return found
 
 
 def _words(handler: Any) -> tuple[str, str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import collections.abc
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Union
+from typing import Any, Literal, Union
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
@@ -15,7 +15,7 @@ from starlette.responses import RedirectResponse
 from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway.binding.signature import NO_DEFAULT, strip_annotated
-from hybrid_gateway.openapi.schema import Schemas
+from hybrid_gateway.openapi.writers import Schema
 from hybrid_gateway.responses.encode import is_event_stream
 
 __all__ = ["success_responses"]
@@ -25,7 +25,7 @@ _EMPTY = (204, 205, 304)  # SPEC: RFC 9110: these never carry content
 
 
 def success_responses(
-    returns: Any, method: str, options: Mapping[str, Any], schemas: Schemas
+    returns: Any, method: str, options: Mapping[str, Any], schema: Callable[[Any], Schema]
 ) -> dict[str, dict[str, Any]]:
     """Response objects by status: of the value, and of its absence where the annotation has ``| None``."""
     kinds = _members(_without_status(returns))
@@ -36,11 +36,11 @@ def success_responses(
 
     statuses: dict[int, dict[str, Any]] = {}
     if own:
-        statuses[_response_status(own[0], options)] = _response_content(own[0], schemas)
+        statuses[_response_status(own[0], options)] = _response_content(own[0], schema)
     if nothing or (returns is NO_DEFAULT and method == "DELETE"):
         statuses[options.get("status_code") or _empty_status(method)] = {}
     if values and values != [NO_DEFAULT]:
-        statuses[options.get("status_code") or _status(method)] = _content(values, schemas)
+        statuses[options.get("status_code") or _status(method)] = _content(values, schema)
     if not statuses:
         statuses[options.get("status_code") or _status(method)] = {}
     return {str(status): _response(status, content, options) for status, content in sorted(statuses.items())}
@@ -68,23 +68,37 @@ def _empty_status(method: str) -> int:
     return 201 if method == "POST" else 204
 
 
-def _content(kinds: list[Any], schemas: Schemas) -> dict[str, Any]:
+def _content(kinds: list[Any], schema: Callable[[Any], Schema]) -> dict[str, Any]:
     """Media types of the values: text, bytes and streams by name, all the others are one JSON schema."""
     content: dict[str, Any] = {}
-    rest = []
+    texts, rest = [], []
     for kind in kinds:
         plain = strip_annotated(kind)
-        if _is_subclass(plain, (str,)):
-            content["text/plain"] = {"schema": schemas.schema(kind)}
+        if plain in (Any, object):
+            content["*/*"] = {}
         elif is_event_stream(plain):
             content["text/event-stream"] = {"schema": {"type": "string"}}
         elif _is_subclass(plain, (bytes, bytearray, memoryview, *_STREAMS)) and not _is_subclass(plain, (QuerySet,)):
             content["application/octet-stream"] = {}
         else:
-            rest.append(kind)
+            text, other = _by_text(kind, plain)
+            texts += text
+            rest += other
+    if texts:
+        content["text/plain"] = {"schema": schema(Union[tuple(texts)])}  # noqa: UP007 (built at run time)
     if rest:
-        content["application/json"] = {"schema": schemas.schema(Union[tuple(rest)])}  # noqa: UP007 (built at run time)
+        content["application/json"] = {"schema": schema(Union[tuple(rest)])}  # noqa: UP007
     return content
+
+
+def _by_text(kind: Any, plain: Any) -> tuple[list[Any], list[Any]]:
+    """A type that is text, and one that is not; a ``Literal`` may be partly this and partly that."""
+    if typing.get_origin(plain) is not Literal:
+        return ([kind], []) if _is_subclass(plain, (str,)) else ([], [kind])
+    values = typing.get_args(plain)
+    texts = tuple(value for value in values if isinstance(value, str))
+    others = tuple(value for value in values if not isinstance(value, str))
+    return [Literal[texts]] if texts else [], [Literal[others]] if others else []
 
 
 def _response_status(kind: Any, options: Mapping[str, Any]) -> int:
@@ -94,9 +108,9 @@ def _response_status(kind: Any, options: Mapping[str, Any]) -> int:
     return status
 
 
-def _response_content(kind: Any, schemas: Schemas) -> dict[str, Any]:
+def _response_content(kind: Any, schema: Callable[[Any], Schema]) -> dict[str, Any]:
     if arguments := typing.get_args(kind):  # Response[T]
-        return _content([arguments[0]], schemas)
+        return _content([arguments[0]], schema)
     media_type = getattr(kind, "media_type", None)
     return {media_type: {}} if isinstance(media_type, str) else {}
 

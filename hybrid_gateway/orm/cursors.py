@@ -1,26 +1,33 @@
 """Where a page begins, as values of a row: rows behind it are found by comparing, not by counting.
 
-How this works: an order is a list of columns that ends with a unique one, so every row has its place. ``NULL`` is the
-smallest value, whatever the database thinks. The rows behind a place are those that are greater in the first column, or
-equal in it and greater in the second, and so on. A cursor is such a place, signed with the order it is good for.
+How this works: an order is a list of columns that ends with a unique one, so every row has its place. ``NULL`` is where
+the order says, or else where the database puts it. The rows behind a place are those that are greater in the first
+column, or equal in it and greater in the second, and so on. A cursor is such a place, signed with the order it is good
+for.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import F, OrderBy, Q
+from django.db import connections
+from django.db.models import Expression, F, JSONField, OrderBy, Q
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.fields.related import ForeignObjectRel
 
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import real_field
+from hybrid_gateway.orm.orders import is_total, key_names, name_of, opened, order_of
 
-__all__ = ["Keyset", "Place", "read_cursor"]
+__all__ = ["Keyset", "Place", "check_order", "read_cursor"]
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
@@ -34,67 +41,82 @@ class _Term(msgspec.Struct, frozen=True):
     """One column of an order."""
 
     path: str
-    descending: bool
-    nullable: bool
     field: Any
+    nullable: bool = False
+    descending: bool = False
+    nulls_first: bool | None = None  # None: as the database has it
+    expression: Any = None  # that the path is the name of
+
+    def reversed(self) -> _Term:
+        nulls_first = None if self.nulls_first is None else not self.nulls_first
+        return msgspec.structs.replace(self, descending=not self.descending, nulls_first=nulls_first)
 
     def ordering(self, *, backwards: bool) -> Any:
-        descending = self.descending != backwards
-        if not self.nullable:
-            return f"-{self.path}" if descending else self.path
-        return F(self.path).desc(nulls_last=True) if descending else F(self.path).asc(nulls_first=True)
+        term = self.reversed() if backwards else self
+        if term.nulls_first is None or not term.nullable:
+            return f"-{term.path}" if term.descending else term.path
+        nulls: dict[str, Any] = {"nulls_first": True} if term.nulls_first else {"nulls_last": True}
+        return F(term.path).desc(**nulls) if term.descending else F(term.path).asc(**nulls)
 
     def equal(self, value: Any) -> Q:
         return Q(**{f"{self.path}__isnull": True}) if value is None else Q(**{self.path: value})
 
-    def behind(self, value: Any, *, backwards: bool) -> Q | None:
-        """Rows with a value behind ``value``; ``None`` where there cannot be any."""
+    def behind(self, value: Any, *, backwards: bool, small_nulls: bool) -> Q | None:
+        """Rows with a value behind ``value``; ``None`` where there cannot be any.
+
+        ``small_nulls`` says that ``NULL`` is less than anything to the database.
+        """
         descending = self.descending != backwards
+        first = small_nulls != self.descending if self.nulls_first is None else self.nulls_first
+        nulls_first = first != backwards
         if value is None:
-            return None if descending else Q(**{f"{self.path}__isnull": False})
-        if not descending:
-            return Q(**{f"{self.path}__gt": value})
-        less = Q(**{f"{self.path}__lt": value})
-        return less | Q(**{f"{self.path}__isnull": True}) if self.nullable else less
+            return Q(**{f"{self.path}__isnull": False}) if nulls_first else None
+        behind = Q(**{f"{self.path}__{'lt' if descending else 'gt'}": value})
+        return behind | Q(**{f"{self.path}__isnull": True}) if self.nullable and not nulls_first else behind
+
+    def __str__(self) -> str:
+        nulls = "" if self.nulls_first is None else f" nulls {'first' if self.nulls_first else 'last'}"
+        column = self.path if self.expression is None else repr(self.expression)
+        return f"{'-' if self.descending else ''}{column}{nulls}"
 
 
 class Keyset:
     """A queryset in an order that gives every row its place."""
 
-    def __init__(self, queryset: Any, ordering: Sequence[Any] = ()) -> None:
-        query = queryset.query
-        if query.is_sliced or query.combinator or query.extra_order_by:
-            raise ConfigurationError("A cursor needs a queryset without slices, unions and extra(order_by=...).")
-        given = ordering or query.order_by or (query.get_meta().ordering if query.default_ordering else ())
-        model = queryset.model
-        self._queryset = queryset
-        self._terms = []
-        for entry in given:
-            term = _term(model, entry)
-            self._terms.append(term)
-            if term.field.unique and not term.nullable and "__" not in term.path:
-                break
-        else:
-            self._terms.append(_Term("pk", False, False, model._meta.pk))
+    def __init__(self, queryset: Any) -> None:
+        given = order_of(queryset)
+        queryset = opened(queryset)
+        self._terms = _terms(queryset.model, given, queryset.query.annotations)
+        if not queryset.query.standard_ordering:
+            self._terms = tuple(term.reversed() for term in self._terms)
+        added = {term.path: term.expression for term in self._terms if term.expression is not None}
+        self._queryset = queryset.annotate(**added) if added else queryset
         self.paths = [term.path for term in self._terms]
 
     def after(self, place: Place | None) -> Any:
         """The rows behind ``place`` in its direction, all of them without one."""
         if place is None:
-            return self._queryset.order_by(*(term.ordering(backwards=False) for term in self._terms))
+            return self._ordered(backwards=False)
+        small_nulls = connections[self._queryset.db].features.order_by_nulls_first
         behind, equal = Q(), Q()
         found = False
         for term, value in zip(self._terms, place.values, strict=True):
-            here = term.behind(value, backwards=place.backwards)
+            here = term.behind(value, backwards=place.backwards, small_nulls=small_nulls)
             if here is not None:
                 behind, found = behind | (equal & here), True
             equal &= term.equal(value)
-        ordered = self._queryset.order_by(*(term.ordering(backwards=place.backwards) for term in self._terms))
+        ordered = self._ordered(backwards=place.backwards)
         return ordered.filter(behind) if found else ordered.none()
+
+    def _ordered(self, *, backwards: bool) -> Any:
+        ordered = self._queryset.order_by(*(term.ordering(backwards=backwards) for term in self._terms))
+        ordered.query.extra_order_by = ()
+        ordered.query.standard_ordering = True  # the terms have been turned already
+        return ordered
 
     def cursor(self, values: Sequence[Any], *, backwards: bool) -> str:
         """The place of a row as text."""
-        packed = msgspec.json.encode(Place(backwards, list(values)))
+        packed = msgspec.json.encode(Place(backwards, [_plain(value) for value in values]), enc_hook=str)
         return self._signer().sign(base64.urlsafe_b64encode(packed).decode().rstrip("="))
 
     def read(self, text: str) -> Place:
@@ -103,7 +125,7 @@ class Keyset:
             packed = self._signer().unsign(text)
             place = msgspec.json.decode(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), type=Place)
             values = [
-                None if value is None else real_field(term.field).to_python(value)
+                None if value is None else term.field.to_python(value)
                 for term, value in zip(self._terms, place.values, strict=True)
             ]
         except (signing.BadSignature, binascii.Error, msgspec.MsgspecError, ValidationError) as error:
@@ -111,8 +133,12 @@ class Keyset:
         return Place(place.backwards, values)
 
     def _signer(self) -> signing.Signer:
-        order = ",".join(f"{'-' if term.descending else ''}{term.path}" for term in self._terms)
+        order = ",".join(map(str, self._terms))
         return signing.Signer(salt=f"hybrid_gateway.orm.cursor:{self._queryset.model._meta.label}:{order}")
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value  # JSON has no NaN
 
 
 def read_cursor(text: str, keyset: Keyset) -> Place:
@@ -124,27 +150,147 @@ def read_cursor(text: str, keyset: Keyset) -> Place:
         raise RequestValidationError([fault]) from None
 
 
-def _term(model: Any, entry: Any) -> _Term:
-    descending = False
+# --- the terms of an order -----------------------------------------------------------------------------------------
+
+
+def check_order(model: Any, given: Sequence[Any], annotations: Sequence[str]) -> None:
+    """Raise :class:`ConfigurationError` for what no cursor can order by; ``annotations`` are left to the queryset."""
+    for entry in given:
+        if name_of(entry) not in annotations:
+            list(_term(model, entry, {}))
+
+
+def _terms(model: Any, given: Sequence[Any], annotations: Mapping[str, Any]) -> tuple[_Term, ...]:
+    if not annotations and all(type(entry) is str for entry in given):
+        return _terms_of_names(model, tuple(given))
+    return tuple(_whole(model, given, annotations))
+
+
+@lru_cache(maxsize=1024)
+def _terms_of_names(model: Any, given: tuple[str, ...]) -> tuple[_Term, ...]:
+    return tuple(_whole(model, given, {}))
+
+
+def _whole(model: Any, given: Sequence[Any], annotations: Mapping[str, Any]) -> Iterator[_Term]:
+    """The terms of ``given``, and those of the key where rows could tie without it."""
+    names: tuple[str, ...] = ()
+    for entry in (*given, *key_names(model)):
+        for term in _term(model, entry, annotations):
+            if term.path in names:  # once is enough, and twice would be selected twice
+                continue
+            names = (*names, term.path)
+            yield term if term.expression is None else msgspec.structs.replace(term, path=f"_place{len(names)}")
+        if is_total(model, names):
+            return
+
+
+def _term(model: Any, entry: Any, annotations: Mapping[str, Any], depth: int = 0) -> Iterator[_Term]:
+    """The terms that an entry of ``order_by`` comes to: more than one, where a related model has an order."""
+    descending, nulls_first = False, None
     if isinstance(entry, OrderBy):
-        descending, entry = entry.descending, entry.expression
-    if isinstance(entry, F):
-        entry = getattr(entry, "name")  # noqa: B009 (unknown to the stubs)
-    if not isinstance(entry, str) or entry == "?":
-        raise ConfigurationError(f"A cursor orders by columns, not by {entry!r}; name them: Cursor(ordering=...).")
-    if entry.startswith("-"):
-        descending, entry = not descending, entry[1:]
-    path = entry.removeprefix("+")
-    at, nullable = model, False
-    field: Any = None
-    for name in path.split("__"):
+        descending, nulls_first = entry.descending, True if entry.nulls_first else False if entry.nulls_last else None
+        entry = entry.expression
+    name = name_of(entry)
+    if name == "pk" and key_names(model) != ("pk",):
+        for column in key_names(model):
+            yield from _term(model, OrderBy(F(column), descending=descending != _is_minus(entry)), annotations)
+        return
+    if name is None or entry == "?":
+        yield _expression(model, entry, descending, nulls_first)
+        return
+    descending = descending != _is_minus(entry)
+    if name in annotations:
+        field = getattr(annotations[name], "output_field", None)
+        _refuse_windows(annotations[name])
+        yield _Term(name, _comparable(field, name), True, descending, nulls_first)
+        return
+    fields, rest = _follow(model, name)
+    field, nullable = fields[-1], any(step.null for step in fields)
+    if rest:
+        yield _expression(model, F(name), descending, nulls_first)
+    elif field.is_relation and isinstance(entry, str) and not _names_key(field, name) and _order_of_related(field):
+        if depth > _DEEPEST:
+            raise ConfigurationError(f"A cursor cannot order by {name!r}: its model is ordered by itself without end.")
+        for inner in _order_of_related(field):
+            yield from _below(name, inner, field, descending, depth, nullable)
+    else:
+        yield _Term(_key_path(field, name), _comparable(real_field(field), name), nullable, descending, nulls_first)
+
+
+_DEEPEST = 10
+
+
+def _is_minus(entry: Any) -> bool:
+    return isinstance(entry, str) and entry.startswith("-")
+
+
+def _below(name: str, entry: Any, field: Any, descending: bool, depth: int, nullable: bool) -> Iterator[_Term]:
+    """The terms of a related model's order, seen from here. DJANGO: SQLCompiler.find_ordering_name."""
+    for term in _term(field.related_model, entry, {}, depth + 1):
+        if term.expression is not None:
+            raise ConfigurationError(
+                f"A cursor cannot order by {name!r}: the order of {field.related_model.__name__} has an expression. "
+                f"Order by columns of it: {name}__..."
+            )
+        below = msgspec.structs.replace(term, path=f"{name}{LOOKUP_SEP}{term.path}", nullable=nullable or term.nullable)
+        yield below.reversed() if descending else below
+
+
+def _follow(model: Any, path: str) -> tuple[list[Any], list[str]]:
+    """The fields of a path, and what follows them (transforms)."""
+    at = model
+    fields: list[Any] = []
+    names = path.split(LOOKUP_SEP)
+    for position, name in enumerate(names):
         try:
             field = at._meta.pk if name == "pk" else at._meta.get_field(name)
         except (FieldDoesNotExist, AttributeError):
-            raise ConfigurationError(f"A cursor cannot order by {path!r}: {name!r} is no column there.") from None
-        if field.is_relation and not field.concrete:
+            if fields and not fields[-1].is_relation and fields[-1].get_transform(name) is not None:
+                return fields, names[position:]
+            raise ConfigurationError(
+                f"A cursor cannot order by {path!r}: {name!r} is no column there. An annotation of the queryset is one "
+                f'where the Struct names it: Annotated[int, Column("{name}")].'
+            ) from None
+        if field.is_relation and (field.one_to_many or field.many_to_many or field.related_model is None):
             raise ConfigurationError(f"A cursor cannot order by {path!r}: {name!r} leads to other rows.")
-        nullable, at = nullable or field.null, field.related_model
-    if field.is_relation:  # by its key: Django would take the order of the related model
-        path = f"{path}_id" if "__" not in path else f"{path}__pk"
-    return _Term(path, descending, nullable, field)
+        fields.append(field)
+        at = field.related_model
+    return fields, []
+
+
+def _order_of_related(field: Any) -> Sequence[Any]:
+    ordering: Sequence[Any] = field.related_model._meta.ordering
+    return ordering
+
+
+def _names_key(field: Any, name: str) -> bool:
+    return name.rpartition(LOOKUP_SEP)[2] in ("pk", getattr(field, "attname", None))
+
+
+def _key_path(field: Any, path: str) -> str:
+    if isinstance(field, ForeignObjectRel):
+        return f"{path}{LOOKUP_SEP}pk"
+    if not field.is_relation or _names_key(field, path):
+        return path
+    before, _, _ = path.rpartition(LOOKUP_SEP)
+    return f"{before}{LOOKUP_SEP}{field.attname}" if before else str(field.attname)
+
+
+def _expression(model: Any, expression: Any, descending: bool, nulls_first: bool | None) -> _Term:
+    if not isinstance(expression, (Expression, F)) or "Random" in type(expression).__name__:
+        raise ConfigurationError(f"A cursor orders by columns, not by {expression!r}; name them: Cursor(ordering=...).")
+    _refuse_windows(expression)
+    resolved = model._base_manager.annotate(_place=expression).query.annotations["_place"]
+    field = _comparable(getattr(resolved, "output_field", None), str(expression))
+    return _Term(f"_{expression!r}", field, True, descending, nulls_first, expression)
+
+
+def _refuse_windows(expression: Any) -> None:
+    if getattr(expression, "contains_over_clause", False):
+        raise ConfigurationError(f"A cursor cannot order by {expression!r}: a window changes with the rows behind it.")
+
+
+def _comparable(field: Any, name: str) -> Any:
+    if field is None or isinstance(field, JSONField):
+        raise ConfigurationError(f"A cursor cannot order by {name!r}: values of any type have no order; cast it.")
+    return field

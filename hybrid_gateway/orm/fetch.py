@@ -16,6 +16,7 @@ from hybrid_gateway.exceptions import ConfigurationError, NotFound
 from hybrid_gateway.orm.automatic import find_variant
 from hybrid_gateway.orm.columns import bare, converter
 from hybrid_gateway.orm.moments import ask_again
+from hybrid_gateway.orm.orders import key_names
 from hybrid_gateway.orm.settled import shower
 from hybrid_gateway.orm.shape import Many, Shape, leads_to_many
 from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct, shape_of
@@ -51,7 +52,7 @@ def as_queryset(source: Any) -> Any:
     queryset: Any = source
     if queryset._fields is not None or not issubclass(queryset._iterable_class, ModelIterable):
         raise TypeError("values() and values_list() have chosen columns already; leave that to the Struct.")
-    return queryset
+    return queryset if queryset._result_cache is None else queryset._chain()  # a slice of one with rows is a list
 
 
 def fetch(struct: Any, source: Any) -> list[Any]:
@@ -84,8 +85,9 @@ def rows_reader(shape: Shape, compiler: Any) -> Callable[[list[Any]], list[Any]]
 def get(struct: Any, source: Any) -> Any:
     """The one row of ``source``."""
     queryset = as_queryset(source)
-    if not queryset.query.is_sliced and not queryset.query.combinator:
-        queryset = queryset.order_by()[:_MAX_GET]
+    query = queryset.query
+    if not query.is_sliced and not query.combinator:
+        queryset = (queryset if query.distinct_fields else queryset.order_by())[:_MAX_GET]
     found = fetch(struct, queryset)
     return the_one(found, queryset.model)
 
@@ -128,9 +130,10 @@ def select(shape: Shape, queryset: Any, *, more: Sequence[str] = ()) -> Any:
         query.get_initial_alias()
         query.set_select(local)
         return query
-    paths = [*shape.paths, *shape.named, *shape.expressions, *more]
-    if query.distinct and not query.distinct_fields and "pk" not in paths:
-        paths.append("pk")  # rows are what is distinct, not what a Struct shows of them
+    paths = [*_selected(shape), *more]
+    if (query.distinct and not query.distinct_fields) or query.combinator:
+        # Rows are what is distinct, or what is in both, not what a Struct shows of them.
+        paths += [name for name in key_names(queryset.model) if name not in paths]
     query.set_values(paths)
     return query
 
@@ -188,7 +191,7 @@ def fetch_with(struct: Any, queryset: Any, paths: Sequence[str]) -> list[tuple[A
     """The rows as Structs, each with the values of more columns."""
     shape = shape_of(struct)
     check_model(shape, queryset.model)
-    more = [path for path in paths if path not in shape.paths]
+    more = _unselected(shape, paths)
     rows, compiler = execute(select(shape, queryset, more=more), queryset.db)
     return with_values(shape, compiler, paths)(rows) if rows else []
 
@@ -197,8 +200,8 @@ def with_values(
     shape: Shape, compiler: Any, paths: Sequence[str]
 ) -> Callable[[list[Any]], list[tuple[Any, tuple[Any, ...]]]]:
     """What makes Structs of rows, each with the values of ``paths``, which are selected behind the Struct's own."""
-    more = [path for path in paths if path not in shape.paths]
-    places = [shape.width + more.index(path) if path in more else shape.paths.index(path) for path in paths]
+    selected = [*_selected(shape), *_unselected(shape, paths)]
+    places = [selected.index(path) for path in paths]
     converters = compiler.get_converters([compiler.select[place][0] for place in places])
     make = rows_reader(shape, compiler)
 
@@ -209,6 +212,15 @@ def with_values(
         return [(made, tuple(entry)) for made, entry in zip(make(rows), values, strict=True)]
 
     return read
+
+
+def _selected(shape: Shape) -> list[str]:
+    return [*shape.paths, *shape.named, *shape.expressions]
+
+
+def _unselected(shape: Shape, paths: Sequence[str]) -> list[str]:
+    there = _selected(shape)
+    return [path for path in paths if path not in there]
 
 
 # --- what the backend does to values -------------------------------------------------------------------------------

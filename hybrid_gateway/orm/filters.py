@@ -6,23 +6,28 @@ built. A client chooses among them and sends values; no word of its own becomes 
 
 from __future__ import annotations
 
+import enum
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from typing import Any, Literal
 
 import msgspec
 from django.core.exceptions import FieldError
+from django.db import DataError
 from django.db.models import Q
 from django.db.models.constants import LOOKUP_SEP
 from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import bare
+from hybrid_gateway.orm.comparing import SUSPECTS, Check, check_of, is_too_long, may_be_asked_again, unfit, words_of
+from hybrid_gateway.orm.fetch import as_queryset
+from hybrid_gateway.orm.orders import opened
 from hybrid_gateway.orm.parameters import Parameter
 from hybrid_gateway.orm.shape import leads_to_many
 
-__all__ = ["FilterSet", "Lookup", "Ordering", "Search"]
+__all__ = ["FilterSet", "Lookup", "Ordering", "Search", "narrowing", "ordering_words"]
 
 
 class Lookup:
@@ -56,58 +61,134 @@ class Ordering:
         self.names = names
 
 
-_MOST = 2**63 - 1  # what a database takes for a number: SQLite raises for more, where Django has no check of its own
-_LONGEST = 4000  # characters: SQLite raises for a pattern of 50,000 bytes, in which each may become eight
-
 Apply = Callable[[Any, Any], Any]
 """A queryset and the value of a field → the queryset."""
+
+
+class _Filter(msgspec.Struct, frozen=True):
+    """One field of a filter Struct."""
+
+    name: str
+    wire: str
+    apply: Apply
+    check: Check | None = None
+    has_enums: bool = False
+
+    def fault(self, message: str) -> dict[str, Any]:
+        return {"loc": ["query", self.wire], "msg": message, "type": "value_error"}
+
+    def unfit(self, value: Any, using: str) -> str | None:
+        """What is wrong with a value, as far as that can be said before it is compared."""
+        return unfit(value) or (self.check(value, using) if self.check is not None else None)
 
 
 class FilterSet:
     """The filters of one route: a Struct, checked against a model."""
 
     def __init__(self, struct: Any, model: Any) -> None:
-        if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
-            raise ConfigurationError(f"filters={struct!r} must be a Struct.")
+        _check_struct(struct)
         self.struct = struct
         self.forbids_unknown = bool(struct.__struct_config__.forbid_unknown_fields)
-        self._fields: list[tuple[str, str, Apply]] = []
-        ordered: list[tuple[str, str, Apply]] = []
+        self._model = model
+        self._fields: list[_Filter] = []
+        ordered: list[_Filter] = []
         for field in msgspec.structs.fields(struct):
             where = f"{struct.__qualname__}.{field.name}"
             if field.required:
                 raise ConfigurationError(f"{where} has no default: a filter may be left out, so write `= None`.")
-            marker = next((m for m in _extras(field.type) if isinstance(m, (Lookup, Search, Ordering))), None)
-            apply = _apply(field, marker, model, where)
-            (ordered if isinstance(marker, Ordering) else self._fields).append((field.name, field.encode_name, apply))
+            marker = _marker(field)
+            apply, check = _apply(field, marker, model, where)
+            made = _Filter(field.name, field.encode_name, apply, check, _has_enums(field.type))
+            (ordered if isinstance(marker, Ordering) else self._fields).append(made)
         self._fields += ordered
 
-    def apply(self, queryset: Any, values: Any) -> Any:
-        """The rows of ``queryset`` that a client asks for, in the order it asks for."""
+    def use(self, source: Any, values: Any, use: Callable[[Any], Any]) -> Any:
+        """What ``use`` makes of the rows of ``source`` that a client asks for, in the order it asks for.
+
+        Values that the columns, or the database, cannot be compared with are 422, each at its place.
+        """
+        given = list(self._given(values))
+        if not given:
+            return use(source)
+        queryset = self._narrowed(opened(as_queryset(source)), given)
+        try:
+            return use(queryset)
+        except SUSPECTS as error:
+            faults = self._blamed(given, error, queryset.db)
+            if not faults:
+                raise
+            raise RequestValidationError(faults) from error
+
+    def _given(self, values: Any) -> Iterator[tuple[_Filter, Any]]:
+        for entry in self._fields:
+            value = getattr(values, entry.name)
+            if value is not None and value is not UNSET:
+                yield entry, _without_enums(value) if entry.has_enums else value
+
+    def _narrowed(self, queryset: Any, given: Sequence[tuple[_Filter, Any]]) -> Any:
         faults = []
-        for name, wire, apply in self._fields:
-            value = getattr(values, name)
-            if value is None or value is UNSET:
-                continue
-            if (message := _unfit(value)) is not None:
-                faults.append({"loc": ["query", wire], "msg": message, "type": "value_error"})
-                continue
-            queryset = apply(queryset, value)
+        for entry, value in given:
+            message = entry.unfit(value, queryset.db)
+            if message is None:
+                try:
+                    queryset = entry.apply(queryset, value)
+                except SUSPECTS as error:
+                    message = words_of(error)
+            if message is not None:
+                faults.append(entry.fault(message))
         if faults:
             raise RequestValidationError(faults)
         return queryset
 
+    def _blamed(self, given: Sequence[tuple[_Filter, Any]], error: Exception, using: str) -> list[dict[str, Any]]:
+        """The filters whose values the query has failed for; none, where it was something else."""
+        if is_too_long(error):
+            longest, _ = max(given, key=lambda entry: len(entry[1]) if isinstance(entry[1], Sized) else 0)
+            return [longest.fault("More values than the database takes")]
+        rows = self._model._base_manager.using(using).order_by()
+        if not may_be_asked_again(error, rows):
+            is_sole = len(given) == 1 and isinstance(error, DataError)
+            return [given[0][0].fault(words_of(error))] if is_sole else []
+        faults = []
+        for entry, value in given:
+            try:
+                entry.apply(rows, value).count()
+            except SUSPECTS as found:
+                faults.append(entry.fault(words_of(found)))
+        if not faults and isinstance(error, DataError):  # none of them is to blame alone
+            faults = [{"loc": ["query"], "msg": words_of(error), "type": "value_error"}]
+        return faults
 
-def _unfit(value: Any) -> str | None:
-    """What is wrong with a value that no database could compare with, or only at a price."""
-    for entry in value if type(value) is list else [value]:
-        if type(entry) is int and abs(entry) > _MOST:
-            return "The number is out of range"
-        if isinstance(entry, str) and len(entry) > _LONGEST:
-            return f"Expected `str` of length <= {_LONGEST}"
-        if isinstance(entry, str) and "\x00" in entry:  # PostgreSQL raises; to SQLite the text ends there
-            return "Null characters are not allowed"
-    return None
+
+def ordering_words(struct: Any) -> list[str]:
+    """What clients may order by, as ``order_by`` takes it."""
+    _check_struct(struct)
+    found: list[str] = []
+    for field in msgspec.structs.fields(struct):
+        marker = _marker(field)
+        if isinstance(marker, Ordering):
+            found += [marker.names.get(word, word) for word in _literal_words(bare(field.type))]
+    return found
+
+
+def _check_struct(struct: Any) -> None:
+    if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
+        raise ConfigurationError(f"filters={struct!r} must be a Struct.")
+
+
+def _marker(field: Any) -> Any:
+    return next((extra for extra in _extras(field.type) if isinstance(extra, (Lookup, Search, Ordering))), None)
+
+
+def _has_enums(annotation: Any) -> bool:
+    inner = typing.get_args(annotation)
+    return any(map(_has_enums, inner)) if inner else isinstance(annotation, type) and issubclass(annotation, enum.Enum)
+
+
+def _without_enums(value: Any) -> Any:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return type(value)(map(_without_enums, value))
+    return value.value if isinstance(value, enum.Enum) else value
 
 
 def _extras(annotation: Any) -> list[Any]:
@@ -118,25 +199,26 @@ def _extras(annotation: Any) -> list[Any]:
     return found
 
 
-def _apply(field: Any, marker: Any, model: Any, where: str) -> Apply:
+def _apply(field: Any, marker: Any, model: Any, where: str) -> tuple[Apply, Check | None]:
     if isinstance(marker, Search):
-        return _search(marker, model, where)
+        return _search(marker, model, where), None
     if isinstance(marker, Ordering):
-        return _order(marker, bare(field.type), model, where)
+        return _order(marker, bare(field.type), model, where), None
     marker = marker or Lookup(field.name)
     path = marker.path
-    if typing.get_origin(bare(field.type)) is list and not path.endswith(
-        ("__in", "__range", "__contains", "__overlap")
-    ):
+    if typing.get_origin(bare(field.type)) is list and not path.endswith(_TAKE_LISTS):
         path = f"{path}__in"
-    _try(model, Q(**{path: Parameter(field.name, {})}), where)
+    check = check_of(_try(model, Q(**{path: Parameter(field.name, {})}), where), bare(field.type), where)
     if marker.exclude:
-        return lambda queryset, value: queryset.exclude(**{path: value})
-    narrow = _narrowing(model, [path])
-    return lambda queryset, value: narrow(queryset, Q(**{path: value}))
+        return lambda queryset, value: queryset.exclude(**{path: value}), check
+    narrow = narrowing(model, [path])
+    return lambda queryset, value: narrow(queryset, Q(**{path: value})), check
 
 
-def _narrowing(model: Any, paths: Sequence[str]) -> Callable[[Any, Q], Any]:
+_TAKE_LISTS = ("__in", "__range", "__contains", "__contained_by", "__overlap", "__has_keys", "__has_any_keys")
+
+
+def narrowing(model: Any, paths: Sequence[str]) -> Callable[[Any, Q], Any]:
     """How a queryset is narrowed to a condition on ``paths`` without showing a row twice that meets it twice."""
     if not any(_passes_many(model, path) for path in paths):
         return lambda queryset, condition: queryset.filter(condition)
@@ -158,7 +240,7 @@ def _search(marker: Search, model: Any, where: str) -> Apply:
     for path in paths:
         _try(model, Q(**{path: "text"}), where)
 
-    narrow = _narrowing(model, paths)
+    narrow = narrowing(model, paths)
 
     def search(queryset: Any, value: str) -> Any:
         # SECURITY: however much is sent, a row is not compared with more than this.
@@ -177,9 +259,8 @@ _MOST_WORDS = 20  # each is a condition per column
 
 
 def _order(marker: Ordering, kind: Any, model: Any, where: str) -> Apply:
-    many = typing.get_origin(kind) is list
-    words = typing.get_args(bare(typing.get_args(kind)[0]) if many else kind)
-    if typing.get_origin(bare(typing.get_args(kind)[0]) if many else kind) is not Literal:
+    many, words = typing.get_origin(kind) is list, _literal_words(kind)
+    if not words:
         raise ConfigurationError(f'{where} must list what clients may order by: Literal["name", "-price"].')
     names: Mapping[str, Any] = {word: marker.names.get(word, word) for word in words}
     for name in names.values():
@@ -187,6 +268,11 @@ def _order(marker: Ordering, kind: Any, model: Any, where: str) -> Apply:
             model._default_manager.order_by(name)
         except FieldError as error:
             raise ConfigurationError(f"{where} cannot be ordered by: {error}") from error
+        if _passes_many(model, name.lstrip("-+")):
+            raise ConfigurationError(
+                f"{where} cannot be ordered by: {name!r} leads to many rows, so that rows would come more than once. "
+                "Order by an annotation of the queryset, such as Min(...)."
+            )
 
     def order(queryset: Any, value: Any) -> Any:
         return queryset.order_by(*(names[word] for word in (value if many else [value])))
@@ -194,8 +280,14 @@ def _order(marker: Ordering, kind: Any, model: Any, where: str) -> Apply:
     return order
 
 
-def _try(model: Any, condition: Q, where: str) -> None:
+def _literal_words(kind: Any) -> tuple[str, ...]:
+    inner = bare(typing.get_args(kind)[0]) if typing.get_origin(kind) is list else kind
+    return typing.get_args(inner) if typing.get_origin(inner) is Literal else ()
+
+
+def _try(model: Any, condition: Q, where: str) -> Any:
+    """The query of ``condition``; raises :class:`ConfigurationError` where the model has no such lookup."""
     try:
-        model._default_manager.filter(condition)
+        return model._default_manager.filter(condition).query
     except (FieldError, TypeError, ValueError) as error:
         raise ConfigurationError(f"{where} is no lookup of {model.__name__}: {error}") from error

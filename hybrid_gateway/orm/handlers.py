@@ -23,7 +23,8 @@ from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, split_markers, strip_annotated
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import bare
-from hybrid_gateway.orm.filters import FilterSet
+from hybrid_gateway.orm.fetch import as_queryset
+from hybrid_gateway.orm.filters import FilterSet, ordering_words
 from hybrid_gateway.orm.pagination import Page, Pagination, Turn
 from hybrid_gateway.orm.streams import stream
 from hybrid_gateway.orm.struct import check_all, is_model_struct, shape_of
@@ -73,7 +74,10 @@ def adapt(handler: Any, signature: Signature, returns: Any, layers: Layers, opti
     more: dict[str, Parameter] = {}
     filtered = _filtered(filters, rows, more, adapted)
     if pagination is None:
-        return _wrap(adapted, lambda value, values: rows.many(filtered(value, values)), more)
+        return _wrap(adapted, lambda value, values: filtered(value, values, rows.many), more)
+    pagination.check(rows.struct, where)
+    if filters is not None:
+        pagination.check_order(rows.struct.__model__, ordering_words(filters), where)
     adapted.returns = pagination.envelope[rows.struct]
     return _paginated(adapted, rows, pagination, filtered, more)
 
@@ -154,18 +158,24 @@ def _has_models(value: Any) -> bool:
 # --- filters -------------------------------------------------------------------------------------------------------
 
 
-def _filtered(filters: Any, rows: _Rows, more: dict[str, Parameter], adapted: Adapted) -> Convert:
+Filtered = Callable[[Any, Mapping[str, Any], Callable[[Any], Any]], Any]
+"""What a handler returned, the values of the added parameters, and what is done with the rows that these leave."""
+
+
+def _filtered(filters: Any, rows: _Rows, more: dict[str, Parameter], adapted: Adapted) -> Filtered:
     if filters is None:
-        return lambda value, values: value
+        return lambda value, values, use: use(value)
     chosen = FilterSet(filters, rows.struct.__model__)
     more["_filters"] = _parameter("_filters", filters, Query())
     if chosen.forbids_unknown:
         more["_query"] = _parameter("_query", http.QueryParams)
 
-    def apply(value: Any, values: Mapping[str, Any]) -> Any:
+    def apply(value: Any, values: Mapping[str, Any], use: Callable[[Any], Any]) -> Any:
         if chosen.forbids_unknown:
             _refuse_unknown(values["_query"], adapted.query_names)
-        return chosen.apply(value, values["_filters"]) if isinstance(value, (QuerySet, Manager)) else value
+        if not isinstance(value, (QuerySet, Manager)):
+            return use(value)
+        return chosen.use(value, values["_filters"], use)
 
     return apply
 
@@ -192,7 +202,7 @@ def _paginated(
     adapted: Adapted,
     rows: _Rows,
     pagination: Pagination,
-    filtered: Convert,
+    filtered: Filtered,
     more: dict[str, Parameter],
 ) -> Adapted:
     own = {f"_page_{name}": name for name in pagination.parameters()}
@@ -206,7 +216,7 @@ def _paginated(
         "_query_string": _parameter("_query_string", http.QueryString),
         "_response": _parameter("_response", Response),
     }
-    added = tuple(more)
+    added, where = tuple(more), adapted.signature.where
     asked = [entry for entry in adapted.signature.parameters if typing.get_origin(strip_annotated(entry.type)) is Page]
     kept = tuple(entry for entry in adapted.signature.parameters if entry not in asked)
     adapted.signature = msgspec.structs.replace(adapted.signature, parameters=kept)
@@ -214,32 +224,32 @@ def _paginated(
     def give(values: dict[str, Any]) -> dict[str, Any]:
         taken = {name: values.pop(name) for name in added}
         chosen = {wire: taken[name] for name, wire in own.items()}
-        turn = Turn(pagination, rows.struct, chosen, taken["_path"], taken["_query_string"], taken["_response"])
+        turn = Turn(pagination, rows.struct, chosen, taken["_path"], taken["_query_string"], taken["_response"], where)
         for entry in asked:
             page: Page[Any] = Page(items=[])
-            chosen_turn = _FilteredTurn(turn, filtered, taken) if "_filters" in taken else turn
-            setattr(page, "turn", chosen_turn)  # noqa: B010 (no field of it)
+            setattr(page, "turn", _FilteredTurn(turn, filtered, taken))  # noqa: B010 (no field of it)
             values[entry.name] = page
         return {**taken, "turn": turn}
 
     def convert(value: Any, taken: Mapping[str, Any]) -> Any:
         if not isinstance(value, (QuerySet, Manager)):
             return value
-        return taken["turn"].page(filtered(value, taken))
+        return _FilteredTurn(taken["turn"], filtered, taken).page(value)
 
     return _wrap(adapted, convert, more, give)
 
 
 class _FilteredTurn:
-    """A turn of a handler that fills its page itself."""
+    """A turn of the rows that the client asks for."""
 
-    def __init__(self, turn: Turn, filtered: Convert, taken: Mapping[str, Any]) -> None:
+    def __init__(self, turn: Turn, filtered: Filtered, taken: Mapping[str, Any]) -> None:
         self._turn = turn
         self._filtered = filtered
         self._taken = taken
 
     def page(self, source: Any) -> Any:
-        return self._turn.page(self._filtered(source, self._taken))
+        arranged = self._turn.style.arranged(as_queryset(source))
+        return self._filtered(arranged, self._taken, self._turn.page)
 
 
 # --- long lists ----------------------------------------------------------------------------------------------------
@@ -252,6 +262,12 @@ def _chunked(adapted: Adapted, rows: _Rows, filters: Any) -> Adapted:
     def convert(value: Any, taken: Mapping[str, Any]) -> Any:
         if not isinstance(value, (QuerySet, Manager)):
             return rows.many(value)
-        return stream(rows.struct, filtered(value, taken), taken["_accept"].get("accept", ""))
+
+        def send(found: Any) -> Any:
+            if found is not value:  # filters are tried while there still can be a 422
+                found.order_by().exists()
+            return stream(rows.struct, found, taken["_accept"].get("accept", ""))
+
+        return filtered(value, taken, send)
 
     return _wrap(adapted, convert, more)

@@ -15,14 +15,15 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 from asgiref.sync import sync_to_async
 from django.db import connections
-from django.db.models import F, OrderBy
 from msgspec import UNSET, UnsetType
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.cursors import Keyset, read_cursor
+from hybrid_gateway.orm.cursors import Keyset, check_order, read_cursor
 from hybrid_gateway.orm.fetch import as_queryset, fetch, fetch_with
+from hybrid_gateway.orm.orders import opened, without_ties
+from hybrid_gateway.orm.struct import shape_of
 from hybrid_gateway.spelling import told
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "Pagination",
     "SlicedPage",
     "Turn",
-    "settled",
 ]
 
 T = TypeVar("T")
@@ -95,10 +95,14 @@ class Turn(msgspec.Struct, frozen=True):
     path: str
     query: str
     response: Any
+    where: str = ""
 
     def page(self, source: Any) -> Any:
         """The page, and its ``Link`` header (RFC 8288)."""
-        page, following, previous = self.style.page(self.struct, as_queryset(source), self.values)
+        try:
+            page, following, previous = self.style.page(self.struct, as_queryset(source), self.values)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self.where}: {error}") from error
         links = []
         for relation, changes in (("next", following), ("prev", previous)):
             if changes is not None:
@@ -123,6 +127,16 @@ class Pagination:
     """What the three styles are to a route."""
 
     envelope: Any = Page
+
+    def check(self, struct: Any, where: str) -> None:
+        """Raise :class:`ConfigurationError` for what cannot be a list of ``struct``."""
+
+    def check_order(self, model: Any, orders: Sequence[Any], where: str) -> None:
+        """Raise :class:`ConfigurationError` for what clients may order a list of ``model`` by, if this style cannot."""
+
+    def arranged(self, queryset: Any) -> Any:
+        """The queryset as this style orders it, before a client does."""
+        return queryset
 
     def parameters(self) -> dict[str, tuple[Any, Any]]:
         """Query parameters: name → annotation and default."""
@@ -197,8 +211,25 @@ class Cursor(Pagination):
     envelope = CursorPage
 
     def __init__(self, *, ordering: Sequence[str] | str = (), size: int = 20, max_size: int | None = 100) -> None:
-        self.ordering = (ordering,) if isinstance(ordering, str) else tuple(ordering)
+        self.ordering = tuple(ordering) if isinstance(ordering, (list, tuple)) else (ordering,)
         self.size, self.max_size = _sizes(size, max_size, "size")
+
+    def check(self, struct: Any, where: str) -> None:
+        shape = shape_of(struct)
+        try:
+            check_order(shape.model, self.ordering, shape.named)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
+
+    def check_order(self, model: Any, orders: Sequence[Any], where: str) -> None:
+        for order in orders:
+            try:
+                check_order(model, [order], ())
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{where}: {error}") from error
+
+    def arranged(self, queryset: Any) -> Any:
+        return opened(queryset).order_by(*self.ordering) if self.ordering else queryset
 
     def parameters(self) -> dict[str, tuple[Any, Any]]:
         cursor = Query(max_length=2048, description="Where the page begins, from the links of another one.")
@@ -210,7 +241,7 @@ class Cursor(Pagination):
 
     def page(self, struct: Any, queryset: Any, values: Mapping[str, Any]) -> tuple[Any, Changes, Changes]:
         size, text = values.get("size", self.size), values["cursor"]
-        keyset = Keyset(queryset, self.ordering)
+        keyset = Keyset(queryset)
         start = None if text is None else read_cursor(text, keyset)
         backwards = start is not None and start.backwards
         found = fetch_with(struct, keyset.after(start)[: size + 1], keyset.paths)
@@ -241,42 +272,25 @@ def _slice(
     struct: Any, queryset: Any, offset: int, limit: int, count: Counting
 ) -> tuple[list[Any], int | UnsetType, bool]:
     """The rows, how many there are in all, and whether there are more behind these."""
-    items = fetch(struct, settled(queryset)[offset : offset + limit + (not count)])
+    items = fetch(struct, without_ties(queryset)[offset : offset + limit + (not count)])
     if not count:
         return items[:limit], UNSET, len(items) > limit
     if len(items) < limit and (items or not offset):
         return items, offset + len(items), False  # the end is in sight, so nobody needs to count
-    total = _estimate(queryset) if count == "estimate" else queryset.order_by().count()
-    if count == "estimate" and len(items) == limit:
-        total = max(total, offset + limit)
-    return items, total, total > offset + limit or (count == "estimate" and len(items) == limit)
-
-
-def settled(queryset: Any) -> Any:
-    """The queryset in an order that leaves no ties."""
-    query = queryset.query
-    if query.combinator or query.is_sliced or query.group_by is not None or query.distinct_fields:
-        return queryset
-    if not queryset.ordered:
-        return queryset.order_by("pk")
-    given = query.order_by or (query.get_meta().ordering if query.default_ordering else ())
-    if query.extra_order_by or any(_is_key(term, queryset.model) for term in given):
-        return queryset
-    return queryset.order_by(*given, "pk")
-
-
-def _is_key(term: Any, model: Any) -> bool:
-    if isinstance(term, OrderBy):
-        term = term.expression
-    name = getattr(term, "name", "") if isinstance(term, F) else term.lstrip("-+") if isinstance(term, str) else ""
-    return name in ("?", "pk", model._meta.pk.name)
+    unordered = queryset if queryset.query.is_sliced else queryset.order_by()
+    if count != "estimate":
+        total = unordered.count()
+        return items, total, total > offset + limit
+    if not items:
+        return items, min(_estimate(unordered), offset), False
+    return items, max(_estimate(unordered), offset + limit), True
 
 
 def _estimate(queryset: Any) -> int:
     """What the planner of PostgreSQL expects; other databases count."""
     if connections[queryset.db].vendor != "postgresql":
-        counted: int = queryset.order_by().count()
+        counted: int = queryset.count()
         return counted
-    plan = json.loads(queryset.order_by().explain(format="json"))
+    plan = json.loads(queryset.explain(format="json"))
     rows: int = plan[0]["Plan"]["Plan Rows"]
     return rows

@@ -27,7 +27,7 @@ from django.db.models.sql.where import WhereNode
 
 from hybrid_gateway.exceptions import ConfigurationError
 
-__all__ = ["FIRST_NUMBER", "Limit", "Parameter", "Piece", "Token", "dig_holes", "making"]
+__all__ = ["FIRST_NUMBER", "Limit", "Parameter", "Piece", "Token", "dig_holes", "lookups_of", "making"]
 
 FIRST_NUMBER = 7_040_000_000_000_001  # more rows than any table has
 _numbers = itertools.count(FIRST_NUMBER, 7_919)  # rising: the start of a slice is asked before its end
@@ -280,7 +280,7 @@ def dig_holes(query: Query) -> tuple[int, frozenset[str]]:
     """
     names: set[str] = set()
     count = 0
-    for lookup in list(_lookups(query, set())):
+    for lookup in list(lookups_of(query)):
         found = {parameter.name for parameter in _parameters(_values(lookup.rhs))}
         if not found:
             _refuse_moment(lookup)
@@ -305,8 +305,9 @@ def _refuse_moment(lookup: Any) -> None:
         )
 
 
-def _lookups(node: Any, seen: set[int]) -> Iterator[Any]:
+def lookups_of(node: Any, seen: set[int] | None = None) -> Iterator[Any]:
     """Every lookup anywhere in a query: its conditions, annotations and order, and the queries inside it."""
+    seen = set() if seen is None else seen
     if node is None or isinstance(node, str) or id(node) in seen:
         return
     seen.add(id(node))
@@ -329,7 +330,7 @@ def _lookups(node: Any, seen: set[int]) -> Iterator[Any]:
     else:
         inner = list(getattr(node, "params", None) or ())
     for entry in inner:
-        yield from _lookups(entry, seen)
+        yield from lookups_of(entry, seen)
 
 
 def _of_query(query: Query) -> list[Any]:

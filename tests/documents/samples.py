@@ -1,0 +1,429 @@
+"""Values: of a type, for what handlers answer with; of a JSON schema, for what clients send; and near misses."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import math
+import random
+import re
+import string
+import typing
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+from jsonschema import Draft202012Validator, FormatChecker
+from msgspec import inspect as mi
+
+UTC = datetime.UTC
+WORDS = [
+    "",
+    "a",
+    "b",
+    "ab",
+    "abc",
+    "abcd",
+    "abcdef",
+    "null",
+    "x y",
+    "ä€",
+    "12",
+    "-1",
+    "true",
+    "2020-01-02",
+    "\x00",
+    "😀",
+]
+NUMBERS = [0, 1, 2, 3, 4, 5, 6, 9, -1, -3, 7, 12, 2**31, -(2**63), 2**63 - 1]
+FLOATS = [0.5, 1.5, -2.5, 3.25, 1e20, 1e-9, 8.75]
+
+
+class NoSampleError(Exception):
+    """Nothing was found that fits, in a few tries."""
+
+
+# --- values of types -----------------------------------------------------------------------------------------------
+
+
+class Instances:
+    """Makes values of annotations, by what msgspec (or pydantic) says of them."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.rng = rng
+
+    def of(self, kind: Any, depth: int = 4) -> Any:
+        return self._make(mi.type_info(kind), depth)
+
+    def _make(self, info: Any, depth: int) -> Any:
+        while isinstance(info, mi.Metadata):
+            info = info.type
+        return getattr(self, "_" + type(info).__name__)(info, depth)
+
+    def _pick(self, values: list[Any], fits: Callable[[Any], bool]) -> Any:
+        found = [value for value in values if fits(value)]
+        if not found:
+            raise NoSampleError
+        return self.rng.choice(found)
+
+    def _IntType(self, info: Any, depth: int) -> Any:
+        return self._pick(NUMBERS, lambda value: _within(value, info))
+
+    def _FloatType(self, info: Any, depth: int) -> Any:
+        return self._pick([*FLOATS, 3.0], lambda value: _within(value, info))
+
+    def _StrType(self, info: Any, depth: int) -> Any:
+        return self._pick(WORDS, lambda value: _is_long(value, info) and re.search(info.pattern or "", value))
+
+    def _DecimalType(self, info: Any, depth: int) -> Any:
+        return self._pick(
+            [decimal.Decimal(n) for n in ("0", "1.50", "-3", "1e5", "12.345")], lambda v: _within(v, info)
+        )
+
+    def _DateTimeType(self, info: Any, depth: int) -> Any:
+        moment = datetime.datetime(
+            2020, 1, self.rng.randint(1, 28), self.rng.randint(0, 23), 1, 2, self.rng.choice([0, 5])
+        )
+        zone = datetime.timezone(datetime.timedelta(hours=self.rng.choice([0, 2, -5])))
+        return moment if info.tz is False else moment.replace(tzinfo=zone)
+
+    def _TimeType(self, info: Any, depth: int) -> Any:
+        return datetime.time(self.rng.randint(0, 23), 5, tzinfo=UTC if info.tz else None)
+
+    def _DictType(self, info: Any, depth: int) -> Any:
+        count = self._count(info, depth)
+        found = {}
+        for _ in range(20):
+            if len(found) < count:
+                found[self._make(info.key_type, depth - 1)] = self._make(info.value_type, depth - 1)
+        return self._checked(found, info)
+
+    def _ListType(self, info: Any, depth: int) -> Any:
+        return self._checked([self._make(info.item_type, depth - 1) for _ in range(self._count(info, depth))], info)
+
+    def _SetType(self, info: Any, depth: int) -> Any:
+        return self._checked(set(self._ListType(msgspec.structs.replace(info, min_length=None), depth)), info)
+
+    def _FrozenSetType(self, info: Any, depth: int) -> Any:
+        return frozenset(self._SetType(info, depth))
+
+    def _VarTupleType(self, info: Any, depth: int) -> Any:
+        return tuple(self._ListType(info, depth))
+
+    def _count(self, info: Any, depth: int) -> int:
+        low = info.min_length or 0
+        return self.rng.randint(low, max(low, min(info.max_length or 3, 3 if depth > 0 else 0)))
+
+    def _checked(self, value: Any, info: Any) -> Any:
+        if not _is_long(value, info):
+            raise NoSampleError
+        return value
+
+    def _TupleType(self, info: Any, depth: int) -> Any:
+        return tuple(self._make(item, depth - 1) for item in info.item_types)
+
+    def _UnionType(self, info: Any, depth: int) -> Any:
+        members = list(info.types)
+        if depth <= 0 and any(isinstance(member, mi.NoneType) for member in members):
+            return None
+        return self._make(self.rng.choice(members), depth - 1)
+
+    def _LiteralType(self, info: Any, depth: int) -> Any:
+        return self.rng.choice(info.values)
+
+    def _EnumType(self, info: Any, depth: int) -> Any:
+        return self.rng.choice(list(info.cls))
+
+    def _StructType(self, info: Any, depth: int) -> Any:
+        chosen = {}
+        for entry in info.fields:
+            if entry.required or self.rng.random() < 0.6 and depth > 0:
+                value = self._make(entry.type, depth - 1)
+                if value is not msgspec.UNSET:
+                    chosen[entry.name] = value
+        return (typing.get_origin(info.cls) or info.cls)(**chosen)
+
+    _DataclassType = _TypedDictType = _NamedTupleType = _StructType
+
+    def _CustomType(self, info: Any, depth: int) -> Any:
+        if issubclass(info.cls, enum.Enum):
+            return self.rng.choice(list(info.cls))
+        return self._pydantic(info.cls, depth)
+
+    def _pydantic(self, cls: Any, depth: int) -> Any:
+        values = {}
+        for name, entry in cls.model_fields.items():
+            if entry.is_required() or self.rng.random() < 0.6:
+                limits = {
+                    key: getattr(rule, key)
+                    for rule in entry.metadata
+                    for key in ("ge", "min_length", "max_length")
+                    if hasattr(rule, key)
+                }
+                kind = typing.Annotated[(entry.annotation, msgspec.Meta(**limits))] if limits else entry.annotation
+                key = entry.validation_alias or entry.alias or name
+                values[key] = self.of(kind, depth - 1)
+        return cls.model_validate(values)
+
+
+def _constant(*values: Any) -> Callable[[Any, Any, int], Any]:
+    return lambda self, info, depth: self.rng.choice(values)
+
+
+for _name, _values in {
+    "AnyType": [1, "a", None, [1]],
+    "RawType": [msgspec.Raw(b'{"a": 1}')],
+    "NoneType": [None],
+    "UnsetType": [msgspec.UNSET],
+    "BoolType": [True, False],
+    "BytesType": [b"", b"ab\xff"],
+    "DateType": [datetime.date(2020, 2, 29), datetime.date(1, 1, 1), datetime.date(9999, 12, 31)],
+    "TimeDeltaType": [datetime.timedelta(hours=2, microseconds=5), datetime.timedelta(days=-3), datetime.timedelta(0)],
+    "UUIDType": [uuid.UUID(int=5), uuid.UUID(int=2**128 - 1)],
+}.items():
+    setattr(Instances, f"_{_name}", _constant(*_values))
+
+
+def _within(value: Any, info: Any) -> bool:
+    limits = {name: getattr(info, name, None) for name in ("ge", "gt", "le", "lt", "multiple_of")}
+    checks = {
+        "ge": lambda limit: value >= limit,
+        "gt": lambda limit: value > limit,
+        "le": lambda limit: value <= limit,
+        "lt": lambda limit: value < limit,
+        "multiple_of": lambda limit: value % limit == 0,
+    }
+    return all(limit is None or checks[name](limit) for name, limit in limits.items())
+
+
+def _is_long(value: Any, info: Any) -> bool:
+    return (info.min_length or 0) <= len(value) <= (math.inf if info.max_length is None else info.max_length)
+
+
+# --- values of schemas ---------------------------------------------------------------------------------------------
+
+FORMATS: dict[str, list[str]] = {
+    "date-time": ["2020-01-02T03:04:05Z", "2020-01-02T03:04:05.123456+02:00", "1999-12-31T23:59:59-05:30"],
+    "date-time-local": ["2020-01-02T03:04:05", "1999-12-31T23:59:59.5"],
+    "date": ["2020-02-29", "0001-01-01", "9999-12-31"],
+    "time": ["03:04:05Z", "23:59:59.25+01:00"],
+    "time-local": ["03:04:05", "23:59:59.25"],
+    "duration": ["PT2H", "P1D", "P1W", "P1DT2H3M4S", "PT0.5S", "P2Y", "P1M", "-P1D", "PT36H"],
+    "uuid": ["00000000-0000-0000-0000-000000000005", "FFFFFFFF-0000-4000-8000-00000000000a"],
+    "decimal": ["0", "1.50", "-3", "1e5", ".5", "+7.", "123456.789", "99.9"],
+    "path": ["a/b", "x"],
+    "password": ["secret"],
+    "uri-reference": ["about:blank"],
+    "binary": ["abc"],
+}
+_ZONE = r"([Zz]|[+-]\d\d:?\d\d)"
+_FORMAT_CHECKS: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "date": (r"\d{4}-\d\d-\d\d", datetime.date.fromisoformat),
+    "date-time": (rf"\d{{4}}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?{_ZONE}", datetime.datetime.fromisoformat),
+    "date-time-local": (r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?", datetime.datetime.fromisoformat),
+    "time": (rf"\d\d:\d\d:\d\d(\.\d+)?{_ZONE}", datetime.time.fromisoformat),
+    "time-local": (r"\d\d:\d\d:\d\d(\.\d+)?", datetime.time.fromisoformat),
+    "uuid": (r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", uuid.UUID),
+}
+
+
+def _follows(pattern: str, read: Callable[[str], Any]) -> Callable[[Any], bool]:
+    def check(value: Any) -> bool:
+        if isinstance(value, str):
+            if re.fullmatch(pattern, value, re.ASCII) is None:
+                return False
+            read(value.upper())
+        return True
+
+    return check
+
+
+# RFC 3339, which `date-time` and `time` are of, wants zones. What Python answers with need not have one.
+strict, lenient = FormatChecker(()), FormatChecker(())
+for _format, (_pattern, _read) in _FORMAT_CHECKS.items():
+    strict.checks(_format, raises=ValueError)(_follows(_pattern, _read))
+    lenient.checks(_format, raises=ValueError)(_follows(_pattern.replace(_ZONE, f"{_ZONE}?"), _read))
+
+
+class Document:
+    """An OpenAPI document to ask: does this fit that schema, and what would?"""
+
+    def __init__(self, document: dict[str, Any], rng: random.Random) -> None:
+        self.document = document
+        self.rng = rng
+        self._validators: dict[str, Any] = {}
+
+    def fits(self, value: Any, schema: dict[str, Any]) -> bool:
+        return self.fault(value, schema) is None
+
+    def fault(self, value: Any, schema: dict[str, Any], checker: FormatChecker = strict) -> Any:
+        """What is wrong with a value, or None."""
+        key = msgspec.json.encode(schema).decode() + str(checker is strict)
+        if key not in self._validators:
+            whole = {"components": self.document["components"], "allOf": [schema]}
+            self._validators[key] = Draft202012Validator(whole, format_checker=checker)
+        return next(self._validators[key].iter_errors(value), None)
+
+    def resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in schema:
+            others = {name: value for name, value in schema.items() if name != "$ref"}
+            schema = {**self.document["components"]["schemas"][schema["$ref"].rpartition("/")[2]], **others}
+        return schema
+
+    def sample(self, schema: dict[str, Any], depth: int = 4) -> Any:
+        """A value that fits; raises :class:`NoSampleError` when none is found."""
+        for _ in range(30):
+            try:
+                value = self._sample(schema, depth)
+            except NoSampleError:
+                continue
+            if self.fits(value, schema):
+                return value
+        raise NoSampleError
+
+    def _sample(self, schema: dict[str, Any], depth: int) -> Any:
+        rng = self.rng
+        schema = self.resolve(schema)
+        if "const" in schema:
+            return schema["const"]
+        if "enum" in schema:
+            return rng.choice(schema["enum"])
+        if "anyOf" in schema or "oneOf" in schema:
+            members = schema.get("anyOf") or schema["oneOf"]
+            if depth <= 0 and {"type": "null"} in members:
+                return None
+            return self._sample(rng.choice(members), depth)
+        kind = schema.get("type")
+        if isinstance(kind, list):
+            kind = "null" if depth <= 0 and "null" in kind else rng.choice(kind)
+        return getattr(self, f"_{kind}")(schema, depth)
+
+    def _None(self, schema: Any, depth: int) -> Any:
+        return self.rng.choice([None, 1, "a", [1], {"a": None}])
+
+    def _null(self, schema: Any, depth: int) -> Any:
+        return None
+
+    def _boolean(self, schema: Any, depth: int) -> Any:
+        return self.rng.random() < 0.5
+
+    def _integer(self, schema: Any, depth: int) -> Any:
+        low, high = (
+            schema.get("minimum", schema.get("exclusiveMinimum")),
+            schema.get("maximum", schema.get("exclusiveMaximum")),
+        )
+        near = [limit + step for limit in (low, high) if limit is not None for step in (-1, 0, 1)]
+        return self.rng.choice([*NUMBERS, *(near * 4), self.rng.randint(-4, 12)])
+
+    def _number(self, schema: Any, depth: int) -> Any:
+        return self.rng.choice([*FLOATS, self._integer(schema, depth)])
+
+    def _string(self, schema: Any, depth: int) -> Any:
+        if schema.get("contentEncoding") == "base64":
+            return self.rng.choice(["", "YWI=", "/+8=", "AAAA"])
+        if schema.get("format") in FORMATS:
+            return self.rng.choice(FORMATS[schema["format"]])
+        if self.rng.random() < 0.3:
+            return "".join(self.rng.choice(string.ascii_lowercase) for _ in range(self.rng.randint(0, 5)))
+        return self.rng.choice(WORDS)
+
+    def _array(self, schema: Any, depth: int) -> Any:
+        low = schema.get("minItems", 0)
+        prefix = schema.get("prefixItems", [])
+        high = max(low, min(schema.get("maxItems", 3), 3 if depth > 0 else 0), 0 if not prefix else low)
+        count = self.rng.randint(low, high)
+        kinds = [*prefix, *[schema.get("items", {})] * count][:count]
+        return [self._sample(kind, depth - 1) for kind in kinds]
+
+    def _object(self, schema: Any, depth: int) -> Any:
+        found = {}
+        for name, entry in schema.get("properties", {}).items():
+            if name in schema.get("required", ()) or (self.rng.random() < 0.5 and depth > 0):
+                found[name] = self._sample(entry, depth - 1)
+        more = schema.get("additionalProperties")
+        if isinstance(more, dict):
+            low = schema.get("minProperties", 0)
+            keys = schema.get("propertyNames", {"type": "string"})
+            for _ in range(self.rng.randint(low, max(low, min(schema.get("maxProperties", 2), 2 if depth > 0 else 0)))):
+                found[str(self._key(keys, depth - 1))] = self._sample(more, depth - 1)
+        return found
+
+    def _key(self, schema: Any, depth: int) -> Any:
+        if "pattern" in self.resolve(schema) and "format" not in self.resolve(schema):
+            return self.rng.choice(["0", "-5", "12"])
+        return self._sample(schema, depth)
+
+    def is_lax(self, schema: dict[str, Any], fault: Any) -> bool:
+        """Whether more is understood than a schema says.
+
+        Models of pydantic take `"12"` for an integer, and much more. Of a set things that come twice are one. A Struct
+        with a tag needs it in unions alone. Decimals may have digits of any script. RFC 3339, which `date-time` and
+        `time` are of, wants zones; Python's need not have one.
+        """
+        known = fault.schema if isinstance(fault.schema, dict) else {}
+        if fault.validator == "required":
+            names = known["properties"]
+            return any("const" in entry for name, entry in names.items() if repr(name) in fault.message)
+        if fault.validator == "maxItems" and len(set(map(repr, fault.instance))) < len(fault.instance):
+            return True
+        if "uniqueItems" in known or known.get("format") in ("decimal", "date-time", "time"):
+            return True
+        return self._is_of_pydantic(schema, set())
+
+    def _is_of_pydantic(self, schema: Any, seen: set[str]) -> bool:
+        """Whether a model of pydantic is in it: its fields have titles."""
+        if isinstance(schema, list):
+            return any(self._is_of_pydantic(entry, seen) for entry in schema)
+        if not isinstance(schema, dict):
+            return False
+        name = schema.get("$ref", "")
+        if isinstance(name, str) and name and name not in seen:
+            seen.add(name)
+            return self._is_of_pydantic(self.resolve(schema), seen)
+        if any(isinstance(entry, dict) and "title" in entry for entry in schema.get("properties", {}).values()):
+            return True
+        return any(self._is_of_pydantic(entry, seen) for entry in schema.values())
+
+    # --- near misses
+
+    def spoil(self, value: Any) -> Any:
+        """The value with one part of it changed."""
+        places = list(_places(value))
+        path = self.rng.choice(places)
+        return self._changed(value, path)
+
+    def _changed(self, value: Any, path: tuple[Any, ...]) -> Any:
+        if not path:
+            return self._other(value)
+        copy = value.copy()
+        if len(path) == 1 and isinstance(copy, dict) and self.rng.random() < 0.4:
+            del copy[path[0]]
+            return copy
+        copy[path[0]] = self._changed(value[path[0]], path[1:])
+        return copy
+
+    def _other(self, value: Any) -> Any:
+        rng = self.rng
+        if isinstance(value, list) and rng.random() < 0.6:
+            return rng.choice([[*value, *value], value[:-1], [*value, 1], [*value, *value[-1:]], []])
+        if isinstance(value, dict) and rng.random() < 0.5:
+            return {**value, rng.choice(["extra", "type", "kind", "5"]): rng.choice([1, "a", "other", None])}
+        if isinstance(value, str) and rng.random() < 0.5:
+            return rng.choice([value + "a", value[:-1], "", value * 3, "A", "NaN", "Infinity", "٣", "1_0"])
+        if isinstance(value, int) and not isinstance(value, bool) and rng.random() < 0.6:
+            return value + rng.choice([1, -1, 5, -7, 2**64, -(2**64)])
+        if isinstance(value, float) and rng.random() < 0.6:
+            return value + rng.choice([0.5, -8.25, 10.5])
+        return rng.choice([None, True, 0, 7, -1, 1.5, "x", "", "12", [], [1], {}, {"a": 1}])
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _places(inner, (*path, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield from _places(inner, (*path, number))
