@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import typing
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import partial
@@ -141,7 +142,7 @@ class _Writer:
         operation: dict[str, Any] = {
             "operationId": self._operation_ids[endpoint],
             "tags": list(dict.fromkeys(route.layers.tags)),
-            "summary": route.options.get("summary", summary),
+            "summary": route.options.get("summary", summary or _spoken(route.name)),
             "description": route.options.get("description", description),
             "deprecated": route.options.get("deprecated", False),
             "parameters": self._parameters(endpoint, path_names),
@@ -364,6 +365,11 @@ def _operation_ids(endpoints: Sequence[Endpoint]) -> dict[Endpoint, str]:
         found[endpoint] = next(name for name in names if same_name(name) not in taken)
         taken.add(same_name(found[endpoint]))
     return found
+
+
+def _spoken(name: str) -> str:
+    """A route's name as words: ``List items`` of ``orders:list_items``."""
+    return re.sub(r"[\W_]+", " ", name.rpartition(":")[2]).strip().capitalize()
 
 
 def _words(handler: Any) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -36,10 +36,7 @@ def schema_of_model(writer: Schemas, cls: Any) -> Schema:
 
     def reference(name: str) -> Schema:
         if name not in names:
-            if name == own:
-                inner = cls
-            else:
-                inner = known.get(name)
+            inner = cls if name == own else known.get(name)
             names[name] = (
                 writer.schema(inner, writer.use)
                 if inner is not None
@@ -82,19 +79,11 @@ def _definition_name(name: str) -> str:
 
 
 def _collect(kind: Any, found: dict[Any, None]) -> None:
-    if kind in found:
-        return
-    if is_pydantic(kind):
+    if isinstance(kind, type) and (is_pydantic(kind) or issubclass(kind, Enum)):
+        if kind in found:
+            return
         found[kind] = None
-        for field in kind.model_fields.values():
+        for field in getattr(kind, "model_fields", {}).values():
             _collect(field.annotation, found)
-    elif isinstance(kind, type) and issubclass(kind, Enum):
-        found[kind] = None
-    for argument in _arguments(kind):
-        _collect(argument, found)
-
-
-def _arguments(kind: Any) -> Iterator[Any]:
     for argument in typing.get_args(kind):
-        if typing.get_origin(kind) is not typing.Literal and argument.__hash__ is not None:
-            yield argument
+        _collect(argument, found)

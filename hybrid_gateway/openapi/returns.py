@@ -21,6 +21,7 @@ from hybrid_gateway.responses.encode import is_event_stream
 __all__ = ["success_responses"]
 
 _STREAMS = (collections.abc.Iterator, collections.abc.AsyncIterable)
+_BYTES: dict[str, Any] = {"application/octet-stream": {}}
 _EMPTY = (204, 205, 304)  # SPEC: RFC 9110: these never carry content
 
 
@@ -75,11 +76,11 @@ def _content(kinds: list[Any], schema: Callable[[Any], Schema]) -> dict[str, Any
     for kind in kinds:
         plain = strip_annotated(kind)
         if plain in (Any, object):
-            content["*/*"] = {}
+            content |= {"application/json": {"schema": {}}, "text/plain": {"schema": {"type": "string"}}, **_BYTES}
         elif is_event_stream(plain):
             content["text/event-stream"] = {"schema": {"type": "string"}}
         elif _is_subclass(plain, (bytes, bytearray, memoryview, *_STREAMS)) and not _is_subclass(plain, (QuerySet,)):
-            content["application/octet-stream"] = {}
+            content |= _BYTES
         else:
             text, other = _by_text(kind, plain)
             texts += text

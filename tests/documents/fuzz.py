@@ -255,7 +255,6 @@ class Operation:
         if not content:
             assert not answer.content, f"content, but none is documented: {told}"
             return
-        kind = kind if kind in content else "*/*"
         assert kind in content, f"no such content type {kind!r}: {told}"
         schema = content[kind].get("schema")
         if schema is not None and (kind.endswith("json")):
