@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
 from django.conf import settings
@@ -19,10 +19,19 @@ from hybrid_gateway.binding.patience import Patience
 from hybrid_gateway.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
 from hybrid_gateway.moments import ANSWERED
 
-__all__ = ["Call", "check_number", "parse_query", "too_large"]
+__all__ = ["Call", "Exit", "check_number", "parse_query", "too_large"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+
+class Exit(NamedTuple):
+    """What a request has entered, and is to leave."""
+
+    moment: int  # when
+    mode: str  # where: on the loop, on its thread, or anywhere
+    manager: Any
+    known_error: BaseException | None  # what had gone wrong before
 
 
 class Call:
@@ -32,7 +41,8 @@ class Call:
     path_values: tuple[Any, ...] = ()
     path_names: tuple[str, ...] = ()  # known once the plan of the route has ended
     authentication: Any = None
-    exits: list[tuple[int, str, Any]] | None = None  # what was entered, in order: until when, and where it is left
+    exits: list[Exit] | None = None  # what was entered, in order
+    answered_error: BaseException | None = None  # that an answer has been made of: what is entered later has no part in
     shared: dict[Any, tuple[int, Any]] | None = None  # components that others ask for than the plan, and until when
     entered: list[tuple[Any, Any]] | None = None  # hooks and their instances, in order
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
@@ -142,7 +152,7 @@ class Call:
         self.late = other
         return other
 
-    def on_exit(self, mode: str, manager: Any, moment: int = ANSWERED) -> None:
+    def on_exit(self, mode: str, manager: Any, moment: int = ANSWERED) -> Exit:
         """Leave ``manager`` at a moment of the request's end, on the loop, on its thread, or anywhere.
 
         A thread that something was entered on is held until that is left: it may live on there.
@@ -151,7 +161,9 @@ class Call:
             self.exits = []
         if mode == "thread":
             self.thread.hold()
-        self.exits.append((moment, mode, manager))
+        entry = Exit(moment, mode, manager, self.answered_error)
+        self.exits.append(entry)
+        return entry
 
     def enter(self, hook: Any, instance: Any) -> None:
         """From here on ``hook`` sees how the request ends."""

@@ -38,6 +38,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
     media_types: Sequence[str] = ()
     decoders: Decoders | None = None
     body_allowed: bool = True
+    follows: bool = False  # the plan of a route, whose body is gone
     declared: bool = False  # a JSON body without a content type is none
 
 
@@ -270,6 +271,11 @@ class Inputs:
             )
         if not self._reading.body_allowed:
             what = "a form field" if isinstance(parameter.marker, Form) or is_file(parameter.type) else "the JSON body"
+            if self._reading.follows:
+                raise DependencyError(
+                    f"{tell(chain)}: {parameter.name!r} would be {what}, but what runs on the way out also runs for "
+                    "requests that were refused before their body was read. Leave what it needs in request.state."
+                )
             raise DependencyError(
                 f"{tell(chain)}: {parameter.name!r} would be {what}, which GET and HEAD do not have. For query "
                 f"parameters write `{parameter.name}: Annotated[{show(parameter.type)}, Query()]`."

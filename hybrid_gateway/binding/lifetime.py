@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from asgiref.sync import sync_to_async
 
-from hybrid_gateway.binding.call import Call
+from hybrid_gateway.binding.call import Call, Exit
 from hybrid_gateway.binding.components import Components, Mode, Provider
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.moments import AFTER_ANSWER, ANSWERED
@@ -28,20 +28,20 @@ logger = logging.getLogger("hybrid_gateway")
 def enter(call: Call, manager: Any, mode: Mode, moment: int = ANSWERED) -> Any:
     """Enter a context manager and remember to leave it with the request; at once where that was cancelled meanwhile."""
     value = manager.__enter__()
-    call.on_exit(mode, manager, moment)
+    entry = call.on_exit(mode, manager, moment)
     if call.is_given_up:
-        _leave_at_once(call, (moment, mode, manager))
+        _leave_at_once(call, entry)
     return value
 
 
-def _leave_at_once(call: Call, entry: tuple[int, Mode, Any]) -> NoReturn:
+def _leave_at_once(call: Call, entry: Exit) -> NoReturn:
     """On a thread for which nobody waits any more; unless the loop, which has begun to leave, has come to it first."""
     error = asyncio.CancelledError("The request was given up.")
     try:
         (call.exits or []).remove(entry)
     except ValueError:
         raise error from None
-    entry[2].__exit__(type(error), error, None)
+    entry.manager.__exit__(type(error), error, None)
     raise error
 
 
@@ -55,12 +55,14 @@ async def enter_async(call: Call, manager: Any, mode: Mode, moment: int = ANSWER
 async def unwind(call: Call, error: BaseException | None, moment: int = AFTER_ANSWER) -> BaseException | None:
     """Leave what the request entered up to ``moment``, each where it was entered; give back the error now in flight.
 
-    Every clean-up sees the error. One that fails replaces it and never keeps the others from running; one that
-    swallows it does not turn the failure into an answer.
+    Every clean-up sees the error, unless it was entered to answer that. One that fails replaces it and never keeps the
+    others from running; one that swallows it does not turn the failure into an answer.
     """
     while (entry := _next_exit(call.exits, moment)) is not None:
-        _, mode, manager = entry
-        details = (None, None, None) if error is None else (type(error), error, error.__traceback__)
+        mode, manager = entry.mode, entry.manager
+        details: Any = (None, None, None)
+        if error is not None and error is not entry.known_error:
+            details = (type(error), error, error.__traceback__)
         try:
             if mode == "loop":
                 await manager.__aexit__(*details)
@@ -75,11 +77,11 @@ async def unwind(call: Call, error: BaseException | None, moment: int = AFTER_AN
     return error
 
 
-def _next_exit(exits: list[tuple[int, str, Any]] | None, moment: int) -> tuple[int, str, Any] | None:
+def _next_exit(exits: list[Exit] | None, moment: int) -> Exit | None:
     """Take the last of ``exits`` that is due; a later one never needs one that lasts shorter."""
     if moment >= AFTER_ANSWER:
         return exits.pop() if exits else None
-    due = [position for position, entry in enumerate(exits or ()) if entry[0] <= moment]
+    due = [position for position, entry in enumerate(exits or ()) if entry.moment <= moment]
     return exits.pop(due[-1]) if exits and due else None
 
 
@@ -88,7 +90,7 @@ def _leave(call: Call, manager: Any, *details: Any) -> None:
     try:
         manager.__exit__(*details)
     finally:
-        if not any(mode == "thread" for _, mode, _ in call.exits or ()):
+        if not any(entry.mode == "thread" for entry in call.exits or ()):
             call.thread.free()
 
 

@@ -308,7 +308,7 @@ class Builder:
             schemes=[scheme() if inspect.isclass(scheme) else scheme for scheme in layers.authentication],
             authentication_type=Authentication,
             user_type=_user_model(),
-            reading=_reading(layers, body_allowed=False),
+            reading=_reading(layers, body_allowed=False, follows=True),
             parameters=layers.parameters,
             given=given,
             visits=Visits(csrf_exempt=layers.csrf_exempt, check=check_csrf),
@@ -371,9 +371,10 @@ def _django_middleware(route: FlatRoute, layers: Layers, *, takes_form: bool) ->
     return (DjangoMiddleware(layers.django_middleware, route.handler, limit),)
 
 
-def _reading(layers: Layers, *, body_allowed: bool, declared: bool = False) -> Reading:
+def _reading(layers: Layers, *, body_allowed: bool, declared: bool = False, follows: bool = False) -> Reading:
     return Reading(
         declared=declared,
+        follows=follows,
         max_body_size=layers.max_body_size,
         max_upload_size=layers.max_upload_size,
         media_types=layers.media_types,

@@ -105,6 +105,7 @@ class Completion:
                 error = await self._unwind(call, error, ANSWERED) or error
             if not isinstance(error, Exception):
                 raise error
+            call.answered_error = error
             answer = await self._errors.answer(call, error)
         except BaseException as failure:
             await self._abandon(call, failure)
@@ -125,6 +126,8 @@ class Completion:
             outcome.discard()
             await self._abandon(call, failure)
             raise
+        finally:
+            call.answered_error = None  # whose traceback knows the call
         return outcome.answer
 
     async def give_up(self, call: Any, error: Exception) -> Any:
@@ -137,6 +140,7 @@ class Completion:
         if in_request():
             enter_request(late)
         try:
+            late.answered_error = error
             answer = await self._errors.answer(late, error)
         except BaseException as failure:
             await self._abandon(late, failure)
@@ -192,6 +196,7 @@ class Completion:
     async def _fail_late(self, outcome: Outcome, error: Exception) -> None:
         """Answer an error where there was an answer already; the work that was to follow that is not done."""
         outcome.discard()
+        outcome.call.answered_error = error
         outcome.answer = await self._errors.answer(outcome.call, error)
         outcome.error = error
 
@@ -208,6 +213,7 @@ class Completion:
                 return
             if not isinstance(failure, Exception):
                 raise failure
+            call.answered_error = failure
             outcome.answer, outcome.error = await handle(call, failure), failure
 
     async def _render(self, outcome: Outcome, response: TemplateResponse) -> None:
@@ -245,7 +251,7 @@ class Completion:
 
     async def _abandon(self, call: Any, error: BaseException) -> None:
         """Leave everything, since there will be no answer. Raises what is in flight then, if it is another error."""
-        call.shared = None
+        call.shared = call.answered_error = None
         failure = await self._unwind(call, error) if call.exits else error
         if failure is not None and failure is not error:
             raise failure
