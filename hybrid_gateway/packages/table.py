@@ -55,6 +55,13 @@ _WHO_DID_IT = (
         concerns=writes,
     ),
     below(
+        "django-pghistory",
+        "the context of an event has the user of the route's scheme",
+        "pghistory.middleware.HistoryMiddleware",
+        "events of these routes have no context.",
+        concerns=writes,
+    ),
+    below(
         "django-crum",
         "`get_current_user()` is the user of the route's scheme",
         "crum.CurrentRequestUserMiddleware",
@@ -87,6 +94,13 @@ _WHO_IT_IS = (
         "`user.is_verified()` in handlers and guards. Without it nobody asks for the second factor: an error (E006)",
         "django_otp.middleware.OTPMiddleware",
         "users of these routes have no is_verified, so nobody asks for their second factor.",
+        is_error=True,
+    ),
+    below(
+        "django-tenants",
+        "routes read the schema of the host's tenant. Without it they would read another: an error (E006)",
+        "django_tenants.middleware.main.TenantMainMiddleware",
+        "without it these routes read the public schema, whoever asks.",
         is_error=True,
     ),
     Package(name="django-two-factor-auth", verdict="with", says="its pages are Django's; the rest is django-otp's"),
@@ -249,7 +263,7 @@ _MODELS = (
     works("django-safedelete", "`crud()` deletes and hides as the model does"),
     works("django-lifecycle", "hooks run with `crud()`, `create()` and `update()`"),
     spoken("django-modeltranslation", "`fetch` and instances alike"),
-    spoken("django-parler", "instances; `translations` is the relation that a ModelStruct reads"),
+    spoken("django-parler", "instances, as in a view; `translations` is the relation that a ModelStruct reads"),
     works(
         "django-money",
         "`price: Decimal` and `price_currency: str` show a price; `Money(…)` writes it, for the package has it that "

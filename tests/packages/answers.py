@@ -152,6 +152,7 @@ def kept(name: str) -> Kept:
 
 @row(
     "django-structlog",
+    at_once=True,
     apps=["django_structlog"],
     options=[below("django_structlog.middlewares.RequestMiddleware")],
 )
@@ -204,6 +205,7 @@ def identified(current: Any, header: str) -> Any:
 
 @row(
     "django-guid",
+    at_once=True,
     apps=["django_guid"],
     options=[below("django_guid.middleware.guid_middleware"), request_ids],
     settings=lambda: {"DJANGO_GUID": {"GUID_HEADER_NAME": "X-Request-ID"}},
@@ -216,6 +218,7 @@ def guid(site: Site) -> Any:
 
 @row(
     "django-log-request-id",
+    at_once=True,
     apps=["log_request_id"],
     settings=lambda: {"REQUEST_ID_RESPONSE_HEADER": "X-Request-ID", "GENERATE_REQUEST_ID_IF_NOT_IN_HEADER": True},
     options=[below("log_request_id.middleware.RequestIDMiddleware"), request_ids],

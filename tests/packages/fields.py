@@ -437,43 +437,20 @@ LANGUAGES = {"LANGUAGES": [("en", "English"), ("de", "Deutsch")], "LANGUAGE_CODE
 LOCALE = "django.middleware.locale.LocaleMiddleware"
 
 
-def speaks(client: Any, make: Any) -> bool:
-    """Whether rows are read in the language of the request: made by ``make(english, german)``."""
-    number = site_number()
-    make(f"lamp{number}", f"Lampe{number}")
-    names = [
-        [client.get(path, headers={"Accept-Language": code}).json()[-1]["name"] for path in ("/rows", "/arows", "/one")]
+def speaks(client: Any, site: Site, make: Any) -> bool:
+    """Whether rows are read in the language of the request; ``make(english, german)`` gives the key of one."""
+    names = {"en": f"lamp{site.number()}", "de": f"Lampe{site.number()}"}
+    pk = make(names["en"], names["de"])
+    return all(
+        client.get(f"/{path}/{pk}", headers={"Accept-Language": code}).json()["name"] == names[code]
         for code in ("en", "de", "en")
-    ]
-    return names == [[f"lamp{number}"] * 3, [f"Lampe{number}"] * 3, [f"lamp{number}"] * 3]
-
-
-def site_number() -> int:
-    speaks.number = getattr(speaks, "number", 0) + 1  # type: ignore[attr-defined]
-    return speaks.number  # type: ignore[attr-defined]
-
-
-def spoken(model: Any, out: Any, fetched: bool) -> list[Any]:
-    from hybrid_gateway import get
-
-    def rows() -> Any:
-        queryset = model.objects.order_by("pk")
-        return out.fetch(queryset) if fetched else [out.from_model(row) for row in queryset]
-
-    async def arows() -> Any:
-        queryset = model.objects.order_by("pk")
-        return await out.afetch(queryset) if fetched else [out.from_model(row) async for row in queryset]
-
-    def one() -> Any:
-        return [out.from_model(model.objects.latest("pk"))]
-
-    for handler in (rows, arows, one):
-        handler.__annotations__["return"] = list[out]
-    return [get("/rows")(rows), get("/arows")(arows), get("/one")(one)]
+        for path in ("one", "aone", "found")
+    )
 
 
 @row(
     "django-modeltranslation",
+    at_once=True,
     apps=["modeltranslation"],
     settings=lambda: {**LANGUAGES, "MIDDLEWARE": [LOCALE]},
     options=[locale, below(LOCALE)],
@@ -482,6 +459,7 @@ def modeltranslation(site: Site) -> Any:
     from django.db import models
     from modeltranslation.translator import TranslationOptions, translator
 
+    from hybrid_gateway import get
     from hybrid_gateway.orm import ModelStruct
 
     class Thing(models.Model):
@@ -500,22 +478,38 @@ def modeltranslation(site: Site) -> Any:
         id: int
         name: str
 
-    def ask(client: Any) -> bool:
-        return speaks(client, lambda english, german: Thing.objects.create(name_en=english, name_de=german))
+    @get("/one/{pk}")
+    def one(pk: int) -> Out:
+        return Out.get(Thing.objects.filter(pk=pk))
 
-    return spoken(Thing, Out, True), ask
+    @get("/aone/{pk}")
+    async def aone(pk: int) -> Out:
+        return await Out.aget(Thing.objects.filter(pk=pk))
+
+    @get("/found/{pk}")
+    def found(pk: int) -> Out:
+        return Out.from_model(Thing.objects.get(pk=pk))
+
+    def make(english: str, german: str) -> int:
+        return Thing.objects.create(name_en=english, name_de=german).pk
+
+    return [one, aone, found], lambda client: speaks(client, site, make)
 
 
 @row(
     "django-parler",
+    at_once=True,
     apps=["parler"],
     settings=lambda: {**LANGUAGES, "MIDDLEWARE": [LOCALE]},
     options=[locale, below(LOCALE)],
 )
 def parler(site: Site) -> Any:
-
     from django.db import models
+    from django.utils.translation import get_language
+    from msgspec import Struct
     from parler.models import TranslatableModel, TranslatedFields
+
+    from hybrid_gateway import get
 
     class Thing(TranslatableModel):
         made = models.DateField(auto_now_add=True)
@@ -526,32 +520,28 @@ def parler(site: Site) -> Any:
 
     site.make(Thing, Thing._parler_meta.root_model)
 
-    from msgspec import Struct
-
-    from hybrid_gateway import get
-
     class Out(Struct):
         id: int
         name: str
 
-    @get("/rows")
-    def rows() -> list[Out]:
-        return [Out(row.pk, row.name) for row in Thing.objects.order_by("pk")]
+    @get("/one/{pk}")
+    def one(pk: int) -> Out:
+        return Out(pk, Thing.objects.get(pk=pk).name)
 
-    @get("/arows")
-    async def arows() -> list[Out]:
-        return [Out(row.pk, row.name) async for row in Thing.objects.order_by("pk").prefetch_related("translations")]
+    @get("/aone/{pk}")
+    async def aone(pk: int) -> Out:
+        return Out(pk, (await Thing.objects.prefetch_related("translations").aget(pk=pk)).name)
 
-    @get("/one")
-    def one() -> list[Out]:
-        row = Thing.objects.latest("pk")
-        return [Out(row.pk, row.name)]
+    @get("/found/{pk}")
+    def found(pk: int) -> Out:
+        return Out(pk, Thing.objects.language(get_language()).get(pk=pk).name)
 
-    def make(english: str, german: str) -> None:
+    def make(english: str, german: str) -> int:
         thing = Thing.objects.language("en").create(name=english)
         thing.create_translation("de", name=german)
+        return thing.pk
 
-    return [rows, arows, one], lambda client: speaks(client, make)
+    return [one, aone, found], lambda client: speaks(client, site, make)
 
 
 @row("django-safedelete", apps=["safedelete"])

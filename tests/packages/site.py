@@ -7,11 +7,16 @@ the option that the page names.
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
+import shutil
+import tempfile
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
+
+from tests.packages.servers import SERVERS, ask_at_once
 
 ROWS: dict[str, Row] = {}
 
@@ -28,7 +33,8 @@ SESSIONS = (
 class Row(NamedTuple):
     """``apps`` and ``settings`` are the package's; ``options`` make what the page says that the gateway is to be given.
 
-    ``base`` makes what it is given in any case, and ``needs`` is a service that has to run.
+    ``base`` makes what it is given in any case, and ``needs`` is a service that has to run. ``at_once``: clients of a
+    real server ask, too, several at once.
     """
 
     name: str
@@ -38,6 +44,7 @@ class Row(NamedTuple):
     options: Sequence[Callable[[], Options]] = ()
     base: Callable[[], Options] = dict
     needs: str = ""
+    at_once: bool = False
 
 
 def row(name: str, **given: Any) -> Callable[[Build], Build]:
@@ -68,9 +75,39 @@ def configure(row: Row) -> None:
     ours |= {"ROOT_URLCONF": "tests.packages.urls", "SITE_ID": 1, "LOGGING_CONFIG": None, "ALLOWED_HOSTS": ["*"]}
     wanted = row.settings()
     middleware = wanted.pop("MIDDLEWARE", ())
+    ours["DATABASES"] = {"default": database(row, wanted.pop("ENGINE", "django.db.backends.sqlite3"))}
+    migrate = wanted.pop("MIGRATE", "migrate")
     settings.configure(**ours | wanted | {"MIDDLEWARE": [*base.MIDDLEWARE, *middleware]})
     django.setup()
-    call_command("migrate", verbosity=0, run_syncdb=True)
+    call_command(migrate, verbosity=0, run_syncdb=True)
+
+
+def database(row: Row, engine: str) -> dict[str, Any]:
+    """PostgreSQL for those that need it; else SQLite, in memory or in a file that several threads can open."""
+    if row.needs == "postgresql":
+        return {"ENGINE": engine, "NAME": own_database(), "USER": "postgres", "HOST": "127.0.0.1"}
+    if not row.at_once:
+        return {"ENGINE": engine, "NAME": ":memory:"}
+    folder = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    options = {"timeout": 20, "transaction_mode": "IMMEDIATE", "init_command": "PRAGMA journal_mode=WAL;"}
+    return {"ENGINE": engine, "NAME": f"{folder}/site.sqlite3", "OPTIONS": options}
+
+
+def own_database() -> str:
+    """A database of this process."""
+    import psycopg
+
+    name = f"packages_{os.getpid()}"
+
+    def say(*commands: str) -> None:
+        with psycopg.connect("host=127.0.0.1 user=postgres dbname=postgres", autocommit=True) as connection:
+            for command in commands:
+                connection.execute(command)
+
+    say(f"DROP DATABASE IF EXISTS {name}", f"CREATE DATABASE {name}")
+    atexit.register(say, f"DROP DATABASE {name} WITH (FORCE)")
+    return name
 
 
 class Site:
@@ -142,7 +179,13 @@ def outcomes(row: Row) -> Iterator[Outcome]:
                 yield Outcome(f"{place}, {protocol}", bool(ask(client)))
             except Exception:
                 yield Outcome(f"{place}, {protocol}", False, traceback.format_exc())
-        yield _checked(row.name, place, Gateway(list(routes), **always | options))
+        gateway = Gateway(list(routes), **always | options)
+        yield _checked(row.name, place, gateway)
+        for server in SERVERS if row.at_once and place != "bare" else ():
+            try:
+                yield Outcome(f"{place}, {server}, at once", ask_at_once(gateway, server, ask))
+            except Exception:
+                yield Outcome(f"{place}, {server}, at once", False, traceback.format_exc())
 
 
 def _checked(name: str, place: str, gateway: Any) -> Outcome:

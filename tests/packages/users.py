@@ -63,7 +63,7 @@ def noting(site: Site, model: Any, noted: Any) -> Any:
     return [made, amade, changed], ask
 
 
-@row("django-simple-history", apps=["simple_history"], options=[below(HISTORY)])
+@row("django-simple-history", apps=["simple_history"], options=[below(HISTORY)], at_once=True)
 def simple_history(site: Site) -> Any:
     from django.db import models
     from simple_history.models import HistoricalRecords
@@ -79,7 +79,7 @@ def simple_history(site: Site) -> Any:
     return noting(site, Note, lambda pk: Note.history.filter(id=pk).latest().history_user)
 
 
-@row("django-auditlog", apps=["auditlog"], options=[below("auditlog.middleware.AuditlogMiddleware")])
+@row("django-auditlog", apps=["auditlog"], options=[below("auditlog.middleware.AuditlogMiddleware")], at_once=True)
 def auditlog(site: Site) -> Any:
     from auditlog.models import LogEntry
     from auditlog.registry import auditlog
@@ -96,7 +96,7 @@ def auditlog(site: Site) -> Any:
     return noting(site, Note, lambda pk: LogEntry.objects.filter(object_pk=pk).order_by("-id")[0].actor)
 
 
-@row("django-reversion", apps=["reversion"], options=[below("reversion.middleware.RevisionMiddleware")])
+@row("django-reversion", apps=["reversion"], options=[below("reversion.middleware.RevisionMiddleware")], at_once=True)
 def django_reversion(site: Site) -> Any:
     import reversion
     from django.db import models
@@ -122,6 +122,7 @@ EASY = "easyaudit.middleware.easyaudit.EasyAuditMiddleware"
     "django-easy-audit",
     apps=["easyaudit"],
     settings=lambda: {"MIDDLEWARE": [EASY], "DJANGO_EASY_AUDIT_WATCH_AUTH_EVENTS": False},
+    at_once=True,
     options=[below(EASY)],
 )
 def easy_audit(site: Site) -> Any:
@@ -167,14 +168,14 @@ def seen(site: Site, current: Any) -> Any:
     return [who, awho], ask
 
 
-@row("django-crum", options=[below("crum.CurrentRequestUserMiddleware")])
+@row("django-crum", options=[below("crum.CurrentRequestUserMiddleware")], at_once=True)
 def django_crum(site: Site) -> Any:
     import crum
 
     return seen(site, crum.get_current_user)
 
 
-@row("django-currentuser", options=[below("django_currentuser.middleware.ThreadLocalUserMiddleware")])
+@row("django-currentuser", options=[below("django_currentuser.middleware.ThreadLocalUserMiddleware")], at_once=True)
 def currentuser(site: Site) -> Any:
     from django_currentuser.middleware import get_current_user
 

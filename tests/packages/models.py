@@ -1,0 +1,1 @@
+"""Where the models of rows belong, which the rows define."""
