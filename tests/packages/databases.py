@@ -85,6 +85,7 @@ def tenants(site: Site) -> Any:
 )
 def pghistory(site: Site) -> Any:
     import pghistory
+    from django.apps import apps
     from django.contrib.auth.models import User
     from django.db import models
     from pgtrigger import registered
@@ -105,6 +106,6 @@ def pghistory(site: Site) -> Any:
     def noted(pk: int) -> Any:
         latest = event.objects.filter(pgh_obj_id=pk).order_by("-pgh_id").first()
         context = latest.pgh_context
-        return User.objects.get(pk=context.metadata["user"]) if context else None
+        return User.objects.filter(pk=context.metadata["user"]).first() if context else None
 
     return noting(site, Note, noted)
