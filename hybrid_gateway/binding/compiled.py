@@ -12,7 +12,7 @@ from typing import Any
 from hybrid_gateway.binding.steps import Plan, Step
 from hybrid_gateway.exceptions import RequestValidationError
 
-__all__ = ["compile_plan"]
+__all__ = ["compile_plan", "compile_source"]
 
 _VARIABLE = re.compile(r"\bv\d+\b")
 _CHECK = Step(target=None, code="if errors: refuse(errors)")
@@ -45,10 +45,15 @@ def compile_plan(
     lines = [f"async def endpoint({', '.join(('call', *extra))}):", *_indent(body)]
     source = "\n".join(lines) + "\n"
     names = {**plan.names, "refuse": _refuse, "fail": fail, "leave": leave}
+    return compile_source(source, title, names)["endpoint"], source
+
+
+def compile_source(source: str, title: str, names: dict[str, Any]) -> dict[str, Any]:
+    """``names``, and what ``source`` defines; tracebacks show its lines under ``title``."""
     filename = f"<gateway {title}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     exec(_called(_compile(source), filename), names)  # noqa: S102 (our own text; no user input reaches it)
-    return names["endpoint"], source
+    return names
 
 
 @lru_cache(maxsize=1024)

@@ -6,19 +6,13 @@ import collections.abc
 import contextlib
 import inspect
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from hybrid_gateway.binding.signature import (
-    NO_DEFAULT,
-    Parameter,
-    Signature,
-    is_async,
-    read_signature,
-    strip_optional,
-)
+from hybrid_gateway.binding.aliases import without_aliases
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, read_signature
 from hybrid_gateway.exceptions import DependencyError
 
 __all__ = ["Component", "Components", "Mode", "Provider", "mode_of"]
@@ -63,7 +57,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """The same, whose ``inspect.Parameter`` is that of ``parameter``."""
         [own] = [inner for inner in self.signature.parameters if inner.type is inspect.Parameter]
         rest = tuple(inner for inner in self.signature.parameters if inner is not own)
-        call, bound = self.call, parameter.raw.replace(annotation=parameter.type)
+        call, bound = self.call, parameter.raw.replace(annotation=parameter.keys[0])
 
         def provide(**values: Any) -> Any:
             return call(**{own.name: bound}, **values)
@@ -139,7 +133,7 @@ class Components:
         self._matchers: list[tuple[Component, Provider]] = []
         for entry in entries:
             self._register(entry)
-        self._overrides = {key: _override(key, value) for key, value in (overrides or {}).items()}
+        self._overrides = {without_aliases(key): _override(key, value) for key, value in (overrides or {}).items()}
         self._by_type.update(self._overrides)
 
     def _register(self, entry: Any) -> None:
@@ -161,16 +155,13 @@ class Components:
     def find(self, parameter: Parameter) -> Provider | None:
         """The provider that fills ``parameter`` by its type, if any."""
         for component, provider in self._matchers:
-            if component.can_handle_parameter(parameter.raw.replace(annotation=parameter.type)):
+            if component.can_handle_parameter(parameter.raw.replace(annotation=parameter.keys[0])):
                 return provider
-        for kind in (parameter.type, strip_optional(parameter.type)):
-            try:
-                provider_or_none = self._by_type.get(kind)
-            except TypeError:  # an annotation that cannot be hashed names no component
-                return None
-            if provider_or_none is not None:
-                return provider_or_none
-        return None
+        return _first(self._by_type, parameter)
+
+    def override_of(self, parameter: Parameter) -> Provider | None:
+        """What a test put in place of what fills ``parameter`` by its type."""
+        return _first(self._overrides, parameter) if self._overrides else None
 
     def override(self, key: Any) -> Provider | None:
         """What a test put in place of the provider function (or type) ``key``."""
@@ -178,6 +169,13 @@ class Components:
             return self._overrides.get(key)
         except TypeError:
             return None
+
+
+def _first(by_type: Mapping[Any, Provider], parameter: Parameter) -> Provider | None:
+    try:
+        return next((by_type[kind] for kind in parameter.keys if kind in by_type), None)
+    except TypeError:  # an annotation that cannot be hashed names no component
+        return None
 
 
 def _override(key: Any, value: Any) -> Provider:

@@ -42,9 +42,10 @@ class Draft:
         required: bool = True,
         media_type: str = "",
         marker: Any = None,
+        default: Any = NO_DEFAULT,
     ) -> None:
         """Note an input for the OpenAPI document."""
-        default = parameter.default if parameter is not None else NO_DEFAULT
+        default = parameter.default if parameter is not None else default
         self.plan.inputs.append(
             Input(
                 source=source,

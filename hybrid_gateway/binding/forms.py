@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, ClassVar
 from urllib.parse import unquote_plus
 
@@ -21,17 +21,16 @@ from starlette.datastructures import Headers
 
 from hybrid_gateway.binding.call import Call, too_large
 from hybrid_gateway.binding.custom import DecodeHook, decode_known
-from hybrid_gateway.binding.digits import decimal_faults, holds_decimal
-from hybrid_gateway.binding.markers import File, Form, Marker
-from hybrid_gateway.binding.parameters import fresh
-from hybrid_gateway.binding.shapes import struct_fields
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers, strip_annotated, strip_optional
+from hybrid_gateway.binding.markers import File
+from hybrid_gateway.binding.parameters import fresh, struct_value
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
+from hybrid_gateway.binding.text_types import TextType
 from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
-from hybrid_gateway.binding.validation import Error, collect_errors, missing
+from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing
 from hybrid_gateway.exceptions import BadRequest, DependencyError, UnsupportedMediaType
 from hybrid_gateway.moments import AFTER_ANSWER
 
-__all__ = ["FormFields", "FormReader", "is_file", "is_files"]
+__all__ = ["FormField", "FormFields", "FormReader", "JSONField", "is_array", "is_file", "is_files"]
 
 URLENCODED = b"application/x-www-form-urlencoded"
 MULTIPART = b"multipart/form-data"
@@ -52,31 +51,66 @@ def is_files(kind: Any) -> bool:
 # --- what a route wants --------------------------------------------------------------------------------------------
 
 
+class JSONField:
+    """A field whose text is JSON: an object, or a list of objects, as OpenAPI has them sent in a form."""
+
+    def __init__(self, kind: Any, hook: DecodeHook, where: str) -> None:
+        self._kind = kind
+        self._hook = hook
+        try:
+            self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
+        except (TypeError, ValueError) as error:
+            raise DependencyError(f"{where} cannot be read as JSON: {error}") from error
+
+    def read(self, texts: Any, location: tuple[Any, ...], errors: list[Error]) -> Any:
+        """The value of one text, or of several, each of which is an item of the list."""
+        text = texts if isinstance(texts, str) else _as_one(texts)
+        try:
+            return self._decode(text)
+        except REFUSALS:
+            errors += collect_errors(msgspec.json.decode(text), self._kind, location, hook=self._hook)
+        except (msgspec.DecodeError, RecursionError) as error:
+            words = str(error).removeprefix("JSON is malformed: ")
+            errors.append({"loc": list(location), "msg": f"The JSON is malformed: {words}", "type": "value_error"})
+        return None
+
+
+def _as_one(texts: list[str]) -> str:
+    """An array of all, unless there is one that is an array itself."""
+    return texts[0] if len(texts) == 1 and texts[0].lstrip().startswith("[") else f"[{','.join(texts)}]"
+
+
+def is_array(kind: Any) -> bool:
+    """Whether the type is a container of items, perhaps optional."""
+    kind = strip_annotated(strip_optional(strip_annotated(kind)))
+    origin = typing.get_origin(kind) or kind
+    return isinstance(origin, type) and issubclass(origin, Collection) and not issubclass(origin, (str, bytes, Mapping))
+
+
 class FormField(msgspec.Struct, frozen=True, kw_only=True):
-    """One field: its type without markers, and the rules of its files."""
+    """One field: a file with its rules, a text or several, or JSON; a text without a type is read by its owner."""
 
     name: str  # on the wire
-    kind: Any
-    required: bool
-    default: Any = NO_DEFAULT
     rules: File | None = None
+    text: TextType | None = None
+    json: JSONField | None = None
     many: bool = False
+
+    takes_empty: bool = True  # else an input that was left empty counts as left out
 
     @property
     def is_file(self) -> bool:
         return self.rules is not None
 
-    @classmethod
-    def of(cls, name: str, kind: Any, marker: Any, *, required: bool, default: Any = NO_DEFAULT) -> FormField:
-        files = is_file(kind) or is_files(kind)
-        rules = (marker if isinstance(marker, File) else File()) if files else None
-        many = is_files(kind) if files else _holds_many(kind)
-        return cls(name=name, kind=kind, required=required, default=default, rules=rules, many=many)
-
-
-def _holds_many(kind: Any) -> bool:
-    kind = strip_annotated(strip_optional(strip_annotated(kind)))
-    return (typing.get_origin(kind) or kind) in (list, set, frozenset, tuple)
+    def reader(self) -> Callable[[Any, list[Error]], Any]:
+        """``read(what came, errors)``: the value, or one more error."""
+        location = ("body", self.name)
+        if self.json is not None:
+            read_json = self.json.read
+            return lambda given, errors: read_json(given, location, errors)
+        if self.text is not None:
+            return self.text.reader(location)
+        return lambda given, errors: given
 
 
 class FormFields:
@@ -91,69 +125,38 @@ class FormFields:
         """Whether only a multipart body can hold it all."""
         return any(field.is_file for field in self.fields.values())
 
-    def add(self, parameter: Parameter, marker: Form) -> Callable[[Form, list[Error]], Any]:
+    def add(self, parameter: Parameter, field: FormField) -> Callable[[Any, list[Error]], Any]:
         """The reader of a parameter that is one field."""
-        name = marker.wire_name(parameter.name)
-        kind = str if parameter.type is NO_DEFAULT else parameter.type
-        field = FormField.of(name, kind, marker, required=parameter.required, default=parameter.default)
-        self.fields[name] = field
-        hook, decimals = self._hook, [name] if holds_decimal(kind) else []
-        holder: Any = msgspec.defstruct("FormParameter", [("value", strip_optional(kind))], rename={"value": name})
+        self.fields[field.name] = field
+        name, required, default, convert = field.name, parameter.required, parameter.default, field.reader()
 
         def read(form: Any, errors: list[Error]) -> Any:
             found, wrong = form.values([field])
             errors += wrong
-            if name not in found:
-                if field.required and not wrong:
-                    errors.append(missing(("body", name)))
-                return None if field.required else fresh(field.default)
-            try:
-                value = msgspec.convert(found, holder, strict=False, dec_hook=hook).value
-            except msgspec.ValidationError:
-                errors += collect_errors(found[name], kind, ("body", name), strict=False, hook=hook)
-                return None
-            errors += decimal_faults(found, decimals, "body")
-            return value
+            if name in found:
+                return convert(found[name], errors)
+            if required and not wrong:
+                errors.append(missing(("body", name)))
+            return None if required else fresh(default)
 
         return read
 
-    def add_struct(self, parameter: Parameter) -> Callable[[Any, list[Error]], Any]:
+    def add_struct(self, parameter: Parameter, fields: list[FormField]) -> Callable[[Any, list[Error]], Any]:
         """The reader of a parameter whose fields are the form's."""
-        kind = strip_optional(parameter.type)
-        fields = [_field_of(field) for field in struct_fields(strip_annotated(kind))]
         self.fields |= {field.name: field for field in fields}
-        default, hook = parameter.default, self._hook
-        decimals = [field.name for field in fields if holds_decimal(field.kind)]
+        kind, default, hook = strip_optional(parameter.type), parameter.default, self._hook
+        readers, names = {field.name: field.reader() for field in fields}, {field.name: field.name for field in fields}
 
         def read(form: Any, errors: list[Error]) -> Any:
-            found, wrong = form.values(fields)
-            if not found and not wrong and default is not NO_DEFAULT:
+            given, wrong = form.values(fields)
+            if not given and not wrong and default is not NO_DEFAULT:
                 return default
-            if wrong:
-                names = {error["loc"][1] for error in wrong}
-                errors += wrong
-                others = collect_errors(found, kind, ("body",), strict=False, hook=hook)
-                errors += [error for error in others if error["loc"][1:2] != [*names]]
-                return None
-            try:
-                value = msgspec.convert(found, kind, strict=False, dec_hook=hook)
-            except msgspec.ValidationError:
-                errors += collect_errors(found, kind, ("body",), strict=False, hook=hook)
-                return None
-            errors += decimal_faults(found, decimals, "body")
-            return value
+            before = len(errors)
+            errors += wrong
+            found = {name: readers[name](entry, errors) for name, entry in given.items()}
+            return struct_value(found, kind, "body", errors, before, hook, names)
 
         return read
-
-
-def _field_of(field: Any) -> FormField:
-    kind, marker = split_markers(field.type, field.encode_name, "a form")
-    if isinstance(marker, Marker) and (marker.meta is not None or marker.alias is not None):
-        raise DependencyError(
-            f"The field {field.encode_name!r} is constrained or renamed by {type(marker).__name__}(), of which a "
-            "Struct knows nothing. Use msgspec.Meta for constraints, and msgspec.field(name=...) or rename= for names."
-        )
-    return FormField.of(field.encode_name, kind, marker, required=field.required)
 
 
 # --- what a request has --------------------------------------------------------------------------------------------
@@ -178,12 +181,11 @@ class FormData:
                 if files:
                     found[field.name] = files if field.many else files[-1]
             elif field.name in self.texts:
-                texts = self.texts[field.name]
-                if field.many:
-                    found[field.name] = texts
-                elif texts[-1] or _takes_text(field.kind):
-                    found[field.name] = _CHECKBOX.get(texts[-1], texts[-1]) if _is_bool(field.kind) else texts[-1]
                 # An input that was left empty is no number and no date: it was left out.
+                texts = self.texts[field.name] if field.many else self.texts[field.name][-1:]
+                texts = [text for text in texts if text or field.takes_empty]
+                if texts:
+                    found[field.name] = texts if field.many else texts[0]
         return found, errors
 
     def _check(self, name: str, rules: File, files: list[UploadFile], many: bool) -> list[Error]:
@@ -209,23 +211,8 @@ class FormData:
                 file.file.close()
 
 
-_CHECKBOX = {"on": "true", "off": "false"}  # what browsers send for <input type="checkbox"> without a value
-
-
 def _wrong(name: str, message: str, kind: str) -> Error:
     return {"loc": ["body", name], "msg": message, "type": kind}
-
-
-def _is_bool(kind: Any) -> bool:
-    return strip_annotated(strip_optional(strip_annotated(kind))) is bool
-
-
-def _takes_text(kind: Any) -> bool:
-    try:
-        msgspec.convert("", strip_annotated(strip_optional(strip_annotated(kind))), strict=False)
-    except (msgspec.ValidationError, TypeError):
-        return False
-    return True
 
 
 # --- reading -------------------------------------------------------------------------------------------------------

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+import re
+import typing
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from hybrid_gateway.binding.aliases import settle
 from hybrid_gateway.binding.body import JSONBody, RawBody
-from hybrid_gateway.binding.custom import DecodeHook, Decoders, decode_known
+from hybrid_gateway.binding.custom import DecodeHook, Decoders, decode_known, is_pydantic
 from hybrid_gateway.binding.draft import Chain, Draft, Half, hashable, show, tell
-from hybrid_gateway.binding.forms import FormFields, FormReader, is_file, is_files
+from hybrid_gateway.binding.forms import FormField, FormFields, FormReader, JSONField, is_array, is_file, is_files
 from hybrid_gateway.binding.markers import File, Form, Marker
 from hybrid_gateway.binding.parameters import ParameterGroup, path_reader, struct_reader
-from hybrid_gateway.binding.shapes import is_list, is_scalar, is_structure, struct_fields
-from hybrid_gateway.binding.signature import (
-    NO_DEFAULT,
-    Parameter,
-    split_markers,
-    strip_annotated,
-    strip_optional,
-)
+from hybrid_gateway.binding.shapes import StructField, is_json, is_list, is_scalar, is_structure, struct_fields
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers, strip_annotated, strip_optional
 from hybrid_gateway.binding.steps import Step
+from hybrid_gateway.binding.text_types import TextType, documented, text_type
 from hybrid_gateway.exceptions import DependencyError
 
 __all__ = ["Inputs", "Reading"]
@@ -65,7 +63,9 @@ class Inputs:
         if _STREAM in self._draft.variables and not (self._draft.plan.awaits or inspect.isasyncgenfunction(handler)):
             raise DependencyError(f"{self._where}: only `async def` can read a body that is an AsyncIterator.")
         for *_, group in self._groups:
-            group.build()
+            reader = group.build(self._where)
+            names = self._draft.plan.names
+            names |= {name: reader for name, known in names.items() if known is group}
         unused = self._path.keys() - self._named_in_path
         if whole_path and unused and not self.sees_path:
             names = ", ".join(sorted(unused))
@@ -84,16 +84,41 @@ class Inputs:
         key = ("path", parameter.name, hashable(parameter.type))
         if key in self._draft.variables:
             return self._draft.variables[key]
-        self._draft.document(
-            "path", parameter.name, parameter, parameter.type if parameter.type is not NO_DEFAULT else str
-        )
+        converted = self._path[parameter.name]
+        kind = converted if parameter.type is NO_DEFAULT else parameter.type
+        self._draft.document("path", parameter.name, parameter, documented(kind))
         code = f"call.path_values[{position}]"
-        if parameter.checked and parameter.type not in (NO_DEFAULT, self._path[parameter.name]):
-            reader = path_reader(parameter, position, self._hook)
+        if parameter.checked and kind is not converted:
+            reader = path_reader(parameter, position, self._path_type(parameter, converted), converted)
             code = f"{self._draft.name('read_path', reader)}(call.path_values, errors)"
         self._draft.variables[key] = self._draft.new()
         half.readers.append(Step(target=self._draft.variables[key], code=code))
         return self._draft.variables[key]
+
+    def _path_type(self, parameter: Parameter, converted: Any) -> TextType:
+        """How a value of the path becomes one of ``parameter``; the tree has converted it to ``converted``."""
+        where = f"{self._where}: {parameter.name!r}"
+        if not is_scalar(parameter.type, self._knows):
+            raise DependencyError(
+                f"{where} is one piece of the path, which cannot hold {show(parameter.type)}. Annotate a scalar; "
+                "what comes from elsewhere needs another name."
+            )
+        kind = self._text_type(parameter.type, where)
+        if converted is not str and not kind.follows(converted):
+            raise DependencyError(
+                f"{where} is {show(converted)} by the converter in the path, and {show(parameter.type)} by its "
+                "annotation. Leave the converter out, or annotate what it gives."
+            )
+        return kind
+
+    def _text_type(self, kind: Any, where: str, *, raw: bool = False) -> TextType:
+        try:
+            return text_type(kind, self._hook, raw=raw)
+        except DependencyError as error:
+            raise DependencyError(f"{where} is {show(kind)}: {error}.") from error
+
+    def _knows(self, kind: Any) -> bool:
+        return self._reading.decoders is not None and self._reading.decoders.knows(kind)
 
     def text(self, parameter: Parameter, marker: Marker, chain: Chain, half: Half) -> str:
         """The variable of a query parameter, header or cookie, or of a Struct of them."""
@@ -101,22 +126,53 @@ class Inputs:
         key = (source, wire_name, hashable(parameter.type), repr(parameter.default), parameter.checked)
         if key not in self._draft.variables:
             if is_structure(parameter.type):
-                self._draft.variables[key] = self._text_struct(parameter, marker, half)
+                self._draft.variables[key] = self._text_struct(parameter, marker, chain, half)
             else:
                 self._check_text(parameter, marker, chain)
                 kind = str if parameter.type is NO_DEFAULT else parameter.type
-                self._draft.document(source, wire_name, parameter, kind)
-                self._draft.variables[key] = self._grouped(_as_read(parameter), source, wire_name, half)
+                self._draft.document(source, wire_name, parameter, documented(kind))
+                read = self._text_type(_as_read(kind, parameter), f"{tell(chain)}: {parameter.name!r}")
+                self._draft.variables[key] = self._grouped(parameter, source, wire_name, read, half)
         return self._draft.variables[key]
 
-    def _text_struct(self, parameter: Parameter, marker: Marker, half: Half) -> str:
+    def _text_struct(self, parameter: Parameter, marker: Marker, chain: Chain, half: Half) -> str:
         self._refuse_unchecked(parameter)
         source, wire_name = marker.source, type(marker)().wire_name
-        for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
-            self._draft.document(source, wire_name(field.encode_name), None, field.type, field.required)
-        variable, reader = self._draft.new(), struct_reader(parameter, source, wire_name, self._hook)
+        kinds: dict[str, TextType] = {}
+        for field, kind, inner in self._fields(parameter, chain):
+            where = f"{tell(chain)}: the field {field.encode_name!r} of {parameter.name!r}"
+            if not (kind is Any or self.fits_text(kind)):
+                raise DependencyError(
+                    f"{where} is {show(kind)}, which the {source} cannot hold. Use a scalar, or a list of scalars."
+                )
+            if not is_pydantic(_bare(parameter)):
+                kinds[field.encode_name] = self._text_type(kind, where, raw=True)
+            self._draft.document(
+                source, wire_name(field.encode_name), None, documented(kind), field.required, marker=inner,
+                default=field.default,
+            )  # fmt: skip
+        variable, reader = self._draft.new(), struct_reader(parameter, source, wire_name, kinds, self._hook)
         half.readers.append(Step(target=variable, code=f"{self._draft.name(f'read_{source}', reader)}(call, errors)"))
         return variable
+
+    def _fields(self, parameter: Parameter, chain: Chain) -> Iterator[tuple[StructField, Any, Any]]:
+        """Each field of a parameter that is a Struct of several, with its type and its marker."""
+        where = f"{tell(chain)}: {show(_bare(parameter))}"
+        settle(_bare(parameter))
+        try:
+            fields = struct_fields(strip_annotated(strip_optional(parameter.type)))
+            msgspec.json.Decoder(parameter.type)
+        except (TypeError, ValueError, re.error) as error:
+            raise DependencyError(f"{where} cannot be read: {error}") from error
+        for field in fields:
+            kind, marker = split_markers(field.type, field.encode_name, where)
+            if isinstance(marker, Marker) and (marker.meta is not None or marker.alias is not None):
+                raise DependencyError(
+                    f"{where}: the field {field.encode_name!r} is constrained or renamed by {type(marker).__name__}(), "
+                    "of which a Struct knows nothing. Use msgspec.Meta for constraints, and msgspec.field(name=...) or "
+                    "rename= for names."
+                )
+            yield field, kind, marker
 
     def _refuse_unchecked(self, parameter: Parameter) -> None:
         if not parameter.checked:
@@ -127,9 +183,7 @@ class Inputs:
 
     def fits_text(self, kind: Any) -> bool:
         """Whether text, or a list of texts, can hold a value of this type."""
-        if kind is NO_DEFAULT or is_scalar(kind) or is_list(kind):
-            return True
-        return self._reading.decoders is not None and self._reading.decoders.knows(kind)
+        return kind is NO_DEFAULT or is_scalar(kind, self._knows) or is_list(kind, self._knows)
 
     def _check_text(self, parameter: Parameter, marker: Marker, chain: Chain) -> None:
         if self.fits_text(parameter.type):
@@ -139,18 +193,16 @@ class Inputs:
             f"{show(parameter.type)}. Use a scalar, a list of scalars, or a Struct of them."
         )
 
-    def _grouped(self, parameter: Parameter, source: str, wire_name: str, half: Half) -> str:
-        """The attribute of a Struct that holds everything of one source."""
+    def _grouped(self, parameter: Parameter, source: str, wire_name: str, kind: TextType, half: Half) -> str:
+        """The place of a parameter among all of one source."""
         for variable, known, is_open, group in self._groups:
-            field = group.add(parameter, wire_name) if (known, is_open) == (source, half.is_open) else None
-            if field is not None:
-                return f"{variable}.{field}"
-        variable, group = self._draft.new(), ParameterGroup(source, self._hook)
+            position = group.add(parameter, wire_name, kind) if (known, is_open) == (source, half.is_open) else None
+            if position is not None:
+                return f"{variable}[{position}]"
+        variable, group = self._draft.new(), ParameterGroup(source)
         self._groups.append((variable, source, half.is_open, group))
-        half.readers.append(
-            Step(target=variable, code=f"{self._draft.name(f'read_{source}', group.read)}(call, errors)")
-        )
-        return f"{variable}.{group.add(parameter, wire_name)}"
+        half.readers.append(Step(target=variable, code=f"{self._draft.name(f'read_{source}', group)}(call, errors)"))
+        return f"{variable}[{group.add(parameter, wire_name, kind)}]"
 
     # --- the body
 
@@ -234,28 +286,60 @@ class Inputs:
             self._draft.plan.read_body = f"await {self._draft.name('read_form', reader.read)}(call)"
         if is_structure(parameter.type):
             self._refuse_unchecked(parameter)
-            read = self._form.add_struct(parameter)
-            for field in struct_fields(strip_annotated(strip_optional(parameter.type))):
-                kind, inner = split_markers(field.type, field.encode_name, tell(chain))
-                self._draft.document("form", field.encode_name, None, kind, field.required, marker=inner)
+            fields = [self._form_field(*entry, parameter, chain) for entry in self._fields(parameter, chain)]
+            read = self._form.add_struct(parameter, fields)
         else:
             self._check_form(parameter, marker, chain)
-            read = self._form.add(_as_read(parameter), marker)
             kind = str if parameter.type is NO_DEFAULT else parameter.type
-            self._draft.document("form", marker.wire_name(parameter.name), parameter, kind)
+            name = marker.wire_name(parameter.name)
+            self._draft.document("form", name, parameter, documented(kind))
+            where = f"{tell(chain)}: {parameter.name!r}"
+            field = self._form_kind(name, _as_read(kind, parameter), marker, where, raw=False)
+            read = self._form.add(parameter, field)
         self._draft.variables[key] = self._draft.new()
         code = f"{self._draft.name('read_field', read)}(body, errors)"
         self._draft.plan.body_readers.append(Step(target=self._draft.variables[key], code=code))
         return self._draft.variables[key]
 
+    def _form_field(self, field: StructField, kind: Any, marker: Any, parameter: Parameter, chain: Chain) -> FormField:
+        """A field of a Struct that is a form."""
+        self._draft.document(
+            "form", field.encode_name, None, documented(kind), field.required, marker=marker, default=field.default
+        )
+        where = f"{tell(chain)}: the field {field.encode_name!r} of {parameter.name!r}"
+        return self._form_kind(field.encode_name, kind, marker, where, raw=True, own=is_pydantic(_bare(parameter)))
+
+    def _form_kind(self, name: str, kind: Any, marker: Any, where: str, *, raw: bool, own: bool = False) -> FormField:
+        """How the field ``name`` of a form becomes a value: a file, text, or JSON in a text."""
+        if is_file(kind) or is_files(kind):
+            rules = marker if isinstance(marker, File) else File()
+            self._check_rules(rules, where)
+            return FormField(name=name, rules=rules, many=is_files(kind))
+        if self.fits_text(kind) or kind is Any:
+            read = None if own else self._text_type(kind, where, raw=raw)
+            takes_empty = read is None or read.takes_empty()
+            return FormField(name=name, text=read, many=is_list(kind, self._knows), takes_empty=takes_empty)
+        if not is_json(kind):
+            raise DependencyError(
+                f"{where} is {show(kind)}, which no field of a form can hold. Use a scalar or a Struct."
+            )
+        read_json = JSONField(kind, self._hook, where)
+        return FormField(name=name, json=read_json, many=is_array(kind), takes_empty=False)
+
+    def _check_rules(self, rules: File, where: str) -> None:
+        limit = self._reading.max_upload_size
+        if rules.max_size is not None and rules.max_size > limit:
+            raise DependencyError(
+                f"{where} may be a file of {rules.max_size:,} bytes, but the whole form at most {limit:,}. Lower "
+                'max_size=, or raise max_upload_size= of the route, or HYBRID_GATEWAY["MAX_UPLOAD_SIZE"].'
+            )
+
     def _check_form(self, parameter: Parameter, marker: Form, chain: Chain) -> None:
-        if not (is_file(parameter.type) or is_files(parameter.type)):
-            if isinstance(marker, File):
-                raise DependencyError(
-                    f"{tell(chain)}: {parameter.name!r} is marked File(), but is no file; annotate it UploadFile or "
-                    "list[UploadFile]."
-                )
-            self._check_text(parameter, marker, chain)
+        if isinstance(marker, File) and not (is_file(parameter.type) or is_files(parameter.type)):
+            raise DependencyError(
+                f"{tell(chain)}: {parameter.name!r} is marked File(), but is no file; annotate it UploadFile or "
+                "list[UploadFile]."
+            )
 
     def _two_bodies(self, parameter: Parameter, chain: Chain) -> DependencyError:
         return DependencyError(
@@ -282,9 +366,13 @@ class Inputs:
             )
 
 
-def _as_read(parameter: Parameter) -> Parameter:
+def _as_read(kind: Any, parameter: Parameter) -> Any:
     """What is read for ``parameter``: its type, or text where that is not checked."""
-    if parameter.checked or is_file(parameter.type) or is_files(parameter.type):
-        return parameter
-    kind: Any = list[str] if is_list(parameter.type) else str
-    return msgspec.structs.replace(parameter, type=kind)
+    if parameter.checked or is_file(kind) or is_files(kind):
+        return kind
+    return list[str] if is_list(kind) else str
+
+
+def _bare(parameter: Parameter) -> Any:
+    kind = strip_annotated(strip_optional(strip_annotated(parameter.type)))
+    return typing.get_origin(kind) or kind

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, TypeVar
+from decimal import Decimal
+from typing import Annotated, Any, Never, TypeVar
 
-import msgspec
-
+from hybrid_gateway.binding.bounds import make_meta
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.spelling import told
 
@@ -35,13 +36,13 @@ class Marker:
 
     def __init__(
         self,
-        *,
+        *given: Never,
         alias: str | None = None,
-        gt: float | None = None,
-        ge: float | None = None,
-        lt: float | None = None,
-        le: float | None = None,
-        multiple_of: float | None = None,
+        gt: float | Decimal | None = None,
+        ge: float | Decimal | None = None,
+        lt: float | Decimal | None = None,
+        le: float | Decimal | None = None,
+        multiple_of: float | Decimal | None = None,
         pattern: str | None = None,
         min_length: int | None = None,
         max_length: int | None = None,
@@ -49,7 +50,9 @@ class Marker:
         description: str | None = None,
         examples: list[Any] | None = None,
         deprecated: bool = False,
+        **unknown: Never,
     ) -> None:
+        _check_marker(type(self), given, unknown)
         self.alias = alias
         self.title = title
         self.description = description
@@ -65,8 +68,8 @@ class Marker:
             "min_length": min_length,
             "max_length": max_length,
         }
-        given = {name: value for name, value in constraints.items() if value is not None}
-        self.meta = msgspec.Meta(**given) if given else None
+        chosen = {name: value for name, value in constraints.items() if value is not None}
+        self.meta = make_meta(chosen) if chosen else None
 
     def wire_name(self, name: str) -> str:
         """The name clients use for the parameter called ``name``."""
@@ -74,6 +77,41 @@ class Marker:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({f'alias={self.alias!r}' if self.alias else ''})"
+
+
+_INSTEAD = {
+    "default": "The default goes after `=`: `page: Annotated[int, Query()] = 1`.",
+    "default_factory": "The default goes after `=`; a list or dict there is never shared between requests.",
+    "regex": "It is called pattern=.",
+    "example": "It is called examples=[...].",
+    "include_in_schema": "Documented is what is read.",
+    "convert_underscores": "Name the header by alias=.",
+    "embed": "Put the value into a Struct of one field.",
+    "media_type": "The layers of a route say that: media_types=[...].",
+    "min_items": "It is called min_length=.",
+    "max_items": "It is called max_length=.",
+    "validation_alias": "It is called alias=.",
+    "serialization_alias": "It is called alias=.",
+    "required": "A parameter without a default is required.",
+    "query": "It is called alias=.",
+}
+"""What other frameworks call it, and what it is here."""
+
+
+def _check_marker(cls: type, given: tuple[Any, ...], unknown: dict[str, Any]) -> None:
+    """Refuse what a marker does not take, and say where it goes."""
+    name = cls.__name__
+    if given:
+        instead = (
+            _INSTEAD["default"].replace("Query", name).replace("= 1", "= ..." if given[0] is ... else f"= {given[0]!r}")
+        )
+        if given[0] is ...:
+            instead = _INSTEAD["required"]
+        raise DependencyError(f"{name}({given[0]!r}) takes keywords alone. {instead}")
+    for key in unknown:
+        near = difflib.get_close_matches(key, _KNOWN, 1)
+        instead = _INSTEAD.get(key, f"Did you mean {near[0]}=?" if near else f"It takes {', '.join(_KNOWN)}.")
+        raise DependencyError(f"{name}({key}=...) means nothing. {instead}")
 
 
 class Path(Marker):
@@ -125,7 +163,7 @@ class File(Form):
 
     def __init__(
         self,
-        *,
+        *given: Never,
         max_size: int | None = None,
         content_types: Sequence[str] = (),
         max_files: int | None = None,
@@ -133,7 +171,9 @@ class File(Form):
         title: str | None = None,
         description: str | None = None,
         deprecated: bool = False,
+        **unknown: Never,
     ) -> None:
+        _check_marker(type(self), given, unknown)
         super().__init__(alias=alias, title=title, description=description, deprecated=deprecated)
         if isinstance(content_types, str) or any("/" not in kind for kind in content_types):
             raise DependencyError(f'File(content_types={content_types!r}) must be a list such as ["image/*"].')
@@ -150,11 +190,17 @@ class Depends:
     """
 
     def __init__(self, provider: Callable[..., Any] | None = None, *, use_cache: bool = True) -> None:
+        if provider is not None and not callable(provider):
+            raise DependencyError(f"Depends({provider!r}) takes a function or a class that provides the value.")
         self.provider = provider
         self.use_cache = use_cache
 
     def __repr__(self) -> str:
         return f"Depends({getattr(self.provider, '__qualname__', self.provider)})"
+
+
+_KNOWN = ("alias", "gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "title",
+          "description", "examples", "deprecated")  # fmt: skip
 
 
 class _Unchecked:

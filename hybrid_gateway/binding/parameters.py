@@ -1,34 +1,25 @@
-"""Path, query, header and cookie parameters: one small reader per parameter, built at start-up.
+"""Path, query, header and cookie parameters: what reads them, built at start-up.
 
-A reader takes the values of its source and the list of errors; it returns the converted value, or appends an error.
+A reader takes a request and the list of errors; it returns converted values, or appends errors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import msgspec
 
 from hybrid_gateway.binding.call import Call
+from hybrid_gateway.binding.compiled import compile_source
 from hybrid_gateway.binding.custom import DecodeHook, decode_known
-from hybrid_gateway.binding.digits import decimal_faults, holds_decimal
 from hybrid_gateway.binding.shapes import is_list, struct_fields
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
-from hybrid_gateway.binding.validation import Error, collect_errors, missing, one_error
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_optional
+from hybrid_gateway.binding.text_types import TextType
+from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing, one_error
 from hybrid_gateway.exceptions import NotFound
 
-__all__ = [
-    "SOURCES",
-    "ParameterGroup",
-    "Reader",
-    "fresh",
-    "list_reader",
-    "path_reader",
-    "scalar_reader",
-    "struct_reader",
-]
+__all__ = ["SOURCES", "ParameterGroup", "Reader", "fresh", "path_reader", "struct_reader", "struct_value"]
 
 Reader = Callable[[Any, list[Error]], Any]
 
@@ -40,186 +31,173 @@ SOURCES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 """Where text comes from: values by name, and all values by name."""
 
 
-def _converter(kind: Any, hook: DecodeHook) -> Callable[[Any], Any] | None:
-    """Text → value, or ``None`` when text is the value. Text is never ``None``, whatever msgspec makes of "null"."""
-    kind = strip_optional(kind)
-    if kind is str or kind is NO_DEFAULT:
-        return None
-    convert = msgspec.convert
-
-    def read(text: Any) -> Any:
-        return convert(text, kind, strict=False, dec_hook=hook)
-
-    return read
-
-
-def scalar_reader(parameter: Parameter, source: str, wire_name: str, hook: DecodeHook = decode_known) -> Reader:
-    """One value by name; absent ones take the default or are an error."""
-    convert = _converter(parameter.type, hook)
-    default = parameter.default
-    location = (source, wire_name)
-
-    def read(values: Mapping[str, str], errors: list[Error]) -> Any:
-        text = values.get(wire_name)
-        if text is None:
-            if default is NO_DEFAULT:
-                errors.append(missing(location))
-            return default
-        if convert is None:
-            return text
-        try:
-            return convert(text)
-        except msgspec.ValidationError as error:
-            errors.append(one_error(error, location))
-            return None
-
-    return read
+# --- single parameters ---------------------------------------------------------------------------------------------
 
 
 class ParameterGroup:
-    """All parameters of one source, converted by one generated Struct; only what is at fault is looked at singly."""
+    """All parameters of one source: one function, generated when every one is known."""
 
-    def __init__(self, source: str, hook: DecodeHook = decode_known) -> None:
+    # PERF: what most parameters are, text and whole numbers, is read by lines of that function, without a call.
+
+    def __init__(self, source: str) -> None:
         self._source = source
-        self._hook = hook
-        self._values, self._lists = SOURCES[source]
-        self._fields: dict[str, tuple[str, Any, Any]] = {}  # by wire name
-        self._lists_of: list[str] = []
-        self._decimals: list[str] = []
-        self._readers: list[tuple[Reader, bool]] = []
-        self._struct: Any = None
+        self._names: dict[str, Any] = {"values_of": SOURCES[source][0], "lists_of": SOURCES[source][1], "fresh": fresh}
+        self._lines: list[str] = []
+        self._wire_names: list[str] = []
+        self._takes = {"values": False, "lists": False}
 
-    def add(self, parameter: Parameter, wire_name: str) -> str | None:
-        """The attribute that will hold ``parameter``; ``None`` when another goes by its name already."""
-        if wire_name in self._fields:
+    def add(self, parameter: Parameter, wire_name: str, kind: TextType) -> int | None:
+        """The position of ``parameter`` among the values; ``None`` when another goes by its name already."""
+        if wire_name in self._wire_names:
             return None
-        many = is_list(parameter.type)
-        field = f"p{len(self._fields)}"
-        kind = Any if parameter.type is NO_DEFAULT else strip_optional(parameter.type)
-        self._fields[wire_name] = (field, kind, _field_default(parameter.default))
-        if many:
-            self._lists_of.append(wire_name)
-        if holds_decimal(kind):
-            self._decimals.append(wire_name)
-        make_reader = list_reader if many else scalar_reader
-        self._readers.append((make_reader(parameter, self._source, wire_name, self._hook), many))
-        return field
+        position = len(self._wire_names)
+        self._wire_names.append(wire_name)
+        location = (self._source, wire_name)
+        self._names |= {f"n{position}": wire_name, f"r{position}": kind.reader(location)}
+        self._lines += [*self._take(position, wire_name, many=kind.many), *self._absent(position, parameter, location)]
+        self._lines += _converted(position, kind)
+        return position
 
-    def build(self) -> None:
-        """Every parameter is added."""
-        if self._source == "header" and not self._lists_of:  # PERF: some of many
-            self._values = partial(_headers, names=tuple((name, name.encode("latin-1")) for name in self._fields))
-        names = {field: wire_name for wire_name, (field, _, _) in self._fields.items()}
-        fields = list(self._fields.values())
-        self._struct = msgspec.defstruct(f"{self._source.title()}Parameters", fields, rename=names, kw_only=True)
+    def _take(self, position: int, wire_name: str, *, many: bool) -> list[str]:
+        if self._source == "header" and not many:  # PERF: one of many
+            self._names[f"h{position}"] = wire_name.encode("latin-1")
+            return [f"text = call.header(h{position})", "if text is not None: text = text.decode('latin-1')"]
+        source = "lists" if many else "values"
+        self._takes[source] = True
+        return [f"text = {source}.get(n{position})"]
 
-    def read(self, call: Any, errors: list[Error]) -> Any:
-        """The Struct with every value, or nothing and at least one more error."""
-        values = self._values(call)
-        if self._lists_of:
-            lists = self._lists(call)
-            values = {**values, **{name: lists[name] for name in self._lists_of if name in lists}}
-        try:
-            found = msgspec.convert(values, self._struct, strict=False, dec_hook=self._hook)
-        except msgspec.ValidationError:
-            for read, many in self._readers:
-                read(self._lists(call) if many else values, errors)
-            return None
-        if self._decimals:
-            errors += decimal_faults(values, self._decimals, self._source)
-        return found
+    def _absent(self, position: int, parameter: Parameter, location: tuple[str, str]) -> list[str]:
+        if parameter.required:
+            self._names[f"e{position}"] = lambda: missing(location)
+            return ["if text is None:", f"    errors.append(e{position}())", f"    v{position} = None"]
+        self._names[f"d{position}"] = parameter.default
+        value = f"fresh(d{position})" if isinstance(parameter.default, _MUTABLE) else f"d{position}"
+        return ["if text is None:", f"    v{position} = {value}"]
+
+    def build(self, where: str) -> Reader:
+        """The function of ``(call, errors)`` that gives the values, in order; every parameter is added."""
+        taken = [f"{source} = {source}_of(call)" for source, wanted in self._takes.items() if wanted]
+        values = "".join(f"v{position}, " for position in range(len(self._wire_names)))
+        lines = [*taken, *self._lines, f"return ({values})"]
+        source = "def read(call, errors):\n" + "".join(f"    {line}\n" for line in lines)
+        read: Reader = compile_source(source, f"{where}: {self._source}", self._names)["read"]
+        return read
 
 
-def _headers(call: Call, names: tuple[tuple[str, bytes], ...]) -> dict[str, str]:
-    found = [(name, call.header(raw)) for name, raw in names]
-    return {name: value.decode("latin-1") for name, value in found if value is not None}
+def _converted(position: int, kind: TextType) -> list[str]:
+    """The lines that make ``v`` of the text."""
+    slow = f"v{position} = r{position}(text, errors)"
+    if kind.kind is str and kind.check is None:
+        return ["else:", f"    v{position} = text"]
+    if kind.kind is not int or (kind.check is not None and kind.bounds is None):
+        return ["else:", f"    {slow}"]
+    lines = ["elif text.isdigit() and text.isascii():", "    try:", f"        v{position} = int(text)"]
+    lines += ["    except ValueError:", f"        {slow}"]
+    if kind.bounds is not None:
+        kept = " and ".join(f"v{position} {_SIGNS[name]} {bound!r}" for name, bound in kind.bounds.by_name.items())
+        lines += ["    else:", f"        if not ({kept}):", f"            {slow}"]
+    return [*lines, "else:", f"    {slow}"]
 
 
-def _field_default(value: Any) -> Any:
-    if value is NO_DEFAULT:
-        return msgspec.NODEFAULT
-    simple = value is None or isinstance(value, (str, bytes, int, float))
-    return value if simple else msgspec.field(default_factory=lambda: fresh(value))
-
-
-def list_reader(parameter: Parameter, source: str, wire_name: str, hook: DecodeHook = decode_known) -> Reader:
-    """Every value of a repeated name."""
-    kind = strip_optional(parameter.type)
-    default = parameter.default
-    location = (source, wire_name)
-
-    def read(lists: Mapping[str, list[str]], errors: list[Error]) -> Any:
-        texts = lists.get(wire_name)
-        if texts is None:
-            if default is NO_DEFAULT:
-                errors.append(missing(location))
-            return fresh(default)
-        try:
-            return msgspec.convert(texts, kind, strict=False, dec_hook=hook)
-        except msgspec.ValidationError:
-            errors += collect_errors(texts, kind, location, strict=False, hook=hook)
-            return None
-
-    return read
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+_MUTABLE = (list, set, dict, bytearray)
 
 
 def fresh(default: Any) -> Any:
     """A mutable default is never shared between requests."""
-    return default.copy() if isinstance(default, list | set | dict) else default
+    return default.copy() if isinstance(default, _MUTABLE) else default
+
+
+# --- Structs of them -----------------------------------------------------------------------------------------------
 
 
 def struct_reader(
-    parameter: Parameter, source: str, wire_name: Callable[[str], str], hook: DecodeHook = decode_known
+    parameter: Parameter,
+    source: str,
+    wire_name: Callable[[str], str],
+    kinds: dict[str, TextType],
+    hook: DecodeHook = decode_known,
 ) -> Reader:
-    """A Struct whose fields are parameters of one source; errors carry the names of the fields on the wire."""
+    """A Struct whose fields are parameters of one source; errors carry the names of the fields on the wire.
+
+    ``kinds`` says how each becomes a value; pydantic's models see to that themselves.
+    """
     kind = strip_optional(parameter.type)
-    fields = [(wire_name(field.encode_name), field.encode_name, is_list(field.type)) for field in struct_fields(kind)]
-    decimals = [field.encode_name for field in struct_fields(kind) if holds_decimal(field.type)]
-    # Text is never None, but msgspec reads "null" as that where a field may be; another text is the error it should be.
-    nullable = {field.encode_name for field in struct_fields(kind) if _is_read_as_none("null", field.type)}
+    fields = []
+    for field in struct_fields(kind):
+        name, encode_name = wire_name(field.encode_name), field.encode_name
+        known = kinds.get(encode_name)
+        many = is_list(field.type) if known is None else known.many
+        fields.append((name, encode_name, many, None if known is None else known.reader((source, name))))
+    lists_of, default = SOURCES[source][1], parameter.default
+    wire_names = {encode_name: name for name, encode_name, _, _ in fields}
 
     def read(call: Call, errors: list[Error]) -> Any:
-        lists = SOURCES[source][1](call)
-        found = {}
-        for name, field, many in fields:
+        lists, found = lists_of(call), {}
+        before = len(errors)
+        for name, field, many, convert in fields:
             texts = lists.get(name)
             if texts is not None:
-                found[field] = texts if many else texts[-1]
-                if found[field] == "null" and field in nullable:
-                    found[field] = "null "
-        if not found and parameter.default is not NO_DEFAULT:
-            return parameter.default
-        try:
-            value = msgspec.convert(found, kind, strict=False, dec_hook=hook)
-        except msgspec.ValidationError:
-            errors += collect_errors(found, kind, (source,), strict=False, hook=hook)
-            return None
-        errors += decimal_faults(found, decimals, source)
-        return value
+                given = texts if many else texts[-1]
+                found[field] = given if convert is None else convert(given, errors)
+        if not found and default is not NO_DEFAULT:
+            return default
+        return struct_value(found, kind, source, errors, before, hook, wire_names)
 
     return read
 
 
-def _is_read_as_none(text: str, kind: Any) -> bool:
-    try:
-        return msgspec.convert(text, kind, strict=False) is None
-    except (msgspec.ValidationError, TypeError, NotImplementedError):
-        return False
+def struct_value(
+    found: dict[str, Any],
+    kind: Any,
+    source: str,
+    errors: list[Error],
+    before: int,
+    hook: DecodeHook,
+    wire_names: Mapping[str, str],
+) -> Any:
+    """The Struct of values that are converted already; with errors since ``before``, those of what is missing, too.
+
+    ``wire_names`` has its fields in order, by the names they have in it.
+    """
+    wrong = {error["loc"][1] for error in errors[before:]}
+    if not wrong:
+        try:
+            return msgspec.convert(found, kind, dec_hook=hook)
+        except REFUSALS:
+            pass
+    for error in collect_errors(found, kind, (source,), hook=hook):
+        if error["loc"][1:]:
+            error["loc"][1] = wire_names.get(error["loc"][1], error["loc"][1])
+        if not wrong or (error["loc"][1:] and error["loc"][1] not in wrong):
+            errors.append(error)
+    order = {name: position for position, name in enumerate(wire_names.values())}
+    errors[before:] = sorted(errors[before:], key=lambda error: order.get((*error["loc"], "", "")[1], len(order)))
+    return None
 
 
-def path_reader(parameter: Parameter, position: int, hook: DecodeHook = decode_known) -> Reader:
-    """A path value that the tree's converter left to convert; text that is no such value is 404, not 422."""
-    kind = parameter.type
-    loose = strip_annotated(kind)
-    location = ("path", parameter.name)
+# --- the path ------------------------------------------------------------------------------------------------------
+
+
+def path_reader(parameter: Parameter, position: int, kind: TextType, converted: Any) -> Reader:
+    """A path value that the tree left as text, or whose constraints are to be checked.
+
+    Text that is no such value is 404: another path. One that breaks a constraint is 422.
+    """
+    location, convert, check = ("path", parameter.name), kind.read_one, kind.check
+    assert convert is not None
+    is_ready = kind.kind is converted and converted is not str
 
     def read(values: tuple[Any, ...], errors: list[Error]) -> Any:
         value = values[position]
         try:
-            return msgspec.convert(value, kind, strict=False, dec_hook=hook)
+            if not is_ready:
+                value = convert(value if isinstance(value, str) else str(msgspec.to_builtins(value)))
+        except msgspec.ValidationError:
+            raise NotFound from None
+        try:
+            return value if check is None else check(value)
         except msgspec.ValidationError as error:
-            if loose is kind or collect_errors(value, loose, location, strict=False, hook=hook):
-                raise NotFound from None
             errors.append(one_error(error, location))
             return None
 

@@ -307,7 +307,7 @@ class Planner:
     def _value(self, parameter: Parameter, chain: Chain, half: Half) -> str:
         """The variable that will hold ``parameter``'s value; the first source that fits wins."""
         provider = self._provision.find(parameter) if isinstance(parameter.marker, Depends) else None
-        provider = provider or self._components.override(parameter.type)
+        provider = provider or self._components.override_of(parameter)
         if provider is not None:
             return self._provision.provided(provider, parameter, chain, half)
         given = self._by_type(parameter, half) if self._follows and parameter.marker is None else None
@@ -469,9 +469,9 @@ class Planner:
         if layered is None:
             return None
         self._named_in_layer.add(parameter.name)
-        kind = layered.type if parameter.type is NO_DEFAULT else parameter.type
+        kind, key = (layered.type, layered.key) if parameter.type is NO_DEFAULT else (parameter.type, parameter.key)
         default = layered.default if parameter.required else parameter.default
-        return self._value(msgspec.structs.replace(layered, type=kind, default=default), chain, half)
+        return self._value(msgspec.structs.replace(layered, type=kind, key=key, default=default), chain, half)
 
 
 def _is_kind_of(cls: Any, given: Any) -> bool:

@@ -58,7 +58,7 @@ class Provision:
 
     def _depends(self, parameter: Parameter, marker: Depends) -> Provider:
         target = marker.provider or strip_annotated(parameter.type)
-        override = self._components.override(target) or self._components.override(parameter.type)
+        override = self._components.override(target) or self._components.override_of(parameter)
         return override or make_provider(target, use_cache=marker.use_cache)
 
     def provided(

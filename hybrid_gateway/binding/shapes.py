@@ -9,16 +9,18 @@ import enum
 import types
 import typing
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import PurePath
 from typing import Any, Literal, Union
 
 import msgspec
 
+from hybrid_gateway.binding.aliases import substituted, without_aliases, without_new_types
 from hybrid_gateway.binding.custom import is_pydantic
-from hybrid_gateway.binding.signature import strip_annotated, strip_optional
+from hybrid_gateway.binding.signature import NO_DEFAULT, strip_annotated, strip_optional
 from hybrid_gateway.http import SecretBytes, SecretString
 
-__all__ = ["StructField", "is_json", "is_list", "is_scalar", "is_structure", "struct_fields"]
+__all__ = ["StructField", "hints_of", "is_json", "is_list", "is_scalar", "is_structure", "struct_fields"]
 
 _SCALARS = frozenset(
     (
@@ -37,26 +39,46 @@ _SCALARS = frozenset(
         SecretBytes,
     )
 )
-_LISTS = (list, set, frozenset, tuple, collections.abc.Sequence, collections.abc.Set, collections.abc.Collection)
+_LISTS = (
+    list,
+    set,
+    frozenset,
+    tuple,
+    collections.abc.Sequence,
+    collections.abc.MutableSequence,
+    collections.abc.Set,
+    collections.abc.MutableSet,
+    collections.abc.Collection,
+)
+_ABSENT = (types.NoneType, msgspec.UnsetType)
+
+Knows = Callable[[Any], bool]
+"""Whether somebody makes values of a class out of text."""
 
 
-def is_scalar(kind: Any) -> bool:
+def _nobody(kind: Any) -> bool:
+    return False
+
+
+def is_scalar(kind: Any, knows: Knows = _nobody) -> bool:
     """Whether one piece of text can hold a value of this type."""
     kind = strip_annotated(kind)
     if typing.get_origin(kind) in (Union, types.UnionType):
-        return all(member is types.NoneType or is_scalar(member) for member in typing.get_args(kind))
-    if typing.get_origin(kind) is Literal or isinstance(kind, typing.NewType):
+        return all(member in _ABSENT or is_scalar(member, knows) for member in typing.get_args(kind))
+    if typing.get_origin(kind) is Literal:
         return True
-    return kind in _SCALARS or (isinstance(kind, type) and issubclass(kind, enum.Enum))
+    return kind in _SCALARS or (isinstance(kind, type) and issubclass(kind, (enum.Enum, PurePath))) or knows(kind)
 
 
-def is_list(kind: Any) -> bool:
-    """Whether the type is a list, set or tuple of scalars."""
-    kind = strip_annotated(strip_optional(strip_annotated(kind)))
-    origin = typing.get_origin(kind) or kind
-    if origin not in _LISTS:
+def is_list(kind: Any, knows: Knows = _nobody) -> bool:
+    """Whether the type is a list, set or tuple of scalars, perhaps beside scalars."""
+    kind = strip_annotated(kind)
+    if typing.get_origin(kind) in (Union, types.UnionType):
+        members = [member for member in typing.get_args(kind) if member not in _ABSENT and not is_scalar(member, knows)]
+        return bool(members) and all(is_list(member, knows) for member in members)
+    if (typing.get_origin(kind) or kind) not in _LISTS:
         return False
-    return all(item is Ellipsis or is_scalar(item) for item in typing.get_args(kind))
+    return all(item is Ellipsis or is_scalar(item, knows) for item in typing.get_args(kind))
 
 
 def is_structure(kind: Any) -> bool:
@@ -94,13 +116,40 @@ class StructField(msgspec.Struct, frozen=True):
     encode_name: str
     type: Any
     required: bool
+    default: Any = NO_DEFAULT
 
 
 def struct_fields(kind: Any) -> list[StructField]:
     """The fields of a Struct, dataclass, attrs class, TypedDict or model of pydantic."""
     if is_pydantic(kind):
-        fields = kind.model_fields.items()
-        return [StructField(field.alias or name, field.annotation, field.is_required()) for name, field in fields]
-    hints = typing.get_type_hints(typing.get_origin(kind) or kind, include_extras=True)
-    fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
-    return [StructField(field.encode_name, hints[field.name], field.required) for field in fields]
+        models = kind.model_fields.items()
+        return [StructField(field.alias or name, field.annotation, field.is_required()) for name, field in models]
+    hints = hints_of(kind)
+    return [
+        StructField(field.encode_name, without_new_types(hints[field.name]), field.required, _default(field))
+        for field in msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
+    ]
+
+
+def _default(field: Any) -> Any:
+    """The default of a field that ``msgspec.inspect`` describes."""
+    if field.default_factory in (list, dict, set):
+        return field.default_factory()
+    return NO_DEFAULT if field.default in (msgspec.NODEFAULT, msgspec.UNSET) else field.default
+
+
+def hints_of(kind: Any) -> dict[str, Any]:
+    """The types of the fields of a Struct, dataclass, attrs class or TypedDict; of a generic one, as it is chosen."""
+    own = typing.get_origin(kind) or kind
+    hints = {
+        name: without_aliases(_unqualified(hint))
+        for name, hint in typing.get_type_hints(own, include_extras=True).items()
+    }
+    given = dict(zip(getattr(own, "__parameters__", ()), typing.get_args(kind), strict=False))
+    return {name: substituted(hint, given) for name, hint in hints.items()} if given else hints
+
+
+def _unqualified(hint: Any) -> Any:
+    """``T`` for ``Required[T]`` and its like."""
+    is_qualifier = getattr(typing.get_origin(hint), "_name", "") in ("Required", "NotRequired", "ReadOnly")
+    return typing.get_args(hint)[0] if is_qualifier else hint

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections.abc
 import inspect
+import operator
 import sys
 import types
 import typing
@@ -11,6 +13,7 @@ from typing import Annotated, Any, Union
 
 import msgspec
 
+from hybrid_gateway.binding.aliases import without_aliases, without_new_types
 from hybrid_gateway.binding.markers import UNCHECKED, Cookie, Depends, Header, Marker, Query
 from hybrid_gateway.exceptions import DependencyError
 
@@ -30,7 +33,10 @@ NO_DEFAULT: Any = inspect.Parameter.empty
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """One parameter of a handler, guard, provider or scheme; ``type`` keeps constraints, but not our markers."""
+    """One parameter of a handler, guard, provider or scheme; ``type`` keeps constraints, but not our markers.
+
+    Aliases and new types are gone from it: it says what values are.
+    """
 
     name: str
     type: Any
@@ -38,10 +44,17 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     default: Any
     raw: inspect.Parameter
     checked: bool = True  # False: documented as its type, given to the handler as it came
+    key: Any = None  # its type, new types kept: what a component provides may be one
 
     @property
     def required(self) -> bool:
         return self.default is NO_DEFAULT
+
+    @property
+    def keys(self) -> tuple[Any, ...]:
+        """What a component that fills it may be known by, the closest first."""
+        asked = self.type if self.key is None else self.key
+        return asked, strip_optional(asked), self.type, strip_optional(self.type)
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +71,7 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
     try:
         raw = inspect.signature(function)
         hints = typing.get_type_hints(target, localns=_enclosing_locals(target), include_extras=True)
+        hints = {name: without_aliases(hint) for name, hint in hints.items()}
     except NameError as error:
         raise DependencyError(
             f"{where}: the annotation {error.name!r} is unknown at run time. Import it outside `if TYPE_CHECKING:`, "
@@ -112,9 +126,17 @@ def _read_parameter(raw: inspect.Parameter, hints: dict[str, Any], where: str) -
     if isinstance(raw.default, Marker | Depends):
         raise DependencyError(_marker_as_default(raw, where))
     annotation = hints.get(raw.name, NO_DEFAULT)
-    checked = UNCHECKED not in getattr(annotation, "__metadata__", ())
-    kind, marker = split_markers(annotation, raw.name, where)
-    return Parameter(name=raw.name, type=kind, marker=marker, default=raw.default, raw=raw, checked=checked)
+    lifted = _Lifted(raw.name, where)
+    key = lifted.lift(annotation)
+    return Parameter(
+        name=raw.name,
+        type=without_new_types(key),
+        marker=lifted.marker,
+        default=raw.default,
+        raw=raw,
+        checked=lifted.checked,
+        key=key,
+    )
 
 
 def _marker_as_default(raw: inspect.Parameter, where: str) -> str:
@@ -127,18 +149,66 @@ def _marker_as_default(raw: inspect.Parameter, where: str) -> str:
 
 
 def split_markers(annotation: Any, name: str, where: str) -> tuple[Any, Marker | Depends | None]:
-    """A type without our marker, but with the marker's constraints, and the marker."""
-    if typing.get_origin(annotation) is not Annotated:
-        return annotation, None
-    base, *extras = typing.get_args(annotation)
-    markers = [_instance(extra) for extra in extras if _is_marker(extra)]
-    if len(markers) > 1:
-        raise DependencyError(f"{where}: the parameter {name!r} has two markers, {markers[0]!r} and {markers[1]!r}.")
-    marker = markers[0] if markers else None
-    metas = [extra for extra in extras if not _is_marker(extra) and extra is not UNCHECKED]
-    if isinstance(marker, Marker) and marker.meta is not None:
-        metas.append(marker.meta)
-    return (_constrain(base, metas) if metas else base), marker
+    """A type without our marker, but with the marker's constraints, and the marker. Aliases and new types are gone."""
+    found = _Lifted(name, where)
+    kind = without_new_types(found.lift(without_aliases(annotation)))
+    return kind, found.marker
+
+
+class _Lifted:
+    """Takes markers out of a type: those of the whole of it are the parameter's, and inside are constraints at most."""
+
+    def __init__(self, name: str, where: str) -> None:
+        self.marker: Marker | Depends | None = None
+        self.checked = True
+        self._name = name
+        self._where = where
+
+    def lift(self, kind: Any, *, whole: bool = True) -> Any:
+        """``kind`` without markers."""
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if origin is Annotated:
+            base, metas = self.lift(arguments[0], whole=whole), []
+            for extra in arguments[1:]:
+                metas += self._meta(extra, whole)
+            return _constrain(base, metas) if metas else base
+        if origin in (Union, types.UnionType):
+            inner = [self.lift(member, whole=whole) for member in arguments]
+            return kind if all(map(operator.is_, inner, arguments)) else Union[tuple(inner)]  # noqa: UP007
+        if origin in _HOLDERS:
+            inner = [argument if argument is Ellipsis else self.lift(argument, whole=False) for argument in arguments]
+            return kind if all(map(operator.is_, inner, arguments)) else origin[tuple(inner)]
+        return kind
+
+    def _meta(self, extra: Any, whole: bool) -> list[Any]:
+        """What is left of an extra: constraints, and what is not ours."""
+        if extra is UNCHECKED:
+            self.checked = False
+            return []
+        if not _is_marker(extra):
+            if (foreign := type(extra).__module__.partition(".")[0]) in _FOREIGN:
+                raise DependencyError(
+                    f"{self._where}: {self._name!r} carries {extra!r} of {foreign}, which nobody would check. Write "
+                    "Query(ge=1), Path(), Header(), Body() of hybrid_gateway, or msgspec.Meta(ge=1)."
+                )
+            return [extra]
+        marker = _instance(extra)
+        if whole:
+            if self.marker is not None:
+                raise DependencyError(
+                    f"{self._where}: the parameter {self._name!r} has two markers, {self.marker!r} and {marker!r}."
+                )
+            self.marker = marker
+        elif isinstance(marker, Depends) or marker.alias:
+            raise DependencyError(
+                f"{self._where}: in the type of {self._name!r} there is {marker!r}, which belongs around the whole: "
+                "Annotated[list[...], Query(alias=...)]."
+            )
+        return [marker.meta] if isinstance(marker, Marker) and marker.meta is not None else []
+
+
+_HOLDERS = (list, set, frozenset, tuple, collections.abc.Sequence, collections.abc.Set, collections.abc.Collection)
+_FOREIGN = ("pydantic", "annotated_types", "fastapi", "litestar", "ninja")
 
 
 def _is_marker(extra: Any) -> bool:

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, Union
 
 import msgspec
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
 from hybrid_gateway.binding.custom import DecodeHook, decode_known, is_pydantic, pydantic_errors
-from hybrid_gateway.binding.signature import strip_annotated
+from hybrid_gateway.binding.shapes import hints_of
+from hybrid_gateway.binding.signature import strip_annotated, strip_optional
 
 __all__ = ["Error", "Location", "collect_errors", "missing", "one_error"]
 
@@ -53,18 +55,15 @@ _MOST_PARTS = 2000
 _DEEPEST = 8  # every level is converted once more
 
 
-def collect_errors(
-    value: Any, kind: Any, location: Location, *, strict: bool = True, hook: DecodeHook = decode_known
-) -> list[Error]:
+def collect_errors(value: Any, kind: Any, location: Location, *, hook: DecodeHook = decode_known) -> list[Error]:
     """The errors of ``value`` (decoded JSON) against ``kind``, at most a hundred; empty when it converts."""
-    return _Search(strict, hook).errors(value, kind, location)
+    return _Search(hook).errors(value, kind, location)
 
 
 class _Search:
     """One look for everything that is wrong with a value, with bounds to how long it takes."""
 
-    def __init__(self, strict: bool, hook: DecodeHook) -> None:
-        self._strict = strict
+    def __init__(self, hook: DecodeHook) -> None:
         self._hook = hook
         self._parts = 0
         self._found = 0
@@ -72,8 +71,8 @@ class _Search:
     def errors(self, value: Any, kind: Any, location: Location, depth: int = 0) -> list[Error]:
         self._parts += 1
         try:
-            msgspec.convert(value, kind, strict=self._strict, dec_hook=self._hook)
-        except msgspec.ValidationError as error:
+            msgspec.convert(value, kind, dec_hook=self._hook)
+        except REFUSALS as error:
             complaint = error
         except RecursionError:
             self._found += 1
@@ -83,6 +82,10 @@ class _Search:
         inner = self._inner(value, strip_annotated(kind), location, depth + 1) if depth < _DEEPEST else []
         if inner:
             return inner
+        if isinstance(complaint, ValidationError):
+            found = named_errors(complaint, kind, location)
+            self._found += len(found)
+            return found
         self._found += 1
         return [one_error(complaint, location)]
 
@@ -110,7 +113,7 @@ class _Search:
     def _fields(self, value: Mapping[str, Any], kind: Any, location: Location, depth: int) -> list[Error]:
         try:
             fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
-            hints = _hints(kind)
+            hints = hints_of(kind)
         except (AttributeError, TypeError, NameError):
             return []
         errors: list[Error] = []
@@ -132,10 +135,34 @@ class _Search:
         return errors
 
 
-def _hints(kind: Any) -> dict[str, Any]:
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        return {field.name: field.type for field in msgspec.structs.fields(kind)}
-    return typing.get_type_hints(typing.get_origin(kind) or kind, include_extras=True)
+# --- what a class says of itself, in its __post_init__ ---------------------------------------------------------------
+
+REFUSALS = (msgspec.ValidationError, ValidationError)
+"""What a value that does not fit raises: msgspec's own, and what a ``__post_init__`` raises of Django's."""
+
+
+def named_errors(error: ValidationError, kind: Any, location: Location) -> list[Error]:
+    """The errors of Django's ``ValidationError``: of fields that it names, as clients call them, or of the whole."""
+    if not hasattr(error, "error_dict"):
+        return [_told(message, location) for message in error.messages]
+    wire_names = _wire_names(kind)
+    return [
+        _told(message, location if name == NON_FIELD_ERRORS else (*location, wire_names.get(name, name)))
+        for name, messages in error.message_dict.items()
+        for message in messages
+    ]
+
+
+def _told(message: str, location: Location) -> Error:
+    return {"loc": list(location), "msg": str(message), "type": "value_error"}
+
+
+def _wire_names(kind: Any) -> dict[str, str]:
+    kind = strip_annotated(strip_optional(strip_annotated(kind)))
+    try:
+        return {field.name: field.encode_name for field in msgspec.inspect.type_info(kind).fields}  # type: ignore[attr-defined]
+    except (AttributeError, TypeError):
+        return {}
 
 
 Reader = Callable[[Any, list[Error]], Any]

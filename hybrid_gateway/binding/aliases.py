@@ -1,0 +1,116 @@
+"""Aliases and new types, taken for what they stand for: ``type Limit = Annotated[int, Query(ge=1)]``, ``NewType``."""
+
+from __future__ import annotations
+
+import collections.abc
+import types
+import typing
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Union
+
+from hybrid_gateway.exceptions import DependencyError
+
+__all__ = ["settle", "substituted", "without_aliases", "without_new_types"]
+
+_NO_TYPES: Mapping[Any, Any] = {}
+
+
+def without_aliases(annotation: Any) -> Any:
+    """``annotation`` with every alias inside it replaced by what it stands for; the same object where there is none.
+
+    Raises :class:`DependencyError` for an alias that holds itself, unless it is that of any JSON.
+    """
+    return _Expansion(keeps_new_types=True).of(annotation, _NO_TYPES)
+
+
+def without_new_types(annotation: Any) -> Any:
+    """``annotation`` without aliases and without ``NewType``."""
+    return _Expansion(keeps_new_types=False).of(annotation, _NO_TYPES)
+
+
+def substituted(annotation: Any, given: Mapping[Any, Any]) -> Any:
+    """``annotation`` with types for its type variables."""
+    return _Expansion(keeps_new_types=True).of(annotation, given)
+
+
+def settle(cls: Any) -> None:
+    """Replace the aliases in the annotations of a class by what they stand for, if msgspec cannot read them.
+
+    It knows those of ``type X = ...`` alone, and not the class of typing_extensions.
+    """
+    for base in cls.__mro__:
+        own = vars(base).get("__annotations__")
+        if isinstance(own, dict) and base.__module__ not in ("builtins", "typing"):
+            for name, annotation in own.items():
+                if not isinstance(annotation, str):
+                    own[name] = without_aliases(annotation)
+
+
+def _is_alias(kind: Any) -> bool:
+    """Of ``type X = ...``, or of the class of that name in typing_extensions, which is another one."""
+    return type(kind).__name__ == "TypeAliasType" and hasattr(kind, "__value__")
+
+
+class _Expansion:
+    def __init__(self, *, keeps_new_types: bool) -> None:
+        self._keeps_new_types = keeps_new_types
+        self._open: list[Any] = []
+
+    def of(self, kind: Any, given: Mapping[Any, Any]) -> Any:
+        """``kind``, whose type variables are ``given``."""
+        if _is_alias(kind):
+            return self._alias(kind, _NO_TYPES)
+        if isinstance(kind, typing.NewType) and not self._keeps_new_types:
+            return self.of(kind.__supertype__, _NO_TYPES)
+        if isinstance(kind, typing.TypeVar):
+            return given.get(kind, kind)
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if origin is None or origin is Literal or origin is collections.abc.Callable:
+            return kind
+        if _is_alias(origin):
+            chosen = tuple(self.of(argument, given) for argument in arguments)
+            return self._alias(origin, dict(zip(origin.__type_params__, chosen, strict=False)))
+        if origin is Annotated:
+            base = self.of(arguments[0], given)
+            return kind if base is arguments[0] else Annotated[(base, *arguments[1:])]
+        inner = tuple(self.of(argument, given) for argument in arguments)
+        if all(new is old for new, old in zip(inner, arguments, strict=True)):
+            return kind
+        if origin in (Union, types.UnionType):
+            return Union[inner]  # noqa: UP007 (built at run time)
+        return kind.copy_with(inner) if hasattr(kind, "copy_with") else origin[inner]
+
+    def _alias(self, alias: Any, given: Mapping[Any, Any]) -> Any:
+        if alias in self._open:
+            return _Itself
+        self._open.append(alias)
+        found = self.of(alias.__value__, given)
+        self._open.pop()
+        if not _holds(found, _Itself):
+            return found
+        if self._open:
+            return found  # of an outer one, which will see
+        if _is_any_json(found):
+            return Any
+        raise DependencyError(
+            f"The alias {alias.__name__} holds itself, which JSON can be decoded to by a Struct alone. Write a Struct "
+            "whose field has its own type, or Any."
+        )
+
+
+class _Itself:
+    """Stands for an alias inside itself."""
+
+
+def _holds(kind: Any, wanted: Any) -> bool:
+    return kind is wanted or any(_holds(inner, wanted) for inner in typing.get_args(kind))
+
+
+def _is_any_json(kind: Any) -> bool:
+    """``str | int | float | bool | None | list[Json] | dict[str, Json]``, in any order."""
+    members = set(map(str, typing.get_args(kind)))
+    itself = f"{_Itself.__module__}.{_Itself.__qualname__}"
+    wanted = {str(member) for member in (str, float, bool, types.NoneType)}
+    arrays = {f"list[{itself}]", f"typing.List[{itself}]"}
+    objects = {f"dict[str, {itself}]", f"typing.Dict[str, {itself}]"}
+    return wanted <= members and bool(arrays & members) and bool(objects & members)

@@ -1,0 +1,146 @@
+"""Constraints of values that were text: those of ``msgspec.Meta``, and of decimals, for which msgspec has none."""
+
+from __future__ import annotations
+
+import decimal
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from hybrid_gateway.exceptions import DependencyError
+
+__all__ = ["Bounds", "checker", "constraints_of", "decimal_keywords", "is_bounded", "make_meta"]
+
+_NAMES = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
+_COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "gt": (">", operator.gt),
+    "ge": (">=", operator.ge),
+    "lt": ("<", operator.lt),
+    "le": ("<=", operator.le),
+}
+_KEYWORDS = {
+    "gt": "exclusiveMinimum",
+    "ge": "minimum",
+    "lt": "exclusiveMaximum",
+    "le": "maximum",
+    "multiple_of": "multipleOf",
+}
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """Constraints by name, as a marker has them; decimals among them, which ``msgspec.Meta`` does not take."""
+
+    by_name: Mapping[str, Any]
+
+    def __hash__(self) -> int:
+        return hash(tuple(sorted(self.by_name.items())))
+
+
+def constraints_of(meta: Any) -> dict[str, Any]:
+    """The constraints of a ``Meta`` or :class:`Bounds`, by name."""
+    if isinstance(meta, Bounds):
+        return dict(meta.by_name)
+    if not isinstance(meta, msgspec.Meta):
+        return {}
+    return {name: value for name in _NAMES if (value := getattr(meta, name)) is not None}
+
+
+def is_bounded(meta: Any) -> bool:
+    """Whether an extra of ``Annotated`` constrains values."""
+    return bool(constraints_of(meta))
+
+
+def make_meta(constraints: Mapping[str, Any]) -> Any:
+    """A ``Meta`` of the constraints, or :class:`Bounds` where one is a decimal."""
+    if any(isinstance(value, decimal.Decimal) for value in constraints.values()):
+        return Bounds(dict(constraints))
+    try:
+        return msgspec.Meta(**constraints)
+    except (TypeError, ValueError) as error:
+        raise DependencyError(f"{_written(constraints)} makes no sense: {error}") from error
+
+
+def _written(constraints: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in constraints.items())
+
+
+def checker(kind: Any, metas: Sequence[Any]) -> tuple[Callable[[Any], Any], Bounds | None]:
+    """``check(value)``: the value, which raises ``ValidationError`` if it does not keep to ``metas``.
+
+    And the constraints, where they are comparisons with whole numbers. Raises :class:`DependencyError` for constraints
+    that mean nothing for ``kind``.
+    """
+    constraints: dict[str, Any] = {}
+    for meta in metas:
+        constraints |= constraints_of(meta)
+    if kind is decimal.Decimal:
+        return _decimal_checker(constraints), None
+    if any(isinstance(value, decimal.Decimal) for value in constraints.values()):
+        raise DependencyError(f"{_written(constraints)} is for Decimal alone")
+    constrained: Any = Annotated[(kind, msgspec.Meta(**constraints))]
+    try:
+        msgspec.json.Decoder(constrained)
+    except (TypeError, ValueError, re.error) as error:
+        raise DependencyError(f"{_written(constraints)} cannot be checked: {_reason(error)}") from error
+    simple = kind is int and constraints.keys() <= _COMPARISONS.keys()
+
+    def check(value: Any) -> Any:
+        return msgspec.convert(value, constrained)
+
+    return check, Bounds(constraints) if simple else None
+
+
+def _reason(error: Exception) -> str:
+    """msgspec's words, without the type, which the declaration shows; and what to write instead."""
+    words = str(error).partition(" - type `")[0]
+    if "numeric" in words:
+        return (
+            f"{words}; of text they are min_length=, max_length=, pattern=; of items list[Annotated[int, Meta(ge=1)]]"
+        )
+    if "str, bytes" in words:
+        return f"{words}; those of a number are ge=, gt=, le=, lt= and multiple_of="
+    return words
+
+
+def _decimal_checker(constraints: Mapping[str, Any]) -> Callable[[Any], Any]:
+    unknown = [name for name in constraints if name not in _KEYWORDS]
+    if unknown:
+        raise DependencyError(
+            f"{unknown[0]}= is for text; the bounds of a Decimal are ge=, gt=, le=, lt= and multiple_of="
+        )
+    exact = {name: decimal.Decimal(str(value)) for name, value in constraints.items()}
+    compared = [(*_COMPARISONS[name], bound) for name, bound in exact.items() if name in _COMPARISONS]
+    step = exact.get("multiple_of")
+    if step is not None and step <= 0:
+        raise DependencyError("multiple_of= must be more than 0")
+
+    def check(value: Any) -> Any:
+        for sign, holds, bound in compared:
+            if not holds(value, bound):
+                raise msgspec.ValidationError(f"Expected `decimal` {sign} {bound}")
+        if step is not None and _EXACT.remainder(value, step):
+            raise msgspec.ValidationError(f"Expected `decimal` that's a multiple of {step}")
+        return value
+
+    return check
+
+
+_EXACT = decimal.Context(prec=5000)  # more digits than a text and its exponent can have
+
+
+def decimal_keywords(metas: Sequence[Any]) -> dict[str, Any]:
+    """What JSON Schema calls the bounds of a decimal."""
+    constraints: dict[str, Any] = {}
+    for meta in metas:
+        constraints |= constraints_of(meta)
+    numbers = {_KEYWORDS[name]: value for name, value in constraints.items() if name in _KEYWORDS}
+    return {name: _number(value) for name, value in numbers.items()}
+
+
+def _number(value: Any) -> Any:
+    if not isinstance(value, decimal.Decimal):
+        return value
+    return int(value) if value == int(value) else float(value)
