@@ -11,7 +11,7 @@ from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.custom import DecodeHook, decode_known
 from hybrid_gateway.binding.decimals import look_for_decimals
 from hybrid_gateway.binding.signature import NO_DEFAULT
-from hybrid_gateway.binding.validation import Error, collect_errors, missing
+from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing
 from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
 
 __all__ = ["JSONBody", "RawBody"]
@@ -77,7 +77,7 @@ class JSONBody:
             if self._look is None:
                 return self._decode(body)
             return self._looked_at(self._decode(body), errors)
-        except msgspec.ValidationError:
+        except REFUSALS:
             errors += collect_errors(_decode_untyped(body), self._kind, ("body",), hook=self._hook)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _malformed(error) from None
@@ -91,7 +91,7 @@ class JSONBody:
     def _unpack(self, decode: Callable[[bytes], Any], body: bytes, errors: list[Error]) -> Any:
         try:
             return self._looked_at(decode(body), errors)
-        except msgspec.ValidationError:
+        except REFUSALS:
             errors += collect_errors(_unpack_untyped(body), self._kind, ("body",), hook=self._hook)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise BadRequest("The MessagePack body is malformed.") from None

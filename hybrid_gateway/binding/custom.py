@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
+from hybrid_gateway.annotations import classes_in, has_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_annotated, strip_optional
-from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.http import SecretBytes, SecretString
 
-__all__ = ["DecodeHook", "Decoders", "decode_known", "is_pydantic", "pydantic_errors"]
+__all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "is_pydantic", "pydantic_errors"]
 
 DecodeHook = Callable[[Any, Any], Any]
 """msgspec's ``dec_hook(class, value)``."""
@@ -45,6 +48,22 @@ class Decoders:
         return isinstance(kind, type) and any(known in self._decoders or known in _SECRETS for known in kind.__mro__)
 
 
+def check_decodable(kind: Any, knows: Callable[[Any], bool], *also: type) -> None:
+    """Raise :class:`DependencyError` for a class inside ``kind`` that nobody makes of JSON, and of which no JSON is."""
+    for cls, _ in classes_in(kind):
+        if has_fields(cls) or cls.__module__ == "typing" or any(issubclass(plain, cls) for plain in _JSON):
+            continue
+        known = issubclass(cls, (Enum, PurePath, msgspec.UnsetType, *_SECRETS, *also)) or is_pydantic(cls) or knows(cls)
+        if not known and isinstance(msgspec.inspect.type_info(cls), msgspec.inspect.CustomType):
+            raise DependencyError(
+                f"nobody makes {cls.__name__} of JSON. Give a function for it, type_decoders={{{cls.__name__}: ...}}, "
+                "on the route or a layer, or annotate a Struct"
+            )
+
+
+_JSON = (dict, list, str, int, float, bool, type(None))
+
+
 def check_custom(kind: Any, option: str) -> None:
     """Refuse a class that msgspec converts by itself."""
     if not isinstance(kind, type):
@@ -63,14 +82,16 @@ def _wanted(decode: Callable[[Any], Any]) -> Any:
 
 
 def decode_known(kind: Any, value: Any) -> Any:
-    """What is understood without being asked: pydantic's models and secrets; and a value that is one already."""
+    """What is understood without being asked: pydantic's models, secrets, paths of files; and what is one already."""
     cls = typing.get_origin(kind) or kind
+    if isinstance(value, cls):
+        return value
     if cls in _SECRETS:
         return cls(msgspec.convert(value, _SECRETS[cls]))
     if is_pydantic(cls):
         return cls.model_validate(value)
-    if isinstance(value, cls):
-        return value
+    if issubclass(cls, PurePath) and isinstance(value, str):
+        return cls(value)
     raise TypeError(f"Expected `{cls.__name__}`, got `{type(value).__name__}`")
 
 

@@ -102,6 +102,11 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     def is_file(self) -> bool:
         return self.rules is not None
 
+    @property
+    def media_type(self) -> str:
+        """Of JSON in a text; of text itself, nothing."""
+        return "" if self.json is None else "application/json"
+
     def reader(self) -> Callable[[Any, list[Error]], Any]:
         """``read(what came, errors)``: the value, or one more error."""
         location = ("body", self.name)

@@ -10,9 +10,8 @@ from typing import Any
 
 import msgspec
 
-from hybrid_gateway.binding.aliases import settle
 from hybrid_gateway.binding.body import JSONBody, RawBody
-from hybrid_gateway.binding.custom import DecodeHook, Decoders, decode_known, is_pydantic
+from hybrid_gateway.binding.custom import DecodeHook, Decoders, check_decodable, decode_known, is_pydantic
 from hybrid_gateway.binding.draft import Chain, Draft, Half, hashable, show, tell
 from hybrid_gateway.binding.forms import FormField, FormFields, FormReader, JSONField, is_array, is_file, is_files
 from hybrid_gateway.binding.markers import File, Form, Marker
@@ -21,6 +20,7 @@ from hybrid_gateway.binding.shapes import StructField, is_json, is_list, is_scal
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers, strip_annotated, strip_optional
 from hybrid_gateway.binding.steps import Step
 from hybrid_gateway.binding.text_types import TextType, documented, text_type
+from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.exceptions import DependencyError
 
 __all__ = ["Inputs", "Reading"]
@@ -158,12 +158,12 @@ class Inputs:
     def _fields(self, parameter: Parameter, chain: Chain) -> Iterator[tuple[StructField, Any, Any]]:
         """Each field of a parameter that is a Struct of several, with its type and its marker."""
         where = f"{tell(chain)}: {show(_bare(parameter))}"
-        settle(_bare(parameter))
         try:
+            check_decodable(parameter.type, self._knows, UploadFile)
             fields = struct_fields(strip_annotated(strip_optional(parameter.type)))
             msgspec.json.Decoder(parameter.type)
-        except (TypeError, ValueError, re.error) as error:
-            raise DependencyError(f"{where} cannot be read: {error}") from error
+        except (TypeError, ValueError, re.error, DependencyError) as error:
+            raise DependencyError(f"{where} cannot be read: {error}.") from error
         for field in fields:
             kind, marker = split_markers(field.type, field.encode_name, where)
             if isinstance(marker, Marker) and (marker.meta is not None or marker.alias is not None):
@@ -227,11 +227,12 @@ class Inputs:
         kind = Any if parameter.type is NO_DEFAULT else parameter.type
         try:
             read = kind if parameter.checked else Any
+            check_decodable(read, self._knows)
             body = JSONBody(
                 read, parameter.default, self._reading.media_types, self._hook, declared=self._reading.declared
             )
-        except TypeError as error:
-            raise DependencyError(f"{tell(chain)}: {parameter.name!r} cannot be a JSON body: {error}") from error
+        except (TypeError, ValueError, re.error, DependencyError) as error:
+            raise DependencyError(f"{tell(chain)}: {parameter.name!r} cannot be a JSON body: {error}.") from error
         return self._read_body(key, body, parameter, kind)
 
     def streamed_body(self, parameter: Parameter, half: Half) -> str:
@@ -292,9 +293,9 @@ class Inputs:
             self._check_form(parameter, marker, chain)
             kind = str if parameter.type is NO_DEFAULT else parameter.type
             name = marker.wire_name(parameter.name)
-            self._draft.document("form", name, parameter, documented(kind))
             where = f"{tell(chain)}: {parameter.name!r}"
             field = self._form_kind(name, _as_read(kind, parameter), marker, where, raw=False)
+            self._draft.document("form", name, parameter, documented(kind), media_type=field.media_type)
             read = self._form.add(parameter, field)
         self._draft.variables[key] = self._draft.new()
         code = f"{self._draft.name('read_field', read)}(body, errors)"
@@ -303,11 +304,13 @@ class Inputs:
 
     def _form_field(self, field: StructField, kind: Any, marker: Any, parameter: Parameter, chain: Chain) -> FormField:
         """A field of a Struct that is a form."""
-        self._draft.document(
-            "form", field.encode_name, None, documented(kind), field.required, marker=marker, default=field.default
-        )
         where = f"{tell(chain)}: the field {field.encode_name!r} of {parameter.name!r}"
-        return self._form_kind(field.encode_name, kind, marker, where, raw=True, own=is_pydantic(_bare(parameter)))
+        read = self._form_kind(field.encode_name, kind, marker, where, raw=True, own=is_pydantic(_bare(parameter)))
+        self._draft.document(
+            "form", field.encode_name, None, documented(kind), field.required, marker=marker, default=field.default,
+            media_type=read.media_type,
+        )  # fmt: skip
+        return read
 
     def _form_kind(self, name: str, kind: Any, marker: Any, where: str, *, raw: bool, own: bool = False) -> FormField:
         """How the field ``name`` of a form becomes a value: a file, text, or JSON in a text."""
@@ -321,7 +324,7 @@ class Inputs:
             return FormField(name=name, text=read, many=is_list(kind, self._knows), takes_empty=takes_empty)
         if not is_json(kind):
             raise DependencyError(
-                f"{where} is {show(kind)}, which no field of a form can hold. Use a scalar or a Struct."
+                f"{where} is {show(kind)}, which no field of a form can hold. Use a scalar, a list, or a Struct."
             )
         read_json = JSONField(kind, self._hook, where)
         return FormField(name=name, json=read_json, many=is_array(kind), takes_empty=False)
@@ -360,9 +363,11 @@ class Inputs:
                     f"{tell(chain)}: {parameter.name!r} would be {what}, but what runs on the way out also runs for "
                     "requests that were refused before their body was read. Leave what it needs in request.state."
                 )
+            remedy = "Take it on POST, PUT or PATCH."
+            if is_structure(parameter.type) or self.fits_text(parameter.type):
+                remedy = f"For query parameters write `{parameter.name}: Annotated[{show(parameter.type)}, Query()]`."
             raise DependencyError(
-                f"{tell(chain)}: {parameter.name!r} would be {what}, which GET and HEAD do not have. For query "
-                f"parameters write `{parameter.name}: Annotated[{show(parameter.type)}, Query()]`."
+                f"{tell(chain)}: {parameter.name!r} would be {what}, which GET and HEAD do not have. {remedy}"
             )
 
 

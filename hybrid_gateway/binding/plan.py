@@ -39,6 +39,7 @@ from hybrid_gateway.binding.signature import (
     strip_optional,
 )
 from hybrid_gateway.binding.steps import Step
+from hybrid_gateway.binding.untold import refuse_untold
 from hybrid_gateway.binding.verdicts import (
     COMBINED,
     USERS,
@@ -446,6 +447,7 @@ class Planner:
     # --- by the shape of a type, and by what layers say
 
     def _by_shape(self, parameter: Parameter, chain: Chain, half: Half) -> str:
+        refuse_untold(parameter, chain)
         kind = strip_annotated(strip_optional(strip_annotated(parameter.type)))
         if self._inputs.fits_text(parameter.type):
             if strip_annotated(kind) is bytes:

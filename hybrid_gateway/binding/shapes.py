@@ -15,12 +15,12 @@ from typing import Any, Literal, Union
 
 import msgspec
 
-from hybrid_gateway.binding.aliases import substituted, without_aliases, without_new_types
+from hybrid_gateway.annotations import has_fields, hints_of, without_new_types
 from hybrid_gateway.binding.custom import is_pydantic
 from hybrid_gateway.binding.signature import NO_DEFAULT, strip_annotated, strip_optional
 from hybrid_gateway.http import SecretBytes, SecretString
 
-__all__ = ["StructField", "hints_of", "is_json", "is_list", "is_scalar", "is_structure", "struct_fields"]
+__all__ = ["StructField", "is_json", "is_list", "is_scalar", "is_structure", "struct_fields"]
 
 _SCALARS = frozenset(
     (
@@ -87,13 +87,7 @@ def is_structure(kind: Any) -> bool:
     kind = typing.get_origin(kind) or kind
     if not isinstance(kind, type):
         return False
-    return (
-        issubclass(kind, msgspec.Struct)
-        or typing.is_typeddict(kind)
-        or hasattr(kind, "__dataclass_fields__")
-        or hasattr(kind, "__attrs_attrs__")
-        or is_pydantic(kind)
-    )
+    return has_fields(kind) or is_pydantic(kind)
 
 
 def is_json(kind: Any) -> bool:
@@ -136,20 +130,3 @@ def _default(field: Any) -> Any:
     if field.default_factory in (list, dict, set):
         return field.default_factory()
     return NO_DEFAULT if field.default in (msgspec.NODEFAULT, msgspec.UNSET) else field.default
-
-
-def hints_of(kind: Any) -> dict[str, Any]:
-    """The types of the fields of a Struct, dataclass, attrs class or TypedDict; of a generic one, as it is chosen."""
-    own = typing.get_origin(kind) or kind
-    hints = {
-        name: without_aliases(_unqualified(hint))
-        for name, hint in typing.get_type_hints(own, include_extras=True).items()
-    }
-    given = dict(zip(getattr(own, "__parameters__", ()), typing.get_args(kind), strict=False))
-    return {name: substituted(hint, given) for name, hint in hints.items()} if given else hints
-
-
-def _unqualified(hint: Any) -> Any:
-    """``T`` for ``Required[T]`` and its like."""
-    is_qualifier = getattr(typing.get_origin(hint), "_name", "") in ("Required", "NotRequired", "ReadOnly")
-    return typing.get_args(hint)[0] if is_qualifier else hint

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Union
 
 import msgspec
 
-from hybrid_gateway.binding.aliases import without_aliases, without_new_types
+from hybrid_gateway.annotations import without_aliases, without_new_types
 from hybrid_gateway.binding.markers import UNCHECKED, Cookie, Depends, Header, Marker, Query
 from hybrid_gateway.exceptions import DependencyError
 

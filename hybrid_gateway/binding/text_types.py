@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
-from hybrid_gateway.binding.aliases import without_new_types
+from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.binding.bounds import Bounds, checker, decimal_keywords, is_bounded
 from hybrid_gateway.binding.custom import DecodeHook, decode_known
 from hybrid_gateway.binding.validation import Error, one_error

@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from hybrid_gateway import http
+from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.auth import Authentication, check_csrf
 from hybrid_gateway.auth.secrets import Secrets, SecretsInQueries
 from hybrid_gateway.binding.builtins import REQUEST
@@ -40,6 +41,7 @@ from hybrid_gateway.health.readiness import Readiness
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.moments import ANSWERED, EXPLAINED
 from hybrid_gateway.orm.handlers import Adapted, adapt
+from hybrid_gateway.responses.annotations import check_returns
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional import add_etag
 from hybrid_gateway.responses.encode import Defaults, add_outgoing, is_json_type, make_encoder
@@ -110,9 +112,9 @@ class Builder:
         around = self._arounds.find(layers, _path_of(route))
         planner = self._plan(route, layers, schemes, where, around, declared=b"cookie" in secrets.headers)
         entered = self._open(planner, layers, signature, around)
-        adapted = adapt(
-            route.handler, signature, route.options.get("response", signature.returns), layers, route.options
-        )
+        returns = without_new_types(route.options.get("response", signature.returns))
+        adapted = adapt(route.handler, signature, returns, layers, route.options)
+        check_returns(adapted.returns, route.handler, layers.type_encoders)
         cached = self._finish(planner, route, method, adapted)
         adapted.query_names |= {entry.name for entry in planner.plan.inputs if entry.source == "query"}
         errors = self.errors(layers, planner.plan.authenticates, around)
@@ -273,7 +275,9 @@ class Builder:
         where = f"the exception handler {describe(handler)}"
         signature, layers = read_signature(handler, where), around.layers
         planner = around.planner(where, {Exception: "error"}, EXPLAINED)
-        encode = make_encoder(signature.returns, method="GET", status=None, security=self._security_headers(layers))
+        returns = without_new_types(signature.returns)
+        check_returns(returns, handler, layers.type_encoders)
+        encode = make_encoder(returns, method="GET", status=None, security=self._security_headers(layers))
         planner.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))
         run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("error",))
         return run, planner.plan.awaits

@@ -238,13 +238,14 @@ class _Writer:
             properties[entry.name] = schema
         required = [entry.name for entry in fields if entry.required]
         form = {"type": "object", "properties": properties, **({"required": required} if required else {})}
-        types = {entry.name: getattr(entry.marker, "content_types", ()) for entry in fields}
-        encoding = {name: {"contentType": ", ".join(kinds)} for name, kinds in types.items() if kinds}
-        content: dict[str, Any] = {"multipart/form-data": {"schema": form}}
-        if encoding:
-            content["multipart/form-data"]["encoding"] = encoding
+        types = {
+            entry.name: entry.media_type or ", ".join(getattr(entry.marker, "content_types", ())) for entry in fields
+        }
+        encoding = {name: {"contentType": kind} for name, kind in types.items() if kind}
+        written: dict[str, Any] = {"schema": form, **({"encoding": encoding} if encoding else {})}
+        content = {"multipart/form-data": written}
         if not any(is_file(entry.type) or is_files(entry.type) for entry in fields):
-            content["application/x-www-form-urlencoded"] = {"schema": form}
+            content["application/x-www-form-urlencoded"] = written
         return {"content": content, "required": bool(required)}
 
     # --- what comes out

@@ -7,6 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePath
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Union
 
@@ -268,11 +269,11 @@ _TEXTS = {"min_length": "minLength", "max_length": "maxLength", "pattern": "patt
 _ITEMS = {"min_length": "minItems", "max_length": "maxItems"}
 _PROPERTIES = {"min_length": "minProperties", "max_length": "maxProperties"}
 _JSON_TYPES = ((str, "string"), (bool, "boolean"), (int, "integer"), (float, "number"), (NoneType, "null"))
-_PLAIN_BASES: tuple[tuple[type, Schema], ...] = (
+_PLAIN_BASES: tuple[tuple[type | tuple[type, ...], Schema], ...] = (
     (UploadFile, {"type": "string", "format": "binary"}),
     (SecretString, {"type": "string", "format": "password"}),
     (SecretBytes, {"type": "string", "format": "password", "contentEncoding": "base64"}),
-    (str, {"type": "string"}),
+    ((str, PurePath), {"type": "string"}),
     (int, {"type": "integer"}),
     (float, {"type": "number"}),
 )

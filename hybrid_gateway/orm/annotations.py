@@ -12,6 +12,7 @@ import msgspec
 from django.db.models import Model, Q
 from msgspec import UnsetType
 
+from hybrid_gateway.annotations import without_aliases
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.demands import constrained
 from hybrid_gateway.spelling import told
@@ -100,7 +101,7 @@ def resolved(annotations: dict[str, Any], namespace: dict[str, Any], name: str) 
                 annotation = eval(annotation, frame.f_globals, {**frame.f_locals, **_types(namespace)})  # noqa: S307
             except NameError:
                 namespace.setdefault("UnsetType", UnsetType)  # for what is added to its text
-        found[field] = annotation
+        found[field] = annotation if isinstance(annotation, str) else without_aliases(annotation)
     return found
 
 

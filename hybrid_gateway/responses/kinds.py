@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import suppress
-from pathlib import PureWindowsPath
+from pathlib import PurePath, PureWindowsPath
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -300,5 +300,5 @@ _PLAIN: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
     (bytes, bytes),
     (QuerySet, list),
     (Mapping, dict),
-    ((SecretString, SecretBytes), str),
+    ((SecretString, SecretBytes, PurePath), str),
 )

@@ -1,16 +1,18 @@
-"""Aliases and new types, taken for what they stand for: ``type Limit = Annotated[int, Query(ge=1)]``, ``NewType``."""
+"""What annotations stand for: aliases (``type Limit = Annotated[int, Query(ge=1)]``), new types, classes inside."""
 
 from __future__ import annotations
 
 import collections.abc
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Union
+
+import msgspec
 
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["settle", "substituted", "without_aliases", "without_new_types"]
+__all__ = ["classes_in", "has_fields", "hints_of", "settle", "without_aliases", "without_new_types"]
 
 _NO_TYPES: Mapping[Any, Any] = {}
 
@@ -28,22 +30,75 @@ def without_new_types(annotation: Any) -> Any:
     return _Expansion(keeps_new_types=False).of(annotation, _NO_TYPES)
 
 
-def substituted(annotation: Any, given: Mapping[Any, Any]) -> Any:
-    """``annotation`` with types for its type variables."""
-    return _Expansion(keeps_new_types=True).of(annotation, given)
+def hints_of(kind: Any) -> dict[str, Any]:
+    """The types of the fields of a Struct, dataclass, attrs class or TypedDict; of a generic one, as it is chosen."""
+    own = typing.get_origin(kind) or kind
+    given = dict(zip(getattr(own, "__parameters__", ()), typing.get_args(kind), strict=False))
+    expansion = _Expansion(keeps_new_types=True)
+    hints = typing.get_type_hints(own, include_extras=True)
+    return {name: expansion.of(_unqualified(hint), given) for name, hint in hints.items()}
+
+
+def _unqualified(hint: Any) -> Any:
+    """``T`` for ``Required[T]`` and its like."""
+    is_qualifier = getattr(typing.get_origin(hint), "_name", "") in ("Required", "NotRequired", "ReadOnly")
+    return typing.get_args(hint)[0] if is_qualifier else hint
+
+
+def classes_in(kind: Any) -> Iterator[tuple[type, Any]]:
+    """Every class in a type, those of the fields of a Struct (and its like) among them, with its type variables."""
+    seen: list[Any] = []
+    waiting = [without_new_types(kind)]
+    while waiting:
+        kind = waiting.pop()
+        origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
+        if kind in seen or origin is Literal or origin is collections.abc.Callable:
+            continue
+        seen.append(kind)
+        waiting += arguments[:1] if origin is Annotated else [entry for entry in arguments if entry is not Ellipsis]
+        if isinstance(origin, type) and origin is not types.UnionType:
+            yield origin, kind
+            if has_fields(origin):
+                settle(origin)
+                waiting += map(without_new_types, _known_hints(kind).values())
+
+
+def has_fields(cls: Any) -> bool:
+    """Whether msgspec reads the fields of a class: a Struct, dataclass, TypedDict, or class of attrs."""
+    return (
+        issubclass(cls, msgspec.Struct)
+        or typing.is_typeddict(cls)
+        or hasattr(cls, "__dataclass_fields__")
+        or hasattr(cls, "__attrs_attrs__")
+    )
+
+
+def _known_hints(kind: Any) -> dict[str, Any]:
+    try:
+        return hints_of(kind)
+    except (NameError, TypeError):  # of a name that has no meaning yet, msgspec will tell
+        return {}
 
 
 def settle(cls: Any) -> None:
-    """Replace the aliases in the annotations of a class by what they stand for, if msgspec cannot read them.
+    """Replace the aliases in the annotations of a class by what they stand for, where msgspec could not read them.
 
     It knows those of ``type X = ...`` alone, and not the class of typing_extensions.
     """
     for base in cls.__mro__:
         own = vars(base).get("__annotations__")
-        if isinstance(own, dict) and base.__module__ not in ("builtins", "typing"):
+        if isinstance(own, dict) and base.__module__ not in ("builtins", "typing", "msgspec"):
             for name, annotation in own.items():
-                if not isinstance(annotation, str):
+                if not isinstance(annotation, str) and _holds_foreign_alias(annotation):
                     own[name] = without_aliases(annotation)
+
+
+def _holds_foreign_alias(kind: Any) -> bool:
+    is_foreign = _is_alias(kind) and type(kind).__module__ != "typing"
+    origin = typing.get_origin(kind)
+    return is_foreign or any(
+        map(_holds_foreign_alias, (*typing.get_args(kind), *((origin,) if _is_alias(origin) else ())))
+    )
 
 
 def _is_alias(kind: Any) -> bool:
