@@ -14,9 +14,9 @@ from django.db import models
 from msgspec import UnsetType
 
 from hybrid_gateway.orm import ranges
-from hybrid_gateway.orm.columns import annotation_for, bare, choices, opened, real_field
+from hybrid_gateway.orm.columns import annotation_for, bare, choices, opened, real_field, stored_type
 
-__all__ = ["constrained"]
+__all__ = ["constrained", "takes_empty"]
 
 
 def constrained(annotation: Any, field: Any) -> Any:
@@ -25,7 +25,12 @@ def constrained(annotation: Any, field: Any) -> Any:
     if isinstance(field, models.FileField):
         return annotation
     if ranges.is_range_field(field) and kind is ranges.Range:
-        return _replaced(annotation, _without_null(annotation_for(field)))
+        return _replaced(annotation, bare(annotation_for(field)))
+    if kind in (Any, object):  # of clients no more than the column holds, where that is known
+        kind = annotation_for(field)
+        return annotation if kind is Any else _replaced(annotation, constrained(kind, field))
+    if (typing.get_origin(kind) or kind) in (list, set, frozenset, dict, bytes):
+        return _many(annotation, kind, field)
     if kind not in (str, int, float):
         return annotation
     found = choices(field) if kind is not float else []
@@ -37,20 +42,41 @@ def constrained(annotation: Any, field: Any) -> Any:
     return _replaced(annotation, Annotated[kind, msgspec.Meta(**given, **said)]) if given or said else annotation
 
 
-def _without_null(annotation: Any) -> Any:
-    return bare(annotation)
+def _many(annotation: Any, kind: Any, field: Any) -> Any:
+    """``annotation`` of a list, of JSON or bytes: what its items and their number have to be."""
+    given: dict[str, Any] = {} if takes_empty(field) else {"min_length": 1}
+    if field.get_internal_type() == "ArrayField":
+        if field.size is not None:
+            given["max_length"] = field.size
+        if typing.get_args(kind):
+            kind = typing.get_origin(kind)[constrained(typing.get_args(kind)[0], field.base_field)]
+    given |= _said(annotation)
+    return _replaced(annotation, Annotated[kind, msgspec.Meta(**given)] if given else kind)
+
+
+def takes_empty(field: Any) -> bool:
+    """Whether a column takes an empty text, list or object: by ``blank=True``, or because its default is one.
+
+    DJANGO: to a model's validators such a value is missing, whatever the default says.
+    """
+    if field.blank or not field.has_default():
+        return bool(field.blank)
+    default = field.default() if field.default in (str, bytes, list, dict, set, tuple) else field.default
+    return not callable(default) and default in field.empty_values
 
 
 def _constraints(field: Any, kind: type) -> dict[str, Any]:
     given: dict[str, Any] = {}
-    if kind is str:
+    if kind is str and stored_type(field) is str:  # of a UUID, the length is that of its digits
         if field.max_length is not None:
             given["max_length"] = field.max_length
-        if not field.blank and not field.has_default() and field.get_internal_type() != "BinaryField":
+        if not takes_empty(field):
             given["min_length"] = 1
     for validator in field._validators:  # those of the database's own range are left to full_clean
         name = _BOUNDS.get(type(validator))
         limit = getattr(validator, "limit_value", None)
+        if name == "min_length" and given.get(name) is None:  # DJANGO: validators do not see what is empty
+            continue
         if name is None or limit is None or callable(limit) or (name in _LENGTHS) != (kind is str):
             continue
         limit = limit if kind is str else _bound(limit, name, kind)

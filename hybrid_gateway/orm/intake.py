@@ -8,6 +8,7 @@ null character, a moment outside of the calendar, a number that is none), which 
 from __future__ import annotations
 
 import datetime
+import decimal
 import enum
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -23,24 +24,37 @@ from hybrid_gateway.orm.columns import is_own, real_field
 __all__ = ["taker"]
 
 Take = Callable[[Any, Any], Any]
-"""A value and a connection → what is assigned. Raises ``ValueError`` with words for the client."""
+"""A value and a connection → what is assigned. Raises ``ValueError`` or ``ValidationError``, whose words are sent."""
 
 
 def taker(field: Any) -> Take:
     """What is done to a value for ``field`` before the model sees it. It never sees ``None``."""
     field = real_field(field)
     take = _TAKERS.get(field.get_internal_type())
+    if is_own(field):
+        return _own(take or _text)
     if take is not None:
         return take
     if ranges.is_range_field(field):
         return ranges.writer(field, taker(field.base_field))
     if field.get_internal_type() == "ArrayField":
         return _array(field)
-    return _text if is_own(field) or field.empty_strings_allowed else _member
+    return _member
 
 
 def _member(value: Any, connection: Any) -> Any:
     return value.value if isinstance(value, enum.Enum) else value
+
+
+def _own(take: Take) -> Take:
+    """For a project's own field, which knows its own classes and those of JSON, but no Structs."""
+
+    def taken(value: Any, connection: Any) -> Any:
+        value = take(value, connection)
+        entries = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        return msgspec.to_builtins(value) if any(isinstance(entry, msgspec.Struct) for entry in entries) else value
+
+    return taken
 
 
 def _text(value: Any, connection: Any) -> Any:
@@ -64,6 +78,15 @@ def _check_text(text: str) -> None:
 def _float(value: Any, connection: Any) -> Any:
     value = _member(value, connection)
     if isinstance(value, float) and not math.isfinite(value):  # which JSON could not show, and SQLite stores as NULL
+        raise ValueError("The number must be finite")
+    return value
+
+
+def _decimal(value: Any, connection: Any) -> Any:
+    value = _member(value, connection)
+    if type(value) is float:  # DJANGO: to_python() has as many digits as the column, 1.2000000, and refuses them then
+        value = decimal.Decimal(repr(value))
+    if isinstance(value, decimal.Decimal) and not value.is_finite():
         raise ValueError("The number must be finite")
     return value
 
@@ -131,12 +154,12 @@ def _texts(value: Any, connection: Any) -> Any:
 
 
 def _array(field: Any) -> Take:
-    take = taker(field.base_field)
+    take, to_python = taker(field.base_field), field.base_field.to_python  # which ArrayField does not call
 
     def each(values: Any, connection: Any) -> Any:
         if not isinstance(values, (list, tuple, set, frozenset)):
             return values
-        return [None if value is None else take(value, connection) for value in values]
+        return [None if value is None else to_python(take(value, connection)) for value in values]
 
     return each
 
@@ -147,6 +170,7 @@ _TAKERS: Mapping[str, Take] = {
     "SlugField": _text,
     "FilePathField": _text,
     "GenericIPAddressField": _text,
+    "DecimalField": _decimal,
     "FloatField": _float,
     "DateTimeField": _moment,
     "TimeField": _time,

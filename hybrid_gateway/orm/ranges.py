@@ -59,13 +59,15 @@ def reader(convert: Callable[[Any], Any] | None) -> Callable[[Any], Range[Any]]:
 def writer(field: Any, take: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     """What makes a range of the driver of a :class:`Range`; ``take`` is for its ends.
 
-    Raises ``ValueError`` for a range whose ends are in the wrong order, which PostgreSQL has none of.
+    Raises ``ValueError`` or ``ValidationError`` for what PostgreSQL has no range of, ends in the wrong order included.
     """
 
     def end(value: Any, connection: Any) -> Any:
         if value is None:
             return None
-        return take(field.base_field.to_python(value), connection)
+        value = take(field.base_field.to_python(value), connection)
+        field.base_field.run_validators(value)
+        return value
 
     def write(value: Any, connection: Any) -> Any:
         if not isinstance(value, Range):

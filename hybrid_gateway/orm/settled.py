@@ -155,6 +155,8 @@ def _time(field: Any) -> Settle:
 def _address(field: Any) -> Settle:
     def settled(value: Any, connection: Any) -> Any:
         value = _converted(field, value)
+        if value == "":
+            return None  # DJANGO: DatabaseOperations.adapt_ipaddressfield_value
         return value if type(value) is str and ":" not in value else UNTOLD
 
     return settled
@@ -257,7 +259,7 @@ def settle(instance: Any, using: str, names: Collection[str] | None = None) -> N
         known = told(value, connection)
         if known is UNTOLD:
             untold.append(attname)
-        elif known is not value:
+        if known is not UNTOLD and known is not value:
             values[attname] = known
     if untold:
         rows = type(instance)._base_manager.using(using).filter(pk=instance.pk).values_list(*untold)

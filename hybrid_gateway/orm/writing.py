@@ -15,7 +15,16 @@ from typing import Any
 
 import msgspec
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import DatabaseError, DataError, IntegrityError, connections, models, router, transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    IntegrityError,
+    ProgrammingError,
+    connections,
+    models,
+    router,
+    transaction,
+)
 from django.db.models.fields.related import ForeignObjectRel
 from django.utils import timezone
 from msgspec import UNSET
@@ -29,7 +38,8 @@ from hybrid_gateway.exceptions import (
     RequestValidationError,
 )
 from hybrid_gateway.orm.annotations import Column
-from hybrid_gateway.orm.columns import bare, is_server_managed
+from hybrid_gateway.orm.columns import bare, is_own, is_server_managed, real_field
+from hybrid_gateway.orm.demands import takes_empty
 from hybrid_gateway.orm.fetch import hints_of
 from hybrid_gateway.orm.intake import taker
 from hybrid_gateway.orm.settled import settle
@@ -50,6 +60,7 @@ class _Write(msgspec.Struct, frozen=True):
     field: Any
     column: Column
     is_left_out: bool  # where it is None: the class's own default, for a column that has no null but a default
+    is_unknown: bool  # what it takes only the database can tell
     take: Callable[[Any, Any], Any]
 
 
@@ -74,7 +85,13 @@ def _writes(struct: Any) -> Iterator[_Write]:
         if not isinstance(target, ForeignObjectRel) and (is_server_managed(target) or _is_parent_link(target)):
             continue
         take = taker(target) if getattr(target, "concrete", False) else _as_it_is
-        yield _Write(field.name, field.encode_name, target, column, _is_left_out(field, target), take)
+        yield _Write(
+            field.name, field.encode_name, target, column, _is_left_out(field, target), _is_unknown(target), take
+        )
+
+
+def _is_unknown(target: Any) -> bool:
+    return bool(target.concrete and is_own(real_field(target)))
 
 
 def _is_left_out(field: Any, target: Any) -> bool:
@@ -154,6 +171,10 @@ class _Plan:
                 self._ones.append((write, value))
             else:
                 self._columns.append((write, value))
+
+    @property
+    def columns_written(self) -> list[_Write]:
+        return [write for write, _ in self._columns]
 
     def transaction(self) -> AbstractContextManager[Any]:
         """One for several statements; where another one is open, each of them has a savepoint of its own."""
@@ -276,6 +297,7 @@ def _check(instance: Any, plan: _Plan, written: Any, *, full_clean: bool) -> Non
     ]
     settled = {*plan.faults, *(name for name in names if _is_its_own_nothing(instance, name))}
     try:
+        settled |= {name for name in names - settled if _is_checked_without_nulls(instance, name)}
         if full_clean:
             instance.full_clean(exclude=settled)
         else:
@@ -290,13 +312,33 @@ def _check(instance: Any, plan: _Plan, written: Any, *, full_clean: bool) -> Non
 def _is_its_own_nothing(instance: Any, name: str) -> bool:
     """Whether a column holds a null that it may, or an empty value that is its default.
 
-    DJANGO: to a model's validators such a value is missing without ``blank=True``, which is about forms.
+    DJANGO: to a model's validators it is missing without ``blank=True``, which is about forms.
     """
     field = instance._meta.get_field(name)
     value = instance.__dict__.get(field.attname) if field.concrete else field
     if value is None:
         return bool(field.null)
-    return value in field.empty_values and field.has_default() and value == field.get_default()
+    return value in field.empty_values and takes_empty(field)
+
+
+def _is_checked_without_nulls(instance: Any, name: str) -> bool:
+    """Whether a column is an array with nulls that it may hold; the validators have seen its other items then.
+
+    DJANGO: they take a null for missing, as in :func:`_is_its_own_nothing`.
+    """
+    field = instance._meta.get_field(name)
+    base = getattr(field, "base_field", None)
+    if base is None or not base.null or base.blank or field.get_internal_type() != "ArrayField":
+        return False
+    value = instance.__dict__[field.attname]
+    if not isinstance(value, list) or None not in value:
+        return False
+    if others := [entry for entry in value if entry is not None]:
+        try:
+            field.clean(others, instance)
+        except ValidationError as error:
+            raise ValidationError({name: error}) from None
+    return True
 
 
 def _field_name(instance: Any, attribute: str) -> str:
@@ -330,16 +372,24 @@ def _save(instance: Any, plan: _Plan, **options: Any) -> None:
             instance.save(using=plan.using, **options)
     except IntegrityError as error:
         raise _contradiction(instance, plan) from error
-    except (
-        DataError,
-        OverflowError,
-    ) as error:  # a value that no validator knew to be too large, or no text of its kind
-        fault = {"loc": [*plan.loc], "msg": "The database cannot hold one of the values", "type": "value_error"}
-        raise RequestValidationError([fault]) from error
+    except (DataError, OverflowError) as error:
+        raise _unholdable(plan) from error
+    except ProgrammingError as error:
+        if not any(write.field.get_internal_type() == "SearchVectorField" for write in plan.columns_written):
+            raise
+        raise _unholdable(plan) from error  # the text of a vector has a syntax of its own
     except DatabaseError as error:
         if "update_fields" in options and "did not affect any rows" in str(error):  # DJANGO: Model.save_base
             raise NotFound from error
         raise
+
+
+def _unholdable(plan: _Plan) -> RequestValidationError:
+    """A value that no validator knew to be too large or no text of its kind; at its place, where one is unknown."""
+    unknown = [write.wire for write in plan.columns_written if write.is_unknown]
+    place = unknown if len(unknown) == 1 else []
+    message = "The database cannot hold this value" if place else "The database cannot hold one of the values"
+    return RequestValidationError([{"loc": [*plan.loc, *place], "msg": message, "type": "value_error"}])
 
 
 def _contradiction(instance: Any, plan: _Plan) -> HTTPException:
