@@ -330,7 +330,7 @@ class Matrix:
         from hybrid_gateway import get
         from hybrid_gateway.orm import Cursor, LimitOffset, PageNumber
 
-        ordered = [cell.name for cell in self.cells if cell.kind.orders and not cell.kind.own and not cell.kind.vendor]
+        ordered = [cell.name for cell in self.cells if cell.kind.orders]
         by = self.rng.choice(ordered or ["c0"])
         descending = self.rng.choice(["", "-"])
         model = self.model
@@ -361,7 +361,7 @@ class Matrix:
         from hybrid_gateway import get
 
         cells = [c for c in self.cells if c.kind.orders and not c.kind.own and c.kind.written and not c.kind.vendor]
-        cells = [cell for cell in cells if fields[cell.name] is not Any and "Plain" not in str(fields[cell.name])]
+        cells = [cell for cell in cells if fields[cell.name] is not Any]
         if not cells:
             return
         namespace = {cell.name: (fields[cell.name] | None, None) for cell in cells}

@@ -51,7 +51,7 @@ def unfit(value: Any) -> str | None:
     if isinstance(value, str):
         return _unfit_text(value)
     if type(value) is int:
-        return "The number is out of range" if abs(value) > _MOST else None
+        return "The number is out of range" if not -_MOST - 1 <= value <= _MOST else None
     if isinstance(value, decimal.Decimal):
         return None if value.is_finite() and abs(value.adjusted()) < _DIGITS else "The number is out of range"
     if isinstance(value, Mapping):

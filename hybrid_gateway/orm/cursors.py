@@ -24,7 +24,9 @@ from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields.related import ForeignObjectRel
 
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
+from hybrid_gateway.orm import ranges
 from hybrid_gateway.orm.columns import real_field
+from hybrid_gateway.orm.intake import taker
 from hybrid_gateway.orm.orders import is_total, key_names, name_of, opened, order_of
 
 __all__ = ["Keyset", "Place", "check_order", "read_cursor"]
@@ -121,11 +123,12 @@ class Keyset:
 
     def read(self, text: str) -> Place:
         """The other way round; raises ``ValueError`` for what is no cursor of this order."""
+        connection = connections[self._queryset.db]
         try:
             packed = self._signer().unsign(text)
             place = msgspec.json.decode(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), type=Place)
             values = [
-                None if value is None else term.field.to_python(value)
+                None if value is None else term.field.to_python(taker(term.field)(value, connection))
                 for term, value in zip(self._terms, place.values, strict=True)
             ]
         except (signing.BadSignature, binascii.Error, msgspec.MsgspecError, ValidationError) as error:
@@ -138,6 +141,8 @@ class Keyset:
 
 
 def _plain(value: Any) -> Any:
+    if hasattr(value, "isempty"):
+        return ranges.reader(None)(value)
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value  # JSON has no NaN
 
 

@@ -70,6 +70,8 @@ def writer(field: Any, take: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
         return value
 
     def write(value: Any, connection: Any) -> Any:
+        if isinstance(value, dict):  # of JSON, where nothing has said that it is a range
+            value = _converted(value)
         if not isinstance(value, Range):
             return value
         if value.empty:
@@ -80,3 +82,10 @@ def writer(field: Any, take: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
         return field.range_type(lower, upper, value.bounds)
 
     return write
+
+
+def _converted(value: dict[str, Any]) -> Range[Any]:
+    try:
+        return msgspec.convert(value, Range)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from None
