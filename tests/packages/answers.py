@@ -116,7 +116,12 @@ def ratelimit(site: Site) -> Any:
 MAINTENANCE = "maintenance_mode.middleware.MaintenanceModeMiddleware"
 
 
-@row("django-maintenance-mode", apps=["maintenance_mode"], options=[below(MAINTENANCE)])
+@row(
+    "django-maintenance-mode",
+    apps=["maintenance_mode"],
+    settings=lambda: {"MAINTENANCE_MODE_STATE_BACKEND": "maintenance_mode.backends.CacheBackend"},
+    options=[below(MAINTENANCE)],
+)
 def maintenance_mode(site: Site) -> Any:
     from maintenance_mode.core import override_maintenance_mode
 
