@@ -16,8 +16,10 @@ class HybridGatewayConfig(AppConfig):
 
     def ready(self) -> None:
         from hybrid_gateway.checks import register_checks
+        from hybrid_gateway.deploy_checks import register_deploy_checks
 
         register_checks()
+        register_deploy_checks()
         # Classes of a models.py were made before all models were known; without them there is nothing to import.
         structs = sys.modules.get("hybrid_gateway.orm.struct")
         if structs is not None:

@@ -26,7 +26,7 @@ from django.utils.module_loading import import_string
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError, SettingsError
 
-__all__ = ["TAG", "register_checks"]
+__all__ = ["TAG", "current_gateway", "register_checks"]
 
 TAG = "hybrid_gateway"
 Messages: TypeAlias = list[CheckMessage]
@@ -45,11 +45,9 @@ def register_checks() -> None:
         check_missed,
     ):
         register(check, TAG)
-    for check in (check_docs, check_transport, check_connections, check_sqlite):
-        register(check, TAG, deploy=True)
 
 
-def _gateway() -> Any:
+def current_gateway() -> Any:
     """The gateway of the settings, or None when there is none or it cannot be built, which check_gateway reports."""
     if not hasattr(settings, "HYBRID_GATEWAY"):
         return None
@@ -112,7 +110,7 @@ def _located(error: Exception) -> str:
 
 def check_urls(app_configs: Any = None, **kwargs: Any) -> Messages:
     """W001 media files, W003 other patterns of ROOT_URLCONF that no prefix leads to."""
-    gateway = _gateway()
+    gateway = current_gateway()
     if gateway is None or gateway.fallthrough or not getattr(settings, "ROOT_URLCONF", None):
         return []
     media = [p for p in _unreachable(get_resolver().url_patterns, gateway) if _is_media(p)]
@@ -199,7 +197,7 @@ def check_sides(app_configs: Any = None, **kwargs: Any) -> Messages:
     """W010 a prefix that is the front page alone, W011 and W012 paths of both sides."""
     from hybrid_gateway.side_checks import clashing_paths, front_page_alone
 
-    gateway = _gateway()
+    gateway = current_gateway()
     if gateway is None:
         return []
     return [*front_page_alone(gateway.options.django_routes), *clashing_paths(gateway)]
@@ -331,86 +329,5 @@ def check_missed(app_configs: Any = None, **kwargs: Any) -> Messages:
     from hybrid_gateway.login_checks import closed_doors
     from hybrid_gateway.missed_checks import missed_middleware
 
-    gateway = _gateway()
+    gateway = current_gateway()
     return [] if gateway is None else [*missed_middleware(gateway.endpoints), *closed_doors(gateway.endpoints)]
-
-
-# --- before deployment ---------------------------------------------------------------------------------------------
-
-
-def check_docs(app_configs: Any = None, **kwargs: Any) -> Messages:
-    """W020: the API's documentation is served although DEBUG is off."""
-    gateway = _gateway()
-    if gateway is None or settings.DEBUG or not gateway.serves_docs:
-        return []
-    return [
-        Warning(
-            f"Anyone can read the API's documentation at {gateway.openapi.docs} and {gateway.openapi.path}.",
-            hint='Remove ENABLED from HYBRID_GATEWAY["OPENAPI"], or silence this check if the API is public.',
-            id=f"{TAG}.W020",
-        )
-    ]
-
-
-def check_transport(app_configs: Any = None, **kwargs: Any) -> Messages:
-    """W021: passwords or tokens in headers, and no sign of HTTPS in the settings."""
-    gateway = _gateway()
-    if gateway is None or settings.SECURE_SSL_REDIRECT or settings.SECURE_PROXY_SSL_HEADER:
-        return []
-    schemes = dict.fromkeys(
-        type(scheme).__name__
-        for endpoint in gateway.endpoints
-        for scheme in endpoint.schemes
-        if scheme.keywords or scheme.carries_scopes
-    )
-    if not schemes:
-        return []
-    return [
-        Warning(
-            f"{' and '.join(schemes)} read credentials that travel in clear, and nothing here says HTTPS.",
-            hint="Serve HTTPS only, and set SECURE_PROXY_SSL_HEADER behind a proxy or SECURE_SSL_REDIRECT without one. "
-            "Routes follow both where SecurityMiddleware is in MIDDLEWARE.",
-            id=f"{TAG}.W021",
-        )
-    ]
-
-
-def check_connections(app_configs: Any = None, **kwargs: Any) -> Messages:
-    """W023: persistent connections that nobody checks before use; each thread fails once after a database restart."""
-    return [
-        Warning(
-            f"DATABASES[{alias!r}] has CONN_MAX_AGE={database['CONN_MAX_AGE']!r} without CONN_HEALTH_CHECKS.",
-            hint="Set CONN_HEALTH_CHECKS to True, so that a restarted database costs no request.",
-            id=f"{TAG}.W023",
-        )
-        for alias, database in connections.settings.items()
-        if database["CONN_MAX_AGE"] != 0
-        and not database["CONN_HEALTH_CHECKS"]
-        and not database["ENGINE"].endswith("sqlite3")
-    ]
-
-
-def check_sqlite(app_configs: Any = None, **kwargs: Any) -> Messages:
-    """W024: SQLite whose writers fail where they could wait, or lock out whoever reads."""
-    messages: Messages = []
-    for alias, database in connections.settings.items():
-        if not database["ENGINE"].endswith("sqlite3") or "memory" in str(database["NAME"]) or not database["NAME"]:
-            continue
-        options = database.get("OPTIONS", {})
-        wal = "journal_mode" in str(options.get("init_command", "")).lower()
-        wanted = {
-            '"transaction_mode": "IMMEDIATE"': options.get("transaction_mode", "").upper()
-            in ("IMMEDIATE", "EXCLUSIVE"),
-            '"timeout": 5': "timeout" in options,
-            '"init_command": "PRAGMA journal_mode=WAL;"': wal,
-        }
-        missing = [option for option, given in wanted.items() if not given]
-        if missing:
-            messages.append(
-                Warning(
-                    f"DATABASES[{alias!r}] is SQLite as it is for one process with one thread.",
-                    hint=f"In its OPTIONS, set {', '.join(missing)}.",
-                    id=f"{TAG}.W024",
-                )
-            )
-    return messages

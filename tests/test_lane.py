@@ -479,6 +479,10 @@ def test_a_graceful_shutdown_waits_for_requests_on_the_lane():
     asyncio.run(main())
 
 
+# On its own road uvicorn told nobody before this version.
+SAYS_CLOSE = tuple(map(int, uvicorn.__version__.split(".")[:2])) >= (0, 51)
+
+
 @pytest.mark.parametrize("is_wrapped", [False, True])
 def test_a_connection_outlives_the_shutdown_for_the_request_that_is_on_its_way_and_for_no_other(
     is_wrapped, monkeypatch
@@ -507,7 +511,8 @@ def test_a_connection_outlives_the_shutdown_for_the_request_that_is_on_its_way_a
                 writer.close()
         assert answered.startswith(b"HTTP/1.1 200 ") and answered.count(b"HTTP/1.1") == 1 and answered.endswith(b"slow")
         assert unknown.startswith(b"HTTP/1.1 404 ") and unknown.count(b"HTTP/1.1") == 1
-        assert b"connection: close" in answered and b"connection: close" in unknown
+        if SAYS_CLOSE:
+            assert b"connection: close" in answered and b"connection: close" in unknown
         assert upgraded == half == idle == b""
 
     asyncio.run(asyncio.wait_for(main(), 20))

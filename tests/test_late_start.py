@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -209,16 +210,9 @@ SITE = """
         await gateway(scope, receive, send)
 """
 SERVERS = {
-    "wrapped": ["uvicorn", "late_site:wrapped"],
-    "lifespan off": ["uvicorn", "--lifespan", "off", "late_site:gateway"],
-    "the lane": [
-        "uvicorn",
-        "--lifespan",
-        "off",
-        "--http",
-        "hybrid_gateway.gateway.lane:LaneProtocol",
-        "late_site:gateway",
-    ],
+    "a wrapper": "'late_site:wrapped'",
+    "lifespan off": "'late_site:gateway', lifespan='off'",
+    "the lane": "'late_site:gateway', lifespan='off', http=LaneProtocol",
 }
 
 
@@ -231,14 +225,19 @@ def test_a_server_that_is_stopped_shuts_down_what_the_first_request_has_started(
         port = door.getsockname()[1]
     paths = [str(ROOT), str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    arguments = [sys.executable, "-m", *command, "--port", str(port), "--log-level", "warning"]
+    lane = "from hybrid_gateway.gateway.lane import LaneProtocol; " * ("LaneProtocol" in command)
+    arguments = [
+        sys.executable,
+        "-c",
+        f"{lane}import uvicorn; uvicorn.run({command}, port={port}, log_level='warning')",
+    ]
     with subprocess.Popen(arguments, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         try:
-            connection = ask_slowly(port)
             assert process.stderr is not None
-            said = list(iter(process.stderr.readline, "asked\n"))  # by then it is being answered
-            process.terminate()
-            assert connection.getresponse().read() == b"slow"
+            with closing(ask_slowly(port)) as connection:
+                said = list(iter(process.stderr.readline, "asked\n"))  # by then it is being answered
+                process.terminate()
+                assert connection.getresponse().read() == b"slow"
             said += process.stderr.readlines()
         finally:
             process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import inspect
 import os
 import signal
 import socket
@@ -19,7 +20,7 @@ from time import monotonic, sleep
 import pytest
 from django.core.management import call_command
 
-pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` brings")
+uvicorn = pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` brings")
 
 ROOT = Path(__file__).parent.parent
 PROJECT = {
@@ -238,6 +239,10 @@ def test_sighup_replaces_all_workers_and_fails_nobody(start):
     assert answers[-1] not in before, server.log.read_text()
 
 
+@pytest.mark.skipif(
+    "timeout_worker_healthcheck" not in inspect.signature(uvicorn.Config).parameters,
+    reason="This uvicorn has no such option.",
+)
 def test_how_long_a_worker_may_take_is_the_servers_to_know(monkeypatch, settings):
     told: dict[str, object] = {}
     settings.ASGI_APPLICATION = "hybrid_gateway.asgi.application"

@@ -278,9 +278,19 @@ class LaneProtocol(HttpToolsProtocol):
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._start_next(*self.pipeline.pop())
         else:
             self._watch(self.timeout_keep_alive)
+
+    def _start_next(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start a request that has waited for its turn, as uvicorn does; its older versions do so in one place only."""
+        start: Any = getattr(self, "_start_asgi_task", None)
+        if start is not None:
+            start(cycle, app)
+            return
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def _unset_keepalive_if_required(self) -> None:
         if self._awaited != _HEAD:  # more bytes of a head give it no more time

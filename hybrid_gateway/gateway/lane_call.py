@@ -67,7 +67,7 @@ class LaneCall(Call):
         raw_path = self.url.partition(b"?")[0]
         scope = {
             "type": "http",
-            "asgi": {"version": protocol.asgi_version, "spec_version": "2.3"},
+            "asgi": {"version": protocol.config.asgi_version, "spec_version": "2.3"},
             "http_version": "1.1",
             "server": protocol.server,
             "client": protocol.client,

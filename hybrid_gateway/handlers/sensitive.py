@@ -63,7 +63,7 @@ class _CurrentThread(Executor):
 
 _executor = _CurrentThread()
 # One context for the whole process, entered by setting two context variables.
-_context = ThreadSensitiveContext(executor=_executor)
+_context = ThreadSensitiveContext()
 SyncToAsync.context_to_thread_executor[_context] = _executor
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 from argparse import ArgumentTypeError, BooleanOptionalAction
 from typing import Any
@@ -127,6 +128,7 @@ def serve(**options: Any) -> None:
     protocol: Any = functools.partial(
         LaneProtocol, head_timeout=options["header_timeout"], body_timeout=options["body_timeout"]
     )
+    known = inspect.signature(uvicorn.Config).parameters
     uvicorn.run(
         application,
         interface="asgi3",
@@ -143,14 +145,17 @@ def serve(**options: Any) -> None:
         reload=options["reload"],
         loop=options["loop"],
         limit_max_requests=options["limit_max_requests"],
-        limit_max_requests_jitter=options["limit_max_requests_jitter"],
         limit_concurrency=options["limit_concurrency"],
         timeout_keep_alive=options["keep_alive"],
         timeout_graceful_shutdown=options["graceful_timeout"],
-        timeout_worker_healthcheck=options["worker_timeout"],
         proxy_headers=options["proxy_headers"],
         forwarded_allow_ips=options["forwarded_allow_ips"],
         access_log=options["access_log"],
         log_level=options["log_level"],
         server_header=False,
+        # Older versions of uvicorn do without: they replace processes all at once, and wait 5 seconds for a worker.
+        **{name: options[option] for name, option in _NEWER.items() if name in known},
     )
+
+
+_NEWER = {"limit_max_requests_jitter": "limit_max_requests_jitter", "timeout_worker_healthcheck": "worker_timeout"}

@@ -1,18 +1,6 @@
 """All rows, by trade."""
 
-from tests.packages import (  # noqa: F401
-    answers,
-    databases,
-    fields,
-    history,
-    languages,
-    managers,
-    measures,
-    states,
-    tokens,
-    users,
-    work,
-)
+from tests.packages import answers, databases, fields, tokens, users, work
 from tests.packages.site import ROWS
 
-__all__ = ["ROWS"]
+__all__ = ["ROWS", "answers", "databases", "fields", "tokens", "users", "work"]

@@ -13,26 +13,16 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
+from hybrid_gateway import deploy_checks
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-# Below these a known vulnerability, or a fault that a client can use, is open.
-FLOORS = {
-    "daphne": "4.2.2",
-    "granian": "2.7.5",
-    "h11": "0.16",
-    "h2": "4.3",
-    "pyjwt": "2.14",
-    "python-multipart": "0.0.32",
-    "starlette": "1.5.1",
-    "uvicorn": "0.51",
-    "websockets": "13",
-    "werkzeug": "3.1.9",
-}
-DJANGO = {"5.2": "5.2.18", "6.0": "6.0.9", "6.1": "6.1.2"}
+# Of what is installed for development alone; the others are those of the check W025.
+FLOORS = {**deploy_checks.FLOORS, "werkzeug": "3.1.9"}
 
 
 def floor(name, found):
-    return Version(DJANGO[f"{found.major}.{found.minor}"] if name == "django" else FLOORS[name])
+    return Version(deploy_checks.DJANGO_FLOORS[f"{found.major}.{found.minor}"] if name == "django" else FLOORS[name])
 
 
 def pins():
@@ -68,18 +58,23 @@ def test_r_supply_every_requirement_is_pinned():
     assert names <= {name for name, _ in pins()}
 
 
-def test_r_supply_what_users_may_install_is_above_its_floor():
-    """The lower bounds of pyproject.toml; Django's are its series, whose newest release pip takes."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [
-        *project["dependencies"],
-        *(entry for extra in project["optional-dependencies"].values() for entry in extra),
-    ]
-    for requirement in map(Requirement, wanted):
-        if requirement.name.lower() in FLOORS:
-            least = [Version(bound.version) for bound in requirement.specifier if bound.operator == ">="]
-            assert least
-            assert least[0] >= Version(FLOORS[requirement.name.lower()])
+@pytest.mark.parametrize("name", ["django", *deploy_checks.FLOORS])
+def test_r_supply_users_are_told_what_is_below_its_floor(monkeypatch, name):
+    """The lower bounds of pyproject.toml are lower: they are what the code needs."""
+    monkeypatch.setattr(deploy_checks, "_installed", lambda asked: "5.2.3" if asked == name == "django" else None)
+    if name != "django":
+        monkeypatch.setattr(deploy_checks, "_installed", lambda asked: "0.0.1rc1" if asked == name else None)
+    (message,) = deploy_checks.check_versions()
+    assert message.id == "hybrid_gateway.W025"
+    assert f"{name}>=" in message.hint
+
+
+def test_r_supply_nobody_is_told_of_what_is_recent_or_not_there(monkeypatch):
+    assert deploy_checks.check_versions() == []
+    monkeypatch.setattr(deploy_checks, "_installed", lambda name: None)
+    assert deploy_checks.check_versions() == []
+    monkeypatch.setattr(deploy_checks, "_installed", lambda name: "99.1b2")
+    assert deploy_checks.check_versions() == []
 
 
 def test_r_supply_actions_are_pinned_by_commit():
