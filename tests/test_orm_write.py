@@ -13,8 +13,8 @@ from msgspec import UNSET, UnsetType
 
 from hybrid_gateway import ConfigurationError, JSONResponse, Router, patch, post
 from hybrid_gateway.exceptions import Conflict, NotFound, PreconditionFailed, RequestValidationError
-from hybrid_gateway.orm import Column, ModelStruct, run_in_transaction
-from hybrid_gateway.orm.writing import claim
+from hybrid_gateway.orm import Column, ModelStruct, crud, run_in_transaction
+from hybrid_gateway.orm.versions import claim
 from tests.library.models import Author, Book, Copy, Novel, Publisher, Review, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -234,12 +234,17 @@ def test_nesting_without_a_rule_is_a_mistake():
     class NoRule(ModelStruct, model=Book):
         title: str
         publisher: PublisherIn | None
+
+    class NoRuleForMany(ModelStruct, model=Book):
+        title: str
         reviews: list[ReviewIn] = []
 
     with pytest.raises(ConfigurationError, match="NoRule.publisher is nested: say what writing it means"):
         NoRule(title="T", publisher=PublisherIn(name="x")).create()
-    with pytest.raises(ConfigurationError, match="NoRule.reviews is nested"):
-        NoRule(title="T", publisher=None, reviews=[]).create()
+    with pytest.raises(ConfigurationError, match="NoRuleForMany.reviews is nested"):
+        NoRuleForMany(title="T").create()
+    with pytest.raises(ConfigurationError, match="NoRuleForMany.reviews is nested"):
+        crud(Book, out=NoRule, create=NoRuleForMany)
 
 
 # --- many rows, versions -------------------------------------------------------------------------------------------

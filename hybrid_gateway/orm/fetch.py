@@ -17,8 +17,9 @@ from hybrid_gateway.orm.automatic import find_variant
 from hybrid_gateway.orm.columns import bare, converter
 from hybrid_gateway.orm.moments import ask_again
 from hybrid_gateway.orm.orders import key_names
+from hybrid_gateway.orm.paths import leads_to_many, narrowing, paths_in
 from hybrid_gateway.orm.settled import shower
-from hybrid_gateway.orm.shape import Many, Shape, leads_to_many
+from hybrid_gateway.orm.shape import Many, Shape
 from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct, shape_of
 
 __all__ = [
@@ -179,11 +180,12 @@ def _linked(many: Many, keys: list[Any], using: str) -> Iterator[tuple[Any, Any]
         from hybrid_gateway.orm.linked import linked
 
         for struct, (key,) in linked(many, keys, using):
-            yield key, struct
+            yield key if many.own is None else many.own(key), struct
         return
-    queryset = many.rows().using(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
+    queryset = many.rows(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
     path, convert = many.value or ("pk", None)
     for key, value in queryset.values_list(many.link, path):
+        key = key if many.own is None else many.own(key)
         yield key, value if convert is None or value is None else convert(value)
 
 
@@ -331,7 +333,7 @@ def _from_list(instance: Any, steps: list[str], item: Any, column: Any) -> list[
             continue
         found: Any = manager.all()
         if column.filter is not None:
-            found = found.filter(column.filter)
+            found = narrowing(found.model, list(paths_in(column.filter)))(found, column.filter)
         if column.order_by:
             found = found.order_by(*column.order_by)
         found = found if found.ordered else sorted(found, key=lambda entry: entry.pk)

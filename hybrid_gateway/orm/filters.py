@@ -16,7 +16,6 @@ import msgspec
 from django.core.exceptions import FieldError
 from django.db import DataError
 from django.db.models import Q
-from django.db.models.constants import LOOKUP_SEP
 from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
@@ -25,9 +24,9 @@ from hybrid_gateway.orm.comparing import SUSPECTS, Check, check_of, is_too_long,
 from hybrid_gateway.orm.fetch import as_queryset
 from hybrid_gateway.orm.orders import opened
 from hybrid_gateway.orm.parameters import Parameter
-from hybrid_gateway.orm.shape import leads_to_many
+from hybrid_gateway.orm.paths import narrowing, passes_many
 
-__all__ = ["FilterSet", "Lookup", "Ordering", "Search", "narrowing", "ordering_words"]
+__all__ = ["FilterSet", "Lookup", "Ordering", "Search", "ordering_words"]
 
 
 class Lookup:
@@ -218,23 +217,6 @@ def _apply(field: Any, marker: Any, model: Any, where: str) -> tuple[Apply, Chec
 _TAKE_LISTS = ("__in", "__range", "__contains", "__contained_by", "__overlap", "__has_keys", "__has_any_keys")
 
 
-def narrowing(model: Any, paths: Sequence[str]) -> Callable[[Any, Q], Any]:
-    """How a queryset is narrowed to a condition on ``paths`` without showing a row twice that meets it twice."""
-    if not any(_passes_many(model, path) for path in paths):
-        return lambda queryset, condition: queryset.filter(condition)
-
-    def narrow(queryset: Any, condition: Q) -> Any:
-        meeting = model._base_manager.using(queryset.db).filter(condition)
-        return queryset.filter(pk__in=meeting.order_by().values("pk"))
-
-    return narrow
-
-
-def _passes_many(model: Any, path: str) -> bool:
-    steps = path.split(LOOKUP_SEP)
-    return any(leads_to_many(model, LOOKUP_SEP.join(steps[:end])) for end in range(1, len(steps) + 1))
-
-
 def _search(marker: Search, model: Any, where: str) -> Apply:
     paths = [path if "__icontains" in path else f"{path}__icontains" for path in marker.paths]
     for path in paths:
@@ -268,7 +250,7 @@ def _order(marker: Ordering, kind: Any, model: Any, where: str) -> Apply:
             model._default_manager.order_by(name)
         except FieldError as error:
             raise ConfigurationError(f"{where} cannot be ordered by: {error}") from error
-        if _passes_many(model, name.lstrip("-+")):
+        if passes_many(model, name.lstrip("-+")):
             raise ConfigurationError(
                 f"{where} cannot be ordered by: {name!r} leads to many rows, so that rows would come more than once. "
                 "Order by an annotation of the queryset, such as Min(...)."

@@ -28,7 +28,7 @@ def linked(many: Many, keys: list[Any], using: str) -> list[tuple[Any, tuple[Any
 
 
 def _owned(many: Many, keys: Any, using: str) -> Any:
-    return many.rows().using(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
+    return many.rows(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
 
 
 def _prepare(many: Many, using: str) -> _Linked | None:

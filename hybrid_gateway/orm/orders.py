@@ -21,7 +21,10 @@ __all__ = ["is_total", "key_names", "name_of", "opened", "order_of", "without_ti
 def key_names(model: Any) -> tuple[str, ...]:
     """The columns that name a row: ``pk``, or those of a composite key."""
     key: Any = model._meta.pk
-    return tuple(field.attname for field in key.fields) if isinstance(key, CompositePrimaryKey) else ("pk",)
+    if not isinstance(key, CompositePrimaryKey):
+        return ("pk",)
+    parts: Any = key.fields
+    return tuple(field.attname for field in parts)
 
 
 def order_of(queryset: Any) -> tuple[Any, ...]:

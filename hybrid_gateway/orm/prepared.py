@@ -140,7 +140,7 @@ class Prepared(Generic[T]):
         try:
             with _watched() as managers:
                 queryset: Any = self._build(**{name: Parameter(name, sliced) for name in self._names})
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise ConfigurationError(
                 f"{self._where} does something with its parameters that has no answer before there are values: {error}"
             ) from error

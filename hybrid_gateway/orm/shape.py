@@ -10,12 +10,11 @@ from __future__ import annotations
 import datetime
 import typing
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
 import msgspec
-from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields.related import ForeignObjectRel
@@ -23,10 +22,21 @@ from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.annotations import Column
-from hybrid_gateway.orm.columns import bare, converter, is_optional
+from hybrid_gateway.orm.columns import bare, converter, is_optional, real_field
+from hybrid_gateway.orm.orders import key_names, name_of
+from hybrid_gateway.orm.paths import (
+    fits,
+    follow,
+    is_annotation,
+    is_to_many,
+    may_be_absent,
+    narrowing,
+    passes_many,
+    paths_in,
+)
 from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct
 
-__all__ = ["Many", "Shape", "find_field", "leads_to_many"]
+__all__ = ["Many", "Shape"]
 
 Cell = Callable[[int], str]
 """The code of a value by its place in the row."""
@@ -145,16 +155,18 @@ class Many(msgspec.Struct, frozen=True, eq=False):
     value: tuple[str, Any] | None  # their path, and what makes a value
     order_by: tuple[Any, ...]
     condition: Any
+    narrow: Callable[[Any, Any], Any] | None  # how it is put to the rows
     extra: Callable[[], dict[str, Any]] | None  # what else narrows the rows, of a generic relation
+    own: Callable[[Any], Any] | None  # what makes the owner's key of the link of a generic relation, which may be text
     prepared: dict[str, Any] = {}  # the query of these rows, by database
 
-    def rows(self) -> Any:
+    def rows(self, using: str) -> Any:
         """The rows on the other side, in order, of whomever."""
-        queryset = self.model._default_manager.all()
+        queryset = self.model._default_manager.using(using)
         if self.extra is not None:
             queryset = queryset.filter(**self.extra())
-        if self.condition is not None:
-            queryset = queryset.filter(self.condition)
+        if self.narrow is not None:
+            queryset = self.narrow(queryset, self.condition)
         if self.order_by:
             return queryset.order_by(*self.order_by)
         return queryset if queryset.ordered else queryset.order_by("pk")
@@ -185,7 +197,7 @@ class _Reading:
 
     def _computed(self, entry: Any, model: Any, prefix: str, where: str) -> str:
         for path in entry.columns:
-            if any(_is_to_many(field) for field in _follow(model, path, where)):
+            if any(is_to_many(field) for field in follow(model, path, where)):
                 raise ConfigurationError(f"{where} is computed of {path!r}, which leads to many rows.")
         places = ", ".join(self._shape.place(prefix + path) for path in entry.columns)
         return f"{self._shape.call('compute', entry.function)}({places})"
@@ -198,7 +210,7 @@ class _Reading:
             return "UNSET"
         if column.source is ... or isinstance(column.source, str):
             path = name if column.source is ... else column.source
-            if column.source is not ... and _is_annotation(model, path):
+            if column.source is not ... and is_annotation(model, path):
                 return self._annotation(path, None, annotation, prefix, where)
             return self._path(path, annotation, column, model, prefix, around, where)
         return self._annotation(name, column.source, annotation, prefix, where)
@@ -215,16 +227,16 @@ class _Reading:
     def _path(
         self, path: str, annotation: Any, column: Column, model: Any, prefix: str, around: tuple[Any, ...], where: str
     ) -> str:
-        steps = list(_follow(model, path, where))
+        steps = list(follow(model, path, where))
         for position, field in enumerate(steps):
-            if _is_to_many(field):
+            if is_to_many(field):
                 owner = LOOKUP_SEP.join([*path.split(LOOKUP_SEP)[:position]])
                 rest = LOOKUP_SEP.join(path.split(LOOKUP_SEP)[position + 1 :])
                 return self._list(
                     field, rest, annotation, column, f"{prefix}{owner}{LOOKUP_SEP if owner else ''}", where
                 )
         field = steps[-1]
-        outer = any(_may_be_absent(step) for step in steps)
+        outer = any(may_be_absent(step) for step in steps)
         if is_model_struct(annotation):
             return self._one(path, field, annotation, prefix, around, where, outer=outer)
         if isinstance(field, ForeignObjectRel):
@@ -232,11 +244,20 @@ class _Reading:
         if (outer or field.null) and not is_optional(annotation):
             raise ConfigurationError(f"{where} can be null in the database: write `| None` after its type.")
         convert = converter(annotation, field, where)
-        place = self._shape.place(prefix + path)
+        if isinstance(field, models.CompositePrimaryKey):
+            place = self._composite(field, prefix + path)
+        else:
+            place = self._shape.place(prefix + path)
         if convert is None:
             return place
         value = self._shape.call("value", None)
         return f"(None if ({value} := {place}) is None else {self._shape.call('make', convert)}({value}))"
+
+    def _composite(self, key: Any, path: str) -> str:
+        """The places of a composite key, which is no column of its own."""
+        before = path.removesuffix("pk")
+        places = [self._shape.place(before + part.attname) for part in key.fields]
+        return f"(None if {places[0]} is None else ({', '.join(places)}))"
 
     def _one(
         self,
@@ -250,12 +271,13 @@ class _Reading:
         outer: bool,
     ) -> str:
         kind = bare(annotation)
-        if not field.is_relation or not _fits(kind.__model__, field.related_model):
+        if not field.is_relation or not fits(kind.__model__, field.related_model):
             raise ConfigurationError(f"{where} is a {kind.__model__.__name__}, which {path!r} does not lead to.")
         if outer and not is_optional(annotation):
             raise ConfigurationError(f"{where} can be null in the database: write `| None` after its type.")
         inside = f"{prefix}{path}{LOOKUP_SEP}"
-        present = self._shape.place(f"{inside}pk" if isinstance(field, ForeignObjectRel) else prefix + path)
+        key = f"{inside}{key_names(field.related_model)[0]}" if isinstance(field, ForeignObjectRel) else prefix + path
+        present = self._shape.place(key)
         code = self.struct(kind, kind.__model__, inside, around)
         return f"(None if {present} is None else {code})" if outer or prefix else code
 
@@ -264,33 +286,51 @@ class _Reading:
         if typing.get_origin(kind) is not list:
             raise ConfigurationError(f"{where} leads to many rows: its type is list[...].")
         [item] = typing.get_args(kind)
-        related, link, key, extra = _relation(field)
+        related, link, key, extra, own = _relation(field)
+        narrow = _checked(column, related, where)
         nested, value = None, None
         if is_model_struct(item):
-            if rest or not _fits(bare(item).__model__, related):
+            if rest or not fits(bare(item).__model__, related):
                 raise ConfigurationError(
                     f"{where} lists {bare(item).__model__.__name__}, but its path leads to {related.__name__}."
                 )
             nested = bare(item)
         else:
-            last = list(_follow(related, rest, where))[-1] if rest else related._meta.pk
-            if _is_to_many(last):
+            last = list(follow(related, rest, where))[-1] if rest else related._meta.pk
+            if is_to_many(last):
                 raise ConfigurationError(f"{where} leads to lists in lists; nest a ModelStruct.")
             value = (rest or "pk", converter(item, last, where))
-        many = Many(related, link, nested, value, column.order_by, column.filter, extra)
+        many = Many(related, link, nested, value, column.order_by, column.filter, narrow, extra, own)
         self._shape.many.append(many)
         return f"enter(many{len(self._shape.many) - 1}, {self._shape.place(owner + key)})"
 
 
-def _relation(field: Any) -> tuple[Any, str, str, Callable[[], dict[str, Any]] | None]:
-    """The model on the other side, the path from there to the key, the owner's key, and what else narrows the rows."""
+def _checked(column: Column, related: Any, where: str) -> Callable[[Any, Any], Any] | None:
+    """How a list is narrowed; raises :class:`ConfigurationError` for an order in which rows would come twice."""
+    for term in column.order_by:
+        name = name_of(term)
+        if name is not None and passes_many(related, name):
+            raise ConfigurationError(f"{where} cannot be ordered by {name!r}, which leads to many rows of each.")
+    return None if column.filter is None else narrowing(related, paths_in(column.filter))
+
+
+_Relation = tuple[Any, str, str, Callable[[], dict[str, Any]] | None, Callable[[Any], Any] | None]
+
+
+def _relation(field: Any) -> _Relation:
+    """The model on the other side, the path from there to the key, the owner's key, what else narrows the rows, and
+    what makes a key of the owner's of one from there."""
     if isinstance(field, ForeignObjectRel):
         if field.many_to_many:
-            return field.related_model, field.field.name, "pk", None
-        return field.related_model, field.field.attname, field.field.target_field.name, None
+            return field.related_model, field.field.name, "pk", None, None
+        return field.related_model, field.field.attname, field.field.target_field.name, None, None
     if field.many_to_many:
-        return field.related_model, field.related_query_name(), "pk", None
-    return field.related_model, field.object_id_field_name, "pk", partial(_content_type, field)
+        return field.related_model, field.related_query_name(), "pk", None, None
+    key = field.model._meta.pk
+    if isinstance(key, models.CompositePrimaryKey):
+        raise ConfigurationError(f"{field.model.__name__}.{field.name} cannot refer to a composite key.")
+    own = real_field(key).to_python
+    return field.related_model, field.object_id_field_name, "pk", partial(_content_type, field), own
 
 
 def _content_type(field: Any) -> dict[str, Any]:
@@ -299,69 +339,3 @@ def _content_type(field: Any) -> dict[str, Any]:
 
     content_type = ContentType.objects.get_for_model(field.model, for_concrete_model=field.for_concrete_model)
     return {f"{field.content_type_field_name}_id": content_type.pk}
-
-
-def _is_to_many(field: Any) -> bool:
-    return bool(field.is_relation and (field.many_to_many or field.one_to_many))
-
-
-def find_field(model: Any, name: str) -> Any:
-    """The field of that name, a relation from the other side included; ``None`` for a path and what is no field."""
-    try:
-        return None if LOOKUP_SEP in name else _get_field(model, name, name, "")
-    except ConfigurationError:
-        return None
-
-
-def leads_to_many(model: Any, path: str) -> bool:
-    """Whether there are rows, and not one, at the end of ``path``; what is no path of columns leads nowhere."""
-    try:
-        return any(_is_to_many(field) for field in _follow(model, path, ""))
-    except ConfigurationError:
-        return False
-
-
-def _may_be_absent(field: Any) -> bool:
-    """Whether there may be no row at the end of this step."""
-    return isinstance(field, ForeignObjectRel) or (field.is_relation and field.null)
-
-
-def _fits(model: Any, related: Any) -> bool:
-    return related is not None and (issubclass(related, model) or issubclass(model, related))
-
-
-def _is_annotation(model: Any, path: str) -> bool:
-    """A name that is no field of the model; with ``__`` in it, it was meant to be a path."""
-    if LOOKUP_SEP in path or path == "pk":
-        return False
-    try:
-        model._meta.get_field(path)
-    except FieldDoesNotExist:
-        return True
-    return False
-
-
-def _follow(model: Any, path: str, where: str) -> Iterator[Any]:
-    """The fields of a path, one after the other."""
-    at = model
-    for name in path.split(LOOKUP_SEP):
-        if at is None:
-            raise ConfigurationError(f"{where}: {path!r} goes on behind a column.")
-        field = _get_field(at, name, path, where)
-        yield field
-        at = field.related_model if field.is_relation else None
-
-
-def _get_field(model: Any, name: str, path: str, where: str) -> Any:
-    meta = model._meta
-    if name == "pk":
-        return meta.pk
-    found = meta._forward_fields_map.get(name) or meta.fields_map.get(name)  # as in a query: by related_query_name
-    if found is None:  # or by the name of the manager, which is another where a model gives none
-        found = next(
-            (rel for rel in meta.related_objects if _is_to_many(rel) and rel.get_accessor_name() == name), None
-        )
-    if found is None:
-        known = sorted({*(field.name for field in meta.get_fields()), "pk"})
-        raise ConfigurationError(f"{where}: {model.__name__} has no {name!r}. It has {', '.join(known)}.")
-    return found

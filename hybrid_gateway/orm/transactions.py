@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from hybrid_gateway.binding.signature import is_async
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.refusals import committed
 
 __all__ = ["in_transaction", "run_in_transaction"]
 
@@ -23,11 +24,12 @@ async def run_in_transaction(
 ) -> T:
     """Call ``function`` on the request's thread in one transaction: committed if it returns, undone if it raises.
 
-    The transaction begins and ends within the call, so a client that goes away leaves none open.
+    The transaction begins and ends within the call, so a client that goes away leaves none open. What contradicts other
+    rows when it ends is a 409.
     """
 
     def run() -> T:
-        with transaction.atomic(using=using, durable=durable):
+        with committed(using, durable=durable):
             return function(*args, **kwargs)
 
     return await sync_to_async(run)()
@@ -36,7 +38,8 @@ async def run_in_transaction(
 def in_transaction(handler: Any, using: Any, where: str) -> Any:
     """``handler`` in one transaction of the database ``using`` (``True``: the default one).
 
-    An exception undoes it, and so does an answer of 400 or more. Raises :class:`ConfigurationError` for ``async def``.
+    An exception undoes it, and so does an answer of 400 or more. What contradicts other rows when it ends (a constraint
+    that is deferred until then) is a 409. Raises :class:`ConfigurationError` for ``async def``.
     """
     if is_async(handler):
         raise ConfigurationError(
@@ -46,7 +49,7 @@ def in_transaction(handler: Any, using: Any, where: str) -> Any:
 
     @functools.wraps(handler)
     def run(*args: Any, **kwargs: Any) -> Any:
-        with transaction.atomic(using=None if using is True else using):
+        with committed(None if using is True else using):
             value = handler(*args, **kwargs)
             status = value.status_code if isinstance(value, Response) else _status_of_pair(value)
             if status >= 400:

@@ -20,11 +20,15 @@ from starlette.responses import Response
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends, Header
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, Forbidden, NotFound, PreconditionFailed
-from hybrid_gateway.orm.columns import annotation_for, is_server_managed, real_field
+from hybrid_gateway.orm.columns import is_server_managed
 from hybrid_gateway.orm.fetch import fetch_with
-from hybrid_gateway.orm.shape import find_field
+from hybrid_gateway.orm.orders import key_names, opened
+from hybrid_gateway.orm.paths import find_field
+from hybrid_gateway.orm.row_keys import RowKey
+from hybrid_gateway.orm.sides import is_other_side
 from hybrid_gateway.orm.struct import columns_of, is_model_struct
-from hybrid_gateway.orm.writing import claim
+from hybrid_gateway.orm.versions import claim, seen_version, version_text
+from hybrid_gateway.orm.writing import writable
 from hybrid_gateway.routing.declare import (
     HANDLER_OPTIONS,
     LAYER_OPTIONS,
@@ -37,15 +41,15 @@ from hybrid_gateway.spelling import told
 
 __all__ = ["ModelViewSet", "ViewSet", "action", "crud"]
 
-_ACTIONS: Mapping[str, tuple[str, str]] = {
-    "list": ("GET", ""),
-    "create": ("POST", ""),
-    "retrieve": ("GET", "/{lookup}"),
-    "update": ("PUT", "/{lookup}"),
-    "partial_update": ("PATCH", "/{lookup}"),
-    "destroy": ("DELETE", "/{lookup}"),
+_ACTIONS: Mapping[str, tuple[str, bool]] = {
+    "list": ("GET", False),
+    "create": ("POST", False),
+    "retrieve": ("GET", True),
+    "update": ("PUT", True),
+    "partial_update": ("PATCH", True),
+    "destroy": ("DELETE", True),
 }
-"""What each method answers, and where."""
+"""What each method answers, and whether it is of one row."""
 
 _NAMES = {"retrieve": "detail", "destroy": "delete"}  # in the names of routes
 
@@ -90,15 +94,19 @@ class ViewSet(Controller):
         for name in dir(cls):
             member = inspect.getattr_static(cls, name)
             if isinstance(member, _Action):
-                where = f"/{{{cls.lookup}}}{member.path}" if member.detail else member.path
+                where = f"{cls._row_path()}{member.path}" if member.detail else member.path
                 cls._add(name, member.function, member.methods, where, member.options)
             elif name in _ACTIONS and inspect.isfunction(member):
                 cls._add_action(name, member, {})
 
     @classmethod
     def _add_action(cls, name: str, function: Any, options: dict[str, Any]) -> None:
-        method, path = _ACTIONS[name]
-        cls._add(name, function, (method,), path.replace("lookup", cls.lookup), options)
+        method, of_a_row = _ACTIONS[name]
+        cls._add(name, function, (method,), cls._row_path() if of_a_row else "", options)
+
+    @classmethod
+    def _row_path(cls) -> str:
+        return f"/{{{cls.lookup}}}"
 
     @classmethod
     def _add(cls, name: str, function: Any, methods: Sequence[str], path: str, options: dict[str, Any]) -> None:
@@ -149,6 +157,10 @@ class ModelViewSet(ViewSet):
             if own is None or (isinstance(own, Route) and getattr(own.handler, "__made__", False)):
                 cls._add_action(name, function, options)
 
+    @classmethod
+    def _row_path(cls) -> str:
+        return RowKey(cls.out.__model__, cls.lookup, cls.__qualname__).path
+
 
 class _Made:
     """The actions of one class that nobody wrote."""
@@ -158,9 +170,12 @@ class _Made:
         self._model = model
         self._rows = Annotated[QuerySet[Any], Depends(_provider(cls, "queryset", model._default_manager.all))]
         self._given = Annotated[dict[str, Any], Depends(_provider(cls, "given", dict))]
-        self._key = real_field(model._meta.pk if cls.lookup == "pk" else model._meta.get_field(cls.lookup))
-        if not self._key.unique:
-            raise ConfigurationError(f"{cls.__qualname__}.lookup={cls.lookup!r} must be a unique column.")
+        self._key = RowKey(model, cls.lookup, cls.__qualname__)
+        if taken := _OWN_PARAMETERS.intersection(self._key.annotations):
+            raise ConfigurationError(
+                f"{cls.__qualname__}: its routes have a parameter {min(taken)!r} already, so no column of that name "
+                "can be in their path: name another by lookup=."
+            )
         self._version = None if cls.version is None else model._meta.get_field(cls.version)
         for struct in (cls.create_in, cls.update_in, cls.replace_in):
             if struct is not None:
@@ -182,14 +197,14 @@ class _Made:
             found["destroy"] = (self._destroy(), writes)
         return found
 
-    def _ready(self, function: Any, name: str, doc: str, returns: Any, **annotations: Any) -> Any:
-        """A method with these annotations that calls ``function``, whose ``key`` goes by the name of the lookup."""
-        lookup = self._cls.lookup
-        annotations = {lookup if asked == "key" else asked: kind for asked, kind in annotations.items()}
+    def _ready(self, function: Any, name: str, doc: str, returns: Any, /, **annotations: Any) -> Any:
+        """A method with these annotations that calls ``function``, whose ``key`` is what finds the row."""
+        key = self._key
+        of_a_row = not annotations.keys().isdisjoint(key.annotations)
 
         def method(view: Any, **values: Any) -> Any:
-            if lookup in values:
-                values["key"] = values.pop(lookup)
+            if of_a_row:
+                values["key"] = key.take(values)
             return function(**values)
 
         method.__name__ = name
@@ -210,7 +225,7 @@ class _Made:
 
     def _retrieve(self) -> Any:
         def retrieve(key: Any, rows: Any, response: Any) -> Any:
-            return self._shown(rows, {self._cls.lookup: key}, response)
+            return self._shown(rows, key, response)
 
         return self._ready(retrieve, "retrieve", "Show one {0}.", self._cls.out, **self._row_annotations())
 
@@ -218,8 +233,7 @@ class _Made:
         def create(data: Any, rows: Any, given: Any, path: Any, response: Any) -> Any:
             instance = data.create(using=_database(rows, self._model), **given)
             self._check_scope(rows, instance)
-            key = str(getattr(instance, self._cls.lookup))
-            response.headers["Location"] = f"{http.quoted_path(path.rstrip('/'))}/{http.quoted_path(key)}"
+            response.headers["Location"] = f"{http.quoted_path(path.rstrip('/'))}{self._key.path_of(instance)}"
             return self._shown(rows, {"pk": instance.pk}, response)
 
         annotations = {"data": self._cls.create_in, "rows": self._rows, "given": self._given}
@@ -248,22 +262,22 @@ class _Made:
         return self._ready(destroy, "destroy", "Delete one {0}.", None, **annotations)
 
     def _row_annotations(self) -> dict[str, Any]:
-        return {"key": annotation_for(self._key), "rows": self._rows, "response": Response}
+        return {**self._key.annotations, "rows": self._rows, "response": Response}
 
     def _condition(self) -> dict[str, Any]:
         return {} if self._version is None else {"if_match": Annotated[str | None, Header()]}
 
-    def _found(self, rows: Any, lookup: Any, if_match: str | None) -> Any:
+    def _found(self, rows: Any, key: Mapping[str, Any], if_match: str | None) -> Any:
         """The instance to be written; raises 404, and 412 where the client has seen another version of it."""
-        instance = self._one(rows.using(_database(rows, self._model)), {self._cls.lookup: lookup}).first()
+        instance = self._one(rows.using(_database(rows, self._model)), key).first()
         if instance is None:
             raise NotFound
         if self._version is not None:
             seen = getattr(instance, self._version.attname)
-            claim(instance, self._version.name, _seen_version(self._version, if_match, seen))
+            claim(instance, self._version.name, seen_version(self._version, if_match, seen))
         return instance
 
-    def _shown(self, rows: Any, condition: dict[str, Any], response: Any) -> Any:
+    def _shown(self, rows: Any, condition: Mapping[str, Any], response: Any) -> Any:
         rows = self._one(rows, condition)
         if self._version is None:
             return self._cls.out.get(rows)
@@ -271,16 +285,19 @@ class _Made:
         if not found:
             raise NotFound
         shown, (version,) = found[0]
-        response.headers["ETag"] = f'"{_version_text(version)}"'
+        response.headers["ETag"] = f'"{version_text(version)}"'
         return shown
 
-    def _one(self, rows: Any, condition: dict[str, Any]) -> Any:
+    def _one(self, rows: Any, condition: Mapping[str, Any]) -> Any:
         """One row, which a queryset with joins may hold more than once."""
-        return rows.filter(**condition).order_by("pk")[:1]
+        return opened(rows.all()).filter(**condition).order_by(*key_names(self._model))[:1]
 
     def _check_scope(self, rows: Any, instance: Any) -> None:
-        if not rows.using(instance._state.db).filter(pk=instance.pk).exists():
+        if not opened(rows.using(instance._state.db)).filter(pk=instance.pk).exists():
             raise Forbidden("This would put the row out of your reach.")
+
+
+_OWN_PARAMETERS = frozenset(("data", "rows", "response", "if_match"))
 
 
 def _asked(name: str) -> inspect.Parameter:
@@ -325,27 +342,15 @@ def _check_input(struct: Any, model: Any) -> None:
     for field in msgspec.structs.fields(struct):
         column = columns.get(field.name)
         target = find_field(model, field.name)
+        if target is not None and is_other_side(target):
+            continue
         managed = target is not None and hasattr(target, "editable") and is_server_managed(target)
         if managed and not (column is not None and (column.read_only or isinstance(column.source, str))):
             raise ConfigurationError(
                 f"{struct.__qualname__}.{field.name} is managed by the server, so no client can set it: leave it out, "
                 "or mark it Column(read_only=True)."
             )
-
-
-def _version_text(value: Any) -> str:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-def _seen_version(field: Any, if_match: str | None, now: Any) -> Any:
-    """The version that ``If-Match`` says the client has seen (RFC 9110, section 13.1.1); without it, that of now."""
-    if if_match is None or if_match.strip() == "*":
-        return now
-    for entry in if_match.split(","):
-        text = entry.strip()
-        if text.startswith('"') and text.endswith('"') and text[1:-1] == _version_text(now):
-            return now
-    raise PreconditionFailed("Somebody else has changed it since.")
+    writable(struct)  # raises for what cannot be written
 
 
 @told(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS})

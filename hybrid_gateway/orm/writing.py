@@ -8,47 +8,29 @@ to say which field it was. One transaction holds everything that is more than on
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import msgspec
-from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
-from django.db import (
-    DatabaseError,
-    DataError,
-    IntegrityError,
-    ProgrammingError,
-    connections,
-    models,
-    router,
-    transaction,
-)
-from django.db.models.fields.related import ForeignObjectRel
-from django.utils import timezone
+from django.core.exceptions import ValidationError
+from django.db import connections, models, router, transaction
 from msgspec import UNSET
 
-from hybrid_gateway.exceptions import (
-    ConfigurationError,
-    Conflict,
-    HTTPException,
-    NotFound,
-    PreconditionFailed,
-    RequestValidationError,
-)
+from hybrid_gateway.exceptions import ConfigurationError, Conflict, RequestValidationError
 from hybrid_gateway.orm.annotations import Column
-from hybrid_gateway.orm.columns import bare, is_own, is_server_managed, real_field
-from hybrid_gateway.orm.demands import takes_empty
-from hybrid_gateway.orm.fetch import hints_of
+from hybrid_gateway.orm.columns import is_own, is_server_managed, real_field
+from hybrid_gateway.orm.fetch import as_queryset
 from hybrid_gateway.orm.intake import taker
+from hybrid_gateway.orm.orders import opened
+from hybrid_gateway.orm.paths import find_field
+from hybrid_gateway.orm.refusals import Location, check, committed, fault, field_name, save, told
 from hybrid_gateway.orm.settled import settle
-from hybrid_gateway.orm.shape import find_field
-from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct
+from hybrid_gateway.orm.sides import Side, check_rule, is_key, is_nested, is_other_side, key_fields, key_of
+from hybrid_gateway.orm.struct import columns_of, computed_of
 
-__all__ = ["claim", "create", "create_many", "update", "update_many", "writable"]
+__all__ = ["create", "create_many", "update", "update_many", "writable"]
 
-Location = tuple[str | int, ...]
 _BODY: Location = ("body",)
 
 
@@ -59,6 +41,7 @@ class _Write(msgspec.Struct, frozen=True):
     wire: str
     field: Any
     column: Column
+    is_nested: bool
     is_left_out: bool  # where it is None: the class's own default, for a column that has no null but a default
     is_unknown: bool  # what it takes only the database can tell
     take: Callable[[Any, Any], Any]
@@ -82,11 +65,21 @@ def _writes(struct: Any) -> Iterator[_Write]:
         target = find_field(model, path) if isinstance(path, str) else None
         if target is None or isinstance(target, models.FileField):  # files are no text: assign them by name
             continue
-        if not isinstance(target, ForeignObjectRel) and (is_server_managed(target) or _is_parent_link(target)):
+        if not is_other_side(target) and (is_server_managed(target) or _is_parent_link(target)):
             continue
+        nested = is_nested(field.type)
+        if nested or is_other_side(target):
+            check_rule(f"{struct.__qualname__}.{field.name}", target, column, is_nested=nested)
         take = taker(target) if getattr(target, "concrete", False) else _as_it_is
         yield _Write(
-            field.name, field.encode_name, target, column, _is_left_out(field, target), _is_unknown(target), take
+            field.name,
+            field.encode_name,
+            target,
+            column,
+            nested,
+            _is_left_out(field, target),
+            _is_unknown(target),
+            take,
         )
 
 
@@ -119,8 +112,9 @@ def create(data: Any, extra: dict[str, Any], *, using: str | None, full_clean: b
     with plan.transaction():
         values = plan.columns(None)
         instance = model(**values, **extra)
-        _check(instance, plan, values, full_clean=full_clean)
-        _save(instance, plan, force_insert=True)
+        check(instance, plan, values, full_clean=full_clean)
+        # SECURITY: of its parents as well, so that a key which a client sends overwrites none of them.
+        save(instance, plan, force_insert=(models.Model,) if model._meta.parents else True)
         settle(instance, using)
         plan.lists(instance, is_new=True)
     return instance
@@ -134,13 +128,14 @@ def update(
     plan = _Plan(data, extra, using, loc)
     with plan.transaction():
         values = plan.columns(instance)
+        plan.leave_key(instance, values)
         written = {**values, **extra}
         for name, value in written.items():
             setattr(instance, name, value)
-        _check(instance, plan, values, full_clean=full_clean)
+        check(instance, plan, values, full_clean=full_clean)
         if written:
             saved = _saved(instance, written)
-            _save(instance, plan, update_fields=saved)
+            save(instance, plan, update_fields=saved)
             settle(instance, using, saved)
         plan.lists(instance, is_new=False)
     return instance
@@ -165,7 +160,7 @@ class _Plan:
             if value is UNSET or not names.isdisjoint(extra) or ("pk" in extra and write.field.primary_key):
                 continue
             self.wires[write.field.name] = write.wire
-            if isinstance(write.field, ForeignObjectRel) or write.field.many_to_many:
+            if is_other_side(write.field):
                 self._lists.append((write, value))
             elif write.field.is_relation and isinstance(value, msgspec.Struct):
                 self._ones.append((write, value))
@@ -179,8 +174,8 @@ class _Plan:
     def transaction(self) -> AbstractContextManager[Any]:
         """One for several statements; where another one is open, each of them has a savepoint of its own."""
         if self._ones or self._lists or type(self.data).__model__._meta.parents:
-            return _translated(transaction.atomic(using=self.using), self)
-        return _translated(nullcontext(), self)
+            return told(transaction.atomic(using=self.using))
+        return told(nullcontext())
 
     def columns(self, instance: Any) -> dict[str, Any]:
         """Values by attribute; what nested Structs stand for is written first."""
@@ -200,8 +195,6 @@ class _Plan:
                 value = ""
             values[write.field.attname] = value
         for write, value in self._ones:
-            if write.column.write is None:
-                raise _no_rule(self.data, write)
             inner = (*self.loc, write.wire)
             related = getattr(instance, write.field.name) if instance is not None else None
             if related is None:
@@ -211,222 +204,43 @@ class _Plan:
             values[write.field.name] = related
         return values
 
+    def leave_key(self, instance: Any, values: dict[str, Any]) -> None:
+        """Take the key out of ``values``. A row keeps the one it has, so that any other is refused."""
+        for write, sent in (*self._columns, *self._ones):
+            if not is_key(write.field, instance):
+                continue
+            name = write.field.attname if write.field.attname in values else write.field.name
+            value, known = values.pop(name, None), getattr(instance, name)
+            if sent is not None and value != known and not _is_same(write.field, value, known):
+                self.faults[write.field.name] = "The key of a row cannot be changed"
+
     def lists(self, instance: Any, *, is_new: bool) -> None:
         """Write the other sides of an instance that has a key."""
         for write, value in self._lists:
-            if _lists_structs(self.data, write):
-                if write.column.write is None:
-                    raise _no_rule(self.data, write)
-                _write_list(self, write, instance, value or [], is_new=is_new)
-            else:
-                _set_keys(self, write, instance, value or [])
+            Side(self, write, instance, is_new=is_new).write(value)
+
+    def add(self, item: Any, extra: dict[str, Any], loc: Location) -> Any:
+        """A new row on the other side."""
+        return create(item, extra, using=self.using, full_clean=False, loc=loc)
+
+    def change(self, item: Any, row: Any, extra: dict[str, Any], loc: Location) -> Any:
+        """A changed row on the other side."""
+        written = {write.field.name for write in writable(type(item))}
+        kept = {name: value for name, value in extra.items() if name in written}
+        return update(item, row, kept, using=self.using, full_clean=False, loc=loc)
 
 
-def _lists_structs(data: Any, write: _Write) -> bool:
-    [item] = typing.get_args(bare(hints_of(type(data))[write.name])) or (None,)
-    return is_model_struct(item)
-
-
-def _no_rule(data: Any, write: _Write) -> ConfigurationError:
-    return ConfigurationError(
-        f"{type(data).__qualname__}.{write.name} is nested: say what writing it means, Annotated[..., "
-        'Column(write="create")] or Column(write="replace").'
-    )
-
-
-def _write_list(plan: _Plan, write: _Write, instance: Any, items: Sequence[Any], *, is_new: bool) -> None:
-    """Rows on the other side: changed where a Struct names one of this instance, otherwise new."""
-    manager = getattr(instance, _accessor(write.field))
-    there = {} if is_new else {row.pk: row for row in manager.using(plan.using).all()}
-    kept, made = set(), []
-    for number, item in enumerate(items):
-        loc = (*plan.loc, write.wire, number)
-        key_name = _key_name(type(item))
-        key = getattr(item, key_name) if key_name is not None else UNSET
-        if key is not UNSET and key is not None and key in there:
-            update(item, there[key], {}, using=plan.using, full_clean=False, loc=loc)
-            kept.add(key)
-            continue
-        extra = {} if _is_many_to_many(write.field) else {write.field.field.name: instance}
-        made.append(create(item, extra, using=plan.using, full_clean=False, loc=loc))
-    if write.column.write == "replace":
-        gone = [row for key, row in there.items() if key not in kept]
-        if _is_many_to_many(write.field):
-            manager.remove(*gone)
-        else:
-            for row in gone:
-                row.delete(using=plan.using)
-    if _is_many_to_many(write.field):
-        manager.add(*made)
-
-
-def _set_keys(plan: _Plan, write: _Write, instance: Any, keys: Sequence[Any]) -> None:
-    manager = getattr(instance, _accessor(write.field))
-    known = set(manager.model._base_manager.using(plan.using).filter(pk__in=keys).values_list("pk", flat=True))
-    faults = [
-        {"loc": [*plan.loc, write.wire, number], "msg": f"There is no {key!r}", "type": "value_error"}
-        for number, key in enumerate(keys)
-        if key not in known
-    ]
-    if faults:
-        raise RequestValidationError(faults)
-    manager.set(keys)
-
-
-def _accessor(field: Any) -> str:
-    return str(field.get_accessor_name() if isinstance(field, ForeignObjectRel) else field.name)
-
-
-def _is_many_to_many(field: Any) -> bool:
-    return bool(field.many_to_many)
-
-
-def _key_name(struct: Any) -> str | None:
-    key = struct.__model__._meta.pk.name
-    return next((name for name in ("pk", key) if name in struct.__struct_fields__), None)
-
-
-# --- checks --------------------------------------------------------------------------------------------------------
-
-
-def _check(instance: Any, plan: _Plan, written: Any, *, full_clean: bool) -> None:
-    names = {_field_name(instance, name) for name in written}
-    faults = [
-        {"loc": [*plan.loc, plan.wires.get(name, name)], "msg": message, "type": "value_error"}
-        for name, message in plan.faults.items()
-    ]
-    settled = {*plan.faults, *(name for name in names if _is_its_own_nothing(instance, name))}
+def _is_same(field: Any, value: Any, known: Any) -> bool:
     try:
-        settled |= {name for name in names - settled if _is_checked_without_nulls(instance, name)}
-        if full_clean:
-            instance.full_clean(exclude=settled)
-        else:
-            others = {field.name for field in instance._meta.fields} - names
-            instance.clean_fields(exclude=others | settled)
-    except ValidationError as error:
-        raise RequestValidationError([*faults, *_faults(error, plan)]) from None
-    if faults:
-        raise RequestValidationError(faults)
-
-
-def _is_its_own_nothing(instance: Any, name: str) -> bool:
-    """Whether a column holds a null that it may, or an empty value that is its default.
-
-    DJANGO: to a model's validators it is missing without ``blank=True``, which is about forms.
-    """
-    field = instance._meta.get_field(name)
-    value = instance.__dict__.get(field.attname) if field.concrete else field
-    if value is None:
-        return bool(field.null)
-    return value in field.empty_values and takes_empty(field)
-
-
-def _is_checked_without_nulls(instance: Any, name: str) -> bool:
-    """Whether a column is an array with nulls that it may hold; the validators have seen its other items then.
-
-    DJANGO: they take a null for missing, as in :func:`_is_its_own_nothing`.
-    """
-    field = instance._meta.get_field(name)
-    base = getattr(field, "base_field", None)
-    if base is None or not base.null or base.blank or field.get_internal_type() != "ArrayField":
+        return bool(field.to_python(value) == known)
+    except (ValidationError, TypeError, ValueError):
         return False
-    value = instance.__dict__[field.attname]
-    if not isinstance(value, list) or None not in value:
-        return False
-    if others := [entry for entry in value if entry is not None]:
-        try:
-            field.clean(others, instance)
-        except ValidationError as error:
-            raise ValidationError({name: error}) from None
-    return True
-
-
-def _field_name(instance: Any, attribute: str) -> str:
-    field = instance._meta._forward_fields_map.get(attribute)
-    return field.name if field is not None else attribute
-
-
-def _faults(error: ValidationError, plan: _Plan) -> list[dict[str, Any]]:
-    by_field = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
-    return [
-        {
-            "loc": [*plan.loc] if name == NON_FIELD_ERRORS else [*plan.loc, plan.wires.get(name, name)],
-            "msg": message,
-            "type": "value_error",
-        }
-        for name, errors in by_field.items()
-        for entry in errors
-        for message in entry.messages
-    ]
 
 
 def _saved(instance: Any, values: Any) -> list[str]:
-    names = {_field_name(instance, name) for name in values}
+    names = {field_name(instance, name) for name in values}
     stamps = {field.name for field in instance._meta.concrete_fields if getattr(field, "auto_now", False)}
     return sorted(names | stamps)
-
-
-def _save(instance: Any, plan: _Plan, **options: Any) -> None:
-    try:
-        with transaction.atomic(using=plan.using) if connections[plan.using].in_atomic_block else nullcontext():
-            instance.save(using=plan.using, **options)
-    except IntegrityError as error:
-        raise _contradiction(instance, plan) from error
-    except (DataError, OverflowError) as error:
-        raise _unholdable(plan) from error
-    except ProgrammingError as error:
-        if not any(write.field.get_internal_type() == "SearchVectorField" for write in plan.columns_written):
-            raise
-        raise _unholdable(plan) from error  # the text of a vector has a syntax of its own
-    except DatabaseError as error:
-        if "update_fields" in options and "did not affect any rows" in str(error):  # DJANGO: Model.save_base
-            raise NotFound from error
-        raise
-
-
-def _unholdable(plan: _Plan) -> RequestValidationError:
-    """A value that no validator knew to be too large or no text of its kind; at its place, where one is unknown."""
-    unknown = [write.wire for write in plan.columns_written if write.is_unknown]
-    place = unknown if len(unknown) == 1 else []
-    message = "The database cannot hold this value" if place else "The database cannot hold one of the values"
-    return RequestValidationError([{"loc": [*plan.loc, *place], "msg": message, "type": "value_error"}])
-
-
-def _contradiction(instance: Any, plan: _Plan) -> HTTPException:
-    """What the database has refused, in the words of the model."""
-    for check, error in ((_unique, Conflict), (_constraints, RequestValidationError)):
-        try:
-            check(instance, plan.using)
-        except ValidationError as found:
-            faults = _faults(found, plan)
-            if error is Conflict:
-                return Conflict("The row contradicts another one.", extra={"errors": faults})
-            return RequestValidationError(faults)
-    return Conflict("The row contradicts another one, or a rule of the database.")
-
-
-def _unique(instance: Any, using: str) -> None:
-    instance.validate_unique()
-    unique = [
-        constraint for constraint in instance._meta.constraints if isinstance(constraint, models.UniqueConstraint)
-    ]
-    for constraint in unique:
-        constraint.validate(type(instance), instance, using=using)
-
-
-def _constraints(instance: Any, using: str) -> None:
-    for constraint in instance._meta.constraints:
-        constraint.validate(type(instance), instance, using=using)
-
-
-@contextmanager
-def _translated(block: AbstractContextManager[Any], plan: _Plan) -> Iterator[None]:
-    """A foreign key that is checked when the transaction ends may have lost its row since it was looked at."""
-    try:
-        with block:
-            yield
-    except IntegrityError as error:
-        raise Conflict("The row contradicts another one, or a rule of the database.") from error
 
 
 # --- many rows -----------------------------------------------------------------------------------------------------
@@ -445,15 +259,19 @@ def update_many(items: Sequence[Any], queryset: Any, *, using: str | None, full_
     """The rows of ``queryset`` that the items name by their keys, changed: all of them or none."""
     if not items:
         return []
-    name = _key_name(type(items[0]))
-    if name is None:
-        raise ConfigurationError(f"{type(items[0]).__qualname__} has no key, by which update_many() finds rows.")
-    rows = queryset.in_bulk([getattr(item, name) for item in items])
+    struct = type(items[0])
+    names = key_fields(struct)
+    if names is None:
+        raise ConfigurationError(f"{struct.__qualname__} has no key, by which update_many() finds rows.")
+    keys = [key_of(item, struct.__model__, {}) for item in items]
+    rows = opened(as_queryset(queryset)).in_bulk([key for key in keys if key is not UNSET])
+    numbered = iter(keys)
+    wire = next(field.encode_name for field in msgspec.structs.fields(struct) if field.name == names[-1])
 
     def change(item: Any, loc: Location, alias: str) -> Any:
-        row = rows.get(getattr(item, name))
+        row = rows.get(next(numbered))
         if row is None:
-            raise RequestValidationError([{"loc": [*loc, name], "msg": "There is no such row", "type": "value_error"}])
+            raise RequestValidationError([fault((*loc, wire), "There is no such row")])
         return update(item, row, {}, using=alias, full_clean=full_clean, loc=loc)
 
     return _each(items, using, change)
@@ -466,7 +284,7 @@ def _each(items: Sequence[Any], using: str | None, write: Callable[[Any, Locatio
     done: list[Any] = []
     faults: list[Any] = []
     conflict = False
-    with transaction.atomic(using=alias):
+    with committed(alias):
         for number, item in enumerate(items):
             try:
                 with transaction.atomic(using=alias):
@@ -475,24 +293,7 @@ def _each(items: Sequence[Any], using: str | None, write: Callable[[Any, Locatio
                 faults += error.errors
             except Conflict as error:
                 conflict = True
-                told = error.extra.get("errors") or [{"loc": ["body", number], "msg": error.detail, "type": "conflict"}]
-                faults += told
+                faults += error.extra.get("errors") or [fault(("body", number), error.detail, "conflict")]
         if faults:
             raise Conflict(extra={"errors": faults}) if conflict else RequestValidationError(faults)
     return done
-
-
-# --- versions ------------------------------------------------------------------------------------------------------
-
-
-def claim(instance: Any, name: str, expected: Any, *, using: str | None = None) -> None:
-    """Make the next version of a row, if ``expected`` is its version now; else 412. Call it in the transaction.
-
-    The column is a whole number, which is counted up, or a time, which becomes now.
-    """
-    field = instance._meta.get_field(name)
-    rows = type(instance)._base_manager.using(using or instance._state.db).filter(pk=instance.pk, **{name: expected})
-    following = timezone.now() if isinstance(field, models.DateTimeField) else expected + 1
-    if not rows.update(**{name: following}):
-        raise PreconditionFailed("Somebody else has changed it since.")
-    setattr(instance, name, following)

@@ -1,0 +1,131 @@
+"""Paths of lookups through models: what is at their ends, and whether many rows are on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import Q
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.fields.related import ForeignObjectRel
+
+from hybrid_gateway.exceptions import ConfigurationError
+
+__all__ = [
+    "find_field",
+    "fits",
+    "follow",
+    "is_annotation",
+    "is_to_many",
+    "leads_to_many",
+    "may_be_absent",
+    "narrowing",
+    "passes_many",
+    "paths_in",
+]
+
+
+def is_to_many(field: Any) -> bool:
+    return bool(field.is_relation and (field.many_to_many or field.one_to_many))
+
+
+def find_field(model: Any, name: str) -> Any:
+    """The field of that name, a relation from the other side included; ``None`` for a path and what is no field."""
+    try:
+        return None if LOOKUP_SEP in name else _get_field(model, name, name, "")
+    except ConfigurationError:
+        return None
+
+
+def leads_to_many(model: Any, path: str) -> bool:
+    """Whether there are rows, and not one, at the end of ``path``; what is no path of columns leads nowhere."""
+    try:
+        return any(is_to_many(field) for field in follow(model, path, ""))
+    except ConfigurationError:
+        return False
+
+
+def may_be_absent(field: Any) -> bool:
+    """Whether there may be no row at the end of this step."""
+    return isinstance(field, ForeignObjectRel) or (field.is_relation and field.null)
+
+
+def fits(model: Any, related: Any) -> bool:
+    return related is not None and (issubclass(related, model) or issubclass(model, related))
+
+
+def is_annotation(model: Any, path: str) -> bool:
+    """A name that is no field of the model; with ``__`` in it, it was meant to be a path."""
+    if LOOKUP_SEP in path or path == "pk":
+        return False
+    try:
+        model._meta.get_field(path)
+    except FieldDoesNotExist:
+        return True
+    return False
+
+
+def follow(model: Any, path: str, where: str) -> Iterator[Any]:
+    """The fields of a path, one after the other."""
+    at = model
+    for name in path.split(LOOKUP_SEP):
+        if at is None:
+            raise ConfigurationError(f"{where}: {path!r} goes on behind a column.")
+        field = _get_field(at, name, path, where)
+        if field.is_relation and field.related_model is None:
+            raise ConfigurationError(
+                f"{where}: {at.__name__}.{name} leads to rows of any model, which no type can tell: read the columns "
+                "that it is made of."
+            )
+        yield field
+        at = field.related_model if field.is_relation else None
+
+
+def _get_field(model: Any, name: str, path: str, where: str) -> Any:
+    meta = model._meta
+    if name == "pk":
+        return meta.pk
+    found = meta._forward_fields_map.get(name) or meta.fields_map.get(name)  # as in a query: by related_query_name
+    if found is None:  # or by the name of the manager, which is another where a model gives none
+        found = next((rel for rel in meta.related_objects if is_to_many(rel) and rel.get_accessor_name() == name), None)
+    if found is None:
+        known = sorted({*(field.name for field in meta.get_fields()), "pk"})
+        raise ConfigurationError(f"{where}: {model.__name__} has no {name!r}. It has {', '.join(known)}.")
+    return found
+
+
+# --- many rows on the way ------------------------------------------------------------------------------------------
+
+
+def passes_many(model: Any, path: str) -> bool:
+    """Whether there are many rows somewhere on the way, whatever follows the columns: transforms, a lookup."""
+    steps = path.split(LOOKUP_SEP)
+    return any(leads_to_many(model, LOOKUP_SEP.join(steps[:end])) for end in range(1, len(steps) + 1))
+
+
+def narrowing(model: Any, paths: Iterable[str]) -> Callable[[Any, Q], Any]:
+    """How a queryset is narrowed to a condition on ``paths`` without showing a row twice that meets it twice."""
+    if not any(passes_many(model, path) for path in paths):
+        return lambda queryset, condition: queryset.filter(condition)
+
+    def narrow(queryset: Any, condition: Q) -> Any:
+        meeting = model._base_manager.using(queryset.db).filter(condition)
+        return queryset.filter(pk__in=meeting.order_by().values("pk"))
+
+    return narrow
+
+
+def paths_in(condition: Any) -> Iterator[str]:
+    """The paths of the conditions of a ``Q``, of those inside it, and of what its expressions refer to."""
+    if isinstance(condition, Q):
+        for child in condition.children:
+            yield from paths_in(child)
+    elif isinstance(condition, tuple):
+        yield condition[0]
+        yield from paths_in(condition[1])
+    elif hasattr(condition, "get_source_expressions"):
+        for inner in condition.get_source_expressions():
+            yield from paths_in(inner)
+    elif isinstance(getattr(condition, "name", None), str) and hasattr(condition, "resolve_expression"):
+        yield condition.name
