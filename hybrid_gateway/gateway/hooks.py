@@ -52,7 +52,8 @@ class HookCompiler:
             entered.append(hook)
             planner.enter_hook(hook, entry, getattr(_instance(entry), "on_request", None))
         for function in layers.before_request:
-            planner.ask_first(function, answered, make_encoder(inspect.Signature.empty, method="GET"))
+            returns = read_signature(function, f"the hook {describe(function)}").returns
+            planner.ask_first(function, answered, make_encoder(returns, method="GET"))
         return entered
 
     def leave(self, layers: Layers, around: FollowsRoute) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
@@ -78,7 +79,7 @@ class HookCompiler:
             planner = around.planner(where, {Exception: "error", Response: "response"}, moment)
             method = function if owner is None else method_of(owner, function.__name__)
             signature = read_signature(method, where)
-            encode = make_encoder(inspect.Signature.empty, method="GET")
+            encode = make_encoder(signature.returns, method="GET")
             planner.result(
                 function,
                 signature,

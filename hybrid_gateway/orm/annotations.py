@@ -52,6 +52,11 @@ class Column:
         self.filter = filter
         self.write = write
 
+    @property
+    def is_unseen(self) -> bool:
+        """Whether it is nothing that clients are shown: they write it alone, or no column holds it."""
+        return self.write_only or self.source is None
+
     def __repr__(self) -> str:
         return f"Column({'' if self.source is ... else repr(self.source)})"
 
@@ -127,7 +132,7 @@ def column_in(annotation: Any) -> Column:
 def refined(model: type[Model], name: str, annotation: Any) -> Any:
     """The annotation of a field with what its column demands of clients."""
     column = column_in(annotation)
-    flags = {"readOnly": True} if column.read_only else {"writeOnly": True} if column.write_only else {}
+    flags = {"readOnly": True} if column.read_only else {"writeOnly": True} if column.is_unseen else {}
     if flags and not isinstance(annotation, str):
         annotation = Annotated[annotation, msgspec.Meta(extra_json_schema=flags)]
     field = model._meta._forward_fields_map.get(name)  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import msgspec
 from django.core.exceptions import EmptyResultSet, FieldDoesNotExist, ObjectDoesNotExist
 from django.db import DEFAULT_DB_ALIAS, DataError, connections, models
 from django.db.models.constants import LOOKUP_SEP
@@ -264,7 +265,8 @@ def _from_instance(struct: Any, instance: Any) -> Any:
             values[field] = function(*places)
             continue
         column = columns[field]
-        if column.write_only or column.source is None:
+        if column.is_unseen:
+            values[field] = msgspec.UNSET
             continue
         path = column.source if isinstance(column.source, str) else field
         if isinstance(column.source, models.expressions.Combinable):
@@ -366,7 +368,5 @@ def hints_of(struct: Any) -> dict[str, Any]:
     """The annotations of its fields."""
     found: dict[str, Any] | None = struct.__dict__.get("__hints__")
     if found is None:
-        import msgspec
-
         found = struct.__hints__ = {field.name: field.type for field in msgspec.structs.fields(struct)}
     return found

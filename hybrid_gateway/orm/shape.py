@@ -206,7 +206,7 @@ class _Reading:
         self, name: str, annotation: Any, column: Column, model: Any, prefix: str, around: tuple[Any, ...]
     ) -> str:
         where = f"{around[-1].__qualname__}.{name}"
-        if column.write_only or column.source is None:
+        if column.is_unseen:
             return "UNSET"
         if column.source is ... or isinstance(column.source, str):
             path = name if column.source is ... else column.source

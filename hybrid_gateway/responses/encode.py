@@ -14,6 +14,7 @@ from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway.background import join_tasks
 from hybrid_gateway.exceptions import ResponseValidationError
+from hybrid_gateway.responses.contract import Fields, Rule, contract
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed, make_private
 from hybrid_gateway.responses.kinds import Response, StreamingResponse, plain, plain_with
@@ -83,21 +84,37 @@ def make_encoder(
     extra += [(b"set-cookie", _cookie(cookie)) for cookie in cookies]
     hook = plain_with(encoders) if encoders else plain
     defaults = Defaults(status, method, tuple(extra), hook)
-    if is_json_type(annotation) and status not in NO_CONTENT:
-        encode = _structured_encoder(defaults, media_type, security)
-        return _validating(annotation, encode, defaults, tuple(encoders or ()), decode) if validate else encode
-    if _is_pair(annotation):
-        return _pair_encoder(defaults)
     if is_event_stream(annotation):
         return _event_encoder(defaults)
+    rule = contract(typing.get_args(annotation)[0] if _is_pair(annotation) else annotation, encoders)
+    if is_json_type(annotation) and status not in NO_CONTENT:
+        if validate:
+            encode = _structured_encoder(defaults, media_type, security, None)
+            return _keeping(rule, _validating(annotation, encode, defaults, tuple(encoders or ()), decode))
+        return _structured_encoder(defaults, media_type, security, rule)
+    if _is_pair(annotation):
+        return _pair_encoder(defaults, rule)
+    return _keeping(rule, lambda value: _by_value(value, defaults))
 
-    def by_value(value: Any) -> Answer:
-        return _by_value(value, defaults)
 
-    return by_value
+def _keeping(rule: Rule | None, encode: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
+    """``encode``, to whom nothing comes that the annotation has not got."""
+    if rule is None:
+        return encode
+    return lambda value: encode(value if rule.fits(value) else _narrowed(rule, value))
 
 
-def _structured_encoder(defaults: Defaults, media_type: str, security: Sequence[Header]) -> Callable[[Any], Answer]:
+def _narrowed(rule: Rule, value: Any) -> Any:
+    """Of a value that does not fit its annotation, what does; answers of the handler's own are what they are."""
+    return value if isinstance(value, _AS_THEY_ARE) else rule.narrow(value)
+
+
+_AS_THEY_ARE = (StarletteResponse, HttpResponseBase, Iterator, AsyncIterator)
+
+
+def _structured_encoder(
+    defaults: Defaults, media_type: str, security: Sequence[Header], rule: Rule | None
+) -> Callable[[Any], Answer]:
     encode_value = _MAKERS[media_type](enc_hook=defaults.hook).encode
     status = defaults.status_for(...)
     # PERF: built once; the encoder is bound, not looked up.
@@ -112,7 +129,17 @@ def _structured_encoder(defaults: Defaults, media_type: str, security: Sequence[
             raise
         return status, headers, body
 
-    return encode
+    if rule is None:
+        return encode
+    fits, kind = rule.fits, rule.kind if isinstance(rule, Fields) and rule.is_flat else None
+
+    def encode_what_fits(value: Any) -> Answer:
+        # PERF: most values are of the very class that is annotated, which is all that is asked of them.
+        if type(value) is kind or fits(value):
+            return status, headers, encode_value(value)
+        return encode(_narrowed(rule, value))
+
+    return encode_what_fits
 
 
 def _validating(
@@ -135,12 +162,15 @@ def _validating(
     return validate
 
 
-def _pair_encoder(defaults: Defaults) -> Callable[[Any], Answer]:
+def _pair_encoder(defaults: Defaults, rule: Rule | None) -> Callable[[Any], Answer]:
+    def keep(value: Any) -> Any:
+        return value if rule is None or rule.fits(value) else _narrowed(rule, value)
+
     def encode(value: Any) -> Answer:
         if isinstance(value, tuple) and len(value) == 2:
             content, status = value
-            return _by_value(content, msgspec.structs.replace(defaults, status=status))
-        return _by_value(value, defaults)
+            return _by_value(keep(content), msgspec.structs.replace(defaults, status=status))
+        return _by_value(keep(value), defaults)
 
     return encode
 
