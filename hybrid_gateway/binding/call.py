@@ -146,7 +146,8 @@ class Call:
     def apart(self) -> Call:
         """The same request for who answers in the place of its handler, which may still be busy on its thread."""
         other = copy.copy(self)
-        other.exits = other.shared = other.late = other._thread = None
+        other.exits = other.shared = other._thread = None
+        other.late = other
         other._lend = lambda: self.thread.beside()
         self.entered = None
         self.late = other
@@ -164,6 +165,14 @@ class Call:
         entry = Exit(moment, mode, manager, self.answered_error)
         self.exits.append(entry)
         return entry
+
+    def blame(self, error: BaseException) -> None:
+        """What was entered to answer ``error`` could not: it shall see that, as what was entered before does."""
+        if self.exits:
+            entries = [
+                entry._replace(known_error=None) if entry.known_error is error else entry for entry in self.exits
+            ]
+            self.exits = entries
 
     def enter(self, hook: Any, instance: Any) -> None:
         """From here on ``hook`` sees how the request ends."""

@@ -81,8 +81,10 @@ def _next_exit(exits: list[Exit] | None, moment: int) -> Exit | None:
     """Take the last of ``exits`` that is due; a later one never needs one that lasts shorter."""
     if moment >= AFTER_ANSWER:
         return exits.pop() if exits else None
-    due = [position for position, entry in enumerate(exits or ()) if entry.moment <= moment]
-    return exits.pop(due[-1]) if exits and due else None
+    for position in range(len(exits or ()) - 1, -1, -1):
+        if exits is not None and exits[position].moment <= moment:
+            return exits.pop(position)
+    return None
 
 
 def _leave(call: Call, manager: Any, *details: Any) -> None:

@@ -1,17 +1,16 @@
-"""Work after an answer: whatever goes wrong with it, the client has its answer, and the rest of the work is done."""
+"""Work after an answer, and what is told of it when it fails: the client has its answer."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from starlette.background import BackgroundTask, BackgroundTasks
 
-from hybrid_gateway.background import each_task
 from hybrid_gateway.handlers.errors import printable
 
-__all__ = ["Afterwards", "do_afterwards", "report"]
+__all__ = ["Afterwards", "report"]
 
 logger = logging.getLogger("django.request")
 
@@ -22,15 +21,6 @@ class Afterwards(BackgroundTasks):
     def __init__(self, own: BackgroundTask | None, always: Sequence[BackgroundTask]) -> None:
         super().__init__([*([] if own is None else [own]), *always])
         self.always = BackgroundTasks(always)
-
-
-async def do_afterwards(work: BackgroundTask, fail: Callable[[Exception], None]) -> None:
-    """Do all of ``work``, one task after the other; what one raises is given to ``fail`` and stops no other."""
-    for task in each_task(work):
-        try:
-            await task()
-        except Exception as error:
-            fail(error)
 
 
 def report(call: Any, route: str, what: str, error: BaseException) -> None:

@@ -10,13 +10,12 @@ Whatever else happens, a cancelled task among it, ``leave`` lets nothing of it t
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Any
 
 from starlette.background import BackgroundTask
 
-from hybrid_gateway.background import join_tasks
-from hybrid_gateway.handlers.afterwards import Afterwards, do_afterwards, report
+from hybrid_gateway.background import each_task, join_tasks
+from hybrid_gateway.handlers.afterwards import Afterwards, report
 from hybrid_gateway.handlers.errors import ErrorAnswers
 from hybrid_gateway.handlers.hooks import Answered, Hook
 from hybrid_gateway.handlers.sensitive import enter_request, in_request
@@ -40,6 +39,16 @@ class Outcome:
         self.answer = answer
         self.error = error
         self.saves = saves  # a session, if there is one
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it is clear that nothing is to be left. PERF: most requests have entered nothing."""
+        return type(self.answer) is tuple and not self.call.exits
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether something of the project runs while the answer is sent, or after it."""
+        return not is_whole(self.answer) or (type(self.answer) is not tuple and self.answer.background is not None)
 
     def discard(self) -> None:
         """Let go of the answer, which will not be sent; its content is closed with the next clean-up."""
@@ -84,6 +93,7 @@ class Completion:
         self._errors = errors
         self._hooks = tuple((hook, None) for hook in hooks)
         self._afterwards = tuple(afterwards)
+        self._is_alone = not (hooks or afterwards)
         self._settle = settle
         self._keep = keep
         self._guard = guard
@@ -119,16 +129,37 @@ class Completion:
         ``settle(call, answer)`` ends the visit, ``keep(call)`` puts away what the plan has noted, and ``guard`` and
         ``stamp`` of ``(call, answer)`` have the last words.
         """
-        outcome = Outcome(call, answer, error, saves)
+        outcome = None
         try:
+            if (
+                self._is_alone and type(answer) is tuple and call.visit is None and not call.entered
+            ):  # PERF: as most are
+                failure = await self._unwind(call, error) if call.exits else error
+                if failure is error:
+                    if error is not None:
+                        call.answered_error = None  # whose traceback knows the call
+                    elif self._keep is not None:
+                        await self._keep(call)
+                    return self._seal(call, answer)
+                if not isinstance(failure, Exception):
+                    raise failure
+                error, call.answered_error = failure, failure
+                answer = await self._errors.answer(call, failure)
+            outcome = Outcome(call, answer, error, saves)
             await self._conclude(outcome)
         except BaseException as failure:
-            outcome.discard()
+            if outcome is not None:
+                outcome.discard()
             await self._abandon(call, failure)
             raise
-        finally:
-            call.answered_error = None  # whose traceback knows the call
+        # What is left later sees it then.
+        call.answered_error = None if type(outcome.answer) is tuple else outcome.error
         return outcome.answer
+
+    def _seal(self, call: Any, answer: Any) -> Any:
+        if self._guard is not None:
+            answer = self._guard(call, answer)
+        return answer if self._stamp is None else self._stamp(call, answer)
 
     async def give_up(self, call: Any, error: Exception) -> Any:
         """The answer to ``error`` for a handler that may still be busy: what it has entered it leaves itself.
@@ -154,24 +185,27 @@ class Completion:
         call = outcome.call
         if self._path_names:
             call.path_names = self._path_names
-        await self._close(outcome, EXPLAINED)
-        entered, call.entered = call.entered or (), None
-        for hook, instance in (*self._hooks, *reversed(entered)):
-            await self._show(outcome, hook, instance)
-            await self._close(outcome, hook.moment)
-        await self._close(outcome, BEFORE_AFTER_ANSWER)
-        await self._end_visit(outcome)
+        if not outcome.is_settled:
+            await self._close(outcome, EXPLAINED)
+        if self._hooks or call.entered:
+            entered, call.entered = call.entered or (), None
+            for hook, instance in (*self._hooks, *reversed(entered)):
+                await self._show(outcome, hook, instance)
+                if not outcome.is_settled:
+                    await self._close(outcome, hook.moment)
+        if not outcome.is_settled:
+            await self._close(outcome, BEFORE_AFTER_ANSWER)
+        if call.visit is not None:
+            await self._end_visit(outcome)
         if self._keep is not None and outcome.error is None:
             await self._keep(call)
         if self._afterwards:
             self._add_afterwards(outcome)
-        elif is_whole(outcome.answer) and (type(outcome.answer) is tuple or outcome.answer.background is None):
-            await self._close(outcome, AFTER_ANSWER)
+        elif not outcome.is_followed:
+            if call.exits:
+                await self._close(outcome, AFTER_ANSWER)
             call.shared = None
-        if self._guard is not None:
-            outcome.answer = self._guard(call, outcome.answer)
-        if self._stamp is not None:
-            outcome.answer = self._stamp(call, outcome.answer)
+        outcome.answer = self._seal(call, outcome.answer)
 
     async def _show(self, outcome: Outcome, hook: Hook, instance: Any) -> None:
         """Show the answer to a hook, which may change or replace it; one that fails makes an error of it."""
@@ -267,17 +301,18 @@ class Completion:
         of what was to follow only that is done which follows every answer of the route.
         """
         call = call.late or call
+        error = error or call.answered_error
         try:
             is_left = await self._leave_behind(call, error, BEFORE_AFTER_ANSWER)
-            if not is_left and isinstance(background, Afterwards):
-                background = background.always
-            elif not is_left:
-                background = None
+            if not is_left:
+                background = background.always if isinstance(background, Afterwards) else None
             if background is not None:
-                await do_afterwards(background, partial(self._report, call, "Work after the answer"))
+                await self._do_afterwards(call, background)
         finally:
             await self._leave_behind(call, error, AFTER_ANSWER)
-            call.shared = None
+            call.shared = call.answered_error = None
+            if call.late is call:
+                call.release()
 
     async def _leave_behind(self, call: Any, error: BaseException | None, moment: int) -> bool:
         """Leave what was entered up to ``moment``; whether that went well."""
@@ -288,6 +323,27 @@ class Completion:
             raise failure
         self._report(call, "A clean-up after the answer", failure)
         return False
+
+    async def _do_afterwards(self, call: Any, work: BackgroundTask) -> None:
+        """Do all of ``work``, one task after the other; what one raises stops no other, but is seen by what it entered.
+
+        What was entered for the answer, which is sent, sees nothing of it.
+        """
+        for task in each_task(work):
+            before, shared = call.exits, call.shared
+            call.exits, call.shared = None, None if shared is None else dict(shared)
+            failure: BaseException | None = None
+            try:
+                await task()
+            except BaseException as error:
+                failure = error
+                await self._leave_behind(call, error, AFTER_ANSWER)
+                call.shared = shared
+            call.exits = [*(before or ()), *(call.exits or ())]
+            if isinstance(failure, Exception):
+                self._report(call, "Work after the answer", failure)
+            elif failure is not None:
+                raise failure
 
     def _report(self, call: Any, what: str, error: Exception) -> None:
         try:

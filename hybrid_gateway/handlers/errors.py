@@ -72,6 +72,7 @@ class ErrorAnswers:
         try:
             handled = await self._handle(call, error)
         except Exception as failure:
+            call.blame(error)
             if failure is error:  # a handler leaves it to us, or asks for the component that has failed
                 return await self._answer_plainly(call, error)
             failure.__context__ = failure.__context__ or error
@@ -128,6 +129,7 @@ class ErrorAnswers:
             try:
                 return await custom(call, error)
             except Exception as failure:
+                call.blame(error)
                 if failure is not error:
                     _log(call, failure, 500)
         return await self._bare(call, error)
