@@ -66,6 +66,9 @@ class AuthenticationScheme:
     Those that ``authenticate`` asks for one by one (``Query()``) are known.
     """
 
+    reads_session: bool = False
+    """Whether its user is the session's; below ``django_middleware=`` that is whom the middleware has left there."""
+
     carries_scopes: bool = False
     """Whether its credentials have scopes, which the OpenAPI document then names."""
 

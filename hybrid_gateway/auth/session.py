@@ -23,21 +23,17 @@ class SessionAuthentication(AuthenticationScheme):
     """
 
     carriers = ("Cookie",)
+    reads_session = True
 
     def __init__(self, *, realm: str = "api") -> None:
         # SPEC: RFC 9110, section 15.5.2: a 401 carries a challenge. No browser opens a dialog on this one.
         self.challenge = f'Cookie realm="{realm}"'
 
     def authenticate(self, visit: Visit) -> Authentication | None:
-        """Look the session and its user up, on a pool thread."""
-        if not visit.has_session_cookie:
+        """Look the session and its user up, on a pool thread; below ``django_middleware=`` as that has left them."""
+        if not visit.has_session_cookie and not visit.is_below_django:
             return None
-        from django.contrib.auth import get_user
-
-        request: Any = visit.request
-        if not hasattr(request, "session"):  # below django_middleware= without Django's own
-            request.session = visit.session
-        user = get_user(request)
+        user = visit.find_user()
         if not user.is_authenticated:
             return None
         check_csrf(visit)

@@ -60,6 +60,8 @@ class Call:
     _scope: Scope | None = None
     _thread: Any = None
     _over = False
+    keeps_crash = False
+    crash: Exception | None = None  # what nobody expected, where it is kept for somebody
     is_given_up = False  # cancelled: what a thread is entering for it just now is left there
     late: Call | None = None  # what goes on for a client whose request has taken too long
 

@@ -68,6 +68,18 @@ class MakesVisits(Protocol):
         """Tell it the body."""
 
 
+class KnowsCaller(Protocol):
+    """What a route below Django's middleware asks about the caller, beside its schemes."""
+
+    def known(self, call: Any) -> Any:
+        """What is known before a scheme is asked."""
+        ...
+
+    def as_left(self, call: Any, authentication: Any) -> Any:
+        """What becomes of what they have found; it may block."""
+        ...
+
+
 class Planner:
     """Plans one route, or a function that ``follows`` the plan of one and ends at ``moment``.
 
@@ -92,6 +104,7 @@ class Planner:
         sharing: Sharing | None = None,
         follows: bool = False,
         moment: int = ANSWERED,
+        below: KnowsCaller | None = None,
     ) -> None:
         self._draft = Draft()
         self.plan = self._draft.plan
@@ -106,6 +119,7 @@ class Planner:
         self._layered = {name: layered(name, kind, where) for name, kind in (parameters or {}).items()}
         self._given = given or {}
         self._visits = visits
+        self._below = below
         self._asked_of_visit = {} if visits is None else visits.builders
         self._gives_body = False
         self._named_in_layer: set[str] = set()
@@ -424,7 +438,10 @@ class Planner:
             )
         self.plan.authenticates = True
         found = self._draft.new()
-        self._open.steps.append(Step(target=found, code="call.authentication"))
+        known = (
+            "call.authentication" if self._below is None else f"{self._draft.name('known', self._below.known)}(call)"
+        )
+        self._open.steps.append(Step(target=found, code=known))
         for scheme in self._schemes:
             where = f"{type(scheme).__qualname__}.authenticate"
             signature = read_signature(scheme.authenticate, where)
@@ -434,6 +451,10 @@ class Planner:
             previous, found = found, self._draft.new()
             code = f"{previous} if {previous} is not None else {call}"
             self._open.steps.append(Step(target=found, code=code, mode=mode))
+        if self._below is not None:
+            previous, found = found, self._draft.new()
+            code = f"{self._draft.name('as_left', self._below.as_left)}(call, {previous})"
+            self._open.steps.append(Step(target=found, code=code, mode="thread"))
         self._open.steps.append(Step(target=None, code=f"{self._draft.name('claimed', claimed)}(call, {found})"))
         self._draft.variables["authentication"] = found
         return found

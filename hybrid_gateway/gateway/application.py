@@ -168,6 +168,7 @@ class Gateway:
             routes.append(compiled[0].route)
             endpoints += compiled
         errors = builder.errors(self._layers)
+        unrouted = builder.unrouted_middleware(self._layers)
         table = Table(
             routes=routes,
             endpoints=endpoints,
@@ -176,6 +177,8 @@ class Gateway:
             mounts=Mounts(mounts),
             errors=errors,
             without_route=builder.without_route(errors),
+            django_middleware=unrouted,
+            passes_django=unrouted is not None or any(endpoint.django_middleware for endpoint in endpoints),
             webhooks=builder.described(self.openapi.webhooks),
             secrets=builder.secrets(),
         )

@@ -105,7 +105,7 @@ class ASGIDriver:
             if call.raw_headers is not scope["headers"]:
                 scope = call.adopt({**scope, "headers": call.raw_headers})
             if refusal is not None:
-                await self._answer_refused(call, refusal, receive, send)
+                await self.answer_refused(call, refusal, receive, send)
                 return
         # PERF: what Gateway.is_django does; a call less.
         if path is not None and (
@@ -120,7 +120,7 @@ class ASGIDriver:
             except RequestTimeout as error:
                 if call.lender is self._gateway.lend_django_thread:
                     call.borrow(self._gateway.lend_thread)
-                await self._answer_refused(call, error, receive, send)
+                await self.answer_refused(call, error, receive, send)
         elif self._middleware is not None:
             await self._middleware({**call.with_state(), _CALL: call}, receive, checking(send))
         else:
@@ -141,7 +141,8 @@ class ASGIDriver:
             else:
                 await self.send_response(call, endpoint, answer, receive, send)
 
-    async def _answer_refused(self, call: Call, refusal: HTTPException, receive: Receive, send: Send) -> None:
+    async def answer_refused(self, call: Call, refusal: HTTPException, receive: Receive, send: Send) -> None:
+        """Answer a request that nobody shall see."""
         refused = Refused(self._gateway, refusal)
         await self._send(call, refused, await refused.respond(call), receive, send)
 
@@ -172,9 +173,16 @@ class ASGIDriver:
         routed, endpoint = scope[ROUTED]
         call = _under(routed, scope, receive)
         call.path_values = routed.path_values
-        if DJANGO_REQUEST in scope and not isinstance(routed.thread, AmbientThread):
+        request = scope.get(DJANGO_REQUEST)
+        if request is None:
+            await self._send(call, endpoint, await endpoint.respond(call), receive, send)
+            return
+        if not isinstance(routed.thread, AmbientThread):
             call.move(BelowSyncCode(routed.thread).enter())
-        await self._send(call, endpoint, await endpoint.respond(call), receive, send)
+        request.caller.enter(call)
+        answer = await endpoint.respond(call)
+        request.is_answered = type(answer) is tuple
+        await self._send(call, endpoint, answer, receive, send)
 
     # --- what is answered before either side is asked
 
@@ -212,7 +220,12 @@ class ASGIDriver:
         if path is not None:
             found = table.tree.find(path, method) or self._find_other_slash(table, path, method)
         if found is None:
-            return self._find_mounted(table, path) or Unrouted(self._gateway, table, path, root or "")
+            mounted = self._find_mounted(table, path)
+            if mounted is not None:
+                return mounted
+            unrouted = Unrouted(self._gateway, table, path, root or "")
+            call.path_values = unrouted.path_values
+            return unrouted
         endpoint, call.path_values = found
         return endpoint
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.auth import Authentication, check_csrf
 from hybrid_gateway.auth.secrets import Secrets, SecretsInQueries
 from hybrid_gateway.binding.builtins import REQUEST
+from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.compiled import compile_plan
 from hybrid_gateway.binding.components import Components, Mode, mode_of
 from hybrid_gateway.binding.custom import Decoders, check_custom, decode_known
@@ -28,8 +29,10 @@ from hybrid_gateway.binding.plan import Planner
 from hybrid_gateway.binding.signature import Signature, read_signature, strip_annotated
 from hybrid_gateway.caching import CachedAnswers
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.gateway.django_middleware import DjangoMiddleware
+from hybrid_gateway.gateway.django_middleware import DjangoMiddleware, Passed
+from hybrid_gateway.gateway.django_request import CallerBelow
 from hybrid_gateway.gateway.hooks import HookCompiler
+from hybrid_gateway.gateway.pools import ThreadPools
 from hybrid_gateway.gateway.probes import compile_probe
 from hybrid_gateway.gateway.sharing import Around, Arounds
 from hybrid_gateway.handlers.completion import Completion
@@ -127,6 +130,7 @@ class Builder:
         if layers.timeout is not None:
             respond = bounded(respond, check_timeout(layers.timeout), ending.give_up)
         takes_form = any(entry.source == "form" for entry in planner.plan.inputs)
+        passed = self._django_middleware(route, layers, schemes, where, takes_form=takes_form)
         return Endpoint(
             route=route,
             method=method,
@@ -140,16 +144,21 @@ class Builder:
             is_open=not planner.plan.requires_user,
             visits=planner.plan.visits,
             reads_cookies=planner.plan.reads_cookies,
-            middleware=(
-                *middleware_factories(layers.middleware),
-                *_django_middleware(route, layers, takes_form=takes_form),
-            ),
+            middleware=(*middleware_factories(layers.middleware), *((passed,) if passed is not None else ())),
+            django_middleware=passed,
             security_headers=self._security_headers(layers),
             callbacks={name: self._callback(calls) for name, calls in route.options.get("callbacks", {}).items()},
         )
 
     def _plan(
-        self, route: FlatRoute, layers: Layers, schemes: Sequence[Any], where: str, around: Around, *, declared: bool
+        self,
+        route: FlatRoute,
+        layers: Layers,
+        schemes: Sequence[Any],
+        where: str,
+        around: Around | None,
+        *,
+        declared: bool,
     ) -> Planner:
         """An empty plan for one route."""
         return Planner(
@@ -170,7 +179,50 @@ class Builder:
             given=_GIVEN,
             visits=Visits(csrf_exempt=layers.csrf_exempt, check=check_csrf),
             sharing=around,
+            below=CallerBelow() if layers.django_middleware else None,
         )
+
+    def _django_middleware(
+        self, route: FlatRoute, layers: Layers, schemes: Sequence[Any], where: str, *, takes_form: bool
+    ) -> DjangoMiddleware | None:
+        """What of Django's middleware stands around a route."""
+        if not layers.django_middleware:
+            return None
+        authenticate, awaits = self._asking(route, layers, schemes, where) if schemes else (None, False)
+        passed = Passed(
+            view=route.handler,
+            name=route.name,
+            path=route.path,
+            parameters=tuple(parameter.name for parameter in route.template.parameters),
+            limit=layers.max_upload_size if takes_form else layers.max_body_size,
+            authenticate=authenticate,
+            awaits=awaits,
+        )
+        return self._passing(layers, passed)
+
+    def _passing(self, layers: Layers, passed: Passed) -> DjangoMiddleware:
+        pools: ThreadPools = self._gateway.pools
+        names = layers.django_middleware
+        return DjangoMiddleware(names, passed, pools.below(names), pools.lend_held, self._refuse)
+
+    async def _refuse(self, *args: Any) -> None:
+        await self._gateway.asgi.answer_refused(*args)
+
+    def unrouted_middleware(self, layers: Layers) -> DjangoMiddleware | None:
+        """What stands around answers where there is no route."""
+        return self._passing(layers, Passed(limit=layers.max_body_size)) if layers.django_middleware else None
+
+    def _asking(
+        self, route: FlatRoute, layers: Layers, schemes: Sequence[Any], where: str
+    ) -> tuple[Callable[[Call], Awaitable[Any]], bool]:
+        """The route's authentication alone, for middleware that asks before it, and whether it waits."""
+        bare = msgspec.structs.replace(layers, parameters={}, django_middleware=())
+        planner = self._plan(route, bare, schemes, where, None, declared=False)
+        signature = read_signature(_tell_caller, where)
+        planner.authenticate(signature)
+        planner.result(_tell_caller, signature, "inline", _as_it_is)
+        asking, _ = compile_plan(planner.plan, f"{where}: who calls", layers.max_body_size)
+        return asking, planner.plan.awaits
 
     def _end(
         self,
@@ -368,13 +420,6 @@ def _validates(layers: Layers, adapted: Adapted) -> bool:
     return settings.DEBUG and not adapted.reads_rows  # a column was checked against its type when the class was made
 
 
-def _django_middleware(route: FlatRoute, layers: Layers, *, takes_form: bool) -> tuple[DjangoMiddleware, ...]:
-    if not layers.django_middleware:
-        return ()
-    limit = layers.max_upload_size if takes_form else layers.max_body_size
-    return (DjangoMiddleware(layers.django_middleware, route.handler, limit),)
-
-
 def _reading(layers: Layers, *, body_allowed: bool, declared: bool = False, follows: bool = False) -> Reading:
     return Reading(
         declared=declared,
@@ -402,6 +447,10 @@ _GIVEN: dict[Any, str] = {Response: "call.outgoing"}
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _tell_caller(authentication: Authentication | None, path: http.PathParams) -> Any:
+    return authentication
 
 
 def response_headers(layers: Layers) -> dict[str, str]:

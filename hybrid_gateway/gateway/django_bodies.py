@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Awaitable, Callable, MutableMapping
 from io import BytesIO
@@ -18,8 +19,13 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 
-async def read_body(receive: Receive, thread: RequestThread, memory_limit: int) -> tuple[IO[bytes], int]:
-    """The whole body and its size, past ``memory_limit`` on disk; ``RequestAborted`` when the client goes away."""
+async def read_body(
+    receive: Receive, thread: RequestThread, memory_limit: int, limit: float = math.inf
+) -> tuple[IO[bytes], int]:
+    """The body and its size, past ``memory_limit`` on disk; ``RequestAborted`` when the client goes away.
+
+    Of more than ``limit`` bytes only so much is read that the size tells.
+    """
     chunk, more = await _receive_chunk(receive)
     if not more:
         return BytesIO(chunk), len(chunk)
@@ -32,7 +38,7 @@ async def read_body(receive: Receive, thread: RequestThread, memory_limit: int) 
                 await thread.run(body.write, chunk)
             else:
                 body.write(chunk)
-            chunk, more = await _receive_chunk(receive) if more else (b"", False)
+            chunk, more = await _receive_chunk(receive) if more and size <= limit else (b"", False)
         if size > memory_limit:
             await thread.run(body.seek, 0)
         else:

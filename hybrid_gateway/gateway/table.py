@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -34,6 +35,10 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What becomes of exceptions where no route answers."""
     without_route: Completion
     """How requests end that no route answers."""
+    django_middleware: Any
+    """What stands around answers where there is no route: Django's middleware of the whole gateway, or None."""
+    passes_django: bool
+    """Whether that, or any route, has any."""
     webhooks: Sequence[Endpoint]
     """Routes that others are to offer, for the document alone."""
     secrets: Secrets

@@ -43,7 +43,8 @@ class Refused:
 class Unrouted:
     """Answers where no route does: 404, 405, an automatic OPTIONS, or the way to the other slash."""
 
-    middleware = ()
+    middleware: tuple[Any, ...] = ()
+    path_values: tuple[Any, ...] = ()
 
     def __init__(self, gateway: Gateway, table: Table, path: str | None, root: str) -> None:
         self.awaits = table.errors.awaits
@@ -53,6 +54,21 @@ class Unrouted:
         self._path = path
         self._root = root
         self.security_headers = gateway.security.headers
+        if table.passes_django and path is not None and path != "*":
+            self._stand_below(table, path)
+
+    def _stand_below(self, table: Table, path: str) -> None:
+        """Pass what another method of the path passes, GET if there is one; else what all of the gateway passes."""
+        methods = table.tree.methods(path)
+        if not methods and self._gateway.trailing_slash == "ignore":
+            path = self._gateway.other_slash(table, path) or path
+            methods = table.tree.methods(path)
+        found = table.tree.find(path, min(methods, key=lambda method: (method != "GET", method))) if methods else None
+        passed = table.django_middleware
+        if found is not None:
+            passed, self.path_values = found[0].django_middleware, found[1]
+        if passed is not None:
+            self.middleware = (passed,)
 
     async def respond(self, call: Call) -> Any:
         """The answer, which is whole unless a handler of the project's for errors streams."""

@@ -22,6 +22,7 @@ class Endpoint:
     __slots__ = (
         "awaits",
         "callbacks",
+        "django_middleware",
         "end",
         "inputs",
         "is_open",
@@ -53,6 +54,7 @@ class Endpoint:
         visits: bool = False,
         reads_cookies: bool = False,
         middleware: Sequence[Callable[[Any], Any]] = (),
+        django_middleware: Any = None,
         callbacks: Mapping[str, Sequence[tuple[str, Endpoint]]] | None = None,
         security_headers: Sequence[Header] = (),
     ) -> None:
@@ -69,6 +71,7 @@ class Endpoint:
         self.visits = visits  # it asks for what Django knows of a visit
         self.reads_cookies = reads_cookies  # of that: by a Django request or a session
         self.middleware = tuple(middleware)
+        self.django_middleware = django_middleware  # the last of them, where it is Django's
         self.callbacks = callbacks or {}
         self.security_headers = tuple(security_headers)  # that each answer of it has, unless it has its own
 

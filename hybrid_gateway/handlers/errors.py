@@ -140,6 +140,8 @@ class ErrorAnswers:
         except Exception:
             self.report()
             _log(call, error, 500)
+        if call.keeps_crash:
+            call.crash = error
         if self._debugger:
             pdb.post_mortem(error.__traceback__)
 

@@ -195,8 +195,9 @@ class BelowSyncCode(UnsharedThread):
         return self._thread.submit(function, *args)
 
     def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
-        if isinstance(self._thread, PooledThread):
+        if isinstance(self._thread, PooledThread) and not self._thread.exclusive:
             return self._thread.stream(chunks, close)
+        self.hold_long()
         return ThreadStream(self, chunks, close)  # on the one thread there is
 
     def beside(self) -> RequestThread:

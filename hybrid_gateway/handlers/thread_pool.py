@@ -311,10 +311,10 @@ class ThreadPool:
             return self._take(worker)
 
     def _look(self, worker: Worker) -> _Job | None:
-        """The first job that is waiting, for a thread that was woken."""
+        """The first job that is waiting, for a thread that was woken; it does one before it gives way to anybody."""
         with self._lock:
             self._waking = False
-            return self._take(worker)
+            return self._pop() if self._waiting else self._take(worker)
 
     def _take(self, worker: Worker) -> _Job | None:
         if self._budget.is_tight:
@@ -324,14 +324,17 @@ class ThreadPool:
                 self._wake()
                 return None
         if self._waiting:
-            job = self._waiting.popleft()
-            self._wake()
-            return job
+            return self._pop()
         worker.idle = True
         self._idle.append(worker)
         if self._closed:
             self.close()
         return None
+
+    def _pop(self) -> _Job:
+        job = self._waiting.popleft()
+        self._wake()
+        return job
 
     def close(self) -> None:
         """Let every thread finish what it has to do, close its connections and end. New work is refused.

@@ -112,6 +112,13 @@ class Visit:
         cookies = self._request.COOKIES if self._request is not None else self._call.cookies()
         return engine.SessionStore(cookies.get(settings.SESSION_COOKIE_NAME))
 
+    def find_user(self) -> Any:
+        """The session's user, or ``AnonymousUser``; blocks."""
+        from django.contrib.auth import get_user
+
+        request: Any = self.request
+        return request.find_session_user(self) if self.is_below_django else get_user(request)
+
     def check(self) -> None:
         """Raise 403 for an unsafe request that may come from another site, which the cookies do not tell."""
         if self._check is not None:
