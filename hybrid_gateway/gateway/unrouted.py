@@ -43,6 +43,7 @@ class Refused:
 class Unrouted:
     """Answers where no route does: 404, 405, an automatic OPTIONS, or the way to the other slash."""
 
+    django_middleware: Any = None
     middleware: tuple[Any, ...] = ()
     path_values: tuple[Any, ...] = ()
 
@@ -68,7 +69,7 @@ class Unrouted:
         if found is not None:
             passed, self.path_values = found[0].django_middleware, found[1]
         if passed is not None:
-            self.middleware = (passed,)
+            self.django_middleware, self.middleware = passed, (passed,)
 
     async def respond(self, call: Call) -> Any:
         """The answer, which is whole unless a handler of the project's for errors streams."""

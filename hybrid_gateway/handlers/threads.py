@@ -109,6 +109,12 @@ class PooledThread:
         future: Future[T] = unit.future
         return future
 
+    def wait(self, function: Callable[..., T], /, *args: Any) -> T:
+        """Run ``function(*args)`` as a unit of work in the caller's context, while the caller waits."""
+        unit = SubmittedUnit(function, args)
+        self._pool.submit((self, unit))
+        return unit.wait()
+
     def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
         if self.exclusive:
             self.hold_long()

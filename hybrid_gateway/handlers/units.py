@@ -165,6 +165,17 @@ class SubmittedUnit(Unit[T]):
     def deliver(self, result: Any, error: BaseException | None) -> None:
         _settle_future(self.future, result, error)
 
+    def wait(self) -> T:
+        """Wait on the thread that asked for it, which then sees what was changed in the context."""
+        future, context = self.future, self.context
+        del self  # as in Unit.__await__
+        try:
+            result: T = future.result()
+            return result
+        finally:
+            _restore_context(context)
+            del future
+
 
 def arrive(context: contextvars.Context, function: Callable[..., T], args: tuple[Any, ...]) -> T:
     # Django keeps language, time zone and script prefix in asgiref's Local, whose values belong to one thread.
