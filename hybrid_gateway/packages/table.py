@@ -275,8 +275,14 @@ _MODELS = (
 
 _WORK = (
     works("django-redis", "`cache=`, throttles, sessions"),
-    works("django-cachalot", "what routes write is fresh everywhere"),
-    works("django-cacheops", "what routes write is fresh everywhere"),
+    works(
+        "django-cachalot",
+        "querysets of models come from its cache, `fetch` and `prepare` always from the database; nothing is stale",
+    ),
+    works(
+        "django-cacheops",
+        "querysets of models come from its cache, `fetch` and `prepare` always from the database; nothing is stale",
+    ),
     works("django-constance", "`config` in `def` handlers"),
     works("celery", "`task.delay_on_commit(…)` follows `atomic=True`"),
     works("django-dramatiq", "`transaction.on_commit(…)` follows `atomic=True`"),

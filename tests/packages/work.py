@@ -6,8 +6,18 @@ from tests.packages.site import Site, row
 from tests.packages.tokens import redis_url
 
 
+def queries(client: Any, path: str) -> int:
+    """How many queries a request takes."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as captured:
+        client.get(path)
+    return len(captured)
+
+
 def counting(site: Site) -> Any:
-    """A model, and routes that list, count and make its rows, by ``fetch`` and by the manager."""
+    """A model, and routes that list and make its rows, by ``fetch`` and by the manager, which the cache is for."""
     from django.db import models
 
     from hybrid_gateway import get, post
@@ -61,7 +71,7 @@ def counting(site: Site) -> Any:
                 shown = [client.get(p).json() for p in ("/things", "/athings", "/prepared")]
                 if shown != [[{"name": name}]] * 3 or client.get("/managed").json() != [name]:
                     return False
-        return True
+        return [queries(client, path) for path in ("/things", "/prepared", "/managed")] == [1, 1, 0]
 
     return [things, athings, prepared, managed, made, amade], ask
 
