@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_backends
+from django.contrib.auth.backends import BaseBackend
 from django.core.checks import CheckMessage, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
@@ -69,9 +70,7 @@ def _logs_in(backend: Any) -> bool:
     except (TypeError, ValueError):
         return False
     owner = next(kind for kind in type(backend).__mro__ if "authenticate" in vars(kind))
-    if owner.__module__ == "django.contrib.auth.backends" and owner.__name__ == "BaseBackend":  # it has models above it
-        return False
-    if owner.__module__.partition(".")[0] in _NEVER:
+    if owner is BaseBackend or owner.__module__.partition(".")[0] in _NEVER:
         return False
     kinds = type(backend).__mro__[: type(backend).__mro__.index(owner) + 1]
     codes = [code for kind in kinds for value in vars(kind).values() for code in _codes(value)]

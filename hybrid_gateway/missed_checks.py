@@ -249,7 +249,7 @@ def _built_in(name: str, option: str, has: Callable[[Any], bool]) -> Package:
 
 
 # Of no concern to typed routes, or looked after: by the checks above, by the dispatch, by schemes.
-_AT_HOME = ("django.", "hybrid_gateway.", "django_browser_reload.")
+_AT_HOME = ("django.", "hybrid_gateway.", "django_browser_reload.", "servestatic.")
 
 _ROOTS = {path.partition(".")[0]: package for package in PACKAGES.values() for path in package.middleware}
 

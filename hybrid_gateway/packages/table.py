@@ -235,6 +235,11 @@ _TOKENS = (
     ),
     tokens("django-rest-knox", "[a scheme](#schemes-for-other-tokens) knows its tokens", "knox."),
     works(
+        "djangorestframework-api-key",
+        "`HasAPIKey().has_permission(request, None)` as a guard that takes the `HttpRequest`; beside schemes its keys "
+        "need `API_KEY_CUSTOM_HEADER`, for an `Authorization` that no scheme knows is refused",
+    ),
+    works(
         "django-axes",
         "its backend alone: log-ins by token and by Basic are counted and refused; they are 429 instead of 401 with "
         '`django_middleware=["axes.middleware.AxesMiddleware"]` on the log-in routes',
@@ -271,6 +276,14 @@ _MODELS = (
     ),
     works("django-phonenumber-field", "`phone: str`, E.164"),
     works("django-countries", "`country: str`, the code"),
+    works("django-timezone-field", "`zone: str`, the name"),
+    works("django-multiselectfield", "`days: list[str]`"),
+    works("django-hashid-field", "`id: str`, as keys of routes, too"),
+    works("django-fsm-2", "transitions in handlers; `fetch` and `from_model` show the state"),
+    works("django-solo", "`from_model(Setting.get_solo())` and `update(…)` of it"),
+    works("django-ordered-model", "`crud()` keeps the order as the model does"),
+    works("easy-thumbnails", "`photo: str` is the URL; thumbnails in handlers"),
+    works("django-cleanup", "files go when their rows do, after the commit"),
 )
 
 _WORK = (

@@ -1,6 +1,5 @@
-"""What stands around answers: headers, limits, logs, measures, pages."""
+"""What stands around answers: headers, limits, pages."""
 
-import logging
 from typing import Any
 
 from tests.packages.site import Site, row
@@ -116,7 +115,12 @@ def ratelimit(site: Site) -> Any:
 MAINTENANCE = "maintenance_mode.middleware.MaintenanceModeMiddleware"
 
 
-@row("django-maintenance-mode", apps=["maintenance_mode"], options=[below(MAINTENANCE)])
+@row(
+    "django-maintenance-mode",
+    apps=["maintenance_mode"],
+    settings=lambda: {"MAINTENANCE_MODE_STATE_BACKEND": "maintenance_mode.backends.CacheBackend"},
+    options=[below(MAINTENANCE)],
+)
 def maintenance_mode(site: Site) -> Any:
     from maintenance_mode.core import override_maintenance_mode
 
@@ -126,182 +130,6 @@ def maintenance_mode(site: Site) -> Any:
         return closed == [503, 503] and [client.get(path).status_code for path in PATHS] == [200, 200]
 
     return hello(), ask
-
-
-# --- logs and measures ---------------------------------------------------------------------------------------------
-
-
-class Kept(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.records: list[logging.LogRecord] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(record)
-
-
-def kept(name: str) -> Kept:
-    handler = Kept()
-    logger = logging.getLogger(name)
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    return handler
-
-
-@row(
-    "django-structlog",
-    at_once=True,
-    apps=["django_structlog"],
-    options=[below("django_structlog.middlewares.RequestMiddleware")],
-)
-def structlog(site: Site) -> Any:
-    from django.contrib.auth.models import User
-    from structlog.contextvars import get_contextvars
-
-    from hybrid_gateway import get
-
-    @get("/bound")
-    def bound(user: User) -> bool:
-        return "request_id" in get_contextvars()
-
-    @get("/abound")
-    async def abound(user: User) -> bool:
-        return "request_id" in get_contextvars()
-
-    def ask(client: Any) -> bool:
-        token = site.token(site.person())
-        return client.get("/bound", headers=token).json() and client.get("/abound", headers=token).json()
-
-    return [bound, abound], ask
-
-
-def request_ids() -> dict[str, Any]:
-    from hybrid_gateway.telemetry import RequestIDs
-
-    return {"plugins": [RequestIDs()]}
-
-
-def identified(current: Any, header: str) -> Any:
-    """Whether a handler finds the id of its request, by the package or by ours, and the answer has it."""
-    from hybrid_gateway import get
-    from hybrid_gateway.telemetry import request_id
-
-    @get("/id")
-    def id() -> str:
-        return current() or request_id.get() or ""
-
-    @get("/aid")
-    async def aid() -> str:
-        return current() or request_id.get() or ""
-
-    def ask(client: Any) -> bool:
-        answers = [client.get(path) for path in ("/id", "/aid")]
-        return all(answer.text and answer.headers.get(header) == answer.text for answer in answers)
-
-    return [id, aid], ask
-
-
-@row(
-    "django-guid",
-    at_once=True,
-    apps=["django_guid"],
-    options=[below("django_guid.middleware.guid_middleware"), request_ids],
-    settings=lambda: {"DJANGO_GUID": {"GUID_HEADER_NAME": "X-Request-ID"}},
-)
-def guid(site: Site) -> Any:
-    from django_guid import get_guid
-
-    return identified(get_guid, "x-request-id")
-
-
-@row(
-    "django-log-request-id",
-    at_once=True,
-    apps=["log_request_id"],
-    settings=lambda: {"REQUEST_ID_RESPONSE_HEADER": "X-Request-ID", "GENERATE_REQUEST_ID_IF_NOT_IN_HEADER": True},
-    options=[below("log_request_id.middleware.RequestIDMiddleware"), request_ids],
-)
-def log_request_id(site: Site) -> Any:
-    from log_request_id import local
-
-    return identified(lambda: getattr(local, "request_id", None), "x-request-id")
-
-
-BEFORE = "django_prometheus.middleware.PrometheusBeforeMiddleware"
-AFTER = "django_prometheus.middleware.PrometheusAfterMiddleware"
-
-
-@row("django-prometheus", apps=["django_prometheus"], options=[below(BEFORE, AFTER)])
-def django_prometheus(site: Site) -> Any:
-    from prometheus_client import REGISTRY
-
-    def count(view: str) -> float:
-        name = "django_http_requests_total_by_view_transport_method"
-        samples = [s for m in REGISTRY.collect() for s in m.samples if s.name == f"{name}_total" or s.name == name]
-        return sum(s.value for s in samples if view == s.labels.get("view"))
-
-    def ask(client: Any) -> bool:
-        before = [count("hello"), count("ahello")]
-        statuses = [client.get(path).status_code for path in PATHS]
-        return statuses == [200, 200] and [count("hello"), count("ahello")] == [before[0] + 1, before[1] + 1]
-
-    return hello(), ask
-
-
-@row("django-silk", apps=["silk"], options=[below("silk.middleware.SilkyMiddleware")])
-def silk(site: Site) -> Any:
-    from silk.models import Request
-
-    from hybrid_gateway import get
-
-    @get("/counted")
-    def counted() -> int:
-        from django.contrib.auth.models import User
-
-        return User.objects.count()
-
-    def ask(client: Any) -> bool:
-        Request.objects.all().delete()
-        statuses = [client.get(path).status_code for path in (*PATHS, "/counted")]
-        seen = {request.path: request.num_sql_queries for request in Request.objects.all()}
-        return statuses == [200] * 3 and seen == {"/hello": 0, "/ahello": 0, "/counted": 1}
-
-    return [*hello(), counted], ask
-
-
-@row("sentry-sdk")
-def sentry(site: Site) -> Any:
-    import sentry_sdk
-    from sentry_sdk.integrations.django import DjangoIntegration
-    from sentry_sdk.transport import Transport
-
-    from hybrid_gateway import get
-
-    events: list[Any] = []
-
-    class Keeping(Transport):
-        def capture_envelope(self, envelope: Any) -> None:
-            events.extend(item.payload.json for item in envelope.items if item.type == "event")
-
-    sentry_sdk.init(dsn="http://key@localhost/1", transport=Keeping, integrations=[DjangoIntegration()])
-
-    @get("/broken")
-    def broken() -> str:
-        raise LookupError("def")
-
-    @get("/abroken")
-    async def abroken() -> str:
-        raise LookupError("async def")
-
-    def ask(client: Any) -> bool:
-        events.clear()
-        statuses = [client.get(path).status_code for path in ("/broken", "/abroken")]
-        told = [event["exception"]["values"][-1]["value"] for event in events]
-        return statuses == [500, 500] and told == ["def", "async def"]
-
-    return [broken, abroken], ask
 
 
 # --- pages of Django's side ----------------------------------------------------------------------------------------
@@ -341,10 +169,17 @@ TOOLBAR = "debug_toolbar.middleware.DebugToolbarMiddleware"
 )
 def debug_toolbar(site: Site) -> Any:
 
-    def ask(client: Any) -> bool:
-        return "djDebug" in client.get("/django/page").text and client.get("/hello").text == "hello"
+    from hybrid_gateway import HTMLResponse, get
 
-    return hello(), ask
+    @get("/page", django_middleware=[TOOLBAR])
+    def page() -> HTMLResponse:
+        return HTMLResponse("<body>page</body>")
+
+    def ask(client: Any) -> bool:
+        pages = [client.get(path).text for path in ("/django/page", "/page")]
+        return all("djDebug" in text for text in pages) and client.get("/hello").text == "hello"
+
+    return [*hello(), page], ask
 
 
 @row("django-htmx", apps=["django_htmx"], options=[below("django_htmx.middleware.HtmxMiddleware")])

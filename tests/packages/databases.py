@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from tests.packages.history import noting
 from tests.packages.site import Site, row
-from tests.packages.users import below, noting
+from tests.packages.users import below
 
 TENANT = "django_tenants.middleware.main.TenantMainMiddleware"
 APPS = ["django_tenants", "tests.packages.tenants"]

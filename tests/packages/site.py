@@ -65,7 +65,7 @@ def configure(row: Row) -> None:
 
     from tests import settings as base
 
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")  # django-maintenance-mode looks for its folder
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")  # which django-maintenance-mode reads
     ours = {name: getattr(base, name) for name in dir(base) if name.isupper()}
     ours["INSTALLED_APPS"] = [
         *row.apps,

@@ -163,6 +163,9 @@ def oauth_toolkit(site: Site) -> Any:
     from django.utils import timezone
     from oauth2_provider.models import AccessToken, Application
 
+    from hybrid_gateway import get
+    from hybrid_gateway.auth import HasScope
+
     app = Application.objects.create(
         name="app", client_type="confidential", authorization_grant_type="client-credentials"
     )
@@ -172,10 +175,19 @@ def oauth_toolkit(site: Site) -> Any:
         soon, ago = timezone.now() + timedelta(hours=1), timezone.now() - timedelta(hours=1)
         for token, expires in ((f"new{user.pk}", soon), (f"old{user.pk}", ago)):
             AccessToken.objects.create(user=user, token=token, expires=expires, application=app, scope="read")
-        expired = client.get("/me", headers={"Authorization": f"Bearer old{user.pk}"}).status_code
-        return expired == 401 and known(client, {"Authorization": f"Bearer new{user.pk}"}, user)
+        new, old = ({"Authorization": f"Bearer {age}{user.pk}"} for age in ("new", "old"))
+        statuses = [client.get(path, headers=new).status_code for path in ("/read", "/write")]
+        return client.get("/me", headers=old).status_code == 401 and statuses == [200, 403] and known(client, new, user)
 
-    return me(), ask
+    @get("/read", guards=[HasScope("read")])
+    async def read() -> str:
+        return "read"
+
+    @get("/write", guards=[HasScope("write")])
+    async def write() -> str:
+        return "written"
+
+    return [*me(), read, write], ask
 
 
 @row(
