@@ -30,7 +30,8 @@ class Column:
     (``Count("reviews")``), or ``None`` for what only clients send and no column holds. ``read_only`` fields are never
     written, ``write_only`` ones never sent. ``order_by`` and ``filter`` are for lists. ``write`` says what ``create()``
     and ``update()`` make of nested Structs: ``"create"`` makes new rows (or changes the row a foreign key has),
-    ``"replace"`` deletes the others of the list as well. Lists of keys are always set.
+    ``"replace"`` deletes the others of the list as well. Lists of keys are always set; rows that cannot be without an
+    owner must stay in them, unless ``"replace"`` says that they are deleted.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ def _key(query: Any, lookups: list[Any]) -> Any:
     for name, value in query.__dict__.items():
         if name not in _FREE and (name not in _FIXED or _FIXED[name] != value):
             return None
-    order = query.order_by
+    order = tuple(query.order_by)  # others put lists there
     for entry in order:
         if type(entry) is not str or entry == "?":
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -184,10 +185,10 @@ def _linked(many: Many, keys: list[Any], using: str) -> Iterator[tuple[Any, Any]
             yield key if many.own is None else many.own(key), struct
         return
     queryset = many.rows(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
-    path, convert = many.value or ("pk", None)
-    for key, value in queryset.values_list(many.link, path):
+    paths, make = many.value or (("pk",), None)
+    for key, *values in queryset.values_list(many.link, *paths):
         key = key if many.own is None else many.own(key)
-        yield key, value if convert is None or value is None else convert(value)
+        yield key, values[0] if make is None else make(*values)
 
 
 def fetch_with(struct: Any, queryset: Any, paths: Sequence[str]) -> list[tuple[Any, tuple[Any, ...]]]:
@@ -335,7 +336,7 @@ def _from_list(instance: Any, steps: list[str], item: Any, column: Any) -> list[
             continue
         found: Any = manager.all()
         if column.filter is not None:
-            found = narrowing(found.model, list(paths_in(column.filter)))(found, column.filter)
+            found = narrowing(found.model, list(paths_in(column.filter)))(found, copy.deepcopy(column.filter))
         if column.order_by:
             found = found.order_by(*column.order_by)
         found = found if found.ordered else sorted(found, key=lambda entry: entry.pk)

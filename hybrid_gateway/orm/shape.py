@@ -7,6 +7,7 @@ because what Django's backends do to a value (a ``datetime`` of SQLite's text) d
 
 from __future__ import annotations
 
+import copy
 import datetime
 import typing
 from collections import defaultdict
@@ -35,6 +36,7 @@ from hybrid_gateway.orm.paths import (
     paths_in,
 )
 from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct
+from hybrid_gateway.orm.translated import chosen_of
 
 __all__ = ["Many", "Shape"]
 
@@ -152,7 +154,7 @@ class Many(msgspec.Struct, frozen=True, eq=False):
     model: Any  # on the other side
     link: str  # the path from there to the key
     struct: Any  # what they become; None: single values
-    value: tuple[str, Any] | None  # their path, and what makes a value
+    value: tuple[tuple[str, ...], Any] | None  # their paths, and what makes a value of those of a row
     order_by: tuple[Any, ...]
     condition: Any
     narrow: Callable[[Any, Any], Any] | None  # how it is put to the rows
@@ -166,7 +168,8 @@ class Many(msgspec.Struct, frozen=True, eq=False):
         if self.extra is not None:
             queryset = queryset.filter(**self.extra())
         if self.narrow is not None:
-            queryset = self.narrow(queryset, self.condition)
+            # Managers of others (django-modeltranslation) change the condition that they are given.
+            queryset = self.narrow(queryset, copy.deepcopy(self.condition))
         if self.order_by:
             return queryset.order_by(*self.order_by)
         return queryset if queryset.ordered else queryset.order_by("pk")
@@ -196,11 +199,13 @@ class _Reading:
         return f"{self._shape.call('struct', struct)}({', '.join(arguments)})"
 
     def _computed(self, entry: Any, model: Any, prefix: str, where: str) -> str:
+        places = []
         for path in entry.columns:
-            if any(is_to_many(field) for field in follow(model, path, where)):
+            steps = list(follow(model, path, where))
+            if any(is_to_many(field) for field in steps):
                 raise ConfigurationError(f"{where} is computed of {path!r}, which leads to many rows.")
-        places = ", ".join(self._shape.place(prefix + path) for path in entry.columns)
-        return f"{self._shape.call('compute', entry.function)}({places})"
+            places.append(self._column(model, steps, prefix + path))
+        return f"{self._shape.call('compute', entry.function)}({', '.join(places)})"
 
     def _field(
         self, name: str, annotation: Any, column: Column, model: Any, prefix: str, around: tuple[Any, ...]
@@ -244,20 +249,25 @@ class _Reading:
         if (outer or field.null) and not is_optional(annotation):
             raise ConfigurationError(f"{where} can be null in the database: write `| None` after its type.")
         convert = converter(annotation, field, where)
-        if isinstance(field, models.CompositePrimaryKey):
-            place = self._composite(field, prefix + path)
-        else:
-            place = self._shape.place(prefix + path)
+        place = self._column(model, [*steps[:-1], field], prefix + path)
         if convert is None:
             return place
         value = self._shape.call("value", None)
         return f"(None if ({value} := {place}) is None else {self._shape.call('make', convert)}({value}))"
 
-    def _composite(self, key: Any, path: str) -> str:
-        """The places of a composite key, which is no column of its own."""
-        before = path.removesuffix("pk")
-        places = [self._shape.place(before + part.attname) for part in key.fields]
-        return f"(None if {places[0]} is None else ({', '.join(places)}))"
+    def _column(self, model: Any, steps: Sequence[Any], path: str) -> str:
+        """The place of what is at the end of a path: of a column, or of those that it is made of."""
+        field, before = steps[-1], path.rpartition(LOOKUP_SEP)[0]
+        before = f"{before}{LOOKUP_SEP}" if before else ""
+        if isinstance(field, models.CompositePrimaryKey):
+            places = [self._shape.place(before + part.attname) for part in field.fields]
+            return f"(None if {places[0]} is None else ({', '.join(places)}))"
+        chosen = chosen_of(steps[-2].related_model if len(steps) > 1 else model, field)
+        if chosen is None:
+            return self._shape.place(path)
+        names, choose = chosen
+        places = ", ".join(self._shape.place(before + name) for name in names)
+        return f"{self._shape.call('choose', choose)}({places})"
 
     def _one(
         self,
@@ -296,13 +306,29 @@ class _Reading:
                 )
             nested = bare(item)
         else:
-            last = list(follow(related, rest, where))[-1] if rest else related._meta.pk
+            steps = list(follow(related, rest, where)) if rest else [related._meta.pk]
+            last = steps[-1]
             if is_to_many(last):
                 raise ConfigurationError(f"{where} leads to lists in lists; nest a ModelStruct.")
-            value = (rest or "pk", converter(item, last, where))
+            value = _value_of(related, steps, rest or "pk", converter(item, last, where))
         many = Many(related, link, nested, value, column.order_by, column.filter, narrow, extra, own)
         self._shape.many.append(many)
         return f"enter(many{len(self._shape.many) - 1}, {self._shape.place(owner + key)})"
+
+
+def _value_of(related: Any, steps: Sequence[Any], path: str, convert: Any) -> tuple[tuple[str, ...], Any]:
+    """The paths of one value, and what is made of theirs."""
+    chosen = chosen_of(steps[-2].related_model if len(steps) > 1 else related, steps[-1])
+    if chosen is None:
+        return (path,), convert and (lambda value: None if value is None else convert(value))
+    names, choose = chosen
+    before = path.removesuffix(steps[-1].name)
+
+    def make(*values: Any) -> Any:
+        value = choose(*values)
+        return value if convert is None or value is None else convert(value)
+
+    return tuple(before + name for name in names), make
 
 
 def _checked(column: Column, related: Any, where: str) -> Callable[[Any, Any], Any] | None:

@@ -1,0 +1,40 @@
+"""Columns in several languages (django-modeltranslation): read as instances show them.
+
+How this works: there, the attribute of a translated field is not its column, but one of the columns of its languages,
+chosen by the language of the day and what it falls back to. All of those are selected, and the attribute's own rule is
+asked with them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+from django.db import models
+from django.db.models.query_utils import DeferredAttribute
+
+__all__ = ["Chosen", "chosen_of"]
+
+Chosen = tuple[list[str], Callable[..., Any]]
+"""The columns of all languages, and what chooses among their values."""
+
+
+def chosen_of(model: Any, field: Any) -> Chosen | None:
+    """How the value of ``field`` is chosen on instances of ``model``; ``None`` where it is that of its column."""
+    names = [
+        column.attname
+        for column in model._meta.concrete_fields
+        if getattr(getattr(column, "translated_field", None), "name", None) == field.name
+    ]
+    attribute = inspect.getattr_static(model, field.name, None)
+    if not names or field.is_relation or isinstance(attribute, DeferredAttribute) or not hasattr(attribute, "__get__"):
+        return None
+    is_file = isinstance(field, models.FileField)
+
+    def choose(*values: Any) -> Any:
+        value = attribute.__get__(SimpleNamespace(**dict(zip(names, values, strict=True))), model)
+        return value.name if is_file and hasattr(value, "name") else value
+
+    return names, choose
