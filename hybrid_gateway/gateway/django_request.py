@@ -87,9 +87,11 @@ class PassingRequest(ASGIRequest):
 
     def _find_user(self, left: Any) -> Any:
         authentication = self.caller.ask()
-        if authentication is not None:
-            return _decorated(authentication.user, left)
-        return self._assigned(left)
+        if authentication is None:
+            return self._assigned(left)
+        if left is _UNSET:
+            return authentication.user
+        return _evaluate(left) if _is_by_session(authentication) else _decorated(authentication.user, left)
 
     async def _find_user_async(self) -> Any:
         if self._logged_in is _UNSET:
@@ -119,7 +121,7 @@ class PassingRequest(ASGIRequest):
         if authentication is None or self._left is _UNSET:
             return authentication
         user = _evaluate(self._left)
-        if not getattr(authentication.scheme, "reads_session", False):
+        if not _is_by_session(authentication):
             user = _decorated(authentication.user, user)
         elif not user.is_authenticated:
             return None
@@ -148,10 +150,12 @@ class CallerBelow:
         return request.as_left(authentication)
 
 
+def _is_by_session(authentication: Authentication) -> bool:
+    return bool(getattr(authentication.scheme, "reads_session", False))
+
+
 def _decorated(user: Any, left: Any) -> Any:
     """``user`` as middleware has left them; somebody else who was left there is not them."""
-    if left is _UNSET:
-        return user
     left = _evaluate(left)
     return left if type(left) is type(user) and left.pk == user.pk else user
 
