@@ -17,6 +17,7 @@ from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.orm import Column, LimitOffset, ModelStruct
 from hybrid_gateway.responses.contract import contract
 from hybrid_gateway.responses.encode import make_encoder
+from hybrid_gateway.responses.fitting import fitting
 from tests.library.models import Book, Publisher
 
 T = TypeVar("T")
@@ -233,6 +234,18 @@ def test_nothing_that_is_not_annotated_is_encoded(kind: str, shape: str) -> None
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
+def test_what_is_generated_says_what_the_rule_says(kind: str, shape: str) -> None:
+    annotation, shaped, _ = SHAPES[shape]
+    rule = contract(annotation(KINDS[kind]))
+    assert rule is not None
+    fits = fitting(rule)
+    for make in (*VALUES.values(), EXACT[kind], lambda: None, lambda: 5, list, dict, lambda: "text"):
+        value = shaped(make())
+        assert fits(value) is rule.fits(value)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_nor_where_answers_are_checked(kind: str, shape: str) -> None:
     annotation, shaped, _ = SHAPES[shape]
     encode = make_encoder(annotation(KINDS[kind]), method="GET", validate=True)
@@ -264,6 +277,7 @@ def test_instances_of_what_is_annotated_are_sent_as_they_are(kind: str, shape: s
     value = EXACT[kind]()
     if shape not in ("with a status", "generic"):
         assert found.fits(shaped(value))
+        assert fitting(found)(shaped(value))
     body = make_encoder(annotation(KINDS[kind]), method="GET")(shaped(value))[2]  # type: ignore[index]
     assert find(msgspec.json.decode(body)) == {"id": 1, "name": "n", "home": {"city": "x"}}
 
@@ -419,6 +433,23 @@ def test_custom_classes_are_made_plain_before(serve: Any) -> None:
         return [Money(5)]  # type: ignore[list-item]
 
     assert serve(paid).get("/").json() == [{"id": 5}]
+
+
+@dataclasses.dataclass
+class Unresolved:
+    id: int
+    other: Missing  # type: ignore[name-defined]  # noqa: F821
+
+
+class UnresolvedStruct(msgspec.Struct):
+    id: int
+    other: Missing  # type: ignore[name-defined]  # noqa: F821
+
+
+@pytest.mark.parametrize("kind", [Unresolved, UnresolvedStruct])
+def test_fields_of_unknown_types_are_known_by_name(kind: Any) -> None:
+    encode = make_encoder(list[kind], method="GET")
+    assert encode([{"id": 1, "other": {"a": 2}, "password": SECRET}])[2] == b'[{"id":1,"other":{"a":2}}]'  # type: ignore[index]
 
 
 # --- rows

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import collections
 import collections.abc
+import contextlib
+import functools
 import typing
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
@@ -28,7 +30,7 @@ from hybrid_gateway.responses.fields import (
     without_wrapping,
 )
 
-__all__ = ["Fields", "Rule", "contract"]
+__all__ = ["AnyOf", "DictOf", "Fields", "ListOf", "OptionalOf", "Rule", "TupleOf", "contract"]
 
 Encoders = Mapping[Any, Callable[[Any], Any]]
 
@@ -60,6 +62,10 @@ class Rule:
         nothing."""
         raise NotImplementedError
 
+    def parts(self) -> Iterable[Rule]:
+        """The rules it is made of."""
+        return ()
+
     def apply(self, value: Any) -> Any:
         """``value``, or what of it may be sent."""
         return value if self.fits(value) else self.narrow(value)
@@ -67,7 +73,16 @@ class Rule:
 
 def contract(annotation: Any, encoders: Encoders | None = None) -> Rule | None:
     """The rule of an annotation; ``None`` for one that names no fields. ``encoders`` make plain values of classes."""
+    if not encoders:
+        with contextlib.suppress(TypeError):  # metadata that is no key
+            return _plain_contract(annotation)
     rule = _Compiler(encoders or {}).rule(annotation)
+    return rule if rule.names_fields else None
+
+
+@functools.lru_cache(maxsize=512)  # PERF: at start-up; several routes of a project send the same
+def _plain_contract(annotation: Any) -> Rule | None:
+    rule = _Compiler({}).rule(annotation)
     return rule if rule.names_fields else None
 
 
@@ -108,30 +123,46 @@ class Fields(Rule):
         self._is_array = config is not None and config.array_like
         self._grows = hasattr(kind, "__attrs_attrs__")  # instances may have more attributes, and msgspec writes those
         self._fields: tuple[tuple[FieldOf, Rule], ...] = ()
-        self._nested: tuple[tuple[FieldOf, Rule], ...] = ()
-        self._hides = False
+        self.nested: tuple[tuple[FieldOf, Rule], ...] = ()
+        self.hides = False
+        self.is_row = getattr(kind, "__model__", None) is not None
 
     def settle(self, fields: Iterable[tuple[FieldOf, Rule]]) -> None:
         """Learn the fields, which may lead back here."""
         known = tuple(fields)
-        self._hides = any(field.is_hidden for field, _ in known)
+        self.hides = any(field.is_hidden for field, _ in known)
         self._fields = tuple(entry for entry in known if not entry[0].is_hidden)
-        self._nested = tuple(entry for entry in self._fields if entry[1].names_fields)
+        self.nested = tuple(entry for entry in self._fields if entry[1].names_fields)
         self.wires = frozenset(field.wire for field, _ in self._fields)
         self.required = frozenset(field.wire for field, _ in self._fields if field.is_required)
-        self.is_flat = not (self._nested or self._hides or self._is_dict or self._grows)
+        self.is_flat = not (self.nested or self.hides or self._is_dict or self._grows)
+
+    def parts(self) -> Iterable[Rule]:
+        return [rule for _, rule in self._fields]
+
+    @property
+    def is_searched_slowly(self) -> bool:
+        """Whether the class says nothing, or not everything, of what its instances hold."""
+        return self._is_dict or self._grows or self.hides
+
+    @functools.cached_property
+    def hides_within(self) -> bool:
+        """Whether instances have anything that is never sent, or hold what has."""
+        return any(isinstance(rule, Fields) and rule.hides for rule in _within(self))
 
     def fits(self, value: Any) -> bool:
         if self._is_dict:
             return type(value) is dict and value.keys() <= self.wires and self._entries_fit(value)
-        if type(value) is not self.kind or self._hides:
+        if type(value) is not self.kind or self.hides:
             return False
+        if self.is_row and not self.hides_within:  # what was read has what was asked for
+            return True
         if self._grows and len(getattr(value, "__dict__", ())) > len(self._fields):
             return False
-        return all(rule.fits(getattr(value, field.name, None)) for field, rule in self._nested)
+        return all(rule.fits(getattr(value, field.name, None)) for field, rule in self.nested)
 
     def _entries_fit(self, value: Any) -> bool:
-        return all(rule.fits(value[field.wire]) for field, rule in self._nested if field.wire in value)
+        return all(rule.fits(value[field.wire]) for field, rule in self.nested if field.wire in value)
 
     def narrow(self, value: Any) -> Any:
         value = self._encoded(value)
@@ -171,111 +202,137 @@ class Fields(Rule):
         return found
 
 
-class _List(Rule):
+class ListOf(Rule):
     def __init__(self, item: Rule) -> None:
         self.names_fields = item.names_fields
-        self._item = item
+        self.item = item
+
+    def parts(self) -> Iterable[Rule]:
+        return (self.item,)
 
     def fits(self, value: Any) -> bool:
         if not isinstance(value, (list, tuple, set, frozenset)):
             return is_single(value)
-        item = self._item
+        item = self.item
         if type(item) is Fields and item.is_flat:
             return {item.kind}.issuperset(map(type, value))  # PERF: without a call for each
         return all(map(item.fits, value))
 
     def narrow(self, value: Any) -> Any:
         if _is_many(value):
-            return [self._item.apply(entry) for entry in _each(value)]
-        return self._item.apply(value)  # one, where several are annotated: no more of it than of each
+            return [self.item.apply(entry) for entry in _each(value)]
+        return self.item.apply(value)  # one, where several are annotated: no more of it than of each
 
 
-class _Tuple(Rule):
+class TupleOf(Rule):
     """A tuple of so many, or a named one, which is sent as an array as well."""
 
     def __init__(self, items: tuple[Rule, ...], names: tuple[str, ...] = ()) -> None:
         self.names_fields = any(item.names_fields for item in items)
-        self._items = items
+        self.items = items
         self._names = names
 
+    def parts(self) -> Iterable[Rule]:
+        return self.items
+
     def fits(self, value: Any) -> bool:
-        if not isinstance(value, (tuple, list)) or len(value) != len(self._items):
+        if not isinstance(value, (tuple, list)) or len(value) != len(self.items):
             return is_single(value)
-        return all(rule.fits(entry) for rule, entry in zip(self._items, value, strict=True))
+        return all(rule.fits(entry) for rule, entry in zip(self.items, value, strict=True))
 
     def narrow(self, value: Any) -> Any:
         if isinstance(value, Mapping) and self._names:
             value = [value.get(name) for name in self._names]
-        if not isinstance(value, (tuple, list)) or len(value) != len(self._items):
+        if not isinstance(value, (tuple, list)) or len(value) != len(self.items):
             raise _misfit(value)
-        return [rule.apply(entry) for rule, entry in zip(self._items, value, strict=True)]
+        return [rule.apply(entry) for rule, entry in zip(self.items, value, strict=True)]
 
 
-class _Dict(Rule):
+class DictOf(Rule):
     def __init__(self, item: Rule) -> None:
         self.names_fields = item.names_fields
-        self._item = item
+        self.item = item
+
+    def parts(self) -> Iterable[Rule]:
+        return (self.item,)
 
     def fits(self, value: Any) -> bool:
-        return all(map(self._item.fits, value.values())) if type(value) is dict else is_single(value)
+        return all(map(self.item.fits, value.values())) if type(value) is dict else is_single(value)
 
     def narrow(self, value: Any) -> Any:
         if isinstance(value, Mapping):
-            return {key: self._item.apply(entry) for key, entry in value.items()}
-        return self._item.apply(value)
+            return {key: self.item.apply(entry) for key, entry in value.items()}
+        return self.item.apply(value)
 
 
-class _Optional(Rule):
+class OptionalOf(Rule):
     """A rule, or a value without fields, ``None`` above all."""
 
     def __init__(self, rule: Rule) -> None:
         self.names_fields = rule.names_fields
-        self._rule = rule
+        self.rule = rule
+
+    def parts(self) -> Iterable[Rule]:
+        return (self.rule,)
 
     def fits(self, value: Any) -> bool:
-        return self._rule.fits(value) or is_single(value)
+        return self.rule.fits(value) or is_single(value)
 
     def narrow(self, value: Any) -> Any:
-        return self._rule.narrow(value)
+        return self.rule.narrow(value)
 
 
-class _Union(Rule):
+class AnyOf(Rule):
     """One of several: the one whose class it is, or that its tag names, or that has most of its fields."""
 
     def __init__(self, members: Collection[Rule]) -> None:
         self.names_fields = any(member.names_fields for member in members)
-        self._members = tuple(members)
-        self._classes = tuple(member for member in self._members if isinstance(member, Fields))
+        self.members = tuple(members)
+        self._classes = tuple(member for member in self.members if isinstance(member, Fields))
+
+    def parts(self) -> Iterable[Rule]:
+        return self.members
 
     def fits(self, value: Any) -> bool:
-        return any(member.fits(value) for member in self._members)
+        return any(member.fits(value) for member in self.members)
 
     def narrow(self, value: Any) -> Any:
         return self._chosen(value).narrow(value)
 
     def _chosen(self, value: Any) -> Rule:
         if _is_many(value):
-            return self._of_kind(_List, _Tuple)
+            return self._of_kind(ListOf, TupleOf)
         if isinstance(value, Mapping):
             return self._by_keys(value)
         kinds = {member.kind: member for member in self._classes}
         nearest = next((kinds[parent] for parent in type(value).__mro__ if parent in kinds), None)
-        return nearest or max(self._classes, key=lambda member: _shared(member, value), default=self._members[0])
+        return nearest or max(self._classes, key=lambda member: _shared(member, value), default=self.members[0])
 
     def _of_kind(self, *kinds: type[Rule]) -> Rule:
-        return next((member for member in self._members if isinstance(member, kinds)), self._members[0])
+        return next((member for member in self.members if isinstance(member, kinds)), self.members[0])
 
     def _by_keys(self, value: Mapping[Any, Any]) -> Rule:
         tagged = [member for member in self._classes if member.tag and value.get(member.tag[0]) == member.tag[1]]
         candidates = tagged or [member for member in self._classes if member.required <= value.keys()]
-        if not candidates and any(isinstance(member, _Dict) for member in self._members):
-            return self._of_kind(_Dict)
+        if not candidates and any(isinstance(member, DictOf) for member in self.members):
+            return self._of_kind(DictOf)
         best = max(candidates or self._classes, key=lambda member: len(member.wires & value.keys()), default=None)
-        return best or self._members[0]
+        return best or self.members[0]
 
 
 def _shared(member: Fields, value: Any) -> int:
     return sum(hasattr(value, name) for name in member.wires)
+
+
+def _within(rule: Rule) -> Iterable[Rule]:
+    """A rule and those it leads to, each once."""
+    found, waiting = {id(rule): rule}, [rule]
+    while waiting:
+        for inner in waiting.pop().parts():
+            if id(inner) not in found:
+                found[id(inner)] = inner
+                waiting.append(inner)
+    return found.values()
 
 
 # --- values --------------------------------------------------------------------------------------------------------
@@ -325,11 +382,11 @@ class _Compiler:
             return self._tuple(arguments)
         if isinstance(origin, type) and issubclass(origin, tuple) and hasattr(origin, "_fields"):
             hints = typing.get_type_hints(origin, include_extras=True)
-            return _Tuple(tuple(self.rule(hints.get(name, Any)) for name in origin._fields), origin._fields)
+            return TupleOf(tuple(self.rule(hints.get(name, Any)) for name in origin._fields), origin._fields)
         if origin in _LISTS and arguments:
-            return _List(self.rule(arguments[0]))
+            return ListOf(self.rule(arguments[0]))
         if origin in _DICTS and len(arguments) == 2:
-            return _Dict(self.rule(arguments[1]))
+            return DictOf(self.rule(arguments[1]))
         return _Value() if is_value(origin) else _Anything()
 
     def _structure(self, kind: Any, origin: Any) -> Rule:
@@ -342,8 +399,8 @@ class _Compiler:
         if not arguments:
             return _Anything()
         if len(arguments) == 2 and arguments[1] is ...:
-            return _List(self.rule(arguments[0]))
-        return _Tuple(tuple(self.rule(entry) for entry in arguments))
+            return ListOf(self.rule(arguments[0]))
+        return TupleOf(tuple(self.rule(entry) for entry in arguments))
 
     def _union(self, members: Collection[Any]) -> Rule:
         rules = [self.rule(member) for member in members]
@@ -352,4 +409,4 @@ class _Compiler:
         with_more = [rule for rule in rules if not isinstance(rule, _Value)]
         if not with_more:
             return _Value()
-        return _Optional(with_more[0] if len(with_more) == 1 else _Union(with_more))
+        return OptionalOf(with_more[0] if len(with_more) == 1 else AnyOf(with_more))

@@ -16,6 +16,7 @@ from hybrid_gateway.background import join_tasks
 from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.responses.contract import Fields, Rule, contract
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
+from hybrid_gateway.responses.fitting import fitting
 from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed, make_private
 from hybrid_gateway.responses.kinds import Response, StreamingResponse, plain, plain_with
 from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
@@ -101,7 +102,8 @@ def _keeping(rule: Rule | None, encode: Callable[[Any], Answer]) -> Callable[[An
     """``encode``, to whom nothing comes that the annotation has not got."""
     if rule is None:
         return encode
-    return lambda value: encode(value if rule.fits(value) else _narrowed(rule, value))
+    fits = fitting(rule)
+    return lambda value: encode(value if fits(value) else _narrowed(rule, value))
 
 
 def _narrowed(rule: Rule, value: Any) -> Any:
@@ -131,7 +133,7 @@ def _structured_encoder(
 
     if rule is None:
         return encode
-    fits, kind = rule.fits, rule.kind if isinstance(rule, Fields) and rule.is_flat else None
+    fits, kind = fitting(rule), rule.kind if isinstance(rule, Fields) and rule.is_flat else None
 
     def encode_what_fits(value: Any) -> Answer:
         # PERF: most values are of the very class that is annotated, which is all that is asked of them.

@@ -125,27 +125,40 @@ def _with_parameters(annotation: Any, given: Mapping[Any, Any]) -> Any:
 # --- kinds of classes ----------------------------------------------------------------------------------------------
 
 
+def _hints(kind: Any) -> Mapping[str, Any]:
+    """The types of fields; none where one names what is unknown at run time, so that of those nothing can be said."""
+    try:
+        return typing.get_type_hints(kind, include_extras=True)
+    except NameError:
+        return {}
+
+
 def _of_struct(kind: Any) -> Iterable[FieldOf]:
-    for field in msgspec.structs.fields(kind):
-        yield FieldOf(field.name, field.encode_name, field.type, field.required)
+    try:
+        known = msgspec.structs.fields(kind)
+    except NameError:
+        names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+        return [FieldOf(name, wire, Any, False) for name, wire in names]
+    return [FieldOf(field.name, field.encode_name, field.type, field.required) for field in known]
 
 
 def _of_dataclass(kind: Any) -> Iterable[FieldOf]:
-    hints = typing.get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     for field in dataclasses.fields(kind):
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         yield FieldOf(field.name, field.name, hints.get(field.name, Any), not has_default)
 
 
 def _of_attrs(kind: Any) -> Iterable[FieldOf]:
-    hints = typing.get_type_hints(kind, include_extras=True)
+    hints = _hints(kind)
     for field in kind.__attrs_attrs__:
         yield FieldOf(field.name, field.name, hints.get(field.name, Any), not field.default)
 
 
 def _of_typed_dict(kind: Any) -> Iterable[FieldOf]:
-    for name, hint in typing.get_type_hints(kind, include_extras=True).items():
-        yield FieldOf(name, name, hint, name in kind.__required_keys__)
+    hints = _hints(kind)
+    for name in (*kind.__required_keys__, *kind.__optional_keys__):
+        yield FieldOf(name, name, hints.get(name, Any), name in kind.__required_keys__)
 
 
 def _of_pydantic(kind: Any) -> Iterable[FieldOf]:
