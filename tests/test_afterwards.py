@@ -21,7 +21,9 @@ from hybrid_gateway import (
     JSONResponse,
     Response,
     StreamingResponse,
+    UploadFile,
     get,
+    post,
 )
 from hybrid_gateway.exceptions import Conflict
 
@@ -246,3 +248,23 @@ def test_a_clean_up_that_fails_after_a_stream_is_reported_and_its_task_not_done(
     assert (answer.status_code, answer.content) == (200, b"x")
     assert (done, reported) == (["after"], ["clean-up"])
     assert "ships" in caplog.records[-1].getMessage()
+
+
+@pytest.mark.parametrize("size", [10, 3_000_000])
+def test_tasks_may_read_what_was_uploaded(serve, size):
+    done: list[int] = []
+    kept: list[UploadFile] = []
+
+    def read(file: UploadFile) -> None:
+        done.append(len(file.file.read()))
+
+    @post("/x", max_upload_size=4_000_000)
+    def view(file: UploadFile, kind: str) -> Any:
+        kept.append(file)
+        return RESPONSES[kind](BackgroundTask(read, file))
+
+    client = serve(view)
+    for kind in RESPONSES:
+        assert client.post("/x", params={"kind": kind}, files={"file": b"x" * size}).status_code in (200, 201)
+    assert done == [size] * len(RESPONSES)
+    assert all(file.file.closed for file in kept)

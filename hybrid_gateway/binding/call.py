@@ -149,7 +149,6 @@ class Call:
         """The same request for who answers in the place of its handler, which may still be busy on its thread."""
         other = copy.copy(self)
         other.exits = other.shared = other._thread = None
-        other.late = other
         other._lend = lambda: self.thread.beside()
         self.entered = None
         self.late = other

@@ -52,13 +52,16 @@ async def enter_async(call: Call, manager: Any, mode: Mode, moment: int = ANSWER
     return value
 
 
-async def unwind(call: Call, error: BaseException | None, moment: int = AFTER_ANSWER) -> BaseException | None:
+async def unwind(
+    call: Call, error: BaseException | None, moment: int = AFTER_ANSWER, *, since: int = 0
+) -> BaseException | None:
     """Leave what the request entered up to ``moment``, each where it was entered; give back the error now in flight.
 
+    What was entered before ``since``, a position among the entries, is left alone.
     Every clean-up sees the error, unless it was entered to answer that. One that fails replaces it and never keeps the
     others from running; one that swallows it does not turn the failure into an answer.
     """
-    while (entry := _next_exit(call.exits, moment)) is not None:
+    while (entry := _next_exit(call.exits or [], moment, since)) is not None:
         mode, manager = entry.mode, entry.manager
         details: Any = (None, None, None)
         if error is not None and error is not entry.known_error:
@@ -77,12 +80,12 @@ async def unwind(call: Call, error: BaseException | None, moment: int = AFTER_AN
     return error
 
 
-def _next_exit(exits: list[Exit] | None, moment: int) -> Exit | None:
+def _next_exit(exits: list[Exit], moment: int, since: int) -> Exit | None:
     """Take the last of ``exits`` that is due; a later one never needs one that lasts shorter."""
     if moment >= AFTER_ANSWER:
-        return exits.pop() if exits else None
-    for position in range(len(exits or ()) - 1, -1, -1):
-        if exits is not None and exits[position].moment <= moment:
+        return exits.pop() if len(exits) > since else None
+    for position in range(len(exits) - 1, since - 1, -1):
+        if exits[position].moment <= moment:
             return exits.pop(position)
     return None
 

@@ -131,11 +131,10 @@ class Completion:
         """
         outcome = None
         try:
-            if (
-                self._is_alone and type(answer) is tuple and call.visit is None and not call.entered
-            ):  # PERF: as most are
+            # PERF: most answers are whole, and nobody looks at them.
+            if self._is_alone and type(answer) is tuple and call.visit is None and not call.entered:
                 failure = await self._unwind(call, error) if call.exits else error
-                if failure is error:
+                if failure is None or failure is error:
                     if error is not None:
                         call.answered_error = None  # whose traceback knows the call
                     elif self._keep is not None:
@@ -178,6 +177,7 @@ class Completion:
             raise
         answer = await self.leave(late, answer, error, saves=False)
         if type(answer) is tuple:
+            call.late = None
             late.release()
         return answer
 
@@ -300,7 +300,7 @@ class Completion:
         Nothing is raised but what ends a task, since the client has its answer: it is logged. Where a clean-up fails,
         of what was to follow only that is done which follows every answer of the route.
         """
-        call = call.late or call
+        late, call = call.late, call.late or call
         error = error or call.answered_error
         try:
             is_left = await self._leave_behind(call, error, BEFORE_AFTER_ANSWER)
@@ -311,8 +311,8 @@ class Completion:
         finally:
             await self._leave_behind(call, error, AFTER_ANSWER)
             call.shared = call.answered_error = None
-            if call.late is call:
-                call.release()
+            if late is not None:
+                late.release()
 
     async def _leave_behind(self, call: Any, error: BaseException | None, moment: int) -> bool:
         """Leave what was entered up to ``moment``; whether that went well."""
@@ -330,20 +330,16 @@ class Completion:
         What was entered for the answer, which is sent, sees nothing of it.
         """
         for task in each_task(work):
-            before, shared = call.exits, call.shared
-            call.exits, call.shared = None, None if shared is None else dict(shared)
-            failure: BaseException | None = None
+            entered, shared = len(call.exits or ()), call.shared and dict(call.shared)
             try:
                 await task()
-            except BaseException as error:
-                failure = error
-                await self._leave_behind(call, error, AFTER_ANSWER)
+            except BaseException as failure:
+                if call.exits:
+                    await self._unwind(call, failure, since=entered)
                 call.shared = shared
-            call.exits = [*(before or ()), *(call.exits or ())]
-            if isinstance(failure, Exception):
+                if not isinstance(failure, Exception):
+                    raise
                 self._report(call, "Work after the answer", failure)
-            elif failure is not None:
-                raise failure
 
     def _report(self, call: Any, what: str, error: Exception) -> None:
         try:
