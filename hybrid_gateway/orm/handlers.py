@@ -29,6 +29,7 @@ from hybrid_gateway.orm.pagination import Page, Pagination, Turn
 from hybrid_gateway.orm.streams import stream
 from hybrid_gateway.orm.struct import check_all, is_model_struct, shape_of
 from hybrid_gateway.orm.transactions import in_transaction
+from hybrid_gateway.responses.kinds import plain, plain_with
 from hybrid_gateway.routing.layers import Layers
 
 __all__ = ["Adapted", "adapt"]
@@ -70,7 +71,7 @@ def adapt(handler: Any, signature: Signature, returns: Any, layers: Layers, opti
     if not rows.is_list:
         return _wrap(adapted, rows.one, {})
     if options.get("chunked"):
-        return _chunked(adapted, rows, filters)
+        return _chunked(adapted, rows, filters, layers.type_encoders)
     more: dict[str, Parameter] = {}
     filtered = _filtered(filters, rows, more, adapted)
     if pagination is None:
@@ -255,7 +256,8 @@ class _FilteredTurn:
 # --- long lists ----------------------------------------------------------------------------------------------------
 
 
-def _chunked(adapted: Adapted, rows: _Rows, filters: Any) -> Adapted:
+def _chunked(adapted: Adapted, rows: _Rows, filters: Any, encoders: Mapping[Any, Callable[[Any], Any]]) -> Adapted:
+    hook = plain_with(encoders) if encoders else plain
     more: dict[str, Parameter] = {"_accept": _parameter("_accept", http.Headers)}
     filtered = _filtered(filters, rows, more, adapted)
 
@@ -266,7 +268,7 @@ def _chunked(adapted: Adapted, rows: _Rows, filters: Any) -> Adapted:
         def send(found: Any) -> Any:
             if found is not value:  # filters are tried while there still can be a 422
                 found.order_by().exists()
-            return stream(rows.struct, found, taken["_accept"].get("accept", ""))
+            return stream(rows.struct, found, taken["_accept"].get("accept", ""), hook=hook)
 
         return filtered(value, taken, send)
 

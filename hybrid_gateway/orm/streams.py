@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -22,10 +22,10 @@ JSON_LINES = "application/x-ndjson"
 _CHUNK = 2000  # rows; DJANGO: QuerySet.iterator
 
 
-def stream(struct: Any, source: Any, accept: str = "") -> StreamingResponse:
-    """The rows as they come, as an array or, where the client accepts those, as lines."""
+def stream(struct: Any, source: Any, accept: str = "", *, hook: Callable[[Any], Any] = plain) -> StreamingResponse:
+    """The rows as they come, as an array or, where the client accepts those, as lines; ``hook`` is msgspec's."""
     kind = choose(accept, ("application/json", JSON_LINES)) if accept else "application/json"
-    encode = msgspec.json.Encoder(enc_hook=plain).encode_into
+    encode = msgspec.json.Encoder(enc_hook=hook).encode_into
     content = _lines if kind == JSON_LINES else _array
     response = StreamingResponse(content(chunks(struct, source), encode), media_type=kind or "application/json")
     response.headers["Vary"] = "Accept"

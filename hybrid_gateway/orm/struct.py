@@ -177,6 +177,7 @@ _MADE_BY_MSGSPEC = frozenset(
         "__computed__",
         "__declared__",
         "__dict__",
+        "__hints__",
         "__match_args__",
         "__model__",
         "__shape__",
@@ -185,6 +186,7 @@ _MADE_BY_MSGSPEC = frozenset(
         "__struct_encode_fields__",
         "__struct_fields__",
         "__weakref__",
+        "__writes__",
     )
 )
 

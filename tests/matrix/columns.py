@@ -258,7 +258,7 @@ SIMPLE = [
     _whole("positive_big", models.PositiveBigIntegerField, 0, 2**63 - 1),
     Kind(
         "bounded",
-        lambda **options: models.IntegerField(validators=[MinValueValidator(D("0.5")), MaxValueValidator(9)], **options),
+        lambda **own: models.IntegerField(validators=[MinValueValidator(D("0.5")), MaxValueValidator(9)], **own),
         [1, 5, 9],
         [int, float, str],
         [0, 10, -1, 2**64],
@@ -272,7 +272,8 @@ SIMPLE = [
     _text("least", lambda **o: models.CharField(max_length=9, validators=[MinLengthValidator(2)], **o),
           values=["ab", "abc"], hostile=["a", "x" * 10], messy=[]),
     _text("address", models.GenericIPAddressField, values=["10.0.0.1", "::1", "2001:db8::5"],
-          options=("null", "default"), hostile=[*NULS, "x", "10.0.0", "1.2.3.4/8", "::g", "10.0.0.256"], messy=["2001:0DB8::0005", "::ffff:10.0.0.1"]),
+          options=("null", "default"), hostile=[*NULS, "x", "10.0.0", "1.2.3.4/8", "::g", "10.0.0.256"],
+          messy=["2001:0DB8::0005", "::ffff:10.0.0.1"]),
     _text("path", lambda **options: models.FilePathField(path="/", **options), values=["/etc/x"], messy=[]),
     Kind("file", models.FileField, ["a.txt", "d/ä b.png"], [str], written=False, options=("null", "blank")),
     Kind("decimal", _decimal(8, 2), [D("1.20"), D(2), D("-0.5"), D("999999.99"), D(0)], [D, float, str],
@@ -296,8 +297,8 @@ SIMPLE = [
          is_key=True),
     Kind("binary", lambda **options: models.BinaryField(editable=True, **options), [b"\x00\xff", b"x"], [bytes],
          ["%", 5], [bytearray(b"y")], orders=False, options=("null", "blank", "default")),
-    Kind("json", models.JSONField, [*DOCUMENTS, {"a": {"b": [1e20, -0.0, "ä"]}, "zz": 1, "b": 2}], [dict[str, Any], Any, dict],
-         [], [{"a": (1, 2)}], orders=False, options=("null", "blank", "default")),
+    Kind("json", models.JSONField, [*DOCUMENTS, {"a": {"b": [1e20, -0.0, "ä"]}, "zz": 1, "b": 2}],
+         [dict[str, Any], Any, dict], [], [{"a": (1, 2)}], orders=False, options=("null", "blank", "default")),
     Kind("parts", models.JSONField, [[{"name": "x", "since": "2024-01-02"}, {"name": "y"}], []],
          [list[Part], list[Piece], list[dict[str, Any]], list, Any], [[{"nom": 1}], 5], [], orders=False,
          options=("null", "blank", "default"), refuses=[]),
@@ -341,7 +342,8 @@ def postgresql() -> list[Kind]:
     moment = MOMENTS[0]
     common: dict[str, Any] = {"vendor": "postgresql", "options": ("null", "blank", "default")}
     return [
-        Kind("tags", array(models.CharField(max_length=10)), [["a", "ä"], [], ["x,y", '"']], [list[str], list, Any, set[str]],
+        Kind("tags", array(models.CharField(max_length=10)), [["a", "ä"], [], ["x,y", '"']],
+             [list[str], list, Any, set[str]],
              [["x" * 11], ["\x00"], [1], "x", [None], [[]]], [("a", "b")], **common),
         Kind("sizes", array(models.CharField(max_length=10, choices=Size)), [["s", "l"], ["s"]],
              [list[Size], list[PlainSize], list[Literal["s", "l"]], list[str]], [["x"], ["\x00"]], [], **common),
