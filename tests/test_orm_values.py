@@ -22,7 +22,7 @@ from django.db.models.functions import Upper
 
 from hybrid_gateway import ConfigurationError, Gateway, get, patch, post
 from hybrid_gateway.exceptions import RequestValidationError
-from hybrid_gateway.orm import Column, Cursor, ModelStruct, prepare
+from hybrid_gateway.orm import Column, ModelStruct, prepare
 from tests.matrix.columns import WordsField
 from tests.matrix.table import quiet
 
