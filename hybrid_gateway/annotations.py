@@ -90,15 +90,15 @@ def settle(cls: Any) -> None:
         if isinstance(own, dict) and base.__module__ not in ("builtins", "typing", "msgspec"):
             for name, annotation in own.items():
                 if not isinstance(annotation, str) and _holds_foreign_alias(annotation):
-                    own[name] = without_aliases(annotation)
+                    own[name] = without_new_types(annotation)
 
 
 def _holds_foreign_alias(kind: Any) -> bool:
-    is_foreign = _is_alias(kind) and type(kind).__module__ != "typing"
+    if isinstance(kind, typing.NewType):
+        return _holds_foreign_alias(kind.__supertype__)
     origin = typing.get_origin(kind)
-    return is_foreign or any(
-        map(_holds_foreign_alias, (*typing.get_args(kind), *((origin,) if _is_alias(origin) else ())))
-    )
+    is_foreign = any(_is_alias(one) and type(one).__module__ != "typing" for one in (kind, origin))
+    return is_foreign or any(map(_holds_foreign_alias, typing.get_args(kind)))
 
 
 def _is_alias(kind: Any) -> bool:

@@ -22,7 +22,7 @@ __all__ = ["READERS", "read_bool", "read_int"]
 _is_int = re.compile(r"-?[0-9]+").fullmatch
 _is_number = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?").fullmatch
 # As many digits as nobody can fill memory, or time, with: arithmetic on decimals knows no bound of its own.
-_is_decimal = re.compile(r"[+-]?([0-9]{1,400}[.]?[0-9]{0,400}|[.][0-9]{1,400})([eE][+-]?[0-9]{1,3})?").fullmatch
+_is_decimal = re.compile(r"[+-]?([0-9]{1,400}([.][0-9]{0,400})?|[.][0-9]{1,400})([eE][+-]?[0-9]{1,3})?").fullmatch
 
 
 def _expected(kind: str) -> msgspec.ValidationError:

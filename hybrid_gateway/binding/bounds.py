@@ -12,7 +12,7 @@ import msgspec
 
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["Bounds", "checker", "constraints_of", "decimal_keywords", "is_bounded", "make_meta"]
+__all__ = ["Bounds", "checker", "constraints_of", "decimal_keywords", "is_bounded", "make_meta", "reason"]
 
 _NAMES = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
 _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
@@ -84,7 +84,7 @@ def checker(kind: Any, metas: Sequence[Any]) -> tuple[Callable[[Any], Any], Boun
     try:
         msgspec.json.Decoder(constrained)
     except (TypeError, ValueError, re.error) as error:
-        raise DependencyError(f"{_written(constraints)} cannot be checked: {_reason(error)}") from error
+        raise DependencyError(f"{_written(constraints)} cannot be checked: {reason(error)}") from error
     simple = kind is int and constraints.keys() <= _COMPARISONS.keys()
 
     def check(value: Any) -> Any:
@@ -93,9 +93,11 @@ def checker(kind: Any, metas: Sequence[Any]) -> tuple[Callable[[Any], Any], Boun
     return check, Bounds(constraints) if simple else None
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """msgspec's words, without the type, which the declaration shows; and what to write instead."""
-    words = str(error).partition(" - type `")[0]
+    words = str(error).partition(" - type `")[0].rstrip(".")
+    if "Type unions" in words:
+        return f"{words.partition(' (`')[0]}. Take one of them, or str, and let __post_init__ make more of it"
     if "numeric" in words:
         return (
             f"{words}; of text they are min_length=, max_length=, pattern=; of items list[Annotated[int, Meta(ge=1)]]"

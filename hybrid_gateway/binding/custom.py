@@ -10,12 +10,13 @@ from typing import Any
 
 import msgspec
 
-from hybrid_gateway.annotations import classes_in, has_fields
+from hybrid_gateway.annotations import classes_in, has_fields, hints_of
+from hybrid_gateway.binding.bounds import reason
 from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_annotated, strip_optional
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.http import SecretBytes, SecretString
 
-__all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "is_pydantic", "pydantic_errors"]
+__all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "is_pydantic", "pydantic_errors", "why_not"]
 
 DecodeHook = Callable[[Any, Any], Any]
 """msgspec's ``dec_hook(class, value)``."""
@@ -59,6 +60,19 @@ def check_decodable(kind: Any, knows: Callable[[Any], bool], *also: type) -> Non
                 f"nobody makes {cls.__name__} of JSON. Give a function for it, type_decoders={{{cls.__name__}: ...}}, "
                 "on the route or a layer, or annotate a Struct"
             )
+
+
+def why_not(kind: Any, error: Exception) -> str:
+    """What msgspec complains of when it is to read ``kind``, with the field that it means."""
+    for cls, exact in classes_in(kind):
+        for name, hint in hints_of(exact).items() if has_fields(cls) else ():
+            if any(has_fields(inner) for inner, _ in classes_in(hint)):
+                continue
+            try:
+                msgspec.json.Decoder(hint)
+            except (TypeError, ValueError) as complaint:
+                return f"of the field {name!r} of {cls.__name__}, {reason(complaint)}"
+    return reason(error)
 
 
 _JSON = (dict, list, str, int, float, bool, type(None))

@@ -20,7 +20,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
 from hybrid_gateway.binding.call import Call, too_large
-from hybrid_gateway.binding.custom import DecodeHook, decode_known
+from hybrid_gateway.binding.custom import DecodeHook, decode_known, why_not
 from hybrid_gateway.binding.markers import File
 from hybrid_gateway.binding.parameters import fresh, struct_value
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
@@ -60,7 +60,7 @@ class JSONField:
         try:
             self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
         except (TypeError, ValueError) as error:
-            raise DependencyError(f"{where} cannot be read as JSON: {error}") from error
+            raise DependencyError(f"{where} cannot be read as JSON: {why_not(kind, error)}.") from error
 
     def read(self, texts: Any, location: tuple[Any, ...], errors: list[Error]) -> Any:
         """The value of one text, or of several, each of which is an item of the list."""

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.binding.body import JSONBody, RawBody
-from hybrid_gateway.binding.custom import DecodeHook, Decoders, check_decodable, decode_known, is_pydantic
+from hybrid_gateway.binding.custom import DecodeHook, Decoders, check_decodable, decode_known, is_pydantic, why_not
 from hybrid_gateway.binding.draft import Chain, Draft, Half, hashable, show, tell
 from hybrid_gateway.binding.forms import FormField, FormFields, FormReader, JSONField, is_array, is_file, is_files
 from hybrid_gateway.binding.markers import File, Form, Marker
@@ -163,7 +163,7 @@ class Inputs:
             fields = struct_fields(strip_annotated(strip_optional(parameter.type)))
             msgspec.json.Decoder(parameter.type)
         except (TypeError, ValueError, re.error, DependencyError) as error:
-            raise DependencyError(f"{where} cannot be read: {error}.") from error
+            raise DependencyError(f"{where} cannot be read: {why_not(parameter.type, error)}.") from error
         for field in fields:
             kind, marker = split_markers(field.type, field.encode_name, where)
             if isinstance(marker, Marker) and (marker.meta is not None or marker.alias is not None):
@@ -232,7 +232,9 @@ class Inputs:
                 read, parameter.default, self._reading.media_types, self._hook, declared=self._reading.declared
             )
         except (TypeError, ValueError, re.error, DependencyError) as error:
-            raise DependencyError(f"{tell(chain)}: {parameter.name!r} cannot be a JSON body: {error}.") from error
+            raise DependencyError(
+                f"{tell(chain)}: {parameter.name!r} cannot be a JSON body: {why_not(parameter.type, error)}."
+            ) from error
         return self._read_body(key, body, parameter, kind)
 
     def streamed_body(self, parameter: Parameter, half: Half) -> str:
