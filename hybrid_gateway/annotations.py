@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections.abc
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
@@ -60,22 +60,23 @@ def classes_in(kind: Any) -> Iterator[tuple[type, Any]]:
             yield origin, kind
             if has_fields(origin):
                 settle(origin)
-                waiting += map(without_new_types, _known_hints(kind).values())
+                waiting += map(without_new_types, _known(hints_of, kind).values())
 
 
 def has_fields(cls: Any) -> bool:
-    """Whether msgspec reads the fields of a class: a Struct, dataclass, TypedDict, or class of attrs."""
+    """Whether msgspec reads the fields of a class: a Struct, dataclass, TypedDict, NamedTuple, or class of attrs."""
     return (
         issubclass(cls, msgspec.Struct)
+        or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
         or typing.is_typeddict(cls)
         or hasattr(cls, "__dataclass_fields__")
         or hasattr(cls, "__attrs_attrs__")
     )
 
 
-def _known_hints(kind: Any) -> dict[str, Any]:
+def _known(read: Callable[..., dict[str, Any]], kind: Any, **options: Any) -> dict[str, Any]:
     try:
-        return hints_of(kind)
+        return read(kind, **options)
     except (NameError, TypeError):  # of a name that has no meaning yet, msgspec will tell
         return {}
 
@@ -88,9 +89,10 @@ def settle(cls: Any) -> None:
     for base in cls.__mro__:
         own = vars(base).get("__annotations__")
         if isinstance(own, dict) and base.__module__ not in ("builtins", "typing", "msgspec"):
-            for name, annotation in own.items():
-                if not isinstance(annotation, str) and _holds_foreign_alias(annotation):
-                    own[name] = without_new_types(annotation)
+            hints = _known(typing.get_type_hints, base, include_extras=True)
+            for name in own:
+                if _holds_foreign_alias(hints.get(name)):
+                    own[name] = without_new_types(hints[name])
 
 
 def _holds_foreign_alias(kind: Any) -> bool:

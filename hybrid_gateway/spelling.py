@@ -133,6 +133,10 @@ _PREFIXES = ("default_api_", "default_", "get_")
 _EITHER = (("guards", "components"),)  # FastAPI's dependencies are both
 
 NOTES = {
+    "default": "A default goes after `=`, in the signature: `page: Annotated[int, Query()] = 1`.",
+    "default_factory": "A default goes after `=`, in the signature; a list there is never shared between requests.",
+    "required": "A parameter without a default is required.",
+    "embed": "Put the value into a Struct of one field.",
     "http_method_names": "The verbs of the handlers say which methods there are.",
     "queryset": "Handlers return querysets; a ModelViewSet and crud() have one.",
     "dto": "What clients send is a parameter of the handler, such as data: ProductIn.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Never, TypeVar
@@ -50,9 +49,8 @@ class Marker:
         description: str | None = None,
         examples: list[Any] | None = None,
         deprecated: bool = False,
-        **unknown: Never,
     ) -> None:
-        _check_marker(type(self), given, unknown)
+        _check_positions(type(self), given)
         self.alias = alias
         self.title = title
         self.description = description
@@ -79,39 +77,15 @@ class Marker:
         return f"{type(self).__name__}({f'alias={self.alias!r}' if self.alias else ''})"
 
 
-_INSTEAD = {
-    "default": "The default goes after `=`: `page: Annotated[int, Query()] = 1`.",
-    "default_factory": "The default goes after `=`; a list or dict there is never shared between requests.",
-    "regex": "It is called pattern=.",
-    "example": "It is called examples=[...].",
-    "include_in_schema": "Documented is what is read.",
-    "convert_underscores": "Name the header by alias=.",
-    "embed": "Put the value into a Struct of one field.",
-    "media_type": "The layers of a route say that: media_types=[...].",
-    "min_items": "It is called min_length=.",
-    "max_items": "It is called max_length=.",
-    "validation_alias": "It is called alias=.",
-    "serialization_alias": "It is called alias=.",
-    "required": "A parameter without a default is required.",
-    "query": "It is called alias=.",
-}
-"""What other frameworks call it, and what it is here."""
-
-
-def _check_marker(cls: type, given: tuple[Any, ...], unknown: dict[str, Any]) -> None:
-    """Refuse what a marker does not take, and say where it goes."""
-    name = cls.__name__
+def _check_positions(cls: type, given: tuple[Any, ...]) -> None:
+    """Refuse what is given without a name, as the default is elsewhere."""
+    if given and given[0] is ...:
+        raise DependencyError(f"{cls.__name__}(...) takes keywords alone. A parameter without a default is required.")
     if given:
-        instead = (
-            _INSTEAD["default"].replace("Query", name).replace("= 1", "= ..." if given[0] is ... else f"= {given[0]!r}")
+        raise DependencyError(
+            f"{cls.__name__}({given[0]!r}) takes keywords alone. The default goes after `=`: "
+            f"`page: Annotated[int, {cls.__name__}()] = {given[0]!r}`."
         )
-        if given[0] is ...:
-            instead = _INSTEAD["required"]
-        raise DependencyError(f"{name}({given[0]!r}) takes keywords alone. {instead}")
-    for key in unknown:
-        near = difflib.get_close_matches(key, _KNOWN, 1)
-        instead = _INSTEAD.get(key, f"Did you mean {near[0]}=?" if near else f"It takes {', '.join(_KNOWN)}.")
-        raise DependencyError(f"{name}({key}=...) means nothing. {instead}")
 
 
 class Path(Marker):
@@ -171,9 +145,8 @@ class File(Form):
         title: str | None = None,
         description: str | None = None,
         deprecated: bool = False,
-        **unknown: Never,
     ) -> None:
-        _check_marker(type(self), given, unknown)
+        _check_positions(type(self), given)
         super().__init__(alias=alias, title=title, description=description, deprecated=deprecated)
         if isinstance(content_types, str) or any("/" not in kind for kind in content_types):
             raise DependencyError(f'File(content_types={content_types!r}) must be a list such as ["image/*"].')
@@ -197,10 +170,6 @@ class Depends:
 
     def __repr__(self) -> str:
         return f"Depends({getattr(self.provider, '__qualname__', self.provider)})"
-
-
-_KNOWN = ("alias", "gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "title",
-          "description", "examples", "deprecated")  # fmt: skip
 
 
 class _Unchecked:

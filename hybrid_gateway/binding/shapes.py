@@ -87,12 +87,12 @@ def is_structure(kind: Any) -> bool:
     kind = typing.get_origin(kind) or kind
     if not isinstance(kind, type):
         return False
-    return has_fields(kind) or is_pydantic(kind)
+    return (has_fields(kind) and not issubclass(kind, tuple)) or is_pydantic(kind)
 
 
 def is_json(kind: Any) -> bool:
     """Whether a parameter of this type is the JSON body: a structure, a dict, or a container of them."""
-    if kind in (dict, list) or is_structure(kind):
+    if kind in (dict, list) or is_structure(kind) or (isinstance(kind, type) and has_fields(kind)):
         return True
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):

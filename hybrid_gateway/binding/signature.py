@@ -54,7 +54,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
     def keys(self) -> tuple[Any, ...]:
         """What a component that fills it may be known by, the closest first."""
         asked = self.type if self.key is None else self.key
-        return asked, strip_optional(asked), self.type, strip_optional(self.type)
+        return asked, *_inside(asked), self.type, *_inside(self.type)
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,10 +127,10 @@ def _read_parameter(raw: inspect.Parameter, hints: dict[str, Any], where: str) -
         raise DependencyError(_marker_as_default(raw, where))
     annotation = hints.get(raw.name, NO_DEFAULT)
     lifted = _Lifted(raw.name, where)
-    key = lifted.lift(annotation)
+    kind, key = lifted.lift(without_new_types(annotation)), _Lifted(raw.name, where).lift(annotation)
     return Parameter(
         name=raw.name,
-        type=without_new_types(key),
+        type=kind,
         marker=lifted.marker,
         default=raw.default,
         raw=raw,
@@ -151,8 +151,7 @@ def _marker_as_default(raw: inspect.Parameter, where: str) -> str:
 def split_markers(annotation: Any, name: str, where: str) -> tuple[Any, Marker | Depends | None]:
     """A type without our marker, but with the marker's constraints, and the marker. Aliases and new types are gone."""
     found = _Lifted(name, where)
-    kind = without_new_types(found.lift(without_aliases(annotation)))
-    return kind, found.marker
+    return found.lift(without_new_types(annotation)), found.marker
 
 
 class _Lifted:
@@ -246,6 +245,12 @@ def strip_optional(annotation: Any) -> Any:
         if len(members) < len(typing.get_args(annotation)):
             return Union[tuple(members)]  # noqa: UP007 (built at run time)
     return annotation
+
+
+def _inside(kind: Any) -> tuple[Any, Any]:
+    """``T`` for ``T | None``, and for ``Annotated[T, ...] | None``."""
+    inner = strip_optional(kind)
+    return inner, strip_annotated(strip_optional(strip_annotated(inner)))
 
 
 def strip_annotated(annotation: Any) -> Any:
