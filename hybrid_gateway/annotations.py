@@ -135,7 +135,8 @@ class _Expansion:
             return kind
         if origin in (Union, types.UnionType):
             return Union[inner]  # noqa: UP007 (built at run time)
-        return kind.copy_with(inner) if hasattr(kind, "copy_with") else origin[inner]
+        copy_with = getattr(kind, "copy_with", None)  # of what typing itself makes
+        return origin[inner] if copy_with is None else copy_with(inner)
 
     def _alias(self, alias: Any, given: Mapping[Any, Any]) -> Any:
         if alias in self._open:

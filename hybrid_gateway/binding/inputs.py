@@ -64,8 +64,8 @@ class Inputs:
             raise DependencyError(f"{self._where}: only `async def` can read a body that is an AsyncIterator.")
         for *_, group in self._groups:
             reader = group.build(self._where)
-            names = self._draft.plan.names
-            names |= {name: reader for name, known in names.items() if known is group}
+            called = self._draft.plan.names
+            called |= {name: reader for name, known in called.items() if known is group}
         unused = self._path.keys() - self._named_in_path
         if whole_path and unused and not self.sees_path:
             names = ", ".join(sorted(unused))

@@ -176,7 +176,7 @@ class _Lifted:
             return kind if all(map(operator.is_, inner, arguments)) else Union[tuple(inner)]  # noqa: UP007
         if origin in _HOLDERS:
             inner = [argument if argument is Ellipsis else self.lift(argument, whole=False) for argument in arguments]
-            return kind if all(map(operator.is_, inner, arguments)) else origin[tuple(inner)]
+            return kind if all(map(operator.is_, inner, arguments)) else _subscripted(origin, inner)
         return kind
 
     def _meta(self, extra: Any, whole: bool) -> list[Any]:
@@ -206,7 +206,19 @@ class _Lifted:
         return [marker.meta] if isinstance(marker, Marker) and marker.meta is not None else []
 
 
-_HOLDERS = (list, set, frozenset, tuple, collections.abc.Sequence, collections.abc.Set, collections.abc.Collection)
+def _subscripted(origin: Any, arguments: list[Any]) -> Any:
+    return origin[tuple(arguments)]
+
+
+_HOLDERS: tuple[Any, ...] = (
+    list,
+    set,
+    frozenset,
+    tuple,
+    collections.abc.Sequence,
+    collections.abc.Set,
+    collections.abc.Collection,
+)
 _FOREIGN = ("pydantic", "annotated_types", "fastapi", "litestar", "ninja")
 
 

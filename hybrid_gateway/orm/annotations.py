@@ -6,7 +6,7 @@ import importlib
 import sys
 import typing
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, cast
 
 import msgspec
 from django.db.models import Model, Q
@@ -20,6 +20,7 @@ from hybrid_gateway.spelling import told
 __all__ = ["Column", "column_in", "computed", "optional", "own_annotations", "refined", "resolved", "take_computed"]
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 @told()
@@ -66,18 +67,19 @@ _PLAIN = Column()
 
 
 class computed(Generic[T]):  # noqa: N801 (a decorator)
-    """A field made of columns: ``@computed("first_name", "last_name")`` above a function of their values.
+    """A field made of columns: ``@computed("first_name", "last_name")`` above a static method of their values.
 
-    It is called as the row is read, with one positional argument per column, and is neither a method nor written.
+    It is called as the row is read, with one positional argument per column, and never written. ``@staticmethod`` may
+    be left out, but type checkers take the first parameter for ``self`` then.
     """
 
     def __init__(self, *columns: str) -> None:
         self.columns = columns
         self.function: Callable[..., Any] | None = None
 
-    def __call__(self, function: Callable[..., T]) -> computed[T]:
-        self.function = function
-        return self
+    def __call__(self, function: Callable[..., V] | staticmethod[..., V]) -> computed[V]:
+        self.function = function.__func__ if isinstance(function, staticmethod) else function
+        return cast("computed[V]", self)  # what it holds is known from here on
 
     if TYPE_CHECKING:
 

@@ -1,0 +1,54 @@
+"""What type checkers must take, and know of: mypy and pyright read this file, and a test runs it."""
+
+from decimal import Decimal
+from typing import Annotated, NewType, assert_type
+
+import msgspec
+from django.contrib.auth.models import User
+from typing_extensions import TypeAliasType
+
+from hybrid_gateway import Form, Query, UploadFile, get, post
+from hybrid_gateway.orm import ModelStruct, computed
+
+UserId = NewType("UserId", int)
+Limit = TypeAliasType("Limit", Annotated[int, Query(ge=1)])
+
+
+class UserOut(ModelStruct, model=User):
+    id: int
+    first_name: str
+
+    @computed("first_name", "last_name")
+    @staticmethod
+    def full_name(first_name: str, last_name: str) -> str:
+        return f"{first_name} {last_name}".strip()
+
+    @computed("last_name")
+    @staticmethod
+    def length(last_name: str) -> int:
+        return len(last_name)
+
+
+def shown(out: UserOut) -> str:
+    assert_type(out.full_name, str)
+    assert_type(out.length, int)
+    return out.full_name.upper()
+
+
+class Papers(msgspec.Struct):
+    name: str
+    scans: list[UploadFile] = []
+
+
+@get("/users/{user_id}")
+def show_user(
+    user_id: UserId,
+    limit: Limit = 10,
+    price: Annotated[Decimal, Query(gt=0, le=Decimal("99.99"))] = Decimal(1),
+) -> list[str]:
+    return [str(user_id), str(limit), str(price)]
+
+
+@post("/papers")
+def save(papers: Annotated[Papers, Form()]) -> int:
+    return len(papers.scans)
