@@ -97,6 +97,7 @@ CASES: Mapping[str, Case] = {
         "new row, SQLite", Request("/sales", "POST", JSON_TYPE, SALE, 201), b'"Something sold"', needs="rows"
     ),
     "page": Case("Django page", Request("/page/"), b"<li>20: Line 19</li>", needs="django"),
+    "catalogue": Case("Django page, large", Request("/page/catalogue/"), b"100 of 100", needs="django"),
     "login": Case("admin login page", Request("/admin/login/"), b"csrfmiddlewaretoken", needs="django"),
     "pg-rows": Case("10 rows, PostgreSQL", Request("/rows?limit=10"), rows(10), needs="rows", database="postgresql"),
     "pg-rows-100": Case(
