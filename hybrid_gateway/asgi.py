@@ -21,9 +21,9 @@ __all__ = ["application", "get_asgi_application"]
 def get_asgi_application() -> Gateway:
     """Set Django up and give the gateway that ``HYBRID_GATEWAY`` describes, for a project's own ``asgi.py``."""
     set_up_django()
-    from hybrid_gateway.gateway.default import default_gateway
+    from hybrid_gateway.gateway.default import serving_gateway
 
-    return default_gateway()
+    return serving_gateway()
 
 
 def __getattr__(name: str) -> Any:

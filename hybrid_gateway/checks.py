@@ -325,9 +325,11 @@ def check_middleware(app_configs: Any = None, **kwargs: Any) -> Messages:
 
 
 def check_missed(app_configs: Any = None, **kwargs: Any) -> Messages:
-    """W030 to W037, E006: what Django's side has by its settings, and typed routes may be missing."""
+    """W030 to W037, E006, E040: what Django's side has by its settings, and typed routes may be missing."""
     from hybrid_gateway.login_checks import closed_doors
     from hybrid_gateway.missed_checks import missed_middleware
+    from hybrid_gateway.tenant_checks import missed_tenants
 
     gateway = current_gateway()
-    return [] if gateway is None else [*missed_middleware(gateway.endpoints), *closed_doors(gateway.endpoints)]
+    checks = (missed_middleware, missed_tenants, closed_doors)
+    return [] if gateway is None else [message for check in checks for message in check(gateway.endpoints)]
