@@ -126,7 +126,7 @@ def sheets(sheet: Annotated[Sheet, Form()]) -> Literal["done", 7]: ...
 
 
 @post("/files")
-def files(file: Annotated[UploadFile, File(content_types=["image/*"])], more: list[UploadFile] = []) -> Any: ...
+def files(file: Annotated[UploadFile, File(content_types=["image/*"])], more: list[UploadFile] = []) -> Any: ...  # noqa: B006
 
 
 @get("/mine", authentication=[Homemade(), APIKeyAuthentication(cookie="key")])
