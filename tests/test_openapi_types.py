@@ -6,8 +6,10 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -18,11 +20,15 @@ import msgspec
 import pydantic
 import pytest
 from django.contrib.auth import get_user_model
+from django.core import validators
+from django.core.exceptions import ValidationError
+from django.db import models
 
 from hybrid_gateway import Body, Cookie, Gateway, Header, Query, get, post, put
 from hybrid_gateway.auth import Authentication, AuthenticationScheme
 from hybrid_gateway.conf import OpenAPISettings
-from hybrid_gateway.openapi.schema import Schemas
+from hybrid_gateway.openapi.schema import Schemas, Use
+from hybrid_gateway.orm.demands import constrained
 from hybrid_gateway.test import TestClient
 
 openapi_spec_validator = pytest.importorskip("openapi_spec_validator", reason="needs the extra `test`")
@@ -378,6 +384,35 @@ def test_decimals_alone_are_bodies_and_looked_at(kind):
         body = [value] if kind == list[decimal.Decimal] else value
         assert client.post("/", json=body).status_code == status, value
     assert client.post("/", data=b"1e5000", content_type="application/json").status_code in (400, 422)
+
+
+@pytest.mark.parametrize(("digits", "places"), [(8, 2), (2, 2), (3, 0), (1, 0), (5, 4), (4, 1)])
+def test_the_pattern_of_a_decimal_column_is_what_its_validator_takes(digits, places):
+    field = models.DecimalField(max_digits=digits, decimal_places=places)
+    schema = Schemas().schema(constrained(decimal.Decimal, field), Use.RECEIVED)
+    assert schema["multipleOf"] == 10**-places
+    assert schema["exclusiveMaximum"] == -schema["exclusiveMinimum"] == 10 ** (digits - places)
+    assert "multipleOf" not in Schemas().schema(constrained(decimal.Decimal, field))
+    wholes = ["", "0", "00", "5", "12", "123", "0012", "99999", "123456", "1234567"]
+    fractions = ["", ".", ".0", ".5", ".05", ".12", ".123", ".1200", ".12345"]
+    for text in map("".join, itertools.product(["", "-", "+"], wholes, fractions)):
+        try:
+            field.run_validators(decimal.Decimal(text))
+            fits = True
+        except (decimal.InvalidOperation, ValidationError):
+            fits = False
+        assert bool(re.search(schema["pattern"], text)) is fits, text
+
+
+def test_the_bounds_of_a_decimal_column_are_shown():
+    field = models.DecimalField(
+        max_digits=4,
+        decimal_places=1,
+        validators=[validators.MinValueValidator(0), validators.MaxValueValidator(decimal.Decimal("99.5"))],
+    )
+    schema = Schemas().schema(constrained(decimal.Decimal | None, field), Use.RECEIVED)
+    assert (schema["minimum"], schema["maximum"], schema["type"]) == (0, 99.5, ["string", "number", "null"])
+    assert not re.search(schema["pattern"], "-1")
 
 
 # --- text, or JSON

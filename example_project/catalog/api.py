@@ -41,28 +41,13 @@ from .models import Category, Product, Review, Size
 Image = File(max_size=5_000_000, content_types=["image/png", "image/jpeg", "image/webp"])
 
 
-# Exact as text; a number is understood as well. The model's own validators check it: see `save`.
-Amount = Annotated[
-    Decimal,
-    Meta(
-        extra_json_schema={
-            "type": ["string", "number"],
-            "pattern": r"^[0-9]{1,6}(\.[0-9]{1,2})?$",
-            "minimum": 0,
-            "maximum": 999_999,
-            "multipleOf": 0.01,
-        }
-    ),
-]
-
-
 class ProductIn(ModelStruct, model=Product, forbid_unknown_fields=True):
     """A product as a client sends it; lengths, bounds and choices are the model's."""
 
     name: str
     category: Category
     size: Size
-    price: Amount
+    price: Decimal  # exact as text; a number is understood as well
     rating: float = 0.0
 
 

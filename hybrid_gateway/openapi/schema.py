@@ -22,7 +22,16 @@ from msgspec import inspect as mi
 from hybrid_gateway.binding.custom import is_pydantic
 from hybrid_gateway.openapi.pydantic import schema_of_model
 from hybrid_gateway.openapi.reading import read_type
-from hybrid_gateway.openapi.writers import COMPONENTS, NOT_JSON, WRITERS, Schema, Use, as_json, title_of, write_unknown
+from hybrid_gateway.openapi.writers import (
+    COMPONENTS,
+    NOT_JSON,
+    WRITERS,
+    Schema,
+    Use,
+    as_json,
+    title_of,
+    write_unknown,
+)
 
 __all__ = ["NOT_JSON", "EVERYTHING", "Schemas", "Use", "as_json", "plain_name", "same_name"]
 
@@ -56,21 +65,28 @@ class Schemas:
             self.use = before
 
     def write(self, info: Any) -> Schema:
-        """The schema of what has been read."""
-        extra: Schema = {}
+        """The schema of what has been read. ``Meta(extra={"received": keywords})`` names those that answers lack."""
+        words: Schema = {}
+        received: tuple[str, ...] = ()
         while isinstance(info, mi.Metadata):
-            extra = {**(info.extra_json_schema or {}), **extra}
+            words = {**(info.extra_json_schema or {}), **words}
+            received = (*received, *(info.extra or {}).get("received", ()))
             info = info.type
+        written = {**self._plain(info), **words}
+        left_out = received if self.use is Use.SENT else ()
+        return {keyword: value for keyword, value in written.items() if keyword not in left_out}
+
+    def _plain(self, info: Any) -> Schema:
         if isinstance(info, mi.CustomType) and isinstance(info.cls, type) and issubclass(info.cls, Enum):
             info = mi.EnumType(info.cls)  # Django's choices: msgspec.inspect knows enums by their metaclass alone
         if isinstance(info, mi.CustomType) and is_pydantic(info.cls):
-            return {**self.component(info.cls, title_of(info.cls), lambda: schema_of_model(self, info.cls)), **extra}
+            return self.component(info.cls, title_of(info.cls), lambda: schema_of_model(self, info.cls))
         if isinstance(info, mi.CustomType) and info.cls in self.custom.get(self.use, ()):
-            return {**self.schema(self.custom[self.use][info.cls], self.use), **extra}
+            return self.schema(self.custom[self.use][info.cls], self.use)
         writer = WRITERS.get(type(info), write_unknown)
         if isinstance(info, COMPONENTS):
-            return {**self.component(info.cls, title_of(info.cls), lambda: writer(self, info)), **extra}
-        return {**writer(self, info), **extra}
+            return self.component(info.cls, title_of(info.cls), lambda: writer(self, info))
+        return writer(self, info)
 
     def component(self, cls: Any, title: str, write: Callable[[], Schema]) -> Schema:
         """A reference to a class, written when first asked for; its name is known before, for it may hold itself."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import math
 import types
 import typing
@@ -15,6 +16,7 @@ from msgspec import UnsetType
 
 from hybrid_gateway.orm import ranges
 from hybrid_gateway.orm.columns import annotation_for, bare, choices, opened, real_field, stored_type
+from hybrid_gateway.orm.digits import digits_of
 
 __all__ = ["constrained", "takes_empty"]
 
@@ -31,6 +33,8 @@ def constrained(annotation: Any, field: Any) -> Any:
         return annotation if kind is Any else _replaced(annotation, constrained(kind, field))
     if (typing.get_origin(kind) or kind) in (list, set, frozenset, dict, bytes):
         return _many(annotation, kind, field)
+    if kind is decimal.Decimal and isinstance(field, models.DecimalField):
+        return _replaced(annotation, Annotated[kind, digits_of(field)])
     if kind not in (str, int, float):
         return annotation
     found = choices(field) if kind is not float else []
@@ -39,7 +43,11 @@ def constrained(annotation: Any, field: Any) -> Any:
         return _replaced(annotation, Literal[values])
     said = _said(annotation)
     given = {name: value for name, value in _constraints(field, kind).items() if not said.keys() & _RIVALS[name]}
-    return _replaced(annotation, Annotated[kind, msgspec.Meta(**given, **said)]) if given or said else annotation
+    if not (given or said):
+        return annotation
+    # A row may hold what no client could have sent, so of answers this is not said.
+    received = {"received": [_RECEIVED[name] for name in given if name in _RECEIVED]}
+    return _replaced(annotation, Annotated[kind, msgspec.Meta(**given, **said, extra=received)])
 
 
 def _many(annotation: Any, kind: Any, field: Any) -> Any:
@@ -50,8 +58,9 @@ def _many(annotation: Any, kind: Any, field: Any) -> Any:
             given["max_length"] = field.size
         if typing.get_args(kind):
             kind = typing.get_origin(kind)[constrained(typing.get_args(kind)[0], field.base_field)]
+    received = {"received": ["minItems", "minProperties"] if "min_length" in given else []}
     given |= _said(annotation)
-    return _replaced(annotation, Annotated[kind, msgspec.Meta(**given)] if given else kind)
+    return _replaced(annotation, Annotated[kind, msgspec.Meta(**given, extra=received)] if given else kind)
 
 
 def takes_empty(field: Any) -> bool:
@@ -94,6 +103,7 @@ def _bound(limit: Any, name: str, kind: type) -> Any:
     return number if math.isfinite(number) and abs(number) < 2**63 else None
 
 
+_RECEIVED = {"min_length": "minLength", "ge": "minimum", "le": "maximum"}
 _LENGTHS = ("min_length", "max_length")
 _BOUNDS: dict[type, str] = {
     validators.MinValueValidator: "ge",

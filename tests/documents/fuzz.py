@@ -210,6 +210,10 @@ class Operation:
         resolved = self.document.resolve(schema)
         inner = self.document.resolve(resolved.get("items", resolved))
         kinds = types_of(inner)
+        if key[1] == "cursor" or (key[0] == "query" and "\x00" in "".join(texts)):
+            return True  # only the server knows which cursors there are, and no database takes null characters
+        if key[1] == "pages" and len(texts[-1]) > 5:
+            return True  # nor any number that is larger than the column
         if key[0] == "form" and "" in texts and resolved.get("type") != "array":
             return True  # an input that was left empty was left out, unless it is text
         if key[0] == "path" and "integer" in kinds and not self.texts_fit(texts, {"type": "integer"}):
@@ -329,6 +333,29 @@ def run(cells: int, seed: int, *, keep_going: bool = False) -> Counter[str]:
     return counts
 
 
+def add_books() -> None:
+    """Some rows for lists to show."""
+    import datetime
+    from decimal import Decimal
+
+    from tests.library.models import Book, Publisher
+
+    moment = datetime.datetime(2020, 1, 2, 3, 4, 5, 6, datetime.UTC)
+    publisher = Publisher.objects.create(name="House")
+    Book.objects.create(title="Tea", isbn="1", pages=5, price=Decimal("1.5"), publisher=publisher)
+    Book.objects.create(title="Pots", isbn="2", pages=5, price=0, weight=0.5, printed=moment, status="sold")
+    Book.objects.create(
+        title="",
+        isbn="3",
+        pages=7,
+        day=moment.date(),
+        hour=moment.time(),
+        lent_for=moment - moment,
+        data=[1],
+        checksum=b"a",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=int, default=50_000)
@@ -339,7 +366,14 @@ def main() -> None:
     import django
 
     django.setup()
-    print(dict(run(options.cells, options.seed, keep_going=options.keep_going)))
+    from django.db import connection
+
+    name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    try:
+        add_books()
+        print(dict(run(options.cells, options.seed, keep_going=options.keep_going)))
+    finally:
+        connection.creation.destroy_test_db(name, verbosity=0)
 
 
 if __name__ == "__main__":

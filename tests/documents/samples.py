@@ -359,16 +359,20 @@ class Document:
         """Whether more is understood than a schema says.
 
         Models of pydantic take `"12"` for an integer, and much more. Of a set things that come twice are one. A Struct
-        with a tag needs it in unions alone. Decimals may have digits of any script. RFC 3339, which `date-time` and
+        with a tag needs it in unions alone. Decimals may have digits of any script, and their columns check the rest. RFC 3339, which `date-time` and
         `time` are of, wants zones; Python's need not have one.
         """
         known = fault.schema if isinstance(fault.schema, dict) else {}
+        if any(self.is_lax({}, inner) for inner in fault.context or ()):
+            return True
         if fault.validator == "required":
-            names = known["properties"]
+            names = known.get("properties", {})
             return any("const" in entry for name, entry in names.items() if repr(name) in fault.message)
         if fault.validator == "maxItems" and len(set(map(repr, fault.instance))) < len(fault.instance):
             return True
-        if "uniqueItems" in known or known.get("format") in ("decimal", "date-time", "time"):
+        if fault.validator == "format" and lenient.conforms(fault.instance, known["format"]):
+            return True
+        if fault.validator == "uniqueItems" or (known.get("format") == "decimal" and fault.validator != "type"):
             return True
         return self._is_of_pydantic(schema, set())
 

@@ -15,8 +15,11 @@ import attrs
 import msgspec
 import pydantic
 from django.db import models
+from django.db.models import QuerySet
 from msgspec import UNSET, Meta, Struct, UnsetType
 from hybrid_gateway import Body, Cookie, File, Form, Header, Path, Query, UploadFile, get, post, put
+from hybrid_gateway.orm import Column, Cursor, LimitOffset, Lookup, ModelStruct, Ordering, PageNumber, Search
+from tests.library.models import Book, Publisher
 T = TypeVar("T")
 
 class Size(enum.Enum):
@@ -35,6 +38,23 @@ class Only(enum.Enum):
 NAMES = ["Item", "Order", "Row", "Tag", "item", "A_B", "AB"]
 WORDS = ["", "a", "ab", "null", "x y", "ä€", "12", "true", "a,b", "2020-01-02"]
 
+COLUMNS = {
+    "title": "str", "isbn": "str", "status": "str", "pages": "int", "price": "decimal.Decimal", "weight": "float | None",
+    "is_rare": "bool", "printed": "datetime.datetime | None", "day": "datetime.date | None", "hour": "datetime.time | None",
+    "lent_for": "datetime.timedelta | None", "data": "Any", "checksum": "bytes", "publisher": "int | None",
+}  # fmt: skip
+FILTERS = [
+    "pages: int | None = None",
+    "title__icontains: str | None = None",
+    "status: Annotated[list[Literal['planned', 'sold']] | None, Lookup('status__in')] = None",
+    "priced: Annotated[decimal.Decimal | None, Lookup('price__gte')] = None",
+    "is_rare: bool | None = None",
+    "day__gte: datetime.date | None = None",
+    "q: Annotated[str | None, Search('title', 'isbn')] = None",
+    "most: Annotated[Annotated[int, Meta(ge=1, le=9)] | None, Lookup('pages__lte')] = None",
+    "sort: Annotated[Literal['pages', '-price'], Ordering()] = '-price'",
+]
+
 
 class Module:
     """One module in the making. ``others`` are names of classes that it may import: expression → module."""
@@ -47,6 +67,7 @@ class Module:
         self.models: list[str] = []
         self.generics: list[str] = []
         self.flat: list[str] = []  # of scalars and lists alone: for queries and forms
+        self.of_books: list[str] = []  # what their rows are shown as
         self.routes: list[str] = []
         self.others = others
 
@@ -198,6 +219,7 @@ class Module:
         makers = [
             self.struct, self.struct, self.flat_struct, self.tagged, self.generic, self.dataclass, self.typed_dict,
             self.named_tuple, self.attrs_class, self.pydantic_model, self.pydantic_model, self.recursive,
+            self.model_struct, self.model_struct,
         ]  # fmt: skip
         self.rng.choice(makers)()
 
@@ -307,17 +329,27 @@ class Module:
         self.lines += [f"class {name}(pydantic.BaseModel):", *lines]
         self.models.append(name)
 
+    def model_struct(self) -> None:
+        name = self.fresh()
+        rng = self.rng
+        lines = []
+        for column in rng.sample(list(COLUMNS), rng.randint(1, 6)):
+            kind = COLUMNS[column]
+            option = rng.choice(["", "", "", "read_only", "write_only"])
+            lines.append(f"    {column}: " + (f"Annotated[{kind}, Column({option}=True)]" if option else kind))
+        partial = ", partial=True" if rng.random() < 0.2 else ""
+        self.lines += [f"class {name}(ModelStruct, model=Book{partial}{self.options()}):", *lines]
+        self.classes.append(name)
+        if not partial:
+            self.of_books.append(name)
+
     # --- routes
 
     def add_route(self, number: int) -> None:
         makers = [
             self.query_route, self.query_route, self.form_route, self.body_route, self.body_route, self.answer_route,
-            self.echo_route,
+            self.echo_route, self.list_route,
         ]  # fmt: skip
-        import os
-
-        if os.environ.get("BODY"):
-            makers = makers[3:]
         self.rng.choice(makers)(f"{self.name}_r{number}")
 
     def parameter(self, number: int) -> str:
@@ -366,6 +398,23 @@ class Module:
     def body_route(self, name: str) -> None:
         self.route(self.rng.choice(["post", "put"]), f"/{name}", name, [f"data: Annotated[{self.any_kind(3)}, Body()]"])
 
+    def list_route(self, name: str) -> None:
+        rng = self.rng
+        if not self.of_books:
+            return self.answer_route(name)
+        fields = rng.sample(FILTERS, rng.randint(0, 4))
+        self.lines += [f"class F{name}(Struct):", *[f"    {field}" for field in fields or ["pages: int | None = None"]]]
+        style = rng.choice(["LimitOffset(max_limit=2)", "PageNumber(size=1, max_size=3)", "PageNumber(size=2, count=False)",
+                            "Cursor(size=2, max_size=4)", "None"])  # fmt: skip
+        shown = rng.choice(self.of_books)
+        self.lines += [
+            f"@get('/{name}', response=list[{shown}], filters=F{name}, pagination={style})",
+            f"def {name}() -> QuerySet[Book]:",
+            "    return Book.objects.order_by('-pages')",
+        ]
+        self.routes.append(name)
+        return None
+
     def route(self, verb: str, path: str, name: str, parameters: list[str]) -> None:
         self.lines += [f"@{verb}({path!r})", f"def {name}(*, {', '.join(parameters)}) -> None:", "    seen(locals())"]
         self.routes.append(name)
@@ -375,8 +424,11 @@ class Module:
         self.routes.append(name)
 
     def answer_kind(self) -> str:
-        """What a handler says it returns; of Any nothing is known."""
-        return next(kind for kind in iter(lambda: self.any_kind(3), None) if kind != "Any")
+        """What a handler says it returns. Of Any nothing is known, and an int behind a value is a status."""
+        while True:
+            kind = self.any_kind(3)
+            if kind != "Any" and not (kind.startswith("tuple[") and kind.endswith(", int]")):
+                return kind
 
     def echo_route(self, name: str) -> None:
         kind = self.answer_kind()
