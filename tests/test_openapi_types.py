@@ -24,9 +24,10 @@ from django.core import validators
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from hybrid_gateway import Body, Cookie, Gateway, Header, Query, get, post, put
+from hybrid_gateway import Body, Cookie, Gateway, Header, Query, Response, get, post, put
 from hybrid_gateway.auth import Authentication, AuthenticationScheme
 from hybrid_gateway.conf import OpenAPISettings
+from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.openapi.schema import Schemas, Use
 from hybrid_gateway.orm.demands import constrained
 from hybrid_gateway.test import TestClient
@@ -465,10 +466,25 @@ class Lost(msgspec.Struct):
     what: Missing
 
 
+@pytest.mark.parametrize("kind", [Lost, list[Lost], dict[str, Lost | None]])
+def test_an_annotation_without_a_meaning_is_told_at_start_up(kind):
+    def handler():
+        return None
+
+    def taking(data):
+        return None
+
+    handler.__annotations__["return"] = kind
+    taking.__annotations__["data"] = kind
+    for route in (get("/lost")(handler), post("/lost")(taking)):
+        with pytest.raises(ConfigurationError, match=r"/lost.*'Missing' is unknown at run time.*TYPE_CHECKING"):
+            Gateway([route])
+
+
 def test_an_annotation_without_a_meaning_leaves_the_document_open_there(caplog):
     @get("/lost")
-    def lost() -> list[Lost]:
-        return []
+    def lost() -> Response[Lost]:
+        return Response()
 
     @get("/found")
     def found() -> Plain: ...

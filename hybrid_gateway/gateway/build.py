@@ -102,6 +102,11 @@ class Builder:
             if str(error).startswith(where):
                 raise
             raise type(error)(f"{where}: {error}") from error
+        except NameError as error:  # in the annotations of a class that is taken or returned
+            raise ConfigurationError(
+                f"{where}: the annotation {error.name!r} is unknown at run time. Import it outside "
+                "`if TYPE_CHECKING:`, at the level of the module."
+            ) from error
 
     def _endpoint(self, route: FlatRoute, method: str, where: str) -> Endpoint:
         layers = route.layers

@@ -38,6 +38,7 @@ WORDS = [
     "😀",
 ]
 NUMBERS = [0, 1, 2, 3, 4, 5, 6, 9, -1, -3, 7, 12, 2**31, -(2**63), 2**63 - 1]
+DECIMALS = [decimal.Decimal(text) for text in ("0", "1.50", "-3", "1e5", "12.345")]
 FLOATS = [0.5, 1.5, -2.5, 3.25, 1e20, 1e-9, 8.75]
 
 
@@ -58,8 +59,12 @@ class Instances:
         return self._make(mi.type_info(kind), depth)
 
     def _make(self, info: Any, depth: int) -> Any:
+        pattern = ""
         while isinstance(info, mi.Metadata):
+            pattern = (info.extra_json_schema or {}).get("pattern", pattern)  # the digits of a column
             info = info.type
+        if isinstance(info, mi.DecimalType):
+            return self._pick(DECIMALS, lambda value: re.search(pattern, str(value)))
         return getattr(self, "_" + type(info).__name__)(info, depth)
 
     def _pick(self, values: list[Any], fits: Callable[[Any], bool]) -> Any:
@@ -76,11 +81,6 @@ class Instances:
 
     def _StrType(self, info: Any, depth: int) -> Any:
         return self._pick(WORDS, lambda value: _is_long(value, info) and re.search(info.pattern or "", value))
-
-    def _DecimalType(self, info: Any, depth: int) -> Any:
-        return self._pick(
-            [decimal.Decimal(n) for n in ("0", "1.50", "-3", "1e5", "12.345")], lambda v: _within(v, info)
-        )
 
     def _DateTimeType(self, info: Any, depth: int) -> Any:
         moment = datetime.datetime(
@@ -359,8 +359,8 @@ class Document:
         """Whether more is understood than a schema says.
 
         Models of pydantic take `"12"` for an integer, and much more. Of a set things that come twice are one. A Struct
-        with a tag needs it in unions alone. Decimals may have digits of any script, and their columns check the rest. RFC 3339, which `date-time` and
-        `time` are of, wants zones; Python's need not have one.
+        with a tag needs it in unions alone. Decimals may have digits of any script, and their columns check the rest.
+        RFC 3339, which `date-time` and `time` are of, wants zones; Python's need not have one.
         """
         known = fault.schema if isinstance(fault.schema, dict) else {}
         if any(self.is_lax({}, inner) for inner in fault.context or ()):

@@ -39,9 +39,10 @@ NAMES = ["Item", "Order", "Row", "Tag", "item", "A_B", "AB"]
 WORDS = ["", "a", "ab", "null", "x y", "ä€", "12", "true", "a,b", "2020-01-02"]
 
 COLUMNS = {
-    "title": "str", "isbn": "str", "status": "str", "pages": "int", "price": "decimal.Decimal", "weight": "float | None",
-    "is_rare": "bool", "printed": "datetime.datetime | None", "day": "datetime.date | None", "hour": "datetime.time | None",
-    "lent_for": "datetime.timedelta | None", "data": "Any", "checksum": "bytes", "publisher": "int | None",
+    "title": "str", "isbn": "str", "status": "str", "pages": "int", "price": "decimal.Decimal", "data": "Any",
+    "weight": "float | None", "is_rare": "bool", "printed": "datetime.datetime | None", "day": "datetime.date | None",
+    "hour": "datetime.time | None", "lent_for": "datetime.timedelta | None", "checksum": "bytes",
+    "publisher": "int | None",
 }  # fmt: skip
 FILTERS = [
     "pages: int | None = None",
@@ -53,6 +54,10 @@ FILTERS = [
     "q: Annotated[str | None, Search('title', 'isbn')] = None",
     "most: Annotated[Annotated[int, Meta(ge=1, le=9)] | None, Lookup('pages__lte')] = None",
     "sort: Annotated[Literal['pages', '-price'], Ordering()] = '-price'",
+]
+STYLES = [
+    *("LimitOffset(max_limit=2)", "PageNumber(size=1, max_size=3)", "PageNumber(size=2, count=False)"),
+    *("Cursor(size=2, max_size=4)", "None"),
 ]
 
 
@@ -404,8 +409,7 @@ class Module:
             return self.answer_route(name)
         fields = rng.sample(FILTERS, rng.randint(0, 4))
         self.lines += [f"class F{name}(Struct):", *[f"    {field}" for field in fields or ["pages: int | None = None"]]]
-        style = rng.choice(["LimitOffset(max_limit=2)", "PageNumber(size=1, max_size=3)", "PageNumber(size=2, count=False)",
-                            "Cursor(size=2, max_size=4)", "None"])  # fmt: skip
+        style = rng.choice(STYLES)
         shown = rng.choice(self.of_books)
         self.lines += [
             f"@get('/{name}', response=list[{shown}], filters=F{name}, pagination={style})",
