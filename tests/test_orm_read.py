@@ -486,3 +486,13 @@ def test_read_only_and_write_only_fields(books):
     assert msgspec.json.decode(msgspec.json.encode(row)) == {"id": books[0].pk, "title": "First"}
     schema = msgspec.json.schema(Secret)["$defs"]["Secret"]["properties"]
     assert (schema["id"]["readOnly"], schema["isbn"]["writeOnly"]) == (True, True)
+
+
+def test_rows_of_which_nothing_is_shown_are_there_all_the_same(books):
+    class Secret(ModelStruct, model=Book):
+        isbn: Annotated[str, Column(write_only=True)]
+
+    queryset = Book.objects.order_by("pk")
+    assert [msgspec.to_builtins(row) for row in Secret.fetch(queryset)] == [{}] * queryset.count()
+    assert [msgspec.to_builtins(row) for row in Secret.fetch(queryset.distinct()[1:2])] == [{}]
+    assert msgspec.to_builtins(Secret.get(queryset.filter(pk=queryset[0].pk))) == {}

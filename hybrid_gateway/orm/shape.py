@@ -56,6 +56,8 @@ class Shape:
         self.many: list[Many] = []
         self.names: dict[str, Any] = {"enter": _enter, "UNSET": UNSET}  # what the code calls by name
         self.code = _Reading(self).struct(struct, self.model, "", ())
+        if not (self.width or self.many):  # nothing of a row is shown, but that there is one
+            self.place(self.model._meta.concrete_fields[0].attname)
 
     @cached_property
     def local_columns(self) -> tuple[Any, ...] | None:

@@ -214,6 +214,8 @@ class Operation:
             return True  # only the server knows which cursors there are, and no database takes null characters
         if key[1] == "pages" and len(texts[-1]) > 5:
             return True  # nor any number that is larger than the column
+        if len(set(texts)) < len(texts) and resolved.keys() & {"uniqueItems", "maxItems"}:
+            return True  # of a set, what comes twice is one
         if key[0] == "form" and "" in texts and resolved.get("type") != "array":
             return True  # an input that was left empty was left out, unless it is text
         if key[0] == "path" and "integer" in kinds and not self.texts_fit(texts, {"type": "integer"}):
