@@ -156,6 +156,36 @@ def test_can_handle_parameter_overrides_matching_by_type(serve):
     assert serve(env, components=[ByPrefix()]).get("/env?other=x").json() == ["HOME", "x"]
 
 
+@pytest.mark.parametrize("lifetime", ["request", "app"])
+def test_components_of_one_class_with_attributes_of_their_own_are_several(serve, lifetime):
+    made: list[str] = []
+
+    class Named(Component):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def can_handle_parameter(self, parameter: inspect.Parameter) -> bool:
+            return parameter.name == self.name
+
+        def resolve(self) -> str:
+            made.append(self.name)
+            return self.name.upper()
+
+    Named.lifetime = lifetime  # type: ignore[assignment]
+    third = Named("three")
+
+    def after(one: str, two: str, three: Annotated[str, Depends(third)]) -> None:
+        made.append(one + two + three)
+
+    @get("/x", after_request=after)
+    async def view(two: str, one: str, three: Annotated[str, Depends(third)]) -> list[str]:
+        return [one, two, three]
+
+    with serve(view, components=[Named("one"), Named("two")]) as client:
+        assert client.get("/x").json() == ["ONE", "TWO", "THREE"]
+    assert sorted(made) == ["ONETWOTHREE", "one", "three", "two"]
+
+
 def test_two_classes_of_one_name_are_two_types(serve):
     def make() -> Any:
         class Token:

@@ -24,6 +24,7 @@ from hybrid_gateway import (
     Gateway,
     Header,
     HTMLResponse,
+    HTTPException,
     JSONResponse,
     RedirectResponse,
     Response,
@@ -1041,3 +1042,23 @@ def test_an_error_undoes_what_was_done_before_it_whatever_answers(serve, answer)
         client.get(path)
         kept = ["own"] if path == "/own" and answer != "raises" else []
         assert list(Group.objects.values_list("name", flat=True)) == kept, path
+
+
+@pytest.mark.parametrize("key", [ValueError, Exception, 500, 418, HTTPException])
+def test_every_exception_handler_sees_the_components_of_the_handler_open(serve, key):
+    log: list[str] = []
+
+    async def explain(session: Session, error: Exception) -> tuple[str, int]:
+        assert session.is_open
+        log.append("explain")
+        return "explained", 599
+
+    error: Exception = HTTPException(418) if key in (418, HTTPException) else ValueError()
+
+    @get("/x", components=[sessions(log, "generator")], exception_handlers={key: explain}, event_hooks=[RequestID])
+    def handler(session: Session) -> None:
+        raise error
+
+    answer = serve(handler, raises=False).get("/x")
+    assert (answer.status_code, log) == (599, ["open", "explain", "close"])
+    assert "X-Request-ID" in answer.headers

@@ -101,7 +101,7 @@ def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
         wrap: Any = contextlib.asynccontextmanager if mode == "loop" else contextlib.contextmanager
         function = wrap(function)
     return Provider(
-        key=entry if not isinstance(entry, Component) else type(entry),
+        key=_key_of(entry),
         call=function,
         provides=_provided_type(signature, cleans_up),
         signature=signature,
@@ -110,6 +110,11 @@ def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
         use_cache=use_cache if use_cache is not None else getattr(entry, "use_cache", True),
         lifetime=getattr(entry, "lifetime", "request"),
     )
+
+
+def _key_of(entry: Any) -> Any:
+    """Its class for a component that any other of its class would do for; one with attributes of its own is one."""
+    return type(entry) if isinstance(entry, Component) and not getattr(entry, "__dict__", None) else entry
 
 
 def _provided_type(signature: Signature, cleans_up: bool) -> Any:

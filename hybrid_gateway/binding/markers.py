@@ -163,8 +163,10 @@ class Depends:
     """
 
     def __init__(self, provider: Callable[..., Any] | None = None, *, use_cache: bool = True) -> None:
-        if provider is not None and not callable(provider):
-            raise DependencyError(f"Depends({provider!r}) takes a function or a class that provides the value.")
+        if not (provider is None or callable(provider) or hasattr(provider, "resolve")):
+            raise DependencyError(
+                f"Depends({provider!r}) takes a function, a class or a component that provides the value."
+            )
         self.provider = provider
         self.use_cache = use_cache
 
