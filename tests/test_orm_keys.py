@@ -22,7 +22,7 @@ from hybrid_gateway.orm import (
 )
 from tests.lamps import Coded, Fuse, Keyed, Label, Lamp, Maker, Pair, SubCoded, lamps  # noqa: F401 (a fixture)
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lamps")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("lamps")]
 
 
 class PairOut(ModelStruct, model=Pair):

@@ -210,6 +210,64 @@ def test_cursors_while_rows_go(rows):
         assert set(Lamp.objects.values_list("name", flat=True)) <= set(seen), order
 
 
+def test_cursors_by_what_is_not_shown(rows):
+    """``alias()`` names what cannot be selected."""
+    Lamp.objects.all().update(name=F("pk"))
+    queryset = Lamp.objects.alias(n=Count("tags")).order_by("-n", "name")
+    forwards, backwards = walk(Cursor(), LampOut, queryset, size=4)
+    assert forwards == backwards == [lamp.name for lamp in queryset]
+
+
+def evaluated() -> Any:
+    queryset = Lamp.objects.order_by("pk")
+    assert queryset
+    return queryset
+
+
+@pytest.mark.parametrize("style", [LimitOffset(limit=2), PageNumber(size=2), Cursor(size=2), None])
+@pytest.mark.parametrize(
+    "handler",
+    [
+        evaluated,
+        lambda: Lamp,
+        lambda: list(Lamp.objects.order_by("pk")),
+        lambda: tuple(LampOut.fetch(Lamp.objects.order_by("pk"))),
+        lambda: Lamp.objects.raw("SELECT * FROM library_lamp ORDER BY id"),
+    ],
+)
+def test_whatever_rows_a_handler_returns_are_paged(rows, style, handler):
+    Lamp.objects.all().update(name=F("pk"))
+    options = {} if style is None else {"pagination": style}
+    client = TestClient(Gateway([get("/lamps", response=list[LampOut], **options)(handler)]))
+    given = handler()
+    if isinstance(style, Cursor) and not (given is Lamp or hasattr(given, "filter")):
+        with pytest.raises(ConfigurationError, match="GET /lamps.*A cursor needs a queryset, not a list"):
+            client.get("/lamps")
+        return
+    found, url = [], "/lamps"
+    while url is not None:
+        body = client.get(url).json()
+        items, url = (body, None) if style is None else (body["items"], body["next"])
+        found += [int(item["name"]) for item in items]
+    assert found == [lamp.pk for lamp in rows]
+
+
+def test_a_list_is_not_filtered_in_silence(rows):
+    class Filter(msgspec.Struct):
+        name: str | None = None
+
+    for options in ({}, {"pagination": LimitOffset()}, {"chunked": True}):
+        client = TestClient(
+            Gateway(
+                [get("/lamps", response=list[LampOut], filters=Filter, **options)(lambda: list(Lamp.objects.all()))]
+            )
+        )
+        body = client.get("/lamps").json()
+        assert len(body if isinstance(body, list) else body["items"]) >= 20
+        with pytest.raises(TypeError, match="filters= narrow a QuerySet, not list"):
+            client.get("/lamps?name=a")
+
+
 # --- what leaves no ties -------------------------------------------------------------------------------------------
 
 

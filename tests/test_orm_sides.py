@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Literal
 
 import pytest
+from django.contrib.contenttypes.models import ContentType
 from django.db import IntegrityError, connection, models
 from django.db.models import Exists, F, OuterRef, Q
 from msgspec import UNSET
@@ -25,7 +26,15 @@ from tests.lamps import (  # noqa: F401 (a fixture)
     lamps,
 )
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("lamps")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("lamps")]
+
+
+@pytest.fixture(autouse=True)
+def no_content_types_of_other_tests():
+    """Those are remembered, and their rows have been rolled back."""
+    ContentType.objects.clear_cache()
+    yield
+    ContentType.objects.clear_cache()
 
 
 def lamp_struct(name: str, kind: Any, write: Any = None, **more: Any) -> Any:
@@ -309,6 +318,7 @@ class SpotOut(SpotIn, model=Spot):
     id: int
 
 
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.skipif(not connection.features.supports_deferrable_unique_constraints, reason="None is deferred here.")
 def test_a_contradiction_that_is_found_when_the_transaction_ends_is_409(serve):
     @post("/ours", atomic=True)
@@ -340,6 +350,7 @@ def test_a_contradiction_that_is_found_when_the_transaction_ends_is_409(serve):
     assert client.post("/ours", json={"x": 9, "y": 9, "place": 2}).status_code == 201
 
 
+@pytest.mark.django_db(transaction=True)
 def test_rows_that_are_gone_when_the_transaction_ends_are_409(serve):
     """Foreign keys are deferred on SQLite and PostgreSQL."""
 

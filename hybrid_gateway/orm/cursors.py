@@ -88,7 +88,7 @@ class Keyset:
     def __init__(self, queryset: Any) -> None:
         given = order_of(queryset)
         queryset = opened(queryset)
-        self._terms = _terms(queryset.model, given, queryset.query.annotations)
+        self._terms = _terms(queryset.model, given, queryset.query)
         if not queryset.query.standard_ordering:
             self._terms = tuple(term.reversed() for term in self._terms)
         added = {term.path: term.expression for term in self._terms if term.expression is not None}
@@ -165,10 +165,19 @@ def check_order(model: Any, given: Sequence[Any], annotations: Sequence[str]) ->
             list(_term(model, entry, {}))
 
 
-def _terms(model: Any, given: Sequence[Any], annotations: Mapping[str, Any]) -> tuple[_Term, ...]:
+def _terms(model: Any, given: Sequence[Any], query: Any) -> tuple[_Term, ...]:
+    annotations = query.annotations
     if not annotations and all(type(entry) is str for entry in given):
         return _terms_of_names(model, tuple(given))
-    return tuple(_whole(model, given, annotations))
+    shown = query.annotation_select
+    terms = tuple(_whole(model, given, annotations))
+    # What alias() names cannot be selected; a second name of it can.
+    return tuple(
+        msgspec.structs.replace(term, path=f"_place{number}", expression=F(term.path))
+        if term.path in annotations and term.path not in shown
+        else term
+        for number, term in enumerate(terms, 1)
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -33,6 +33,7 @@ __all__ = [
     "from_model",
     "get",
     "hints_of",
+    "is_queryable",
     "reading_of",
     "rows_reader",
     "select",
@@ -56,6 +57,13 @@ def as_queryset(source: Any) -> Any:
     if queryset._fields is not None or not issubclass(queryset._iterable_class, ModelIterable):
         raise TypeError("values() and values_list() have chosen columns already; leave that to the Struct.")
     return queryset if queryset._result_cache is None else queryset._chain()  # a slice of one with rows is a list
+
+
+def is_queryable(value: Any) -> bool:
+    """Whether it is a queryset, a manager or a model."""
+    return isinstance(value, (models.QuerySet, models.Manager)) or (
+        isinstance(value, type) and issubclass(value, models.Model)
+    )
 
 
 def fetch(struct: Any, source: Any) -> list[Any]:

@@ -21,7 +21,7 @@ from msgspec import UNSET
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import bare
 from hybrid_gateway.orm.comparing import SUSPECTS, Check, check_of, is_too_long, may_be_asked_again, unfit, words_of
-from hybrid_gateway.orm.fetch import as_queryset
+from hybrid_gateway.orm.fetch import as_queryset, is_queryable
 from hybrid_gateway.orm.orders import opened
 from hybrid_gateway.orm.parameters import Parameter
 from hybrid_gateway.orm.paths import narrowing, passes_many
@@ -109,6 +109,8 @@ class FilterSet:
         given = list(self._given(values))
         if not given:
             return use(source)
+        if not is_queryable(source):
+            raise TypeError(f"filters= narrow a QuerySet, not {type(source).__name__}: nothing of it was sent.")
         queryset = self._narrowed(opened(as_queryset(source)), given)
         try:
             return use(queryset)

@@ -23,9 +23,9 @@ from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, split_markers, strip_annotated
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import bare
-from hybrid_gateway.orm.fetch import as_queryset
+from hybrid_gateway.orm.fetch import is_queryable
 from hybrid_gateway.orm.filters import FilterSet, ordering_words
-from hybrid_gateway.orm.pagination import Page, Pagination, Turn
+from hybrid_gateway.orm.pagination import Page, Pagination, Turn, as_source, may_be_paged
 from hybrid_gateway.orm.streams import stream
 from hybrid_gateway.orm.struct import check_all, is_model_struct, shape_of
 from hybrid_gateway.orm.transactions import in_transaction
@@ -103,11 +103,11 @@ class _Rows(msgspec.Struct, frozen=True):
         """One row of whatever a handler returned."""
         if isinstance(value, Model):
             return self.struct.from_model(value)
-        return self.struct.get(value) if isinstance(value, (QuerySet, Manager)) else value
+        return self.struct.get(value) if is_queryable(value) else value
 
     def many(self, value: Any) -> Any:
         """All rows of whatever a handler returned."""
-        if isinstance(value, (QuerySet, RawQuerySet, Manager)):
+        if isinstance(value, RawQuerySet) or is_queryable(value):
             return self.struct.fetch(value)
         if isinstance(value, list) and any(isinstance(entry, Model) for entry in value):
             return [self.struct.from_model(entry) if isinstance(entry, Model) else entry for entry in value]
@@ -135,7 +135,7 @@ def _wrap(
         async def respond_async(**values: Any) -> Any:
             taken = take(values)
             value = await handler(**values)
-            if isinstance(value, _LAZY) or taken or _has_models(value):
+            if isinstance(value, _LAZY) or taken or _has_models(value) or is_queryable(value):
                 return await sync_to_async(convert)(value, taken)
             return value
 
@@ -174,9 +174,7 @@ def _filtered(filters: Any, rows: _Rows, more: dict[str, Parameter], adapted: Ad
     def apply(value: Any, values: Mapping[str, Any], use: Callable[[Any], Any]) -> Any:
         if chosen.forbids_unknown:
             _refuse_unknown(values["_query"], adapted.query_names)
-        if not isinstance(value, (QuerySet, Manager)):
-            return use(value)
-        return chosen.use(value, values["_filters"], use)
+        return chosen.use(value, values["_filters"], use) if may_be_paged(value) else use(value)
 
     return apply
 
@@ -233,7 +231,7 @@ def _paginated(
         return {**taken, "turn": turn}
 
     def convert(value: Any, taken: Mapping[str, Any]) -> Any:
-        if not isinstance(value, (QuerySet, Manager)):
+        if not may_be_paged(value):
             return value
         return _FilteredTurn(taken["turn"], filtered, taken).page(value)
 
@@ -249,8 +247,10 @@ class _FilteredTurn:
         self._taken = taken
 
     def page(self, source: Any) -> Any:
-        arranged = self._turn.style.arranged(as_queryset(source))
-        return self._filtered(arranged, self._taken, self._turn.page)
+        source = as_source(source)
+        if not isinstance(source, list):
+            source = self._turn.style.arranged(source)
+        return self._filtered(source, self._taken, self._turn.page)
 
 
 # --- long lists ----------------------------------------------------------------------------------------------------
@@ -262,8 +262,8 @@ def _chunked(adapted: Adapted, rows: _Rows, filters: Any, encoders: Mapping[Any,
     filtered = _filtered(filters, rows, more, adapted)
 
     def convert(value: Any, taken: Mapping[str, Any]) -> Any:
-        if not isinstance(value, (QuerySet, Manager)):
-            return rows.many(value)
+        if not is_queryable(value):
+            return filtered(value, taken, rows.many)
 
         def send(found: Any) -> Any:
             if found is not value:  # filters are tried while there still can be a 422

@@ -15,13 +15,15 @@ from urllib.parse import parse_qsl, urlencode
 import msgspec
 from asgiref.sync import sync_to_async
 from django.db import connections
+from django.db.models import Model
+from django.db.models.query import RawQuerySet
 from msgspec import UNSET, UnsetType
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.cursors import Keyset, check_order, read_cursor
-from hybrid_gateway.orm.fetch import as_queryset, fetch, fetch_with
+from hybrid_gateway.orm.fetch import as_queryset, fetch, fetch_with, from_model, is_queryable
 from hybrid_gateway.orm.orders import opened, without_ties
 from hybrid_gateway.orm.struct import shape_of
 from hybrid_gateway.spelling import told
@@ -36,6 +38,8 @@ __all__ = [
     "Pagination",
     "SlicedPage",
     "Turn",
+    "as_source",
+    "may_be_paged",
 ]
 
 T = TypeVar("T")
@@ -100,7 +104,7 @@ class Turn(msgspec.Struct, frozen=True):
     def page(self, source: Any) -> Any:
         """The page, and its ``Link`` header (RFC 8288)."""
         try:
-            page, following, previous = self.style.page(self.struct, as_queryset(source), self.values)
+            page, following, previous = self.style.page(self.struct, as_source(source), self.values)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self.where}: {error}") from error
         links = []
@@ -117,6 +121,16 @@ class Turn(msgspec.Struct, frozen=True):
         pairs = [pair for pair in parse_qsl(self.query, keep_blank_values=True) if pair[0] not in changes]
         pairs += [(name, str(value)) for name, value in changes.items() if value is not None]
         return f"{http.quoted_path(self.path)}?{urlencode(pairs)}"
+
+
+def may_be_paged(value: Any) -> bool:
+    """Whether what a handler returned is rows, and not an answer of its own."""
+    return isinstance(value, (list, tuple, RawQuerySet)) or is_queryable(value)
+
+
+def as_source(source: Any) -> Any:
+    """Rows to be paged: a queryset, or a list where they are there already."""
+    return list(source) if isinstance(source, (list, tuple, RawQuerySet)) else as_queryset(source)
 
 
 Changes = Mapping[str, Any] | None
@@ -240,6 +254,10 @@ class Cursor(Pagination):
         return found
 
     def page(self, struct: Any, queryset: Any, values: Mapping[str, Any]) -> tuple[Any, Changes, Changes]:
+        if isinstance(queryset, list):
+            if not queryset:
+                return CursorPage(items=[]), None, None
+            raise ConfigurationError("A cursor needs a queryset, not a list.")
         size, text = values.get("size", self.size), values["cursor"]
         keyset = Keyset(queryset)
         start = None if text is None else read_cursor(text, keyset)
@@ -272,6 +290,11 @@ def _slice(
     struct: Any, queryset: Any, offset: int, limit: int, count: Counting
 ) -> tuple[list[Any], int | UnsetType, bool]:
     """The rows, how many there are in all, and whether there are more behind these."""
+    if isinstance(queryset, list):
+        shown = [
+            from_model(struct, row) if isinstance(row, Model) else row for row in queryset[offset : offset + limit]
+        ]
+        return shown, len(queryset) if count else UNSET, len(queryset) > offset + limit
     items = fetch(struct, without_ties(queryset)[offset : offset + limit + (not count)])
     if not count:
         return items[:limit], UNSET, len(items) > limit
