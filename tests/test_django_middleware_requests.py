@@ -8,6 +8,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_asy
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
@@ -293,6 +294,40 @@ def test_users_are_as_the_middleware_leaves_them(serve, callers):
         session["as"] = "grace"
         session.save()
         assert client.get("/").json()[::2] == ["grace", "grace"]
+
+
+class Told:
+    """What django-pghistory puts below the class of a request, to hear of its user."""
+
+    def __setattr__(self, name, value):
+        if name == "user":
+            noted.told = value
+        super().__setattr__(name, value)
+
+
+class ToldRequest(Told, ASGIRequest):
+    pass
+
+
+class Retypes(MiddlewareMixin):
+    def process_request(self, request):
+        request.__class__ = ToldRequest
+        request.user = request.user
+        assert isinstance(request, ToldRequest) and request.__class__ is type(request)
+
+
+def test_middleware_may_put_its_own_class_under_the_request(serve, callers):
+    for name, (scheme, headers) in callers.items():
+
+        @get("/", authentication=[scheme], django_middleware=[SESSIONS, AUTH, f"{HERE}.Retypes", f"{HERE}.Decorates"])
+        def look(user: User, request: HttpRequest) -> list[object]:
+            return [user.username, user.is_verified, str(request.user), isinstance(request, ToldRequest)]
+
+        client = serve(look)
+        if headers is None:
+            client.force_login(User.objects.get(username="ada"))
+        assert client.get("/", headers=headers or {}).json() == ["ada", True, "ada", True], name
+        assert str(noted.told) == "ada"
 
 
 def test_logging_in_below_middleware_is_seen_at_once(serve, callers):

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Awaitable, Callable
-from functools import partial
+from functools import cache, partial
 from typing import IO, TYPE_CHECKING, Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -49,6 +49,15 @@ class PassingRequest(ASGIRequest):
         self._left: Any = _UNSET  # what other middleware has assigned
         self._logged_in: Any = _UNSET  # what the route has, by login() or logout()
         self._looked: tuple[Any, Any] = (None, None)
+
+    @property
+    def __class__(self) -> type:
+        return type(self)
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        """Some middleware (django-pghistory's) puts a class of its own under the request; it stays one of these."""
+        _set_class(self, _merged(kind))
 
     # --- who calls
 
@@ -130,6 +139,14 @@ class PassingRequest(ASGIRequest):
         return Authentication(
             user=user, scheme=authentication.scheme, token=authentication.token, scopes=authentication.scopes
         )
+
+
+_set_class = vars(object)["__class__"].__set__
+
+
+@cache
+def _merged(kind: type) -> type:
+    return type(kind.__name__, (kind, PassingRequest), {"__module__": kind.__module__})
 
 
 class CallerBelow:

@@ -63,13 +63,13 @@ _WHO_DID_IT = (
     ),
     below(
         "django-crum",
-        "`get_current_user()` is the user of the route's scheme",
+        "`get_current_user()` is the user of the route's scheme, on its thread: in `def`, models, `sync_to_async`",
         "crum.CurrentRequestUserMiddleware",
         "get_current_user() is None in these routes.",
     ),
     below(
         "django-currentuser",
-        "`get_current_user()` is the user of the route's scheme",
+        "`get_current_user()` is the user of the route's scheme, on its thread: in `def`, models, `sync_to_async`",
         "django_currentuser.middleware.ThreadLocalUserMiddleware",
         "get_current_user() is None in these routes.",
     ),

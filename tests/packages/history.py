@@ -125,7 +125,8 @@ def easy_audit(site: Site) -> Any:
 
 
 def seen(site: Site, current: Any) -> Any:
-    """Routes that tell whom ``current()`` takes for the caller, in ``def`` and ``async def``."""
+    """Routes that tell whom ``current()`` takes for the caller, on the thread of the request."""
+    from asgiref.sync import sync_to_async
     from django.contrib.auth.models import User
 
     from hybrid_gateway import get
@@ -136,7 +137,7 @@ def seen(site: Site, current: Any) -> Any:
 
     @get("/awho")
     async def awho(user: User) -> str:
-        return current().username
+        return (await sync_to_async(current)()).username
 
     def ask(client: Any) -> bool:
         results = []
