@@ -26,6 +26,7 @@ from hybrid_gateway.gateway.late_start import LateStart
 from hybrid_gateway.gateway.lifespan import Lifespan
 from hybrid_gateway.gateway.mounts import Mounts
 from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
+from hybrid_gateway.gateway.pooled_connections import reset_pooled_connections
 from hybrid_gateway.gateway.pools import ThreadPools
 from hybrid_gateway.gateway.prefixes import Prefixes, path_info, static_prefix
 from hybrid_gateway.gateway.screening import Screening
@@ -104,6 +105,7 @@ class Gateway:
         self.openapi = _below(options.path, options.openapi)
         self.body_timeout = options.body_timeout
         self.around_unrouted = options.around_unrouted
+        reset_pooled_connections()
         self.pools = ThreadPools(options.pool, options.threads)
         self.pool, self.streams = self.pools.typed, self.pools.streams
         # PERF: made once; for each request a bound method would be made anew.

@@ -66,5 +66,15 @@ class ThreadPools:
 
 
 def leaves_something(name: str) -> bool:
-    """Whether middleware may leave something on its thread: all but Django's own."""
-    return not name.startswith("django.")
+    """Whether middleware may leave something on its thread: all but Django's own, and what is known to answer alone."""
+    return not name.startswith(_LEAVES_NOTHING)
+
+
+_LEAVES_NOTHING = (
+    "django.",
+    "hybrid_gateway.",
+    "whitenoise.",
+    "servestatic.",
+    "corsheaders.",
+    "django_browser_reload.",
+)
