@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import pytest
 from django.db import connection
-from django.db.models import Count, F, Window
+from django.db.models import Case, Count, F, Max, OuterRef, Subquery, When, Window
 from django.db.models.functions import Lower, RowNumber
 from django.db.models.functions import Random as RandomNumber
 
@@ -208,6 +208,48 @@ def test_cursors_while_rows_go(rows):
             Lamp.objects.filter(pk=gone).delete()
         assert len(seen) == len(set(seen))
         assert set(Lamp.objects.values_list("name", flat=True)) <= set(seen), order
+
+
+def union(**options: Any) -> Any:
+    return Lamp.objects.filter(pk__lt=0).union(Lamp.objects.filter(pk__gt=0), **options)
+
+
+FIRST_TAG = Tag.objects.filter(lamps=OuterRef("pk")).order_by("word").values("word")[:1]
+
+
+@pytest.mark.parametrize(
+    ("build", "by_cursor"),
+    [
+        (lambda: Lamp.objects.extra(order_by=["-name"]), True),
+        (lambda: Lamp.objects.extra(select={"long": "length(name)"}).order_by("-long"), False),
+        (lambda: Lamp.objects.order_by("tags__word"), False),
+        (lambda: Lamp.objects.order_by("tags__word").distinct(), False),
+        (lambda: Lamp.objects.order_by(Subquery(FIRST_TAG)), True),
+        (lambda: Lamp.objects.order_by(Case(When(note="a", then=0)).desc(nulls_last=True)), True),
+        (lambda: Lamp.objects.annotate(most=Max("tags__word")).order_by(F("most").desc(nulls_last=True)), True),
+        (lambda: Lamp.objects.annotate(n=Count("tags")).filter(n__gt=0).order_by("n", "-maker"), True),
+        (lambda: Lamp.objects.annotate(n=Window(Count("pk"), partition_by=[F("note")])).order_by("n"), False),
+        (lambda: Lamp.objects.order_by("lit__year", "note"), True),
+        (lambda: union(all=True), True),
+        (lambda: union().order_by("-note"), True),
+        (lambda: union().order_by("-note")[1:9], True),
+        (lambda: Lamp.objects.filter(pk__gt=0).difference(Lamp.objects.filter(note=None)), True),
+        (lambda: Lamp.objects.annotate(n=Count("tags")).order_by("-n")[2:13], True),
+        (lambda: Lamp.objects.order_by("note", "pk").reverse()[2:], True),
+        (lambda: Lamp.objects.order_by("note").distinct()[2:9], True),
+        (lambda: Lamp.objects.order_by("note").select_related("maker").prefetch_related("tags"), True),
+    ],
+)
+def test_whatever_django_can_order_is_paged(rows, build, by_cursor):
+    Lamp.objects.all().update(name=F("pk"))
+    expected = [lamp.name for lamp in without_ties(build())]
+    for style in (LimitOffset(), PageNumber(), LimitOffset(count=False)):
+        assert walk(style, LampOut, build(), size=4)[0] == expected
+    if by_cursor:
+        assert walk(Cursor(), LampOut, build(), size=4) == (expected, expected)
+    else:
+        with pytest.raises(ConfigurationError, match="A cursor cannot order by"):
+            walk(Cursor(), LampOut, build(), size=4)
 
 
 def test_cursors_by_what_is_not_shown(rows):

@@ -12,16 +12,18 @@ import base64
 import binascii
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import msgspec
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import connections
-from django.db.models import Expression, F, JSONField, OrderBy, Q
+from django.db.models import F, JSONField, OrderBy, Q
 from django.db.models.constants import LOOKUP_SEP
+from django.db.models.expressions import BaseExpression
 from django.db.models.fields.related import ForeignObjectRel
+from django.db.models.functions import Random
 
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm import ranges
@@ -48,6 +50,7 @@ class _Term(msgspec.Struct, frozen=True):
     descending: bool = False
     nulls_first: bool | None = None  # None: as the database has it
     expression: Any = None  # that the path is the name of
+    told: str = ""  # the expression as SQL, the same in every process
 
     def reversed(self) -> _Term:
         nulls_first = None if self.nulls_first is None else not self.nulls_first
@@ -78,8 +81,30 @@ class _Term(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         nulls = "" if self.nulls_first is None else f" nulls {'first' if self.nulls_first else 'last'}"
-        column = self.path if self.expression is None else repr(self.expression)
+        column = self.path if self.expression is None else self.told
         return f"{'-' if self.descending else ''}{column}{nulls}"
+
+
+class _Order:
+    """The terms of an order, and what is made of them once."""
+
+    def __init__(self, model: Any, terms: tuple[_Term, ...]) -> None:
+        self._model = model
+        self.terms = terms
+        self.paths = [term.path for term in terms]
+        self.expressions = {term.path: term.expression for term in terms if term.expression is not None}
+
+    def reversed(self) -> _Order:
+        return _Order(self._model, tuple(term.reversed() for term in self.terms))
+
+    @property
+    def signer(self) -> signing.Signer:
+        """Of its places; with the key of the day, which tests and rotations change."""
+        return signing.Signer(salt=self._salt)
+
+    @cached_property
+    def _salt(self) -> str:
+        return f"hybrid_gateway.orm.cursor:{self._model._meta.label}:{','.join(map(str, self.terms))}"
 
 
 class Keyset:
@@ -88,12 +113,11 @@ class Keyset:
     def __init__(self, queryset: Any) -> None:
         given = order_of(queryset)
         queryset = opened(queryset)
-        self._terms = _terms(queryset.model, given, queryset.query)
-        if not queryset.query.standard_ordering:
-            self._terms = tuple(term.reversed() for term in self._terms)
-        added = {term.path: term.expression for term in self._terms if term.expression is not None}
-        self._queryset = queryset.annotate(**added) if added else queryset
-        self.paths = [term.path for term in self._terms]
+        query = queryset.query
+        order = _order(queryset.model, given, query)
+        self._order = order if query.standard_ordering else order.reversed()
+        self._queryset = queryset.annotate(**order.expressions) if order.expressions else queryset
+        self.paths = order.paths
 
     def after(self, place: Place | None) -> Any:
         """The rows behind ``place`` in its direction, all of them without one."""
@@ -102,7 +126,7 @@ class Keyset:
         small_nulls = connections[self._queryset.db].features.order_by_nulls_first
         behind, equal = Q(), Q()
         found = False
-        for term, value in zip(self._terms, place.values, strict=True):
+        for term, value in zip(self._order.terms, place.values, strict=True):
             here = term.behind(value, backwards=place.backwards, small_nulls=small_nulls)
             if here is not None:
                 behind, found = behind | (equal & here), True
@@ -111,7 +135,7 @@ class Keyset:
         return ordered.filter(behind) if found else ordered.none()
 
     def _ordered(self, *, backwards: bool) -> Any:
-        ordered = self._queryset.order_by(*(term.ordering(backwards=backwards) for term in self._terms))
+        ordered = self._queryset.order_by(*[term.ordering(backwards=backwards) for term in self._order.terms])
         ordered.query.extra_order_by = ()
         ordered.query.standard_ordering = True  # the terms have been turned already
         return ordered
@@ -119,25 +143,21 @@ class Keyset:
     def cursor(self, values: Sequence[Any], *, backwards: bool) -> str:
         """The place of a row as text."""
         packed = msgspec.json.encode(Place(backwards, [_plain(value) for value in values]), enc_hook=str)
-        return self._signer().sign(base64.urlsafe_b64encode(packed).decode().rstrip("="))
+        return self._order.signer.sign(base64.urlsafe_b64encode(packed).decode().rstrip("="))
 
     def read(self, text: str) -> Place:
         """The other way round; raises ``ValueError`` for what is no cursor of this order."""
         connection = connections[self._queryset.db]
         try:
-            packed = self._signer().unsign(text)
+            packed = self._order.signer.unsign(text)
             place = msgspec.json.decode(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), type=Place)
             values = [
                 None if value is None else term.field.to_python(taker(term.field)(value, connection))
-                for term, value in zip(self._terms, place.values, strict=True)
+                for term, value in zip(self._order.terms, place.values, strict=True)
             ]
         except (signing.BadSignature, binascii.Error, msgspec.MsgspecError, ValidationError) as error:
             raise ValueError(str(error)) from None
         return Place(place.backwards, values)
-
-    def _signer(self) -> signing.Signer:
-        order = ",".join(map(str, self._terms))
-        return signing.Signer(salt=f"hybrid_gateway.orm.cursor:{self._queryset.model._meta.label}:{order}")
 
 
 def _plain(value: Any) -> Any:
@@ -165,24 +185,26 @@ def check_order(model: Any, given: Sequence[Any], annotations: Sequence[str]) ->
             list(_term(model, entry, {}))
 
 
-def _terms(model: Any, given: Sequence[Any], query: Any) -> tuple[_Term, ...]:
+def _order(model: Any, given: tuple[Any, ...], query: Any) -> _Order:
     annotations = query.annotations
-    if not annotations and all(type(entry) is str for entry in given):
-        return _terms_of_names(model, tuple(given))
+    if all(type(entry) is str and entry.lstrip("-+") not in annotations for entry in given):
+        return _order_of_names(model, given)
     shown = query.annotation_select
-    terms = tuple(_whole(model, given, annotations))
     # What alias() names cannot be selected; a second name of it can.
-    return tuple(
-        msgspec.structs.replace(term, path=f"_place{number}", expression=F(term.path))
-        if term.path in annotations and term.path not in shown
-        else term
-        for number, term in enumerate(terms, 1)
+    return _Order(
+        model,
+        tuple(
+            msgspec.structs.replace(term, path=f"_place{number}", expression=F(term.path), told=term.path)
+            if term.path in annotations and term.path not in shown
+            else term
+            for number, term in enumerate(_whole(model, given, annotations), 1)
+        ),
     )
 
 
 @lru_cache(maxsize=1024)
-def _terms_of_names(model: Any, given: tuple[str, ...]) -> tuple[_Term, ...]:
-    return tuple(_whole(model, given, {}))
+def _order_of_names(model: Any, given: tuple[str, ...]) -> _Order:
+    return _Order(model, tuple(_whole(model, given, {})))
 
 
 def _whole(model: Any, given: Sequence[Any], annotations: Mapping[str, Any]) -> Iterator[_Term]:
@@ -291,12 +313,12 @@ def _key_path(field: Any, path: str) -> str:
 
 
 def _expression(model: Any, expression: Any, descending: bool, nulls_first: bool | None) -> _Term:
-    if not isinstance(expression, (Expression, F)) or "Random" in type(expression).__name__:
+    if not isinstance(expression, (BaseExpression, F)) or isinstance(expression, Random):
         raise ConfigurationError(f"A cursor orders by columns, not by {expression!r}; name them: Cursor(ordering=...).")
     _refuse_windows(expression)
-    resolved = model._base_manager.annotate(_place=expression).query.annotations["_place"]
-    field = _comparable(getattr(resolved, "output_field", None), str(expression))
-    return _Term(f"_{expression!r}", field, True, descending, nulls_first, expression)
+    query = model._base_manager.annotate(_place=expression).order_by().values("_place").query
+    field = _comparable(getattr(query.annotations["_place"], "output_field", None), str(expression))
+    return _Term(str(query), field, True, descending, nulls_first, expression, str(query))
 
 
 def _refuse_windows(expression: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, Literal
 
 import msgspec
@@ -106,7 +106,7 @@ class FilterSet:
 
         Values that the columns, or the database, cannot be compared with are 422, each at its place.
         """
-        given = list(self._given(values))
+        given = self._given(values)
         if not given:
             return use(source)
         if not is_queryable(source):
@@ -120,11 +120,13 @@ class FilterSet:
                 raise
             raise RequestValidationError(faults) from error
 
-    def _given(self, values: Any) -> Iterator[tuple[_Filter, Any]]:
+    def _given(self, values: Any) -> list[tuple[_Filter, Any]]:
+        given = []
         for entry in self._fields:
             value = getattr(values, entry.name)
             if value is not None and value is not UNSET:
-                yield entry, _without_enums(value) if entry.has_enums else value
+                given.append((entry, _without_enums(value) if entry.has_enums else value))
+        return given
 
     def _narrowed(self, queryset: Any, given: Sequence[tuple[_Filter, Any]]) -> Any:
         faults = []

@@ -14,7 +14,9 @@ from typing import Any
 from django.db import connections
 from django.db.models import CompositePrimaryKey, F, OrderBy
 
-__all__ = ["is_total", "key_names", "name_of", "opened", "order_of", "without_ties"]
+from hybrid_gateway.orm.paths import passes_many
+
+__all__ = ["count_rows", "is_total", "key_names", "name_of", "opened", "order_of", "without_ties"]
 
 
 @lru_cache(maxsize=1024)
@@ -72,6 +74,8 @@ def opened(queryset: Any) -> Any:
 def _keys(queryset: Any) -> Any:
     """The keys of its rows: a query, or a list where the database has no place for one."""
     names, query = key_names(queryset.model), queryset.query
+    if query.combinator and query.is_sliced:  # whose order needs columns beside the key
+        return [row.pk for row in queryset]
     keys = queryset.values_list(*names) if len(names) > 1 else queryset.values_list(*names, flat=True)
     # DJANGO: on SQLite, a query of pairs inside `pk__in` loses its slice (5.2 and 6.1).
     features = connections[queryset.db].features
@@ -80,6 +84,29 @@ def _keys(queryset: Any) -> Any:
     if query.combinator and not query.is_sliced:
         return keys.order_by()
     return keys
+
+
+def count_rows(queryset: Any) -> int:
+    """How many rows a list has."""
+    query = queryset.query
+    if query.combinator and query.is_sliced:  # DJANGO: with an order, it cannot be counted (5.2 and 6.1)
+        whole = queryset._chain()
+        whole.query.clear_limits()
+        found = whole.order_by().count()
+        return max(0, min(found, found if query.high_mark is None else query.high_mark) - query.low_mark)
+    if not query.is_sliced:
+        names = tuple(map(name_of, order_of(queryset)))
+        many = () if query.combinator else _through_many(queryset.model, names)
+        if many:  # an order that repeats rows is a part of the list
+            queryset = queryset.values(*key_names(queryset.model), *many)
+        queryset = queryset.order_by()
+    counted: int = queryset.count()
+    return counted
+
+
+@lru_cache(maxsize=1024)
+def _through_many(model: Any, names: tuple[str | None, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name is not None and passes_many(model, name))
 
 
 def name_of(term: Any) -> str | None:

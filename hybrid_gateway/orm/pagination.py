@@ -24,7 +24,7 @@ from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.cursors import Keyset, check_order, read_cursor
 from hybrid_gateway.orm.fetch import as_queryset, fetch, fetch_with, from_model, is_queryable
-from hybrid_gateway.orm.orders import opened, without_ties
+from hybrid_gateway.orm.orders import count_rows, opened, without_ties
 from hybrid_gateway.orm.struct import shape_of
 from hybrid_gateway.spelling import told
 
@@ -300,20 +300,19 @@ def _slice(
         return items[:limit], UNSET, len(items) > limit
     if len(items) < limit and (items or not offset):
         return items, offset + len(items), False  # the end is in sight, so nobody needs to count
-    unordered = queryset if queryset.query.is_sliced else queryset.order_by()
     if count != "estimate":
-        total = unordered.count()
+        total = count_rows(queryset)
         return items, total, total > offset + limit
     if not items:
-        return items, min(_estimate(unordered), offset), False
-    return items, max(_estimate(unordered), offset + limit), True
+        return items, min(_estimate(queryset), offset), False
+    return items, max(_estimate(queryset), offset + limit), True
 
 
 def _estimate(queryset: Any) -> int:
     """What the planner of PostgreSQL expects; other databases count."""
     if connections[queryset.db].vendor != "postgresql":
-        counted: int = queryset.count()
-        return counted
+        return count_rows(queryset)
+    queryset = queryset if queryset.query.is_sliced else queryset.order_by()
     plan = json.loads(queryset.explain(format="json"))
     rows: int = plan[0]["Plan"]["Plan Rows"]
     return rows
