@@ -15,6 +15,7 @@ import pytest
 from typing_extensions import TypeAliasType
 
 from hybrid_gateway import Body, Cookie, Depends, File, Form, Gateway, Header, Path, Query, get, post
+from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.test import TestClient
 
@@ -227,6 +228,62 @@ def test_a_struct_that_cannot_be_read_is_told_at_start_up(kind, place):
         client_for(post("/")(wrapped_in_a_struct(kind, marker)))
 
 
+@pytest.mark.parametrize("place", ["query", "header", "cookie", "form"])
+def test_what_is_not_there_is_the_default_or_missing(place):
+    name, kinds = place, [*TEXTS, *LISTS]
+    routes, expected = [], {}
+    for i, kind in enumerate(kinds):
+        value = next(iter((TEXTS.get(kind) or LISTS[kind])[0].values()))
+        for j, default in enumerate((None, value)):
+            show = handler(kind | None if default is None else kind, MARKERS[name])
+            show.__defaults__ = (default,)
+            routes.append((post if name == "form" else get)(f"/{i}/{j}")(show))
+            expected[f"/{i}/{j}"] = shown(default)
+        if type(None) not in typing.get_args(kind):
+            routes.append(route(place, kind, f"/{i}/required"))
+            expected[f"/{i}/required"] = None
+    client = client_for(*routes)
+    for path, answer in expected.items():
+        found = client.post(path) if name == "form" else client.get(path)
+        if answer is not None:
+            assert found.text == answer
+        else:
+            place = ["body" if name == "form" else name, "x"]
+            assert found.json()["errors"] == [{"loc": place, "msg": "Field required", "type": "missing"}]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_type_and_every_constraint_is_in_the_document(place):
+    kinds = [kind for kind in (*TEXTS, *LISTS) if is_known_to_msgspec(kind) or not place.endswith("Struct")]
+    kinds = [kind for kind in kinds if place != "path" or kind in TEXTS]
+    cells = [cell for cell in CELLS if cell[1] != "tz" and not (typing.get_origin(cell[0]) and place == "path")]
+    cells = [cell for cell in cells if not (cell[0] is D and place.endswith("Struct"))]
+    routes = [route(place, kind, f"/{i}") for i, kind in enumerate(kinds)]
+    routes += [
+        constrained(place, kind, "meta", f"/c/{i}", **{name: cell[0]}) for i, (kind, name, cell) in enumerate(cells)
+    ]
+    client = client_for(*routes, openapi=OpenAPISettings(enabled=True))
+    document = client.get("/openapi.json").json()
+    for i, kind in enumerate(kinds):
+        assert (kind, schema_of(document, place, f"/{i}")) != (kind, {})
+    for i, (kind, name, cell) in enumerate(cells):
+        schema = schema_of(document, place, f"/c/{i}")
+        found = {schema.get(keyword) for keyword in KEYWORDS[name] if not isinstance(schema.get(keyword), list)}
+        assert (kind, name, cell[0] in found or kind is bytes) == (kind, name, True), schema
+
+
+KEYWORDS = {"gt": ["exclusiveMinimum"], "ge": ["minimum"], "lt": ["exclusiveMaximum"], "le": ["maximum"],
+            "multiple_of": ["multipleOf"], "pattern": ["pattern"], "min_length": ["minLength", "minItems"],
+            "max_length": ["maxLength", "maxItems"]}  # fmt: skip
+
+
+def schema_of(document: Any, place: str, path: str) -> Any:
+    found = document["paths"][f"{path}/{{x}}" if place == "path" else path]
+    if "form" in place:
+        return found["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]["x"]
+    return found["get"]["parameters"][0]["schema"]
+
+
 # --- constraints ---------------------------------------------------------------------------------------------------
 
 NUMBERS = {"gt": (3, ["4"], ["3", "2"]), "ge": (3, ["3"], ["2"]), "lt": (3, ["2"], ["3", "4"]), "le": (3, ["3"], ["4"]),
@@ -311,6 +368,7 @@ def test_a_constraint_that_means_nothing_is_told_at_start_up(constraint):
         (lambda: Path(regex="a"), "Did you mean 'pattern'"),
         (lambda: Form(max_lenght=1), "Did you mean 'max_length'"),
         (lambda: File(2_000), "File.* takes keywords alone"),
+        (lambda: Query(pattern="("), r"pattern='\(' makes no sense: missing \)"),
         (lambda: Query(gt="3"), "gt='3' makes no sense"),
         (lambda: Depends("user"), "takes a function or a class"),
     ],

@@ -59,7 +59,7 @@ def make_meta(constraints: Mapping[str, Any]) -> Any:
         return Bounds(dict(constraints))
     try:
         return msgspec.Meta(**constraints)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, re.error) as error:
         raise DependencyError(f"{_written(constraints)} makes no sense: {error}") from error
 
 

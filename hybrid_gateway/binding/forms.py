@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import unquote_plus
 
@@ -20,17 +20,18 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
 from hybrid_gateway.binding.call import Call, too_large
-from hybrid_gateway.binding.custom import DecodeHook, decode_known, why_not
+from hybrid_gateway.binding.custom import DecodeHook, decode_known
+from hybrid_gateway.binding.json_fields import JSONField
 from hybrid_gateway.binding.markers import File
 from hybrid_gateway.binding.parameters import fresh, struct_value
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
 from hybrid_gateway.binding.text_types import TextType
 from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
-from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing
-from hybrid_gateway.exceptions import BadRequest, DependencyError, UnsupportedMediaType
+from hybrid_gateway.binding.validation import Error, missing
+from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
 from hybrid_gateway.moments import AFTER_ANSWER
 
-__all__ = ["FormField", "FormFields", "FormReader", "JSONField", "is_array", "is_file", "is_files"]
+__all__ = ["FormField", "FormFields", "FormReader", "is_file", "is_files"]
 
 URLENCODED = b"application/x-www-form-urlencoded"
 MULTIPART = b"multipart/form-data"
@@ -49,42 +50,6 @@ def is_files(kind: Any) -> bool:
 
 
 # --- what a route wants --------------------------------------------------------------------------------------------
-
-
-class JSONField:
-    """A field whose text is JSON: an object, or a list of objects, as OpenAPI has them sent in a form."""
-
-    def __init__(self, kind: Any, hook: DecodeHook, where: str) -> None:
-        self._kind = kind
-        self._hook = hook
-        try:
-            self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
-        except (TypeError, ValueError) as error:
-            raise DependencyError(f"{where} cannot be read as JSON: {why_not(kind, error)}.") from error
-
-    def read(self, texts: Any, location: tuple[Any, ...], errors: list[Error]) -> Any:
-        """The value of one text, or of several, each of which is an item of the list."""
-        text = texts if isinstance(texts, str) else _as_one(texts)
-        try:
-            return self._decode(text)
-        except REFUSALS:
-            errors += collect_errors(msgspec.json.decode(text), self._kind, location, hook=self._hook)
-        except (msgspec.DecodeError, RecursionError) as error:
-            words = str(error).removeprefix("JSON is malformed: ")
-            errors.append({"loc": list(location), "msg": f"The JSON is malformed: {words}", "type": "value_error"})
-        return None
-
-
-def _as_one(texts: list[str]) -> str:
-    """An array of all, unless there is one that is an array itself."""
-    return texts[0] if len(texts) == 1 and texts[0].lstrip().startswith("[") else f"[{','.join(texts)}]"
-
-
-def is_array(kind: Any) -> bool:
-    """Whether the type is a container of items, perhaps optional."""
-    kind = strip_annotated(strip_optional(strip_annotated(kind)))
-    origin = typing.get_origin(kind) or kind
-    return isinstance(origin, type) and issubclass(origin, Collection) and not issubclass(origin, (str, bytes, Mapping))
 
 
 class FormField(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ import msgspec
 from hybrid_gateway.binding.body import JSONBody, RawBody
 from hybrid_gateway.binding.custom import DecodeHook, Decoders, check_decodable, decode_known, is_pydantic, why_not
 from hybrid_gateway.binding.draft import Chain, Draft, Half, hashable, show, tell
-from hybrid_gateway.binding.forms import FormField, FormFields, FormReader, JSONField, is_array, is_file, is_files
+from hybrid_gateway.binding.forms import FormField, FormFields, FormReader, is_file, is_files
+from hybrid_gateway.binding.json_fields import JSONField, is_array
 from hybrid_gateway.binding.markers import File, Form, Marker
 from hybrid_gateway.binding.parameters import ParameterGroup, path_reader, struct_reader
 from hybrid_gateway.binding.shapes import StructField, is_json, is_list, is_scalar, is_structure, struct_fields

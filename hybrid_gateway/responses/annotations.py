@@ -84,7 +84,7 @@ class _Judge:
 
     def _stream(self, arguments: tuple[Any, ...]) -> None:
         for item in _members(arguments[0]) if arguments else ():
-            if inspect.isclass(item) and not issubclass(item, _CHUNKS) and item is not object:
+            if inspect.isclass(item) and not issubclass(item, _CHUNKS) and item not in (object, Any):
                 raise self._refuse(
                     f"a stream is made of str or bytes, and of ServerSentEvent, not of {item.__name__}. Annotate "
                     f"list[{item.__name__}] and return a list, or yield ServerSentEvent(data)."

@@ -1,0 +1,63 @@
+"""Fields of a form whose text is JSON: an object, or a list of objects, as OpenAPI has them sent."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from hybrid_gateway.binding.custom import DecodeHook, why_not
+from hybrid_gateway.binding.decimals import look_for_decimals
+from hybrid_gateway.binding.signature import strip_annotated, strip_optional
+from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors
+from hybrid_gateway.exceptions import DependencyError
+
+__all__ = ["JSONField", "is_array"]
+
+
+class JSONField:
+    """How one text, or several, each of which is an item of a list, become a value."""
+
+    def __init__(self, kind: Any, hook: DecodeHook, where: str) -> None:
+        self._kind = kind
+        self._hook = hook
+        self._look = look_for_decimals(kind)
+        try:
+            self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
+        except (TypeError, ValueError) as error:
+            raise DependencyError(f"{where} cannot be read as JSON: {why_not(kind, error)}.") from error
+
+    def read(self, texts: Any, location: tuple[Any, ...], errors: list[Error]) -> Any:
+        """The value of what came; what is wrong with it goes to ``errors``."""
+        text = texts if isinstance(texts, str) else _as_one(texts)
+        try:
+            value = self._decode(text)
+        except (*REFUSALS, msgspec.DecodeError, RecursionError):
+            errors += self._faults(text, location)
+            return None
+        if self._look is not None:
+            self._look(value, location, errors)
+        return value
+
+    def _faults(self, text: str, location: tuple[Any, ...]) -> list[Error]:
+        try:
+            return collect_errors(msgspec.json.decode(text), self._kind, location, hook=self._hook)
+        except msgspec.DecodeError as error:
+            words = str(error).removeprefix("JSON is malformed: ")
+        except RecursionError:
+            words = "it is nested too deeply"
+        return [{"loc": list(location), "msg": f"The JSON is malformed: {words}", "type": "value_error"}]
+
+
+def _as_one(texts: list[str]) -> str:
+    """An array of all, unless there is one that is an array itself."""
+    return texts[0] if len(texts) == 1 and texts[0].lstrip().startswith("[") else f"[{','.join(texts)}]"
+
+
+def is_array(kind: Any) -> bool:
+    """Whether the type is a container of items, perhaps optional."""
+    kind = strip_annotated(strip_optional(strip_annotated(kind)))
+    origin = typing.get_origin(kind) or kind
+    return isinstance(origin, type) and issubclass(origin, Collection) and not issubclass(origin, (str, bytes, Mapping))
