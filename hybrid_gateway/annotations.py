@@ -77,7 +77,7 @@ def has_fields(cls: Any) -> bool:
 def _known(read: Callable[..., dict[str, Any]], kind: Any, **options: Any) -> dict[str, Any]:
     try:
         return read(kind, **options)
-    except (NameError, TypeError):  # of a name that has no meaning yet, msgspec will tell
+    except TypeError:  # of what is no type at all, msgspec will tell; a name without a meaning is told by who asks
         return {}
 
 

@@ -370,7 +370,7 @@ def test_a_constraint_that_means_nothing_is_told_at_start_up(constraint):
         (lambda: File(2_000), "File.* takes keywords alone"),
         (lambda: Query(pattern="("), r"pattern='\(' makes no sense: missing \)"),
         (lambda: Query(gt="3"), "gt='3' makes no sense"),
-        (lambda: Depends("user"), "takes a function or a class"),
+        (lambda: Depends("user"), "takes a function, a class or a component"),
     ],
 )
 def test_a_marker_tells_what_it_does_not_take(declared, words):
