@@ -530,7 +530,8 @@ def test_a_raw_body_is_bytes(kind):
 
     upload.__annotations__ = {"data": kind, "return": None}
     found = operation(Route("/x", upload, methods=["PUT"]))
-    assert found["requestBody"] == {"content": {"application/octet-stream": {}}, "required": False}
+    content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+    assert found["requestBody"] == {"content": content, "required": False}
     assert found["responses"].keys() == {"204", "413"}
 
 

@@ -23,14 +23,17 @@ from django.contrib.auth import get_user_model
 from django.core import validators
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.db.models import QuerySet
 
 from hybrid_gateway import Body, Cookie, Gateway, Header, Query, Response, get, post, put
-from hybrid_gateway.auth import Authentication, AuthenticationScheme
+from hybrid_gateway.auth import APIKeyAuthentication, Authentication, AuthenticationScheme
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.openapi.schema import Schemas, Use
+from hybrid_gateway.orm import Column, ModelStruct
 from hybrid_gateway.orm.demands import constrained
 from hybrid_gateway.test import TestClient
+from tests.library.models import Book
 
 openapi_spec_validator = pytest.importorskip("openapi_spec_validator", reason="needs the extra `test`")
 User = get_user_model()
@@ -467,24 +470,20 @@ class Lost(msgspec.Struct):
 
 
 @pytest.mark.parametrize("kind", [Lost, list[Lost], dict[str, Lost | None]])
-def test_an_annotation_without_a_meaning_is_told_at_start_up(kind):
-    def handler():
-        return None
+def test_an_annotation_without_a_meaning_is_told_at_start_up_where_something_is_read_by_it(kind):
+    def handler(data): ...
 
-    def taking(data):
-        return None
+    handler.__annotations__["data"] = kind
+    with pytest.raises(ConfigurationError, match=r"/lost.*'Missing' is unknown at run time.*TYPE_CHECKING"):
+        Gateway([post("/lost")(handler)])
+
+
+@pytest.mark.parametrize("kind", [Lost, list[Lost], dict[str, Lost | None], Response[Lost]])
+def test_an_annotation_without_a_meaning_leaves_the_document_open_where_something_is_sent(kind, caplog):
+    def handler(): ...
 
     handler.__annotations__["return"] = kind
-    taking.__annotations__["data"] = kind
-    for route in (get("/lost")(handler), post("/lost")(taking)):
-        with pytest.raises(ConfigurationError, match=r"/lost.*'Missing' is unknown at run time.*TYPE_CHECKING"):
-            Gateway([route])
-
-
-def test_an_annotation_without_a_meaning_leaves_the_document_open_there(caplog):
-    @get("/lost")
-    def lost() -> Response[Lost]:
-        return Response()
+    lost = get("/lost")(handler)
 
     @get("/found")
     def found() -> Plain: ...
@@ -584,3 +583,74 @@ def test_the_document_is_the_same_whatever_hashes_are():
     assert len(found) == 1
     [text] = found
     assert '"default": ["a", "b", "c", "d"]' in text
+
+
+# --- what else is answered
+
+
+def statuses(*routes: Any, **options: Any) -> list[list[str]]:
+    found = document(*routes, **options)["paths"].values()
+    return [list(operation["responses"]) for item in found for operation in item.values()]
+
+
+def test_credentials_in_a_cookie_need_a_token_of_django_for_what_changes_something():
+    @get("/", authentication=[APIKeyAuthentication(cookie="key")])
+    def read(user: User) -> str: ...
+
+    @post("/", authentication=[APIKeyAuthentication(cookie="key")])
+    def write(user: User) -> str: ...
+
+    @post("/header", authentication=[APIKeyAuthentication()])
+    def by_header(user: User) -> str: ...
+
+    assert statuses(read, write, by_header) == [["200", "401"], ["201", "401", "403"], ["201", "401"]]
+
+
+def test_what_options_of_layers_answer_is_in_the_document():
+    @get("/slow", timeout=1.0)
+    async def slow() -> str: ...
+
+    @get("/tagged", etag=True)
+    def tagged() -> dict[str, int]: ...
+
+    @get("/cookie", response_cookies={"id": "7"})
+    def cookie() -> int: ...
+
+    assert statuses(slow, tagged, cookie) == [["200", "504"], ["200", "304"], ["200"]]
+    found = document(tagged, cookie)["paths"]
+    assert found["/tagged"]["get"]["responses"]["200"]["headers"].keys() == {"ETag"}
+    assert found["/cookie"]["get"]["responses"]["200"]["headers"].keys() == {"Set-Cookie"}
+
+
+def test_rows_in_lines_are_a_content_of_their_own():
+    @get("/books", response=list[Title], chunked=True)
+    def books() -> QuerySet[Book]: ...
+
+    content = answer(document(books), "/books")
+    assert content["application/json"] == {"schema": {"type": "array", "items": {"$ref": f"{REF}Title"}}}
+    assert content["application/x-ndjson"] == {"schema": {"$ref": f"{REF}Title"}}
+
+
+class Title(ModelStruct, model=Book):
+    title: str
+    isbn: Annotated[str, Column(write_only=True)]
+    pages: Annotated[int, Column(read_only=True)]
+
+
+def test_what_is_only_written_or_only_read_is_said_where_it_counts():
+    @put("/books")
+    def books(data: Title) -> Title: ...
+
+    found = document(books)["components"]["schemas"]
+    assert found["TitleInput"]["properties"] == {
+        "title": {"type": "string", "minLength": 1, "maxLength": 80},
+        "isbn": {"type": "string", "minLength": 1, "maxLength": 13, "writeOnly": True},
+        "pages": {"type": "integer", "minimum": 1, "readOnly": True},
+    }
+    assert found["TitleInput"]["required"] == ["title", "isbn"]
+    # A row may hold what no client could have sent.
+    assert found["Title"]["properties"] == {
+        "title": {"type": "string", "maxLength": 80},
+        "pages": {"type": "integer", "readOnly": True},
+    }
+    assert found["Title"]["required"] == ["title"]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-import typing
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -16,19 +15,21 @@ from hybrid_gateway.binding.forms import is_file, is_files
 from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_optional
 from hybrid_gateway.binding.steps import Input
 from hybrid_gateway.conf import OpenAPISettings
-from hybrid_gateway.exceptions import RouteError, reason
+from hybrid_gateway.exceptions import reason
 from hybrid_gateway.handlers.endpoint import Endpoint
-from hybrid_gateway.handlers.errors import translate
+from hybrid_gateway.openapi.problems import is_json, problem_statuses
 from hybrid_gateway.openapi.returns import success_responses
 from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, Use, as_json, plain_name, same_name
-from hybrid_gateway.openapi.security import SecuritySchemes, has_guards
-from hybrid_gateway.responses.encode import is_json_type
-from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.openapi.security import SecuritySchemes
+from hybrid_gateway.orm.streams import JSON_LINES
 from hybrid_gateway.routing.template import Parameter, Template
 
 __all__ = ["build_document"]
 
 _log = logging.getLogger("hybrid_gateway.openapi")
+
+# By 3.1 it needs no schema, but openapi-python-client makes nothing of a body without.
+_BINARY = {"type": "string", "format": "binary"}
 
 # SPEC: OpenAPI 3.1, parameter object: header parameters of these names are ignored, other parts of the document say it.
 _IGNORED_HEADERS = [("header", name) for name in ("accept", "authorization", "content-type")]
@@ -220,8 +221,8 @@ class _Writer:
         if not bodies:
             return {}
         # Only JSON that is missing is refused; raw bytes may be none, and what they are is the handler's to say.
-        json = [entry for entry in bodies if _is_json(entry)]
-        content: dict[str, Any] = {entry.media_type: {} for entry in bodies}
+        json = [entry for entry in bodies if is_json(entry)]
+        content: dict[str, Any] = {entry.media_type: {"schema": dict(_BINARY)} for entry in bodies}
         for entry in json:
             schema = {"schema": self._input_schema(entry)}
             content |= dict.fromkeys([entry.media_type, *endpoint.route.layers.media_types], schema)
@@ -262,9 +263,13 @@ class _Writer:
             content = response.get("content", {})
             if "application/json" in content:
                 content |= dict.fromkeys(route.layers.media_types, content["application/json"])
+                if route.options.get("chunked"):
+                    content[JSON_LINES] = {"schema": content["application/json"]["schema"].get("items", {})}
                 if "template" in route.options:
                     content["text/html"] = {"schema": {"type": "string"}}
-        for status in sorted({*_problem_statuses(endpoint), *_raised(route.options)}):
+        if route.layers.etag and endpoint.method == "GET":
+            responses["304"] = {"description": "Not Modified"}
+        for status in problem_statuses(endpoint):
             responses.setdefault(str(status), {"$ref": f"#/components/responses/{self._problem_response(status)}"})
         return responses
 
@@ -281,6 +286,8 @@ def _header_objects(layers: Any) -> dict[str, Any]:
     fixed: dict[str, Any] = {name: {"schema": {"type": "string", "const": value}} for name, value in declared.items()}
     if layers.etag:
         fixed["ETag"] = {"schema": {"type": "string"}}
+    if layers.response_cookies:
+        fixed["Set-Cookie"] = {"schema": {"type": "string"}}
     if layers.throttle:
         names = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
         fixed |= {name: {"schema": {"type": "integer"}} for name in names}
@@ -300,56 +307,6 @@ def _path(template: Template, names: dict[str, str]) -> str:
 def _path_input(parameter: Parameter) -> Input:
     """A path parameter that no signature names, for the handler asked for ``http.PathParams`` or the request."""
     return Input(source="path", name=parameter.name, type=parameter.converter.type, required=True)
-
-
-def _is_json(entry: Input) -> bool:
-    return entry.media_type == "application/json"
-
-
-def _is_parsed(entry: Input) -> bool:
-    return entry.source == "form" or _is_json(entry)
-
-
-def _problem_statuses(endpoint: Endpoint) -> list[int]:
-    """Which errors the gateway itself may answer with; those that a handler raises are its own to describe."""
-    bodies = [entry for entry in endpoint.inputs if entry.source in ("body", "form")]
-    statuses = {
-        400: any(map(_is_parsed, bodies)),
-        401: bool(endpoint.schemes),
-        403: has_guards(endpoint),
-        406: _negotiates(endpoint.route) and is_json_type(endpoint.returns),
-        404: bool(endpoint.route.template.parameters),
-        413: bool(bodies),
-        415: any(map(_is_parsed, bodies)),
-        422: any(map(_may_be_invalid, endpoint.inputs)),
-        429: bool(endpoint.route.layers.throttle),
-    }
-    return [status for status, given in statuses.items() if given]
-
-
-def _negotiates(route: FlatRoute) -> bool:
-    return len(route.layers.media_types) > 1 or "template" in route.options
-
-
-def _raised(options: Mapping[str, Any]) -> list[int]:
-    """The statuses that ``raises=`` names; a Django exception has that of its translation."""
-    found = []
-    for entry in options.get("raises", ()):
-        status = entry if isinstance(entry, int) else getattr(entry, "status_code", None)
-        if status is None and isinstance(entry, type) and issubclass(entry, Exception):
-            known = translate(entry())
-            status = None if known is None else known.status_code
-        if status is None:
-            raise RouteError(f"raises={entry!r} is neither a status nor an exception with one.")
-        found.append(status)
-    return found
-
-
-def _may_be_invalid(entry: Input) -> bool:
-    """Whether a value can be wrong by its content; a path that does not fit its converter is another path, 404."""
-    if entry.source == "path":
-        return typing.get_origin(entry.type) is Annotated
-    return entry.source != "body" or _is_json(entry)
 
 
 # --- names and words -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 import msgspec
 import pydantic
 
-from hybrid_gateway import Cookie, File, Form, Header, Path, Query, Route, UploadFile, get, patch, post, put
+from hybrid_gateway import Body, Cookie, File, Form, Header, Path, Query, Route, UploadFile, get, patch, post, put
 from hybrid_gateway.auth import APIKeyAuthentication, Authentication, AuthenticationScheme
 
 __all__ = ["routes"]
@@ -129,6 +129,14 @@ def sheets(sheet: Annotated[Sheet, Form()]) -> Literal["done", 7]: ...
 def files(file: Annotated[UploadFile, File(content_types=["image/*"])], more: list[UploadFile] = []) -> Any: ...  # noqa: B006
 
 
+@put("/raw")
+def raw(data: Annotated[bytes, Body()]) -> str: ...
+
+
+@post("/optional")
+def optional(data: Row | None = None) -> Row | None: ...
+
+
 @get("/mine", authentication=[Homemade(), APIKeyAuthentication(cookie="key")])
 def mine(authentication: Authentication) -> bytes: ...
 
@@ -138,6 +146,6 @@ def old(rest: str, x_trace: Annotated[str | None, Header()] = None) -> dict[str,
 
 
 routes: list[Any] = [
-    *(list_rows, listRows, list_rows_, either, envelopes, table, renamed, sheets, files, mine, old),
+    *(list_rows, listRows, list_rows_, either, envelopes, table, renamed, sheets, files, raw, optional, mine, old),
     Route("/any", lambda: None, name="any"),
 ]

@@ -55,6 +55,7 @@ FILTERS = [
     "most: Annotated[Annotated[int, Meta(ge=1, le=9)] | None, Lookup('pages__lte')] = None",
     "sort: Annotated[Literal['pages', '-price'], Ordering()] = '-price'",
 ]
+FILES = ["file: UploadFile", "file: Annotated[UploadFile | None, File()] = None", "files: list[UploadFile]"]
 STYLES = [
     *("LimitOffset(max_limit=2)", "PageNumber(size=1, max_size=3)", "PageNumber(size=2, count=False)"),
     *("Cursor(size=2, max_size=4)", "None"),
@@ -398,10 +399,14 @@ class Module:
                 value = self.default(kind)
                 end = f" = {value}" if value is not None and rng.random() < 0.5 else ""
                 parameters.append(f"f{number}: Annotated[{kind}, Form()]{end}")
+        if self.rng.random() < 0.3:
+            parameters.append(self.rng.choice(FILES))
         self.route("post", f"/{name}", name, parameters)
 
     def body_route(self, name: str) -> None:
-        self.route(self.rng.choice(["post", "put"]), f"/{name}", name, [f"data: Annotated[{self.any_kind(3)}, Body()]"])
+        kind = self.any_kind(3)
+        left_out = " = None" if kind.endswith("| None") and self.rng.random() < 0.5 else ""
+        self.route(self.rng.choice(["post", "put"]), f"/{name}", name, [f"data: Annotated[{kind}, Body()]{left_out}"])
 
     def list_route(self, name: str) -> None:
         rng = self.rng
