@@ -278,7 +278,6 @@ _MODELS = (
     works("django-countries", "`country: str`, the code"),
     works("django-timezone-field", "`zone: str`, the name"),
     works("django-multiselectfield", "`days: list[str]`"),
-    works("django-hashid-field", "`id: str`, as keys of routes, too"),
     works("django-fsm-2", "transitions in handlers; `fetch` and `from_model` show the state"),
     works("django-solo", "`from_model(Setting.get_solo())` and `update(…)` of it"),
     works("django-ordered-model", "`crud()` keeps the order as the model does"),

@@ -72,53 +72,6 @@ def multiselectfield(site: Site) -> Any:
     return shelf(site, Thing, Out, In), ask
 
 
-@row("django-hashid-field", apps=["hashid_field"])
-def hashid_field(site: Site) -> Any:
-    from django.db import models
-    from hashid_field import HashidAutoField
-
-    from hybrid_gateway import get, post
-    from hybrid_gateway.orm import ModelStruct
-
-    class Thing(models.Model):
-        id = HashidAutoField(primary_key=True)
-        name = models.CharField(max_length=20)
-
-        class Meta:
-            app_label = "packages"
-
-    site.make(Thing)
-
-    class Out(ModelStruct, model=Thing):
-        id: str
-        name: str
-
-    class In(ModelStruct, model=Thing):
-        name: str
-
-    @get("/rows/{pk}")
-    def one(pk: str) -> Out:
-        return Out.get(Thing.objects.filter(pk=pk))
-
-    @get("/rows")
-    def rows() -> list[Out]:
-        return Out.fetch(Thing.objects.order_by("pk"))
-
-    @post("/rows")
-    def made(data: In) -> Out:
-        return Out.from_model(data.create())
-
-    def ask(client: Any) -> bool:
-        answer = client.post("/rows", json={"name": "hidden"}).json()
-        return (
-            len(answer["id"]) >= 7
-            and client.get("/rows").json()[-1] == answer
-            and client.get(f"/rows/{answer['id']}").json() == answer
-        )
-
-    return [one, rows, made], ask
-
-
 @row("django-fsm-2", apps=["django_fsm"])
 def fsm(site: Site) -> Any:
     from django.db import models
