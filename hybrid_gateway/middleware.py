@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from starlette.middleware import Middleware
 
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.spelling import misspelt
 
 __all__ = ["ASGIMiddleware", "check_order"]
 
@@ -24,15 +25,15 @@ ROUTED = "hybrid_gateway.routed"  # in the scope: the call, and the endpoint tha
 class ASGIMiddleware:
     """Middleware as an object that is listed as it is: ``middleware=[Compressing(level=5)]``. Write ``handle``.
 
-    ``scopes`` are the kinds of connections it sees, the others pass by. ``exclude`` is a regular expression: paths in
-    which it is found pass by. ``exclude_opt`` is a key: routes whose ``opt`` has a true value there pass by. That is
-    for routers, controllers and handlers: the gateway's own middleware comes before any route is known.
+    ``scopes`` are the kinds of connections it sees, the others pass by. ``exclude`` is a regular expression, or a list
+    of them: paths in which one is found pass by. ``exclude_opt`` is a key: routes whose ``opt`` has a true value there
+    pass by. That is for routers, controllers and handlers: the gateway's own comes before any route is known.
     """
 
     before: tuple[Any, ...] = ()  # classes of middleware that this one must be outside of, where both are listed
     after: tuple[Any, ...] = ()  # and those it must be inside of
     scopes: tuple[str, ...] = ("http",)
-    exclude: str | None = None
+    exclude: str | Sequence[str] | None = None
     exclude_opt: str | None = None
 
     async def handle(self, scope: Any, receive: Receive, send: Send, next_app: App) -> None:
@@ -41,10 +42,10 @@ class ASGIMiddleware:
 
     def __call__(self, app: App) -> App:
         """Wrap ``app``: what makes it a factory of middleware."""
-        search = re.compile(self.exclude).search if self.exclude is not None else None
+        searches = self._searches()
 
         async def wrapped(scope: Any, receive: Receive, send: Send) -> None:
-            passes = scope["type"] not in self.scopes or (search is not None and search(scope["path"]) is not None)
+            passes = scope["type"] not in self.scopes or any(search(scope["path"]) for search in searches)
             if passes or (self.exclude_opt is not None and _opt(scope).get(self.exclude_opt)):
                 await app(scope, receive, send)
             else:
@@ -52,13 +53,45 @@ class ASGIMiddleware:
 
         return wrapped
 
+    def check(self) -> None:
+        """Raise :class:`ConfigurationError` for attributes that would fail, or mean nothing, with each request."""
+        name = type(self).__qualname__
+        for attribute in (*(entry for kind in type(self).__mro__ for entry in vars(kind)), *vars(self)):
+            meant = misspelt(attribute, _ATTRIBUTES) if attribute not in _ATTRIBUTES else None
+            if meant is not None and not attribute.startswith("_"):
+                raise ConfigurationError(f"{name} has an attribute {attribute!r}. Did you mean {meant!r}?")
+        if isinstance(self.scopes, str) or not set(self.scopes) <= {"http", "websocket"}:
+            raise ConfigurationError(f'{name}.scopes={self.scopes!r} must be a tuple of "http" and "websocket".')
+        if self.exclude_opt is not None and not isinstance(self.exclude_opt, str):
+            raise ConfigurationError(f"{name}.exclude_opt={self.exclude_opt!r} must be a key of opt.")
+        try:
+            self._searches()
+        except (re.error, TypeError) as error:
+            raise ConfigurationError(
+                f"{name}.exclude={self.exclude!r} must be a regular expression, or a list of them: {error}"
+            ) from error
+
+    def _searches(self) -> list[Callable[[str], Any]]:
+        patterns = [self.exclude] if isinstance(self.exclude, str) else self.exclude or []
+        return [re.compile(pattern).search for pattern in patterns]
+
+
+_ATTRIBUTES = frozenset(("before", "after", "scopes", "exclude", "exclude_opt", "handle"))
+
+
+_ATTRIBUTES = frozenset(("before", "after", "scopes", "exclude", "exclude_opt", "handle"))
+
 
 def check_order(entries: Iterable[Any]) -> None:
     """Raise :class:`ConfigurationError` where middleware, outer to inner, is not listed as its classes demand.
 
     Any class of middleware may say ``before = (Other,)`` or ``after = (Other,)``, of classes that need not be listed.
     """
-    kinds = [_kind(entry) for entry in entries]
+    listed = list(entries)
+    for entry in listed:
+        if isinstance(entry, ASGIMiddleware):
+            entry.check()
+    kinds = [_kind(entry) for entry in listed]
     for position, kind in enumerate(kinds):
         for word, wrong in (("before", kinds[:position]), ("after", kinds[position + 1 :])):
             others = [other for other in getattr(kind, word, ()) if other in wrong]

@@ -602,7 +602,7 @@ def test_the_response_option_outweighs_the_annotation():
         (get("/x"), None, ["204"]),
         (post("/x"), Item, ["201"]),
         (post("/x"), None, ["201"]),
-        (post("/x"), Response, ["200"]),
+        (post("/x"), Response, ["201"]),
         (post("/x", status_code=202), Item, ["202"]),
         (put("/x"), Item, ["200"]),
         (delete("/x"), None, ["204"]),

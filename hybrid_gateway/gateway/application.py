@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.binding.call import Call
+from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.lifetime import AppComponents
 from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings, TrailingSlash
 from hybrid_gateway.exceptions import RouteError
@@ -183,6 +185,7 @@ class Gateway:
             passes_django=unrouted is not None or any(endpoint.django_middleware for endpoint in endpoints),
             webhooks=builder.described(self.openapi.webhooks),
             secrets=builder.secrets(),
+            hooks={id(hook): builder.given_to(hook, self._layers) for hook in self._lifespan.hooks},
         )
         self.starts_late = self.has_lifespan and not self._is_started  # with the first request, unless a server does
         return table
@@ -359,7 +362,7 @@ class Gateway:
         self.ending.reset()
         self.ending.watch_signals()
         await self._app.open_all()
-        await self._lifespan.enter(self)
+        await self._lifespan.enter(self._give)
         self._is_started, self.starts_late = True, False
 
     async def shutdown(self) -> None:
@@ -370,6 +373,18 @@ class Gateway:
             await self._lifespan.leave()
         finally:
             await self._app.close()
+
+    async def _give(self, hook: Callable[..., Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments of a start-up hook and the like."""
+        arguments: list[Any] = []
+        keywords: dict[str, Any] = {}
+        for parameter, given in self.table.hooks[id(hook)]:
+            value = await self._app.open_async(given) if isinstance(given, Provider) else given
+            if parameter.raw.kind is inspect.Parameter.POSITIONAL_ONLY:
+                arguments.append(value)
+            else:
+                keywords[parameter.name] = value
+        return arguments, keywords
 
     @property
     def draining(self) -> bool:

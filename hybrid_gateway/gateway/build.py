@@ -26,9 +26,9 @@ from hybrid_gateway.binding.custom import Decoders, check_custom, decode_known
 from hybrid_gateway.binding.inputs import Reading
 from hybrid_gateway.binding.lifetime import AppComponents, unwind
 from hybrid_gateway.binding.plan import Planner
-from hybrid_gateway.binding.signature import Signature, read_signature, strip_annotated
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, read_signature, strip_annotated
 from hybrid_gateway.caching import CachedAnswers
-from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.gateway.django_middleware import DjangoMiddleware, Passed
 from hybrid_gateway.gateway.django_request import CallerBelow
 from hybrid_gateway.gateway.hooks import HookCompiler
@@ -339,6 +339,33 @@ class Builder:
         run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("error",))
         return run, planner.plan.awaits
 
+    def given_to(self, hook: Callable[..., Any], layers: Layers) -> list[tuple[Parameter, Any]]:
+        """What a start-up hook and the like asks for: constants, providers that live as long as the process.
+
+        A parameter that says nothing of its type is the gateway.
+        """
+        where = f"the hook {describe(hook)}"
+        components = Components(layers.components, self._overrides)
+        found: list[tuple[Parameter, Any]] = []
+        for parameter in read_signature(hook, where).parameters:
+            provider = components.find(parameter)
+            untyped = parameter.type in (NO_DEFAULT, Any, object)
+            if provider is not None and provider.lifetime == "app":
+                self._app.register(provider, components, self._constants, (where,))
+                found.append((parameter, provider))
+            elif (untyped and parameter.required) or _is_kind_of(parameter.type, self._gateway):
+                found.append((parameter, self._gateway))
+            elif not untyped and parameter.type in self._constants:
+                found.append((parameter, self._constants[parameter.type]))
+            elif parameter.required:
+                raise DependencyError(
+                    f"{where} asks for {parameter.name!r}, and nothing that lives as long as the process provides it. "
+                    'It may ask for the Gateway, its State, and components with lifetime = "app".'
+                )
+        if sum(given is self._gateway for _, given in found) > 1:
+            raise DependencyError(f"{where} has two parameters for the gateway: annotate what each shall be.")
+        return found
+
     def secrets(self) -> Secrets:
         """Where requests to any of the routes that were compiled carry secrets."""
         return Secrets.union(self._secrets.values())
@@ -448,6 +475,10 @@ def _encoders(layers: Layers) -> dict[Any, Any]:
 
 
 _GIVEN: dict[Any, str] = {Response: "call.outgoing"}
+
+
+def _is_kind_of(kind: Any, value: Any) -> bool:
+    return isinstance(kind, type) and kind is not object and isinstance(value, kind)
 
 
 def _as_it_is(value: Any) -> Any:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 __all__ = ["Lifespan"]
 
+Give = Callable[[Callable[..., Any]], Awaitable[tuple[list[Any], dict[str, Any]]]]
+"""The arguments of a hook."""
+
 
 class Lifespan:
-    """Hooks and context managers; each may take the gateway."""
+    """Hooks and context managers, whose parameters are injected."""
 
     def __init__(
         self,
@@ -25,20 +28,26 @@ class Lifespan:
         self._stack: contextlib.AsyncExitStack | None = None
 
     def __bool__(self) -> bool:
-        return bool(self._contexts or self._on_startup or self._on_shutdown)
+        return bool(self.hooks)
 
-    async def enter(self, gateway: Any) -> None:
+    @property
+    def hooks(self) -> Sequence[Callable[..., Any]]:
+        """All of them."""
+        return (*self._on_startup, *self._contexts, *self._on_shutdown)
+
+    async def enter(self, give: Give) -> None:
         """Run the start-up hooks and enter the contexts, once; what was entered is left where one of them fails."""
         if self._stack is not None:
             return
         async with contextlib.AsyncExitStack() as stack:
             for hook in self._on_startup:
-                await _call(hook, gateway)
+                await _call(hook, give)
             for context in self._contexts:
+                arguments, keywords = await give(context)
                 wrapped = contextlib.asynccontextmanager(context) if inspect.isasyncgenfunction(context) else context
-                await stack.enter_async_context(wrapped(*_gateway_argument(context, gateway)))
+                await stack.enter_async_context(wrapped(*arguments, **keywords))
             for hook in reversed(self._on_shutdown):
-                stack.push_async_callback(_call, hook, gateway)
+                stack.push_async_callback(_call, hook, give)
             self._stack = stack.pop_all()
 
     async def leave(self) -> None:
@@ -48,11 +57,8 @@ class Lifespan:
             await stack.aclose()
 
 
-def _gateway_argument(hook: Callable[..., Any], gateway: Any) -> tuple[Any, ...]:
-    return (gateway,) if inspect.signature(hook).parameters else ()
-
-
-async def _call(hook: Callable[..., Any], gateway: Any) -> None:
-    outcome = hook(*_gateway_argument(hook, gateway))
+async def _call(hook: Callable[..., Any], give: Give) -> None:
+    arguments, keywords = await give(hook)
+    outcome = hook(*arguments, **keywords)
     if inspect.isawaitable(outcome):
         await outcome

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.auth.secrets import Secrets
+from hybrid_gateway.binding.signature import Parameter
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.gateway.mounts import Mounts
 from hybrid_gateway.handlers.completion import Completion
@@ -41,6 +42,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Whether that, or any route, has any."""
     webhooks: Sequence[Endpoint]
     """Routes that others are to offer, for the document alone."""
+    hooks: Mapping[int, Sequence[tuple[Parameter, Any]]]
+    """What start-up hooks and the like are given, by the hook's ``id()``: values, or providers that live as long."""
     secrets: Secrets
     """Where requests to any of the routes carry secrets."""
 

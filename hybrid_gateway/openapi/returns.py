@@ -37,7 +37,7 @@ def success_responses(
 
     statuses: dict[int, dict[str, Any]] = {}
     if own:
-        statuses[_response_status(own[0], options)] = _response_content(own[0], schema)
+        statuses[_response_status(own[0], method, options)] = _response_content(own[0], schema)
     if nothing or (returns is NO_DEFAULT and method == "DELETE"):
         statuses[options.get("status_code") or _empty_status(method)] = {}
     if values and values != [NO_DEFAULT]:
@@ -102,11 +102,15 @@ def _by_text(kind: Any, plain: Any) -> tuple[list[Any], list[Any]]:
     return [Literal[texts]] if texts else [], [Literal[others]] if others else []
 
 
-def _response_status(kind: Any, options: Mapping[str, Any]) -> int:
-    """A response object brings its own status, most often the default of its class."""
+def _response_status(kind: Any, method: str, options: Mapping[str, Any]) -> int:
+    """That of the route; a redirect, and other classes of Django's, have a status of their own."""
     default = 307 if _is_subclass(kind, (RedirectResponse,)) else 200
-    status: int = options.get("status_code") or default
-    return status
+    if _is_subclass(kind, (HttpResponseBase,)):
+        default = kind.status_code
+    given: int | None = options.get("status_code")
+    if default == 200:
+        return given or _status(method)
+    return given if given is not None and given // 100 == default // 100 else default
 
 
 def _response_content(kind: Any, schema: Callable[[Any], Schema]) -> dict[str, Any]:

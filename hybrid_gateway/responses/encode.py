@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections.abc
+import inspect
 import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from http.cookies import Morsel, SimpleCookie
+from http.cookies import CookieError, Morsel, SimpleCookie
 from typing import Any
 
 import msgspec
@@ -13,13 +14,14 @@ from django.http import HttpResponseBase
 from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway.background import join_tasks
-from hybrid_gateway.exceptions import ResponseValidationError
+from hybrid_gateway.exceptions import ConfigurationError, ResponseValidationError
 from hybrid_gateway.responses.contract import Fields, Rule, contract
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.fitting import fitting
 from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed, make_private
-from hybrid_gateway.responses.kinds import Response, StreamingResponse, plain, plain_with
+from hybrid_gateway.responses.kinds import TELLING, Response, StreamingResponse, Unnamed, plain, plain_with
 from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
+from hybrid_gateway.spelling import check_options
 
 __all__ = [
     "Answer",
@@ -227,6 +229,7 @@ def _is_pair(annotation: Any) -> bool:
 
 def _by_value(value: Any, defaults: Defaults) -> Answer:
     if isinstance(value, StarletteResponse):
+        _give_status(value, defaults)
         value.raw_headers.extend(defaults.headers)
         if any(name == b"set-cookie" for name, _ in value.raw_headers):
             value.raw_headers[:] = make_private(value.raw_headers)
@@ -251,6 +254,21 @@ def is_whole(answer: Answer) -> bool:
         return True
     sends_body = type(answer).__call__ is StarletteResponse.__call__
     return sends_body or getattr(answer, "is_rendered", False)
+
+
+def _give_status(response: StarletteResponse, defaults: Defaults) -> None:
+    """The status of its route to a response that has named none, as far as anybody can tell."""
+    has, status = response.status_code, defaults.status_for(response)
+    # Of Starlette's own classes nobody can: 200 is what they have, named or not.
+    if type(has) is not Unnamed and (has != 200 or isinstance(response, TELLING)):
+        return
+    if has != 200:  # a redirect, which is no success
+        response.status_code = status if status // 100 == has // 100 else int(has)
+    elif status not in NO_CONTENT:
+        response.status_code = status
+    elif not getattr(response, "body", b"x"):
+        response.status_code = status
+        response.raw_headers[:] = [header for header in response.raw_headers if header[0] != b"content-length"]
 
 
 def as_response(answer: Answer) -> StarletteResponse:
@@ -305,6 +323,10 @@ def _from_django(response: Any, defaults: Defaults) -> Answer:
     headers = [(name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()]
     headers += [(b"set-cookie", morsel.OutputString().encode("ascii")) for morsel in response.cookies.values()]
     headers += defaults.headers
+    if "status_code" not in vars(response):  # DJANGO: which HttpResponse(status=) sets
+        status = defaults.status_for(response)
+        if response.status_code == 200 or status // 100 == response.status_code // 100:
+            response.status_code = status
     if response.cookies:
         headers = make_private(headers)
     if response.streaming:
@@ -326,11 +348,24 @@ def _cookie(cookie: Any) -> bytes:
     """One ``Set-Cookie`` value of a ``(name, value)`` pair, a mapping of attributes with ``key``, or a Morsel."""
     if isinstance(cookie, Morsel):
         return cookie.OutputString().encode("latin-1")
-    if isinstance(cookie, Mapping):
+    if isinstance(cookie, Mapping) and "key" in cookie:
+        check_options(cookie, _COOKIE, f"The cookie {cookie['key']!r} of response_cookies")
         response = StarletteResponse()
         response.set_cookie(**dict(cookie))
         return dict(response.raw_headers)[b"set-cookie"]
+    is_pair = isinstance(cookie, (tuple, list)) and len(cookie) == 2
+    if not is_pair or not all(isinstance(entry, (str, int)) for entry in cookie):
+        raise ConfigurationError(
+            f"response_cookies holds {cookie!r}: a cookie is a name and a value, "
+            'as in {"id": "7"} or [("id", "7")], a dict of its attributes with "key", or a Morsel.'
+        )
     name, value = cookie
     jar: SimpleCookie = SimpleCookie()
-    jar[name] = value
+    try:
+        jar[name] = value
+    except CookieError as error:
+        raise ConfigurationError(f"response_cookies: {error}") from error
     return jar[name].OutputString().encode("latin-1")
+
+
+_COOKIE = frozenset(inspect.signature(StarletteResponse.set_cookie).parameters) - {"self"}

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from starlette.background import BackgroundTask
 
-from hybrid_gateway.responses.kinds import StreamingResponse, plain
+from hybrid_gateway.responses.kinds import UNNAMED, StreamingResponse, plain
 
 __all__ = ["EventSourceResponse", "ServerSentEvent"]
 
@@ -65,7 +65,7 @@ class EventSourceResponse(StreamingResponse):
     def __init__(
         self,
         content: Any,
-        status_code: int = 200,
+        status_code: int = UNNAMED,
         headers: Mapping[str, str] | None = None,
         background: BackgroundTask | None = None,
         *,

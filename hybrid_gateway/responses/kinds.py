@@ -32,13 +32,19 @@ __all__ = [
     "RedirectResponse",
     "Response",
     "StreamingResponse",
+    "TELLING",
+    "UNNAMED",
+    "Unnamed",
 ]
 
-HTMLResponse = responses.HTMLResponse
-PlainTextResponse = responses.PlainTextResponse
-RedirectResponse = responses.RedirectResponse
-
 T = TypeVar("T")
+
+
+class Unnamed(int):
+    """The status of a response that nobody has named, so that it is its route's: 201 of POST, or ``status_code=``."""
+
+
+UNNAMED: int = Unnamed(200)
 
 
 class Thread(Protocol):
@@ -56,7 +62,7 @@ class Response(responses.Response, Generic[T]):
     def __init__(
         self,
         content: T | Any = None,
-        status_code: int = 200,
+        status_code: int = UNNAMED,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         background: background.BackgroundTask | None = None,
@@ -97,6 +103,8 @@ class FileResponse(responses.FileResponse):
     def __init__(
         self, path: str | os.PathLike[str], *args: Any, root: str | os.PathLike[str] | None = None, **kwargs: Any
     ):
+        if not args:
+            kwargs.setdefault("status_code", UNNAMED)
         super().__init__(path if root is None else _below(root, path), *args, **kwargs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,8 +148,59 @@ class BackgroundTask(background.BackgroundTask):
             await sync_to_async(self.func)(*self.args, **self.kwargs)
 
 
+class RedirectResponse(responses.RedirectResponse):
+    """The way to another URL; 307, unless ``status_code`` here or on the route says otherwise."""
+
+    def __init__(
+        self,
+        url: Any,
+        status_code: int = Unnamed(307),
+        headers: Mapping[str, str] | None = None,
+        background: background.BackgroundTask | None = None,
+    ) -> None:
+        super().__init__(url, status_code, headers, background)
+
+
+class HTMLResponse(responses.HTMLResponse):
+    """HTML, as it is given."""
+
+    def __init__(
+        self,
+        content: Any = None,
+        status_code: int = UNNAMED,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: background.BackgroundTask | None = None,
+    ) -> None:
+        super().__init__(content, status_code, headers, media_type, background)
+
+
+class PlainTextResponse(responses.PlainTextResponse):
+    """Text, as it is given."""
+
+    def __init__(
+        self,
+        content: Any = None,
+        status_code: int = UNNAMED,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: background.BackgroundTask | None = None,
+    ) -> None:
+        super().__init__(content, status_code, headers, media_type, background)
+
+
 class JSONResponse(responses.JSONResponse, Generic[T]):
     """JSON by msgspec, which also knows Structs, dates, decimals and UUIDs."""
+
+    def __init__(
+        self,
+        content: Any,
+        status_code: int = UNNAMED,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: background.BackgroundTask | None = None,
+    ) -> None:
+        super().__init__(content, status_code, headers, media_type, background)
 
     def render(self, content: Any) -> bytes:
         return msgspec.json.encode(content, enc_hook=plain)
@@ -159,7 +218,7 @@ class StreamingResponse(responses.StreamingResponse):
     def __init__(
         self,
         content: Any,
-        status_code: int = 200,
+        status_code: int = UNNAMED,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         background: background.BackgroundTask | None = None,
@@ -235,6 +294,10 @@ async def _in_threadpool(chunks: Iterable[Any], close: Callable[[], object] | No
     finally:
         if close is not None:
             await sync_to_async(close)()
+
+
+TELLING = (Response, JSONResponse, HTMLResponse, PlainTextResponse, StreamingResponse, FileResponse)
+"""What tells by :class:`Unnamed` that nobody has named a status."""
 
 
 class Discarded:

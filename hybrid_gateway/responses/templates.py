@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hybrid_gateway.responses.headers import make_private
+from hybrid_gateway.responses.kinds import UNNAMED
 
 __all__ = ["TemplateResponse", "shown_by"]
 
@@ -46,7 +47,7 @@ class TemplateResponse(Response):
         self,
         template_name: str,
         context: Mapping[str, Any] | None = None,
-        status_code: int = 200,
+        status_code: int = UNNAMED,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         background: BackgroundTask | None = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -63,11 +63,27 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     max_upload_size: int = 50 * 1024 * 1024
 
     def inside(self, options: Mapping[str, Any], place: str = "") -> Layers:
-        """These layers with one more inside them, which stands at ``place``."""
+        """These layers with one more inside them, which stands at ``place``.
+
+        Raises :class:`RouteError` for one thing, or a text, where there must be a list, and the like.
+        """
+        for name, value in options.items():
+            _check_shape(name, value, place)
         changes = {name: _MERGE[name](getattr(self, name), value) for name, value in options.items() if name in _MERGE}
         if "throttle" in options:
             changes["throttle"] = (*self.throttle, *((place, entry) for entry in _several(options["throttle"])))
         return msgspec.structs.replace(self, **changes)
+
+
+def _check_shape(name: str, value: Any, place: str) -> None:
+    merge, where = _MERGE.get(name), f"{place}: " if place else ""
+    if merge is _merge and not isinstance(value, Mapping):
+        raise RouteError(f"{where}{name}={value!r} must be a dict.")
+    is_one = isinstance(value, (str, bytes)) or not isinstance(value, Iterable)
+    if merge in _OF_LISTS and (is_one or isinstance(value, Mapping)):
+        raise RouteError(f"{where}{name}={value!r} must be a list: {name}=[...].")
+    if merge in _OF_SOME and is_one and not callable(value):
+        raise RouteError(f"{where}{name}={value!r} must be a list, or one of what it lists.")
 
 
 def _several(value: Any) -> Sequence[Any]:
@@ -86,6 +102,12 @@ def _append(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
     return (*outer, *inner)
 
 
+def _append_cookies(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
+    if isinstance(inner, Mapping):  # one cookie with its attributes, or names and values
+        return (*outer, inner) if "key" in inner else (*outer, *inner.items())
+    return (*outer, *inner)
+
+
 def _append_functions(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
     return (*outer, inner) if callable(inner) else (*outer, *inner)
 
@@ -98,6 +120,9 @@ def _merge_guards(outer: tuple[Any, ...], inner: Sequence[Any]) -> tuple[Any, ..
     drops = any(getattr(guard, "drops_outer_guards", False) for guard in inner)
     return tuple(inner) if drops else (*outer, *inner)
 
+
+_OF_LISTS = (_append, _replace_list, _merge_guards)
+_OF_SOME = (_append_functions, _append_cookies)  # which take one as well
 
 _MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "components": _append,
@@ -116,7 +141,7 @@ _MERGE: dict[str, Callable[[Any, Any], Any]] = {
     "tags": _append,
     "security": _replace_list,
     "response_headers": _merge,
-    "response_cookies": _append,
+    "response_cookies": _append_cookies,
     "media_types": _replace_list,
     "type_encoders": _merge,
     "type_decoders": _merge,
