@@ -60,6 +60,7 @@ class ASGIDriver:
         self._gateway = gateway
         self._fallthrough = gateway.fallthrough
         self._django = gateway.django
+        self._lend_typed, self._lend_django = gateway.lend_thread, gateway.lend_django_thread
         self._django_below = gateway.django_prefixes.below
         self._django_exact = gateway.django_prefixes.exact
         self._screening = gateway.screening
@@ -113,13 +114,13 @@ class ASGIDriver:
             or path in self._django_exact
             or (self._fallthrough and self._gateway.falls_through(self._gateway.table, path))
         ):
-            if call.lender is self._gateway.lend_thread:  # else a test has lent its own
-                call.borrow(self._gateway.lend_django_thread)
+            if call.lender is self._lend_typed:  # else a test has lent its own
+                call.borrow(self._lend_django)
             try:
                 await self._django.asgi(scope, receive, send, call.thread)
             except RequestTimeout as error:
-                if call.lender is self._gateway.lend_django_thread:
-                    call.borrow(self._gateway.lend_thread)
+                if call.lender is self._lend_django:
+                    call.borrow(self._lend_typed)
                 await self.answer_refused(call, error, receive, send)
         elif self._middleware is not None:
             await self._middleware({**call.with_state(), _CALL: call}, receive, checking(send))
