@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any, TypeAlias
 
 from django.conf import settings
@@ -33,6 +34,7 @@ def missed_middleware(endpoints: Iterable[Any]) -> Messages:
 
     Sessions and messages as such are no matter: a handler that asks for them has them.
     """
+    _find.cache_clear()  # what could not be imported once may have come since
     found = [endpoint for endpoint in endpoints if not _is_page_of_ours(endpoint)]
     return [message for check in _CHECKS for message in check(found)] if found else []
 
@@ -72,6 +74,7 @@ def _covers(listed: str, wanted: str) -> bool:
     return one is not None and (one is other or (inspect.isclass(one) and other in one.__mro__))
 
 
+@cache
 def _find(name: str) -> Any:
     try:
         return import_string(name)

@@ -7,7 +7,6 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from hybrid_gateway.auth import SessionAuthentication
 from hybrid_gateway.telemetry import RequestID
 
 __all__ = ["SAFE", "VERDICTS", "Package", "Verdict"]
@@ -42,7 +41,7 @@ def by_session(endpoint: Any) -> bool:
     """A route that may act for a session's user: by the scheme, or by a Django request where no scheme is asked."""
     if not endpoint.schemes:
         return bool(endpoint.reads_cookies)
-    return any(isinstance(scheme, SessionAuthentication) for scheme in endpoint.schemes)
+    return any(getattr(scheme, "reads_session", False) for scheme in endpoint.schemes)
 
 
 def logs_in(endpoint: Any) -> bool:

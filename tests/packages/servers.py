@@ -13,7 +13,7 @@ CLIENTS = 6
 SERVERS = ("uvicorn", "the lane")
 
 
-class Client:
+class SocketClient:
     """What questions ask of a client, over a socket."""
 
     def __init__(self, url: str) -> None:
@@ -23,7 +23,20 @@ class Client:
         self._session = requests.Session()
 
     def __getattr__(self, verb: str) -> Callable[..., Any]:
-        return lambda path, **options: self._session.request(verb.upper(), self._url + path, timeout=30, **options)
+        return lambda path, data=None, **options: self._session.request(
+            verb.upper(), self._url + path, data=data, timeout=30, **options
+        )
+
+    def force_login(self, user: Any) -> None:
+        """A session of ``user``, and the token that goes with unsafe requests."""
+        from django.conf import settings
+        from django.test import Client
+
+        visitor, token = Client(), "a" * 32
+        visitor.force_login(user)
+        key = visitor.cookies[settings.SESSION_COOKIE_NAME].value
+        self._session.cookies.update({settings.SESSION_COOKIE_NAME: key, settings.CSRF_COOKIE_NAME: token})
+        self._session.headers["X-CSRFToken"] = token
 
 
 @contextmanager
@@ -49,4 +62,4 @@ def serving(gateway: Any, server: str) -> Iterator[str]:
 def ask_at_once(gateway: Any, server: str, ask: Callable[[Any], bool]) -> bool:
     """Whether the answer is yes for each of several clients, none of which waits for the others."""
     with serving(gateway, server) as url, ThreadPoolExecutor(CLIENTS) as pool:
-        return all(pool.map(lambda _: ask(Client(url)), range(CLIENTS)))
+        return all(pool.map(lambda _: ask(SocketClient(url)), range(CLIENTS)))

@@ -31,6 +31,7 @@ def session() -> dict[str, Any]:
     apps=["hijack"],
     settings=lambda: {"MIDDLEWARE": ["hijack.middleware.HijackUserMiddleware"]},
     base=session,
+    at_once=True,
     options=[session_below("hijack.middleware.HijackUserMiddleware")],
 )
 def hijack(site: Site) -> Any:
@@ -64,6 +65,7 @@ IMPERSONATE = "impersonate.middleware.ImpersonateMiddleware"
     apps=["impersonate"],
     settings=lambda: {"MIDDLEWARE": [IMPERSONATE]},
     base=session,
+    at_once=True,
     options=[session_below(IMPERSONATE)],
 )
 def impersonate(site: Site) -> Any:
@@ -140,6 +142,7 @@ row(
     apps=OTP_APPS,
     settings=lambda: {"MIDDLEWARE": [OTP]},
     base=session,
+    at_once=True,
     options=[session_below(OTP)],
 )(verified)
 
@@ -149,6 +152,7 @@ row(
     apps=[*OTP_APPS, "two_factor"],
     settings=lambda: {"MIDDLEWARE": [OTP], "LOGIN_URL": "two_factor:login"},
     base=session,
+    at_once=True,
     options=[session_below(OTP)],
 )
 def two_factor(site: Site) -> Any:
