@@ -371,11 +371,12 @@ def test_what_clients_may_order_by_is_tried_at_the_start():
         build(Random, pagination=Cursor())
 
 
+@pytest.mark.parametrize("newest", ["-pk", F("pk").desc(nulls_last=True), (F("pk") * -1).asc()])
 @pytest.mark.parametrize("style", [Cursor(ordering="name", size=5), LimitOffset(limit=5), PageNumber(size=5)])
-def test_clients_order_is_heeded_and_filters_are_of_the_slice(rows, style):
+def test_clients_order_is_heeded_and_filters_are_of_the_slice(rows, style, newest):
     class Filter(msgspec.Struct):
         name__gte: str | None = None
-        sort: Annotated[Literal["newest"] | None, Ordering(newest="-pk")] = None
+        sort: Annotated[Literal["newest"] | None, Ordering(newest=newest)] = None
 
     Lamp.objects.all().update(name=F("pk"))
     sliced = Lamp.objects.order_by("pk")[:10]

@@ -22,7 +22,7 @@ from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import bare
 from hybrid_gateway.orm.comparing import SUSPECTS, Check, check_of, is_too_long, may_be_asked_again, unfit, words_of
 from hybrid_gateway.orm.fetch import as_queryset, is_queryable
-from hybrid_gateway.orm.orders import opened
+from hybrid_gateway.orm.orders import name_of, opened
 from hybrid_gateway.orm.parameters import Parameter
 from hybrid_gateway.orm.paths import narrowing, passes_many
 
@@ -53,10 +53,10 @@ class Ordering:
     """An order that the client chooses: ``Annotated[Literal["name", "-price"], Ordering()] = "name"``.
 
     The words of the ``Literal`` (or of a list of it) are what ``order_by`` takes, or are translated by ``names``:
-    ``Ordering(newest="-created_at")``.
+    ``Ordering(newest="-created_at")``, ``Ordering(best=F("rating").desc(nulls_last=True))``.
     """
 
-    def __init__(self, **names: str) -> None:
+    def __init__(self, **names: Any) -> None:
         self.names = names
 
 
@@ -163,10 +163,10 @@ class FilterSet:
         return faults
 
 
-def ordering_words(struct: Any) -> list[str]:
+def ordering_words(struct: Any) -> list[Any]:
     """What clients may order by, as ``order_by`` takes it."""
     _check_struct(struct)
-    found: list[str] = []
+    found: list[Any] = []
     for field in msgspec.structs.fields(struct):
         marker = _marker(field)
         if isinstance(marker, Ordering):
@@ -254,7 +254,8 @@ def _order(marker: Ordering, kind: Any, model: Any, where: str) -> Apply:
             model._default_manager.order_by(name)
         except FieldError as error:
             raise ConfigurationError(f"{where} cannot be ordered by: {error}") from error
-        if passes_many(model, name.lstrip("-+")):
+        column = name_of(name)
+        if column is not None and passes_many(model, column):
             raise ConfigurationError(
                 f"{where} cannot be ordered by: {name!r} leads to many rows, so that rows would come more than once. "
                 "Order by an annotation of the queryset, such as Min(...)."
