@@ -358,6 +358,21 @@ def django() -> Public:
     return HttpResponse(b"shown")  # type: ignore[return-value]
 
 
+@get("/inside")
+async def inside() -> Response[list[Public]]:
+    return Response([{"id": 1, "password": SECRET}, MorePublic(2)])
+
+
+@get("/inside/json")
+def inside_json() -> JSONResponse[Public] | None:
+    return JSONResponse({"id": 1, "password": SECRET}, headers={"X-Own": "1"})
+
+
+@get("/inside/exact")
+def inside_exact() -> Response[Public]:
+    return Response(Public(1))
+
+
 @post("/either")
 async def either(data: dict[str, Any]) -> Cat | Dog:
     return data  # type: ignore[return-value]
@@ -389,7 +404,11 @@ async def renamed() -> list[Renamed]:
 
 
 def test_answers_of_other_ways(serve: Any) -> None:
-    client = serve(fails, own, django, either, cat, deep, array, named, renamed)
+    client = serve(fails, own, django, either, cat, deep, array, named, renamed, inside, inside_json, inside_exact)
+    assert client.get("/inside").json() == [{"id": 1}, {"id": 2, "name": "n", "home": None}]
+    answer = client.get("/inside/json")
+    assert (answer.json(), answer.headers["X-Own"], answer.headers["Content-Length"]) == ({"id": 1}, "1", "8")
+    assert client.get("/inside/exact").json() == {"id": 1, "name": "n", "home": None}
     answer = client.get("/fails")
     assert (answer.status_code, answer.json()) == (500, {"id": 1})
     assert client.get("/own").json() == {"id": 1, "password": "shown"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import inspect
+import types
 import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from http.cookies import CookieError, Morsel, SimpleCookie
@@ -19,7 +20,15 @@ from hybrid_gateway.responses.contract import Fields, Rule, contract
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.fitting import fitting
 from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed, make_private
-from hybrid_gateway.responses.kinds import TELLING, Response, StreamingResponse, Unnamed, plain, plain_with
+from hybrid_gateway.responses.kinds import (
+    TELLING,
+    JSONResponse,
+    Response,
+    StreamingResponse,
+    Unnamed,
+    plain,
+    plain_with,
+)
 from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
 from hybrid_gateway.spelling import check_options
 
@@ -97,7 +106,36 @@ def make_encoder(
         return _structured_encoder(defaults, media_type, security, rule)
     if _is_pair(annotation):
         return _pair_encoder(defaults, rule)
+    inside = _contract_inside(annotation, encoders)
+    if inside is not None:
+        return _keeping(rule, lambda value: _by_value(_keep_inside(inside, value), defaults))
     return _keeping(rule, lambda value: _by_value(value, defaults))
+
+
+def _contract_inside(annotation: Any, encoders: Mapping[Any, Callable[[Any], Any]] | None) -> Rule | None:
+    """The rule of what is in a ``Response[T]``, or in that of a union."""
+    members = typing.get_args(annotation) if typing.get_origin(annotation) in _UNIONS else (annotation,)
+    for member in members:
+        origin = typing.get_origin(member)
+        if isinstance(origin, type) and issubclass(origin, _WITH_CONTENT):
+            return contract(typing.get_args(member)[0], encoders)
+    return None
+
+
+def _keep_inside(rule: Rule, value: Any) -> Any:
+    """A response with nothing in it that the annotation of its content has not got."""
+    content = getattr(value, "content", None) if isinstance(value, _WITH_CONTENT) else None
+    if content is None or isinstance(content, (bytes, str)) or rule.fits(content):
+        return value
+    value.content = rule.narrow(content)
+    value.body = value.render(value.content)
+    if "content-length" in value.headers:
+        value.headers["content-length"] = str(len(value.body))
+    return value
+
+
+_UNIONS = (typing.Union, types.UnionType)
+_WITH_CONTENT = (Response, JSONResponse)
 
 
 def _keeping(rule: Rule | None, encode: Callable[[Any], Answer]) -> Callable[[Any], Answer]:

@@ -70,6 +70,7 @@ class Response(responses.Response, Generic[T]):
         is_raw = content is None or isinstance(content, (str, bytes, memoryview))
         if not is_raw and media_type is None and self.media_type is None:
             media_type = "application/json"
+        self.content = content
         super().__init__(content, status_code, headers, media_type, background)
 
     def render(self, content: Any) -> bytes | memoryview:
@@ -200,6 +201,7 @@ class JSONResponse(responses.JSONResponse, Generic[T]):
         media_type: str | None = None,
         background: background.BackgroundTask | None = None,
     ) -> None:
+        self.content = content
         super().__init__(content, status_code, headers, media_type, background)
 
     def render(self, content: Any) -> bytes:
