@@ -150,7 +150,10 @@ _ANSWERS = (
         "no cookie keeps what a percentage has decided.",
         concerns=visits,
     ),
-    works("django-ratelimit", "`is_ratelimited(request, …)` with the `HttpRequest`; ours is `throttle=`"),
+    works(
+        "django-ratelimit",
+        "`@ratelimit` on a handler that takes the `HttpRequest`, `is_ratelimited` in it: 403; ours is `throttle=`",
+    ),
     works("whitenoise", "static files are Django's side", "whitenoise.middleware.WhiteNoiseMiddleware"),
     works(
         "django-debug-toolbar",
@@ -295,7 +298,7 @@ _WORK = (
         "django-cacheops",
         "querysets of models come from its cache, `fetch` and `prepare` always from the database; nothing is stale",
     ),
-    works("django-constance", "`config` in `def` handlers"),
+    works("django-constance", "`config.GREETING` in `def`, `await config.GREETING` in `async def`"),
     works("celery", "`task.delay_on_commit(…)` follows `atomic=True`"),
     works("django-dramatiq", "`transaction.on_commit(…)` follows `atomic=True`"),
     works("django-q2", "tasks in the database follow `atomic=True`"),

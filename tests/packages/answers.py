@@ -95,6 +95,7 @@ def permissions_policy(site: Site) -> Any:
 def ratelimit(site: Site) -> Any:
     from django.http import HttpRequest
     from django_ratelimit.core import is_ratelimited
+    from django_ratelimit.decorators import ratelimit
     from django_ratelimit.exceptions import Ratelimited
 
     from hybrid_gateway import get
@@ -105,11 +106,24 @@ def ratelimit(site: Site) -> Any:
             raise Ratelimited
         return "one of few"
 
+    @get("/decorated")
+    @ratelimit(key="header:x-who", rate="2/h")
+    def decorated(request: HttpRequest, name: str = "one") -> str:
+        return f"{name} of few"
+
+    @get("/adecorated")
+    @ratelimit(key="header:x-who", rate="2/h")
+    async def adecorated(request: HttpRequest, name: str = "one") -> str:
+        return f"{name} of few"
+
     def ask(client: Any) -> bool:
         who = {"X-Who": str(site.number())}
-        return [client.get("/few", headers=who).status_code for _ in range(3)] == [200, 200, 403]
+        return all(
+            [client.get(path, headers=who).status_code for _ in range(3)] == [200, 200, 403]
+            for path in ("/few", "/decorated", "/adecorated")
+        )
 
-    return [few], ask
+    return [few, decorated, adecorated], ask
 
 
 MAINTENANCE = "maintenance_mode.middleware.MaintenanceModeMiddleware"

@@ -149,13 +149,18 @@ def constance(site: Site) -> Any:
     def greeting() -> str:
         return config.GREETING
 
-    def ask(client: Any) -> bool:
-        config.GREETING = "hello"
-        first = client.get("/greeting").text
-        config.GREETING = "good bye"
-        return [first, client.get("/greeting").text] == ["hello", "good bye"]
+    @get("/agreeting")
+    async def agreeting() -> str:
+        return await config.GREETING
 
-    return [greeting], ask
+    def ask(client: Any) -> bool:
+        for text in ("hello", "good bye"):
+            config.GREETING = text
+            if [client.get(path).text for path in ("/greeting", "/agreeting")] != [text, text]:
+                return False
+        return True
+
+    return [greeting, agreeting], ask
 
 
 def after_commit(site: Site, send: Any, done: list[Any]) -> Any:
