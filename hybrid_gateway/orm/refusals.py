@@ -45,9 +45,8 @@ def check(instance: Any, plan: Writing, written: Any, *, full_clean: bool) -> No
     """Run the model's validators for the attributes ``written``, or all of them; raises what they refuse as a 422."""
     names = {field_name(instance, name) for name in written}
     faults = [fault((*plan.loc, plan.wires.get(name, name)), message) for name, message in plan.faults.items()]
-    settled = {*plan.faults, *(name for name in names if _is_its_own_nothing(instance, name))}
     try:
-        settled |= {name for name in names - settled if _is_checked_without_nulls(instance, name)}
+        settled = {*plan.faults, *(name for name in names - plan.faults.keys() if _is_settled(instance, name))}
         if full_clean:
             instance.full_clean(exclude=settled)
         else:
@@ -59,35 +58,29 @@ def check(instance: Any, plan: Writing, written: Any, *, full_clean: bool) -> No
         raise RequestValidationError(faults)
 
 
-def _is_its_own_nothing(instance: Any, name: str) -> bool:
-    """Whether a column holds a null that it may, or an empty value that is its default.
+def _is_settled(instance: Any, name: str) -> bool:
+    """Whether a column holds a null that it may, an empty value that is its default, or an array with nulls that it may.
 
-    DJANGO: to a model's validators it is missing without ``blank=True``, which is about forms.
+    DJANGO: to a model's validators such a value is missing without ``blank=True``, which is about forms. Raises what they
+    refuse of the other items of an array.
     """
     field = instance._meta.get_field(name)
     value = instance.__dict__.get(field.attname) if field.concrete else field
     if value is None:
         return bool(field.null)
-    return value in field.empty_values and takes_empty(field)
+    if type(value) is list and None in value and field.get_internal_type() == "ArrayField":
+        return _is_checked_without_nulls(instance, field, value)
+    return not value and value in field.empty_values and takes_empty(field)
 
 
-def _is_checked_without_nulls(instance: Any, name: str) -> bool:
-    """Whether a column is an array with nulls that it may hold; the validators have seen its other items then.
-
-    DJANGO: they take a null for missing, as in :func:`_is_its_own_nothing`.
-    """
-    field = instance._meta.get_field(name)
-    base = getattr(field, "base_field", None)
-    if base is None or not base.null or base.blank or field.get_internal_type() != "ArrayField":
+def _is_checked_without_nulls(instance: Any, field: Any, values: list[Any]) -> bool:
+    if not field.base_field.null or field.base_field.blank:
         return False
-    value = instance.__dict__[field.attname]
-    if not isinstance(value, list) or None not in value:
-        return False
-    if others := [entry for entry in value if entry is not None]:
+    if others := [value for value in values if value is not None]:
         try:
             field.clean(others, instance)
         except ValidationError as error:
-            raise ValidationError({name: error}) from None
+            raise ValidationError({field.name: error}) from None
     return True
 
 

@@ -1,9 +1,9 @@
 """What the database makes of the values of an instance: told without asking where that is possible, else asked.
 
 How this works: an instance that was saved has what was assigned to it, which is not always what the next query gives: a
-decimal without its digits, a moment with an offset, the text of a default where the column is a number, JSON whose keys
-have another order. A function per kind of column says what a value becomes, or :data:`UNTOLD`. What is untold after a
-write is read back, in one query; what is shown of instances that nobody has written here stays as it is.
+decimal without its digits, a moment with an offset, the text of a default where the column is a number, whatever a
+project's own field makes of it. A function per kind of column says what a value becomes, or :data:`UNTOLD`. What is
+untold is returned by the INSERT, or read back in one query; of instances that nobody has written here it stays.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import django
+import msgspec
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connections, models
@@ -23,7 +24,7 @@ from django.utils import timezone
 
 from hybrid_gateway.orm.columns import is_own, real_field, stored_type
 
-__all__ = ["settle", "shower"]
+__all__ = ["inserted", "shower", "updated"]
 
 UNTOLD: Any = object()
 """Only the database knows."""
@@ -239,49 +240,114 @@ def shower(field: Any) -> Settle | None:
     return show
 
 
-# --- after a write -------------------------------------------------------------------------------------------------
+# --- a write -------------------------------------------------------------------------------------------------------
 
 
-def settle(instance: Any, using: str, names: Collection[str] | None = None) -> None:
-    """Give a saved instance what its row has; of an update, in the columns ``names`` and those that hang on them."""
-    connection, values = connections[using], instance.__dict__
-    untold = []
-    for attname, name, generated, told in _columns(type(instance)):
-        if generated:
-            if attname not in values or (names is not None and not _RETURNS_GENERATED):
-                untold.append(attname)
-            continue
-        if attname not in values or (names is not None and name not in names) or told is None:
-            continue
-        value = values[attname]
-        if value is None and told is not _untold:
-            continue
-        known = told(value, connection)
-        if known is UNTOLD:
-            untold.append(attname)
-        if known is not UNTOLD and known is not value:
-            values[attname] = known
-    if untold:
-        rows = type(instance)._base_manager.using(using).filter(pk=instance.pk).values_list(*untold)
-        for row in rows:
-            for attname, value in zip(untold, row, strict=True):
-                setattr(instance, attname, value)
+def inserted(instance: Any, using: str, save: Callable[[], None]) -> None:
+    """Call ``save``, which makes a row of ``instance``, and give that what the row has.
+
+    What the database alone can tell the INSERT returns, or else a query.
+    """
+    connection, columns = connections[using], _columns(type(instance))
+    untold = _untold_of(instance, columns, connection)
+    returned: dict[str, Any] = {}
+    if untold and connection.features.can_return_columns_from_insert:
+        _return(instance, [column.field for column in untold], returned)
+    try:
+        save()
+    finally:
+        if untold:
+            instance.__dict__.pop("_do_insert", None)
+    _settle(instance, using, columns, connection, returned)
+
+
+def updated(instance: Any, using: str, names: Collection[str]) -> None:
+    """Give an instance, whose columns ``names`` have been saved, what its row has in those and what hangs on them."""
+    columns = [column for column in _columns(type(instance)) if column.field.generated or column.field.name in names]
+    if not _RETURNS_GENERATED:
+        for column in columns:
+            if column.field.generated:
+                instance.__dict__.pop(column.name, None)
+    _settle(instance, using, columns, connections[using], {})
 
 
 _RETURNS_GENERATED = django.VERSION >= (6, 0)
 
 
-_Columns = list[tuple[str, str, bool, Settle | None]]
+class _Column(msgspec.Struct, frozen=True, eq=False):
+    """One column of a model."""
+
+    name: str
+    field: Any
+    told: Settle | None
+    exact: Any  # the type whose values the database gives back as they are
 
 
-def _columns(model: Any) -> _Columns:
-    known: _Columns | None = model.__dict__.get(_KEPT)
+def _columns(model: Any) -> list[_Column]:
+    known: list[_Column] | None = model.__dict__.get(_KEPT)
     if known is None:
-        known = [
-            (field.attname, field.name, bool(field.generated), settler(field)) for field in model._meta.concrete_fields
-        ]
+        known = [_column(field) for field in model._meta.concrete_fields if settler(field) is not None]
         setattr(model, _KEPT, known)
     return known
 
 
 _KEPT = "_hybrid_gateway_settled"
+
+
+def _column(field: Any) -> _Column:
+    told, stored = settler(field), stored_type(real_field(field))
+    is_exact = told is not _untold and stored in _SCALARS and real_field(field).get_internal_type() not in _SETTLERS
+    return _Column(field.attname, field, told, stored if is_exact else _Nothing)
+
+
+class _Nothing:
+    """The type of no value."""
+
+
+def _untold_of(instance: Any, columns: list[_Column], connection: Any) -> list[_Column]:
+    """The columns of which only the database knows what it makes of the values that an instance has."""
+    values, found = instance.__dict__, []
+    for column in columns:
+        value = values.get(column.name, _Nothing)
+        if type(value) is column.exact or value is _Nothing or column.field.generated:
+            continue
+        if column.told is _untold or (value is not None and column.told(value, connection) is UNTOLD):  # type: ignore[misc]
+            found.append(column)
+    return found
+
+
+def _return(instance: Any, fields: list[Any], returned: dict[str, Any]) -> None:
+    """Have the INSERT of ``instance`` return ``fields`` as well, into ``returned``."""
+    insert = instance._do_insert
+
+    def insert_and_ask(manager: Any, using: str, columns: Any, asked: Any, raw: Any) -> Any:
+        more = [field for field in fields if field in columns and field not in asked]
+        rows = insert(manager, using, columns, [*asked, *more], raw)
+        for field, value in zip(more, rows[0][len(asked) :] if rows else (), strict=False):
+            setattr(instance, field.attname, value)
+            returned[field.attname] = instance.__dict__[field.attname]
+        return [row[: len(asked)] for row in rows]
+
+    instance.__dict__["_do_insert"] = insert_and_ask  # DJANGO: Model._save_table (db/models/base.py)
+
+
+def _settle(instance: Any, using: str, columns: list[_Column], connection: Any, returned: dict[str, Any]) -> None:
+    values, asked = instance.__dict__, []
+    for column in columns:
+        name = column.name
+        value = values.get(name, _Nothing)
+        if type(value) is column.exact or (value is None and column.told is not _untold):
+            continue
+        if value is _Nothing:
+            if column.field.generated:
+                asked.append(name)
+        elif not column.field.generated and not (name in returned and value is returned[name]):
+            known = column.told(value, connection)  # type: ignore[misc]
+            if known is UNTOLD:
+                asked.append(name)
+            else:
+                values[name] = known
+    if asked:
+        for row in type(instance)._base_manager.using(using).filter(pk=instance.pk).values_list(*asked):
+            for name, value in zip(asked, row, strict=True):
+                setattr(instance, name, value)

@@ -25,7 +25,7 @@ from hybrid_gateway.orm.intake import taker
 from hybrid_gateway.orm.orders import opened
 from hybrid_gateway.orm.paths import find_field
 from hybrid_gateway.orm.refusals import Location, check, committed, fault, field_name, save, told
-from hybrid_gateway.orm.settled import settle
+from hybrid_gateway.orm.settled import inserted, updated
 from hybrid_gateway.orm.sides import Side, check_rule, is_key, is_nested, is_other_side, key_fields, key_of
 from hybrid_gateway.orm.struct import columns_of, computed_of
 
@@ -114,8 +114,8 @@ def create(data: Any, extra: dict[str, Any], *, using: str | None, full_clean: b
         instance = model(**values, **extra)
         check(instance, plan, values, full_clean=full_clean)
         # SECURITY: of its parents as well, so that a key which a client sends overwrites none of them.
-        save(instance, plan, force_insert=(models.Model,) if model._meta.parents else True)
-        settle(instance, using)
+        new = (models.Model,) if model._meta.parents else True
+        inserted(instance, using, lambda: save(instance, plan, force_insert=new))
         plan.lists(instance, is_new=True)
     return instance
 
@@ -136,7 +136,7 @@ def update(
         if written:
             saved = _saved(instance, written)
             save(instance, plan, update_fields=saved)
-            settle(instance, using, saved)
+            updated(instance, using, saved)
         plan.lists(instance, is_new=False)
     return instance
 
