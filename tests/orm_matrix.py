@@ -17,9 +17,9 @@ from typing import Any
 
 from tests.matrix.reading import follow, look
 from tests.matrix.table import Tables
-from tests.matrix.writing import assign, refuse, write
+from tests.matrix.writing import assign, refuse, throw, write
 
-WAYS = (look, follow, write, assign, refuse)
+WAYS = (look, follow, write, assign, refuse, throw)
 
 
 def prepare_database(connection: Any) -> None:

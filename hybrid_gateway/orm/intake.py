@@ -11,6 +11,7 @@ import datetime
 import decimal
 import enum
 import math
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from hybrid_gateway.orm import ranges
-from hybrid_gateway.orm.columns import is_own, real_field
+from hybrid_gateway.orm.columns import is_own, real_field, stored_type
 
 __all__ = ["taker"]
 
@@ -39,11 +40,22 @@ def taker(field: Any) -> Take:
         return ranges.writer(field, taker(field.base_field))
     if field.get_internal_type() == "ArrayField":
         return _array(field)
-    return _member
+    return _valued if stored_type(field) in _SCALARS else _member
+
+
+_SCALARS = (int, bool, float, datetime.date, datetime.timedelta, uuid.UUID)
 
 
 def _member(value: Any, connection: Any) -> Any:
     return value.value if isinstance(value, enum.Enum) else value
+
+
+def _valued(value: Any, connection: Any) -> Any:
+    """Of a column whose values are no texts, and which may be sent as one."""
+    value = _member(value, connection)
+    if value == "":  # DJANGO: to validators of a column with blank=True it is missing, to its SQL it is no number
+        raise ValueError("A value is expected")
+    return value
 
 
 def _own(take: Take) -> Take:
@@ -83,7 +95,7 @@ def _float(value: Any, connection: Any) -> Any:
 
 
 def _decimal(value: Any, connection: Any) -> Any:
-    value = _member(value, connection)
+    value = _valued(value, connection)
     if type(value) is float:  # DJANGO: to_python() has as many digits as the column, 1.2000000, and refuses them then
         value = decimal.Decimal(repr(value))
     if isinstance(value, decimal.Decimal) and not value.is_finite():
@@ -168,6 +180,7 @@ _TAKERS: Mapping[str, Take] = {
     "CharField": _text,
     "TextField": _text,
     "SlugField": _text,
+    "FileField": _text,
     "FilePathField": _text,
     "GenericIPAddressField": _text,
     "DecimalField": _decimal,

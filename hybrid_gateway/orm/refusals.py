@@ -6,7 +6,7 @@ to say which field it was. What cannot be traced to one is told of the row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
 
@@ -16,9 +16,11 @@ from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError
 from hybrid_gateway.exceptions import Conflict, HTTPException, NotFound, RequestValidationError
 from hybrid_gateway.orm.demands import takes_empty
 
-__all__ = ["Location", "Writing", "check", "committed", "fault", "field_name", "save", "told"]
+__all__ = ["NO_VALUE", "Location", "Writing", "check", "committed", "fault", "field_name", "save", "told"]
 
 Location = tuple[str | int, ...]
+
+NO_VALUE = "This is no value of the field"
 
 
 class Writing(Protocol):
@@ -54,14 +56,17 @@ def check(instance: Any, plan: Writing, written: Any, *, full_clean: bool) -> No
             instance.clean_fields(exclude=others | settled)
     except ValidationError as error:
         raise RequestValidationError([*faults, *_faults(error, plan)]) from None
+    except _UNFIT as error:
+        _tell_unfit(instance, plan, error, lambda field, value: field.clean(value, instance))
+        raise
     if faults:
         raise RequestValidationError(faults)
 
 
 def _is_settled(instance: Any, name: str) -> bool:
-    """Whether a column holds a null that it may, an empty value that is its default, or an array with nulls that it may.
+    """Whether a column holds a null that it may, an empty value that is its default, or an array with such nulls.
 
-    DJANGO: to a model's validators such a value is missing without ``blank=True``, which is about forms. Raises what they
+    DJANGO: to a model's validators those are missing without ``blank=True``, which is about forms. Raises what they
     refuse of the other items of an array.
     """
     field = instance._meta.get_field(name)
@@ -109,14 +114,43 @@ def save(instance: Any, plan: Writing, **options: Any) -> None:
         raise _contradiction(instance, plan) from error
     except (DataError, OverflowError) as error:
         raise _unholdable(plan) from error
+    except _UNFIT as error:
+        connection = connections[plan.using]
+        _tell_unfit(instance, plan, error, lambda field, value: field.get_db_prep_save(value, connection))
+        raise
     except ProgrammingError as error:
-        if not any(write.field.get_internal_type() == "SearchVectorField" for write in plan.columns_written):
+        if not _is_of_a_value(plan, error):
             raise
-        raise _unholdable(plan) from error  # the text of a vector has a syntax of its own
+        raise _unholdable(plan) from error
     except DatabaseError as error:
         if "update_fields" in options and "did not affect any rows" in str(error):  # DJANGO: Model.save_base
             raise NotFound from error
         raise
+
+
+def _is_of_a_value(plan: Writing, error: Exception) -> bool:
+    """Whether a driver knows no such class, or a text is none of those that have a syntax of their own."""
+    if any(words in str(error) for words in ("Error binding parameter", "cannot adapt type")):
+        return True
+    return any(write.field.get_internal_type() == "SearchVectorField" for write in plan.columns_written)
+
+
+_UNFIT = (TypeError, ValueError, ArithmeticError)
+"""What fields, those of projects above all, raise for values of which they can make nothing."""
+
+
+def _tell_unfit(instance: Any, plan: Writing, error: Exception, use: Callable[[Any, Any], Any]) -> None:
+    """Raise the 422 of values that a client has sent and their fields fail on, where that is what ``error`` is of."""
+    faults = []
+    for write in plan.columns_written:
+        try:
+            use(write.field, instance.__dict__.get(write.field.attname))
+        except ValidationError:
+            continue
+        except _UNFIT:
+            faults.append(fault((*plan.loc, write.wire), NO_VALUE))
+    if faults:
+        raise RequestValidationError(faults) from error
 
 
 def _unholdable(plan: Writing) -> RequestValidationError:

@@ -24,7 +24,7 @@ from hybrid_gateway.orm.fetch import as_queryset
 from hybrid_gateway.orm.intake import taker
 from hybrid_gateway.orm.orders import opened
 from hybrid_gateway.orm.paths import find_field
-from hybrid_gateway.orm.refusals import Location, check, committed, fault, field_name, save, told
+from hybrid_gateway.orm.refusals import NO_VALUE, Location, check, committed, fault, field_name, save, told
 from hybrid_gateway.orm.settled import inserted, updated
 from hybrid_gateway.orm.sides import Side, check_rule, is_key, is_nested, is_other_side, key_fields, key_of
 from hybrid_gateway.orm.struct import columns_of, computed_of
@@ -44,6 +44,7 @@ class _Write(msgspec.Struct, frozen=True):
     is_nested: bool
     is_left_out: bool  # where it is None: the class's own default, for a column that has no null but a default
     is_unknown: bool  # what it takes only the database can tell
+    needs_value: bool  # a null would reach the database, which refuses it: DJANGO's validators pass by blank columns
     take: Callable[[Any, Any], Any]
 
 
@@ -79,12 +80,19 @@ def _writes(struct: Any) -> Iterator[_Write]:
             nested,
             _is_left_out(field, target),
             _is_unknown(target),
+            _needs_value(target),
             take,
         )
 
 
 def _is_unknown(target: Any) -> bool:
     return bool(target.concrete and is_own(real_field(target)))
+
+
+def _needs_value(target: Any) -> bool:
+    if not target.concrete or target.null or target.primary_key:
+        return False
+    return bool(type(target).pre_save.__module__.startswith("django."))  # it may have a value of its own to give
 
 
 def _is_left_out(field: Any, target: Any) -> bool:
@@ -191,8 +199,12 @@ class _Plan:
                     value = write.take(value, connection)
                 except (ValueError, ValidationError) as error:
                     self.faults[write.field.name] = " ".join(getattr(error, "messages", None) or map(str, error.args))
+                except (TypeError, ArithmeticError):  # of code that is asked for the value of an item
+                    self.faults[write.field.name] = NO_VALUE
             elif not write.field.null and write.field.empty_strings_allowed:
                 value = ""
+            elif write.needs_value:
+                self.faults[write.field.name] = str(write.field.error_messages["null"])
             values[write.field.attname] = value
         for write, value in self._ones:
             inner = (*self.loc, write.wire)

@@ -258,8 +258,8 @@ def _distinct(kind: Kind) -> Callable[[int], Any]:
         "char": lambda n: f"k {n} ä",
         "slug": lambda n: f"k-{n}",
         "decimal": lambda n: decimal.Decimal(n) / 4,
-        "date": lambda n: datetime.date(2024, 1, 1 + n),
-        "moment": lambda n: datetime.datetime(2024, 1, 1 + n, 3, 4, 5, 6, tzinfo=datetime.UTC),
+        "date": lambda n: datetime.date(2024, 1, 1) + datetime.timedelta(n),
+        "moment": lambda n: datetime.datetime(2024, 1, 1, 3, 4, 5, n, tzinfo=datetime.UTC),
         "uuid": lambda n: uuid.UUID(int=n << 64),
         "color": lambda n: Color(f"c{n}"),
     }

@@ -14,7 +14,7 @@ from tests.matrix.columns import Color, Mixed
 from tests.matrix.oracle import plain, shown
 from tests.matrix.table import ROWS, Cell, Table, quiet
 
-__all__ = ["assign", "refuse", "write"]
+__all__ = ["assign", "refuse", "throw", "write"]
 
 EVERYTHING = [
     *(int, str, bool, float, decimal.Decimal, datetime.date, datetime.datetime, datetime.time, datetime.timedelta),
@@ -123,7 +123,7 @@ _TEXTS = {
 
 def _compare_shown(table: Table, way: str, out: Any, made: Any, shows: Any, sent: Any) -> None:
     """Whether an instance that was written shows what its row has."""
-    fresh = table.model.objects.get(pk=made.pk)
+    fresh = type(made).objects.get(pk=made.pk)
     table.compare(way, [out.from_model(made)], [table.expected(fresh, shows)], shows, f"of {sent}")
 
 
@@ -198,3 +198,87 @@ def _refuse_values(table: Table, cell: Cell, fit: Any) -> None:
             places = [fault["loc"] for fault in caught.value.errors]
             assert places[0][:2] == ["body", cell.name], f"{cell.told} refuses {wire!r} at {places}"
         table.counts["refused values"] += 1
+
+
+GARBAGE: list[Any] = [
+    *(
+        None,
+        True,
+        0,
+        -1,
+        2**31,
+        2**63,
+        2**200,
+        -(10**400),
+        0.5,
+        1e308,
+        -0.0,
+        "",
+        " ",
+        "x",
+        "\x00",
+        "NaN",
+        "Infinity",
+        "-1",
+    ),
+    *(
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31",
+        "24:00",
+        "10:00Z",
+        "P-1D",
+        "PT1e9S",
+        "::",
+        "1/2",
+        "{}",
+        "ß" * 300,
+        "\U0001f701",
+    ),
+    *(
+        [],
+        [None],
+        [[]],
+        [[1], [2, 3]],
+        ["a", 1, {}],
+        {},
+        {"lower": 5, "upper": 1},
+        {"lower": "x"},
+        {"a": None, "b": {"c": [1]}},
+    ),
+    {"lower": None, "upper": None, "bounds": "()", "empty": True},
+]
+
+
+def throw(table: Table) -> None:
+    """Whatever a client sends is a row that can be read, or a refusal."""
+    from django.db import transaction
+
+    from hybrid_gateway.exceptions import RequestValidationError
+
+    def throw_at(model: Any, name: str, fit: Any, told: str, **rest: Any) -> None:
+        into = table.struct(model, {name: fit if fit is Any else fit | None}, "In")
+        for wire in table.rng.sample(GARBAGE, 12):
+            table.counts["thrown"] += 1
+            try:
+                with quiet(), transaction.atomic():
+                    made = _decoded({name: wire}, into).create(**rest)
+                    _compare_shown(table, "thrown and taken", into, made, {name: fit}, wire)
+                    raise _Undo
+            except (msgspec.ValidationError, RequestValidationError, _Undo):
+                continue
+            except Exception as error:
+                raise AssertionError(f"{told} under {fit} of {wire!r}: {type(error).__name__}: {error}") from error
+
+    for cell in table.cells:
+        if cell.kind.written:
+            rest = {other.name: other.some(table.rng) for other in table.cells if other is not cell}
+            throw_at(table.model, cell.name, _written(table, cell), cell.told, **table.named(ROWS + 30), **rest)
+    for fit in table.code_fits if table.to_field else table.key_fits:
+        throw_at(table.link, "owner_id", fit, "a foreign key")
+    for fit in table.key_fits:
+        throw_at(table.chain, "owner_id", fit, "a key that is one", word="x")
+        throw_at(table.end, "chain_id", fit, "a key of a key")
+
+
+class _Undo(Exception):
+    """Raised to have a row undone."""
