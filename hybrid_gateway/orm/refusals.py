@@ -56,6 +56,8 @@ def check(instance: Any, plan: Writing, written: Any, *, full_clean: bool) -> No
             instance.clean_fields(exclude=others | settled)
     except ValidationError as error:
         raise RequestValidationError([*faults, *_faults(error, plan)]) from None
+    except DataError as error:  # of a foreign key, which has been looked up
+        raise _unholdable(plan) from error
     except _UNFIT as error:
         _tell_unfit(instance, plan, error, lambda field, value: field.clean(value, instance))
         raise

@@ -253,7 +253,7 @@ def throw(table: Table) -> None:
     """Whatever a client sends is a row that can be read, or a refusal."""
     from django.db import transaction
 
-    from hybrid_gateway.exceptions import RequestValidationError
+    from hybrid_gateway.exceptions import Conflict, RequestValidationError
 
     def throw_at(model: Any, name: str, fit: Any, told: str, **rest: Any) -> None:
         into = table.struct(model, {name: fit if fit is Any else fit | None}, "In")
@@ -264,7 +264,7 @@ def throw(table: Table) -> None:
                     made = _decoded({name: wire}, into).create(**rest)
                     _compare_shown(table, "thrown and taken", into, made, {name: fit}, wire)
                     raise _Undo
-            except (msgspec.ValidationError, RequestValidationError, _Undo):
+            except (msgspec.ValidationError, RequestValidationError, Conflict, _Undo):
                 continue
             except Exception as error:
                 raise AssertionError(f"{told} under {fit} of {wire!r}: {type(error).__name__}: {error}") from error
