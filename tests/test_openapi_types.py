@@ -25,7 +25,7 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import QuerySet
 
-from hybrid_gateway import Body, Cookie, Gateway, Header, Query, Response, get, post, put
+from hybrid_gateway import Body, Cookie, Form, Gateway, Header, Query, Response, get, post, put
 from hybrid_gateway.auth import APIKeyAuthentication, Authentication, AuthenticationScheme
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.exceptions import ConfigurationError
@@ -469,20 +469,20 @@ class Lost(msgspec.Struct):
     what: Missing
 
 
+@pytest.mark.parametrize("place", ["data", "return"])
 @pytest.mark.parametrize("kind", [Lost, list[Lost], dict[str, Lost | None]])
-def test_an_annotation_without_a_meaning_is_told_at_start_up_where_something_is_read_by_it(kind):
-    def handler(data): ...
+def test_an_annotation_without_a_meaning_is_told_at_start_up(kind, place):
+    def handler(data: Any) -> Any: ...
 
-    handler.__annotations__["data"] = kind
+    handler.__annotations__[place] = kind
     with pytest.raises(ConfigurationError, match=r"/lost.*'Missing' is unknown at run time.*TYPE_CHECKING"):
         Gateway([post("/lost")(handler)])
 
 
-@pytest.mark.parametrize("kind", [Lost, list[Lost], dict[str, Lost | None], Response[Lost]])
-def test_an_annotation_without_a_meaning_leaves_the_document_open_where_something_is_sent(kind, caplog):
+def test_where_nothing_is_made_of_it_the_document_is_left_open(caplog):
     def handler(): ...
 
-    handler.__annotations__["return"] = kind
+    handler.__annotations__["return"] = Response[Lost]
     lost = get("/lost")(handler)
 
     @get("/found")
@@ -654,3 +654,89 @@ def test_what_is_only_written_or_only_read_is_said_where_it_counts():
         "pages": {"type": "integer", "readOnly": True},
     }
     assert found["Title"]["required"] == ["title"]
+
+
+# --- Structs of parameters
+
+
+class Asked(pydantic.BaseModel):
+    size: int = pydantic.Field(3, ge=1, le=9, description="How many.")
+    word: Annotated[str, pydantic.Field(min_length=2, pattern="^x")]
+    kinds: list[int] = []
+    other: str = pydantic.Field("a", alias="theOther")
+    third: int = pydantic.Field(4, validation_alias="in")
+
+
+class Wanted(msgspec.Struct, rename="camel"):
+    word: Annotated[str, msgspec.Meta(min_length=2)]
+    first_size: int = 3
+    kinds: list[int] = []
+    colour: Colour = Colour.RED
+    since: datetime.date = datetime.date(2020, 1, 2)
+
+
+@dataclasses.dataclass
+class Given:
+    word: str
+    size: Annotated[int, msgspec.Meta(ge=1)] = 3
+    kinds: list[int] = dataclasses.field(default_factory=list)
+
+
+@pytest.mark.parametrize("marker", [Query(), Form()])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (
+            Asked,
+            {
+                "size": {"type": "integer", "minimum": 1, "maximum": 9, "default": 3},
+                "word": {"type": "string", "minLength": 2, "pattern": "^x"},
+                "kinds": {"type": "array", "items": {"type": "integer"}, "default": []},
+                "theOther": {"type": "string", "default": "a"},
+                "in": {"type": "integer", "default": 4},
+            },
+        ),
+        (
+            Wanted,
+            {
+                "word": {"type": "string", "minLength": 2},
+                "firstSize": {"type": "integer", "default": 3},
+                "kinds": {"type": "array", "items": {"type": "integer"}, "default": []},
+                "colour": {"$ref": f"{REF}Colour", "default": "red"},
+                "since": {"type": "string", "format": "date", "default": "2020-01-02"},
+            },
+        ),
+        (
+            Given,
+            {
+                "word": {"type": "string"},
+                "size": {"type": "integer", "minimum": 1, "default": 3},
+                "kinds": {"type": "array", "items": {"type": "integer"}, "default": []},
+            },
+        ),
+    ],
+)
+def test_defaults_and_bounds_of_structs_of_parameters_are_shown(marker, kind, expected):
+    def handler(asked): ...
+
+    handler.__annotations__["asked"] = Annotated[kind, marker]
+    [operation] = document(post("/")(handler))["paths"]["/"].values()
+    if isinstance(marker, Query):
+        found = {entry["name"]: entry["schema"] for entry in operation["parameters"]}
+        required = [entry["name"] for entry in operation["parameters"] if entry.get("required")]
+    else:
+        form = operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
+        found, required = form["properties"], form["required"]
+    shown = {
+        name: {key: value for key, value in schema.items() if key != "description"} for name, schema in found.items()
+    }
+    assert (shown, required) == (expected, ["word"])
+
+
+def test_a_parameter_of_a_model_of_pydantic_goes_by_the_name_that_it_validates():
+    @get("/")
+    def handler(asked: Annotated[Asked, Query()]) -> dict[str, Any]:
+        return asked.model_dump()
+
+    answered = TestClient(Gateway([handler])).get("/?word=xy&in=7&theOther=b").json()
+    assert (answered["third"], answered["other"]) == (7, "b")

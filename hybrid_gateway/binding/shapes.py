@@ -11,7 +11,7 @@ import typing
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
@@ -116,13 +116,34 @@ class StructField(msgspec.Struct, frozen=True):
 def struct_fields(kind: Any) -> list[StructField]:
     """The fields of a Struct, dataclass, attrs class, TypedDict or model of pydantic."""
     if is_pydantic(kind):
-        models = kind.model_fields.items()
-        return [StructField(field.alias or name, field.annotation, field.is_required()) for name, field in models]
+        return [_of_pydantic(name, field) for name, field in kind.model_fields.items()]
     hints = hints_of(kind)
     return [
         StructField(field.encode_name, without_new_types(hints[field.name]), field.required, _default(field))
         for field in msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
     ]
+
+
+def _of_pydantic(name: str, field: Any) -> StructField:
+    """A field of a model of pydantic. What it demands is for the documentation: the model itself checks it."""
+    wire_name = next((known for known in (field.validation_alias, field.alias) if isinstance(known, str)), name)
+    default = NO_DEFAULT if field.is_required() or field.default_factory is not None else field.default
+    if field.default_factory in (list, dict, set):
+        default = field.default_factory()
+    said: dict[str, Any] = {
+        key: value
+        for rule in field.metadata
+        for key in _CONSTRAINTS
+        if isinstance(value := getattr(rule, key, None), (int, float, str))
+    }
+    if field.description:
+        said["description"] = field.description
+    inner = strip_optional(field.annotation)
+    kind: Any = Annotated[inner, msgspec.Meta(**said)] if said else inner
+    return StructField(wire_name, kind if inner is field.annotation else kind | None, field.is_required(), default)
+
+
+_CONSTRAINTS = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length")
 
 
 def _default(field: Any) -> Any:

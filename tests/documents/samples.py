@@ -159,7 +159,7 @@ class Instances:
                 limits = {
                     key: getattr(rule, key)
                     for rule in entry.metadata
-                    for key in ("ge", "min_length", "max_length")
+                    for key in ("ge", "le", "min_length", "max_length")
                     if hasattr(rule, key)
                 }
                 kind = typing.Annotated[(entry.annotation, msgspec.Meta(**limits))] if limits else entry.annotation

@@ -252,10 +252,28 @@ class Module:
         self.classes.append(name)
 
     def flat_struct(self) -> None:
-        name = self.fresh()
-        kinds = [self.text_kind() for _ in range(self.rng.randint(1, 4))]
-        self.lines += [f"class {name}(Struct{self.options()}):", *self.fields(kinds, mutable=True)]
-        self.classes.append(name)
+        """A class for the query or a form."""
+        name, rng = self.fresh(), self.rng
+        kinds = [self.text_kind() for _ in range(rng.randint(1, 4))]
+        style = rng.choice(["Struct", "Struct", "dataclass", "attrs", "pydantic"])
+        if style == "Struct":
+            self.lines += [f"class {name}(Struct{self.options()}):", *self.fields(kinds, mutable=True)]
+        elif style == "dataclass":
+            self.lines += ["@dataclass", f"class {name}:", *self.fields(kinds, factory="field")]
+        elif style == "attrs":
+            self.lines += ["@attrs.define", f"class {name}:", *self.fields(kinds)]
+        else:
+            low = rng.randint(0, 3)
+            lines = [
+                f"    py_int: int = pydantic.Field({low + 1}, ge={low}, le={low + 5})",
+                "    py_text: Annotated[str, pydantic.Field(min_length=1, max_length=3)]",
+                "    py_list: list[int] = []",
+                "    py_kind: Literal['a', 'b'] | None = None",
+                "    py_alias: str = pydantic.Field('ab', alias='pyOther')",
+                "    py_size: Size = Size.LARGE",
+            ]
+            self.lines += [f"class {name}(pydantic.BaseModel):", *rng.sample(lines, rng.randint(1, 4))]
+        (self.models if style == "pydantic" else self.classes).append(name)
         self.flat.append(name)
 
     def tagged(self) -> None:
