@@ -18,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.missed_checks import told
-from hybrid_gateway.packages import PACKAGES, Package, logs_in, module_of
+from hybrid_gateway.packages import PACKAGES, Package, is_ours, logs_in
 
 __all__ = ["closed_doors"]
 
@@ -100,11 +100,7 @@ def _reads_password(code: CodeType) -> bool:
 
 
 def _tokens(endpoints: list[Any]) -> Messages:
-    closed = [
-        endpoint
-        for endpoint in endpoints
-        if not endpoint.is_open and endpoint.schemes and not module_of(endpoint).startswith("hybrid_gateway.")
-    ]
+    closed = [endpoint for endpoint in endpoints if not endpoint.is_open and endpoint.schemes and not is_ours(endpoint)]
     schemes = [scheme for endpoint in closed for scheme in endpoint.schemes]
     return [
         Warning(

@@ -17,7 +17,7 @@ from django.utils.module_loading import import_string
 
 from hybrid_gateway.auth.csrf import CSRFProtect
 from hybrid_gateway.locale import Locale
-from hybrid_gateway.packages import PACKAGES, SAFE, Package, module_of
+from hybrid_gateway.packages import PACKAGES, SAFE, Package, is_ours
 
 __all__ = ["missed_middleware", "told"]
 
@@ -47,7 +47,7 @@ def told(endpoints: Iterable[Any]) -> str:
 
 def _is_page_of_ours(endpoint: Any) -> bool:
     """The document, its pages, probes and metrics."""
-    return not endpoint.route.layers.include_in_schema and module_of(endpoint).startswith("hybrid_gateway.")
+    return not endpoint.route.layers.include_in_schema and is_ours(endpoint)
 
 
 def _warning(message: str, hint: str, number: str) -> CheckMessage:

@@ -146,7 +146,9 @@ NARROW = [package for package in PACKAGES.values() if package.middleware and pac
 def test_a_route_that_a_package_is_not_about_is_not_told(project, installed, package):
     for name in package.middleware:
         installed(name)
-    project([hello], **with_middleware(*package.middleware))
+    ours = [Include("/auth", "hybrid_gateway.tokens.routes"), Include("", "hybrid_gateway.sessions.routes")]
+    routes = [hello] if package.verdict == "no" else [hello, *ours]
+    project(routes, **with_middleware(*package.middleware))
     assert check() == {}
 
 

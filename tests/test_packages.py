@@ -10,7 +10,7 @@ from tests.packages.page import PAGE, table, versions
 from tests.packages.rows import ROWS
 from tests.packages.site import Outcome, verdict
 
-HERE = ("djangorestframework-simplejwt", "django-allauth", "sentry-sdk", "whitenoise")
+HERE = ("djangorestframework-simplejwt", "django-allauth", "whitenoise")
 
 
 def test_the_page_has_the_table():

@@ -34,11 +34,13 @@ def none(endpoint: Any) -> bool:
 
 def writes(endpoint: Any) -> bool:
     """A route of the project's own that may change something."""
-    return endpoint.method not in SAFE and not module_of(endpoint).startswith("hybrid_gateway.")
+    return endpoint.method not in SAFE and not is_ours(endpoint)
 
 
 def by_session(endpoint: Any) -> bool:
     """A route that may act for a session's user: by the scheme, or by a Django request where no scheme is asked."""
+    if is_ours(endpoint):  # a log-in, the token of CSRF
+        return False
     if not endpoint.schemes:
         return bool(endpoint.reads_cookies)
     return any(getattr(scheme, "reads_session", False) for scheme in endpoint.schemes)
@@ -57,8 +59,13 @@ _LOGINS = {
 
 
 def visits(endpoint: Any) -> bool:
-    """A route that asks for a Django request, among others."""
-    return bool(endpoint.visits)
+    """A route of the project's own that asks for a Django request, among others."""
+    return bool(endpoint.visits) and not is_ours(endpoint)
+
+
+def is_ours(endpoint: Any) -> bool:
+    """A route that comes with the gateway."""
+    return module_of(endpoint).startswith("hybrid_gateway.")
 
 
 def module_of(endpoint: Any) -> str:
