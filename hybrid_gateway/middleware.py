@@ -10,7 +10,7 @@ from typing import Any
 from starlette.middleware import Middleware
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.spelling import misspelt
+from hybrid_gateway.spelling import check_attributes_of
 
 __all__ = ["ASGIMiddleware", "check_order"]
 
@@ -56,10 +56,7 @@ class ASGIMiddleware:
     def check(self) -> None:
         """Raise :class:`ConfigurationError` for attributes that would fail, or mean nothing, with each request."""
         name = type(self).__qualname__
-        for attribute in (*(entry for kind in type(self).__mro__ for entry in vars(kind)), *vars(self)):
-            meant = misspelt(attribute, _ATTRIBUTES) if attribute not in _ATTRIBUTES else None
-            if meant is not None and not attribute.startswith("_"):
-                raise ConfigurationError(f"{name} has an attribute {attribute!r}. Did you mean {meant!r}?")
+        check_attributes_of(self, _ATTRIBUTES)
         if isinstance(self.scopes, str) or not set(self.scopes) <= {"http", "websocket"}:
             raise ConfigurationError(f'{name}.scopes={self.scopes!r} must be a tuple of "http" and "websocket".')
         if self.exclude_opt is not None and not isinstance(self.exclude_opt, str):
@@ -76,10 +73,10 @@ class ASGIMiddleware:
         return [re.compile(pattern).search for pattern in patterns]
 
 
-_ATTRIBUTES = frozenset(("before", "after", "scopes", "exclude", "exclude_opt", "handle"))
+_ATTRIBUTES = frozenset(("before", "after", "scopes", "exclude", "exclude_opt"))
 
 
-_ATTRIBUTES = frozenset(("before", "after", "scopes", "exclude", "exclude_opt", "handle"))
+_ATTRIBUTES = frozenset(("before", "after", "scopes", "exclude", "exclude_opt"))
 
 
 def check_order(entries: Iterable[Any]) -> None:

@@ -15,7 +15,18 @@ from typing import Any, TypeVar
 
 from hybrid_gateway.exceptions import ConfigurationError
 
-__all__ = ["GUARDING", "MEANINGS", "NOTES", "check_options", "hint", "meant", "misspelt", "stands_for", "told"]
+__all__ = [
+    "GUARDING",
+    "MEANINGS",
+    "NOTES",
+    "check_attributes_of",
+    "check_options",
+    "hint",
+    "meant",
+    "misspelt",
+    "stands_for",
+    "told",
+]
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -209,6 +220,21 @@ def told(
         return made
 
     return decorate
+
+
+def check_attributes_of(entry: Any, known: Collection[str], *, methods: bool = False) -> None:
+    """Raise :class:`ConfigurationError` where the class of ``entry`` has one of ``known`` misspelt.
+
+    Attributes are values, or, with ``methods``, functions.
+    """
+    kind = entry if inspect.isclass(entry) else type(entry)
+    members = {name: value for parent in reversed(kind.__mro__) for name, value in vars(parent).items()}
+    for name, value in members.items():
+        if name in known or name.startswith("_") or inspect.isroutine(value) is not methods:
+            continue
+        meant = misspelt(name, known)
+        if meant is not None:
+            raise ConfigurationError(f"{kind.__qualname__} has an attribute {name!r}. Did you mean {meant!r}?")
 
 
 def _shown(arguments: tuple[Any, ...]) -> str:

@@ -14,8 +14,11 @@ from django.views import View
 
 from hybrid_gateway import (
     CORS,
+    ASGIMiddleware,
+    AuthenticationScheme,
     Body,
     Cache,
+    Component,
     Compression,
     ConfigurationError,
     Controller,
@@ -411,3 +414,48 @@ def test_any_letters_are_told() -> None:
             if typed not in PLACES[place].known:
                 with pytest.raises(ConfigurationError):
                     PLACES[place].write(typed, None)
+
+
+# --- classes that are told by their attributes
+
+
+class Waits(ASGIMiddleware):
+    async def handle(self, scope: Any, receive: Any, send: Any, next_app: Any) -> None: ...
+
+
+class Thing(Component):
+    def resolve(self) -> Thing: ...  # type: ignore[empty-body]
+
+
+class Scheme(AuthenticationScheme):
+    def authenticate(self) -> None: ...
+
+    def openapi(self) -> dict[str, Any]:
+        return {}
+
+
+class Hook:
+    def on_request(self) -> None: ...
+
+
+def nothing(self: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("option", "base", "name", "value"),
+    [
+        ("middleware", Waits, "exlude", "^/a"), ("middleware", Waits, "exclude_opts", "a"),
+        ("components", Thing, "lifetme", "app"), ("components", Thing, "lifetimes", "app"),
+        ("components", Thing, "use_caches", False), ("authentication", Scheme, "carrier", ("X-Door",)),
+        ("authentication", Scheme, "keyword", "token"), ("authentication", Scheme, "query_carrier", ("key",)),
+        ("event_hooks", Hook, "on_respone", nothing), ("event_hooks", Hook, "on_errors", nothing),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("made", [True, False])
+def test_a_misspelt_attribute_is_told(option: str, base: type, name: str, value: Any, made: bool) -> None:
+    kind = type("Misspelt", (base,), {"__module__": __name__, name: value})
+    with pytest.raises(ConfigurationError, match=f"Misspelt has an attribute '{name}'. Did you mean"):
+        Gateway([get("/", **{option: [kind() if made or option in ("middleware", "components") else kind]})(handler)])  # type: ignore[misc]
+    fine = type("Fine", (base,), {"__module__": __name__, "life": 1, "keys": (), "on_the_way": nothing})()
+    vars(fine)["excluded"] = ()
+    Gateway([get("/", **{option: [fine]})(lambda: "x")])  # type: ignore[misc]

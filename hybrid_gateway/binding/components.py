@@ -14,6 +14,7 @@ import msgspec
 from hybrid_gateway.annotations import without_aliases
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, read_signature
 from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.spelling import check_attributes_of
 
 __all__ = ["Component", "Components", "Mode", "Provider", "mode_of"]
 
@@ -93,6 +94,8 @@ def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
     else:
         raise DependencyError(f"{entry!r} is neither a component nor a provider function.")
     signature = read_signature(function, where)
+    if isinstance(entry, Component):
+        check_attributes_of(entry, ("lifetime", "use_cache", "sync_to_thread"))
     declared = getattr(entry, "sync_to_thread", None)
     mode: Mode = "inline" if inspect.isclass(function) and declared is None else mode_of(function, declared)
     target = function.__func__ if inspect.ismethod(function) else function

@@ -56,6 +56,7 @@ from hybrid_gateway.routing.layers import FlatRoute, Layers, flatten
 from hybrid_gateway.sessions.personal import personal
 from hybrid_gateway.sessions.settling import settle
 from hybrid_gateway.sessions.visits import Visits
+from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
 
@@ -371,6 +372,7 @@ class Builder:
         return Secrets.union(self._secrets.values())
 
     def _secrets_of(self, scheme: Any, layers: Layers) -> Secrets:
+        check_attributes_of(scheme, _OF_SCHEMES)
         key = (type(scheme) if not hasattr(scheme, "__dict__") or not vars(scheme) else scheme, layers.components)
         if key not in self._secrets:
             where = f"{type(scheme).__qualname__}.authenticate"
@@ -474,6 +476,16 @@ def _encoders(layers: Layers) -> dict[Any, Any]:
     return layers.type_encoders
 
 
+_OF_SCHEMES = frozenset(
+    (
+        "carriers",
+        "query_carriers",
+        "keywords",
+        "challenge",
+        "carries_scopes",
+        "sync_to_thread",
+    )
+)
 _GIVEN: dict[Any, str] = {Response: "call.outgoing"}
 
 

@@ -18,6 +18,7 @@ from hybrid_gateway.moments import AFTER_ANSWER, FIRST_HOOK
 from hybrid_gateway.responses.encode import make_encoder
 from hybrid_gateway.routing.declare import describe
 from hybrid_gateway.routing.layers import Layers
+from hybrid_gateway.spelling import check_attributes_of
 
 __all__ = ["WAY_OUT", "HookCompiler", "method_of"]
 
@@ -100,6 +101,7 @@ def method_of(entry: Any, name: str) -> Any:
 def _check(entry: Any) -> Any:
     """The class of an event hook; raises :class:`ConfigurationError` for what is none."""
     kind = entry if inspect.isclass(entry) else type(entry)
+    check_attributes_of(kind, _METHODS, methods=True)
     if not any(hasattr(kind, name) for name in _METHODS):
         raise ConfigurationError(
             f"{entry!r} is no event hook: it has none of {', '.join(_METHODS)}. Functions are before_request=, "
