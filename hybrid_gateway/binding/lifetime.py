@@ -105,9 +105,7 @@ async def _to_its_end(unit: Awaitable[Any]) -> None:
     The request lets its thread go afterwards, and with it a transaction that the clean-up was to commit. Asynchronous
     clean-ups stay in the task that entered them, as task groups and context variables need it.
     """
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:  # stepped by a WSGI worker: nobody can cancel it
+    if not _is_on_a_loop():  # stepped by a WSGI worker: nobody can cancel it
         await unit
         return
     task = asyncio.ensure_future(unit)
@@ -118,6 +116,14 @@ async def _to_its_end(unit: Awaitable[Any]) -> None:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait((task,))
         raise
+
+
+def _is_on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 # --- the process's own ---------------------------------------------------------------------------------------------

@@ -65,7 +65,8 @@ class HookCompiler:
         return always, last
 
     def _event_hook(self, entry: Any, kind: Any, around: FollowsRoute, moment: int) -> Hook:
-        runs = {name: self._run(getattr(kind, name), entry, around, moment) for name in WAY_OUT if hasattr(kind, name)}
+        methods = {name: method_of(entry, name) for name in WAY_OUT if hasattr(kind, name)}
+        runs = {name: self._run(getattr(kind, name), entry, around, moment, bound) for name, bound in methods.items()}
         awaits = any(awaits for _, awaits in runs.values())
         return Hook(awaits=awaits, moment=moment, **{name: run for name, (run, _) in runs.items()})
 
@@ -73,12 +74,13 @@ class HookCompiler:
         run, awaits = self._run(function, None, around, moment)
         return Hook(on_response=run, awaits=awaits, moment=moment)
 
-    def _run(self, function: Any, owner: Any, around: FollowsRoute, moment: int) -> tuple[Any, bool]:
+    def _run(self, function: Any, owner: Any, around: FollowsRoute, moment: int, bound: Any = None) -> tuple[Any, bool]:
+        """``function`` compiled: a method of ``owner``, which is ``bound`` to an instance, or a function alone."""
         key = (function, owner, around, moment)
         if key not in self._runs:
             where = f"the hook {describe(function)}"
             planner = around.planner(where, {Exception: "error", Response: "response"}, moment)
-            method = function if owner is None else method_of(owner, function.__name__)
+            method = function if bound is None else bound
             signature = read_signature(method, where)
             encode = make_encoder(signature.returns, method="GET")
             planner.result(

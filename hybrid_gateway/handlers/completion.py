@@ -330,7 +330,7 @@ class Completion:
         What was entered for the answer, which is sent, sees nothing of it.
         """
         for task in each_task(work):
-            entered, shared = len(call.exits or ()), call.shared and dict(call.shared)
+            entered, shared = len(call.exits or ()), dict(call.shared or ())
             try:
                 await task()
             except BaseException as failure:
