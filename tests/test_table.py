@@ -14,7 +14,7 @@ from django.urls import NoReverseMatch
 from hybrid_gateway import ConfigurationError, Gateway, Mount, Route, get
 from hybrid_gateway.test import TestClient
 
-ROUNDS = 25
+ROUNDS = 12
 
 
 @pytest.fixture

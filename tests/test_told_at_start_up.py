@@ -29,9 +29,7 @@ from hybrid_gateway import (
     StreamingResponse,
     delete,
     get,
-    patch,
     post,
-    put,
 )
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
@@ -62,29 +60,29 @@ NAMED: dict[str, tuple[int, Any]] = {
     "Starlette's": (206, lambda: starlette.Response(b"a", 206)),
     "RedirectResponse": (307, lambda: RedirectResponse("/x")),
 }
-VERBS = {"get": (get, 200), "post": (post, 201), "put": (put, 200), "patch": (patch, 200), "delete": (delete, 200)}
+VERBS = {"get": (get, 200), "post": (post, 201), "delete": (delete, 200)}
+WAYS = [(None, False), (None, True), (202, True)]  # of a route: its status_code, and whether it is `async def`
 
 
 def routes(make: Any) -> list[Any]:
     found = []
     for name, (verb, _) in VERBS.items():
-        for status in (None, 202):
-            for is_async in (False, True):
+        for status, is_async in WAYS:
 
-                def respond() -> Any:
-                    return make()
+            def respond() -> Any:
+                return make()
 
-                async def arespond() -> Any:
-                    return make()
+            async def arespond() -> Any:
+                return make()
 
-                options = {} if status is None else {"status_code": status}
-                handler: Any = arespond if is_async else respond
-                found.append(verb(f"/{name}/{status}/{is_async}", **options)(handler))
+            options = {} if status is None else {"status_code": status}
+            handler: Any = arespond if is_async else respond
+            found.append(verb(f"/{name}/{status}/{is_async}", **options)(handler))
     return found
 
 
 def statuses(client: Any) -> dict[str, int]:
-    paths = [(name, f"/{name}/{status}/{a}") for name in VERBS for status in (None, 202) for a in (False, True)]
+    paths = [(name, f"/{name}/{status}/{is_async}") for name in VERBS for status, is_async in WAYS]
     return {path: getattr(client, name)(path).status_code for name, path in paths}
 
 
@@ -111,8 +109,7 @@ KINDS: dict[Any, Any] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("verb", ["get", "post"])
-@pytest.mark.parametrize("status", [None, 202, 303])
+@pytest.mark.parametrize(("verb", "status"), [("get", None), ("post", None), ("post", 202), ("get", 303)])
 def test_the_document_says_the_same(serve: Any, kind: Any, verb: str, status: int | None) -> None:
     def made() -> Any:
         return KINDS[kind]()
