@@ -11,7 +11,6 @@ from typing import Any, TypeAlias
 from django.apps import apps
 from django.conf import settings
 from django.contrib.auth import get_backends
-from django.contrib.auth.backends import BaseBackend
 from django.core.checks import CheckMessage, Warning
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
@@ -65,6 +64,8 @@ def _logs_in(backend: Any) -> bool:
 
     DJANGO: contrib/auth/__init__.py, ``_get_compatible_backends``, leaves out those whose signature does not fit.
     """
+    from django.contrib.auth.backends import BaseBackend  # with it come models, which not every project has
+
     try:
         inspect.signature(backend.authenticate).bind(None, username="", password="")
     except (TypeError, ValueError):
