@@ -82,8 +82,9 @@ class Item(Struct):
     name: str
 
 
-@pytest.mark.parametrize("kind", ["ReadsBody", "ReadsBodySync"])
-@pytest.mark.parametrize("how", READERS)
+@pytest.mark.parametrize(
+    ("how", "kind"), [*zip(READERS, ["ReadsBody", "ReadsBodySync"] * 4, strict=False), ("body", "ReadsBodySync")]
+)
 def test_middleware_may_read_the_body_and_the_handler_has_it_as_well(serve, how, kind):
     large = "x" * 300_000
     options = {"django_middleware": [f"{HERE}.{kind}"], "max_body_size": 1_000_000}
@@ -211,8 +212,7 @@ def callers(transactional_db):
     }
 
 
-@pytest.mark.parametrize("sync", [False, True], ids=["async-capable", "sync"])
-@pytest.mark.parametrize("below", [[SESSIONS, AUTH], []], ids=["below-auth", "alone"])
+@pytest.mark.parametrize(("sync", "below"), [(False, [SESSIONS, AUTH]), (True, [])], ids=["below-auth", "alone"])
 def test_the_user_is_that_of_the_routes_authentication(serve, callers, below, sync):
     def save():
         """What a signal handler does: it looks in the thread or the context, and finds the request."""

@@ -133,6 +133,7 @@ def database(request, tmp_path, django_db_blocker):
         connections[ALIAS].close()
         if hasattr(connections[ALIAS], "close_pool"):
             connections[ALIAS].close_pool()
+        del connections[ALIAS]
     del connections.settings[ALIAS]
 
 
@@ -443,6 +444,7 @@ def test_requests_that_overlap_see_what_is_their_own(database, ask):
 
 
 @DRIVERS
+@pytest.mark.parametrize("database", [SQLite, SearchPath, PooledByPsycopg], indirect=True)
 def test_a_plain_route_finds_nothing_of_who_came_before(database, ask):
     befores = [*PAGES, *(path for path in PASSING if path.endswith(("/def", "/async")))]
     requests = [(target, "acme") for before in befores for plain in PLAIN for target in (before, plain)]
