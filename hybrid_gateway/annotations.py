@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import collections.abc
+import functools
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
@@ -45,8 +46,21 @@ def _unqualified(hint: Any) -> Any:
     return typing.get_args(hint)[0] if is_qualifier else hint
 
 
-def classes_in(kind: Any) -> Iterator[tuple[type, Any]]:
+def classes_in(kind: Any) -> Sequence[tuple[type, Any]]:
     """Every class in a type, those of the fields of a Struct (and its like) among them, with its type variables."""
+    try:
+        return _known_classes(kind)
+    except TypeError:  # it cannot be hashed
+        return tuple(_find_classes(kind))
+
+
+@functools.lru_cache(maxsize=1024)
+def _known_classes(kind: Any) -> Sequence[tuple[type, Any]]:
+    """PERF: many routes take and return the same classes, and reading their annotations is slow."""
+    return tuple(_find_classes(kind))
+
+
+def _find_classes(kind: Any) -> Iterator[tuple[type, Any]]:
     seen: list[Any] = []
     waiting = [without_new_types(kind)]
     while waiting:
@@ -115,6 +129,8 @@ class _Expansion:
 
     def of(self, kind: Any, given: Mapping[Any, Any]) -> Any:
         """``kind``, whose type variables are ``given``."""
+        if isinstance(kind, type):  # PERF: most are plain classes
+            return kind
         if _is_alias(kind):
             return self._alias(kind, _NO_TYPES)
         if isinstance(kind, typing.NewType) and not self._keeps_new_types:
