@@ -5,6 +5,7 @@ from __future__ import annotations
 import decimal
 import operator
 import re
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ import msgspec
 
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["Bounds", "checker", "constraints_of", "decimal_keywords", "is_bounded", "make_meta", "reason"]
+__all__ = ["Bounds", "checker", "constraints_of", "decimal_keywords", "holds_bounds", "is_bounded", "make_meta", "reason"]
 
 _NAMES = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
 _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
@@ -51,6 +52,11 @@ def constraints_of(meta: Any) -> dict[str, Any]:
 def is_bounded(meta: Any) -> bool:
     """Whether an extra of ``Annotated`` constrains values."""
     return bool(constraints_of(meta))
+
+
+def holds_bounds(kind: Any) -> bool:
+    """Whether a type has constraints inside it that msgspec would pass over."""
+    return any(isinstance(extra, Bounds) or holds_bounds(extra) for extra in typing.get_args(kind))
 
 
 def make_meta(constraints: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.annotations import classes_in, has_fields, hints_of
-from hybrid_gateway.binding.bounds import reason
+from hybrid_gateway.binding.bounds import holds_bounds, reason
 from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_annotated, strip_optional
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.http import SecretBytes, SecretString
@@ -51,6 +51,8 @@ class Decoders:
 
 def check_decodable(kind: Any, knows: Callable[[Any], bool], *also: type) -> None:
     """Raise :class:`DependencyError` for a class inside ``kind`` that nobody makes of JSON, and of which no JSON is."""
+    if holds_bounds(kind):
+        raise DependencyError("bounds of a Decimal hold for text alone; in a body a Struct checks them in __post_init__")
     for cls, _ in classes_in(kind):
         if has_fields(cls) or cls.__module__ == "typing" or any(issubclass(plain, cls) for plain in _JSON):
             continue

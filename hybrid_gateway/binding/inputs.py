@@ -329,7 +329,7 @@ class Inputs:
             raise DependencyError(
                 f"{where} is {show(kind)}, which no field of a form can hold. Use a scalar, a list, or a Struct."
             )
-        read_json = JSONField(kind, self._hook, where)
+        read_json = JSONField(kind, self._hook, self._knows, where)
         return FormField(name=name, json=read_json, many=is_array(kind), takes_empty=False)
 
     def _check_rules(self, rules: File, where: str) -> None:

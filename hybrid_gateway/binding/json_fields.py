@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import msgspec
 
-from hybrid_gateway.binding.custom import DecodeHook, why_not
+from hybrid_gateway.binding.custom import DecodeHook, check_decodable, why_not
 from hybrid_gateway.binding.decimals import look_for_decimals
 from hybrid_gateway.binding.signature import strip_annotated, strip_optional
 from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors
@@ -20,13 +20,14 @@ __all__ = ["JSONField", "is_array"]
 class JSONField:
     """How one text, or several, each of which is an item of a list, become a value."""
 
-    def __init__(self, kind: Any, hook: DecodeHook, where: str) -> None:
+    def __init__(self, kind: Any, hook: DecodeHook, knows: Callable[[Any], bool], where: str) -> None:
         self._kind = kind
         self._hook = hook
         self._look = look_for_decimals(kind)
         try:
+            check_decodable(kind, knows)
             self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, DependencyError) as error:
             raise DependencyError(f"{where} cannot be read as JSON: {why_not(kind, error)}.") from error
 
     def read(self, texts: Any, location: tuple[Any, ...], errors: list[Error]) -> Any:
