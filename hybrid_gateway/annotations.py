@@ -96,25 +96,23 @@ def _known(read: Callable[..., dict[str, Any]], kind: Any, **options: Any) -> di
 
 
 def settle(cls: Any) -> None:
-    """Replace the aliases in the annotations of a class by what they stand for, where msgspec could not read them.
+    """Replace the aliases in the annotations of a class by what they stand for.
 
-    It knows those of ``type X = ...`` alone, and not the class of typing_extensions.
+    msgspec knows those of ``type X = ...`` alone, and not the class of typing_extensions; what reads markers, neither.
     """
     for base in cls.__mro__:
         own = vars(base).get("__annotations__")
         if isinstance(own, dict) and base.__module__ not in ("builtins", "typing", "msgspec"):
             hints = _known(typing.get_type_hints, base, include_extras=True)
             for name in own:
-                if _holds_foreign_alias(hints.get(name)):
+                if _holds_alias(hints.get(name)):
                     own[name] = without_new_types(hints[name])
 
 
-def _holds_foreign_alias(kind: Any) -> bool:
+def _holds_alias(kind: Any) -> bool:
     if isinstance(kind, typing.NewType):
-        return _holds_foreign_alias(kind.__supertype__)
-    origin = typing.get_origin(kind)
-    is_foreign = any(_is_alias(one) and type(one).__module__ != "typing" for one in (kind, origin))
-    return is_foreign or any(map(_holds_foreign_alias, typing.get_args(kind)))
+        return _holds_alias(kind.__supertype__)
+    return any(map(_is_alias, (kind, typing.get_origin(kind)))) or any(map(_holds_alias, typing.get_args(kind)))
 
 
 def _is_alias(kind: Any) -> bool:

@@ -5,7 +5,7 @@ import dataclasses
 import sys
 import typing
 from collections.abc import AsyncIterator, Iterator
-from typing import Annotated, Any, NewType, TypedDict, TypeVar, Union
+from typing import Annotated, Any, Literal, NewType, TypedDict, TypeVar, Union
 
 import msgspec
 import pytest
@@ -28,7 +28,7 @@ from hybrid_gateway import (
     post,
 )
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm import ModelStruct
+from hybrid_gateway.orm import ModelStruct, Ordering
 from hybrid_gateway.test import TestClient
 
 T = TypeVar("T")
@@ -220,9 +220,14 @@ def test_columns_and_rows_of_model_structs():
 
     Rows = TypeAliasType("Rows", list[GroupOut])
 
-    @get("/")
+    class Filters(msgspec.Struct):
+        name: TypeAliasType("Wanted", str | None) = None
+        id__in: TypeAliasType("Keys", list[int] | None) = None
+        order: TypeAliasType("Order", Annotated[Literal["id", "-id"], Ordering()]) = "id"
+
+    @get("/", filters=Filters)
     def groups() -> Rows:
-        return Group.objects.order_by("id")
+        return Group.objects.all()
 
     @get("/one", response=TypeAliasType("One", GroupOut))
     def one() -> Group:
@@ -230,7 +235,9 @@ def test_columns_and_rows_of_model_structs():
 
     group = Group.objects.create(name="a")
     client = client_for(groups, one)
-    assert client.get("/").json() == [{"id": group.pk, "name": "a"}]
+    assert client.get("/?order=-id").json() == [{"id": group.pk, "name": "a"}]
+    assert client.get(f"/?id__in={group.pk + 1}").json() == []
+    assert client.get("/?order=name").status_code == 422
     assert client.get("/one").json() == {"id": group.pk, "name": "a"}
 
 

@@ -13,7 +13,16 @@ import msgspec
 
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["Bounds", "checker", "constraints_of", "decimal_keywords", "holds_bounds", "is_bounded", "make_meta", "reason"]
+__all__ = [
+    "Bounds",
+    "checker",
+    "constraints_of",
+    "decimal_keywords",
+    "holds_bounds",
+    "is_bounded",
+    "make_meta",
+    "reason",
+]
 
 _NAMES = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
 _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {

@@ -52,7 +52,9 @@ class Decoders:
 def check_decodable(kind: Any, knows: Callable[[Any], bool], *also: type) -> None:
     """Raise :class:`DependencyError` for a class inside ``kind`` that nobody makes of JSON, and of which no JSON is."""
     if holds_bounds(kind):
-        raise DependencyError("bounds of a Decimal hold for text alone; in a body a Struct checks them in __post_init__")
+        raise DependencyError(
+            "bounds of a Decimal hold for text alone; in a body a Struct checks them in __post_init__"
+        )
     for cls, _ in classes_in(kind):
         if has_fields(cls) or cls.__module__ == "typing" or any(issubclass(plain, cls) for plain in _JSON):
             continue

@@ -21,6 +21,7 @@ import msgspec
 from django.db import models
 from msgspec import UnsetType
 
+from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm import ranges
 
@@ -32,7 +33,6 @@ __all__ = [
     "is_optional",
     "is_own",
     "is_server_managed",
-    "opened",
     "real_field",
     "stored_type",
 ]
@@ -40,27 +40,10 @@ __all__ = [
 Convert = Callable[[Any], Any]
 
 
-def opened(annotation: Any) -> Any:
-    """An annotation without ``NewType`` and without the names of ``type`` statements around it."""
-    while True:
-        alias = typing.get_origin(annotation)
-        if hasattr(annotation, "__supertype__"):
-            annotation = annotation.__supertype__
-        elif isinstance(alias, _ALIAS) and alias is not None:
-            annotation = alias.__value__[typing.get_args(annotation)]
-        elif isinstance(annotation, _ALIAS):
-            annotation = annotation.__value__
-        else:
-            return annotation
-
-
-_ALIAS: Any = getattr(typing, "TypeAliasType", ())
-
-
 def bare(annotation: Any) -> Any:
     """An annotation without ``Annotated``, ``None``, ``UnsetType`` and ``NewType``."""
     while True:
-        annotation = opened(annotation)
+        annotation = without_new_types(annotation)
         if typing.get_origin(annotation) is Annotated:
             annotation = typing.get_args(annotation)[0]
         elif typing.get_origin(annotation) in (Union, types.UnionType):
@@ -74,7 +57,7 @@ def bare(annotation: Any) -> Any:
 
 def is_optional(annotation: Any) -> bool:
     """Whether ``None`` is one of its values."""
-    annotation = opened(annotation)
+    annotation = without_new_types(annotation)
     if typing.get_origin(annotation) is Annotated:
         return is_optional(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (Union, types.UnionType):

@@ -18,6 +18,7 @@ from django.db import DataError
 from django.db.models import Q
 from msgspec import UNSET
 
+from hybrid_gateway.annotations import settle
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import bare
 from hybrid_gateway.orm.comparing import SUSPECTS, Check, check_of, is_too_long, may_be_asked_again, unfit, words_of
@@ -177,6 +178,7 @@ def ordering_words(struct: Any) -> list[Any]:
 def _check_struct(struct: Any) -> None:
     if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
         raise ConfigurationError(f"filters={struct!r} must be a Struct.")
+    settle(struct)
 
 
 def _marker(field: Any) -> Any:
