@@ -12,8 +12,8 @@ from django.db.models import Case, Count, F, Max, OuterRef, Subquery, When, Wind
 from django.db.models.functions import Lower, RowNumber
 from django.db.models.functions import Random as RandomNumber
 
-from hybrid_gateway import ConfigurationError, Gateway, get
-from hybrid_gateway.orm import Column, Cursor, LimitOffset, ModelStruct, Ordering, PageNumber
+from hybrid_gateway import ConfigurationError, Gateway, Router, get
+from hybrid_gateway.orm import Column, Cursor, LimitOffset, ModelStruct, Ordering, PageNumber, crud
 from hybrid_gateway.orm.fetch import as_queryset
 from hybrid_gateway.orm.orders import is_total, without_ties
 from hybrid_gateway.test import TestClient
@@ -352,6 +352,17 @@ def test_what_a_queryset_cannot_be_ordered_by_names_the_route():
     handler = get("/lamps", response=list[LampOut], pagination=Cursor())(lambda: Lamp.objects.order_by("?"))
     with pytest.raises(ConfigurationError, match="GET /lamps.*cursor orders by columns"):
         TestClient(Gateway([handler])).get("/lamps")
+
+
+def test_what_the_routes_of_a_model_are_ordered_by_is_tried_at_the_start():
+    for rows in (Lamp.objects.order_by("?"), Lamp.objects.order_by("tags__word")):
+        routes = crud(Lamp, out=LampOut, queryset=rows, path="/lamps")
+        with pytest.raises(ConfigurationError, match="GET /lamps.*cursor (orders|cannot order)"):
+            Gateway([Router("", [routes], pagination=Cursor())])
+        Gateway([Router("", [routes], pagination=Cursor(ordering="name"))])
+        Gateway([Router("", [routes], pagination=LimitOffset())])
+    counted = Lamp.objects.annotate(n=Count("tags")).order_by("-n")
+    Gateway([crud(Lamp, out=LampOut, queryset=counted, path="/lamps", pagination=Cursor())])
 
 
 def test_what_clients_may_order_by_is_tried_at_the_start():

@@ -23,7 +23,7 @@ from msgspec import UnsetType
 
 from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm import ranges
+from hybrid_gateway.orm import composite, ranges
 
 __all__ = [
     "annotation_for",
@@ -160,7 +160,7 @@ def converter(annotation: Any, field: Any, where: str, told: str = "") -> Conver
     outer, field, kind = field, real_field(field), bare(annotation)
     told = told or _describe(field if hasattr(field, "model") else outer)
     if isinstance(field, models.CompositePrimaryKey):
-        return _composite(kind, field, where, told)
+        return composite.reader(kind, field, converter, where, told)
     if isinstance(field, models.FileField):
         return _file_url(field, annotation, where, told)
     if ranges.is_range_field(field):
@@ -186,27 +186,6 @@ def converter(annotation: Any, field: Any, where: str, told: str = "") -> Conver
         return bytes
     _check(kind, _MADE_OF[stored], where, told)
     return None if kind is stored or (kind is float and stored is int) else kind
-
-
-def _composite(kind: Any, key: Any, where: str, told: str) -> Convert | None:
-    """What makes a tuple, or a list, of the values of a composite key."""
-    if kind in (Any, object):
-        return None
-    made, inner = typing.get_origin(kind) or kind, typing.get_args(kind) or (Any, ...)
-    items = inner[:1] * len(key.fields) if made is list or inner[1:] == (...,) else inner
-    if made not in (list, tuple) or len(items) != len(key.fields):
-        fields = ", ".join(part.name for part in key.fields)
-        raise ConfigurationError(f"{where}: {told} is {fields}: a tuple with a type for each of them, or a list.")
-    converts = [converter(item, part, where, told) or _itself for item, part in zip(items, key.fields, strict=True)]
-
-    def convert(values: Any) -> Any:
-        return made([change(value) for change, value in zip(converts, values, strict=True)])
-
-    return convert
-
-
-def _itself(value: Any) -> Any:
-    return value
 
 
 def _check(kind: Any, accepted: tuple[type, ...], where: str, told: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError, OperationalError, connections, models, transaction
 from django.db.models.lookups import In, IsNull, Range, Regex
+from django.db.models.sql import Query
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns import real_field
@@ -123,7 +124,7 @@ def _pattern(kind: Any, value: str, using: str) -> str | None:
         except (re.error, OverflowError, RecursionError):
             return _NO_PATTERN
         return None
-    query = models.sql.Query(None)
+    query = Query(None)
     sql, parameters = kind(models.Value("", models.TextField()), value).as_sql(query.get_compiler(using), connection)
     try:
         with transaction.atomic(using) if connection.in_atomic_block else nullcontext(), connection.cursor() as cursor:

@@ -31,7 +31,7 @@ from hybrid_gateway.orm.columns import real_field
 from hybrid_gateway.orm.intake import taker
 from hybrid_gateway.orm.orders import is_total, key_names, name_of, opened, order_of
 
-__all__ = ["Keyset", "Place", "check_order", "read_cursor"]
+__all__ = ["Keyset", "Place", "check_order", "order_in", "read_cursor"]
 
 
 class Place(msgspec.Struct, frozen=True, array_like=True):
@@ -111,11 +111,8 @@ class Keyset:
     """A queryset in an order that gives every row its place."""
 
     def __init__(self, queryset: Any) -> None:
-        given = order_of(queryset)
+        self._order = order = order_in(queryset)
         queryset = opened(queryset)
-        query = queryset.query
-        order = _order(queryset.model, given, query)
-        self._order = order if query.standard_ordering else order.reversed()
         self._queryset = queryset.annotate(**order.expressions) if order.expressions else queryset
         self.paths = order.paths
 
@@ -183,6 +180,12 @@ def check_order(model: Any, given: Sequence[Any], annotations: Sequence[str]) ->
     for entry in given:
         if name_of(entry) not in annotations:
             list(_term(model, entry, {}))
+
+
+def order_in(queryset: Any) -> _Order:
+    """The order of a queryset; raises :class:`ConfigurationError` for one that no cursor has."""
+    order = _order(queryset.model, order_of(queryset), queryset.query)
+    return order if queryset.query.standard_ordering else order.reversed()
 
 
 def _order(model: Any, given: tuple[Any, ...], query: Any) -> _Order:

@@ -23,7 +23,7 @@ from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, split_markers, strip_annotated
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import bare
-from hybrid_gateway.orm.fetch import is_queryable
+from hybrid_gateway.orm.fetch import as_queryset, is_queryable
 from hybrid_gateway.orm.filters import FilterSet, ordering_words
 from hybrid_gateway.orm.pagination import Page, Pagination, Turn, as_source, may_be_paged
 from hybrid_gateway.orm.streams import stream
@@ -77,6 +77,8 @@ def adapt(handler: Any, signature: Signature, returns: Any, layers: Layers, opti
     if pagination is None:
         return _wrap(adapted, lambda value, values: filtered(value, values, rows.many), more)
     pagination.check(rows.struct, where)
+    if (source := getattr(handler, "__rows__", None)) is not None:
+        pagination.check_rows(as_queryset(source), where)
     if filters is not None:
         pagination.check_order(rows.struct.__model__, ordering_words(filters), where)
     adapted.returns = pagination.envelope[rows.struct]

@@ -92,8 +92,10 @@ def count_rows(queryset: Any) -> int:
     if query.combinator and query.is_sliced:  # DJANGO: with an order, it cannot be counted (5.2 and 6.1)
         whole = queryset._chain()
         whole.query.clear_limits()
-        found = whole.order_by().count()
-        return max(0, min(found, found if query.high_mark is None else query.high_mark) - query.low_mark)
+        found: int = whole.order_by().count()
+        end: int = found if query.high_mark is None else min(found, query.high_mark)
+        start: int = query.low_mark
+        return max(0, end - start)
     if not query.is_sliced:
         names = tuple(map(name_of, order_of(queryset)))
         many = () if query.combinator else _through_many(queryset.model, names)
@@ -141,7 +143,7 @@ def _unique_groups(model: Any) -> Iterator[set[str]]:
 
 def _attname(model: Any, name: str) -> str:
     """The column that rows are ordered by for ``name``; the name itself where that is none of the model's own."""
-    field = model._meta._forward_fields_map.get(name)
+    field: Any = model._meta._forward_fields_map.get(name)
     orders_by_others = field is not None and field.is_relation and name == field.name
     return name if orders_by_others and field.related_model._meta.ordering else _column(model, name)
 

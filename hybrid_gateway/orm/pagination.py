@@ -22,7 +22,7 @@ from msgspec import UNSET, UnsetType
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.cursors import Keyset, check_order, read_cursor
+from hybrid_gateway.orm.cursors import Keyset, check_order, order_in, read_cursor
 from hybrid_gateway.orm.fetch import as_queryset, fetch, fetch_with, from_model, is_queryable
 from hybrid_gateway.orm.orders import count_rows, opened, without_ties
 from hybrid_gateway.orm.struct import shape_of
@@ -148,6 +148,9 @@ class Pagination:
     def check_order(self, model: Any, orders: Sequence[Any], where: str) -> None:
         """Raise :class:`ConfigurationError` for what clients may order a list of ``model`` by, if this style cannot."""
 
+    def check_rows(self, queryset: Any, where: str) -> None:
+        """Raise :class:`ConfigurationError` for the order of a queryset, if this style cannot page it."""
+
     def arranged(self, queryset: Any) -> Any:
         """The queryset as this style orders it, before a client does."""
         return queryset
@@ -239,6 +242,13 @@ class Cursor(Pagination):
         for order in orders:
             try:
                 check_order(model, [order], ())
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{where}: {error}") from error
+
+    def check_rows(self, queryset: Any, where: str) -> None:
+        if not self.ordering:
+            try:
+                order_in(queryset)
             except ConfigurationError as error:
                 raise ConfigurationError(f"{where}: {error}") from error
 

@@ -262,8 +262,9 @@ class _Reading:
         field, before = steps[-1], path.rpartition(LOOKUP_SEP)[0]
         before = f"{before}{LOOKUP_SEP}" if before else ""
         if isinstance(field, models.CompositePrimaryKey):
-            places = [self._shape.place(before + part.attname) for part in field.fields]
-            return f"(None if {places[0]} is None else ({', '.join(places)}))"
+            parts: Any = field.fields
+            key = [self._shape.place(before + part.attname) for part in parts]
+            return f"(None if {key[0]} is None else ({', '.join(key)}))"
         chosen = chosen_of(steps[-2].related_model if len(steps) > 1 else model, field)
         if chosen is None:
             return self._shape.place(path)

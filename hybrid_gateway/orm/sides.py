@@ -52,8 +52,7 @@ def check_rule(where: str, target: Any, column: Column, *, is_nested: bool) -> N
             'Column(write="replace").'
         )
     through: Any = getattr(target if isinstance(target, ForeignObjectRel) else target.remote_field, "through", None)
-    needed = [] if through is None else _needed(through)
-    if needed:
+    if through is not None and (needed := _needed(through)):
         raise ConfigurationError(
             f"{where} goes through {through.__name__}, whose rows need {', '.join(needed)}: write those, or mark it "
             "Column(read_only=True)."
@@ -103,12 +102,12 @@ def key_of(item: Any, model: Any, given: Mapping[str, Any]) -> Any:
     if any(value is UNSET or value is None for value in values):
         return UNSET
     found = [value.pk if isinstance(value, models.Model) else value for value in values]
-    fields = key.fields if isinstance(key, models.CompositePrimaryKey) else (key,)
+    fields: Any = key.fields if isinstance(key, models.CompositePrimaryKey) else (key,)
     try:
-        made = tuple(field.to_python(value) for field, value in zip(fields, found, strict=True))
+        made = [field.to_python(value) for field, value in zip(fields, found, strict=True)]
     except ValidationError:
         return UNSET
-    return made if len(made) > 1 else made[0]
+    return tuple(made) if len(made) > 1 else made[0]
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------

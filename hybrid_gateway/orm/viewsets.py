@@ -20,15 +20,12 @@ from starlette.responses import Response
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends, Header
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, Forbidden, NotFound, PreconditionFailed
-from hybrid_gateway.orm.columns import is_server_managed
-from hybrid_gateway.orm.fetch import fetch_with
+from hybrid_gateway.orm.fetch import fetch_with, is_queryable
 from hybrid_gateway.orm.orders import key_names, opened
-from hybrid_gateway.orm.paths import find_field
 from hybrid_gateway.orm.row_keys import RowKey
-from hybrid_gateway.orm.sides import is_other_side
-from hybrid_gateway.orm.struct import columns_of, is_model_struct
+from hybrid_gateway.orm.struct import is_model_struct
 from hybrid_gateway.orm.versions import claim, seen_version, version_text
-from hybrid_gateway.orm.writing import writable
+from hybrid_gateway.orm.writing import check_input
 from hybrid_gateway.routing.declare import (
     HANDLER_OPTIONS,
     LAYER_OPTIONS,
@@ -179,7 +176,7 @@ class _Made:
         self._version = None if cls.version is None else model._meta.get_field(cls.version)
         for struct in (cls.create_in, cls.update_in, cls.replace_in):
             if struct is not None:
-                _check_input(struct, model)
+                check_input(struct, model)
 
     def actions(self) -> dict[str, tuple[Any, dict[str, Any]]]:
         cls = self._cls
@@ -221,7 +218,11 @@ class _Made:
         def list_rows(rows: Any) -> Any:
             return rows
 
-        return self._ready(list_rows, "list", "List {1}.", types.GenericAlias(list, self._cls.out), rows=self._rows)
+        returns = types.GenericAlias(list, self._cls.out)
+        made = self._ready(list_rows, "list", "List {1}.", returns, rows=self._rows)
+        rows = inspect.getattr_static(self._cls, "queryset", None)
+        made.__rows__ = rows if is_queryable(rows) else None  # whose order is known before anybody asks
+        return made
 
     def _retrieve(self) -> Any:
         def retrieve(key: Any, rows: Any, response: Any) -> Any:
@@ -333,24 +334,6 @@ def _database(rows: Any, model: Any) -> str:
     from django.db import router
 
     return rows._db or router.db_for_write(model)
-
-
-def _check_input(struct: Any, model: Any) -> None:
-    if not is_model_struct(struct) or not issubclass(model, struct.__model__):
-        raise ConfigurationError(f"{struct!r} must be a ModelStruct of {model.__name__}.")
-    columns = columns_of(struct)
-    for field in msgspec.structs.fields(struct):
-        column = columns.get(field.name)
-        target = find_field(model, field.name)
-        if target is not None and is_other_side(target):
-            continue
-        managed = target is not None and hasattr(target, "editable") and is_server_managed(target)
-        if managed and not (column is not None and (column.read_only or isinstance(column.source, str))):
-            raise ConfigurationError(
-                f"{struct.__qualname__}.{field.name} is managed by the server, so no client can set it: leave it out, "
-                "or mark it Column(read_only=True)."
-            )
-    writable(struct)  # raises for what cannot be written
 
 
 @told(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS})

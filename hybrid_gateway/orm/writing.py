@@ -27,9 +27,9 @@ from hybrid_gateway.orm.paths import find_field
 from hybrid_gateway.orm.refusals import NO_VALUE, Location, check, committed, fault, field_name, save, told
 from hybrid_gateway.orm.settled import inserted, updated
 from hybrid_gateway.orm.sides import Side, check_rule, is_key, is_nested, is_other_side, key_fields, key_of
-from hybrid_gateway.orm.struct import columns_of, computed_of
+from hybrid_gateway.orm.struct import columns_of, computed_of, is_model_struct
 
-__all__ = ["create", "create_many", "update", "update_many", "writable"]
+__all__ = ["check_input", "create", "create_many", "update", "update_many", "writable"]
 
 _BODY: Location = ("body",)
 
@@ -107,6 +107,25 @@ def _as_it_is(value: Any, connection: Any) -> Any:
 
 def _is_parent_link(field: Any) -> bool:
     return bool(getattr(field.remote_field, "parent_link", False))
+
+
+def check_input(struct: Any, model: Any) -> None:
+    """Raise :class:`ConfigurationError` for a Struct that is not of ``model``, or that clients cannot write."""
+    if not is_model_struct(struct) or not issubclass(model, struct.__model__):
+        raise ConfigurationError(f"{struct!r} must be a ModelStruct of {model.__name__}.")
+    columns = columns_of(struct)
+    for field in msgspec.structs.fields(struct):
+        column = columns.get(field.name)
+        target = find_field(model, field.name)
+        if target is not None and is_other_side(target):
+            continue
+        managed = target is not None and hasattr(target, "editable") and is_server_managed(target)
+        if managed and not (column is not None and (column.read_only or isinstance(column.source, str))):
+            raise ConfigurationError(
+                f"{struct.__qualname__}.{field.name} is managed by the server, so no client can set it: leave it out, "
+                "or mark it Column(read_only=True)."
+            )
+    writable(struct)  # raises for what cannot be written
 
 
 # --- one row -------------------------------------------------------------------------------------------------------
