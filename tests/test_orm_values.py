@@ -45,6 +45,7 @@ class Lamp(models.Model):
     watts = models.IntegerField(default="7")
     lumens = models.PositiveIntegerField(db_default=800)
     price = models.DecimalField(max_digits=8, decimal_places=2, default=0)
+    glow = models.FloatField(blank=True, default=0.5)
     mood = models.CharField(max_length=1, choices=Mood, blank=True)
     seen = models.DateTimeField(null=True, blank=True)
     data = models.JSONField(default=dict)
@@ -183,6 +184,29 @@ def _taking(kind: Any) -> Any:
 
     handler.__annotations__["data"] = kind
     return handler
+
+
+def test_what_no_database_holds_is_refused_at_its_place():
+    into = made("In", glow=float | None)
+    for value in (None, float("nan"), float("inf")):
+        with pytest.raises(RequestValidationError) as caught:
+            into(glow=value).create()
+        assert places(caught) == [["body", "glow"]]
+
+
+def test_what_a_column_demands_is_asked_of_the_model_of_the_class():
+    class Shade(models.Model):
+        slug = models.SlugField(max_length=30, null=True)
+
+        class Meta:
+            apps = Apps(["tests.library"])
+            app_label = "library"
+
+    base = made("Base", slug=str | None, note=str)
+    other = made("Other", base, model=Shade, partial=True, exclude=["note"])
+    assert decode(other, slug="x" * 30).slug == "x" * 30
+    with pytest.raises(msgspec.ValidationError):
+        decode(other, slug="x" * 31)
 
 
 # --- choices -------------------------------------------------------------------------------------------------------
@@ -338,6 +362,7 @@ def test_what_is_exact_costs_no_query():
     with CaptureQueriesContext(connection) as captured:
         row = decode(lean, note="x", price="2", data={"a": [1, None, "x"]}).create(words=["a"], watts=Value(3))
     assert ([query["sql"].split()[0] for query in captured], row.words, row.watts) == (["INSERT"], ["a"], 3)
+    assert (str(row.price), row.loud) == ("2.00", "X")
     with CaptureQueriesContext(connection) as captured:
         decode(made("Patch", lean, partial=True), price="3").update(row)
     asked = [query["sql"].split()[0] for query in captured if query["sql"].split()[0] != "SAVEPOINT"]
