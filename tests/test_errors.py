@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import logging
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, SuspiciousOperation, ValidationError
 from django.core.signals import got_request_exception
-from django.http import Http404
+from django.http import Http404, HttpRequest
 from django.test import override_settings
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from hybrid_gateway import (
+    BackgroundTask,
     Gateway,
     HTTPException,
     JSONResponse,
     Request,
+    Response,
     Router,
     StreamingResponse,
     exceptions,
     get,
     http,
 )
+from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.test import TestClient
 
 
@@ -113,6 +118,74 @@ def test_an_unexpected_exception_is_a_bare_500_logged_and_signalled(serve, caplo
     assert (record.levelno, record.getMessage()) == (logging.ERROR, "Internal Server Error: GET /x")
     assert record.exc_info[0] is ValueError
     assert record.status_code == 500
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_is_told_of_an_exception_gets_a_django_request(serve):
+    """As from Django: packages look at its path, put something on it, ask who it was."""
+    told = []
+
+    def receiver(sender: Any, request: Any, **kwargs: Any) -> None:
+        request._raised_exception = True
+        assert isinstance(request, HttpRequest)
+        told.append((request.method, request.path, str(request.user)))
+
+    def fail(*args: Any) -> None:
+        raise LookupError
+
+    def later() -> Response:
+        return Response(b"made", background=BackgroundTask(fail))
+
+    def streamed() -> StreamingResponse:
+        return StreamingResponse(iter(fail, None))
+
+    def known(user: User) -> None:
+        fail()
+
+    async def known_later(user: User) -> None:
+        fail()
+
+    def asks(request: HttpRequest) -> None:
+        fail()
+
+    options = {"authentication": [BasicAuthentication()]}
+    middleware = ["django.middleware.common.CommonMiddleware"]
+    routes = {
+        "/def": get("/def")(lambda: fail()),
+        "/later": get("/later")(later),
+        "/stream": get("/stream")(streamed),
+        "/known": get("/known", **options)(known),
+        "/aknown": get("/aknown", **options)(known_later),
+        "/asks": get("/asks")(asks),
+        "/below": get("/below", django_middleware=middleware, **options)(known),
+    }
+    User.objects.create_user("ada", password="right")
+    headers = {"Authorization": "Basic " + b64encode(b"ada:right").decode()}
+    client = serve(*routes.values(), raises=False)
+    got_request_exception.connect(receiver)
+    try:
+        for path in routes:
+            told.clear()
+            with suppress(Exception):  # a stream that breaks off, as each driver tells it
+                client.get(path, headers=headers if "known" in path or path == "/below" else {})
+            who = "ada" if "known" in path or path == "/below" else "AnonymousUser"
+            assert told == [("GET", path, who)], path
+    finally:
+        got_request_exception.disconnect(receiver)
+
+
+def test_a_receiver_that_fails_changes_no_answer(serve, caplog):
+    def receiver(sender: Any, **kwargs: Any) -> None:
+        raise RuntimeError("in the receiver")
+
+    got_request_exception.connect(receiver)
+    try:
+        for sync in (True, False):
+            response = serve(raiser(ValueError("secret"), sync=sync), raises=False).get("/x")
+            assert response.json() == {"type": "about:blank", "title": "Internal Server Error", "status": 500}
+    finally:
+        got_request_exception.disconnect(receiver)
+    assert "in the receiver" in caplog.text and "secret" in caplog.text
 
 
 def test_a_stream_that_fails_is_signalled_too(serve):

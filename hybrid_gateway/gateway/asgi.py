@@ -253,7 +253,7 @@ class ASGIDriver:
             is_sent = await self._send_all(call, response, receive, send)
         except BaseException as error:
             if isinstance(error, Exception) and not isinstance(error, ClientDisconnect):
-                self._gateway.table.errors.report()  # the server logs it, and ends the connection
+                self._gateway.table.errors.report(call)  # the server logs it, and ends the connection
             await endpoint.end(call, error=error)
             raise
         await endpoint.end(call, work if is_sent else None)

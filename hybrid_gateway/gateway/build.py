@@ -55,7 +55,7 @@ from hybrid_gateway.routing.declare import Route, describe
 from hybrid_gateway.routing.layers import FlatRoute, Layers, flatten
 from hybrid_gateway.sessions.personal import personal
 from hybrid_gateway.sessions.settling import settle
-from hybrid_gateway.sessions.visits import Visits
+from hybrid_gateway.sessions.visits import Visits, told_request
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
@@ -321,6 +321,7 @@ class Builder:
             challenges=challenges if authenticates else (),
             sender=type(self._gateway),
             debugger=self._gateway.options.pdb_on_exception,
+            django_request=told_request,
         )
 
     def _error_handler(self, handler: Any, around: Around) -> tuple[ErrorHandler, bool]:

@@ -345,7 +345,7 @@ class Completion:
         try:
             raise error
         except Exception:
-            self._errors.report()
+            self._errors.report(call)
             report(call, self._name, what, error)
 
 

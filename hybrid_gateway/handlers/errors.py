@@ -57,6 +57,7 @@ class ErrorAnswers:
         sender: Any = None,
         debugger: bool = False,
         awaits: bool = False,
+        django_request: Callable[[Any], Any] = lambda call: None,
     ) -> None:
         self.awaits = awaits  # whether some handler has to wait on a loop
         self._by_class = {key: handler for key, handler in handlers.items() if not isinstance(key, int)}
@@ -64,6 +65,7 @@ class ErrorAnswers:
         self._challenges = challenges
         self._sender = sender
         self._debugger = debugger
+        self._django_request = django_request
 
     async def answer(self, call: Any, error: Exception) -> Any:
         """The answer to ``error``; a client that has gone is raised on, for the driver."""
@@ -117,9 +119,12 @@ class ErrorAnswers:
         if error.status_code == 401 and self._challenges and not named:
             error.headers["www-authenticate"] = ", ".join(self._challenges)
 
-    def report(self) -> None:
-        """Tell whoever listens, as tools that collect errors do, of the exception that is being handled."""
-        signals.got_request_exception.send(sender=self._sender, request=None)
+    def report(self, call: Any) -> None:
+        """Tell whoever listens, as tools that collect errors do, of the exception that is being handled.
+
+        They get a Django request, as from Django; one that fails itself is logged and changes no answer.
+        """
+        signals.got_request_exception.send_robust(sender=self._sender, request=self._django_request(call))
 
     async def _crash(self, call: Any, error: Exception) -> Any:
         """An exception nobody expected: logged, signalled, and told to the client only under ``DEBUG``."""
@@ -138,7 +143,7 @@ class ErrorAnswers:
         try:
             raise error
         except Exception:
-            self.report()
+            self.report(call)
             _log(call, error, 500)
         if call.keeps_crash:
             call.crash = error

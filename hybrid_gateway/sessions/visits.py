@@ -31,7 +31,7 @@ from hybrid_gateway.exceptions import BadRequest
 if TYPE_CHECKING:
     from django.contrib.messages.storage.base import BaseStorage
 
-__all__ = ["DJANGO_REQUEST", "UNCHECKED_CSRF", "TypedRequest", "Visit", "Visits"]
+__all__ = ["DJANGO_REQUEST", "UNCHECKED_CSRF", "TypedRequest", "Visit", "Visits", "told_request"]
 
 DJANGO_REQUEST = "hybrid_gateway.django_request"  # in the scope: that of django_middleware=
 UNCHECKED_CSRF = "hybrid_gateway.unchecked_csrf"  # put there by a test client; no server has such a key
@@ -227,6 +227,23 @@ class TypedRequest(ASGIRequest):
 
 def _nobody(request: HttpRequest) -> Any:
     raise RuntimeError("Nothing lies below this middleware.")
+
+
+def told_request(call: Call) -> Any:
+    """What receivers of signals are told of a request: the one that there is, else one of the head; it never waits."""
+    visit: Visit | None = call.visit
+    found = call.scope.get(DJANGO_REQUEST) or (None if visit is None else visit.own_request)
+    if found is not None:
+        return found
+    try:
+        request: Any = ASGIRequest(call.scope, io.BytesIO())
+    except (DjangoBadRequest, UnicodeDecodeError):
+        return None
+    if apps.is_installed("django.contrib.auth"):
+        from django.contrib.auth.models import AnonymousUser
+
+        request.user = AnonymousUser() if call.authentication is None else call.authentication.user
+    return request
 
 
 class Visits:

@@ -27,11 +27,16 @@ def structlog(site: Site) -> Any:
     async def abound(user: User) -> bool:
         return "request_id" in get_contextvars()
 
+    @get("/broken")
+    def broken(user: User) -> None:
+        raise LookupError
+
     def ask(client: Any) -> bool:
         token = site.token(site.person())
-        return client.get("/bound", headers=token).json() and client.get("/abound", headers=token).json()
+        bound = [client.get(path, headers=token).json() for path in ("/bound", "/abound")]
+        return bound == [True, True] and client.get("/broken", headers=token).json()["status"] == 500
 
-    return [bound, abound], ask
+    return [bound, abound, broken], ask
 
 
 def request_ids() -> dict[str, Any]:
