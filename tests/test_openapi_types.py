@@ -160,6 +160,19 @@ def test_the_entries_of_tuples_are_a_choice_of_two_or_more_as_well(kinds):
     assert Schemas().schema(tuple[()]) == {"type": "array", "minItems": 0, "maxItems": 0, "items": {}}
 
 
+@pytest.mark.parametrize(("strict", "status"), [(False, 201), (True, 422)])
+def test_what_comes_behind_the_fields_of_a_struct_like_an_array_is_told_as_it_is_taken(strict, status):
+    kind = msgspec.defstruct("Row", [("a", int), ("b", str)], array_like=True, forbid_unknown_fields=strict)
+    schemas = Schemas()
+    schemas.schema(kind, Use.RECEIVED)
+    assert ("maxItems" in schemas.components["Row"]) is strict
+
+    def handler(data): ...
+
+    handler.__annotations__["data"] = kind
+    assert TestClient(Gateway([post("/")(handler)])).post("/", json=[1, "a", 5]).status_code == status
+
+
 # --- models of pydantic, and names
 
 

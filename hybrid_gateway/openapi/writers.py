@@ -197,7 +197,11 @@ def _write_object(writer: Schemas, info: Any) -> Schema:
     if tag is not None:
         properties, required = {tag: _one_of([info.tag]), **properties}, [tag, *required]
     if isinstance(info, mi.NamedTupleType) or getattr(info, "array_like", False):
-        return {**_about(info.cls), **_fixed_array(list(properties.values()), len(required))}
+        array = {**_about(info.cls), **_fixed_array(list(properties.values()), len(required))}
+        if writer.use is Use.RECEIVED and getattr(info, "forbid_unknown_fields", None) is False:
+            del array["maxItems"]  # what comes behind the fields of a Struct is passed over
+            array["items"] = {}
+        return array
     schema = {**_about(info.cls), "type": "object", "properties": properties}
     if required:
         schema["required"] = required
