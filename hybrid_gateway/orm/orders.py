@@ -144,8 +144,9 @@ def _unique_groups(model: Any) -> Iterator[set[str]]:
 def _attname(model: Any, name: str) -> str:
     """The column that rows are ordered by for ``name``; the name itself where that is none of the model's own."""
     field: Any = model._meta._forward_fields_map.get(name)
-    orders_by_others = field is not None and field.is_relation and name == field.name
-    return name if orders_by_others and field.related_model._meta.ordering else _column(model, name)
+    if field is None or not field.is_relation or name != field.name or not field.related_model._meta.ordering:
+        return _column(model, name)
+    return name
 
 
 def _column(model: Any, name: str) -> str:
