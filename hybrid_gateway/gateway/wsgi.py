@@ -108,9 +108,9 @@ class WSGIDriver:
         else:
             endpoint, middleware = gateway.asgi.open(call, request.path, scope["root_path"]), gateway.middleware
         if isinstance(endpoint, Mounted) and not middleware:
-            answer = endpoint.serve_wsgi(environ, start_response)
-            if answer is not None:
-                return answer
+            mounted = endpoint.serve_wsgi(environ, start_response)
+            if mounted is not None:
+                return mounted
         pooled = None
         if worker is not None and self._needs_pool(worker, endpoint):
             pooled = gateway.lend_thread()
