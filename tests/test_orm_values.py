@@ -299,6 +299,43 @@ def test_a_moment_that_python_has_not_is_read_as_the_nearest_one(column, stored,
     assert TestClient(app).get("/rows").json() == TestClient(app).get("/lines").json() == wanted
 
 
+@POSTGRESQL
+def test_lists_of_such_moments_are_read():
+    registry = Apps(["tests.library"])
+
+    class Shelf(models.Model):
+        class Meta:
+            apps = registry
+            app_label = "library"
+
+    class Glow(models.Model):
+        shelf = models.ForeignKey(Shelf, models.CASCADE, related_name="glows")
+        seen = models.DateTimeField(null=True)
+
+        class Meta:
+            apps = registry
+            app_label = "library"
+
+    with connection.schema_editor() as editor:
+        editor.create_model(Shelf)
+        editor.create_model(Glow)
+    try:
+        Glow.objects.create(shelf=Shelf.objects.create())
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE library_glow SET seen = 'infinity'")
+        inner = made("Inner", model=Glow, seen=datetime.datetime | None)
+        seen = Annotated[list[datetime.datetime | None], Column("glows__seen")]
+        out = made("Out", model=Shelf, glows=list[inner], seen=seen)
+        last = datetime.datetime.max.replace(tzinfo=datetime.UTC)
+        for _ in range(2):
+            [row] = out.fetch(Shelf.objects.all())
+            assert (row.seen, [glow.seen for glow in row.glows]) == ([last], [last])
+    finally:
+        with connection.schema_editor() as editor:
+            editor.delete_model(Glow)
+            editor.delete_model(Shelf)
+
+
 def test_a_moment_that_the_calendar_has_not_in_utc_is_refused(serve):
     @post("/lamps", response=LampOut)
     def create(data: LampIn) -> Any:

@@ -194,9 +194,18 @@ def _linked(many: Many, keys: list[Any], using: str) -> Iterator[tuple[Any, Any]
         return
     queryset = many.rows(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
     paths, make = many.value or (("pk",), None)
-    for key, *values in queryset.values_list(many.link, *paths):
+    for key, *values in _values(queryset.values_list(many.link, *paths).query, using):
         key = key if many.own is None else many.own(key)
         yield key, values[0] if make is None else make(*values)
+
+
+def _values(query: Any, using: str) -> Iterator[Sequence[Any]]:
+    """The rows of a query with what Django makes of their values."""
+    rows, compiler = execute(query, using)
+    if rows:
+        columns = [column for column, *_ in compiler.select]
+        for row in compiler.apply_converters(rows, compiler.get_converters(columns)):
+            yield row[: len(columns)]
 
 
 def fetch_with(struct: Any, queryset: Any, paths: Sequence[str]) -> list[tuple[Any, tuple[Any, ...]]]:
