@@ -202,10 +202,9 @@ def _linked(many: Many, keys: list[Any], using: str) -> Iterator[tuple[Any, Any]
 def _values(query: Any, using: str) -> Iterator[Sequence[Any]]:
     """The rows of a query with what Django makes of their values."""
     rows, compiler = execute(query, using)
-    if rows:
-        columns = [column for column, *_ in compiler.select]
-        for row in compiler.apply_converters(rows, compiler.get_converters(columns)):
-            yield row[: len(columns)]
+    if rows and compiler.has_extra_select:  # for an order: it stands behind the values. DJANGO: cursor_iter
+        rows = [row[: compiler.col_count] for row in rows]
+    yield from compiler.results_iter([rows]) if rows else ()
 
 
 def fetch_with(struct: Any, queryset: Any, paths: Sequence[str]) -> list[tuple[Any, tuple[Any, ...]]]:
