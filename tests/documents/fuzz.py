@@ -22,7 +22,8 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from tests.documents.samples import Document, Instances, NoSampleError, lenient
+from tests.documents.instances import Instances, NoSampleError
+from tests.documents.samples import Document, lenient
 from tests.documents.sources import Module, write
 
 METHODS = ("get", "post", "put")
