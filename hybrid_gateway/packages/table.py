@@ -49,7 +49,7 @@ _WHO_DID_IT = (
     ),
     below(
         "django-easy-audit",
-        "the `user` of an event is that of the route's scheme",
+        "the `user` of an event is that of the route's scheme; typed requests make no `RequestEvent`",
         "easyaudit.middleware.easyaudit.EasyAuditMiddleware",
         "events of these routes have no user.",
         concerns=writes,

@@ -107,7 +107,7 @@ EASY = "easyaudit.middleware.easyaudit.EasyAuditMiddleware"
 )
 def easy_audit(site: Site) -> Any:
     from django.db import models
-    from easyaudit.models import CRUDEvent
+    from easyaudit.models import CRUDEvent, RequestEvent
 
     class Note(models.Model):
         name = models.CharField(max_length=20)
@@ -121,7 +121,12 @@ def easy_audit(site: Site) -> Any:
         event = CRUDEvent.objects.filter(object_id=pk, content_type__model="note").order_by("-id").first()
         return event.user if event else None
 
-    return noting(site, Note, noted)
+    routes, asked = noting(site, Note, noted)
+
+    def ask(client: Any) -> bool:
+        return asked(client) and not RequestEvent.objects.exists()
+
+    return routes, ask
 
 
 def seen(site: Site, current: Any) -> Any:
