@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import collections.abc
-import inspect
 import types
 import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from http.cookies import CookieError, Morsel, SimpleCookie
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -15,8 +14,10 @@ from django.http import HttpResponseBase
 from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway.background import join_tasks
-from hybrid_gateway.exceptions import ConfigurationError, ResponseValidationError
+from hybrid_gateway.exceptions import ResponseValidationError
+from hybrid_gateway.responses.closing import close_response
 from hybrid_gateway.responses.contract import Fields, Rule, contract
+from hybrid_gateway.responses.cookies import cookie_value
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.fitting import fitting
 from hybrid_gateway.responses.headers import NO_CONTENT, Header, fixed, framed, make_private
@@ -30,7 +31,6 @@ from hybrid_gateway.responses.kinds import (
     plain_with,
 )
 from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
-from hybrid_gateway.spelling import check_options
 
 __all__ = [
     "Answer",
@@ -93,7 +93,7 @@ def make_encoder(
     values of custom classes, ``decode`` is msgspec's ``dec_hook`` for the check.
     """
     extra = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
-    extra += [(b"set-cookie", _cookie(cookie)) for cookie in cookies]
+    extra += [(b"set-cookie", cookie_value(cookie)) for cookie in cookies]
     hook = plain_with(encoders) if encoders else plain
     defaults = Defaults(status, method, tuple(extra), hook)
     if is_event_stream(annotation):
@@ -370,40 +370,13 @@ def _from_django(response: Any, defaults: Defaults) -> Answer:
     if response.streaming:
         return _stream_from_django(response, headers)
     body = response.content
-    response.close()
+    close_response(response)
     return complete(response.status_code, None, body, headers)
 
 
 def _stream_from_django(response: Any, headers: list[Header]) -> StreamingResponse:
     # DJANGO: HttpResponse.close sends request_finished, whose receivers look after connections: never on the loop.
     streaming = StreamingResponse(response.streaming_content, status_code=response.status_code)
-    streaming.on_close = response.close
+    streaming.on_close = partial(close_response, response)
     streaming.raw_headers = headers
     return streaming
-
-
-def _cookie(cookie: Any) -> bytes:
-    """One ``Set-Cookie`` value of a ``(name, value)`` pair, a mapping of attributes with ``key``, or a Morsel."""
-    if isinstance(cookie, Morsel):
-        return cookie.OutputString().encode("latin-1")
-    if isinstance(cookie, Mapping) and "key" in cookie:
-        check_options(cookie, _COOKIE, f"The cookie {cookie['key']!r} of response_cookies")
-        response = StarletteResponse()
-        response.set_cookie(**dict(cookie))
-        return dict(response.raw_headers)[b"set-cookie"]
-    is_pair = isinstance(cookie, (tuple, list)) and len(cookie) == 2
-    if not is_pair or not all(isinstance(entry, (str, int)) for entry in cookie):
-        raise ConfigurationError(
-            f"response_cookies holds {cookie!r}: a cookie is a name and a value, "
-            'as in {"id": "7"} or [("id", "7")], a dict of its attributes with "key", or a Morsel.'
-        )
-    name, value = cookie
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        jar[name] = value
-    except CookieError as error:
-        raise ConfigurationError(f"response_cookies: {error}") from error
-    return jar[name].OutputString().encode("latin-1")
-
-
-_COOKIE = frozenset(inspect.signature(StarletteResponse.set_cookie).parameters) - {"self"}
