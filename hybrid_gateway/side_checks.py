@@ -23,7 +23,6 @@ _VALUES = (
     "1", "a", "1.5", "a/b", "6f1f0c3e-5c5e-4d0e-9c4b-0f9d3b7c2a11", "2024-01-31", "12:30:00", "2024-01-31T12:30:00",
     "PT1S", "2024", "en", "a@b.example",
 )  # fmt: skip
-_NO_TEXT = re.compile(r"<[^>]*>|\\.|\[[^\]]*\]|\(\?P?[:=!<]?")  # what of a pattern is no literal
 _MOST = 2000  # patterns of a URLconf that are looked at
 
 
@@ -132,11 +131,8 @@ def _other_slash(path: str) -> str:
 
 
 def _is_for_any_path(gateway: Any, path: str, match: Any) -> bool:
-    """Whether the pattern has no text of its own, and answers a path that nobody can have meant."""
-    if any(map(str.isalnum, _NO_TEXT.sub("", match.route))):
-        return False
-    parent, _, name = path.rstrip("/").rpartition("/")
-    other = gateway.django.resolve(f"{parent}/no-such-page-{name}{path[len(path.rstrip('/')) :]}")
+    """Whether the pattern would as well answer a path that nobody can have meant: one with other names in it."""
+    other = gateway.django.resolve(re.sub("[^/]+", r"no-such-page-\g<0>", path))
     return path != "/" and other is not None and other.route == match.route
 
 

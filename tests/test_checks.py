@@ -494,11 +494,25 @@ def test_a_mount_over_pages(project):
     assert all(pattern in told for pattern in ("The mount at /shop/", "'shop/cart/'", "'shop/<slug:name>/'"))
 
 
-def test_a_pattern_for_any_path_clashes_with_nothing(project):
-    @get("/about/")
-    def page() -> None: ...
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        re_path(r"^.*$", everybody),
+        re_path(r"^(?P<url>.*/)$", everybody),  # flatpages
+        re_path(r"^((?:[\w\-]+/)*)$", everybody),  # wagtail
+        re_path(r"^(?P<slug>[0-9A-Za-z-_.//]+)/$", everybody),  # django CMS
+        re_path(r"(?i:^)(?P<name>\w[^\]]{0,99})", everybody),
+        path("<path:url>/", everybody),
+        path("<path:url>", everybody),
+        path("", include([path("<slug:one>/", everybody), path("<slug:one>/<slug:two>/", everybody)])),
+    ],
+    ids=str,
+)
+def test_a_pattern_for_any_path_clashes_with_nothing(project, pattern):
+    @get(["/about/", "/team", "/{name}/info", "/people/{pk:int}"])
+    def page(values: http.PathParams) -> None: ...
 
-    project([page], [re_path(r"^.*$", everybody)], gateway={"FALLTHROUGH": True})
+    project([page], [pattern], gateway={"FALLTHROUGH": True})
     assert check() == {}
 
 
