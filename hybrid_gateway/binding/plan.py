@@ -35,6 +35,7 @@ from hybrid_gateway.binding.signature import (
     Signature,
     layered,
     read_signature,
+    refuse_generator,
     strip_annotated,
     strip_optional,
 )
@@ -177,6 +178,7 @@ class Planner:
     def _ask(self, guard: Any) -> tuple[str, Mode]:
         """The code that calls ``guard``, and where; what it needs is planned before."""
         where = f"the guard {getattr(guard, '__qualname__', type(guard).__qualname__)} of {self._where}"
+        refuse_generator(guard, where, "A guard returns True or False, or raises.")
         arguments = self._arguments(read_signature(guard, where), (where,), self._open)
         mode = mode_of(guard)
         return f"{'await ' if mode == 'loop' else ''}{self._draft.name('guard', guard)}({arguments})", mode
@@ -209,6 +211,7 @@ class Planner:
             self._open.steps.append(Step(target=instance, code=f"{maker}()"))
         if on_request is not None:
             where = f"{getattr(on_request, '__qualname__', 'on_request')} of {self._where}"
+            refuse_generator(on_request, where)
             signature, seen = read_signature(on_request, where), self.plan.sees_request
             arguments = self._arguments(signature, (where,), self._open)
             if not any(self._provider(parameter) for parameter in signature.parameters):
@@ -221,6 +224,7 @@ class Planner:
     def ask_first(self, function: Callable[..., Any], check: Callable[..., None], encode: Callable[..., Any]) -> None:
         """Run ``function`` before anything else of the route; what it returns goes to ``check(value, encode)``."""
         where = f"before_request {getattr(function, '__qualname__', function)} of {self._where}"
+        refuse_generator(function, where)
         arguments = self._arguments(read_signature(function, where), (where,), self._open)
         mode, variable = mode_of(function), self._draft.new()
         call = f"{'await ' if mode == 'loop' else ''}{self._draft.name('before', function)}({arguments})"
@@ -444,6 +448,7 @@ class Planner:
         self._open.steps.append(Step(target=found, code=known))
         for scheme in self._schemes:
             where = f"{type(scheme).__qualname__}.authenticate"
+            refuse_generator(scheme.authenticate, where, "It returns an Authentication or None.")
             signature = read_signature(scheme.authenticate, where)
             arguments = self._arguments(signature, (*chain, where), self._open)
             mode = mode_of(scheme.authenticate, getattr(scheme, "sync_to_thread", None))

@@ -8,7 +8,7 @@ import operator
 import sys
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Union
 
 import msgspec
@@ -24,6 +24,7 @@ __all__ = [
     "is_async",
     "layered",
     "read_signature",
+    "refuse_generator",
     "split_markers",
     "strip_annotated",
     "strip_optional",
@@ -107,7 +108,13 @@ def _annotated_callable(function: Any) -> Any:
     """The plain function whose annotations count."""
     if inspect.isclass(function):
         return function.__init__
-    while True:
+    return list(_links(function))[-1]
+
+
+def _links(function: Any) -> Iterator[Any]:
+    """``function``, and what it wraps, down to the plain function; any of them decides what a call gives."""
+    yield function
+    while not inspect.isclass(function):
         if inspect.ismethod(function):
             function = function.__func__
         elif hasattr(function, "__wrapped__"):
@@ -117,7 +124,8 @@ def _annotated_callable(function: Any) -> Any:
         elif not inspect.isroutine(function):
             function = type(function).__call__
         else:
-            return function
+            return
+        yield function
 
 
 def _read_parameter(raw: inspect.Parameter, hints: dict[str, Any], where: str) -> Parameter:
@@ -274,5 +282,15 @@ def strip_annotated(annotation: Any) -> Any:
 
 def is_async(function: Any) -> bool:
     """Whether calling ``function`` gives something to await (or, for a generator, to iterate asynchronously)."""
-    target = _annotated_callable(function) if not inspect.isclass(function) else function
-    return inspect.iscoroutinefunction(target) or inspect.isasyncgenfunction(target)
+    return any(inspect.iscoroutinefunction(link) or inspect.isasyncgenfunction(link) for link in _links(function))
+
+
+def refuse_generator(
+    function: Any, where: str, instead: str = "Return an answer or None; what is to be cleaned up is a component's."
+) -> None:
+    """Raise :class:`DependencyError` for a function with a ``yield``, whose call runs nothing of it."""
+    for link in _links(function):
+        if inspect.isgeneratorfunction(link) or inspect.isasyncgenfunction(link):
+            raise DependencyError(f"{where} has a `yield`, so calling it would run nothing of it. {instead}")
+        if hasattr(link, "__wrapped__"):  # a decorator, which may make anything of it
+            return

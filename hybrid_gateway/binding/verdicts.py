@@ -2,26 +2,54 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 
+from hybrid_gateway.auth.authentication import Authentication
 from hybrid_gateway.exceptions import Forbidden, Unauthorized
 
 __all__ = ["COMBINED", "USERS", "admit", "admit_or_challenge", "attempt", "attempt_async", "claimed", "settle"]
 
 
-def admit(verdict: Any, authentication: Any) -> None:
+def passes(verdict: Any) -> bool:
+    """Whether a guard lets pass: it has returned nothing, or something true.
+
+    Raises :class:`TypeError` for what is no verdict yet: nobody awaits, runs or calls it, and as an object it is true.
+    """
+    if verdict is None or verdict is True:
+        return True
     if verdict is False:
+        return False
+    # SECURITY: a coroutine of `lambda: allowed()`, or the guard that a factory makes, would let everybody in.
+    if (
+        inspect.isawaitable(verdict)
+        or callable(verdict)
+        or hasattr(verdict, "__next__")
+        or hasattr(verdict, "__anext__")
+    ):
+        raise _unfit("guard", verdict, "True or False, or raises")
+    return bool(verdict)
+
+
+def admit(verdict: Any, authentication: Any) -> None:
+    if verdict is not True and not passes(verdict):
         raise Forbidden("You do not have permission to perform this action.")
 
 
 def admit_or_challenge(verdict: Any, authentication: Any) -> None:
-    if verdict is False:
+    if verdict is not True and not passes(verdict):
         if authentication is None:
             raise Unauthorized("Authentication credentials were not provided.")
         raise Forbidden("You do not have permission to perform this action.")
+
+
+def _unfit(who: str, value: Any, instead: str) -> TypeError:
+    if inspect.iscoroutine(value):
+        value.close()  # or Python would warn that nobody has awaited it, which is said here
+    return TypeError(f"A {who} has returned a {type(value).__name__}; it returns {instead}.")
 
 
 # --- guards made of guards. A verdict is True, False, what was raised to refuse, or None where nobody was asked.
@@ -31,14 +59,14 @@ _REFUSALS = (Unauthorized, Forbidden, PermissionDenied)
 
 def attempt(ask: Callable[[], Any]) -> Any:
     try:
-        return ask() is not False
+        return passes(ask())
     except _REFUSALS as refusal:
         return refusal
 
 
 async def attempt_async(ask: Callable[[], Awaitable[Any]]) -> Any:
     try:
-        return await ask() is not False
+        return passes(await ask())
     except _REFUSALS as refusal:
         return refusal
 
@@ -70,6 +98,9 @@ def claimed(call: Any, authentication: Any) -> None:
     # SECURITY: credentials nobody understands are an error, not an anonymous request.
     if authentication is None and call.header(b"authorization") is not None:
         raise Unauthorized("The Authorization header is not of a kind this API accepts.")
+    if authentication is not None and not isinstance(authentication, Authentication):
+        # SECURITY: it is not None, so it would pass for somebody who is there.
+        raise _unfit("scheme", authentication, "an Authentication, or None")
     call.authentication = authentication  # for error handlers and hooks, which would ask again
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from hybrid_gateway.binding.compiled import compile_plan
 from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan import Planner
-from hybrid_gateway.binding.signature import read_signature
+from hybrid_gateway.binding.signature import read_signature, refuse_generator
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.handlers.hooks import Hook, answered
 from hybrid_gateway.moments import AFTER_ANSWER, FIRST_HOOK
@@ -66,7 +66,12 @@ class HookCompiler:
 
     def _event_hook(self, entry: Any, kind: Any, around: FollowsRoute, moment: int) -> Hook:
         methods = {name: method_of(entry, name) for name in WAY_OUT if hasattr(kind, name)}
-        runs = {name: self._run(getattr(kind, name), entry, around, moment, bound) for name, bound in methods.items()}
+        runs = {
+            name: self._run(getattr(kind, name), entry, around, moment, bound)
+            if _has_receiver(kind, name)
+            else self._run(bound, None, around, moment)
+            for name, bound in methods.items()
+        }
         awaits = any(awaits for _, awaits in runs.values())
         return Hook(awaits=awaits, moment=moment, **{name: run for name, (run, _) in runs.items()})
 
@@ -81,6 +86,7 @@ class HookCompiler:
             where = f"the hook {describe(function)}"
             planner = around.planner(where, {Exception: "error", Response: "response"}, moment)
             method = function if bound is None else bound
+            refuse_generator(method, where)
             signature = read_signature(method, where)
             encode = make_encoder(signature.returns, method="GET")
             planner.result(
@@ -98,6 +104,11 @@ class HookCompiler:
 def method_of(entry: Any, name: str) -> Any:
     """A method of an event hook, of an instance if it is a class."""
     return getattr(_instance(entry), name)
+
+
+def _has_receiver(kind: Any, name: str) -> bool:
+    """Whether a method is called with the instance: neither a static one nor one of the class."""
+    return not isinstance(inspect.getattr_static(kind, name), (staticmethod, classmethod))
 
 
 def _check(entry: Any) -> Any:

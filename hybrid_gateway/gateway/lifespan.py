@@ -7,6 +7,9 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from hybrid_gateway.binding.signature import refuse_generator
+from hybrid_gateway.routing.declare import describe
+
 __all__ = ["Lifespan"]
 
 Give = Callable[[Callable[..., Any]], Awaitable[tuple[list[Any], dict[str, Any]]]]
@@ -22,6 +25,8 @@ class Lifespan:
         on_startup: Sequence[Callable[..., Any]],
         on_shutdown: Sequence[Callable[..., Any]],
     ) -> None:
+        for hook in (*on_startup, *on_shutdown):
+            refuse_generator(hook, f"The hook {describe(hook)}", "lifespan= takes one that is asynchronous.")
         self._contexts = contexts
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown

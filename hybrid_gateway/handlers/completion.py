@@ -15,6 +15,7 @@ from typing import Any
 from starlette.background import BackgroundTask
 
 from hybrid_gateway.background import each_task, join_tasks
+from hybrid_gateway.exceptions import HTTPException
 from hybrid_gateway.handlers.afterwards import Afterwards, report
 from hybrid_gateway.handlers.errors import ErrorAnswers
 from hybrid_gateway.handlers.hooks import Answered, Hook
@@ -339,7 +340,9 @@ class Completion:
                 call.shared = shared
                 if not isinstance(failure, Exception):
                     raise
-                self._report(call, "Work after the answer", failure)
+                # Like hooks: what asks for a component that has failed, or a user that is not there, is left out.
+                if not _is_same(failure, call.answered_error):
+                    self._report(call, "Work after the answer", failure)
 
     def _report(self, call: Any, what: str, error: Exception) -> None:
         try:
@@ -347,6 +350,13 @@ class Completion:
         except Exception:
             self._errors.report(call)
             report(call, self._name, what, error)
+
+
+def _is_same(failure: Exception, answered: BaseException | None) -> bool:
+    """Whether ``failure`` is what has been answered already: the error itself, or the same refusal once more."""
+    if failure is answered:
+        return True
+    return isinstance(failure, HTTPException) and type(failure) is type(answered) and failure.args == answered.args
 
 
 def _status(answer: Any) -> int:

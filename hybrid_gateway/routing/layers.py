@@ -245,9 +245,10 @@ def _flatten_controller(
     for owner in reversed(controller.__mro__):
         members.update(vars(owner))
     check_attributes(controller, members, LAYER_OPTIONS, {"each handler": HANDLER_OPTIONS})
-    options = {name: value for name, value in members.items() if name in LAYER_OPTIONS}
-    inner = layers.inside(options, f"{controller.__module__}.{controller.__qualname__}")
     instance = controller()
+    options = {name: value for name, value in members.items() if name in LAYER_OPTIONS}
+    options.update({name: _bound(options[name], instance) for name in _OF_FUNCTIONS if name in options})
+    inner = layers.inside(options, f"{controller.__module__}.{controller.__qualname__}")
     found = False
     for member in members.values():
         if isinstance(member, Route):
@@ -259,6 +260,21 @@ def _flatten_controller(
             yield from _flatten_controller(member, inner, join(prefix, controller.path), namespace)
     if not found:
         raise RouteError(f"The controller {controller.__module__}.{controller.__qualname__} has no handlers.")
+
+
+_OF_FUNCTIONS = ("before_request", "after_request", "after_response", "guards", "exception_handlers", "components")
+
+
+def _bound(value: Any, instance: Controller) -> Any:
+    """Functions of a controller's body that ask for ``self`` as methods of ``instance``, alone or among others."""
+    if isinstance(value, Mapping):
+        return {key: _bound(entry, instance) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_bound(entry, instance) for entry in value]
+    wants_self = inspect.isfunction(value) and next(iter(inspect.signature(value).parameters), None) == "self"
+    if wants_self or isinstance(value, (staticmethod, classmethod)):
+        return value.__get__(instance, type(instance))
+    return value
 
 
 def join(prefix: str, path: str) -> str:
