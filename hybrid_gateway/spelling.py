@@ -138,7 +138,7 @@ exclusive_maximum: lt
 min_items: min_length
 max_items: max_length
 serialization_alias validation_alias rename: alias
-""".replace(" \n", " ")
+"""
 
 _PREFIXES = ("default_api_", "default_", "get_")
 _EITHER = (("guards", "components"),)  # FastAPI's dependencies are both

@@ -15,14 +15,19 @@ def close_response(response: HttpResponseBase) -> None:
     """
     # DJANGO: HttpResponse.close sends request_finished, which for Django ends the request: close_old_connections drops
     # whatever has autocommit switched off, and with it an open transaction (db/backends/base/base.py).
-    kept = connections.all(initialized_only=True)
-    for connection in kept:
-        vars(connection)["close_if_unusable_or_obsolete"] = _not_yet
+    kept = [(vars(connection), vars(connection).copy()) for connection in connections.all(initialized_only=True)]
+    for attributes, _ in kept:
+        attributes[_LOOKS_AFTER] = _not_yet
     try:
         response.close()
     finally:
-        for connection in kept:
-            vars(connection).pop("close_if_unusable_or_obsolete", None)
+        for attributes, before in kept:
+            del attributes[_LOOKS_AFTER]
+            if _LOOKS_AFTER in before:
+                attributes[_LOOKS_AFTER] = before[_LOOKS_AFTER]
+
+
+_LOOKS_AFTER = "close_if_unusable_or_obsolete"  # a method; what is found on the connection itself comes before it
 
 
 def _not_yet() -> None:
