@@ -51,7 +51,8 @@ _REGISTERED = (
 METHODS = frozenset(_REGISTERED.split())
 
 # SPEC: RFC 9110 section 5.3: only one of each may be sent. Of Authorization the schemes see to that, with a 401.
-_SINGLE = frozenset((b"host", b"content-type", b"content-length", b"transfer-encoding"))
+_FRAMING = frozenset((b"content-length", b"transfer-encoding"))
+_SINGLE = _FRAMING | {b"host", b"content-type"}
 _CONTROLS = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])  # SPEC: RFC 9110 section 5.5; a tab is no fault
 
 # C0 and C1 controls, the backslash that some take for a slash, and what bytes that are no UTF-8 have become
@@ -157,7 +158,7 @@ class Screening:
             return _ending(call, BadRequest("The length of the request's body can be read in more than one way."))
         count = len(raw_headers)
         if count != len(headers) or count > MAX_HEADERS or len(values) > _MANY:
-            refusal = _judge_many(raw_headers)
+            refusal = _judge_many(call, raw_headers)
             if refusal is not None:
                 return refusal
         if len(values.translate(None, _CONTROLS)) != len(values):
@@ -257,9 +258,12 @@ def _has_fragment(query: bytes | str) -> bool:
 
 
 def _ends_in_doubt(headers: Mapping[bytes, bytes], version: str | None) -> bool:
-    """Whether two readers of a body that is sent in chunks could see two ends of it."""
+    """Whether two readers of a body that has a transfer coding could see two ends of it, or two bodies."""
     # SPEC: RFC 9112 section 6.1: Content-Length beside it is an attempt to smuggle, HTTP/1.0 does not know it; RFC 9113
-    # section 8.2.2 and RFC 9114 section 4.2 forbid it. None: who calls us says nothing of versions.
+    # section 8.2.2 and RFC 9114 section 4.2 forbid it. None: who calls us says nothing of versions. Section 6.3: a body
+    # without chunks at last has no end. Other codings nobody undoes here, and servers differ in what they do with them.
+    if headers[b"transfer-encoding"].strip().lower() != b"chunked":
+        return True
     return b"content-length" in headers or version not in ("1.1", None)
 
 
@@ -284,7 +288,7 @@ def normalise(path: str) -> str:
     return "/" + "/".join(segments) + slash
 
 
-def _judge_many(headers: Sequence[Header]) -> HTTPException | None:
+def _judge_many(call: Any, headers: Sequence[Header]) -> HTTPException | None:
     """Headers that are many, large or repeated."""
     if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
         return RequestHeaderFieldsTooLarge(
@@ -293,7 +297,8 @@ def _judge_many(headers: Sequence[Header]) -> HTTPException | None:
     seen: set[bytes] = set()
     for name, value in headers:
         if name in _SINGLE and name in seen:
-            return BadRequest(f"The header {name.decode('ascii').title()} was sent more than once.")
+            refusal = BadRequest(f"The header {name.decode('ascii').title()} was sent more than once.")
+            return _ending(call, refusal) if name in _FRAMING else refusal
         if len(value) != len(value.translate(None, _CONTROLS)):
             return BadRequest("A header of the request has control characters.")
         seen.add(name)

@@ -228,6 +228,32 @@ def test_r_smug_lengths_that_could_be_read_in_two_ways_end_the_connection(server
     assert b"secret" not in answer.body
 
 
+CODINGS = [
+    *(b"identity", b"identity, chunked", b"gzip, chunked", b"chunked, gzip", b"chunked, chunked", b"xchunked"),
+    *(b"chunked;q=1", b'"chunked"', b"deflate", b"chunked\r\nTransfer-Encoding: chunked"),
+]
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_r_smug_a_transfer_coding_that_nobody_undoes_ends_the_connection(server, coding):
+    target = b"/admin/x" if coding.startswith(b"i") else b"/length"
+    head = b"POST %b HTTP/1.1\r\nHost: ex.test\r\nContent-Type: application/octet-stream\r\n" % target
+    raw = head + b"Transfer-Encoding: %b\r\n\r\n" % coding + CHUNKS
+    if server.is_wsgi:  # whose applications have no say in what becomes of the connection
+        assert server.send(raw).status in (400, 501)
+        return
+    received = server.say(raw + b"GET /secret/x HTTP/1.1\r\n\r\n")
+    assert received.partition(b" ")[2][:3] in (b"400", b"501"), received
+    assert received.count(b"HTTP/1.") == 1
+
+
+@pytest.mark.parametrize("coding", [b"CHUNKED", b"Chunked "])
+def test_r_smug_chunks_are_read_however_they_are_spelt(server, coding):
+    lines = b"Host: ex.test\r\nConnection: close\r\nContent-Type: application/octet-stream\r\n"
+    answer = server.send(b"POST /length HTTP/1.1\r\n%bTransfer-Encoding: %b\r\n\r\n%b" % (lines, coding, CHUNKS))
+    assert (answer.status, answer.body) == (201, b"5")
+
+
 CHUNKS = b"5\r\nabcde\r\n0\r\n\r\n"
 
 

@@ -15,6 +15,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 from django.core.cache import caches
+from django.core.signals import got_request_exception
 
 from hybrid_gateway import (
     Body,
@@ -471,15 +472,30 @@ def test_a_clean_up_that_raises_after_a_stream_has_been_sent_ends_it_and_spares_
     assert client.get("/quick").text == "quick"
 
 
-def test_a_clean_up_that_raises_after_a_stream_is_told_to_the_server():
-    """Which logs it and cuts the connection, for the answer is not what it should be."""
+@pytest.mark.parametrize("provider", [broken_session, broken_client], ids=["def", "async"])
+def test_a_clean_up_that_raises_after_a_stream_is_logged_once_with_its_route(serve, caplog, provider):
+    """The last byte has been sent, so nobody can be answered otherwise: it is for the log, and for receivers."""
+    told = []
 
-    @get("/")
-    async def index(found: Annotated[str, Depends(broken_session)]) -> StreamingResponse:
+    def note(sender, request, **kwargs):
+        told.append(request.path)
+
+    @get("/", name="exported")
+    async def index(found: Annotated[str, Depends(provider)]) -> StreamingResponse:
         return StreamingResponse(iter(["a", "b"]))
 
-    with pytest.raises(RuntimeError, match="the clean-up failed"):
-        asyncio.run(ask(Gateway([index]), "/"))
+    got_request_exception.connect(note)
+    try:
+        assert serve(index, raises=False).get("/").text == "ab"
+    finally:
+        got_request_exception.disconnect(note)
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert (record.name, record.getMessage()) == (
+        "django.request",
+        "A clean-up after the answer of exported failed: GET /",
+    )
+    assert str(record.exc_info[1]) == "the clean-up failed"
+    assert told == ["/"]
 
 
 def test_a_hook_or_task_that_raises_after_the_answer_spares_the_next_request(serve):
