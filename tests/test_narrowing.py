@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections.abc
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, MutableSequence, Reversible, Sequence
 from typing import Annotated, Any, Generic, NamedTuple, NewType, NotRequired, TypedDict, TypeVar
 
 import attrs
@@ -90,6 +91,18 @@ class Cat(msgspec.Struct, tag="cat"):
 class Dog(msgspec.Struct, tag="dog"):
     id: int
     name: str = "rex"
+
+
+class Shelf(list[T]):
+    """A list of one's own."""
+
+
+class Drawers(dict[str, T]):
+    """And a dict."""
+
+
+class Wrapped(pydantic.RootModel[T], Generic[T]):
+    """A model that is written as what it holds."""
 
 
 class Array(msgspec.Struct, array_like=True):
@@ -187,6 +200,16 @@ SHAPES: dict[str, Shape] = {
     "list": Shape(lambda kind: list[kind], lambda value: [value], lambda found: found[0]),  # type: ignore[valid-type]
     "tuple as list": Shape(lambda kind: list[kind], lambda value: (value,), lambda found: found[0]),  # type: ignore[valid-type]
     "Sequence": Shape(lambda kind: Sequence[kind], lambda value: [value], lambda found: found[0]),  # type: ignore[valid-type]
+    **{
+        of.__name__: Shape(lambda kind, of=of: of[kind], lambda value: [value], lambda found: found[0])  # type: ignore[misc]
+        for of in (Iterable, Collection, Reversible, MutableSequence, collections.abc.Set, Container, Shelf)
+    },
+    "a list by name": Shape(
+        lambda kind: type("Shelves", (Shelf,), {"__orig_bases__": (Shelf[kind],)}),  # type: ignore[valid-type]
+        lambda value: [value],
+        lambda found: found[0],
+    ),
+    "dict of one's own": Shape(lambda kind: Drawers[kind], lambda value: {"a": value}, lambda found: found["a"]),  # type: ignore[valid-type]
     "dict": Shape(lambda kind: dict[str, kind], lambda value: {"a": value}, lambda found: found["a"]),  # type: ignore[valid-type]
     "Mapping": Shape(lambda kind: Mapping[str, kind], lambda value: {"a": value}, lambda found: found["a"]),  # type: ignore[valid-type]
     "optional": Shape(lambda kind: kind | None, lambda value: value, lambda found: found),
@@ -287,6 +310,58 @@ def test_instances_of_what_is_annotated_are_sent_as_they_are(kind: str, shape: s
 )
 def test_annotations_without_fields_cost_nothing(annotation: Any) -> None:
     assert contract(annotation) is None
+
+
+class Many(pydantic.RootModel[list[AsPydantic]]):
+    pass
+
+
+class ByName(pydantic.RootModel[dict[str, AsPydantic]]):
+    pass
+
+
+class Nested(pydantic.RootModel[list["Nested | AsPydantic"]]):
+    pass
+
+
+@pytest.mark.parametrize("wrap", [lambda kind: kind, lambda kind: kind | None, lambda kind: Annotated[kind, "words"]])
+@pytest.mark.parametrize(
+    ("kind", "shape", "find"),
+    [
+        (Many, lambda value: [value], lambda found: found[0]),
+        (ByName, lambda value: {"a": value}, lambda found: found["a"]),
+        (Nested, lambda value: [[value]], lambda found: found[0][0]),
+    ],
+)
+def test_a_model_without_fields_of_its_own_is_what_it_holds(kind: Any, shape: Any, find: Any, wrap: Any) -> None:
+    encode = make_encoder(wrap(kind), method="GET")
+    exact = {"id": 1, "name": "n", "home": None}
+    for value in (AsPydantic(id=1), MorePydantic(id=1), {"id": 1, "name": "n", "home": None, "password": SECRET}):
+        made = [kind.model_construct(root=shape(value)), shape(value)]
+        for given in made[:1] if kind is Nested else made:
+            assert find(msgspec.json.decode(encode(given)[2])) == exact  # type: ignore[index]
+
+
+@pytest.mark.parametrize("value", [{"password": SECRET}, [Other()], SECRET, SECRET.encode(), 5, MorePydantic(id=1)])
+def test_nothing_is_sent_where_nothing_is_annotated(serve: Any, value: Any) -> None:
+    @get("/")
+    def index() -> None:
+        return value  # type: ignore[no-any-return]
+
+    @post("/")
+    async def made() -> None:
+        return value  # type: ignore[no-any-return]
+
+    @get("/own")
+    async def own() -> None:
+        return Response("said so", 202)  # type: ignore[return-value]
+
+    client = serve(index, made, own)
+    assert [(answer.status_code, answer.text) for answer in (client.get("/"), client.post("/"))] == [
+        (204, ""),
+        (201, ""),
+    ]
+    assert (client.get("/own").status_code, client.get("/own").text) == (202, "said so")
 
 
 @pytest.mark.parametrize("is_async", [False, True])

@@ -16,7 +16,7 @@ from starlette.responses import Response as StarletteResponse
 from hybrid_gateway.background import join_tasks
 from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.responses.closing import close_response
-from hybrid_gateway.responses.contract import Fields, Rule, contract
+from hybrid_gateway.responses.contract import contract
 from hybrid_gateway.responses.cookies import cookie_value
 from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.fitting import fitting
@@ -31,6 +31,7 @@ from hybrid_gateway.responses.kinds import (
     plain_with,
 )
 from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
+from hybrid_gateway.responses.rules import Fields, Rule
 
 __all__ = [
     "Answer",
@@ -98,6 +99,8 @@ def make_encoder(
     defaults = Defaults(status, method, tuple(extra), hook)
     if is_event_stream(annotation):
         return _event_encoder(defaults)
+    if annotation in (None, types.NoneType):  # no body, whatever is returned
+        return lambda value: _by_value(value if isinstance(value, _AS_THEY_ARE) else None, defaults)
     rule = contract(typing.get_args(annotation)[0] if _is_pair(annotation) else annotation, encoders)
     if is_json_type(annotation) and status not in NO_CONTENT:
         if validate:

@@ -17,7 +17,17 @@ from django.http import HttpResponseBase
 from django.utils.functional import Promise
 from starlette.responses import Response as StarletteResponse
 
-__all__ = ["FieldOf", "fields_of", "is_single", "is_structure", "is_value", "members_of", "without_wrapping"]
+__all__ = [
+    "FieldOf",
+    "arguments_of_bases",
+    "fields_of",
+    "is_single",
+    "is_structure",
+    "is_value",
+    "members_of",
+    "root_of",
+    "without_wrapping",
+]
 
 
 class FieldOf(msgspec.Struct, frozen=True):
@@ -71,6 +81,21 @@ def members_of(kind: Any) -> list[Any] | None:
     if typing.get_origin(kind) not in (Union, types.UnionType):
         return None
     return [entry for entry in typing.get_args(kind) if not _is_answer(without_wrapping(entry))]
+
+
+def root_of(kind: Any) -> Any:
+    """The type of the one value that a class is written as; ``None`` for a class with fields of its own."""
+    return kind.model_fields["root"].annotation if getattr(kind, "__pydantic_root_model__", False) else None
+
+
+def arguments_of_bases(kind: Any) -> tuple[Any, ...]:
+    """What a class holds that is a list of something, or a dict: ``class Things(list[Thing])``."""
+    found = (typing.get_args(base) for parent in getattr(kind, "__mro__", ()) for base in _bases_of(parent))
+    return next(filter(None, found), ())
+
+
+def _bases_of(kind: Any) -> tuple[Any, ...]:
+    return vars(kind).get("__orig_bases__", ())
 
 
 def is_value(kind: Any) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from hybrid_gateway.responses.contract import AnyOf, DictOf, Fields, ListOf, OptionalOf, Rule
+from hybrid_gateway.responses.rules import AnyOf, DictOf, Fields, ListOf, OptionalOf, Rule
 
 __all__ = ["fitting"]
 
