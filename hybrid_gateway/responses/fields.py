@@ -90,12 +90,9 @@ def root_of(kind: Any) -> Any:
 
 def arguments_of_bases(kind: Any) -> tuple[Any, ...]:
     """What a class holds that is a list of something, or a dict: ``class Things(list[Thing])``."""
-    found = (typing.get_args(base) for parent in getattr(kind, "__mro__", ()) for base in _bases_of(parent))
+    parents = (vars(parent) for parent in getattr(kind, "__mro__", ()))
+    found = (typing.get_args(base) for members in parents for base in members.get("__orig_bases__", ()))
     return next(filter(None, found), ())
-
-
-def _bases_of(kind: Any) -> tuple[Any, ...]:
-    return vars(kind).get("__orig_bases__", ())
 
 
 def is_value(kind: Any) -> bool:
