@@ -77,7 +77,7 @@ def _unfit_text(value: str) -> str | None:
 
 def check_of(query: Any, kind: Any, where: str) -> Check | None:
     """What to look at before a value is compared by the one lookup of ``query`` that has a parameter."""
-    lookup = next((found for found in lookups_of(query) if isinstance(found.rhs, Parameter)), None)
+    lookup = next((found for found in lookups_of(query) if _has_parameter(found.rhs)), None)
     _check_kind(lookup, kind, where)
     if isinstance(lookup, Regex):
         return lambda value, using: _pattern(type(lookup), str(value), using)
@@ -89,6 +89,12 @@ def check_of(query: Any, kind: Any, where: str) -> Check | None:
     if getattr(field, "is_relation", False):
         field = real_field(field)
     return next((_each(make(field)) for of_field, make in _CHECKS if isinstance(field, of_field)), None)
+
+
+def _has_parameter(rhs: Any) -> bool:
+    """Whether a lookup is given the parameter. DJANGO: that of ranges for a number puts a cast around it."""
+    inner = rhs.get_source_expressions() if isinstance(rhs, models.Func) else [rhs]
+    return any(isinstance(entry, Parameter) for entry in inner)
 
 
 def _check_kind(lookup: Any, kind: Any, where: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -159,8 +160,10 @@ class Keyset:
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "isempty"):
-        return ranges.reader(None)(value)
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value  # JSON has no NaN
+        return ranges.reader(_plain)(value)
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no NaN
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime.datetime) else value  # RFC 3339 has no offsets of seconds
 
 
 def read_cursor(text: str, keyset: Keyset) -> Place:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
+from django.db import models
 from django.utils import timezone
 
 from hybrid_gateway.orm import ranges
@@ -32,6 +33,8 @@ def taker(field: Any) -> Take:
     """What is done to a value for ``field`` before the model sees it. It never sees ``None``."""
     field = real_field(field)
     take = _TAKERS.get(field.get_internal_type())
+    if isinstance(field, models.FilePathField):
+        return _path(field)
     if is_own(field):
         return _own(take or _text)
     if take is not None:
@@ -85,6 +88,17 @@ def _check_text(text: str) -> None:
             text.encode()
         except UnicodeEncodeError:
             raise ValueError("The text is no Unicode") from None
+
+
+def _path(field: Any) -> Take:
+    def taken(value: Any, connection: Any) -> Any:
+        value = _text(value, connection)
+        # SECURITY: DJANGO leaves it to forms that it is a file of the folder, and none of the rest of the machine.
+        if value and value not in (choice for choice, _ in field.formfield(required=False).choices):
+            raise ValueError("There is no such file")
+        return value
+
+    return taken
 
 
 def _float(value: Any, connection: Any) -> Any:
@@ -181,7 +195,6 @@ _TAKERS: Mapping[str, Take] = {
     "TextField": _text,
     "SlugField": _text,
     "FileField": _text,
-    "FilePathField": _text,
     "GenericIPAddressField": _text,
     "DecimalField": _decimal,
     "FloatField": _float,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import typing
 from collections.abc import Callable
 from typing import Any, Generic, Literal, TypeVar
@@ -79,6 +80,8 @@ def writer(field: Any, take: Callable[[Any, Any], Any]) -> Callable[[Any, Any], 
         lower, upper = end(value.lower, connection), end(value.upper, connection)
         if lower is not None and upper is not None and lower > upper:
             raise ValueError("The lower end of the range is above its upper one")
+        if datetime.date.max in (lower if value.bounds[0] == "(" else None, upper if value.bounds[1] == "]" else None):
+            raise ValueError("The range is outside of the calendar")  # PostgreSQL makes it one up to the next day
         return field.range_type(lower, upper, value.bounds)
 
     return write

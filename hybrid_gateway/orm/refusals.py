@@ -177,12 +177,26 @@ def _contradiction(instance: Any, plan: Writing) -> HTTPException:
 
 
 def _unique(instance: Any, using: str) -> None:
-    instance.validate_unique()
-    unique = [
-        constraint for constraint in instance._meta.constraints if isinstance(constraint, models.UniqueConstraint)
-    ]
-    for constraint in unique:
-        constraint.validate(type(instance), instance, using=using)
+    """Raise what a row contradicts others in.
+
+    DJANGO: ``validate_unique()`` asks the default manager, which may hide the other row (of another tenant, deleted by
+    a flag), and the default database.
+    """
+    faults: dict[str, list[Any]] = {}
+    for model, names in instance._get_unique_checks(include_meta_constraints=True)[0]:
+        fields = [instance._meta.get_field(name) for name in names]
+        values = {field.name: getattr(instance, field.attname) for field in fields}
+        rows = model._base_manager.using(using).filter(**values)
+        if not instance._state.adding:
+            rows = rows.exclude(pk=instance._get_pk_val(model._meta))
+        if None not in values.values() and rows.exists():
+            place = names[0] if len(names) == 1 else NON_FIELD_ERRORS
+            faults.setdefault(place, []).append(instance.unique_error_message(model, names))
+    if faults:
+        raise ValidationError(faults)
+    for constraint in instance._meta.constraints:
+        if not isinstance(constraint, models.CheckConstraint):  # unique ones, and those that exclude
+            constraint.validate(type(instance), instance, using=using)
 
 
 def _constraints(instance: Any, using: str) -> None:

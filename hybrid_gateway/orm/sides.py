@@ -159,20 +159,22 @@ class Side:
     # --- lists
 
     def _write_structs(self, items: Sequence[Any]) -> None:
-        """Rows on the other side: changed where a Struct names one of this instance, otherwise new."""
+        """Rows on the other side: changed where a Struct names one of this instance, otherwise new.
+
+        What is replaced goes first: what comes in its place may have values that only one row can have.
+        """
         manager, belonging = self._manager(), self._belonging()
         there = {} if self._is_new else {row.pk: row for row in manager.using(self._plan.using).all()}
-        kept, made = set(), []
-        for number, item in enumerate(items):
+        keys = [key_of(item, self._model, belonging) for item in items]
+        if self._replaces:
+            self._remove([row for key, row in there.items() if key not in keys])
+        made = []
+        for number, (item, key) in enumerate(zip(items, keys, strict=True)):
             loc = (*self._loc, number)
-            key = key_of(item, self._model, belonging)
             if key is not UNSET and key in there:
                 self._plan.change(item, there[key], belonging, loc)
-                kept.add(key)
             else:
                 made.append(self._plan.add(item, belonging, loc))
-        if self._replaces:
-            self._remove([row for key, row in there.items() if key not in kept])
         if self._field.many_to_many:
             manager.add(*made)
 

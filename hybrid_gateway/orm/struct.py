@@ -74,6 +74,8 @@ class _ModelStructMeta(msgspec.StructMeta):
             bases, namespace = _without(bases, namespace, tuple(exclude), name)
         annotations = resolved(own_annotations(namespace), namespace, name)
         computed_fields = take_computed(namespace, annotations)
+        if model is not None:
+            _check_names(name, annotations)
         if partial:
             annotations = {**_inherited_annotations(bases), **annotations}
         namespace["__columns__"] = {field: column_in(annotation) for field, annotation in annotations.items()}
@@ -127,6 +129,16 @@ def shape_of(cls: Any) -> Shape:
             raise ConfigurationError(f"{cls.__qualname__} has no model: write class {cls.__name__}(..., model=...).")
         shape = cls.__shape__ = Shape(cls)
     return shape
+
+
+def _check_names(name: str, fields: Iterable[str]) -> None:
+    """Raise :class:`ConfigurationError` for a field that would take the place of a method: ``get``, ``update``."""
+    for field in fields:
+        if callable(vars(ModelStruct).get(field)) or isinstance(vars(ModelStruct).get(field), classmethod):
+            raise ConfigurationError(
+                f"{name}.{field}: a ModelStruct has a method {field}(). Give the field another name here, and its "
+                f'own to clients: {field}_: Annotated[..., Column("{field}")] = msgspec.field(name="{field}").'
+            )
 
 
 # --- bases ---------------------------------------------------------------------------------------------------------
