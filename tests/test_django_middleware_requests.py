@@ -1,5 +1,9 @@
 """The request that Django's middleware sees around a typed route: its body, its user, its route, its errors."""
 
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Annotated
 
@@ -9,12 +13,13 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.handlers.asgi import ASGIRequest
+from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 from msgspec import Struct
 
-from hybrid_gateway import BackgroundTask, Body, Form, Response, Router, UploadFile, get, post
+from hybrid_gateway import BackgroundTask, Body, Form, Gateway, Response, Router, UploadFile, get, post
 from hybrid_gateway.auth import (
     APIKeyAuthentication,
     Authentication,
@@ -446,3 +451,72 @@ def test_what_follows_the_answer_comes_before_the_request_is_closed(serve):
     noted.events.clear()
     assert client.get("/plain").text == "x"
     assert noted.events == ["response", "closed"]
+
+
+# --- a client that leaves ---------------------------------------------------------------------------------------------
+
+
+class Answers(Both):
+    def see(self, request):
+        request.note = "seen"
+
+    def __call__(self, request):
+        if iscoroutinefunction(self):
+            return self._call(request)
+        response = self.get_response(request)
+        noted.passed.append("back")
+        return response
+
+    async def _call(self, request):
+        response = await self.get_response(request)
+        noted.passed.append("back")
+        return response
+
+
+AnswersSync = as_sync(Answers)
+
+
+async def ask_and_leave(gateway, path):
+    """What is sent to a client that leaves once it has asked."""
+    sent, messages = [], iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive():
+        return next(messages, {"type": "http.disconnect"})
+
+    async def send(message):
+        sent.append(message["type"])
+
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": [(b"host", b"testserver")], "scheme": "http", "root_path": "", "http_version": "1.1",
+        "server": ("testserver", 80), "client": ("127.0.0.1", 1), "asgi": {"version": "3.0", "spec_version": "2.3"},
+    }  # fmt: skip
+    await asyncio.wait_for(gateway(scope, receive, send), 10)
+    return sent
+
+
+@pytest.mark.parametrize("middleware", ["Answers", "AnswersSync"])
+@pytest.mark.parametrize("kind", ["def", "async"])
+def test_a_client_that_leaves_before_the_answer_is_no_error(middleware, kind, caplog):
+    noted.passed, told = [], []
+
+    def slowly() -> Iterator[str]:
+        time.sleep(0.05)
+        yield "a"
+
+    async def slowly_async() -> AsyncIterator[str]:
+        await asyncio.sleep(0.05)
+        yield "a"
+
+    def note(sender, **kwargs):
+        told.append(kwargs)
+
+    handler = get("/", django_middleware=[f"{HERE}.{middleware}"])(slowly if kind == "def" else slowly_async)
+    got_request_exception.connect(note)
+    try:
+        sent = asyncio.run(ask_and_leave(Gateway([handler]), "/"))
+    finally:
+        got_request_exception.disconnect(note)
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
+    assert (told, noted.passed) == ([], ["back"])
+    assert sent == [] or sent[0] == "http.response.start"

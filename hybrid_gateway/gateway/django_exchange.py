@@ -43,6 +43,7 @@ class Exchange:
         self._is_replayed = False
         self._is_whole = False
         self._is_exhausted = False
+        self.is_left = False  # by the client, before there was an answer
 
     async def response(self) -> Any:
         """What the endpoint answers, as a Django response."""

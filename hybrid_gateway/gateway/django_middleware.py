@@ -16,6 +16,7 @@ import msgspec
 from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed, RequestAborted
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import convert_exception_to_response
+from django.http import HttpResponse
 from django.urls import ResolverMatch
 from django.utils.module_loading import import_string
 from starlette.requests import ClientDisconnect
@@ -129,7 +130,10 @@ class DjangoMiddleware:
         exchange = Exchange(app, below, receive, body, request, call.thread)
         request.passage = exchange, call
         try:
-            await exchange.send_on(await self._chain(request), send)
+            response = await self._chain(request)
+            if exchange.is_left:
+                raise ClientDisconnect
+            await exchange.send_on(response, send)
         finally:
             try:
                 await exchange.finish()
@@ -174,7 +178,11 @@ class DjangoMiddleware:
                 response = await process_view(request, match.func, match.args, match.kwargs)
                 if response is not None:
                     return response
-        response = await exchange.response()
+        try:
+            response = await exchange.response()
+        except ClientDisconnect:  # which is no error, so that neither Django nor middleware shall tell of one
+            exchange.is_left = True
+            return HttpResponse(status=204)
         crash = request.caller.take_crash()
         if crash is not None:
             for process_exception in self._exceptions:
