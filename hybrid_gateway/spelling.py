@@ -47,6 +47,9 @@ staff_required staff_member_required user_passes_test test_func decorators roles
 access access_policy authorization authorize authorizer authorizers required_scopes scopes protected login_url: guards
 get_permissions check_permissions check_object_permissions has_permission has_object_permission get_guards: guards
 permission_denied handle_no_permission get_permission_required raise_exception dispatch is_authenticated: guards
+staff_only only_staff is_staff admin_only superuser_only authenticated_only auth_required user_required: guards
+require_auth requires_auth require_login requires_login require_permissions requires_permissions: guards
+allow_anonymous anonymous acl acls access_control role_required roles_required scope_required scopes_required: guards
 object_permissions rules can allow allowed deny route_guards handler_guards guard_classes guards_classes: guards
 write_permissions write_permission_classes: write_guards guards
 auth auths auth_class auth_classes auth_backend auth_backends authenticator authenticators authenticate: authentication
@@ -77,6 +80,8 @@ filter_schema ordering_fields ordering order_by filter_queryset: filters
 get_queryset query_set qs rows objects get_object: queryset
 perform_create perform_update save_model defaults initial: given
 perform_destroy can_delete deletable allow_delete delete: deletes
+actions allowed_actions include_actions exclude_actions enabled_actions disabled_actions actions_allowed: deletes
+operations allowed_operations include_operations exclude_operations read_only: deletes
 lookup_field lookup_url_kwarg pk_field slug_field pk_name: lookup
 lookup_value_regex converter: lookup path
 version_field etag_field concurrency_field: version
@@ -127,7 +132,7 @@ allow_credentials credential supports_credentials: credentials
 allow_methods: methods
 allow_headers allowed_headers: headers
 expose_headers exposed_headers: expose
-read_write readonly: read_only
+read_write readonly: read_only deletes
 writeonly: write_only
 source_field field attr attribute path_to db_column: source
 regex: pattern
@@ -148,6 +153,7 @@ NOTES = {
     "default_factory": "A default goes after `=`, in the signature; a list there is never shared between requests.",
     "required": "A parameter without a default is required.",
     "embed": "Put the value into a Struct of one field.",
+    "methods": "The verbs of the handlers say which methods there are.",
     "http_method_names": "The verbs of the handlers say which methods there are.",
     "queryset": "Handlers return querysets; a ModelViewSet and crud() have one.",
     "dto": "What clients send is a parameter of the handler, such as data: ProductIn.",
@@ -270,7 +276,7 @@ def hint(
         there = meant(name, options)
         if there:
             return f" What it says is said by {there[0]!r}, an option of {declaration}."
-    return f" Known {word}s: {', '.join(sorted(known))}."
+    return f" Known {word}s: {', '.join(sorted(option for option in known if not option.startswith('_')))}."
 
 
 def meant(name: str, known: Collection[str]) -> tuple[str, ...]:

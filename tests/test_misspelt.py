@@ -191,6 +191,8 @@ PROTECTING = [
     *("permissions", "permission", "permission_required", "login_required", "decorators", "dependencies", "depends_on"),
     *("auth", "autentication", "authentification", "authentications", "authentication_classes", "authentication_class"),
     *("throttles", "throttle_classes", "throttle_scope", "throtle", "rate_limit", "middlewares", "middlware"),
+    *("require_auth", "requires_login", "is_staff", "staff_only", "allow_anonymous", "acl", "access_control"),
+    *("user_required", "roles_required", "authorize", "authorise", "authorisation"),
     *("django_middlewares", "before_requests", "throttle_fails", "my_guards", "extra_permissions", "auth_required"),
 ]
 OPEN = frozenset(("depends_on", "my_guards", "extra_permissions", "auth_required", "Guards"))  # unless they are read
@@ -311,6 +313,54 @@ def test_what_a_controller_needs_itself_is_its_own(serve: Any) -> None:
             ]
 
     assert serve(Shop).get("/shop/rows").json() == ["rows", "3.5", "Shop", "shop", "8"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("author", "authors", "authored_by", "author_field", "author_model", "authority", "authorship", "guardian"),
+        *(
+            "staff_email",
+            "staff_email_address",
+            "permit_empty",
+            "permitted",
+            "MAX_ITEMS",
+            "TIMEOUT",
+            "HEADERS",
+            "CODES",
+        ),
+        *("table", "unit", "requires_redis", "access_log", "access_key", "classes_taken", "miracle", "oracle"),
+    ],
+)
+@pytest.mark.parametrize("place", CLASSES)
+def test_words_that_are_like_an_option_in_letters_alone_are_ones_own(name: str, place: str) -> None:
+    PLACES[place].write(name, "value")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "actions",
+        "allowed_actions",
+        "exclude_actions",
+        "read_only",
+        "readonly",
+        "operations",
+        "methods",
+        "allowed_methods",
+    ],
+)
+def test_what_would_leave_actions_out_elsewhere_is_told(name: str) -> None:
+    for value in (["list"], "list", True):
+        with pytest.raises(ConfigurationError, match="has no option"):
+            PLACES["ModelViewSet"].write(name, value)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_known_options_are_those_that_users_write(place: str) -> None:
+    with pytest.raises(ConfigurationError) as told:
+        PLACES[place].write("requires_group_x" if place in CLASSES else "zzz", 1)
+    assert "__" not in str(told.value)
 
 
 # --- by meaning, not by letters

@@ -22,8 +22,11 @@ __all__ = ["check_attributes", "check_function"]
 _VIEWS = ("django.views", "django.contrib.auth.mixins", "rest_framework", "ninja", "ninja_extra", "guardian.mixins")
 # Words that speak of nothing else
 _PROTECTION = re.compile(
-    "guard|permi|auth|throttl|middleware|login|csrf|rate_?limit|decorators|dependenc|test_func|http_method_names|staff"
+    "guard|permission|permit(?!ted)|auth|throttl|middleware|login|csrf|rate_?limit|decorators|dependenc|test_func"
+    "|http_method_names|staff(?:$|_only|_required|_member)|anonymous|(?:^|_)acls?(?:$|_)|access_control"
+    "|(?:user|role|scope|group|admin)s?_(?:only|required)$|^requires?_(?:user|role|scope|group|admin)"
 )
+_HONEST = re.compile("^(?:author(?!i[sz])|guardian)|permit_empty")  # like them in letters alone
 _HARMLESS = frozenset(("csrf_exempt", "sync_to_thread"))  # attributes of functions
 
 
@@ -43,7 +46,8 @@ def check_attributes(
                 f"{where} inherits from {parent.__module__}.{parent.__qualname__}, which protects and answers nothing "
                 "here: say what it does by guards=[...] and handlers."
             )
-    read = frozenset(_names_read(members.values()))
+    inherited = {name: value for parent in reversed(ours) for name, value in vars(parent).items()}
+    read = frozenset(_names_read(value for name, value in members.items() if value is not inherited.get(name)))
     for name, value in members.items():
         if isinstance(getattr(value, "__wrapped__", None), Route) and not isinstance(value, Route):
             raise RouteError(f"{where}: a decorator above the verb of {name!r} hides the route; put it below.")
@@ -71,7 +75,7 @@ def _looks_meant(
     option = misspelt(name, known)
     if option in GUARDING or _protects(name):
         return True
-    if is_read:
+    if is_read or name.isupper():
         return False
     said = MEANINGS.get(name.lower(), ())
     has_said = any(entry in known for entry in said)
@@ -81,15 +85,19 @@ def _looks_meant(
     if option is not None or misspelt(name, others) is not None or name in NOTES:
         return True
     plain = name.lower()
-    if _PROTECTION.search(plain) is not None or any(entry in plain for entry in GUARDING.intersection(known)):
+    if _speaks_of_protection(plain) or any(entry in plain for entry in GUARDING.intersection(known)):
         return True
     return has_said or ("_" in name and bool(said))
 
 
 def _protects(name: str) -> bool:
     """Whether it is what another framework calls something that protects, and nothing else."""
-    said = stands_for(name)
+    said = None if _HONEST.search(name.lower()) else stands_for(name)
     return said is not None and MEANINGS[said][0] in GUARDING and _PROTECTION.search(said) is not None
+
+
+def _speaks_of_protection(name: str) -> bool:
+    return _HONEST.search(name) is None and _PROTECTION.search(name) is not None
 
 
 def _names_read(values: Any) -> Iterator[str]:
