@@ -39,6 +39,7 @@ __all__ = [
     "UnprocessableContent",
     "UnsupportedMediaType",
     "URITooLong",
+    "check_status",
     "reason",
 ]
 
@@ -91,6 +92,16 @@ def reason(status: int) -> str:
     return _REASONS.get(status, "Error")
 
 
+_STATUSES = frozenset(range(200, 600))
+
+
+def check_status(status: Any) -> None:
+    """Raise :class:`ValueError` for what no answer can have as its status; 1xx is no answer yet (RFC 9110, 15.2)."""
+    # PERF: bools and texts are not among them either
+    if status not in _STATUSES:
+        raise ValueError(f"{status!r} is no status of an answer. Give a number from 200 to 599.")
+
+
 # --- HTTP errors ---------------------------------------------------------------------------------------------------
 
 
@@ -113,6 +124,7 @@ class HTTPException(Exception):
         extra: Any = None,
     ) -> None:
         if status_code is not None:
+            check_status(status_code)
             self.status_code = status_code
         self.detail = detail
         self.headers = dict(headers) if headers else {}

@@ -14,7 +14,7 @@ from django.http import HttpResponseBase
 from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway.background import join_tasks
-from hybrid_gateway.exceptions import ResponseValidationError
+from hybrid_gateway.exceptions import ResponseValidationError, check_status
 from hybrid_gateway.responses.closing import close_response
 from hybrid_gateway.responses.contract import contract
 from hybrid_gateway.responses.cookies import cookie_value
@@ -214,10 +214,18 @@ def _pair_encoder(defaults: Defaults, rule: Rule | None) -> Callable[[Any], Answ
     def encode(value: Any) -> Answer:
         if isinstance(value, tuple) and len(value) == 2:
             content, status = value
+            if not isinstance(status, int) or not 200 <= status < 600:
+                raise ValueError(_NO_STATUS.format(status))
             return _by_value(keep(content), msgspec.structs.replace(defaults, status=status))
         return _by_value(keep(value), defaults)
 
     return encode
+
+
+_NO_STATUS = (
+    "tuple[T, int] is a value and its status, from 200 to 599, which {!r} is not. For a pair of values annotate a "
+    "Struct, or a list."
+)
 
 
 def _event_encoder(defaults: Defaults) -> Callable[[Any], Answer]:
@@ -300,6 +308,7 @@ def is_whole(answer: Answer) -> bool:
 def _give_status(response: StarletteResponse, defaults: Defaults) -> None:
     """The status of its route to a response that has named none, as far as anybody can tell."""
     has, status = response.status_code, defaults.status_for(response)
+    check_status(has)
     # Of Starlette's own classes nobody can: 200 is what they have, named or not.
     if type(has) is not Unnamed and (has != 200 or isinstance(response, TELLING)):
         return
@@ -339,8 +348,10 @@ def add_outgoing(call: Any, answer: Answer) -> Answer:
     if isinstance(answer, StarletteResponse):
         answer.raw_headers.extend(given.raw_headers)
         answer.status_code = given.status_code or answer.status_code
+        check_status(answer.status_code)
         return answer
     status, headers, body = answer
+    check_status(given.status_code or status)
     return given.status_code or status, [*headers, *given.raw_headers], body
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
-from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.exceptions import RouteError, check_status
 from hybrid_gateway.spelling import check_options, told
 
 __all__ = [
@@ -189,6 +189,8 @@ class Route:
             markcoroutinefunction(self)  # for async_to_sync and whoever else asks
         where = f"Route {self.paths[0]!r} for {describe(handler)}"
         check_options(options, HANDLER_OPTIONS | {"path", "methods"}, where, RouteError)
+        if options.get("status_code") is not None:
+            _check_status(options["status_code"], where)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.handler(*args, **kwargs)
@@ -198,6 +200,15 @@ class Route:
 
     def __repr__(self) -> str:
         return f"<Route {'|'.join(self.methods)} {' '.join(self.paths)}: {describe(self.handler)}>"
+
+
+def _check_status(status: Any, where: str) -> None:
+    try:
+        if not isinstance(status, int):
+            raise ValueError(f"{status!r} is no number.")
+        check_status(status)
+    except ValueError as error:
+        raise RouteError(f"{where}: status_code={status!r} cannot be answered. {error}") from error
 
 
 def _check_methods(methods: Iterable[str], paths: tuple[str, ...]) -> tuple[str, ...]:
