@@ -33,7 +33,7 @@ from hybrid_gateway import (
     put,
     route,
 )
-from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 
 
 class Colour(enum.Enum):
@@ -359,6 +359,39 @@ def test_raw_bodies(serve):
     assert client.post("/raw", content=b"\x00\xff", headers={"content-type": "image/png"}).json() == 2
     assert client.post("/raw").json() == 0
     assert client.post("/typed", json={"a": 1}).json() == [7, {"a": 1}]
+
+
+def test_raw_bodies_keep_defaults_and_bounds(serve):
+    @post("/default")
+    async def default(raw: Annotated[bytes, Body()] = b"none") -> str:
+        return repr(raw)
+
+    @post("/optional")
+    def optional(raw: Annotated[bytes | None, Body()] = None) -> str:
+        return repr(raw)
+
+    @post("/bounded")
+    async def bounded(raw: Annotated[bytes, Body(min_length=2, max_length=3)]) -> str:
+        return repr(raw)
+
+    @post("/both")
+    def both(raw: Annotated[bytes | None, Body(max_length=3)] = None) -> str:
+        return repr(raw)
+
+    client = serve(default, optional, bounded, both)
+    given = {"content": b"abc", "headers": {"content-type": "image/png"}}
+    for path in ("/default", "/optional", "/bounded", "/both"):
+        assert client.post(path, **given).text == "b'abc'"
+    assert client.post("/default").text == "b'none'"
+    assert client.post("/optional").text == client.post("/both").text == "None"
+    for content in (b"", b"a", b"abcd"):
+        assert errors(client.post("/bounded", content=content)) == [("body", "value_error")]
+    assert errors(client.post("/both", content=b"abcd")) == [("body", "value_error")]
+    with pytest.raises(DependencyError, match="'raw' is bytes: ge=1 cannot be checked"):
+        serve(post("/x")(_numeric)).get("/")
+
+
+def _numeric(raw: Annotated[bytes, Body(ge=1)]) -> None: ...
 
 
 # --- by type alone -------------------------------------------------------------------------------------------------

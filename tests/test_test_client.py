@@ -290,6 +290,9 @@ def test_files_in_every_form(client):
     assert [content for _, content in received["files"].values()] == ["1", "2", "3", "4"]
     body = client.post("/echo", files=files).json()["body"]
     assert 'filename="3.csv"' in body and "Content-Type: text/csv" in body
+    assert client.post("/echo", files=list(files.items())[:3]).json()["body"].count("filename=") == 3
+    twice = client.post("/echo", files=[("one", b"1"), ("one", ("2.txt", b"2"))]).json()["body"]
+    assert twice.count('; name="one"') == 2
 
 
 def test_a_request_has_one_body(client):

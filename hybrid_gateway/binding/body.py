@@ -11,7 +11,7 @@ from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.custom import DecodeHook, decode_known
 from hybrid_gateway.binding.decimals import look_for_decimals
 from hybrid_gateway.binding.signature import NO_DEFAULT
-from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing
+from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing, one_error
 from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
 
 __all__ = ["JSONBody", "RawBody"]
@@ -21,15 +21,23 @@ _PACKED = (b"application/msgpack", b"application/x-msgpack", b"application/vnd.m
 
 
 class RawBody:
-    """``Annotated[bytes, Body()]`` and ``http.Body``: the bytes as they came."""
+    """``Annotated[bytes, Body()]`` and ``http.Body``: the bytes as they came, or a default where none came."""
 
     media_type = "application/octet-stream"
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: Any, default: Any = NO_DEFAULT, check: Callable[[Any], Any] | None = None) -> None:
         self._plain = kind is bytes
         self._kind = kind
+        self._default = default
+        self._check = check
 
     def read(self, call: Call, body: bytes, errors: list[Error]) -> Any:
+        if not body and self._default is not NO_DEFAULT:
+            return self._default
+        try:
+            body = body if self._check is None else self._check(body)
+        except msgspec.ValidationError as error:
+            errors.append(one_error(error, ("body",)))
         return body if self._plain else self._kind(body)
 
 

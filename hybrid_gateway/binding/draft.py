@@ -43,6 +43,7 @@ class Draft:
         media_type: str = "",
         marker: Any = None,
         default: Any = NO_DEFAULT,
+        closed: bool = False,
     ) -> None:
         """Note an input for the OpenAPI document."""
         default = parameter.default if parameter is not None else default
@@ -55,6 +56,7 @@ class Draft:
                 default=default,
                 marker=parameter.marker if parameter is not None else marker,
                 media_type=media_type,
+                closed=closed,
             )
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import unquote_plus
 
@@ -27,7 +27,7 @@ from hybrid_gateway.binding.parameters import fresh, struct_value
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
 from hybrid_gateway.binding.text_types import TextType
 from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
-from hybrid_gateway.binding.validation import Error, missing
+from hybrid_gateway.binding.validation import Error, missing, unknown
 from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
 from hybrid_gateway.moments import AFTER_ANSWER
 
@@ -35,6 +35,8 @@ __all__ = ["FormField", "FormFields", "FormReader", "is_file", "is_files"]
 
 URLENCODED = b"application/x-www-form-urlencoded"
 MULTIPART = b"multipart/form-data"
+
+_CSRF_FIELD = "csrfmiddlewaretoken"  # DJANGO: {% csrf_token %} puts it into every form
 
 
 def is_file(kind: Any) -> bool:
@@ -111,8 +113,10 @@ class FormFields:
 
         return read
 
-    def add_struct(self, parameter: Parameter, fields: list[FormField]) -> Callable[[Any, list[Error]], Any]:
-        """The reader of a parameter whose fields are the form's."""
+    def add_struct(
+        self, parameter: Parameter, fields: list[FormField], *, closed: bool = False
+    ) -> Callable[[Any, list[Error]], Any]:
+        """The reader of a parameter whose fields are the form's; of a ``closed`` one, which has no others."""
         self.fields |= {field.name: field for field in fields}
         kind, default, hook = strip_optional(parameter.type), parameter.default, self._hook
         readers, names = {field.name: field.reader() for field in fields}, {field.name: field.name for field in fields}
@@ -121,6 +125,8 @@ class FormFields:
             given, wrong = form.values(fields)
             if not given and not wrong and default is not NO_DEFAULT:
                 return default
+            if closed:
+                errors += unknown("body", form.names, {*self.fields, _CSRF_FIELD})
             before = len(errors)
             errors += wrong
             found = {name: readers[name](entry, errors) for name, entry in given.items()}
@@ -139,6 +145,12 @@ class FormData:
         self.texts: dict[str, list[str]] = {}
         self.files: dict[str, list[UploadFile]] = {}
         self.too_large: dict[str, int] = {}  # by name, what its rule allows
+        self.dropped: dict[str, None] = {}  # names of files that nobody has asked for
+
+    @property
+    def names(self) -> Iterable[str]:
+        """Of everything that came."""
+        return self.texts | self.files | self.dropped
 
     def values(self, fields: list[FormField]) -> tuple[dict[str, Any], list[Error]]:
         """What is there of ``fields``, ready to be converted, and what is wrong with its files."""
@@ -336,6 +348,8 @@ class _Parts:
             spooled = tempfile.SpooledTemporaryFile(self._memory_size, dir=settings.FILE_UPLOAD_TEMP_DIR)  # noqa: SIM115
             self._file = UploadFile(spooled, size=0, filename=name, headers=Headers(raw=self._headers))  # type: ignore[arg-type]
             self._form.files.setdefault(self._name, []).append(self._file)
+        elif name:
+            self._form.dropped[self._name] = None
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         if self._text is not None:

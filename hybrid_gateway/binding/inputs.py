@@ -11,13 +11,22 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.binding.body import JSONBody, RawBody
+from hybrid_gateway.binding.bounds import checker, is_bounded
 from hybrid_gateway.binding.custom import DecodeHook, Decoders, check_decodable, decode_known, is_pydantic, why_not
 from hybrid_gateway.binding.draft import Chain, Draft, Half, hashable, show, tell
 from hybrid_gateway.binding.forms import FormField, FormFields, FormReader, is_file, is_files
 from hybrid_gateway.binding.json_fields import JSONField, is_array
 from hybrid_gateway.binding.markers import File, Form, Marker
 from hybrid_gateway.binding.parameters import ParameterGroup, path_reader, struct_reader
-from hybrid_gateway.binding.shapes import StructField, is_json, is_list, is_scalar, is_structure, struct_fields
+from hybrid_gateway.binding.shapes import (
+    StructField,
+    is_closed,
+    is_json,
+    is_list,
+    is_scalar,
+    is_structure,
+    struct_fields,
+)
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers, strip_annotated, strip_optional
 from hybrid_gateway.binding.steps import Step
 from hybrid_gateway.binding.text_types import TextType, documented, text_type
@@ -55,6 +64,7 @@ class Inputs:
         self._form: FormFields | None = None
         self._groups: list[tuple[str, str, bool, ParameterGroup]] = []  # variable, source, half, what it holds
         self._named_in_path: set[str] = set()
+        self.query_names: set[str] = set()  # which parameters the query may have; complete when everything is planned
 
     def end(self, handler: Any, *, whole_path: bool = True) -> None:
         """Everything is planned; raises :class:`DependencyError` for what nobody has asked for, or cannot read.
@@ -67,6 +77,7 @@ class Inputs:
             reader = group.build(self._where)
             called = self._draft.plan.names
             called |= {name: reader for name, known in called.items() if known is group}
+        self.query_names |= {entry.name for entry in self._draft.plan.inputs if entry.source == "query"}
         unused = self._path.keys() - self._named_in_path
         if whole_path and unused and not self.sees_path:
             names = ", ".join(sorted(unused))
@@ -152,7 +163,9 @@ class Inputs:
                 source, wire_name(field.encode_name), None, documented(kind), field.required, marker=inner,
                 default=field.default,
             )  # fmt: skip
-        variable, reader = self._draft.new(), struct_reader(parameter, source, wire_name, kinds, self._hook)
+        # Other headers and cookies are there whatever a client does: in the query alone unknown names are refused.
+        asked = self.query_names if source == "query" and is_closed(_bare(parameter)) else None
+        variable, reader = self._draft.new(), struct_reader(parameter, source, wire_name, kinds, self._hook, asked)
         half.readers.append(Step(target=variable, code=f"{self._draft.name(f'read_{source}', reader)}(call, errors)"))
         return variable
 
@@ -209,7 +222,7 @@ class Inputs:
 
     def body(self, parameter: Parameter, chain: Chain, half: Half) -> str:
         """The variable of the JSON body, or of the raw one for ``bytes``."""
-        if strip_annotated(parameter.type) is bytes:
+        if strip_annotated(strip_optional(parameter.type)) is bytes:
             return self.raw_body(parameter, chain, half)
         if strip_annotated(parameter.type) == AsyncIterator[bytes]:
             return self.streamed_body(parameter, half)
@@ -261,12 +274,19 @@ class Inputs:
     def raw_body(self, parameter: Parameter, chain: Chain, half: Half) -> str:
         """The variable of the body as it came."""
         self._check_body(parameter, chain, half)
-        key = ("body", bytes, parameter.type)
+        key = ("body", bytes, parameter.type, repr(parameter.default))
         if key in self._draft.variables:
             return self._draft.variables[key]
         if self._form is not None or _STREAM in self._draft.variables:
             raise self._two_bodies(parameter, chain)
-        return self._read_body(key, RawBody(strip_annotated(parameter.type)), parameter, bytes)
+        kind = strip_optional(parameter.type)
+        bounds = [extra for extra in typing.get_args(kind)[1:] if is_bounded(extra)]
+        try:
+            check = checker(bytes, bounds)[0] if bounds else None
+        except DependencyError as error:
+            raise DependencyError(f"{tell(chain)}: {parameter.name!r} is bytes: {error}.") from error
+        body = RawBody(strip_annotated(kind), parameter.default, check)
+        return self._read_body(key, body, parameter, bytes)
 
     def _read_body(self, key: Any, body: JSONBody | RawBody, parameter: Parameter, kind: Any) -> str:
         self._draft.document("body", parameter.name, parameter, kind, media_type=body.media_type)
@@ -291,7 +311,7 @@ class Inputs:
         if is_structure(parameter.type):
             self._refuse_unchecked(parameter)
             fields = [self._form_field(*entry, parameter, chain) for entry in self._fields(parameter, chain)]
-            read = self._form.add_struct(parameter, fields)
+            read = self._form.add_struct(parameter, fields, closed=is_closed(_bare(parameter)))
         else:
             self._check_form(parameter, marker, chain)
             kind = str if parameter.type is NO_DEFAULT else parameter.type
@@ -311,7 +331,7 @@ class Inputs:
         read = self._form_kind(field.encode_name, kind, marker, where, raw=True, own=is_pydantic(_bare(parameter)))
         self._draft.document(
             "form", field.encode_name, None, documented(kind), field.required, marker=marker, default=field.default,
-            media_type=read.media_type,
+            media_type=read.media_type, closed=is_closed(_bare(parameter)),
         )  # fmt: skip
         return read
 

@@ -5,7 +5,7 @@ A reader takes a request and the list of errors; it returns converted values, or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import msgspec
@@ -16,7 +16,7 @@ from hybrid_gateway.binding.custom import DecodeHook, decode_known
 from hybrid_gateway.binding.shapes import is_list, struct_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_optional
 from hybrid_gateway.binding.text_types import TextType
-from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing, one_error
+from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing, one_error, unknown
 from hybrid_gateway.exceptions import NotFound
 
 __all__ = ["SOURCES", "ParameterGroup", "Reader", "fresh", "path_reader", "struct_reader", "struct_value"]
@@ -117,10 +117,12 @@ def struct_reader(
     wire_name: Callable[[str], str],
     kinds: dict[str, TextType],
     hook: DecodeHook = decode_known,
+    asked: Container[str] | None = None,
 ) -> Reader:
     """A Struct whose fields are parameters of one source; errors carry the names of the fields on the wire.
 
-    ``kinds`` says how each becomes a value; pydantic's models see to that themselves.
+    ``kinds`` says how each becomes a value; pydantic's models see to that themselves. With ``asked``, other names are
+    errors.
     """
     kind = strip_optional(parameter.type)
     fields = []
@@ -144,7 +146,14 @@ def struct_reader(
             return default
         return struct_value(found, kind, source, errors, before, hook, wire_names)
 
-    return read
+    if asked is None:
+        return read
+
+    def read_closed(call: Call, errors: list[Error]) -> Any:
+        errors += unknown(source, lists_of(call), asked)
+        return read(call, errors)
+
+    return read_closed
 
 
 def struct_value(

@@ -126,6 +126,8 @@ class Planner:
         self._named_in_layer: set[str] = set()
         self._open, self._finish = self._draft.open, self._draft.finish
         self._inputs = Inputs(self._draft, where, path, reading)
+        for scheme in schemes:
+            self._inputs.query_names.update(getattr(scheme, "query_carriers", ()))
         self._follows = follows
         self._provision = Provision(
             self._draft,
@@ -138,6 +140,11 @@ class Planner:
             moment=moment,
             given=self._given,
         )
+
+    @property
+    def query_names(self) -> set[str]:
+        """The parameters that the query may have, credentials among them; complete when everything is planned."""
+        return self._inputs.query_names
 
     # --- who needs what, before anything is planned
 

@@ -20,7 +20,7 @@ from hybrid_gateway.binding.custom import is_pydantic
 from hybrid_gateway.binding.signature import NO_DEFAULT, strip_annotated, strip_optional
 from hybrid_gateway.http import SecretBytes, SecretString
 
-__all__ = ["StructField", "is_json", "is_list", "is_scalar", "is_structure", "struct_fields"]
+__all__ = ["StructField", "is_closed", "is_json", "is_list", "is_scalar", "is_structure", "struct_fields"]
 
 _SCALARS = frozenset(
     (
@@ -90,6 +90,14 @@ def is_structure(kind: Any) -> bool:
     return (has_fields(kind) and not issubclass(kind, tuple)) or is_pydantic(kind)
 
 
+def is_closed(kind: Any) -> bool:
+    """Whether a class with fields refuses names that it lacks: ``forbid_unknown_fields``, or pydantic's ``extra``."""
+    config = getattr(kind, "__struct_config__", None)
+    if config is not None:
+        return bool(config.forbid_unknown_fields)
+    return is_pydantic(kind) and kind.model_config.get("extra") == "forbid"
+
+
 def is_json(kind: Any) -> bool:
     """Whether a parameter of this type is the JSON body: a structure, a dict, or a container of them."""
     if kind in (dict, list) or is_structure(kind) or (isinstance(kind, type) and has_fields(kind)):
@@ -116,7 +124,7 @@ class StructField(msgspec.Struct, frozen=True):
 def struct_fields(kind: Any) -> list[StructField]:
     """The fields of a Struct, dataclass, attrs class, TypedDict or model of pydantic."""
     if is_pydantic(kind):
-        return [_of_pydantic(name, field) for name, field in kind.model_fields.items()]
+        return [entry for name, field in kind.model_fields.items() for entry in _of_pydantic(name, field)]
     hints = hints_of(kind)
     return [
         StructField(field.encode_name, without_new_types(hints[field.name]), field.required, _default(field))
@@ -124,9 +132,11 @@ def struct_fields(kind: Any) -> list[StructField]:
     ]
 
 
-def _of_pydantic(name: str, field: Any) -> StructField:
-    """A field of a model of pydantic. What it demands is for the documentation: the model itself checks it."""
-    wire_name = next((known for known in (field.validation_alias, field.alias) if isinstance(known, str)), name)
+def _of_pydantic(name: str, field: Any) -> list[StructField]:
+    """A field of a model of pydantic, once for each name it goes by.
+
+    What it demands is for the documentation: the model itself checks it.
+    """
     default = NO_DEFAULT if field.is_required() or field.default_factory is not None else field.default
     if field.default_factory in (list, dict, set):
         default = field.default_factory()
@@ -140,7 +150,18 @@ def _of_pydantic(name: str, field: Any) -> StructField:
         said["description"] = field.description
     inner = strip_optional(field.annotation)
     kind: Any = Annotated[inner, msgspec.Meta(**said)] if said else inner
-    return StructField(wire_name, kind if inner is field.annotation else kind | None, field.is_required(), default)
+    kind = kind if inner is field.annotation else kind | None
+    names = _wire_names(name, field)
+    return [StructField(known, kind, field.is_required() and len(names) == 1, default) for known in names]
+
+
+def _wire_names(name: str, field: Any) -> list[str]:
+    """The names that a field of pydantic is read by; raises :class:`TypeError` for a path into other values."""
+    alias = name if field.validation_alias is None else field.validation_alias
+    names = getattr(alias, "choices", [alias])
+    if not all(isinstance(known, str) for known in names):
+        raise TypeError(f"{name} has an AliasPath, which leads into JSON; give it a name")
+    return names
 
 
 _CONSTRAINTS = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length")

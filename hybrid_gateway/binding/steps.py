@@ -31,6 +31,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     default: Any = NO_DEFAULT
     marker: Any = None
     media_type: str = ""
+    closed: bool = False  # of a form that has no other fields
 
 
 class Plan(msgspec.Struct, kw_only=True):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import Any, Literal, Union
 
 import msgspec
@@ -15,7 +16,7 @@ from hybrid_gateway.annotations import hints_of
 from hybrid_gateway.binding.custom import DecodeHook, decode_known, is_pydantic, pydantic_errors
 from hybrid_gateway.binding.signature import strip_annotated, strip_optional
 
-__all__ = ["Error", "Location", "collect_errors", "missing", "one_error"]
+__all__ = ["Error", "Location", "collect_errors", "missing", "one_error", "unknown"]
 
 Error = dict[str, Any]
 Location = tuple[str | int, ...]
@@ -28,6 +29,12 @@ _MISSING = re.compile(r"Object missing required field `(.+)`$")
 def missing(location: Location) -> Error:
     """The error of a required value that is not there."""
     return {"loc": list(location), "msg": "Field required", "type": "missing"}
+
+
+def unknown(source: str, given: Iterable[str], known: Container[str]) -> list[Error]:
+    """An error for every name that nobody asks for, a hundred at most."""
+    names = itertools.islice((name for name in given if name not in known), _MOST)
+    return [{"loc": [source, name], "msg": "Unknown parameter", "type": "value_error"} for name in names]
 
 
 def one_error(error: Exception, location: Location) -> Error:

@@ -125,7 +125,7 @@ class Builder:
         adapted = adapt(route.handler, signature, returns, layers, route.options)
         check_returns(adapted.returns, route.handler, layers.type_encoders)
         cached = self._finish(planner, route, method, adapted)
-        adapted.query_names |= {entry.name for entry in planner.plan.inputs if entry.source == "query"}
+        adapted.query_names |= planner.query_names
         errors = self.errors(layers, planner.plan.authenticates, around)
         always, afterwards = self._hooks.leave(layers, around)
         ending = self._end(planner, route, secrets, errors, always, afterwards, cached)

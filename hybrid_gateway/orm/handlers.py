@@ -21,6 +21,7 @@ from starlette.responses import Response
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, split_markers, strip_annotated
+from hybrid_gateway.binding.validation import unknown
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import bare
 from hybrid_gateway.orm.fetch import as_queryset, is_queryable
@@ -182,11 +183,9 @@ def _filtered(filters: Any, rows: _Rows, more: dict[str, Parameter], adapted: Ad
 
 
 def _refuse_unknown(query: Any, known: set[str]) -> None:
-    unknown = [name for name in dict.fromkeys(query) if name not in known]
-    if unknown:
-        raise RequestValidationError(
-            [{"loc": ["query", name], "msg": "Unknown parameter", "type": "value_error"} for name in unknown]
-        )
+    errors = unknown("query", dict.fromkeys(query), known)
+    if errors:
+        raise RequestValidationError(errors)
 
 
 def _parameter(name: str, annotation: Any, marker: Any = None, default: Any = NO_DEFAULT) -> Parameter:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from json import JSONEncoder
@@ -32,14 +32,15 @@ class RequestOptions(TypedDict, total=False):
     """The keyword options of every verb. Other keywords are WSGI environ keys, as in Django's client.
 
     ``params`` join the query of the path, ``query_params`` replace it (Django's spelling). ``json`` is encoded by
-    msgspec; ``content`` is sent as it is; ``files`` maps names to open files, bytes or ``(name, bytes[, type])``.
+    msgspec; ``content`` is sent as it is; ``files`` maps names to open files, bytes
+    or ``(name, bytes[, type])``, or is a list of pairs of both.
     ``headers`` and ``cookies`` hold for this request alone. ``follow_redirects`` is ``follow``.
     """
 
     params: Mapping[str, Any] | Iterable[tuple[str, Any]] | msgspec.Struct | str | None
     json: Any
     content: str | bytes | None
-    files: Mapping[str, Any] | None
+    files: Mapping[str, Any] | Sequence[tuple[str, Any]] | None
     headers: Mapping[str, str] | None
     cookies: Mapping[str, str] | None
     follow_redirects: bool
@@ -80,7 +81,7 @@ class Call:
         params: Any = None,
         json: Any = None,
         content: str | bytes | None = None,
-        files: Mapping[str, Any] | None = None,
+        files: Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
         headers: Mapping[str, str] | None = None,
         cookies: Mapping[str, str] | None = None,
         query_params: Mapping[str, Any] | None = None,
@@ -163,7 +164,7 @@ def encode_body(
     content_type: str | None,
     json: Any,
     content: str | bytes | None,
-    files: Mapping[str, Any] | None,
+    files: Mapping[str, Any] | Sequence[tuple[str, Any]] | None,
     json_encoder: type[JSONEncoder],
 ) -> tuple[bytes, str]:
     """Body and content type; no data, no body."""
@@ -178,7 +179,7 @@ def encode_body(
     if files is not None:
         if content_type is not None and not content_type.startswith("multipart/form-data"):
             raise TypeError(f"Files are sent as multipart/form-data, not as {content_type}.")
-        uploads = {name: upload(name, file) for name, file in files.items()}
+        uploads = {name: upload(name, file) for name, file in by_name(files).items()}
         return encode_multipart(BOUNDARY, {**(data or {}), **uploads}), MULTIPART_CONTENT
     if data is None:
         return b"", content_type or ""
@@ -214,6 +215,16 @@ def is_json(content_type: str) -> bool:
 def charset(content_type: str) -> str:
     _, _, name = content_type.partition("charset=")
     return name.partition(";")[0].strip() or settings.DEFAULT_CHARSET
+
+
+def by_name(files: Mapping[str, Any] | Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
+    """``[("papers", one), ("papers", another)]``, as httpx takes them, as a mapping to lists."""
+    if isinstance(files, Mapping):
+        return files
+    found: dict[str, list[Any]] = {}
+    for name, file in files:
+        found.setdefault(name, []).append(file)
+    return found
 
 
 def upload(name: str, file: Any) -> Any:
