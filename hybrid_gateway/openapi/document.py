@@ -208,9 +208,7 @@ class _Writer:
             examples = [as_json(example) for example in entry.marker.examples]
             schema["examples"] = [example for example in examples if example is not NOT_JSON]
         if entry.default is not NO_DEFAULT and entry.default is not None:
-            default = as_json(entry.default)
-            if default is not NOT_JSON:
-                schema["default"] = default
+            schema = self.schemas.with_default(schema, entry.default, Use.TEXT)
         return schema
 
     def _request_body(self, endpoint: Endpoint) -> dict[str, Any]:
@@ -239,6 +237,8 @@ class _Writer:
             properties[entry.name] = schema
         required = [entry.name for entry in fields if entry.required]
         form = {"type": "object", "properties": properties, **({"required": required} if required else {})}
+        if any(entry.closed for entry in fields):
+            form["additionalProperties"] = False
         types = {
             entry.name: entry.media_type or ", ".join(getattr(entry.marker, "content_types", ())) for entry in fields
         }

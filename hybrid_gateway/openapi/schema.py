@@ -30,6 +30,7 @@ from hybrid_gateway.openapi.writers import (
     Use,
     as_json,
     title_of,
+    with_default,
     write_unknown,
 )
 
@@ -61,6 +62,14 @@ class Schemas:
         except NameError as error:
             self.unknown[f"the annotation {error.name!r} has no meaning at run time"] = None
             return {}
+        finally:
+            self.use = before
+
+    def with_default(self, schema: Schema, default: Any, use: Use) -> Schema:
+        """``schema`` with a default, where that can be shown."""
+        before, self.use = self.use, use
+        try:
+            return with_default(self, schema, default)
         finally:
             self.use = before
 

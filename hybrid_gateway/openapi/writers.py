@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
+import functools
 import inspect
+import itertools
+import operator
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,12 +19,13 @@ from msgspec import inspect as mi
 
 from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.http import SecretBytes, SecretString
+from hybrid_gateway.openapi.allowing import JSON_TYPES, admits
 from hybrid_gateway.responses.kinds import plain
 
 if TYPE_CHECKING:
     from hybrid_gateway.openapi.schema import Schemas
 
-__all__ = ["COMPONENTS", "NOT_JSON", "WRITERS", "Schema", "Use", "as_json", "title_of", "write_unknown"]
+__all__ = ["COMPONENTS", "NOT_JSON", "WRITERS", "Schema", "Use", "as_json", "title_of", "with_default", "write_unknown"]
 
 Schema = dict[str, Any]
 
@@ -106,18 +110,38 @@ def _write_literal(writer: Schemas, info: Any) -> Schema:
 
 def _one_of(values: Iterable[Any]) -> Schema:
     values = list(values)
-    kinds = sorted({name for value in values for kind, name in _JSON_TYPES if type(value) is kind})
+    kinds = sorted({name for value in values for kind, name in JSON_TYPES if type(value) is kind})
     schema: Schema = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
     return {**schema, "const": values[0]} if len(values) == 1 else {**schema, "enum": values}
 
 
 def _write_enum(writer: Schemas, info: Any) -> Schema:
+    if issubclass(info.cls, enum.Flag):
+        return {**_about(info.cls), "type": "integer", **_sums_of(info.cls)}
     members = {member.name: as_json(member.value) for member in info.cls}
     shown = [value for value in members.values() if value is not NOT_JSON]
     schema = {**_about(info.cls), **_one_of(shown)}
     if "enum" in schema and len(shown) == len(members):
         schema["x-enum-varnames"] = list(members)
     return schema
+
+
+def _sums_of(flags: type[enum.Flag]) -> Schema:
+    """What a set of flags may be as a number; of those that keep numbers without a meaning, any."""
+    if flags._boundary_ is not enum.STRICT:  # type: ignore[attr-defined]
+        return {}
+    every = ~flags(0)
+    if every.value & (every.value + 1) == 0:  # no bit between is without a name; a negative number names what is left
+        return {"minimum": ~every.value, "maximum": every.value}
+    if len(flags) > _MOST_FLAGS:
+        return {}
+    return {
+        "enum": sorted({functools.reduce(operator.or_, chosen, flags(0)).value for chosen in _choices(list(flags))})
+    }
+
+
+def _choices(members: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+    return itertools.chain.from_iterable(itertools.combinations(members, n) for n in range(len(members) + 1))
 
 
 def write_unknown(writer: Schemas, info: Any) -> Schema:
@@ -212,10 +236,25 @@ def _write_object(writer: Schemas, info: Any) -> Schema:
 
 def _write_field(writer: Schemas, field: Any) -> Schema:
     schema = writer.write(field.type)
+    if field.default is None:  # ``price: float = None`` is sent as null
+        return schema if writer.use is not Use.SENT or admits(schema, None, writer.components) else _nullable(schema)
     default = default_of(field.default, field.default_factory)
-    if default is not None and (shown := as_json(default)) is not NOT_JSON:
-        schema["default"] = shown
-    return schema
+    return schema if default is None else with_default(writer, schema, default)
+
+
+def with_default(writer: Schemas, schema: Schema, default: Any) -> Schema:
+    """``schema`` with its default. One of another type is left out, but where it is sent it may be.
+
+    One beyond the bounds is what a request without it means, all the same.
+    """
+    shown, is_sent = as_json(default), writer.use is Use.SENT
+    if shown is NOT_JSON:
+        return schema
+    if writer.use is Use.TEXT and schema.get("format") == "decimal":
+        shown = str(shown)
+    if admits(schema, shown, writer.components, bounds=is_sent):
+        return {**schema, "default": shown}
+    return {"anyOf": [schema, _one_of([shown])], "default": shown} if is_sent else schema
 
 
 def default_of(default: Any, factory: Any) -> Any:
@@ -261,6 +300,7 @@ def _nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+_MOST_FLAGS = 6  # whose sums are listed
 _EMPTY = (list, dict, set, frozenset, tuple, str, int, float, bool)
 _NUMBERS = {
     "ge": "minimum",
@@ -272,7 +312,6 @@ _NUMBERS = {
 _TEXTS = {"min_length": "minLength", "max_length": "maxLength", "pattern": "pattern"}
 _ITEMS = {"min_length": "minItems", "max_length": "maxItems"}
 _PROPERTIES = {"min_length": "minProperties", "max_length": "maxProperties"}
-_JSON_TYPES = ((str, "string"), (bool, "boolean"), (int, "integer"), (float, "number"), (NoneType, "null"))
 _PLAIN_BASES: tuple[tuple[type | tuple[type, ...], Schema], ...] = (
     (UploadFile, {"type": "string", "format": "binary"}),
     (SecretString, {"type": "string", "format": "password"}),
