@@ -70,7 +70,38 @@ class Words(models.Model):
         db_table = "a table of words"
 
 
-MODELS = (Band, Player, Words)
+class LoudField(models.CharField):
+    def from_db_value(self, value, expression, connection):
+        return None if value is None else value.upper()
+
+
+class Shout(models.Model):
+    word = LoudField(max_length=20)
+    reply = LoudField(max_length=20, null=True)
+    times = models.IntegerField(default=1)
+
+    class Meta:
+        app_label = "library"
+
+
+class LongShout(Shout):
+    echo = LoudField(max_length=20)
+
+    class Meta:
+        app_label = "library"
+
+
+class KeyedShout(models.Model):
+    pk = models.CompositePrimaryKey("town", "number")
+    town = models.CharField(max_length=20)
+    number = models.IntegerField()
+    word = LoudField(max_length=20)
+
+    class Meta:
+        app_label = "library"
+
+
+MODELS = (Band, Player, Words, Shout, LongShout, KeyedShout)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -202,15 +233,15 @@ def test_columns_with_the_names_of_methods_and_keywords(serve, pagination):
 # --- values --------------------------------------------------------------------------------------------------------
 
 
-def test_a_path_is_a_file_of_its_folder(tmp_path, monkeypatch):
-    (tmp_path / "a.txt").touch()
+def test_a_path_leads_into_its_folder(tmp_path, monkeypatch):
     field = Band._meta.get_field("score")
     struct = type(ModelStruct)("B", (ModelStruct,), {"__annotations__": {"name": str, "score": str}}, model=Band)
-    for path in (str(tmp_path), lambda: str(tmp_path)):
+    for path in (str(tmp_path), f"{tmp_path}/", tmp_path, lambda: str(tmp_path)):
         monkeypatch.setattr(field, "path", path)
         band = struct(name="A", score=f"{tmp_path}/a.txt").create()
+        struct(name="A", score=f"{tmp_path}/b/c.txt").update(band)
         struct(name="A", score="").update(band)
-        for wrong in ("/etc/passwd", f"{tmp_path}/../{tmp_path.name}/a.txt", f"{tmp_path}/b.txt", "a.txt"):
+        for wrong in ("/etc/passwd", f"{tmp_path}/../b.txt", f"{tmp_path}b.txt", "a.txt", str(tmp_path), "../a.txt"):
             with pytest.raises(RequestValidationError) as caught:
                 struct(name="A", score=wrong).update(band)
             assert [error["loc"] for error in caught.value.errors] == [["body", "score"]]
@@ -234,3 +265,27 @@ def test_cursors_by_moments_of_times_with_odd_offsets(serve, monkeypatch, zone):
         seen += [item["name"] for item in page["items"]]
         url = page["next"]
     assert seen == [str(number) for number in range(len(days))]
+
+
+@pytest.mark.parametrize(
+    ("model", "fields"),
+    [(LongShout, ("word", "reply", "times", "echo")), (KeyedShout, ("town", "number", "word"))],
+)
+def test_what_is_read_back_is_the_row_however_often(model, fields):
+    """The query of the first time is kept."""
+    kinds = {"reply": str | None, "times": int, "number": int}
+    annotations = {field: kinds.get(field, str) for field in fields}
+    struct = type(ModelStruct)("S", (ModelStruct,), {"__annotations__": annotations}, model=model)
+    patch = type(ModelStruct)("P", (ModelStruct,), {"__annotations__": annotations}, model=model, partial=True)
+    rows = []
+    for number in range(3):
+        values = {"town": "t", "number": number, "word": f"a{number}", "echo": "b", "times": number, "reply": None}
+        rows.append(struct(**{name: values[name] for name in fields}).create())
+    for number in range(3):
+        for row in rows:
+            sent = {name: f"{name}{row.word}{number}" for name in ("word", "reply", "echo") if name in fields}
+            for part in (sent, {"word": "x"}, {**sent, "word": f"q{number}"}):
+                patch(**part).update(row)
+                [stored] = models.QuerySet(model).filter(pk=row.pk)
+                assert [getattr(row, name) for name in fields] == [getattr(stored, name) for name in fields]
+                assert row.word == part["word"].upper()

@@ -11,6 +11,7 @@ import datetime
 import decimal
 import enum
 import math
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -92,13 +93,18 @@ def _check_text(text: str) -> None:
 
 def _path(field: Any) -> Take:
     def taken(value: Any, connection: Any) -> Any:
-        value = _text(value, connection)
-        # SECURITY: DJANGO leaves it to forms that it is a file of the folder, and none of the rest of the machine.
-        if value and value not in (choice for choice, _ in field.formfield(required=False).choices):
-            raise ValueError("There is no such file")
+        value, folder = _text(value, connection), field.path() if callable(field.path) else field.path
+        # SECURITY: DJANGO leaves it to forms that it is in the folder, and not anywhere else on the machine.
+        if value and folder and not _is_below(os.fspath(folder), value):
+            raise ValueError("The path leads out of its folder")
         return value
 
     return taken
+
+
+def _is_below(folder: str, path: str) -> bool:
+    folder = os.path.normpath(folder)
+    return os.path.normpath(path).startswith(folder if folder.endswith(os.sep) else f"{folder}{os.sep}")
 
 
 def _float(value: Any, connection: Any) -> Any:

@@ -40,7 +40,9 @@ class _Write(msgspec.Struct, frozen=True):
     name: str
     wire: str
     field: Any
+    names: frozenset[str]  # of the attributes of an instance that it is (owner, owner_id, pk)
     column: Column
+    is_other_side: bool
     is_nested: bool
     is_left_out: bool  # where it is None: the class's own default, for a column that has no null but a default
     is_unknown: bool  # what it takes only the database can tell
@@ -76,13 +78,20 @@ def _writes(struct: Any) -> Iterator[_Write]:
             field.name,
             field.encode_name,
             target,
+            _names(target),
             column,
+            is_other_side(target),
             nested,
             _is_left_out(field, target),
             _is_unknown(target),
             _needs_value(target),
             take,
         )
+
+
+def _names(target: Any) -> frozenset[str]:
+    names = {target.name, getattr(target, "attname", target.name)}
+    return frozenset(names | {"pk"} if getattr(target, "primary_key", False) else names)
 
 
 def _is_unknown(target: Any) -> bool:
@@ -183,11 +192,10 @@ class _Plan:
         for write in writable(type(data)):
             value = getattr(data, write.name)
             # SECURITY: what the server gives wins, by whichever of its names (owner, owner_id) the client has sent it.
-            names = {write.field.name, getattr(write.field, "attname", write.field.name)}
-            if value is UNSET or not names.isdisjoint(extra) or ("pk" in extra and write.field.primary_key):
+            if value is UNSET or not write.names.isdisjoint(extra):
                 continue
             self.wires[write.field.name] = write.wire
-            if is_other_side(write.field):
+            if write.is_other_side:
                 self._lists.append((write, value))
             elif write.field.is_relation and isinstance(value, msgspec.Struct):
                 self._ones.append((write, value))
