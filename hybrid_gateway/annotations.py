@@ -7,13 +7,15 @@ import functools
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, TypeVar, Union
 
 import msgspec
 
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["classes_in", "has_fields", "hints_of", "settle", "without_aliases", "without_new_types"]
+__all__ = ["classes_in", "has_fields", "hints_of", "remembered", "settle", "without_aliases", "without_new_types"]
+
+R = TypeVar("R")
 
 _NO_TYPES: Mapping[Any, Any] = {}
 
@@ -46,17 +48,24 @@ def _unqualified(hint: Any) -> Any:
     return typing.get_args(hint)[0] if is_qualifier else hint
 
 
+def remembered(function: Callable[[Any], R]) -> Callable[[Any], R]:
+    """Ask ``function`` once for each type. PERF: many routes take and return the same classes; reading them is slow."""
+    known = functools.lru_cache(maxsize=1024)(function)
+
+    @functools.wraps(function)
+    def ask(kind: Any) -> R:
+        try:
+            hash(kind)
+        except TypeError:  # what is in an Annotated may be anything
+            return function(kind)
+        return known(kind)
+
+    return ask
+
+
+@remembered
 def classes_in(kind: Any) -> Sequence[tuple[type, Any]]:
     """Every class in a type, those of the fields of a Struct (and its like) among them, with its type variables."""
-    try:
-        return _known_classes(kind)
-    except TypeError:  # it cannot be hashed
-        return tuple(_find_classes(kind))
-
-
-@functools.lru_cache(maxsize=1024)
-def _known_classes(kind: Any) -> Sequence[tuple[type, Any]]:
-    """PERF: many routes take and return the same classes, and reading their annotations is slow."""
     return tuple(_find_classes(kind))
 
 

@@ -187,4 +187,4 @@ def test_a_path_into_json_is_no_name() -> None:
         return data.first
 
     with pytest.raises(DependencyError, match="first has an AliasPath, which leads into JSON; give it a name"):
-        Gateway([query])._build()
+        Gateway([query])

@@ -13,6 +13,7 @@ from typing import Any
 
 from msgspec import inspect as mi
 
+from hybrid_gateway.annotations import remembered
 from hybrid_gateway.binding.validation import Error, Location
 
 __all__ = ["Look", "look_for_decimals"]
@@ -24,6 +25,7 @@ Look = Callable[[Any, Location, list[Error]], None]
 _MOST_DIGITS = 1000
 
 
+@remembered
 def look_for_decimals(kind: Any) -> Look | None:
     """What looks at the decimals in values of ``kind``; ``None`` where there are none."""
     try:

@@ -9,13 +9,13 @@ import enum
 import types
 import typing
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
-from hybrid_gateway.annotations import has_fields, hints_of, without_new_types
+from hybrid_gateway.annotations import has_fields, hints_of, remembered, without_new_types
 from hybrid_gateway.binding.custom import is_pydantic
 from hybrid_gateway.binding.signature import NO_DEFAULT, strip_annotated, strip_optional
 from hybrid_gateway.http import SecretBytes, SecretString
@@ -121,7 +121,8 @@ class StructField(msgspec.Struct, frozen=True):
     default: Any = NO_DEFAULT
 
 
-def struct_fields(kind: Any) -> list[StructField]:
+@remembered
+def struct_fields(kind: Any) -> Sequence[StructField]:
     """The fields of a Struct, dataclass, attrs class, TypedDict or model of pydantic."""
     if is_pydantic(kind):
         return [entry for name, field in kind.model_fields.items() for entry in _of_pydantic(name, field)]

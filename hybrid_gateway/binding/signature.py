@@ -173,6 +173,8 @@ class _Lifted:
 
     def lift(self, kind: Any, *, whole: bool = True) -> Any:
         """``kind`` without markers."""
+        if isinstance(kind, type):
+            return kind
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin is Annotated:
             base, metas = self.lift(arguments[0], whole=whole), []
@@ -260,6 +262,8 @@ def layered(name: str, annotation: Any, where: str) -> Parameter:
 
 def strip_optional(annotation: Any) -> Any:
     """``T`` for ``T | None``; anything else as it is."""
+    if isinstance(annotation, type):  # PERF: most are plain classes, here and below
+        return annotation
     if typing.get_origin(annotation) in (Union, types.UnionType):
         members = [member for member in typing.get_args(annotation) if member is not types.NoneType]
         if len(members) < len(typing.get_args(annotation)):
@@ -275,7 +279,7 @@ def _inside(kind: Any) -> tuple[Any, Any]:
 
 def strip_annotated(annotation: Any) -> Any:
     """``T`` for ``Annotated[T, ...]``."""
-    while typing.get_origin(annotation) is Annotated:
+    while not isinstance(annotation, type) and typing.get_origin(annotation) is Annotated:
         annotation = typing.get_args(annotation)[0]
     return annotation
 

@@ -236,7 +236,11 @@ class _Writer:
                 schema["description"] = description
             properties[entry.name] = schema
         required = [entry.name for entry in fields if entry.required]
-        form = {"type": "object", "properties": properties, **({"required": required} if required else {})}
+        form: dict[str, Any] = {
+            "type": "object",
+            "properties": properties,
+            **({"required": required} if required else {}),
+        }
         if any(entry.closed for entry in fields):
             form["additionalProperties"] = False
         types = {
