@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ import pytest
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.models import Group
 from django.test import override_settings
+from django.utils.functional import cached_property as django_cached_property
 from django.views import View
 
 from hybrid_gateway import (
@@ -313,6 +315,24 @@ def test_what_a_controller_needs_itself_is_its_own(serve: Any) -> None:
             ]
 
     assert serve(Shop).get("/shop/rows").json() == ["rows", "3.5", "Shop", "shop", "8"]
+
+
+def reader(self: Any) -> Any:
+    return self.page_size, self.rows, getattr(self, "serializer")  # noqa: B009
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [
+        *(reader, classmethod(reader), staticmethod(reader), property(reader), property(None, reader)),
+        *(functools.cached_property(reader), django_cached_property(reader), functools.partialmethod(reader)),
+        *(functools.lru_cache(reader), functools.singledispatchmethod(reader), get("/read")(reader)),
+        lambda self: [(lambda: reader(self))(), self.page_size, self.rows, self.serializer],
+    ],
+)
+def test_what_anything_of_the_class_reads_is_its_own(reads: Any) -> None:
+    base = type("Base", (), {"reads": reads, "page_size": 10, "rows": (), "serializer": str})
+    Gateway([type("Written", (base, Controller), {"__module__": __name__, **SHOWN})])
 
 
 @pytest.mark.parametrize(

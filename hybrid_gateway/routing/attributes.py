@@ -96,6 +96,10 @@ def _protects(name: str) -> bool:
     return said is not None and MEANINGS[said][0] in GUARDING and _PROTECTION.search(said) is not None
 
 
+# What a method, a property or a cached one, a partial one, and a route are made of
+_PARTS = ("__func__", "fget", "fset", "func", "handler", "function")
+
+
 def _speaks_of_protection(name: str) -> bool:
     return _HONEST.search(name) is None and _PROTECTION.search(name) is not None
 
@@ -103,7 +107,7 @@ def _speaks_of_protection(name: str) -> bool:
 def _names_read(values: Any) -> Iterator[str]:
     """The names that the functions among ``values`` look up, of any object."""
     for value in values:
-        for function in (value, *(getattr(value, part, None) for part in ("__func__", "fget", "handler", "function"))):
+        for function in (value, *(getattr(value, part, None) for part in _PARTS)):
             code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
             if code is not None:
                 yield from _names_in(code)
