@@ -12,7 +12,7 @@ from django.db.models.functions import Lower
 
 from hybrid_gateway import ConfigurationError
 from hybrid_gateway.exceptions import Conflict, RequestValidationError
-from hybrid_gateway.orm import Column, Cursor, LimitOffset, ModelStruct, Ordering, crud, model_struct
+from hybrid_gateway.orm import Column, Cursor, LimitOffset, ModelStruct, Ordering, computed, crud, model_struct, prepare
 
 pytestmark = pytest.mark.django_db
 
@@ -101,7 +101,21 @@ class KeyedShout(models.Model):
         app_label = "library"
 
 
-MODELS = (Band, Player, Words, Shout, LongShout, KeyedShout)
+class Reply(models.Model):
+    """Of a row with a composite key, by the columns that it shares with it."""
+
+    town = models.CharField(max_length=20)
+    number = models.IntegerField()
+    shout = models.ForeignObject(
+        KeyedShout, models.CASCADE, from_fields=("town", "number"), to_fields=("town", "number"), related_name="replies"
+    )
+    text = models.CharField(max_length=20)
+
+    class Meta:
+        app_label = "library"
+
+
+MODELS = (Band, Player, Words, Shout, LongShout, KeyedShout, Reply)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -289,3 +303,58 @@ def test_what_is_read_back_is_the_row_however_often(model, fields):
                 [stored] = models.QuerySet(model).filter(pk=row.pk)
                 assert [getattr(row, name) for name in fields] == [getattr(stored, name) for name in fields]
                 assert row.word == part["word"].upper()
+
+
+# --- relations of several columns ----------------------------------------------------------------------------------
+
+
+class ShoutOut(ModelStruct, model=KeyedShout):
+    pk: tuple[str, int]
+    word: str
+
+
+class ReplyOut(ModelStruct, model=Reply):
+    text: str
+    shout: ShoutOut
+    word: Annotated[str, Column("shout__word")]
+    number: int
+
+    @computed("shout__word", "text")
+    @staticmethod
+    def both(word: str, text: str) -> str:
+        return f"{word} {text}"
+
+
+def test_a_relation_of_several_columns_is_joined():
+    for number in range(3):
+        KeyedShout.objects.create(town="t", number=number, word=f"w{number}")
+        Reply.objects.create(town="t", number=number, text=f"r{number}")
+    rows = ReplyOut.fetch(Reply.objects.order_by("number"))
+    assert rows == [ReplyOut.from_model(reply) for reply in Reply.objects.order_by("number")]
+    assert [(row.text, row.shout, row.word, row.both) for row in rows] == [
+        (f"r{number}", ShoutOut(pk=("t", number), word=f"W{number}"), f"W{number}", f"W{number} r{number}")
+        for number in range(3)
+    ]
+    one = prepare(ReplyOut, lambda number: Reply.objects.filter(number=number))
+    assert [one.get(number=number) for number in range(3)] == rows
+
+
+class TextOut(ModelStruct, model=Reply):
+    text: str
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "kind"),
+    [
+        (Reply, "shout", Any),
+        (Reply, "shout", tuple[str, int]),
+        (Reply, "shout", int),
+        (Reply, "word", Annotated[Any, Column("shout")]),
+        (KeyedShout, "replies", list[int]),
+        (KeyedShout, "replies", list[TextOut]),
+        (KeyedShout, "texts", Annotated[list[str], Column("replies__text")]),
+    ],
+)
+def test_what_a_relation_of_several_columns_cannot_show_is_refused(model, name, kind):
+    with pytest.raises(ConfigurationError, match=r"shout.*is a relation of several columns"):
+        type(ModelStruct)("R", (ModelStruct,), {"__annotations__": {name: kind}}, model=model)

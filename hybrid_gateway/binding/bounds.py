@@ -111,6 +111,10 @@ def checker(kind: Any, metas: Sequence[Any]) -> tuple[Callable[[Any], Any], Boun
 def reason(error: Exception) -> str:
     """msgspec's words, without the type, which the declaration shows; and what to write instead."""
     words = str(error).partition(" - type `")[0].rstrip(".")
+    if "custom type" in words:
+        return f"{words}. Take one of them, or, of pydantic, a RootModel[One | Other]"
+    if "must be tagged" in words:
+        return f"{words.partition(' (via')[0]}: `class One(Struct, tag=True)`"
     if "Type unions" in words:
         return f"{words.partition(' (`')[0]}. Take one of them, or str, and let __post_init__ make more of it"
     if "numeric" in words:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc
 import contextlib
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -98,9 +99,10 @@ def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
         check_attributes_of(entry, ("lifetime", "use_cache", "sync_to_thread"))
     declared = getattr(entry, "sync_to_thread", None)
     mode: Mode = "inline" if inspect.isclass(function) and declared is None else mode_of(function, declared)
-    target = function.__func__ if inspect.ismethod(function) else function
-    cleans_up = inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
-    if cleans_up:
+    target = _plain_function(function)
+    is_manager = getattr(target, "__globals__", None) is vars(contextlib)  # made by @contextmanager
+    cleans_up = is_manager or inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
+    if cleans_up and not is_manager:
         wrap: Any = contextlib.asynccontextmanager if mode == "loop" else contextlib.contextmanager
         function = wrap(function)
     return Provider(
@@ -113,6 +115,17 @@ def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
         use_cache=use_cache if use_cache is not None else getattr(entry, "use_cache", True),
         lifetime=getattr(entry, "lifetime", "request"),
     )
+
+
+def _plain_function(function: Any) -> Any:
+    """What is called, of a method or an instance with ``__call__``."""
+    if (
+        not inspect.isclass(function)
+        and not inspect.isroutine(function)
+        and not isinstance(function, functools.partial)
+    ):
+        function = getattr(type(function), "__call__", function)  # noqa: B004
+    return getattr(function, "__func__", function)
 
 
 def _key_of(entry: Any) -> Any:

@@ -495,7 +495,8 @@ class Planner:
         raise DependencyError(
             f"{tell(chain)}: nothing provides {parameter.name!r} of type {show(parameter.type)}. Register a "
             f"component whose resolve() returns {show(kind)}, or say where it comes from: "
-            "Annotated[..., Depends(provider)]."
+            "Annotated[..., Depends(provider)]. If clients send it, give a function that reads it, "
+            f"type_decoders={{{show(kind)}: function}}."
         )
 
     def _by_layer(self, parameter: Parameter, chain: Chain, half: Half) -> str | None:
