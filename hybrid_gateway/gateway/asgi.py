@@ -22,7 +22,7 @@ from hybrid_gateway.gateway.mounts import Mounted
 from hybrid_gateway.gateway.prefixes import path_info
 from hybrid_gateway.gateway.table import Table
 from hybrid_gateway.gateway.unrouted import Refused, Unrouted
-from hybrid_gateway.handlers.callers import AmbientThread
+from hybrid_gateway.handlers.callers import AmbientThread, has_left
 from hybrid_gateway.handlers.endpoint import Endpoint
 from hybrid_gateway.handlers.sensitive import BelowSyncCode, thread_sensitive
 from hybrid_gateway.handlers.threads import RequestThread
@@ -252,7 +252,10 @@ class ASGIDriver:
         try:
             is_sent = await self._send_all(call, response, receive, send)
         except BaseException as error:
-            if isinstance(error, Exception) and not isinstance(error, ClientDisconnect):
+            if has_left(error):  # which is no error of what has answered, whoever tells of it, and however
+                await endpoint.end(call, work)
+                raise
+            if isinstance(error, Exception):
                 self._gateway.table.errors.report(call)  # the server logs it, and ends the connection
             await endpoint.end(call, error=error)
             raise

@@ -10,16 +10,34 @@ from concurrent.futures import CancelledError, Future
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from asgiref.sync import SyncToAsync, sync_to_async
+from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.handlers.thread_streams import ThreadStream
 from hybrid_gateway.handlers.threads import PooledThread, RequestThread
 from hybrid_gateway.handlers.units import SubmittedUnit, Unit, lend_loop
 
-__all__ = ["AmbientThread", "CallingThread", "InlineThread", "LoopThread", "UnsharedThread", "WaitingThread"]
+__all__ = [
+    "AmbientThread",
+    "CallingThread",
+    "InlineThread",
+    "LoopThread",
+    "UnsharedThread",
+    "WaitingThread",
+    "has_left",
+]
 
 T = TypeVar("T")
+
+_left: WeakSet[asyncio.Task[Any]] = WeakSet()  # tasks that were cancelled because nobody reads their answers
+
+
+def has_left(error: BaseException) -> bool:
+    """Whether ``error``, of the current task, says no more than that nobody reads the answer any longer."""
+    is_cancelled = isinstance(error, asyncio.CancelledError)
+    return isinstance(error, ClientDisconnect) or (is_cancelled and asyncio.current_task() in _left)
 
 
 class UnsharedThread:
@@ -137,6 +155,11 @@ class CallingThread(UnsharedThread):
             tasks.append(event_loop.create_task(coroutine))
             tasks[0].add_done_callback(lambda _: self._work.put(None))
 
+        def abandon() -> None:
+            for task in list(tasks):
+                _left.add(task)
+                task.cancel()
+
         event_loop.call_soon_threadsafe(begin)
         try:
             while self._serve_next():
@@ -145,7 +168,7 @@ class CallingThread(UnsharedThread):
                 raise CancelledError
             return tasks[0].result()
         except GeneratorExit:
-            event_loop.call_soon_threadsafe(lambda: tasks and tasks[0].cancel())  # unless it has ended by then
+            event_loop.call_soon_threadsafe(abandon)  # unless it has ended by then
             while self._serve_next():
                 pass
             raise

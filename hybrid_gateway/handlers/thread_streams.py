@@ -43,6 +43,7 @@ class ThreadStream(AsyncIterator[T]):
         self._iterator: Iterator[T] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
+        self._finishing: asyncio.Future[None] | None = None
 
     async def __anext__(self) -> T:
         if self._closed:
@@ -60,11 +61,12 @@ class ThreadStream(AsyncIterator[T]):
         return chunk
 
     async def aclose(self) -> None:
-        """Close the iterator, after the item that is being fetched, if any."""
-        if not self._closed:
+        """Close the iterator, after the item that is being fetched, if any; whoever asks again waits for that, too."""
+        if self._finishing is None:
             self._closed = True
             # In a task of its own: whoever stops the stream may be cancelled, the clean-up is not.
-            await asyncio.shield(self._finish())
+            self._finishing = asyncio.ensure_future(self._finish())
+        await asyncio.shield(self._finishing)
 
     async def _finish(self) -> None:
         try:

@@ -87,7 +87,7 @@ class _Judge:
             if inspect.isclass(item) and not issubclass(item, _CHUNKS) and item not in (object, Any):
                 raise self._refuse(
                     f"a stream is made of str or bytes, and of ServerSentEvent, not of {item.__name__}. Annotate "
-                    f"list[{item.__name__}] and return a list, or yield ServerSentEvent(data)."
+                    f"list[{item.__name__}] and return a list, or yield ServerSentEvent(data=...)."
                 )
             if typing.get_origin(item) is not None:
                 raise self._refuse("a stream is made of str or bytes, and of ServerSentEvent. Return a list.")
