@@ -28,11 +28,13 @@ from hybrid_gateway.orm import composite, ranges
 __all__ = [
     "annotation_for",
     "bare",
+    "check_is_one",
     "choices",
     "converter",
     "is_optional",
     "is_own",
     "is_server_managed",
+    "is_several",
     "real_field",
     "stored_type",
 ]
@@ -69,11 +71,26 @@ def real_field(field: Any) -> Any:
     """What holds a value: the field a foreign key points to, the result of a generated field."""
     while True:
         if field.is_relation:
+            check_is_one(field)
             field = field.target_field
         elif isinstance(field, models.GeneratedField):
             field = field.output_field
         else:
             return field
+
+
+def is_several(field: Any) -> bool:
+    """Whether it is a relation over several columns of the model, such as those of a composite key."""
+    return isinstance(field, models.ForeignObject) and len(field.foreign_related_fields) > 1
+
+
+def check_is_one(field: Any) -> None:
+    """Raise :class:`ConfigurationError` for a relation that has no column of its own."""
+    if is_several(field):
+        raise ConfigurationError(
+            f"{field.model.__name__}.{field.name} is a relation of several columns, which has no value of its own: "
+            "name those columns, or nest a class on the side that has them."
+        )
 
 
 def is_server_managed(field: Any) -> bool:

@@ -23,7 +23,7 @@ from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.annotations import Column
-from hybrid_gateway.orm.columns import bare, converter, is_optional, real_field
+from hybrid_gateway.orm.columns import bare, check_is_one, converter, is_optional, is_several, real_field
 from hybrid_gateway.orm.orders import key_names, name_of
 from hybrid_gateway.orm.paths import (
     fits,
@@ -267,6 +267,7 @@ class _Reading:
             return f"(None if {key[0]} is None else ({', '.join(key)}))"
         chosen = chosen_of(steps[-2].related_model if len(steps) > 1 else model, field)
         if chosen is None:
+            check_is_one(field)
             return self._shape.place(path)
         names, choose = chosen
         places = ", ".join(self._shape.place(before + name) for name in names)
@@ -289,7 +290,8 @@ class _Reading:
         if outer and not is_optional(annotation):
             raise ConfigurationError(f"{where} can be null in the database: write `| None` after its type.")
         inside = f"{prefix}{path}{LOOKUP_SEP}"
-        key = f"{inside}{key_names(field.related_model)[0]}" if isinstance(field, ForeignObjectRel) else prefix + path
+        is_elsewhere = isinstance(field, ForeignObjectRel) or is_several(field)
+        key = f"{inside}{key_names(field.related_model)[0]}" if is_elsewhere else prefix + path
         present = self._shape.place(key)
         code = self.struct(kind, kind.__model__, inside, around)
         return f"(None if {present} is None else {code})" if outer or prefix else code
@@ -352,6 +354,7 @@ def _relation(field: Any) -> _Relation:
     if isinstance(field, ForeignObjectRel):
         if field.many_to_many:
             return field.related_model, field.field.name, "pk", None, None
+        check_is_one(field.field)
         return field.related_model, field.field.attname, field.field.target_field.name, None, None
     if field.many_to_many:
         return field.related_model, field.related_query_name(), "pk", None, None
