@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -445,3 +447,64 @@ def test_a_guard_that_needs_the_body_is_refused():
 
     with pytest.raises(ConfigurationError, match="guards and authentication run before the body is read"):
         Gateway([post("/x", guards=[guard])(lambda: None)])
+
+
+# --- what yields, however it is written -----------------------------------------------------------------------------
+
+LEFT: list[str] = []
+
+
+def _numbers(n: int = 1) -> Iterator[int]:
+    yield n
+    LEFT.append("left")
+
+
+async def _anumbers(n: int = 1) -> AsyncIterator[int]:
+    yield n
+    LEFT.append("left")
+
+
+class _Numbers:
+    def __call__(self, n: int = 1) -> Iterator[int]:
+        yield n
+        LEFT.append("left")
+
+    def method(self, n: int = 1) -> Iterator[int]:
+        yield n
+        LEFT.append("left")
+
+
+class _ANumbers:
+    async def __call__(self, n: int = 1) -> AsyncIterator[int]:
+        yield n
+        LEFT.append("left")
+
+
+YIELDING = {
+    "function": _numbers,
+    "async function": _anumbers,
+    "context manager": contextlib.contextmanager(_numbers),
+    "async context manager": contextlib.asynccontextmanager(_anumbers),
+    "instance": _Numbers(),
+    "async instance": _ANumbers(),
+    "method": _Numbers().method,
+    "method of a context manager": contextlib.contextmanager(_Numbers().method),
+    "partial": functools.partial(_numbers, n=1),
+}
+
+
+@pytest.mark.parametrize("provider", YIELDING.values(), ids=YIELDING)
+def test_what_yields_is_entered_and_left_however_it_is_written(serve, provider):
+    LEFT.clear()
+
+    @get("/sync")
+    def sync(value: Annotated[int, Depends(provider)]) -> int:
+        return value
+
+    @get("/async")
+    async def asynchronous(value: Annotated[int, Depends(provider)]) -> int:
+        return value
+
+    client = serve(sync, asynchronous)
+    assert client.get("/sync?n=1").json() == client.get("/async?n=1").json() == 1
+    assert LEFT == ["left", "left"]

@@ -5,10 +5,12 @@ import datetime
 import decimal
 import enum
 import pathlib
+import zoneinfo
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
+import pydantic
 import pytest
 from django.contrib.auth.models import Group
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -42,6 +44,14 @@ from hybrid_gateway.test import TestClient
 
 class Item(msgspec.Struct):
     name: str
+
+
+class One(pydantic.BaseModel):
+    one: int
+
+
+class Other(pydantic.BaseModel):
+    other: int
 
 
 class Money:
@@ -170,6 +180,9 @@ def test_such_a_name_may_be_a_path_or_query_parameter_or_that_of_a_layer_or_a_co
         (get("/")(takes(Annotated[int, Query(ge=1.5)])), "ge=1.5 cannot be checked"),
         (get("/")(takes(Annotated[int, Query(le=2**70)])), "cannot be checked"),
         (get("/")(takes(Annotated[int, Query(ge=decimal.Decimal("1.5"))])), "is for Decimal alone"),
+        (get("/")(takes(zoneinfo.ZoneInfo)), r"type_decoders=\{ZoneInfo: function\}"),
+        (post("/")(takes(Item | Nested)), r"must be tagged: `class One\(Struct, tag=True\)`"),
+        (post("/")(takes(One | Other)), r"Take one of them, or, of pydantic, a RootModel\[One \| Other\]"),
         (get("/{x}")(takes(list[int])), "one piece of the path, which cannot hold"),
         (get("/{x}")(takes(Item)), "one piece of the path, which cannot hold Item"),
         (get("/{x:int}")(takes(str)), "int by the converter in the path, and str by its annotation"),
