@@ -223,7 +223,7 @@ def told(
         if not inspect.isclass(made):
             return checked  # type: ignore[return-value]
         setattr(made, "__init__", checked)  # noqa: B010 (mypy)
-        return made
+        return made  # pyright: ignore[reportReturnType]
 
     return decorate
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 
-from hybrid_gateway.auth.authentication import Authentication
 from hybrid_gateway.exceptions import Forbidden, Unauthorized
 
 __all__ = ["COMBINED", "USERS", "admit", "admit_or_challenge", "attempt", "attempt_async", "claimed", "settle"]
@@ -98,7 +97,7 @@ def claimed(call: Any, authentication: Any) -> None:
     # SECURITY: credentials nobody understands are an error, not an anonymous request.
     if authentication is None and call.header(b"authorization") is not None:
         raise Unauthorized("The Authorization header is not of a kind this API accepts.")
-    if authentication is not None and not isinstance(authentication, Authentication):
+    if authentication is not None and not hasattr(authentication, "user"):
         # SECURITY: it is not None, so it would pass for somebody who is there.
         raise _unfit("scheme", authentication, "an Authentication, or None")
     call.authentication = authentication  # for error handlers and hooks, which would ask again

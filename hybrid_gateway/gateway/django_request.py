@@ -75,7 +75,7 @@ class PassingRequest(ASGIRequest):
         return user
 
     @user.setter
-    def user(self, user: Any) -> None:
+    def user(self, user: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         if self.caller.is_inside:
             self._logged_in = user
         else:
@@ -87,7 +87,7 @@ class PassingRequest(ASGIRequest):
         return self._find_user_async
 
     @auser.setter
-    def auser(self, auser: Any) -> None:
+    def auser(self, auser: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """What goes with an assigned :attr:`user`, which says it all."""
 
     def session_user_is_set(self) -> None:

@@ -163,7 +163,7 @@ class LaneProtocol(HttpToolsProtocol):
             transport=self.transport,
             flow=self.flow,
             logger=self.logger,
-            access_logger=self.access_logger,
+            access_logger=self.access_logger,  # pyright: ignore[reportArgumentType]
             access_log=self.access_log,
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),

@@ -354,8 +354,8 @@ class Completion:
 
 def _is_same(failure: Exception, answered: BaseException | None) -> bool:
     """Whether ``failure`` is what has been answered already: the error itself, or the same refusal once more."""
-    if failure is answered:
-        return True
+    if failure is answered or answered is None:
+        return failure is answered
     return isinstance(failure, HTTPException) and type(failure) is type(answered) and failure.args == answered.args
 
 

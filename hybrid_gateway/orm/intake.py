@@ -93,7 +93,8 @@ def _check_text(text: str) -> None:
 
 def _path(field: Any) -> Take:
     def taken(value: Any, connection: Any) -> Any:
-        value, folder = _text(value, connection), field.path() if callable(field.path) else field.path
+        value = _text(value, connection)
+        folder: Any = field.path() if callable(field.path) else field.path
         # SECURITY: DJANGO leaves it to forms that it is in the folder, and not anywhere else on the machine.
         if value and folder and not _is_below(os.fspath(folder), value):
             raise ValueError("The path leads out of its folder")

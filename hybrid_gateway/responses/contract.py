@@ -75,7 +75,8 @@ class _Compiler:
             return self._tuple(arguments)
         if isinstance(origin, type) and issubclass(origin, tuple) and hasattr(origin, "_fields"):
             hints = typing.get_type_hints(origin, include_extras=True)
-            return TupleOf(tuple(self.rule(hints.get(name, Any)) for name in origin._fields), origin._fields)
+            names: tuple[str, ...] = getattr(origin, "_fields")  # noqa: B009 (pyright)
+            return TupleOf(tuple(self.rule(hints.get(name, Any)) for name in names), names)
         if is_value(origin):
             return Value()
         held = arguments or arguments_of_bases(origin)

@@ -189,8 +189,9 @@ class Route:
             markcoroutinefunction(self)  # for async_to_sync and whoever else asks
         where = f"Route {self.paths[0]!r} for {describe(handler)}"
         check_options(options, HANDLER_OPTIONS | {"path", "methods"}, where, RouteError)
-        if options.get("status_code") is not None:
-            _check_status(options["status_code"], where)
+        status = options.get("status_code")
+        if status is not None:
+            _check_status(status, where)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.handler(*args, **kwargs)
