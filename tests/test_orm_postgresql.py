@@ -133,12 +133,15 @@ def test_filters_by_what_a_range_holds(serve, name, held, inside, wrong):
     kinds = {"pay": decimal.Decimal, "days": datetime.date, "span": datetime.datetime}
     filters = msgspec.defstruct("F", [(f"{name}__contains", kinds.get(name, int) | None, None)])
     styles = {"s": None, "t": LimitOffset(), "u": Cursor()}
-    client = serve(
-        *(
-            crud(Shift, out=ShiftOut, path=f"/{key}", name=key, filters=filters, pagination=style)
-            for key, style in styles.items()
-        )
-    )
+    routes = [
+        crud(Shift, out=ShiftOut, path=f"/{key}", name=key, filters=filters, pagination=style)
+        for key, style in styles.items()
+    ]
+    if name == "pay" and "None" in models.DecimalField().cast_db_type(connection):
+        with pytest.raises(ConfigurationError, match="this version of Django"):
+            serve(*routes)
+        return
+    client = serve(*routes)
     Shift.objects.create(**{"tags": ["a"], "hours": (8, 9), name: held})
     Shift.objects.create(tags=["b"], hours=(8, 9))
     for key in styles:

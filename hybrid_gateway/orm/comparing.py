@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError, OperationalError, connections, models, transaction
+from django.db.models.functions import Cast
 from django.db.models.lookups import In, IsNull, Range, Regex
 from django.db.models.sql import Query
 
@@ -79,6 +80,7 @@ def check_of(query: Any, kind: Any, where: str) -> Check | None:
     """What to look at before a value is compared by the one lookup of ``query`` that has a parameter."""
     lookup = next((found for found in lookups_of(query) if _has_parameter(found.rhs)), None)
     _check_kind(lookup, kind, where)
+    _check_cast(getattr(lookup, "rhs", None), where)
     if isinstance(lookup, Regex):
         return lambda value, using: _pattern(type(lookup), str(value), using)
     if isinstance(lookup, Range):
@@ -107,6 +109,16 @@ def _check_kind(lookup: Any, kind: Any, where: str) -> None:
         raise ConfigurationError(f"{where} compares with several values, so its type is list[...].")
     if isinstance(lookup, Regex) and not is_text:
         raise ConfigurationError(f"{where} is a regular expression, so its type is str.")
+
+
+def _check_cast(rhs: Any, where: str) -> None:
+    """Raise :class:`ConfigurationError` for a cast that no database understands."""
+    # DJANGO: 5.2 casts to numeric(None, None) where a decimal has no digits, as those of a DecimalRangeField have none.
+    if isinstance(rhs, Cast) and "None" in (rhs.output_field.cast_db_type(connections["default"]) or ""):
+        raise ConfigurationError(
+            f"{where} compares a range of decimals with a single one, which this version of Django cannot write. "
+            "Compare with a Range[Decimal], or use Django 6.1."
+        )
 
 
 _LISTS = (list, tuple, set, frozenset)
