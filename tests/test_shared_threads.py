@@ -1,9 +1,11 @@
 """Pools that share their number of threads: who gets one, what is held, and that it is always given back."""
 
 import asyncio
+import gc
 import random
 import threading
 import time
+import warnings
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -149,6 +151,15 @@ def test_only_so_many_are_held_long(make_pools):
 
 
 # --- in a gateway -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(autouse=True)
+def what_the_loop_cut_off_is_collected_here():
+    """A page that is cut off by the end of its loop may leave the file of its body to the collector."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 class Leaves(MiddlewareMixin):
