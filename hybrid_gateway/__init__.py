@@ -26,8 +26,7 @@ from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.http import Headers, QueryParams
 from hybrid_gateway.middleware import ASGIMiddleware
 from hybrid_gateway.responses.compression import Compression
-from hybrid_gateway.responses.events import EventSourceResponse, ServerSentEvent
-from hybrid_gateway.responses.kinds import (
+from hybrid_gateway.responses.response_classes import (
     ASGIResponse,
     BackgroundTask,
     FileResponse,
@@ -38,6 +37,7 @@ from hybrid_gateway.responses.kinds import (
     Response,
     StreamingResponse,
 )
+from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.templates import TemplateResponse
 from hybrid_gateway.routing.declare import (
     Controller,
@@ -54,7 +54,7 @@ from hybrid_gateway.routing.declare import (
     put,
     route,
 )
-from hybrid_gateway.sessions import Session, Visit
+from hybrid_gateway.sessions import DjangoContext, Session
 from hybrid_gateway.throttling import Throttle
 from hybrid_gateway.wsgi import get_wsgi_application
 
@@ -102,7 +102,7 @@ __all__ = [
     "TemplateResponse",
     "Throttle",
     "UploadFile",
-    "Visit",
+    "DjangoContext",
     "delete",
     "get",
     "get_asgi_application",

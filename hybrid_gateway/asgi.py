@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hybrid_gateway.startup import set_up_django
+from hybrid_gateway.django_setup import set_up_django
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway
@@ -21,7 +21,7 @@ __all__ = ["application", "get_asgi_application"]
 def get_asgi_application() -> Gateway:
     """Set Django up and give the gateway that ``HYBRID_GATEWAY`` describes, for a project's own ``asgi.py``."""
     set_up_django()
-    from hybrid_gateway.gateway.default import serving_gateway
+    from hybrid_gateway.gateway.settings_gateway import serving_gateway
 
     return serving_gateway()
 

@@ -22,14 +22,15 @@ from django.conf import settings
 from django.utils import timezone, translation
 from starlette.responses import Response
 
-from hybrid_gateway.caches import cache_mode, is_reached, is_unreachable, own_cache
+from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log_cache_up, thread_cache
+from hybrid_gateway.endpoints.hooks import AnsweredEarly
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.handlers.hooks import Answered
-from hybrid_gateway.responses.encode import as_answer
-from hybrid_gateway.responses.headers import Header
+from hybrid_gateway.headers import Header
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.encoders import as_answer
 from hybrid_gateway.spelling import told
 
-__all__ = ["Cache", "CachedAnswers", "ainvalidate", "invalidate"]
+__all__ = ["Cache", "ResponseCache", "ainvalidate", "invalidate"]
 
 _NAME = b"hybrid-gateway"
 _NEVER_STALE = (b"must-revalidate", b"proxy-revalidate", b"no-cache", b"s-maxage")
@@ -89,11 +90,11 @@ def invalidate(*tags: str, cache: str = "default") -> None:
     are found there later live as long as they would have.
     """
     try:
-        own_cache(cache).set_many({_tag_key(tag): _version() for tag in tags}, timeout=None)
+        thread_cache(cache).set_many({_tag_key(tag): _version() for tag in tags}, timeout=None)
     except Exception as error:
-        is_unreachable(cache, error)
+        log_cache_down(cache, error)
     else:
-        is_reached(cache)
+        log_cache_up(cache)
 
 
 async def ainvalidate(*tags: str, cache: str = "default") -> None:
@@ -110,7 +111,7 @@ class _Cacheable(msgspec.Struct):
     answer: tuple[int, list[Header], bytes] | None = None
 
 
-class CachedAnswers:
+class ResponseCache:
     """The cache of one route. ``changes`` is what is done to every answer of it, kept or not."""
 
     def __init__(
@@ -125,7 +126,7 @@ class CachedAnswers:
         self._cookies: list[str] = []
         self._minds_cookies = False
         self._grace = min(self._rules.seconds, _GRACE)
-        self.mode: Literal["inline", "thread"] = cache_mode([self._rules.cache])  # where to look
+        self.mode: Literal["inline", "thread"] = execution_mode([self._rules.cache])  # where to look
 
     def depends_on(self, plan: Any) -> None:
         """The whole plan of the route: its parameters, headers and cookies among them."""
@@ -138,17 +139,17 @@ class CachedAnswers:
             elif entry.source == "cookie":
                 self._cookies.append(entry.name)
 
-    def look(self, call: Any, authentication: Any) -> None:
+    def look(self, ctx: RequestContext, authentication: Any) -> None:
         """Answer with what is kept, or let the handler."""
         user = None if authentication is None else authentication.user.pk
-        if not self._rules.per_user and (user is not None or call.header(b"authorization") is not None):
+        if not self._rules.per_user and (user is not None or ctx.header(b"authorization") is not None):
             return
-        if self._minds_cookies and call.header(b"cookie") is not None:
+        if self._minds_cookies and ctx.header(b"cookie") is not None:
             return
-        key = self._key(call, user)
-        tags = {_tag_key(tag): tag for tag in self._tags(call)}
+        key = self._key(ctx, user)
+        tags = {_tag_key(tag): tag for tag in self._tags(ctx)}
         try:
-            cache = own_cache(self._rules.cache)
+            cache = thread_cache(self._rules.cache)
             found = cache.get_many([key, *tags])
             versions = {name: found.get(name) or _add_version(cache, name) for name in tags}
             entry = found.get(key)
@@ -158,12 +159,12 @@ class CachedAnswers:
             if renews and not cache.add(_mark(key), 1, timeout=self._grace):
                 renews = False  # somebody else does
         except Exception as error:
-            is_unreachable(self._rules.cache, error)
+            log_cache_down(self._rules.cache, error)
             return
-        is_reached(self._rules.cache)
+        log_cache_up(self._rules.cache)
         if is_kept and not renews:
-            raise Answered(self._hit(call, entry))
-        call.cacheable = _Cacheable(key, versions, renews)
+            raise AnsweredEarly(self._hit(ctx, entry))
+        ctx.cacheable = _Cacheable(key, versions, renews)
 
     def _outlives(self, headers: Sequence[Header]) -> int:
         """For how many seconds an answer is kept after its time."""
@@ -171,26 +172,26 @@ class CachedAnswers:
         directives = b",".join(value.lower() for name, value in headers if name == b"cache-control")
         return 0 if any(word in directives for word in _NEVER_STALE) else self._grace
 
-    def _hit(self, call: Any, entry: Any) -> Any:
+    def _hit(self, ctx: RequestContext, entry: Any) -> Any:
         expires, _, status, headers, body = entry
         left = min(int(expires - time.time()), self._rules.seconds)
         state = b"%b; hit; ttl=%d" % (_NAME, left)
         age = b"%d" % (self._rules.seconds - left)
         answer: Any = (status, [*headers, *self._vary(), (b"age", age), (b"cache-status", state)], body)
         for change in self._changes:
-            answer = change(call, answer)
+            answer = change(ctx, answer)
         return answer
 
-    def note(self, call: Any, answer: Any) -> Any:
+    def note(self, ctx: RequestContext, answer: Any) -> Any:
         """``answer`` with the word that it is the handler's; keep it in mind if it may be kept."""
         if isinstance(answer, Response):
             answer = as_answer(answer)
         if type(answer) is not tuple:
             return answer
         status, headers, body = answer
-        reason = b"bypass" if call.cacheable is None else b"miss"
-        if call.cacheable is not None and status == 200 and self._may_be_kept(headers):
-            call.cacheable.answer = (status, list(headers), body)
+        reason = b"bypass" if ctx.cacheable is None else b"miss"
+        if ctx.cacheable is not None and status == 200 and self._may_be_kept(headers):
+            ctx.cacheable.answer = (status, list(headers), body)
         return status, [*headers, *self._vary(), (b"cache-status", b"%b; fwd=%b" % (_NAME, reason))], body
 
     def _may_be_kept(self, headers: Sequence[Header]) -> bool:
@@ -205,26 +206,26 @@ class CachedAnswers:
                     return False
         return True
 
-    async def keep(self, call: Any) -> None:
+    async def keep(self, ctx: RequestContext) -> None:
         """Put away what was noted."""
-        if call.cacheable is None or (call.cacheable.answer is None and not call.cacheable.renews):
+        if ctx.cacheable is None or (ctx.cacheable.answer is None and not ctx.cacheable.renews):
             return
         if self.mode == "inline":
-            self._store(call.cacheable)
+            self._store(ctx.cacheable)
         else:
-            await call.thread.run(self._store, call.cacheable)
+            await ctx.thread.run(self._store, ctx.cacheable)
 
     def _store(self, cacheable: _Cacheable) -> None:
         seconds = self._rules.seconds
         try:
-            cache = own_cache(self._rules.cache)
+            cache = thread_cache(self._rules.cache)
             if cacheable.answer is not None:
                 entry = (time.time() + seconds, cacheable.versions, *cacheable.answer)
                 cache.set(cacheable.key, entry, timeout=seconds + self._outlives(cacheable.answer[1]))
             if cacheable.renews:
                 cache.delete(_mark(cacheable.key))
         except Exception as error:
-            is_unreachable(self._rules.cache, error)
+            log_cache_down(self._rules.cache, error)
 
     # --- names
 
@@ -232,23 +233,23 @@ class CachedAnswers:
         names = [name.title() for name in (*self._headers, *([b"cookie"] if self._cookies else []))]
         return [(b"vary", b", ".join(names))] if names else []
 
-    def _key(self, call: Any, user: Any) -> str:
-        scope = call.scope
-        query = call.query_pairs()
+    def _key(self, ctx: RequestContext, user: Any) -> str:
+        scope = ctx.scope
+        query = ctx.query_pairs()
         if self._rules.query is not None:
             query = [pair for pair in query if pair[0] in self._rules.query]
-        cookies = call.cookies() if self._cookies else {}
+        cookies = ctx.cookies() if self._cookies else {}
         # SECURITY: JSON tells the parts apart, so no client can write one part into another.
         parts = [
             scope.get("scheme", "http"),
-            _text(call.header(b"host")),
+            _text(ctx.header(b"host")),
             scope.get("root_path", ""),
             scope["path"],
             query,
-            [_text(call.header(name)) for name in self._headers],
+            [_text(ctx.header(name)) for name in self._headers],
             [cookies.get(name) for name in self._cookies],
             None if user is None else str(user),
-            call.accepted,
+            ctx.accepted,
             # DJANGO: utils/cache.py, _i18n_cache_key_suffix
             translation.get_language() if settings.USE_I18N else None,
             timezone.get_current_timezone_name() if settings.USE_TZ else None,
@@ -256,10 +257,10 @@ class CachedAnswers:
         ]
         return f"hybrid_gateway.cache:{blake2b(msgspec.json.encode(parts), digest_size=20).hexdigest()}"
 
-    def _tags(self, call: Any) -> list[str]:
+    def _tags(self, ctx: RequestContext) -> list[str]:
         if not any("{" in tag for tag in self._rules.tags):
             return list(self._rules.tags)
-        values = dict(zip(self._path_names, call.path_values, strict=True))
+        values = dict(zip(self._path_names, ctx.path_values, strict=True))
         return [tag.format(**values) for tag in self._rules.tags]
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.responses.encode import complete
-from hybrid_gateway.responses.headers import Header, check_header
+from hybrid_gateway.headers import Header, check_header
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.encoders import complete
 from hybrid_gateway.spelling import told
 
 __all__ = ["CORS"]
@@ -53,9 +54,9 @@ class CORS:
     def __repr__(self) -> str:
         return f"CORS({sorted(origin.decode() for origin in self.origins)})"
 
-    def stamp(self, call: Any, answer: Any) -> Any:
+    def stamp(self, ctx: RequestContext, answer: Any) -> Any:
         """``answer`` with what a page of the request's origin has to know."""
-        lines = self._lines(call.header(b"origin"))
+        lines = self._lines(ctx.header(b"origin"))
         if lines and self._expose:
             lines.append((b"access-control-expose-headers", self._expose))
         if not self._anybody:
@@ -66,12 +67,12 @@ class CORS:
         status, headers, body = answer
         return status, [*headers, *lines], body
 
-    def preflight(self, call: Any, methods: Iterable[str]) -> Any:
+    def preflight(self, ctx: RequestContext, methods: Iterable[str]) -> Any:
         """The answer to a preflight for a path of these methods."""
-        lines = self._lines(call.header(b"origin"))
+        lines = self._lines(ctx.header(b"origin"))
         if lines:
             lines.append((b"access-control-allow-methods", ", ".join(sorted(methods)).encode()))
-            wanted = call.header(b"access-control-request-headers")
+            wanted = ctx.header(b"access-control-request-headers")
             headers = self._headers if self._headers is not None else wanted
             if headers:
                 lines.append((b"access-control-allow-headers", headers))

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Any, Literal
 
-from hybrid_gateway.caches import cache_mode, is_reached, is_unreachable, own_cache
+from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log_cache_up, thread_cache
 from hybrid_gateway.exceptions import ConfigurationError, ServiceUnavailable, TooManyRequests
+from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.spelling import told
 
 __all__ = ["Throttle", "Throttles", "add_rate_limit"]
@@ -74,15 +75,15 @@ class Throttles:
     @property
     def mode(self) -> Literal["inline", "thread"]:
         """Where to count: on the request's thread, where that waits for somebody else."""
-        return cache_mode(throttle.cache for _, throttle in self._throttles)
+        return execution_mode(throttle.cache for _, throttle in self._throttles)
 
-    def check(self, call: Any, authentication: Any) -> None:
+    def check(self, ctx: RequestContext, authentication: Any) -> None:
         """Count the request; raises 429 with ``Retry-After`` where one limit is passed, 503 where nobody can tell."""
         now = time.time()
         for place, throttle in self._throttles:
             window, elapsed = divmod(now, throttle.seconds)
             reset = int(throttle.seconds - elapsed) + 1
-            key = _key(throttle.scope or place, throttle, _client(throttle, call, authentication), int(window))
+            key = _key(throttle.scope or place, throttle, _client(throttle, ctx, authentication), int(window))
             count = self._count(throttle, key)
             if count is None:
                 continue
@@ -90,34 +91,34 @@ class Throttles:
             if count > throttle.limit:
                 raise TooManyRequests(headers={**_headers(state), "Retry-After": str(reset)})
             # The tightest one is what a client has to know.
-            if call.rate_limit is None or state[1] < call.rate_limit[1]:
-                call.rate_limit = state
+            if ctx.rate_limit is None or state[1] < ctx.rate_limit[1]:
+                ctx.rate_limit = state
 
     def _count(self, throttle: Throttle, key: str) -> int | None:
         """How many requests there were, with this one; ``None`` where the cache does not say and that is no matter."""
         try:
-            count = _increment(own_cache(throttle.cache), key, throttle.seconds)
+            count = _increment(thread_cache(throttle.cache), key, throttle.seconds)
         except Exception as error:
-            is_unreachable(throttle.cache, error)
+            log_cache_down(throttle.cache, error)
             if (throttle.fail or self._fail) == "closed":
                 raise Uncounted(headers={"Retry-After": "5"}) from None
             return None
-        is_reached(throttle.cache)
+        log_cache_up(throttle.cache)
         return count
 
 
 class Uncounted(ServiceUnavailable):
-    """503 while the counters cannot be reached, which :func:`is_unreachable` has logged."""
+    """503 while the counters cannot be reached, which :func:`log_cache_down` has logged."""
 
     quiet = True
 
 
-def _client(throttle: Throttle, call: Any, authentication: Any) -> str:
+def _client(throttle: Throttle, ctx: RequestContext, authentication: Any) -> str:
     if callable(throttle.by):
-        return f"own:{throttle.by(call.scope)}"
+        return f"own:{throttle.by(ctx.scope)}"
     if throttle.by == "user" and authentication is not None:
         return f"user:{authentication.user.pk}"
-    client = call.scope.get("client")
+    client = ctx.scope.get("client")
     return f"address:{client[0] if client else ''}"
 
 
@@ -146,11 +147,11 @@ def _headers(state: tuple[int, int, int]) -> dict[str, str]:
     return {"RateLimit-Limit": str(limit), "RateLimit-Remaining": str(remaining), "RateLimit-Reset": str(reset)}
 
 
-def add_rate_limit(call: Any, answer: Any) -> Any:
+def add_rate_limit(ctx: RequestContext, answer: Any) -> Any:
     """``answer`` with what is left to the client."""
-    if call.rate_limit is None:
+    if ctx.rate_limit is None:
         return answer
-    lines = [(name.lower().encode(), value.encode()) for name, value in _headers(call.rate_limit).items()]
+    lines = [(name.lower().encode(), value.encode()) for name, value in _headers(ctx.rate_limit).items()]
     if type(answer) is tuple:
         status, headers, body = answer
         return status, [*headers, *lines], body

@@ -12,7 +12,7 @@ try:
 except ImportError as error:
     raise ImportError(f"{error}. LaneWorker needs it: pip install gunicorn uvicorn-worker.") from error
 
-from hybrid_gateway.gateway.lane import LaneProtocol
+from hybrid_gateway.drivers.lane.protocol import LaneProtocol
 
 __all__ = ["LaneWorker"]
 

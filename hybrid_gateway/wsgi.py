@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hybrid_gateway.startup import set_up_django
+from hybrid_gateway.django_setup import set_up_django
 
 if TYPE_CHECKING:
-    from hybrid_gateway.gateway.wsgi import WSGIDriver
+    from hybrid_gateway.drivers.wsgi_driver import WSGIDriver
 
     application: WSGIDriver
 
@@ -20,7 +20,7 @@ __all__ = ["application", "get_wsgi_application"]
 def get_wsgi_application() -> WSGIDriver:
     """Set Django up and give the WSGI side of the gateway of the settings, for a project's own ``wsgi.py``."""
     set_up_django()
-    from hybrid_gateway.gateway.default import serving_gateway
+    from hybrid_gateway.gateway.settings_gateway import serving_gateway
 
     gateway = serving_gateway()
     gateway.ending.watch_signals()  # a WSGI server tells of its end in no other way

@@ -101,7 +101,7 @@ def run(model: Any, rows: Any, fetch: Callable[[Any], Any], cells: int, seed: in
     """Ask ``cells`` times; raise for the first answer that is none."""
     from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
     from hybrid_gateway.orm import Lookup
-    from hybrid_gateway.orm.filters import FilterSet
+    from hybrid_gateway.orm.lists.filters import FilterSet
 
     rng, counts = random.Random(seed), Counter[str]()
     chosen = [(path, kind) for path in paths_of(model) for kind in KINDS]

@@ -11,13 +11,13 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from hybrid_gateway import Gateway
-from hybrid_gateway.gateway.lane import LaneProtocol
-from hybrid_gateway.gateway.lane_call import LaneCall
-from hybrid_gateway.handlers.callers import CallingThread
-from hybrid_gateway.sessions.visits import UNCHECKED_CSRF
-from hybrid_gateway.test import handlers
-from hybrid_gateway.test.handlers import AUTHENTICATION, LOOP, build_response, scope_from_environ
-from hybrid_gateway.test.responses import ClientResponse
+from hybrid_gateway.concurrency.request_threads import CallingThread
+from hybrid_gateway.drivers.lane.protocol import LaneProtocol
+from hybrid_gateway.drivers.lane.request import LaneRequest
+from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
+from hybrid_gateway.test import transports
+from hybrid_gateway.test.client_response import ClientResponse
+from hybrid_gateway.test.transports import AUTHENTICATION, LOOP, build_response, scope_from_environ
 
 
 class Transport(asyncio.Transport):
@@ -55,7 +55,7 @@ class LentProtocol(LaneProtocol):
     authentication: Any = None
     marks: dict[str, Any] = {}
 
-    class call_class(LaneCall):  # noqa: N801
+    class call_class(LaneRequest):  # noqa: N801
         protocol: LentProtocol  # type: ignore[assignment]
 
         def __init__(self, protocol: LentProtocol, *args: Any) -> None:
@@ -130,4 +130,4 @@ def read_response(raw: bytes, method: str = "GET") -> tuple[int, list[tuple[str,
     return response.status, response.getheaders(), response.read()
 
 
-handlers.ANSWERS["lane"] = answer_lane
+transports.ANSWERS["lane"] = answer_lane

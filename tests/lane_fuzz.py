@@ -38,10 +38,10 @@ from hybrid_gateway import (
     post,
     route,
 )
+from hybrid_gateway.concurrency.request_threads import InlineThread
+from hybrid_gateway.drivers.lane.protocol import LaneProtocol
+from hybrid_gateway.drivers.lane.request import LaneRequest
 from hybrid_gateway.exceptions import Conflict
-from hybrid_gateway.gateway.lane import LaneProtocol
-from hybrid_gateway.gateway.lane_call import LaneCall
-from hybrid_gateway.handlers.callers import InlineThread
 from tests.lane import Transport
 
 # --- an application that tells what it sees ---------------------------------------------------------------------------
@@ -175,7 +175,7 @@ ROUTES = [
 ]  # fmt: skip
 
 
-class CountedCall(LaneCall):
+class CountedCall(LaneRequest):
     """Counts what did not go through ASGI, so that a run shows that it compared two roads."""
 
     def __init__(self, *args: Any) -> None:

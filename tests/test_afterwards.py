@@ -205,7 +205,7 @@ def test_the_next_request_on_the_connection_is_answered(road):
     uvicorn = pytest.importorskip("uvicorn")
     from uvicorn.server import ServerState
 
-    from hybrid_gateway.gateway.lane import LaneProtocol
+    from hybrid_gateway.drivers.lane.protocol import LaneProtocol
     from tests.lane import Transport
 
     def failing() -> None:

@@ -22,8 +22,8 @@ from hybrid_gateway import (
     get,
     post,
 )
+from hybrid_gateway.headers import write_cache_control
 from hybrid_gateway.responses.conditional import matches
-from hybrid_gateway.responses.headers import write_cache_control
 
 
 @pytest.fixture(params=["async", "def"])

@@ -21,10 +21,10 @@ from django.http import HttpResponse
 from django.test import override_settings
 from django.utils import translation
 
-from hybrid_gateway.gateway.django_side import DjangoSide
-from hybrid_gateway.gateway.environ import build_environ, resolved_path
-from hybrid_gateway.handlers.callers import AmbientThread
-from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
+from hybrid_gateway.concurrency.request_threads import AsgirefThread
+from hybrid_gateway.concurrency.threads import PooledThread, ThreadPool
+from hybrid_gateway.django_side.environ import build_environ, resolved_path
+from hybrid_gateway.django_side.handler import DjangoSide
 from tests.django_side_urls import events, gate
 
 pytestmark = pytest.mark.django_db
@@ -636,7 +636,7 @@ def test_a_language_ends_with_its_request_on_the_thread_of_an_async_test(path):
         for _ in range(2):
             client = Client()
             scope = scope_of(f"{path}?language=de")
-            await DjangoSide().asgi(scope, client.receive, client.send, AmbientThread())
+            await DjangoSide().asgi(scope, client.receive, client.send, AsgirefThread())
             assert client.content == b"en-us"
         return translation.get_language()
 

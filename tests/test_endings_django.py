@@ -89,7 +89,7 @@ def dropped(monkeypatch):
             drop(self)
 
     monkeypatch.setattr(BaseDatabaseWrapper, "close_if_unusable_or_obsolete", noted)
-    monkeypatch.setattr("hybrid_gateway.test.handlers.connections_left_alone", nullcontext)
+    monkeypatch.setattr("hybrid_gateway.test.transports.connections_left_alone", nullcontext)
     return seen
 
 

@@ -10,8 +10,8 @@ import pytest
 from django.core.signals import got_request_exception
 
 from hybrid_gateway import CORS, BackgroundTask, Depends, Gateway, JSONResponse, Response, StreamingResponse, get
+from hybrid_gateway.endpoints.hooks import AnsweredEarly
 from hybrid_gateway.exceptions import Conflict, HTTPException
-from hybrid_gateway.handlers.hooks import Answered
 from hybrid_gateway.test import TestClient
 
 SEEDS = range(60)
@@ -185,7 +185,7 @@ def test_rules_hold_for_random_routes(protocol, caplog):
     def look(sender: Any, **kwargs: Any) -> None:
         error = sys.exc_info()[1]
         while error is not None:
-            if not isinstance(error, Expected | HTTPException | Answered):
+            if not isinstance(error, Expected | HTTPException | AnsweredEarly):
                 surprises.append(error)
             error = error.__cause__ or error.__context__
 

@@ -184,7 +184,7 @@ def test_an_encoded_slash_makes_no_prefix(serve, target):
 
 
 def test_encoded_slashes_are_a_setting(settings):
-    from hybrid_gateway.gateway.default import default_gateway
+    from hybrid_gateway.gateway.settings_gateway import default_gateway
 
     settings.HYBRID_GATEWAY = {
         "ROUTES": "tests.routes", "ALLOWED_DJANGO_ROUTES": ("/tag/",), "ENCODED_SLASHES": "django", "FALLTHROUGH": True,

@@ -173,7 +173,7 @@ def test_an_instance_serves_all_requests_and_a_class_one(serve, view):
 
 
 def test_event_hooks_of_the_settings(settings, client):
-    from hybrid_gateway.gateway.default import default_gateway
+    from hybrid_gateway.gateway.settings_gateway import default_gateway
 
     settings.HYBRID_GATEWAY = {**settings.HYBRID_GATEWAY, "EVENT_HOOKS": ["tests.test_hooks.Stamping"]}
     from hybrid_gateway.test import TestClient

@@ -308,11 +308,11 @@ def test_twenty_thousand_requests_leave_nothing_behind():
         gc.collect()
         names = [type(thing).__name__ for thing in gc.get_objects()]
         watched = (
-            "Call",
+            "RequestContext",
             "PooledThread",
             "_Request",
-            "Unit",
-            "SubmittedUnit",
+            "WorkItem",
+            "FutureWorkItem",
             "Context",
             "Future",
             "Task",

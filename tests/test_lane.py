@@ -26,8 +26,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from hybrid_gateway import EventSourceResponse, Gateway, PlainTextResponse, Request, StreamingResponse, get, post
-from hybrid_gateway.gateway.lane import LaneProtocol
-from hybrid_gateway.gateway.lane_call import LaneCall
+from hybrid_gateway.drivers.lane.protocol import LaneProtocol
+from hybrid_gateway.drivers.lane.request import LaneRequest
 from tests.lane import Transport, read_response
 from tests.lane_fuzz import Comparison, conversations
 
@@ -35,9 +35,9 @@ GET = b"GET %b HTTP/1.1\r\nHost: example.org\r\n\r\n"
 
 
 class CountedLane(LaneProtocol):
-    calls: list[LaneCall] = []
+    calls: list[LaneRequest] = []
 
-    class call_class(LaneCall):
+    class call_class(LaneRequest):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             CountedLane.calls.append(self)
@@ -487,7 +487,7 @@ SAYS_CLOSE = tuple(map(int, uvicorn.__version__.split(".")[:2])) >= (0, 51)
 def test_a_connection_outlives_the_shutdown_for_the_request_that_is_on_its_way_and_for_no_other(
     is_wrapped, monkeypatch
 ):
-    monkeypatch.setattr("hybrid_gateway.gateway.lane.LAST_CALL", 2.0)  # enough on a busy machine
+    monkeypatch.setattr("hybrid_gateway.drivers.lane.protocol.LAST_CALL", 2.0)  # enough on a busy machine
     gateway = Gateway([slow])
 
     async def wrapper(scope: Any, receive: Any, send: Any) -> None:

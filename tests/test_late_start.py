@@ -225,7 +225,7 @@ def test_a_server_that_is_stopped_shuts_down_what_the_first_request_has_started(
         port = door.getsockname()[1]
     paths = [str(ROOT), str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    lane = "from hybrid_gateway.gateway.lane import LaneProtocol; " * ("LaneProtocol" in command)
+    lane = "from hybrid_gateway.drivers.lane.protocol import LaneProtocol; " * ("LaneProtocol" in command)
     arguments = [
         sys.executable,
         "-c",

@@ -21,10 +21,10 @@ from hybrid_gateway.auth import (
     SessionAuthentication,
     TokenAuthentication,
 )
-from hybrid_gateway.checks import TAG
+from hybrid_gateway.checks.packages import PACKAGES
+from hybrid_gateway.checks.packages.package import every
+from hybrid_gateway.checks.settings_checks import TAG
 from hybrid_gateway.locale import Locale
-from hybrid_gateway.packages import PACKAGES
-from hybrid_gateway.packages.package import every
 from hybrid_gateway.tokens.jwt_routes import jwt_routes
 from tests import test_checks
 from tests.test_checks import GZIP, LOCALE, LOGIN, OWN, check, hello, with_middleware

@@ -16,9 +16,9 @@ from django.http import HttpResponse
 from hybrid_gateway import JSONResponse, Response, get, post
 from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.orm import Column, LimitOffset, ModelStruct
-from hybrid_gateway.responses.contract import contract
-from hybrid_gateway.responses.encode import make_encoder
-from hybrid_gateway.responses.fitting import fitting
+from hybrid_gateway.responses.encoders import make_encoder
+from hybrid_gateway.responses.filter_codegen import fitting
+from hybrid_gateway.responses.return_filter import contract
 from tests.library.models import Book, Publisher
 
 T = TypeVar("T")

@@ -391,7 +391,7 @@ def ask_wsgi(gateway, requests, at_once):
 
 def ask_lane(gateway, requests, at_once):
     uvicorn = pytest.importorskip("uvicorn", reason="The lane needs uvicorn and httptools.")
-    from hybrid_gateway.gateway.lane import LaneProtocol
+    from hybrid_gateway.drivers.lane.protocol import LaneProtocol
 
     config = uvicorn.Config(gateway, http=LaneProtocol, port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)

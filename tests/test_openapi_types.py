@@ -31,7 +31,7 @@ from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.openapi.schema import Schemas, Use
 from hybrid_gateway.orm import Column, ModelStruct
-from hybrid_gateway.orm.demands import constrained
+from hybrid_gateway.orm.columns.column_constraints import constrained
 from hybrid_gateway.test import TestClient
 from tests.library.models import Book
 

@@ -10,8 +10,8 @@ from django.test import override_settings
 from hybrid_gateway import ConfigurationError, Controller, Gateway, Mount, Request, Router, get, post
 from hybrid_gateway.conf import _LAYER, get_settings
 from hybrid_gateway.exceptions import Forbidden
-from hybrid_gateway.gateway.default import default_gateway
 from hybrid_gateway.gateway.options import GatewayOptions
+from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.routing.declare import LAYER_OPTIONS
 from hybrid_gateway.test import TestClient
 
@@ -179,7 +179,7 @@ django.setup()
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from hybrid_gateway import Component, Gateway, State, get
-from hybrid_gateway.test.handlers import build_environ
+from hybrid_gateway.test.transports import build_environ
 
 class Pool:
     pass
@@ -216,7 +216,7 @@ for _ in range(2):
 @pytest.mark.parametrize("kind", ["async def", "def"])
 def test_under_wsgi_the_lifespan_starts_with_the_first_request_and_ends_with_the_process(kind):
     program = textwrap.dedent(PROGRAM.format(kind=kind)).replace(
-        "from hybrid_gateway.test.handlers import build_environ\n", ENVIRON
+        "from hybrid_gateway.test.transports import build_environ\n", ENVIRON
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     expected = "built|pool open|enter|200 OK|yes|200 OK|yes|stop|leave|pool closed"

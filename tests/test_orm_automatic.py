@@ -112,7 +112,7 @@ def test_a_query_is_one_query(books):
 
 
 def test_no_more_is_kept_than_is_useful(monkeypatch):
-    monkeypatch.setattr("hybrid_gateway.orm.automatic._MOST", 2)
+    monkeypatch.setattr("hybrid_gateway.orm.query_cache.automatic._MOST", 2)
     kept = connections["default"].__dict__
     kept.pop("_hybrid_gateway_automatic", None)
     for order in ("pk", "title", "pages", "isbn", "pk"):

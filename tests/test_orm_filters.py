@@ -13,7 +13,7 @@ from django.db import DatabaseError, OperationalError, connection, transaction
 from hybrid_gateway import ConfigurationError, Gateway, get
 from hybrid_gateway.exceptions import RequestValidationError
 from hybrid_gateway.orm import LimitOffset, Lookup, Search
-from hybrid_gateway.orm.filters import FilterSet
+from hybrid_gateway.orm.lists.filters import FilterSet
 from tests.columns import Columns, ColumnsOut, fill
 from tests.filter_fuzz import run
 from tests.library.models import Status

@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import pytest
 
-from hybrid_gateway.packages import PACKAGES
+from hybrid_gateway.checks.packages import PACKAGES
 from tests.packages.__main__ import try_row
 from tests.packages.page import PAGE, table, versions
 from tests.packages.rows import ROWS

@@ -32,8 +32,8 @@ from hybrid_gateway import (
     route,
 )
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.routing.template import CONVERTERS, Template
-from hybrid_gateway.routing.tree import RouteTree
+from hybrid_gateway.routing.path_template import CONVERTERS, Template
+from hybrid_gateway.routing.route_tree import RouteTree
 
 
 @get("/items/new")
@@ -456,7 +456,7 @@ def test_a_route_shows_what_it_was_compiled_to():
         return item_id
 
     (route,) = [route for route in Gateway([item]).routes if route.path.startswith("/items")]
-    assert route.source.count("async def endpoint(call):") == 1
+    assert route.source.count("async def endpoint(ctx):") == 1
     assert "read_query" in route.source
 
 

@@ -10,7 +10,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 import hybrid_gateway
 from hybrid_gateway import ConfigurationError, Gateway, get
-from hybrid_gateway.checks import check_missed
+from hybrid_gateway.checks.settings_checks import check_missed
 
 HERE = "tests.test_tenant_checks"
 local = threading.local()
@@ -156,7 +156,7 @@ def test_what_chooses_nothing_is_none():
 
 def test_only_the_routes_that_do_not_pass_it_are_named():
     passing = get("/passing", django_middleware=[f"{HERE}.Sets"])(lambda: 1)
-    from hybrid_gateway.tenant_checks import missed_tenants
+    from hybrid_gateway.checks.tenants import missed_tenants
 
     with override_settings(MIDDLEWARE=[f"{HERE}.Sets"]):
         (message,) = missed_tenants(Gateway([passing, items]).table.endpoints)

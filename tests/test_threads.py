@@ -24,9 +24,9 @@ from django.db import connections, transaction
 from django.utils import translation
 
 from hybrid_gateway import BackgroundTask, Component, Depends, Gateway, StreamingResponse, get
-from hybrid_gateway.handlers.callers import AmbientThread, CallingThread, InlineThread, LoopThread
-from hybrid_gateway.handlers.sensitive import thread_sensitive
-from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
+from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
+from hybrid_gateway.concurrency.request_threads import AsgirefThread, CallingThread, InlineThread, LoopThread
+from hybrid_gateway.concurrency.threads import PooledThread, ThreadPool
 
 ident = threading.get_ident
 colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
@@ -278,8 +278,8 @@ import django
 from django.conf import settings
 settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
 django.setup()
-from hybrid_gateway.handlers.callers import LoopThread
-from hybrid_gateway.handlers.threads import PooledThread, ThreadPool
+from hybrid_gateway.concurrency.request_threads import LoopThread
+from hybrid_gateway.concurrency.threads import PooledThread, ThreadPool
 
 pool, loop = ThreadPool(2), LoopThread()
 gate = threading.Event()
@@ -673,7 +673,7 @@ def _complete(kind, make_pool, function):
             return thread.complete(function(thread), loop)
         finally:
             loop.close()
-    return async_to_sync(function)(AmbientThread())
+    return async_to_sync(function)(AsgirefThread())
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -3,10 +3,8 @@
 from hybrid_gateway.auth.api_key import APIKeyAuthentication
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.basic import BasicAuthentication
-from hybrid_gateway.auth.combined import AllOf, AnyOf
+from hybrid_gateway.auth.combined_guards import AllOf, AnyOf
 from hybrid_gateway.auth.csrf import CSRFProtect, check_csrf
-from hybrid_gateway.auth.denylist import CacheDenylist, TableDenylist
-from hybrid_gateway.auth.everywhere import LoggedOut, alogout_everywhere, logout_everywhere
 from hybrid_gateway.auth.guards import (
     AllowAny,
     HasPermission,
@@ -19,6 +17,8 @@ from hybrid_gateway.auth.guards import (
 from hybrid_gateway.auth.jwt import JWTAuthentication
 from hybrid_gateway.auth.session import SessionAuthentication
 from hybrid_gateway.auth.token import TokenAuthentication
+from hybrid_gateway.tokens.denylist import CacheDenylist, TableDenylist
+from hybrid_gateway.tokens.revocation import LoggedOut, alogout_everywhere, logout_everywhere
 
 __all__ = [
     "APIKeyAuthentication",

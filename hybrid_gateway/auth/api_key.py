@@ -8,10 +8,10 @@ from typing import Any
 from starlette.datastructures import Headers, QueryParams
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.cookies import check_cookie_name, read_cookie
+from hybrid_gateway.auth.credential_cookies import check_cookie_name, read_cookie
 from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
-from hybrid_gateway.sessions.visits import Visit
+from hybrid_gateway.sessions.django_context import DjangoContext
 from hybrid_gateway.spelling import told
 
 __all__ = ["APIKeyAuthentication"]
@@ -53,7 +53,7 @@ class APIKeyAuthentication(AuthenticationScheme):
         """As :meth:`in_header`, for a parameter of the query."""
         return self._authenticate_one(query.getlist(self.name))
 
-    def in_cookie(self, visit: Visit) -> Authentication | None:
+    def in_cookie(self, visit: DjangoContext) -> Authentication | None:
         """As :meth:`in_header`, for a cookie, with a CSRF check."""
         key = read_cookie(visit, self.name)
         authentication = self._authenticate_one([] if key is None else [key])

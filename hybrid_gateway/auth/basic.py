@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, quoted_realm, read_authorization
 from hybrid_gateway.exceptions import Unauthorized
-from hybrid_gateway.sessions.visits import Visit
+from hybrid_gateway.sessions.django_context import DjangoContext
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -36,7 +36,7 @@ class BasicAuthentication(AuthenticationScheme):
     def __init__(self, *, realm: str = "api") -> None:
         self.challenge = f'Basic {quoted_realm(realm)}, charset="UTF-8"'
 
-    def authenticate(self, headers: Headers, visit: Visit | None = None) -> Authentication | None:
+    def authenticate(self, headers: Headers, visit: DjangoContext | None = None) -> Authentication | None:
         """Check name and password with ``django.contrib.auth.authenticate``, on a pool thread."""
         authorization = read_authorization(headers)
         if authorization is None or authorization[0] not in self.keywords:

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.middleware.csrf import CsrfViewMiddleware
 
 from hybrid_gateway.exceptions import Forbidden
-from hybrid_gateway.sessions.visits import Visit
+from hybrid_gateway.sessions.django_context import DjangoContext
 
 __all__ = ["CSRFProtect", "check_csrf"]
 
@@ -27,14 +27,14 @@ class _Check(CsrfViewMiddleware):
         return reason
 
 
-def check_csrf(visit: Visit | HttpRequest) -> None:
+def check_csrf(visit: DjangoContext | HttpRequest) -> None:
     """Raise 403 with Django's reason, unless the method is safe, the token right, or the route ``csrf_exempt``.
 
-    For schemes that read a cookie: they ask for ``visit: Visit`` and call this before they vouch for anybody. It blocks
-    with ``CSRF_USE_SESSIONS``, so it belongs into a ``def authenticate``.
+    For schemes that read a cookie: they ask for ``visit: DjangoContext`` and call this before they vouch for anybody.
+    It blocks with ``CSRF_USE_SESSIONS``, so it belongs into a ``def authenticate``.
     """
     request: Any = visit
-    if isinstance(visit, Visit):
+    if isinstance(visit, DjangoContext):
         if visit.is_csrf_exempt or visit.method in ("GET", "HEAD", "OPTIONS", "TRACE"):
             return
         request = visit.request
@@ -52,7 +52,7 @@ def check_csrf(visit: Visit | HttpRequest) -> None:
 class CSRFProtect:
     """A guard: unsafe methods need a CSRF token, whoever calls. For handlers that log in, or that trust a session."""
 
-    def __call__(self, visit: Visit) -> bool:
+    def __call__(self, visit: DjangoContext) -> bool:
         check_csrf(visit)
         return True
 

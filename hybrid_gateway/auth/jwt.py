@@ -12,14 +12,14 @@ from asgiref.sync import sync_to_async
 from starlette.datastructures import Headers
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
-from hybrid_gateway.auth.cookies import check_cookie_name, read_cookie
+from hybrid_gateway.auth.credential_cookies import check_cookie_name, read_cookie
 from hybrid_gateway.auth.csrf import check_csrf
-from hybrid_gateway.auth.denylist import Denylist
 from hybrid_gateway.auth.jwks import RemoteKeys
 from hybrid_gateway.auth.keys import FAMILIES, DerivedKeys, Key, KeyRing, Keys, check_algorithms, load_pyjwt
-from hybrid_gateway.auth.subjects import Subjects
+from hybrid_gateway.auth.user_lookup import UserResolver
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
-from hybrid_gateway.sessions.visits import Visit
+from hybrid_gateway.sessions.django_context import DjangoContext
+from hybrid_gateway.tokens.denylist import Denylist
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -91,7 +91,7 @@ class JWTAuthentication(AuthenticationScheme):
         self.is_ours = isinstance(self._keys, KeyRing) and self._keys.can_sign and not foreign
         self._check_foreign(jwks_url, denylist)
         self._denylist = denylist
-        self._subjects = Subjects(user_claim, user_field)
+        self._subjects = UserResolver(user_claim, user_field)
         self.cookie = None if cookie is None else check_cookie_name(cookie)
         if cookie is not None:
             self.carriers = ("Authorization", "Cookie")
@@ -115,7 +115,7 @@ class JWTAuthentication(AuthenticationScheme):
             return None
         return self._authenticate_token(authorization[1])
 
-    def _authenticate_either(self, headers: Headers, visit: Visit) -> Authentication | None:
+    def _authenticate_either(self, headers: Headers, visit: DjangoContext) -> Authentication | None:
         if "authorization" in headers:  # which says who calls more clearly than what a browser adds
             return self.authenticate_header(headers)
         token = read_cookie(visit, str(self.cookie))

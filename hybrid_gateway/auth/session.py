@@ -8,7 +8,7 @@ from django.conf import settings
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.csrf import check_csrf
-from hybrid_gateway.sessions.visits import Visit
+from hybrid_gateway.sessions.django_context import DjangoContext
 from hybrid_gateway.spelling import told
 
 __all__ = ["SessionAuthentication"]
@@ -29,7 +29,7 @@ class SessionAuthentication(AuthenticationScheme):
         # SPEC: RFC 9110, section 15.5.2: a 401 carries a challenge. No browser opens a dialog on this one.
         self.challenge = f'Cookie realm="{realm}"'
 
-    def authenticate(self, visit: Visit) -> Authentication | None:
+    def authenticate(self, visit: DjangoContext) -> Authentication | None:
         """Look the session and its user up, on a pool thread; below ``django_middleware=`` as that has left them."""
         if not visit.has_session_cookie and not visit.is_below_django:
             return None

@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 
-from hybrid_gateway.binding.call import Call
-from hybrid_gateway.binding.custom import DecodeHook, decode_known
 from hybrid_gateway.binding.decimals import look_for_decimals
+from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.signature import NO_DEFAULT
 from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing, one_error
 from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
+from hybrid_gateway.request.context import RequestContext
 
 __all__ = ["JSONBody", "RawBody"]
 
@@ -31,7 +31,7 @@ class RawBody:
         self._default = default
         self._check = check
 
-    def read(self, call: Call, body: bytes, errors: list[Error]) -> Any:
+    def read(self, ctx: RequestContext, body: bytes, errors: list[Error]) -> Any:
         if not body and self._default is not NO_DEFAULT:
             return self._default
         try:
@@ -67,12 +67,12 @@ class JSONBody:
         self._declared = declared
         self._accepted = ", ".join(media_types) or self.media_type
 
-    def read(self, call: Call, body: bytes, errors: list[Error]) -> Any:
+    def read(self, ctx: RequestContext, body: bytes, errors: list[Error]) -> Any:
         if not body:
             if self._default is NO_DEFAULT:
                 errors.append(missing(("body",)))
             return self._default
-        content_type = call.header(b"content-type")
+        content_type = ctx.header(b"content-type")
         if content_type is None and self._declared:
             # SECURITY: a page of another origin can send a Blob without a type, and cookies go along. One with this
             # type it may only send after a preflight.

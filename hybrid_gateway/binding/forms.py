@@ -19,17 +19,17 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
-from hybrid_gateway.binding.call import Call, too_large
-from hybrid_gateway.binding.custom import DecodeHook, decode_known
+from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.json_fields import JSONField
 from hybrid_gateway.binding.markers import File
 from hybrid_gateway.binding.parameters import fresh, struct_value
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
-from hybrid_gateway.binding.text_types import TextType
+from hybrid_gateway.binding.text_converters import TextType
 from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
 from hybrid_gateway.binding.validation import Error, missing, unknown
 from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
-from hybrid_gateway.moments import AFTER_ANSWER
+from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER
+from hybrid_gateway.request.context import RequestContext, body_too_large
 
 __all__ = ["FormField", "FormFields", "FormReader", "is_file", "is_files"]
 
@@ -208,22 +208,22 @@ class FormReader:
         self._limit = limit
         self._accepted = [MULTIPART] if wanted.has_files else [URLENCODED, MULTIPART]
 
-    async def read(self, call: Call) -> FormData:
+    async def read(self, ctx: RequestContext) -> FormData:
         """The form; raises 400 for what is none, 413 for too much, 415 for another content type."""
-        header = call.header(b"content-type")
+        header = ctx.header(b"content-type")
         essence, options = parse_options_header(header)
         if essence == MULTIPART:
-            return await self._multipart(call, options)
+            return await self._multipart(ctx, options)
         if essence == URLENCODED:
-            return await self._urlencoded(call)
-        if header is None and not await call.read_body(self._limit):
+            return await self._urlencoded(ctx)
+        if header is None and not await ctx.read_body(self._limit):
             return FormData()
         accepted = ", ".join(kind.decode() for kind in (MULTIPART, URLENCODED)[: len(self._accepted)])
         raise UnsupportedMediaType(f"The body must be {accepted}.", headers={"Accept": accepted})
 
-    async def _urlencoded(self, call: Call) -> FormData:
+    async def _urlencoded(self, ctx: RequestContext) -> FormData:
         most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        body = await call.read_body(self._limit if most is None else min(self._limit, most))
+        body = await ctx.read_body(self._limit if most is None else min(self._limit, most))
         form, fields = FormData(), _Counter("fields", settings.DATA_UPLOAD_MAX_NUMBER_FIELDS)
         if body:
             fields.add(body.count(b"&") + 1)  # only "&" separates
@@ -233,26 +233,26 @@ class FormReader:
                     form.texts.setdefault(unquote_plus(name), []).append(unquote_plus(value))
         return form
 
-    async def _multipart(self, call: Call, options: Mapping[bytes, bytes]) -> FormData:
+    async def _multipart(self, ctx: RequestContext, options: Mapping[bytes, bytes]) -> FormData:
         boundary = options.get(b"boundary")
         if not boundary:
             raise BadRequest("The Content-Type header names no boundary.")
-        call.check_body(self._limit)
+        ctx.check_body(self._limit)
         form = FormData()
-        call.on_exit("inline", form, AFTER_ANSWER)  # first of all: what is half-way there is closed, too
+        ctx.on_exit("inline", form, AFTER_ANSWER)  # first of all: what is half-way there is closed, too
         parts = _Parts(form, self._wanted)
         is_left_on_thread = False
         try:
             parser = MultipartParser(boundary, parts.callbacks())
             more = True
             while more:
-                message = await call.receive(self._limit)
+                message = await ctx.receive(self._limit)
                 parser.write(message.get("body", b""))
                 if parts.on_disk:
                     if not is_left_on_thread:  # giving back the room of a large file takes a while, too
-                        call.on_exit("thread", form, AFTER_ANSWER)
+                        ctx.on_exit("thread", form, AFTER_ANSWER)
                         is_left_on_thread = True
-                    await call.thread.run(parts.flush)
+                    await ctx.thread.run(parts.flush)
                 else:
                     parts.flush()
                 more = message.get("more_body", False)
@@ -356,7 +356,7 @@ class _Parts:
             if self._memory_left is not None:
                 self._memory_left -= end - start
                 if self._memory_left < 0:
-                    raise too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+                    raise body_too_large(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
             self._text += data[start:end]
         elif self._file is not None:
             self._keep(self._file, data[start:end])

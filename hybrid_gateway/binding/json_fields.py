@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from hybrid_gateway.binding.custom import DecodeHook, check_decodable, why_not
 from hybrid_gateway.binding.decimals import look_for_decimals
+from hybrid_gateway.binding.decoders import DecodeHook, check_decodable, why_not
 from hybrid_gateway.binding.signature import strip_annotated, strip_optional
 from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors
 from hybrid_gateway.exceptions import DependencyError

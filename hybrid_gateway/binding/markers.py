@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Never, TypeVar
 
-from hybrid_gateway.binding.bounds import make_meta
+from hybrid_gateway.binding.constraints import make_meta
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.spelling import told
 

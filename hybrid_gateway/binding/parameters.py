@@ -10,23 +10,23 @@ from typing import Any
 
 import msgspec
 
-from hybrid_gateway.binding.call import Call
-from hybrid_gateway.binding.compiled import compile_source
-from hybrid_gateway.binding.custom import DecodeHook, decode_known
+from hybrid_gateway.binding.codegen import compile_source
+from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.shapes import is_list, struct_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_optional
-from hybrid_gateway.binding.text_types import TextType
+from hybrid_gateway.binding.text_converters import TextType
 from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing, one_error, unknown
 from hybrid_gateway.exceptions import NotFound
+from hybrid_gateway.request.context import RequestContext
 
 __all__ = ["SOURCES", "ParameterGroup", "Reader", "fresh", "path_reader", "struct_reader", "struct_value"]
 
 Reader = Callable[[Any, list[Error]], Any]
 
 SOURCES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "query": (Call.query_values, Call.query_lists),
-    "header": (Call.header_values, Call.header_lists),
-    "cookie": (Call.cookies, lambda call: {name: [value] for name, value in call.cookies().items()}),
+    "query": (RequestContext.query_values, RequestContext.query_lists),
+    "header": (RequestContext.header_values, RequestContext.header_lists),
+    "cookie": (RequestContext.cookies, lambda ctx: {name: [value] for name, value in ctx.cookies().items()}),
 }
 """Where text comes from: values by name, and all values by name."""
 
@@ -61,7 +61,7 @@ class ParameterGroup:
     def _take(self, position: int, wire_name: str, *, many: bool) -> list[str]:
         if self._source == "header" and not many:  # PERF: one of many
             self._names[f"h{position}"] = wire_name.encode("latin-1")
-            return [f"text = call.header(h{position})", "if text is not None: text = text.decode('latin-1')"]
+            return [f"text = ctx.header(h{position})", "if text is not None: text = text.decode('latin-1')"]
         source = "lists" if many else "values"
         self._takes[source] = True
         return [f"text = {source}.get(n{position})"]
@@ -75,11 +75,11 @@ class ParameterGroup:
         return ["if text is None:", f"    v{position} = {value}"]
 
     def build(self, where: str) -> Reader:
-        """The function of ``(call, errors)`` that gives the values, in order; every parameter is added."""
-        taken = [f"{source} = {source}_of(call)" for source, wanted in self._takes.items() if wanted]
+        """The function of ``(ctx, errors)`` that gives the values, in order; every parameter is added."""
+        taken = [f"{source} = {source}_of(ctx)" for source, wanted in self._takes.items() if wanted]
         values = "".join(f"v{position}, " for position in range(len(self._wire_names)))
         lines = [*taken, *self._lines, f"return ({values})"]
-        source = "def read(call, errors):\n" + "".join(f"    {line}\n" for line in lines)
+        source = "def read(ctx, errors):\n" + "".join(f"    {line}\n" for line in lines)
         read: Reader = compile_source(source, f"{where}: {self._source}", self._names)["read"]
         return read
 
@@ -134,8 +134,8 @@ def struct_reader(
     lists_of, default = SOURCES[source][1], parameter.default
     wire_names = {encode_name: name for name, encode_name, _, _ in fields}
 
-    def read(call: Call, errors: list[Error]) -> Any:
-        lists, found = lists_of(call), {}
+    def read(ctx: RequestContext, errors: list[Error]) -> Any:
+        lists, found = lists_of(ctx), {}
         before = len(errors)
         for name, field, many, convert in fields:
             texts = lists.get(name)
@@ -149,9 +149,9 @@ def struct_reader(
     if asked is None:
         return read
 
-    def read_closed(call: Call, errors: list[Error]) -> Any:
-        errors += unknown(source, lists_of(call), asked)
-        return read(call, errors)
+    def read_closed(ctx: RequestContext, errors: list[Error]) -> Any:
+        errors += unknown(source, lists_of(ctx), asked)
+        return read(ctx, errors)
 
     return read_closed
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union
 import msgspec
 
 from hybrid_gateway.annotations import has_fields, hints_of, remembered, without_new_types
-from hybrid_gateway.binding.custom import is_pydantic
+from hybrid_gateway.binding.decoders import is_pydantic
 from hybrid_gateway.binding.signature import NO_DEFAULT, strip_annotated, strip_optional
 from hybrid_gateway.http import SecretBytes, SecretString
 

@@ -13,7 +13,7 @@ import msgspec
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
 from hybrid_gateway.annotations import hints_of
-from hybrid_gateway.binding.custom import DecodeHook, decode_known, is_pydantic, pydantic_errors
+from hybrid_gateway.binding.decoders import DecodeHook, decode_known, is_pydantic, pydantic_errors
 from hybrid_gateway.binding.signature import strip_annotated, strip_optional
 
 __all__ = ["Error", "Location", "collect_errors", "missing", "one_error", "unknown"]

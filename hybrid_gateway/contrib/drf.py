@@ -9,7 +9,7 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
-from hybrid_gateway.auth.subjects import logged_out_after
+from hybrid_gateway.auth.user_lookup import logged_out_after
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 
 __all__ = ["DRFTokenAuthentication"]

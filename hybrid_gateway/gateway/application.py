@@ -15,30 +15,30 @@ from django.urls import NoReverseMatch, get_script_prefix
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
-from hybrid_gateway.binding.call import Call
 from hybrid_gateway.binding.components import Provider
-from hybrid_gateway.binding.lifetime import AppComponents
+from hybrid_gateway.binding.request_cleanup import AppComponents
+from hybrid_gateway.building.endpoint_builder import EndpointBuilder, middleware_factories
+from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry, ThreadHolder, in_request, run_in_fresh_context
+from hybrid_gateway.concurrency.pooled_connections import reset_pooled_connections
+from hybrid_gateway.concurrency.request_threads import LoopThread
+from hybrid_gateway.concurrency.thread_pools import ThreadPools
 from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings, TrailingSlash
+from hybrid_gateway.dispatch.mounts import Mounts
+from hybrid_gateway.dispatch.prefixes import Prefixes, path_info, static_prefix
+from hybrid_gateway.dispatch.request_checks import RequestValidator
+from hybrid_gateway.dispatch.routing_table import RoutingTable, build_route_tree, routes_by_name
+from hybrid_gateway.dispatch.security_headers import SecurityHeaders
+from hybrid_gateway.dispatch.shutdown import Shutdown
+from hybrid_gateway.django_side.handler import DjangoSide
+from hybrid_gateway.drivers.asgi_driver import ASGIDriver
+from hybrid_gateway.drivers.wsgi_driver import WSGIDriver
+from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import RouteError
-from hybrid_gateway.gateway.asgi import ASGIDriver
-from hybrid_gateway.gateway.build import Builder, middleware_factories
-from hybrid_gateway.gateway.django_side import DjangoSide
-from hybrid_gateway.gateway.draining import Draining
 from hybrid_gateway.gateway.late_start import LateStart
 from hybrid_gateway.gateway.lifespan import Lifespan
-from hybrid_gateway.gateway.mounts import Mounts
 from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
-from hybrid_gateway.gateway.pooled_connections import reset_pooled_connections
-from hybrid_gateway.gateway.pools import ThreadPools
-from hybrid_gateway.gateway.prefixes import Prefixes, path_info, static_prefix
-from hybrid_gateway.gateway.screening import Screening
-from hybrid_gateway.gateway.security import Security
-from hybrid_gateway.gateway.table import Table, routes_by_name, tree_of
-from hybrid_gateway.gateway.wsgi import WSGIDriver
-from hybrid_gateway.handlers.callers import LoopThread
-from hybrid_gateway.handlers.endpoint import Endpoint
-from hybrid_gateway.handlers.sensitive import Lent, Loops, in_request, run_apart
 from hybrid_gateway.health import databases
+from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.routing.declare import HANDLER_OPTIONS, LAYER_OPTIONS, LayerOptions, Mount, describe, import_routes
 from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatten, join
 from hybrid_gateway.routing.reverse import build_path
@@ -112,20 +112,20 @@ class Gateway:
         self.pool, self.streams = self.pools.typed, self.pools.streams
         # PERF: made once; for each request a bound method would be made anew.
         self.lend_thread, self.lend_django_thread = self.pools.lend, self.pools.lend_django
-        self.loops = Loops()
+        self.loops = LoopRegistry()
         self.loop_thread = LoopThread()
         prefixes = options.django_routes
         self.django_prefixes = Prefixes([*prefixes, *static_prefix()] if prefixes else ())
         self.django = DjangoSide(mode=options.django_side, static=static, body_timeout=options.body_timeout)
         self.middleware = middleware_factories(options.layers.middleware)
-        self.screening = Screening(
+        self.screening = RequestValidator(
             self.side,
             lambda path: bool(self.side(path)) or self.is_django(path),
             lambda: self.table.secrets,
             self.is_django if options.encoded_slashes == "django" else None,
         )
-        self.security = Security()
-        self.ending = Draining(options.graceful_timeout)
+        self.security = SecurityHeaders()
+        self.ending = Shutdown(options.graceful_timeout)
         self._lifespan = Lifespan(options.lifespan, options.on_startup, options.on_shutdown)
         self._app = AppComponents()
         self._is_started = False
@@ -153,10 +153,10 @@ class Gateway:
 
     # --- building
 
-    def _compile(self, declared: Sequence[Any], overrides: Iterable[Mapping[Any, Any]]) -> Table:
+    def _compile(self, declared: Sequence[Any], overrides: Iterable[Mapping[Any, Any]]) -> RoutingTable:
         """Everything that is declared, ready to take the place of what was: a mistake in it changes nothing."""
         replaced = {key: value for replacements in overrides for key, value in replacements.items()}
-        builder = Builder(self, self.state, self._app, replaced)
+        builder = EndpointBuilder(self, self.state, self._app, replaced)
         builder.readiness(self.options.health_checks, self._layers, self._hindrance)
         endpoints: list[Endpoint] = []
         routes: list[FlatRoute] = []
@@ -173,11 +173,11 @@ class Gateway:
             endpoints += compiled
         errors = builder.errors(self._layers)
         unrouted = builder.unrouted_middleware(self._layers)
-        table = Table(
+        table = RoutingTable(
             routes=routes,
             endpoints=endpoints,
             names=routes_by_name(routes),
-            tree=tree_of(endpoints),
+            tree=build_route_tree(endpoints),
             mounts=Mounts(mounts),
             errors=errors,
             without_route=builder.without_route(errors),
@@ -190,7 +190,9 @@ class Gateway:
         self.starts_late = self.has_lifespan and not self._is_started  # with the first request, unless a server does
         return table
 
-    def _own_routes(self, table: Callable[[], Table], taken: Container[str], mounts: Mounts) -> Iterable[FlatRoute]:
+    def _own_routes(
+        self, table: Callable[[], RoutingTable], taken: Container[str], mounts: Mounts
+    ) -> Iterable[FlatRoute]:
         """The document and its pages, where the project has nothing at their paths."""
         enabled = self.openapi.enabled if self.openapi.enabled is not None else django_settings.DEBUG
         if not enabled or self._is_taken(self.openapi.path, taken, mounts):
@@ -287,7 +289,7 @@ class Gateway:
         """Whether Django answers ``path`` (without script prefix)."""
         return path in self.django_prefixes or (self.fallthrough and self.falls_through(self.table, path))
 
-    def falls_through(self, table: Table, path: str) -> bool:
+    def falls_through(self, table: RoutingTable, path: str) -> bool:
         """Whether Django gets a path that lies below none of its prefixes, where ``FALLTHROUGH`` is set.
 
         A route or a mount of ``table`` answers its own paths. Of a path that is a route's but for the final slash,
@@ -302,9 +304,9 @@ class Gateway:
     def refuses(self, scope: Any) -> bool:
         """Whether neither side would see an HTTP request, by its path, its method or its headers."""
         path = path_info(scope["path"], scope.get("root_path", ""))
-        return self.screening.judge(Call(scope, _nobody, self.lend_thread), path) is not None
+        return self.screening.validate(RequestContext(scope, _nobody, self.lend_thread), path) is not None
 
-    def other_slash(self, table: Table, path: str) -> str | None:
+    def other_slash(self, table: RoutingTable, path: str) -> str | None:
         """The known path that differs from ``path`` by its final slash, unless slashes are to be taken strictly."""
         if self.trailing_slash == "strict" or path == "/":
             return None
@@ -318,20 +320,20 @@ class Gateway:
         if scope["type"] != "http":
             await self.asgi.attend(scope, receive, send)
         elif in_request():  # uvicorn starts a pipelined request in the context of the one before it
-            await run_apart(self(scope, receive, send))
+            await run_in_fresh_context(self(scope, receive, send))
         else:
             if self.starts_late:
                 await self.late_start.wait()
                 self._answer = self.late_start.counting(self.asgi.answer)
-            call = Call(scope, receive, self.lend_thread)
-            call.body_timeout = self.body_timeout
-            self.loops.begin(call)
+            ctx = RequestContext(scope, receive, self.lend_thread)
+            ctx.body_timeout = self.body_timeout
+            self.loops.begin(ctx)
             try:
-                await self._answer(call, scope, receive, send)
+                await self._answer(ctx, scope, receive, send)
             except ClientDisconnect:
                 pass  # nobody is left to answer
             finally:
-                call.release()
+                ctx.release()
 
     async def serve(self, scope: Any, receive: Any, send: Any, thread: Any) -> None:
         """The ASGI application, with the thread that blocking work of this request shall run on."""
@@ -398,7 +400,7 @@ class Gateway:
     async def run_outside_requests(self, work: Awaitable[None]) -> None:
         """Await ``work`` with a thread for what it asks of the ORM, which leaves no connection open either."""
         thread = self.lend_thread()
-        self.loops.begin(Lent(thread))
+        self.loops.begin(ThreadHolder(thread))
         try:
             await work
         finally:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from hybrid_gateway.gateway.draining import Draining
+from hybrid_gateway.dispatch.shutdown import Shutdown
 
 __all__ = ["LateStart"]
 
@@ -22,7 +22,7 @@ class LateStart:
     """
 
     def __init__(
-        self, startup: Callable[[], Awaitable[None]], shutdown: Callable[[], Awaitable[None]], ending: Draining
+        self, startup: Callable[[], Awaitable[None]], shutdown: Callable[[], Awaitable[None]], ending: Shutdown
     ) -> None:
         self._startup = startup
         self._shutdown = shutdown

@@ -8,9 +8,9 @@ from typing import Any, Protocol, Unpack
 
 import msgspec
 
+from hybrid_gateway.concurrency.threads import ThreadPool
 from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings, TrailingSlash
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.handlers.threads import ThreadPool
 from hybrid_gateway.health import databases
 from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.routing.layers import Layers
@@ -39,7 +39,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     on_shutdown: tuple[Callable[..., Any], ...] = ()
     health_checks: tuple[Any, ...] = (databases,)
     around_unrouted: tuple[Callable[..., Awaitable[Any]], ...] = ()
-    """For plugins: ``async around(call, respond)``, outer to inner, which gives back the answer of ``respond(call)`` to
+    """For plugins: ``async around(ctx, respond)``, outer to inner, which gives back the answer of ``respond(ctx)`` to
     what no route answers (404, 405, redirects, OPTIONS, what is refused before). Nothing in it may wait."""
     pool: Callable[..., ThreadPool] = ThreadPool
     """For plugins: makes the pools of threads, ``pool(size, name=...)``."""

@@ -1,6 +1,6 @@
 """Whether the process lives, and whether it is ready for requests: ``Include("", "hybrid_gateway.health.routes")``."""
 
 from hybrid_gateway.health.backends import caches, databases, migrations
-from hybrid_gateway.health.check import HealthCheck, Unhealthy, health_check
+from hybrid_gateway.health.health_check import HealthCheck, Unhealthy, health_check
 
 __all__ = ["HealthCheck", "Unhealthy", "caches", "databases", "health_check", "migrations"]

@@ -10,8 +10,8 @@ from django.core.cache import caches as django_caches
 from django.core.cache.backends.dummy import DummyCache
 from django.db import connections
 
-from hybrid_gateway.caches import own_cache
-from hybrid_gateway.health.check import Unhealthy, health_check
+from hybrid_gateway.cache_connections import thread_cache
+from hybrid_gateway.health.health_check import Unhealthy, health_check
 
 __all__ = ["caches", "databases", "migrations"]
 
@@ -58,7 +58,7 @@ def _ask_database(alias: str) -> None:
 
 
 def _ask_cache(alias: str) -> None:
-    cache, value = own_cache(alias), uuid4().hex
+    cache, value = thread_cache(alias), uuid4().hex
     cache.set(f"hybrid_gateway.health:{value}", value, timeout=10)
     if cache.get(f"hybrid_gateway.health:{value}") != value and not isinstance(cache, DummyCache):
         raise Unhealthy(f"{alias} keeps nothing")

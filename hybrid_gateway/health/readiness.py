@@ -13,9 +13,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from hybrid_gateway.handlers.sensitive import thread_beside, thread_sensitive
-from hybrid_gateway.handlers.threads import PooledThread, RequestThread
-from hybrid_gateway.health.check import HealthCheck, Unhealthy
+from hybrid_gateway.concurrency.asgiref_bridge import separate_thread, thread_sensitive
+from hybrid_gateway.concurrency.threads import PooledThread, RequestThread
+from hybrid_gateway.health.health_check import HealthCheck, Unhealthy
 
 __all__ = ["Probe", "Readiness"]
 
@@ -70,7 +70,7 @@ class Probe:
         return self._fault
 
     async def _ask(self) -> None:
-        thread = self._thread = thread_beside()
+        thread = self._thread = separate_thread()
         try:
             with thread_sensitive(thread):
                 healthy = await self._run(thread)

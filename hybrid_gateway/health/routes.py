@@ -8,8 +8,8 @@ from msgspec import json
 
 from hybrid_gateway.auth import AllowAny
 from hybrid_gateway.health.readiness import Readiness
-from hybrid_gateway.responses.kinds import Response
-from hybrid_gateway.responses.problem import problem
+from hybrid_gateway.responses.problem_details import problem
+from hybrid_gateway.responses.response_classes import Response
 from hybrid_gateway.routing.declare import HandlerOptions, get
 
 __all__ = ["livez", "readyz", "routes"]

@@ -119,7 +119,7 @@ def serve(**options: Any) -> None:
     try:
         import uvicorn
 
-        from hybrid_gateway.gateway.lane import LaneProtocol
+        from hybrid_gateway.drivers.lane.protocol import LaneProtocol
     except ImportError as error:
         raise CommandError(
             f"{error}. The server comes with the extra: pip install 'hybrid-gateway[server]'."

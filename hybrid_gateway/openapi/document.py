@@ -12,17 +12,17 @@ from typing import Annotated, Any
 import msgspec
 
 from hybrid_gateway.binding.forms import is_file, is_files
+from hybrid_gateway.binding.plan import Input
 from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_optional
-from hybrid_gateway.binding.steps import Input
 from hybrid_gateway.conf import OpenAPISettings
+from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import reason
-from hybrid_gateway.handlers.endpoint import Endpoint
-from hybrid_gateway.openapi.problems import is_json, problem_statuses
-from hybrid_gateway.openapi.returns import success_responses
+from hybrid_gateway.openapi.operation_problems import is_json, problem_statuses
+from hybrid_gateway.openapi.operation_responses import success_responses
 from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, Use, as_json, plain_name, same_name
-from hybrid_gateway.openapi.security import SecuritySchemes
-from hybrid_gateway.orm.streams import JSON_LINES
-from hybrid_gateway.routing.template import Parameter, Template
+from hybrid_gateway.openapi.security_schemes import SecuritySchemes
+from hybrid_gateway.orm.read.row_streams import JSON_LINES
+from hybrid_gateway.routing.path_template import Parameter, Template
 
 __all__ = ["build_document"]
 

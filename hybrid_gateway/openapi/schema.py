@@ -19,10 +19,9 @@ from typing import Any
 
 from msgspec import inspect as mi
 
-from hybrid_gateway.binding.custom import is_pydantic
-from hybrid_gateway.openapi.pydantic import schema_of_model
-from hybrid_gateway.openapi.reading import read_type
-from hybrid_gateway.openapi.writers import (
+from hybrid_gateway.binding.decoders import is_pydantic
+from hybrid_gateway.openapi.pydantic_schemas import schema_of_model
+from hybrid_gateway.openapi.schema_writers import (
     COMPONENTS,
     NOT_JSON,
     WRITERS,
@@ -33,6 +32,7 @@ from hybrid_gateway.openapi.writers import (
     with_default,
     write_unknown,
 )
+from hybrid_gateway.openapi.type_reading import read_type
 
 __all__ = ["NOT_JSON", "EVERYTHING", "Schemas", "Use", "as_json", "plain_name", "same_name"]
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.spelling import told
 
 __all__ = ["Compression"]
@@ -49,7 +50,7 @@ class Compression:
     def __repr__(self) -> str:
         return f"Compression({[name.decode() for name in self._compress]})"
 
-    def __call__(self, call: Any, answer: Any) -> Any:
+    def __call__(self, ctx: RequestContext, answer: Any) -> Any:
         """``answer``, compressed where that is worth it and the client takes it."""
         if type(answer) is not tuple or len(answer[2]) < self.minimum_size or answer[0] in (204, 206, 304):
             return answer
@@ -60,7 +61,7 @@ class Compression:
         vary = [value for name, value in headers if name == b"vary"]
         headers = [header for header in headers if header[0] != b"vary"]
         headers.append((b"vary", b", ".join([*vary, b"Accept-Encoding"])))
-        name = self._choose(call.header(b"accept-encoding") or b"")
+        name = self._choose(ctx.header(b"accept-encoding") or b"")
         if name is None:
             return status, headers, body
         return status, [*headers, (b"content-encoding", name)], self._compress[name](body)

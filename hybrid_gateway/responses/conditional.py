@@ -7,7 +7,8 @@ from typing import Any
 
 from django.utils.http import parse_http_date_safe
 
-from hybrid_gateway.responses.headers import Header
+from hybrid_gateway.headers import Header
+from hybrid_gateway.request.context import RequestContext
 
 __all__ = ["add_etag", "is_unmodified", "matches", "not_modified"]
 
@@ -15,19 +16,19 @@ __all__ = ["add_etag", "is_unmodified", "matches", "not_modified"]
 _CONTENT = (b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-range")
 
 
-def add_etag(call: Any, answer: Any) -> Any:
+def add_etag(ctx: RequestContext, answer: Any) -> Any:
     """``answer`` with an ``ETag`` of its body, or 304 without a body where the client names that tag.
 
     The tag is weak, so that a compressed answer may carry it. One that the handler has set is kept.
     """
-    if type(answer) is not tuple or answer[0] != 200 or call.method not in ("GET", "HEAD"):
+    if type(answer) is not tuple or answer[0] != 200 or ctx.method not in ("GET", "HEAD"):
         return answer
     status, headers, body = answer
     tag = next((value for name, value in headers if name == b"etag"), None)
     if tag is None:
         tag = b'W/"%b"' % blake2b(body, digest_size=12).hexdigest().encode()
         headers = [*headers, (b"etag", tag)]
-    wanted = call.header(b"if-none-match")
+    wanted = ctx.header(b"if-none-match")
     if wanted is not None and matches(wanted, tag):
         return 304, not_modified(headers), b""
     return status, headers, body

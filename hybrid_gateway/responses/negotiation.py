@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError, NotAcceptable
+from hybrid_gateway.request.context import RequestContext
 
 __all__ = ["HTML", "JSON", "MESSAGEPACK", "Negotiation", "check_media_types", "choose"]
 
@@ -30,17 +31,17 @@ class Negotiation:
         self._encoders = encoders  # best first
         self._offered = tuple(encoders)
 
-    def check(self, call: Any, authentication: Any) -> None:
+    def check(self, ctx: RequestContext, authentication: Any) -> None:
         """Choose by the ``Accept`` header; raises 406 where nothing of it can be had."""
-        accept = call.header(b"accept")
+        accept = ctx.header(b"accept")
         chosen = self._offered[0] if accept is None else choose(accept.decode("latin-1"), self._offered)
         if chosen is None:
             raise NotAcceptable(f"The answer can be {' or '.join(self._offered)}.")
-        call.accepted = chosen
+        ctx.accepted = chosen
 
-    def encode(self, call: Any, value: Any) -> Any:
+    def encode(self, ctx: RequestContext, value: Any) -> Any:
         """What the handler returned, as the client prefers it."""
-        answer = self._encoders[call.accepted](value)
+        answer = self._encoders[ctx.accepted](value)
         if type(answer) is not tuple:
             answer.headers.add_vary_header("Accept")
             return answer

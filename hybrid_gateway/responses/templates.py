@@ -17,8 +17,8 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hybrid_gateway.responses.headers import make_private
-from hybrid_gateway.responses.kinds import UNNAMED
+from hybrid_gateway.headers import make_private
+from hybrid_gateway.responses.response_classes import UNNAMED
 
 __all__ = ["TemplateResponse", "shown_by"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.exceptions import RouteError
-from hybrid_gateway.routing.attributes import check_attributes, check_function
+from hybrid_gateway.routing.controller_attributes import check_attributes, check_function
 from hybrid_gateway.routing.declare import (
     HANDLER_OPTIONS,
     LAYER_OPTIONS,
@@ -19,7 +19,7 @@ from hybrid_gateway.routing.declare import (
     Router,
     describe,
 )
-from hybrid_gateway.routing.template import Template
+from hybrid_gateway.routing.path_template import Template
 
 __all__ = ["FlatRoute", "Layers", "find_mounts", "flatten"]
 

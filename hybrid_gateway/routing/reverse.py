@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from django.urls import NoReverseMatch
 
-from hybrid_gateway.routing.template import Parameter, Template
+from hybrid_gateway.routing.path_template import Parameter, Template
 
 __all__ = ["build_path"]
 

@@ -2,6 +2,6 @@
 
 from django.contrib.sessions.backends.base import SessionBase as Session
 
-from hybrid_gateway.sessions.visits import Visit
+from hybrid_gateway.sessions.django_context import DjangoContext
 
-__all__ = ["Session", "Visit"]
+__all__ = ["Session", "DjangoContext"]

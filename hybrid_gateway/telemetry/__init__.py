@@ -1,6 +1,6 @@
 """What happens, told to logs, browsers and monitoring; ``hybrid_gateway.telemetry.metrics`` speaks to Prometheus."""
 
-from hybrid_gateway.telemetry.hooks import (
+from hybrid_gateway.telemetry.event_hooks import (
     AccessLog,
     DatabaseTiming,
     RequestID,

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from hybrid_gateway.telemetry.hooks import request_id
+from hybrid_gateway.telemetry.event_hooks import request_id
 
 __all__ = ["JSONFormatter"]
 

@@ -28,8 +28,9 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends
-from hybrid_gateway.handlers.measured import MeasuredPool
-from hybrid_gateway.responses.kinds import Response
+from hybrid_gateway.concurrency.instrumented_pool import InstrumentedPool
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.response_classes import Response
 from hybrid_gateway.routing.declare import Route
 from hybrid_gateway.routing.layers import FlatRoute
 
@@ -40,7 +41,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-class Meters:
+class PrometheusMetrics:
     """The metrics of one registry; a unit of time is the second."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -91,13 +92,13 @@ class Meters:
             self.connections.labels(pool, alias).set(opened[alias])
 
 
-_meters: WeakKeyDictionary[CollectorRegistry, Meters] = WeakKeyDictionary()
+_meters: WeakKeyDictionary[CollectorRegistry, PrometheusMetrics] = WeakKeyDictionary()
 
 
-def _meters_of(registry: CollectorRegistry) -> Meters:
+def _meters_of(registry: CollectorRegistry) -> PrometheusMetrics:
     """A registry takes each name once, however many gateways a process builds."""
     if registry not in _meters:
-        _meters[registry] = Meters(registry)
+        _meters[registry] = PrometheusMetrics(registry)
     return _meters[registry]
 
 
@@ -124,7 +125,7 @@ class Prometheus:
             routes=routes,
             layers=msgspec.structs.replace(options.layers, event_hooks=hooks),
             around_unrouted=(self._around, *options.around_unrouted),
-            pool=partial(MeasuredPool, meters=self._meters),
+            pool=partial(InstrumentedPool, meters=self._meters),
         )
 
     def _show(self, headers: Headers) -> Response[bytes]:
@@ -136,12 +137,12 @@ class Prometheus:
         encode, content_type = choose_encoder(headers.get("accept", ""))
         return Response(encode(registry), headers={"Content-Type": content_type, "Cache-Control": "no-store"})
 
-    async def _around(self, call: Any, respond: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def _around(self, ctx: RequestContext, respond: Callable[[Any], Awaitable[Any]]) -> Any:
         began = time.perf_counter()
         with self._meters.in_progress.track_inprogress():
-            answer = await respond(call)
+            answer = await respond(ctx)
         status = answer[0] if type(answer) is tuple else answer.status_code
-        self._meters.count(call.method, "", _class_of(status), time.perf_counter() - began)
+        self._meters.count(ctx.method, "", _class_of(status), time.perf_counter() - began)
         return answer
 
 
@@ -149,7 +150,7 @@ def _class_of(status: int) -> str:
     return f"{status // 100}xx"
 
 
-def _hook(meters: Meters) -> type:
+def _hook(meters: PrometheusMetrics) -> type:
     """An event hook that tells ``meters``."""
 
     def fly(route: FlatRoute, method: http.Method) -> Iterator[_Flight]:
@@ -170,7 +171,7 @@ def _hook(meters: Meters) -> type:
 class _Flight:
     """A request on its way."""
 
-    def __init__(self, meters: Meters, method: str, route: str) -> None:
+    def __init__(self, meters: PrometheusMetrics, method: str, route: str) -> None:
         self._meters, self._method, self._route = meters, method, route
         self._began = time.perf_counter()
 

@@ -9,8 +9,9 @@ import msgspec
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.responses.encode import as_answer, as_response
-from hybrid_gateway.telemetry.hooks import RequestID, request_id
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.encoders import as_answer, as_response
+from hybrid_gateway.telemetry.event_hooks import RequestID, request_id
 
 __all__ = ["RequestIDMiddleware", "RequestIDs"]
 
@@ -33,10 +34,10 @@ class RequestIDs:
         layers = msgspec.structs.replace(options.layers, event_hooks=(self._hook, *others))
         return options.replace(layers=layers, around_unrouted=(self._around, *options.around_unrouted))
 
-    async def _around(self, call: Any, respond: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def _around(self, ctx: RequestContext, respond: Callable[[Any], Awaitable[Any]]) -> Any:
         made = self._hook()
-        made.take((call.header(self._hook.header.lower().encode()) or b"").decode("latin-1"))
-        response = as_response(await respond(call))
+        made.take((ctx.header(self._hook.header.lower().encode()) or b"").decode("latin-1"))
+        response = as_response(await respond(ctx))
         made.on_response(response)
         return as_answer(response)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django import template
 
-from hybrid_gateway.gateway.default import default_gateway
+from hybrid_gateway.gateway.settings_gateway import default_gateway
 
 __all__ = ["gateway_url"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hybrid_gateway.test.case import SimpleTestCase, TestCase, TransactionTestCase
     from hybrid_gateway.test.client import AsyncTestClient, TestClient, create_test_client
-    from hybrid_gateway.test.queries import assert_queries
-    from hybrid_gateway.test.responses import ClientResponse
+    from hybrid_gateway.test.client_response import ClientResponse
+    from hybrid_gateway.test.query_count import assert_queries
 
 __all__ = [
     "AsyncTestClient",
@@ -24,12 +24,12 @@ __all__ = [
 
 _MODULES = {
     "AsyncTestClient": "client",
-    "ClientResponse": "responses",
+    "ClientResponse": "client_response",
     "SimpleTestCase": "case",
     "TestCase": "case",
     "TestClient": "client",
     "TransactionTestCase": "case",
-    "assert_queries": "queries",
+    "assert_queries": "query_count",
     "create_test_client": "client",
 }
 

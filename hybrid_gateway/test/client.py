@@ -12,9 +12,9 @@ from django.test import AsyncClient, Client
 from django.test.client import REDIRECT_STATUS_CODES
 from django.utils.http import parse_http_date_safe
 
-from hybrid_gateway.test.calls import Call, RequestOptions
-from hybrid_gateway.test.handlers import AsyncGatewayHandler, GatewayHandler, Protocol, Target, scope_from_environ
-from hybrid_gateway.test.responses import ClientResponse
+from hybrid_gateway.test.client_arguments import Call, RequestOptions
+from hybrid_gateway.test.client_response import ClientResponse
+from hybrid_gateway.test.transports import AsyncGatewayHandler, GatewayHandler, Protocol, Target, scope_from_environ
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie

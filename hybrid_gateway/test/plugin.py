@@ -34,7 +34,7 @@ def async_gateway_client() -> AsyncTestClient:
 def reverse_url() -> Callable[..., str]:
     """``reverse_url(name, /, **path_params)``: the gateway's names first, then Django's."""
     require_settings()
-    from hybrid_gateway.gateway.default import default_gateway
+    from hybrid_gateway.gateway.settings_gateway import default_gateway
     from hybrid_gateway.test.case import reverse_url
 
     return lambda name, /, **path_params: reverse_url(default_gateway(), name, **path_params)

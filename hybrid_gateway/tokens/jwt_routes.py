@@ -15,12 +15,12 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from hybrid_gateway.auth import AllowAny, Authentication, CSRFProtect, JWTAuthentication, logout_everywhere
-from hybrid_gateway.auth.cookies import read_cookie
+from hybrid_gateway.auth.credential_cookies import read_cookie
 from hybrid_gateway.binding.markers import Form
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.exceptions import BadRequest, ConfigurationError, TooManyRequests, Unauthorized
 from hybrid_gateway.routing.declare import post
-from hybrid_gateway.sessions.visits import Visit
+from hybrid_gateway.sessions.django_context import DjangoContext
 from hybrid_gateway.tokens.login import CHALLENGE, Credentials, log_in
 from hybrid_gateway.tokens.models import JWTSession
 
@@ -168,16 +168,16 @@ class _Pairs:
 class _CookiePairs(_Pairs):
     """The same with both tokens in cookies that no script can read; the refresh token goes to these routes alone."""
 
-    def login(self, data: Credentials, visit: Visit, response: Response) -> Pair:  # type: ignore[override]
+    def login(self, data: Credentials, visit: DjangoContext, response: Response) -> Pair:  # type: ignore[override]
         """Exchange a username and a password for two cookies."""
         return self._in_cookies(self._start(visit.request, data.username, data.password, ""), visit.request, response)
 
-    def refresh(self, visit: Visit, response: Response) -> Pair:  # type: ignore[override]
+    def refresh(self, visit: DjangoContext, response: Response) -> Pair:  # type: ignore[override]
         """Exchange the cookies for the next two; a refresh token used twice ends the login."""
         pair = self._next(read_cookie(visit, self._refresh_cookie) or "")
         return self._in_cookies(pair, visit.request, response)
 
-    def logout(self, authentication: Authentication, visit: Visit, response: Response) -> None:  # type: ignore[override]
+    def logout(self, authentication: Authentication, visit: DjangoContext, response: Response) -> None:  # type: ignore[override]
         """End the login that the cookie belongs to, and take the cookies away."""
         super().logout(authentication)
         self._set(response, str(self._scheme.cookie), "", "/", 0)

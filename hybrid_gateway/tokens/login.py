@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 
 from hybrid_gateway.auth.basic import check_credentials
 from hybrid_gateway.exceptions import Unauthorized
-from hybrid_gateway.tokens.limits import Attempt
+from hybrid_gateway.tokens.login_throttle import LoginAttempt
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -38,12 +38,12 @@ def log_in(request: HttpRequest, username: str, password: str) -> AbstractBaseUs
 
     Blocks. SECURITY: an unknown, inactive or unusable user costs one hash and gets one answer, like a wrong password.
     """
-    attempt = Attempt(request.META.get("REMOTE_ADDR", ""), username)
+    attempt = LoginAttempt(request.META.get("REMOTE_ADDR", ""), username)
     attempt.count()
     user = check_credentials(username, password, request)
     if user is None:
         raise Unauthorized("The username or the password is wrong.", headers=CHALLENGE)
-    attempt.forgive()
+    attempt.refund()
     # Sets last_login, among others. Robust, because a receiver that fails has not made the password wrong.
     user_logged_in.send_robust(sender=type(user), request=request, user=user)
     return user

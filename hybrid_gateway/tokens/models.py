@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.tokens import secret
-from hybrid_gateway.tokens.jwt import JWTSession, RevokedJWT, SignOut
+from hybrid_gateway.tokens.credential_state import TokenState, state_of
+from hybrid_gateway.tokens.jwt_sessions import JWTSession, RevokedJWT, SignOut
 from hybrid_gateway.tokens.managers import TokenManager
-from hybrid_gateway.tokens.states import TokenState, state_of
 
 __all__ = ["JWTSession", "RevokedJWT", "SignOut", "Token", "TokenState"]
 

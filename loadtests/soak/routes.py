@@ -17,7 +17,7 @@ from starlette.requests import HTTPConnection
 from catalog.models import Product
 from config.routes import routes as example_routes
 from hybrid_gateway import Body, ServerSentEvent, get, post
-from hybrid_gateway.binding.call import Call
+from hybrid_gateway.request.context import RequestContext
 
 BEAT = 0.01  # seconds
 _lags: deque[float] = deque(maxlen=200_000)
@@ -61,7 +61,7 @@ def _survivors() -> dict[str, int]:
     gc.collect()
     kinds = [type(thing) for thing in gc.get_objects()]  # not isinstance(), for which lazy objects make themselves
     return {
-        "requests_alive": sum(issubclass(kind, (Call, HTTPConnection)) for kind in kinds),
+        "requests_alive": sum(issubclass(kind, (RequestContext, HTTPConnection)) for kind in kinds),
         "tasks_alive": sum(issubclass(kind, asyncio.Task) for kind in kinds),
     }
 

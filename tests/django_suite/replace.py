@@ -18,8 +18,8 @@ from django.test.client import ClientHandler, conditional_content_removal
 from django.test.runner import DiscoverRunner, iter_test_cases
 
 from hybrid_gateway import Gateway
-from hybrid_gateway.gateway.django_side import DjangoSide
-from hybrid_gateway.handlers.callers import CallingThread, LoopThread
+from hybrid_gateway.concurrency.request_threads import CallingThread, LoopThread
+from hybrid_gateway.django_side.handler import DjangoSide
 
 WHOLE = "the test asks for a part of a stream; over a connection all of it has been sent"
 EXPECTED_FAILURES = {

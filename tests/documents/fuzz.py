@@ -162,7 +162,7 @@ class Operation:
         assert refused or fault is None, (
             f"forbidden ({getattr(fault, 'message', fault)} {getattr(fault, 'schema', '')}), but accepted: {told}"
         )
-        self.judge(answer, told)
+        self.validate(answer, told)
         if not refused:
             self.check_defaults(texts, told)
         return "refused" if refused else "accepted"
@@ -267,7 +267,7 @@ class Operation:
             parts.append(f'--limit\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n{value}\r\n')
         return ("".join(parts) + "--limit--\r\n").encode()
 
-    def judge(self, answer: Any, told: str) -> None:
+    def validate(self, answer: Any, told: str) -> None:
         """Whether the document has this answer."""
         responses = self.description["responses"]
         assert str(answer.status_code) in responses, f"no such status: {told}"
@@ -310,7 +310,7 @@ def types_of(schema: dict[str, Any]) -> set[str]:
 
 
 def as_json(value: Any) -> Any:
-    from hybrid_gateway.responses.kinds import plain
+    from hybrid_gateway.responses.response_classes import plain
 
     return msgspec.json.decode(
         msgspec.json.encode(value, enc_hook=lambda inner: None if is_file(inner) else plain(inner))

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 
 import django
 
-from hybrid_gateway.packages import PACKAGES, VERDICTS
+from hybrid_gateway.checks.packages import PACKAGES, VERDICTS
 from tests.packages.page import write_page
 from tests.packages.rows import ROWS
 from tests.packages.site import Outcome, configure, outcomes, verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hybrid_gateway.packages import PACKAGES, VERDICTS
+from hybrid_gateway.checks.packages import PACKAGES, VERDICTS
 
 HOME = Path(__file__).resolve().parents[2]
 PAGE = HOME / "docs" / "packages.md"

@@ -44,7 +44,7 @@ def serving(gateway: Any, server: str) -> Iterator[str]:
     """The address of a server of ``gateway``."""
     import uvicorn
 
-    from hybrid_gateway.gateway.lane import LaneProtocol
+    from hybrid_gateway.drivers.lane.protocol import LaneProtocol
 
     http: Any = LaneProtocol if server == "the lane" else "httptools"
     running = uvicorn.Server(uvicorn.Config(gateway, port=0, http=http, log_config=None, lifespan="on"))

@@ -194,9 +194,9 @@ def _checked(name: str, place: str, gateway: Any) -> Outcome:
     from django.test import override_settings
     from django.utils.module_loading import import_string
 
-    from hybrid_gateway.login_checks import closed_doors
-    from hybrid_gateway.missed_checks import missed_middleware
-    from hybrid_gateway.packages import PACKAGES
+    from hybrid_gateway.checks.logins import closed_doors
+    from hybrid_gateway.checks.missed_middleware import missed_middleware
+    from hybrid_gateway.checks.packages import PACKAGES
 
     package = PACKAGES[name]
     for path in package.middleware:

@@ -22,7 +22,7 @@ from hybrid_gateway.auth import APIKeyAuthentication, BasicAuthentication, Token
 from hybrid_gateway.exceptions import SettingsError, Unauthorized
 from hybrid_gateway.test import TestClient
 from hybrid_gateway.tokens import secret
-from hybrid_gateway.tokens.limits import Attempt
+from hybrid_gateway.tokens.login_throttle import LoginAttempt
 from hybrid_gateway.tokens.models import Token
 
 User = get_user_model()
@@ -322,12 +322,12 @@ def test_r_key_a_user_is_counted_whatever_name_leads_to_them(api, settings):
 def test_r_key_names_that_look_alike_are_counted_apart(settings):
     set_tokens(settings, LOGIN_THROTTLE=["9/minute"], USER_THROTTLE=["1/minute"])
     for name in ("admin", "Admin", "ádmin", "ａdmin", "admin ", "admin\0", "1/minute:admin"):
-        Attempt("1.2.3.4", name).count()
+        LoginAttempt("1.2.3.4", name).count()
 
 
 def test_a_burst_of_logins_does_not_slip_through(user, settings):
     set_tokens(settings, LOGIN_THROTTLE=[], USER_THROTTLE=["10/minute"])
-    attempts = [Attempt("", "ada") for _ in range(200)]
+    attempts = [LoginAttempt("", "ada") for _ in range(200)]
 
     def passes(attempt):
         try:

@@ -5,7 +5,7 @@ from django.contrib.auth import login, logout
 from django.contrib.auth.models import User
 from django.http import HttpRequest
 
-from hybrid_gateway import Include, Router, Session, Visit, delete, get, patch, post, put
+from hybrid_gateway import DjangoContext, Include, Router, Session, delete, get, patch, post, put
 from hybrid_gateway.auth import (
     Authentication,
     AuthenticationScheme,
@@ -120,7 +120,7 @@ def test_r_csrf_any_scheme_with_a_cookie_can_check(browser):
     class Remembered(AuthenticationScheme):
         carriers = ("Cookie",)
 
-        def authenticate(self, visit: Visit) -> Authentication | None:
+        def authenticate(self, visit: DjangoContext) -> Authentication | None:
             if "remember" not in visit.request.COOKIES:
                 return None
             check_csrf(visit)

@@ -12,7 +12,7 @@ from time import monotonic, sleep
 import pytest
 
 from hybrid_gateway import EventSourceResponse, Gateway, get
-from hybrid_gateway.gateway.draining import Draining
+from hybrid_gateway.dispatch.shutdown import Shutdown
 from tests.security.servers import Answer, Server, read_answer, serving
 
 SERVERS = ["h11", "httptools", "lane", "granian", "gunicorn-lane", "gunicorn-wsgi"]
@@ -136,7 +136,7 @@ def test_two_gateways_of_a_process_hear_a_signal_in_whatever_order_they_end():
     heard = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
     try:
-        first, second = Draining(1), Draining(1)
+        first, second = Shutdown(1), Shutdown(1)
         first.watch_signals()
         second.watch_signals()
         second.watch_signals()
@@ -183,7 +183,7 @@ def test_an_event_stream_that_waits_ends_at_once_and_closes_its_iterator():
 
     async def chunks():
         response = EventSourceResponse(events(), heartbeat=None)
-        ending = Draining(1)
+        ending = Shutdown(1)
         response.until = ending.calling
         sent = []
 

@@ -153,7 +153,7 @@ def test_r_iso_over_the_lane(gateway, keys):
     uvicorn = pytest.importorskip("uvicorn")
     from uvicorn.server import ServerState
 
-    from hybrid_gateway.gateway.lane import LaneProtocol
+    from hybrid_gateway.drivers.lane.protocol import LaneProtocol
     from tests.lane import Transport, read_response
 
     async def main():

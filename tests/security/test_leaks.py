@@ -13,8 +13,8 @@ from django.urls import path
 from starlette.requests import Request as StarletteRequest
 
 from hybrid_gateway import Cookie, Gateway, Header, PlainTextResponse, Query, Request, StreamingResponse, get
-from hybrid_gateway.binding.call import Call
 from hybrid_gateway.exceptions import Conflict
+from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.telemetry import AccessLog, RequestID, ServerTiming
 
 
@@ -106,7 +106,9 @@ def test_r_leak_thousands_of_distinct_requests_leave_nothing(side):
     grown = last - first
     assert sum(grown.values()) < 500, grown.most_common(10)
     assert blocks_after - blocks_before < most / 4  # texts are nothing to the garbage collector
-    kept = [kind for kind in grown if issubclass(kind, (Call, StarletteRequest, asyncio.Task)) and grown[kind] > 1]
+    kept = [
+        kind for kind in grown if issubclass(kind, (RequestContext, StarletteRequest, asyncio.Task)) and grown[kind] > 1
+    ]
     assert not kept  # not one more than other tests have left behind
 
 

@@ -12,7 +12,7 @@ from django.test import override_settings
 from django.urls import re_path
 
 from hybrid_gateway import Cookie, File, FileResponse, Gateway, Query, UploadFile, get, post
-from hybrid_gateway.handlers.errors import printable
+from hybrid_gateway.endpoints.errors import printable
 
 FORGED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e]")  # line ends, what terminals obey, what turns text around
 SENT = [

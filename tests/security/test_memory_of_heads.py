@@ -8,8 +8,8 @@ import pytest
 from django.test import override_settings
 
 from hybrid_gateway import Gateway, get
-from hybrid_gateway.binding.call import Call
-from hybrid_gateway.gateway import screening
+from hybrid_gateway.dispatch import request_checks as screening
+from hybrid_gateway.request.context import RequestContext
 
 GOOD = [(b"host", b"testserver"), (b"accept", b"*/*")]
 
@@ -32,8 +32,8 @@ def judged(
         "type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": headers,
         "http_version": "1.1", "client": ("127.0.0.1", port),
     }  # fmt: skip
-    call = Call(scope, lambda: None, gateway.lend_thread)  # type: ignore[arg-type]
-    if gateway.screening.recognises(call, scope, path):
+    call = RequestContext(scope, lambda: None, gateway.lend_thread)  # type: ignore[arg-type]
+    if gateway.screening.is_known_good(call, scope, path):
         return Judged(None, True, call)
     refusal = gateway.asgi.refuse(call, path)
     return Judged(None if refusal is None else refusal.status_code, False, call)
@@ -99,8 +99,8 @@ def test_a_hidden_slash_is_looked_for_in_the_path_as_it_was_sent(gateway):
         "type": "http", "method": "GET", "path": "/x/y", "raw_path": b"/x%2fy", "headers": list(GOOD),
         "http_version": "1.1", "client": ("127.0.0.1", 1),
     }  # fmt: skip
-    call = Call(scope, lambda: None, gateway.lend_thread)  # type: ignore[arg-type]
-    assert not gateway.screening.recognises(call, scope, "/x/y")
+    call = RequestContext(scope, lambda: None, gateway.lend_thread)  # type: ignore[arg-type]
+    assert not gateway.screening.is_known_good(call, scope, "/x/y")
 
 
 def test_other_settings_forget_hosts(gateway):

@@ -9,7 +9,7 @@ from django.test import RequestFactory
 
 from hybrid_gateway import FileResponse, Gateway, Request, Router, UploadFile, get, post
 from hybrid_gateway.auth import BasicAuthentication, TokenAuthentication
-from hybrid_gateway.gateway import environ
+from hybrid_gateway.django_side import environ
 from hybrid_gateway.test import TestClient
 from tests.security.site_readers import NUMBERS, READERS, cookie, form, form_pairs, numbers, one, pairs, query, struct
 from tests.security.test_bodies import converse

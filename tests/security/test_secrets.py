@@ -10,7 +10,7 @@ import pytest
 
 from hybrid_gateway import Cookie, Depends, Gateway, Header, Headers, Query, QueryParams, Request, Router, get
 from hybrid_gateway.auth import APIKeyAuthentication, Authentication, AuthenticationScheme, IsAuthenticated
-from hybrid_gateway.auth.secrets import Secrets
+from hybrid_gateway.auth.secret_carriers import SecretCarriers
 from hybrid_gateway.telemetry import AccessLog
 from tests.security.test_memory_of_heads import judged
 
@@ -66,7 +66,7 @@ class SilentRequest(Scheme):
 
 
 class Unbuildable(Scheme):
-    def authenticate(self, thing: Secrets) -> Authentication | None:
+    def authenticate(self, thing: SecretCarriers) -> Authentication | None:
         return None
 
 

@@ -13,16 +13,16 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 
-from hybrid_gateway import deploy_checks
+from hybrid_gateway.checks import deploy
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 # Of what is installed for development alone; the others are those of the check W025.
-FLOORS = {**deploy_checks.FLOORS, "werkzeug": "3.1.9"}
+FLOORS = {**deploy.FLOORS, "werkzeug": "3.1.9"}
 
 
 def floor(name, found):
-    return Version(deploy_checks.DJANGO_FLOORS[f"{found.major}.{found.minor}"] if name == "django" else FLOORS[name])
+    return Version(deploy.DJANGO_FLOORS[f"{found.major}.{found.minor}"] if name == "django" else FLOORS[name])
 
 
 def pins():
@@ -58,23 +58,23 @@ def test_r_supply_every_requirement_is_pinned():
     assert names <= {name for name, _ in pins()}
 
 
-@pytest.mark.parametrize("name", ["django", *deploy_checks.FLOORS])
+@pytest.mark.parametrize("name", ["django", *deploy.FLOORS])
 def test_r_supply_users_are_told_what_is_below_its_floor(monkeypatch, name):
     """The lower bounds of pyproject.toml are lower: they are what the code needs."""
-    monkeypatch.setattr(deploy_checks, "_installed", lambda asked: "5.2.3" if asked == name == "django" else None)
+    monkeypatch.setattr(deploy, "_installed", lambda asked: "5.2.3" if asked == name == "django" else None)
     if name != "django":
-        monkeypatch.setattr(deploy_checks, "_installed", lambda asked: "0.0.1rc1" if asked == name else None)
-    (message,) = deploy_checks.check_versions()
+        monkeypatch.setattr(deploy, "_installed", lambda asked: "0.0.1rc1" if asked == name else None)
+    (message,) = deploy.check_versions()
     assert message.id == "hybrid_gateway.W025"
     assert f"{name}>=" in message.hint
 
 
 def test_r_supply_nobody_is_told_of_what_is_recent_or_not_there(monkeypatch):
-    assert deploy_checks.check_versions() == []
-    monkeypatch.setattr(deploy_checks, "_installed", lambda name: None)
-    assert deploy_checks.check_versions() == []
-    monkeypatch.setattr(deploy_checks, "_installed", lambda name: "99.1b2")
-    assert deploy_checks.check_versions() == []
+    assert deploy.check_versions() == []
+    monkeypatch.setattr(deploy, "_installed", lambda name: None)
+    assert deploy.check_versions() == []
+    monkeypatch.setattr(deploy, "_installed", lambda name: "99.1b2")
+    assert deploy.check_versions() == []
 
 
 def test_r_supply_actions_are_pinned_by_commit():

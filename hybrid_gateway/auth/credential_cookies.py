@@ -1,0 +1,24 @@
+"""Credentials in cookies. Whoever reads one calls ``check_csrf``: a browser sends it whatever page it is on."""
+
+from __future__ import annotations
+
+import re
+
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.sessions.django_context import DjangoContext
+
+__all__ = ["check_cookie_name", "read_cookie"]
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # SPEC: RFC 9110, section 5.6.2: token
+
+
+def check_cookie_name(name: str) -> str:
+    """``name``, or :class:`ConfigurationError` for what no cookie can be called."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigurationError(f"cookie={name!r} must be the name of a cookie.")
+    return name
+
+
+def read_cookie(visit: DjangoContext, name: str) -> str | None:
+    """The cookie ``name``, None where it is absent or empty."""
+    return visit.request.COOKIES.get(name) or None

@@ -1,0 +1,90 @@
+"""Where requests carry secrets, as the schemes of all routes say, so that they are neither remembered nor logged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from hybrid_gateway.auth.authentication import AuthenticationScheme
+
+__all__ = ["SecretCarriers", "SecretsInQueries"]
+
+# What no scheme of ours says may be one of Django's side, or of what is mounted. DJANGO: by the words of
+# SafeExceptionReporterFilter.hidden_settings (views/debug.py), and some more.
+_TELLING = re.compile(rb"api|auth|token|key|secret|pass|signature|cookie|session|credential|ticket|csrf")
+_HIDDEN = b"***"
+
+
+class SecretCarriers(msgspec.Struct, frozen=True, kw_only=True):
+    """Headers, in small letters, and parameters of the query that carry secrets; or any, where nobody can say."""
+
+    headers: frozenset[bytes] = frozenset()
+    query: frozenset[str] = frozenset()
+    in_any_header: bool = False
+    in_any_parameter: bool = False
+
+    @staticmethod
+    def of(scheme: Any, plan: Any, asks_for_query: bool) -> SecretCarriers:
+        """Those of one scheme: what it says, and what its ``plan`` shows that it reads.
+
+        A scheme that reads headers as a whole, and says nothing of its own, may read any of them.
+        """
+        headers = [name.lower().encode("latin-1") for name in getattr(scheme, "carriers", ())]
+        headers += [entry.name.lower().encode("latin-1") for entry in plan.inputs if entry.source == "header"]
+        headers += [b"cookie" for entry in plan.inputs if entry.source == "cookie"]
+        parameters = list(getattr(scheme, "query_carriers", ()))
+        is_silent = not parameters and not _says("carriers", scheme) and not getattr(scheme, "keywords", ())
+        asks = asks_for_query and not _says("query_carriers", scheme)
+        return SecretCarriers(
+            headers=frozenset(headers),
+            query=frozenset([*parameters, *(entry.name for entry in plan.inputs if entry.source == "query")]),
+            in_any_header=is_silent and plan.sees_request,
+            in_any_parameter=asks or (is_silent and plan.sees_request),
+        )
+
+    @staticmethod
+    def union(several: Iterable[SecretCarriers]) -> SecretCarriers:
+        """Those of all of them."""
+        found = list(dict.fromkeys(several))
+        return SecretCarriers(
+            headers=frozenset().union(*(one.headers for one in found)),
+            query=frozenset().union(*(one.query for one in found)),
+            in_any_header=any(one.in_any_header for one in found),
+            in_any_parameter=any(one.in_any_parameter for one in found),
+        )
+
+    def are_in(self, headers: Mapping[bytes, Any], names: bytes) -> bool:
+        """Whether some of ``headers`` may be secret; ``names`` are those of all, one after the other."""
+        return self.in_any_header or not self.headers.isdisjoint(headers) or _TELLING.search(names) is not None
+
+    def hide(self, query: bytes) -> bytes:
+        """A query for a log: the values of what is secret in it are asterisks."""
+        if not query or not (self.query or self.in_any_parameter):
+            return query
+        return b"&".join(self._hide(pair) for pair in query.split(b"&"))
+
+    def _hide(self, pair: bytes) -> bytes:
+        name, equals, _ = pair.partition(b"=")
+        is_secret = self.in_any_parameter or unquote_plus(name.decode("latin-1")) in self.query
+        return name + equals + _HIDDEN if equals and is_secret else pair
+
+
+class SecretsInQueries:
+    """What hooks of a gateway ask for that log a query: ``hide(query)`` leaves out what its schemes say is secret."""
+
+    def __init__(self, secrets: Callable[[], SecretCarriers]) -> None:
+        self._secrets = secrets
+
+    def hide(self, query: bytes) -> bytes:
+        """See :meth:`SecretCarriers.hide`, of the routes there are now."""
+        return self._secrets().hide(query)
+
+
+def _says(attribute: str, scheme: Any) -> bool:
+    """Whether a scheme has its own value of what :class:`AuthenticationScheme` has a default of."""
+    own = (kind for kind in type(scheme).__mro__ if kind is not AuthenticationScheme)
+    return attribute in getattr(scheme, "__dict__", {}) or any(attribute in vars(kind) for kind in own)

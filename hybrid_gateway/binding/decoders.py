@@ -1,0 +1,138 @@
+"""Values of classes that msgspec does not know: a project's own decoders, secrets, pydantic's models."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Mapping
+from enum import Enum
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from hybrid_gateway.annotations import classes_in, has_fields, hints_of
+from hybrid_gateway.binding.constraints import holds_bounds, reason
+from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_annotated, strip_optional
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError
+from hybrid_gateway.http import SecretBytes, SecretString
+
+__all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "is_pydantic", "pydantic_errors", "why_not"]
+
+DecodeHook = Callable[[Any, Any], Any]
+"""msgspec's ``dec_hook(class, value)``."""
+
+
+class Decoders:
+    """The ``type_decoders`` of a layer, as msgspec's hook. A value is first converted to what a decoder asks for.
+
+    Raises :class:`ConfigurationError` for a class that msgspec reads by itself, whose decoder would never be called.
+    """
+
+    def __init__(self, decoders: Mapping[Any, Callable[[Any], Any]]) -> None:
+        for kind in decoders:
+            check_custom(kind, "type_decoders")
+        self._decoders = {kind: (decode, _wanted(decode)) for kind, decode in decoders.items()}
+
+    def __call__(self, kind: Any, value: Any) -> Any:
+        cls = typing.get_origin(kind) or kind
+        if isinstance(value, cls):
+            return value
+        for known in cls.__mro__:
+            if known in self._decoders:
+                decode, wanted = self._decoders[known]
+                return decode(msgspec.convert(value, wanted, strict=False))
+        return decode_known(kind, value)
+
+    def knows(self, kind: Any) -> bool:
+        """Whether text becomes a value of this type here."""
+        kind = strip_annotated(strip_optional(strip_annotated(kind)))
+        return isinstance(kind, type) and any(known in self._decoders or known in _SECRETS for known in kind.__mro__)
+
+
+def check_decodable(kind: Any, knows: Callable[[Any], bool], *also: type) -> None:
+    """Raise :class:`DependencyError` for a class inside ``kind`` that nobody makes of JSON, and of which no JSON is."""
+    if holds_bounds(kind):
+        raise DependencyError(
+            "bounds of a Decimal hold for text alone; in a body a Struct checks them in __post_init__"
+        )
+    for cls, _ in classes_in(kind):
+        if has_fields(cls) or cls.__module__ == "typing" or any(issubclass(plain, cls) for plain in _JSON):
+            continue
+        known = issubclass(cls, (Enum, PurePath, msgspec.UnsetType, *_SECRETS, *also)) or is_pydantic(cls) or knows(cls)
+        if not known and isinstance(msgspec.inspect.type_info(cls), msgspec.inspect.CustomType):
+            raise DependencyError(
+                f"nobody makes {cls.__name__} of JSON. Give a function for it, type_decoders={{{cls.__name__}: ...}}, "
+                "on the route or a layer, or annotate a Struct"
+            )
+
+
+def why_not(kind: Any, error: Exception) -> str:
+    """What msgspec complains of when it is to read ``kind``, with the field that it means."""
+    for cls, exact in classes_in(kind):
+        for name, hint in hints_of(exact).items() if has_fields(cls) else ():
+            if any(has_fields(inner) for inner, _ in classes_in(hint)):
+                continue
+            try:
+                msgspec.json.Decoder(hint)
+            except (TypeError, ValueError) as complaint:
+                return f"of the field {name!r} of {cls.__name__}, {reason(complaint)}"
+    return reason(error)
+
+
+_JSON = (dict, list, str, int, float, bool, type(None))
+
+
+def check_custom(kind: Any, option: str) -> None:
+    """Refuse a class that msgspec converts by itself."""
+    if not isinstance(kind, type):
+        raise ConfigurationError(f"{option} holds {kind!r}, which is no class.")
+    if not isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.CustomType):
+        raise ConfigurationError(
+            f"{option}: msgspec converts {kind.__qualname__} by itself, so the function would never be called. Give "
+            "the values a class of their own."
+        )
+
+
+def _wanted(decode: Callable[[Any], Any]) -> Any:
+    parameters = read_signature(decode, f"the decoder {decode!r}").parameters if not isinstance(decode, type) else ()
+    kind = parameters[0].type if parameters else NO_DEFAULT
+    return Any if kind is NO_DEFAULT else kind
+
+
+def decode_known(kind: Any, value: Any) -> Any:
+    """What is understood without being asked: pydantic's models, secrets, paths of files; and what is one already."""
+    cls = typing.get_origin(kind) or kind
+    if isinstance(value, cls):
+        return value
+    if cls in _SECRETS:
+        return cls(msgspec.convert(value, _SECRETS[cls]))
+    if is_pydantic(cls):
+        return cls.model_validate(value)
+    if issubclass(cls, PurePath) and isinstance(value, str):
+        return cls(value)
+    raise TypeError(f"Expected `{cls.__name__}`, got `{type(value).__name__}`")
+
+
+_SECRETS: dict[Any, Any] = {SecretString: str, SecretBytes: bytes}
+
+
+def is_pydantic(kind: Any) -> bool:
+    """Whether ``kind`` is a model of pydantic, which need not be installed."""
+    return isinstance(kind, type) and hasattr(kind, "model_validate") and hasattr(kind, "model_fields")
+
+
+def pydantic_errors(value: Any, model: Any, location: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """Every fault that ``model`` finds in ``value``."""
+    try:
+        model.model_validate(value)
+    except ValueError as error:
+        found: Any = error
+        return [
+            {"loc": [*location, *fault["loc"]], "msg": fault["msg"], "type": _kind(fault["type"])}
+            for fault in found.errors(include_url=False, include_context=False, include_input=False)
+        ]
+    return []
+
+
+def _kind(kind: str) -> str:
+    return "missing" if kind == "missing" else "type_error" if kind.endswith("_type") else "value_error"

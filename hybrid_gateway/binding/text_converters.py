@@ -1,0 +1,311 @@
+"""Annotated type → how text becomes a value of it: parameters of the path and the query, headers, cookies, form fields.
+
+How this works: a type is taken apart at start-up. Every plain type has one reader (``texts.py``), a union asks those of
+its members, the strictest first, and constraints are checked on the value. What text cannot hold, and constraints that
+mean nothing for a type, are errors of the declaration; a reader raises :class:`msgspec.ValidationError` for other text.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import datetime
+import decimal
+import enum
+import functools
+import pathlib
+import types
+import typing
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Literal, Union
+
+import msgspec
+
+from hybrid_gateway.annotations import without_new_types
+from hybrid_gateway.binding.constraints import Bounds, checker, decimal_keywords, is_bounded
+from hybrid_gateway.binding.decoders import DecodeHook, decode_known
+from hybrid_gateway.binding.validation import Error, one_error
+from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.text_values import READERS, read_bool, read_int
+
+__all__ = ["TextType", "documented", "text_type"]
+
+Read = Callable[[str], Any]
+Check = Callable[[Any], Any]
+
+_MOST = 100  # errors of one list
+
+
+class TextType(msgspec.Struct, frozen=True, kw_only=True):
+    """How one text, or (``many``) all the texts of a name, become a value. ``check`` is what constraints ask of it."""
+
+    rank: int  # the strictest first
+    read_one: Read | None = None
+    read_many: Callable[[list[str], tuple[Any, ...], list[Error]], Any] | None = None
+    check: Check | None = None
+    kind: Any = None  # of plain ones, and their bounds: what needs no function of its own
+    bounds: Bounds | None = None
+
+    @property
+    def many(self) -> bool:
+        return self.read_many is not None
+
+    def read(self, text: str) -> Any:
+        """The checked value of one text."""
+        assert self.read_one is not None
+        value = self.read_one(text)
+        return value if self.check is None else self.check(value)
+
+    def follows(self, converted: Any) -> bool:
+        """Whether a value of the plain type ``converted`` says all that its text has said."""
+        return self.kind in (None, converted) or (converted, self.kind) in _FOLLOWS
+
+    def takes_empty(self) -> bool:
+        """Whether the empty text, of an input that was left empty, is a value."""
+        try:
+            self.read_one("") if self.read_one is not None else None
+        except msgspec.ValidationError:
+            return False
+        return True
+
+    def reader(self, location: tuple[Any, ...]) -> Callable[[Any, list[Error]], Any]:
+        """``read(text or texts, errors)``: the value, or one more error."""
+
+        def read(given: Any, errors: list[Error]) -> Any:
+            try:
+                if self.read_many is None:
+                    return self.read(given)
+                value = self.read_many(given, location, errors)
+                return value if self.check is None or value is None else self.check(value)
+            except msgspec.ValidationError as error:
+                errors.append(one_error(error, location))
+                return None
+
+        return read
+
+
+_FOLLOWS = ((int, float), (int, decimal.Decimal), (decimal.Decimal, float))
+
+
+class _Context(msgspec.Struct, frozen=True):
+    hook: DecodeHook
+    raw: bool
+
+
+def text_type(kind: Any, hook: DecodeHook = decode_known, *, raw: bool = False) -> TextType:
+    """How text becomes a value of ``kind``; raises :class:`DependencyError` for what it cannot.
+
+    With ``raw``, values are what msgspec converts to ``kind``: of a member of an enum its value.
+    """
+    return _of(without_new_types(kind), _Context(hook, raw))
+
+
+def _of(kind: Any, context: _Context) -> TextType:
+    metas: list[Any] = []
+    while typing.get_origin(kind) is Annotated:
+        kind, *extras = typing.get_args(kind)
+        metas = [*extras, *metas]
+    bounds = [meta for meta in metas if is_bounded(meta)]
+    if typing.get_origin(kind) in (Union, types.UnionType):
+        members = [member for member in typing.get_args(kind) if member not in _ABSENT]
+        if len(members) == 1:
+            return _of(Annotated[(members[0], *bounds)] if bounds else members[0], context)
+        found = _union([_of(member, context) for member in members], context)
+    else:
+        found = _plain(kind, context)
+    if not bounds:
+        return found
+    check, simple = checker(_bare(kind), bounds)
+    return msgspec.structs.replace(found, check=check, bounds=simple)
+
+
+def _bare(kind: Any) -> Any:
+    """``list`` for ``list[T]``: the items are checked already."""
+    is_fixed = typing.get_origin(kind) is tuple and Ellipsis not in typing.get_args(kind)
+    return kind if is_fixed else _CONTAINERS.get(typing.get_origin(kind), kind)
+
+
+_ABSENT = (types.NoneType, msgspec.UnsetType)
+
+
+def _plain(kind: Any, context: _Context) -> TextType:
+    origin = typing.get_origin(kind) or kind
+    if origin in _CONTAINERS:
+        return _container(_CONTAINERS[origin], typing.get_args(kind), context)
+    if origin is Literal:
+        return TextType(rank=0, read_one=functools.partial(_read_literal, typing.get_args(kind)))
+    if kind in _RANKS:
+        return TextType(rank=_RANKS[kind], read_one=READERS[kind], kind=kind)
+    if kind is Any:
+        return TextType(rank=_RANKS[str], read_one=READERS[str], kind=str)
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return TextType(rank=0, read_one=_enum(kind, context))
+    if isinstance(kind, type) and issubclass(kind, pathlib.PurePath):
+        return TextType(rank=_RANKS[str], read_one=functools.partial(_read_path, kind))
+    return TextType(rank=_RANKS[bytes], read_one=_custom(kind, context.hook))
+
+
+_RANKS: dict[Any, int] = {
+    kind: rank
+    for rank, kind in enumerate(
+        (
+            uuid.UUID,
+            datetime.datetime,
+            datetime.date,
+            datetime.time,
+            datetime.timedelta,
+            int,
+            bool,
+            decimal.Decimal,
+            float,
+            bytes,
+            str,
+        ),
+        start=1,
+    )
+}
+
+
+def _custom(kind: Any, hook: DecodeHook) -> Read:
+    def read(text: str) -> Any:
+        return msgspec.convert(text, kind, strict=False, dec_hook=hook)
+
+    return read
+
+
+def _read_path(kind: Any, text: str) -> Any:
+    if not text:
+        raise msgspec.ValidationError("Expected a path")
+    return kind(text)
+
+
+def _enum(kind: Any, context: _Context) -> Read:
+    values = {type(member.value) for member in kind}
+    if values <= {str} or (values and all(issubclass(value, str) for value in values)):
+        read: Read = READERS[str]
+    elif all(issubclass(value, int) for value in values):
+        read = read_int
+    else:
+        raise DependencyError(f"the values of {kind.__name__} must be all str or all int")
+
+    def read_member(text: str) -> Any:
+        member = msgspec.convert(read(text), kind)
+        return member.value if context.raw else member
+
+    return read_member
+
+
+def _read_literal(values: Sequence[Any], text: str) -> Any:
+    if text in values:
+        return text
+    for kind, read in ((int, read_int), (bool, read_bool)):
+        try:
+            value = read(text)
+        except msgspec.ValidationError:
+            continue
+        if any(type(known) is kind and known == value for known in values):
+            return value
+    raise msgspec.ValidationError(f"Invalid enum value {text!r}")
+
+
+def documented(kind: Any) -> Any:
+    """``kind`` as JSON Schema can show it: the bounds of a Decimal, of which msgspec knows nothing, are keywords."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated and arguments[0] is decimal.Decimal:
+        rest = [extra for extra in arguments[1:] if not is_bounded(extra)]
+        keywords = decimal_keywords(arguments[1:])
+        extra = {"type": "number", **keywords} if keywords else {}
+        return Annotated[(arguments[0], *rest, msgspec.Meta(extra_json_schema=extra))]
+    if origin is Annotated:
+        return Annotated[(documented(arguments[0]), *arguments[1:])]
+    if origin in (Union, types.UnionType):
+        members = tuple(documented(member) for member in arguments if member is not msgspec.UnsetType)
+        return kind if members == arguments else Union[members]  # noqa: UP007 (built at run time)
+    if origin not in _CONTAINERS:
+        return kind
+    inner = tuple(argument if argument is Ellipsis else documented(argument) for argument in arguments)
+    return kind if inner == arguments else origin[inner]
+
+
+# --- unions, and containers ----------------------------------------------------------------------------------------
+
+
+def _union(members: Sequence[TextType], context: _Context) -> TextType:
+    lists = [member for member in members if member.many]
+    single = sorted((member for member in members if not member.many), key=lambda member: member.rank)
+    if len(lists) > 1:
+        raise DependencyError("of two kinds of list nobody can tell which one a text is meant for")
+    read_one = functools.partial(_read_first, [member.read for member in single])
+    if not lists:
+        return TextType(rank=single[0].rank, read_one=read_one)
+    of_list = lists[0].reader
+
+    def read_many(texts: list[str], location: tuple[Any, ...], errors: list[Error]) -> Any:
+        if len(texts) == 1:
+            try:
+                return read_one(texts[0])
+            except msgspec.ValidationError:
+                pass
+        return of_list(location)(texts, errors)
+
+    return TextType(rank=0, read_one=read_one, read_many=read_many)
+
+
+def _read_first(readers: Sequence[Read], text: str) -> Any:
+    complaints = []
+    for read in readers:
+        try:
+            return read(text)
+        except msgspec.ValidationError as error:
+            complaints.append(str(error))
+    raise msgspec.ValidationError(" or ".join(dict.fromkeys(complaints)))
+
+
+_CONTAINERS: dict[Any, Callable[[Any], Any]] = {
+    list: list,
+    set: set,
+    frozenset: frozenset,
+    tuple: tuple,
+    collections.abc.Sequence: list,
+    collections.abc.MutableSequence: list,
+    collections.abc.Collection: list,
+    collections.abc.Iterable: list,
+    collections.abc.Set: set,
+    collections.abc.MutableSet: set,
+}
+
+
+def _container(make: Callable[[Any], Any], arguments: Sequence[Any], context: _Context) -> TextType:
+    items = [_of(argument, context) for argument in arguments if argument is not Ellipsis]
+    if any(item.many for item in items):
+        raise DependencyError("a list of lists has no text of its own")
+    if make is tuple and items and Ellipsis not in arguments:
+        return TextType(rank=0, read_many=functools.partial(_read_tuple, items))
+    item = items[0] if items else TextType(rank=0, read_one=READERS[str])
+
+    def read_many(texts: list[str], location: tuple[Any, ...], errors: list[Error]) -> Any:
+        values = _read_each([item] * len(texts), texts, location, errors)
+        return None if values is None else make(values)
+
+    return TextType(rank=0, read_one=item.read_one, read_many=read_many)
+
+
+def _read_tuple(items: list[TextType], texts: list[str], location: tuple[Any, ...], errors: list[Error]) -> Any:
+    if len(texts) != len(items):
+        raise msgspec.ValidationError(f"Expected `array` of length {len(items)}, got {len(texts)}")
+    values = _read_each(items, texts, location, errors)
+    return None if values is None else tuple(values)
+
+
+def _read_each(
+    items: Sequence[TextType], texts: list[str], location: tuple[Any, ...], errors: list[Error]
+) -> list[Any] | None:
+    values, before = [], len(errors)
+    for position, (item, text) in enumerate(zip(items, texts, strict=True)):
+        try:
+            values.append(item.read(text))
+        except msgspec.ValidationError as error:
+            errors.append(one_error(error, (*location, position)))
+            if len(errors) - before >= _MOST:
+                break
+    return values if len(errors) == before else None

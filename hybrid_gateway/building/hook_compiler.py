@@ -1,0 +1,134 @@
+"""Hooks as a project writes them → what the plan of a route enters, and what runs on its way out."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from starlette.responses import Response
+
+from hybrid_gateway.binding.codegen import compile_plan
+from hybrid_gateway.binding.components import mode_of
+from hybrid_gateway.binding.planner import BindingPlanner
+from hybrid_gateway.binding.signature import read_signature, refuse_generator
+from hybrid_gateway.endpoints.hooks import Hook, answered
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, FIRST_HOOK
+from hybrid_gateway.responses.encoders import make_encoder
+from hybrid_gateway.routing.declare import describe
+from hybrid_gateway.routing.layers import Layers
+from hybrid_gateway.spelling import check_attributes_of
+
+__all__ = ["WAY_OUT", "HookCompiler", "method_of"]
+
+WAY_OUT = ("on_response", "on_error")
+_METHODS = ("on_request", *WAY_OUT)
+
+
+class FollowsRoute(Protocol):
+    """What functions around the plan of a route are compiled with."""
+
+    @property
+    def layers(self) -> Layers: ...
+
+    def planner(self, where: str, given: Mapping[Any, str], moment: int) -> BindingPlanner:
+        """An empty plan for a function that has run at ``moment``."""
+        ...
+
+
+class HookCompiler:
+    """Compiles hooks. What several routes have in common is compiled once."""
+
+    def __init__(self) -> None:
+        self._runs: dict[Any, tuple[Any, bool]] = {}
+
+    def enter(self, layers: Layers, planner: BindingPlanner, around: FollowsRoute) -> list[Hook]:
+        """Plan the way in of every hook; what runs on the way out of those that were entered is their own to say."""
+        entered = []
+        last = FIRST_HOOK + len(layers.after_request) + len(layers.event_hooks) - 1
+        for position, entry in enumerate(layers.event_hooks):
+            kind = _check(entry)
+            hook = self._event_hook(entry, kind, around, last - position)
+            entered.append(hook)
+            planner.enter_hook(hook, entry, getattr(_instance(entry), "on_request", None))
+        for function in layers.before_request:
+            returns = read_signature(function, f"the hook {describe(function)}").returns
+            planner.ask_first(function, answered, make_encoder(returns, method="GET"))
+        return entered
+
+    def leave(self, layers: Layers, around: FollowsRoute) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
+        """The functions that see every answer of a route, and those that run once it is sent, in their order."""
+        answered = enumerate(reversed(layers.after_request), FIRST_HOOK)
+        always = tuple(self._function(function, around, moment) for moment, function in answered)
+        last = tuple(self._function(function, around, AFTER_ANSWER) for function in reversed(layers.after_response))
+        return always, last
+
+    def _event_hook(self, entry: Any, kind: Any, around: FollowsRoute, moment: int) -> Hook:
+        methods = {name: method_of(entry, name) for name in WAY_OUT if hasattr(kind, name)}
+        runs = {
+            name: self._run(getattr(kind, name), entry, around, moment, bound)
+            if _has_receiver(kind, name)
+            else self._run(bound, None, around, moment)
+            for name, bound in methods.items()
+        }
+        awaits = any(awaits for _, awaits in runs.values())
+        return Hook(awaits=awaits, moment=moment, **{name: run for name, (run, _) in runs.items()})
+
+    def _function(self, function: Any, around: FollowsRoute, moment: int) -> Hook:
+        run, awaits = self._run(function, None, around, moment)
+        return Hook(on_response=run, awaits=awaits, moment=moment)
+
+    def _run(self, function: Any, owner: Any, around: FollowsRoute, moment: int, bound: Any = None) -> tuple[Any, bool]:
+        """``function`` compiled: a method of ``owner``, which is ``bound`` to an instance, or a function alone."""
+        key = (function, owner, around, moment)
+        if key not in self._runs:
+            where = f"the hook {describe(function)}"
+            planner = around.planner(where, {Exception: "error", Response: "response"}, moment)
+            method = function if bound is None else bound
+            refuse_generator(method, where)
+            signature = read_signature(method, where)
+            encode = make_encoder(signature.returns, method="GET")
+            planner.result(
+                function,
+                signature,
+                mode_of(method),
+                lambda value: None if value is None else encode(value),
+                receiver="hook" if owner is not None else None,
+            )
+            run, _ = compile_plan(planner.plan, where, around.layers.max_body_size, ("hook", "response", "error"))
+            self._runs[key] = run, planner.plan.awaits
+        return self._runs[key]
+
+
+def method_of(entry: Any, name: str) -> Any:
+    """A method of an event hook, of an instance if it is a class."""
+    return getattr(_instance(entry), name)
+
+
+def _has_receiver(kind: Any, name: str) -> bool:
+    """Whether a method is called with the instance: neither a static one nor one of the class."""
+    return not isinstance(inspect.getattr_static(kind, name), (staticmethod, classmethod))
+
+
+def _check(entry: Any) -> Any:
+    """The class of an event hook; raises :class:`ConfigurationError` for what is none."""
+    kind = entry if inspect.isclass(entry) else type(entry)
+    check_attributes_of(kind, _METHODS, methods=True)
+    if not any(hasattr(kind, name) for name in _METHODS):
+        raise ConfigurationError(
+            f"{entry!r} is no event hook: it has none of {', '.join(_METHODS)}. Functions are before_request=, "
+            "after_request= and after_response=."
+        )
+    return kind
+
+
+def _instance(entry: Any) -> Any:
+    if not inspect.isclass(entry):
+        return entry
+    try:
+        return entry()
+    except TypeError as error:
+        raise ConfigurationError(
+            f"The event hook {entry.__qualname__} is made without arguments, once per request: {error}"
+        ) from error

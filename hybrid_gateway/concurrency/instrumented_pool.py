@@ -1,0 +1,59 @@
+"""A pool of threads that tells how long work waited for a thread, how many are busy, and what connections are open."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any, Protocol
+
+from hybrid_gateway.concurrency.threads import PooledThread, ThreadPool
+from hybrid_gateway.concurrency.unit_of_work import WorkItem
+
+__all__ = ["InstrumentedPool", "PoolMetrics"]
+
+
+class PoolMetrics(Protocol):
+    """Where a pool tells; called by its threads."""
+
+    def begin(self, pool: str, waited: float) -> None:
+        """A unit of work is taken up, that many seconds after it was asked for."""
+        ...
+
+    def end(self, pool: str, opened: Counter[str]) -> None:
+        """It is done. ``opened`` are the connections that threads of the pool have open now, by alias."""
+        ...
+
+
+class InstrumentedPool(ThreadPool):
+    """A :class:`ThreadPool` that costs a few µs more per unit of work."""
+
+    def __init__(self, size: int = 8, *, name: str = "gateway", meters: PoolMetrics) -> None:
+        self._meters = meters
+        self._asked: dict[int, float] = {}
+        super().__init__(size, name=name)
+
+    def _forget_threads(self) -> None:
+        self._asked.clear()
+        super()._forget_threads()
+
+    def _place(self, request: PooledThread, unit: WorkItem[Any]) -> None:
+        self._asked[id(unit)] = time.perf_counter()
+        try:
+            super()._place(request, unit)
+        except BaseException:  # the pool is closed
+            del self._asked[id(unit)]
+            raise
+
+    def _perform(self, worker: Any, request: PooledThread, unit: WorkItem[Any]) -> tuple[Any, BaseException | None]:
+        now = time.perf_counter()
+        self._meters.begin(self.name, now - self._asked.pop(id(unit), now))
+        try:
+            return super()._perform(worker, request, unit)
+        finally:
+            self._meters.end(self.name, self._open_connections())
+
+    def _open_connections(self) -> Counter[str]:
+        workers = list(self._workers)
+        return Counter(
+            connection.alias for worker in workers for connection in worker.opened if connection.connection is not None
+        )

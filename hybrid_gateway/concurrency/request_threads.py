@@ -1,0 +1,302 @@
+"""Requests that come from a waiting thread, from a test, or from no event loop at all; and a loop for the first."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
+from concurrent.futures import CancelledError, Future
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from asgiref.sync import SyncToAsync, sync_to_async
+from starlette.requests import ClientDisconnect
+
+from hybrid_gateway.concurrency.thread_streams import ThreadStream
+from hybrid_gateway.concurrency.threads import PooledThread, RequestThread
+from hybrid_gateway.concurrency.unit_of_work import FutureWorkItem, WorkItem, set_main_event_loop
+
+__all__ = [
+    "AsgirefThread",
+    "CallingThread",
+    "InlineThread",
+    "LoopThread",
+    "UnsharedThread",
+    "WaitingThread",
+    "is_disconnect",
+]
+
+T = TypeVar("T")
+
+_left: WeakSet[asyncio.Task[Any]] = WeakSet()  # tasks that were cancelled because nobody reads their answers
+
+
+def is_disconnect(error: BaseException) -> bool:
+    """Whether ``error``, of the current task, says no more than that nobody reads the answer any longer."""
+    is_cancelled = isinstance(error, asyncio.CancelledError)
+    return isinstance(error, ClientDisconnect) or (is_cancelled and asyncio.current_task() in _left)
+
+
+class UnsharedThread:
+    """A thread that is the request's alone for as long as that lasts: there is nothing to hold or to give back."""
+
+    __slots__ = ()
+
+    def hold(self) -> None:
+        return None
+
+    def free(self) -> None:
+        return None
+
+    def hold_long(self) -> None:
+        return None
+
+    def release(self) -> None:
+        return None
+
+
+class InlineThread(UnsharedThread):
+    """No loop, no hop: blocking work runs where it is asked for. What a WSGI worker thread uses for a sync plan."""
+
+    __slots__ = ()
+
+    async def run(self, function: Callable[..., T], /, *args: Any) -> T:
+        return function(*args)
+
+    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+        future: Future[T] = Future()
+        try:
+            future.set_result(function(*args))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
+
+    async def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
+        try:
+            for chunk in chunks:
+                yield chunk
+        finally:
+            if close is not None:
+                close()
+
+    def beside(self) -> RequestThread:
+        return self
+
+
+class WaitingThread:
+    """A thread of a pool, on which a WSGI worker has work done while it waits.
+
+    For typed routes on a worker that has served Django's side: what that has left there they must not find.
+    """
+
+    __slots__ = ("pooled",)
+
+    def __init__(self, pooled: PooledThread) -> None:
+        self.pooled = pooled
+
+    async def run(self, function: Callable[..., T], /, *args: Any) -> T:
+        return self.pooled.wait(function, *args)
+
+    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+        return self.pooled.submit(function, *args)
+
+    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
+        return self.pooled.stream(chunks, close)
+
+    def beside(self) -> WaitingThread:
+        return WaitingThread(self.pooled.beside())
+
+    def hold(self) -> None:
+        self.pooled.hold()
+
+    def free(self) -> None:
+        self.pooled.free()
+
+    def hold_long(self) -> None:
+        self.pooled.hold_long()
+
+    def release(self) -> None:
+        self.pooled.release()
+
+
+class CallingThread(UnsharedThread):
+    """The thread of a synchronous caller that waits for a coroutine on another thread's loop and runs its sync work.
+
+    With it the rows of a ``TestCase`` are visible to every handler, and a WSGI worker keeps its own connections.
+    Once the coroutine is done, the thread goes its own way: what a task that outlives it still asks for goes to the
+    thread ``afterwards``, and is an error without one.
+    """
+
+    def __init__(self, afterwards: RequestThread | None = None) -> None:
+        self._afterwards = afterwards
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._ended = False
+
+    def complete(self, coroutine: Coroutine[Any, Any, T], loop: LoopThread) -> T:
+        """Run ``coroutine`` on ``loop`` and serve its blocking work here until it is done."""
+        steps = self.steps(coroutine, loop)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                result: T = stop.value
+                return result
+
+    def steps(self, coroutine: Coroutine[Any, Any, T], loop: LoopThread) -> Generator[None, None, T]:
+        """The same, with a pause after each piece of work; closed in one, it cancels and serves the clean-up."""
+        event_loop = loop.loop
+        tasks: list[asyncio.Task[T]] = []
+
+        def begin() -> None:
+            tasks.append(event_loop.create_task(coroutine))
+            tasks[0].add_done_callback(lambda _: self._work.put(None))
+
+        def abandon() -> None:
+            for task in list(tasks):
+                _left.add(task)
+                task.cancel()
+
+        event_loop.call_soon_threadsafe(begin)
+        try:
+            while self._serve_next():
+                yield
+            if tasks[0].cancelled():
+                raise CancelledError
+            return tasks[0].result()
+        except GeneratorExit:
+            event_loop.call_soon_threadsafe(abandon)  # unless it has ended by then
+            while self._serve_next():
+                pass
+            raise
+        finally:
+            self._end()
+            tasks.clear()  # an error's traceback knows this frame, and the task knows the error
+
+    def _serve_next(self) -> bool:
+        work = self._work.get()
+        if work is not None:
+            work()
+        return work is not None
+
+    def _end(self) -> None:
+        with self._lock:
+            self._ended = True
+        if self._afterwards is not None:
+            self._afterwards.release()
+        while not self._work.empty():
+            self._serve_next()
+
+    def _put(self, unit: WorkItem[Any]) -> bool:
+        with self._lock:
+            if self._ended and self._afterwards is None:
+                raise RuntimeError(
+                    "A task outlives the request that lent it a thread for blocking work such as the ORM's. Await the "
+                    "task before the handler returns."
+                )
+            if not self._ended:
+                self._work.put(partial(_perform_here, unit))
+            return not self._ended
+
+    def run(self, function: Callable[..., T], /, *args: Any) -> Awaitable[T]:
+        unit = WorkItem(function, args)
+        return unit if self._put(unit) else self._afterwards.run(function, *args)  # type: ignore[union-attr]
+
+    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+        unit = FutureWorkItem(function, args)
+        if not self._put(unit):
+            return self._afterwards.submit(function, *args)  # type: ignore[union-attr]
+        future: Future[T] = unit.future
+        return future
+
+    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
+        return ThreadStream(self, chunks, close)
+
+    def beside(self) -> RequestThread:
+        return self if self._afterwards is None else self._afterwards.beside()
+
+
+def _perform_here(unit: WorkItem[Any]) -> None:
+    if unit.is_wanted():
+        lender = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+        try:
+            unit.deliver(*unit.perform())
+        finally:
+            set_main_event_loop(lender)
+            del unit  # as in Unit.__await__
+
+
+class AsgirefThread(UnsharedThread):
+    """asgiref's choice of thread: inside ``async def`` methods of ``TestCase`` that is the test's own thread."""
+
+    __slots__ = ()
+
+    def run(self, function: Callable[..., T], /, *args: Any) -> Awaitable[T]:
+        return sync_to_async(function, thread_sensitive=True)(*args)
+
+    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+        raise RuntimeError("thread-sensitive calls already reach this thread by themselves")
+
+    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
+        return ThreadStream(self, chunks, close)
+
+    def beside(self) -> RequestThread:
+        return self
+
+
+# --- a loop that outlives requests ---------------------------------------------------------------------------------
+
+
+class LoopThread:
+    """An event loop on a daemon thread of its own, started when first used; where async handlers run under WSGI."""
+
+    def __init__(self, *, name: str = "gateway-loop") -> None:
+        self.name = name
+        self._lock = threading.RLock()  # re-entrant: the garbage collector may call close() in the midst of anything
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                self._loop = asyncio.new_event_loop()
+                self._pid = os.getpid()
+                threading.Thread(target=_run_loop, args=(self._loop,), name=self.name, daemon=True).start()
+            return self._loop
+
+    def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start ``coroutine`` on the loop, in a copy of the caller's context."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run ``coroutine`` on the loop and wait for it."""
+        return self.start(coroutine).result()
+
+    def close(self) -> None:
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None and self._pid == os.getpid():
+            loop.call_soon_threadsafe(loop.stop)
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        try:
+            loop.run_forever()
+            break
+        except (KeyboardInterrupt, SystemExit):  # out of a task, whose caller gets it, too: the others go on
+            continue
+    loop.run_until_complete(_cancel_others())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

@@ -1,0 +1,146 @@
+"""Other people's ASGI and WSGI applications below a path of the gateway."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing
+from typing import Any
+
+from asgiref.wsgi import WsgiToAsgiInstance
+
+from hybrid_gateway.dispatch.prefixes import Prefixes
+from hybrid_gateway.headers import checking_start
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.routing.declare import Mount
+
+__all__ = ["Mounted", "Mounts"]
+
+_MEMORY = 64 * 1024  # bytes of a request body that are kept in memory
+
+
+class Mounts:
+    """The mounts of a gateway by path; the longest that covers a path answers."""
+
+    def __init__(self, mounts: Iterable[tuple[str, Mount]]) -> None:
+        self._by_prefix = {Prefixes([path]).prefixes[0]: Mounted(path.rstrip("/"), mount) for path, mount in mounts}
+        self._prefixes = Prefixes(self._by_prefix)
+
+    def __bool__(self) -> bool:
+        return bool(self._by_prefix)
+
+    @property
+    def paths(self) -> list[str]:
+        """Where something is mounted."""
+        return list(self._by_prefix)
+
+    def find(self, path: str) -> Mounted | None:
+        """What answers ``path``, where no route does."""
+        prefix = self.prefix(path)
+        return None if prefix is None else self._by_prefix[prefix]
+
+    def prefix(self, path: str) -> str | None:
+        """Below which path that is mounted."""
+        return self._prefixes.find(path) if self._by_prefix else None
+
+
+class Mounted:
+    """Stands where an endpoint would: its answer is the application itself."""
+
+    awaits = False
+    middleware = ()
+    security_headers: tuple[Any, ...] = ()  # it has its own way
+
+    def __init__(self, path: str, mount: Mount) -> None:
+        self._path = path
+        self._app: Any = mount.app
+        self._is_wsgi = mount.protocol == "wsgi"
+
+    async def respond(self, ctx: RequestContext) -> Any:
+        """What sends itself: the application, to which the mount is part of ``root_path``."""
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            # SPEC: ASGI HTTP scope: path holds all of it, root_path is where the application is mounted.
+            inside = {**scope, "root_path": scope.get("root_path", "") + self._path}
+            if self._is_wsgi:
+                await _serve_wsgi(self._app, inside, receive, send, ctx.thread)
+            else:
+                await self._app(inside, receive, send)
+
+        return application
+
+    def serve_wsgi(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes] | None:
+        """The answer of a WSGI application to a WSGI server; ``None`` where the mount is none."""
+        if not self._is_wsgi:
+            return None
+        path = self._path.encode().decode("latin-1")  # SPEC: PEP 3333: a character for each byte
+        rest = environ.get("PATH_INFO", "")[len(path) :]
+        inside = {**environ, "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + path, "PATH_INFO": rest}
+        answer: Iterable[bytes] = self._app(inside, checking_start(start_response))
+        return answer
+
+    async def end(self, ctx: RequestContext, background: Any = None, error: BaseException | None = None) -> None:
+        """Nothing was entered, and nothing follows."""
+
+
+async def _serve_wsgi(app: Any, scope: Any, receive: Any, send: Any, thread: Any) -> None:
+    """A WSGI application, run on ``thread`` chunk by chunk; the request body is read before it starts."""
+    with tempfile.SpooledTemporaryFile(_MEMORY) as body:
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            more = message.get("more_body", False)
+            await thread.run(body.write, message.get("body", b""))
+        body.seek(0)
+        make_adapter: Any = WsgiToAsgiInstance
+        adapter = make_adapter(app)
+        adapter.scope = scope
+        answer = _WSGIAnswer(app, adapter.build_environ(scope, body))
+        async with aclosing(thread.stream(answer)) as chunks:
+            async for chunk in chunks:
+                await answer.start(send)
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await answer.start(send)
+        await send({"type": "http.response.body", "body": b""})
+
+
+class _WSGIAnswer:
+    """The chunks of a WSGI application's answer, and what it says of them."""
+
+    def __init__(self, app: Any, environ: dict[str, Any]) -> None:
+        self._app = app
+        self._environ = environ
+        self._head: tuple[int, list[tuple[bytes, bytes]]] | None = None
+        self._is_started = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        chunks = self._app(self._environ, self._start_response)
+        try:
+            yield from chunks
+        finally:
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
+
+    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        if exc_info is not None and self._is_started:
+            raise exc_info[1].with_traceback(exc_info[2])
+        lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        self._head = int(status.partition(" ")[0]), lines
+        return _refuse_to_write
+
+    async def start(self, send: Any) -> None:
+        """Send status and headers, once."""
+        if self._is_started:
+            return
+        if self._head is None:
+            raise RuntimeError(f"{self._app!r} answered without calling start_response().")
+        self._is_started = True
+        status, headers = self._head
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+def _refuse_to_write(data: bytes) -> None:
+    raise NotImplementedError("The write() of start_response(), which PEP 3333 deprecates, is not supported.")

@@ -1,0 +1,84 @@
+"""What a gateway answers with, as one value: a request sees the old one or the new one, never some of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from hybrid_gateway.auth.secret_carriers import SecretCarriers
+from hybrid_gateway.binding.signature import Parameter
+from hybrid_gateway.dispatch.mounts import Mounts
+from hybrid_gateway.endpoints.completion import Completion
+from hybrid_gateway.endpoints.endpoint import Endpoint
+from hybrid_gateway.endpoints.errors import ErrorResponses
+from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.routing.declare import describe
+from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.routing.route_tree import RouteTree
+
+__all__ = ["RoutingTable", "routes_by_name", "build_route_tree"]
+
+
+class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """Everything that is compiled of what a gateway declares. It is built whole, and then takes the place of another.
+
+    Whoever looks twice for one request takes it once (``table = gateway.table``) and asks that.
+    """
+
+    routes: Sequence[FlatRoute]
+    endpoints: Sequence[Endpoint]
+    names: Mapping[str, Sequence[FlatRoute]]
+    tree: RouteTree[Endpoint]
+    mounts: Mounts
+    errors: ErrorResponses
+    """What becomes of exceptions where no route answers."""
+    without_route: Completion
+    """How requests end that no route answers."""
+    django_middleware: Any
+    """What stands around answers where there is no route: Django's middleware of the whole gateway, or None."""
+    passes_django: bool
+    """Whether that, or any route, has any."""
+    webhooks: Sequence[Endpoint]
+    """Routes that others are to offer, for the document alone."""
+    hooks: Mapping[int, Sequence[tuple[Parameter, Any]]]
+    """What start-up hooks and the like are given, by the hook's ``id()``: values, or providers that live as long."""
+    secrets: SecretCarriers
+    """Where requests to any of the routes carry secrets."""
+
+    def __repr__(self) -> str:
+        return f"<Table of {len(self.routes)} routes>"
+
+
+def build_route_tree(endpoints: Iterable[Endpoint]) -> RouteTree[Endpoint]:
+    """Where each endpoint answers; raises :class:`RouteError` where two would answer the same."""
+    tree: RouteTree[Endpoint] = RouteTree()
+    for endpoint in endpoints:
+        route = endpoint.route
+        taken = tree.add(route.template, endpoint.method, endpoint)
+        if taken is not endpoint:
+            raise RouteError(
+                f"{endpoint.method} {route.path} is answered twice: by {describe(taken.route.handler)} at "
+                f"{taken.route.path!r} and by {describe(route.handler)}. Remove one, or give them different paths."
+            )
+    for endpoint in endpoints:
+        if endpoint.method == "GET":  # where no route of its own answers HEAD
+            tree.add(endpoint.route.template, "HEAD", endpoint)
+    return tree
+
+
+def routes_by_name(routes: Iterable[FlatRoute]) -> dict[str, list[FlatRoute]]:
+    """What each name stands for; raises :class:`RouteError` where a project gave one to two handlers."""
+    names: dict[str, list[FlatRoute]] = {}
+    for route in routes:
+        names.setdefault(route.name, []).append(route)
+    for name, known in names.items():
+        chosen = [route for route in known if route.named]
+        handlers = {id(getattr(route.handler, "__func__", route.handler)) for route in chosen}
+        if len(handlers) > 1:
+            places = " and ".join(f"{route.path} ({describe(route.handler)})" for route in chosen)
+            raise RouteError(f"The route name {name!r} is given twice: {places}. Rename one.")
+        if chosen:
+            names[name] = chosen
+    return names

@@ -1,0 +1,84 @@
+"""The body of a request on its way to Django's side, read before a view runs, and the client that may go away."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Awaitable, Callable, MutableMapping
+from io import BytesIO
+from typing import IO, Any
+
+from django.core.exceptions import RequestAborted
+
+from hybrid_gateway.concurrency.threads import RequestThread
+from hybrid_gateway.request.body_deadline import BodyDeadline
+
+__all__ = ["listen_for_disconnect", "with_body_timeout", "read_body"]
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+
+async def read_body(
+    receive: Receive, thread: RequestThread, memory_limit: int, limit: float = math.inf
+) -> tuple[IO[bytes], int]:
+    """The body and its size, past ``memory_limit`` on disk; ``RequestAborted`` when the client goes away.
+
+    Of more than ``limit`` bytes only so much is read that the size tells.
+    """
+    chunk, more = await _receive_chunk(receive)
+    if not more:
+        return BytesIO(chunk), len(chunk)
+    body = tempfile.SpooledTemporaryFile(max_size=memory_limit)  # noqa: SIM115  (closed with the response)
+    size = 0
+    try:
+        while chunk or more:
+            size += len(chunk)
+            if size > memory_limit:
+                await thread.run(body.write, chunk)
+            else:
+                body.write(chunk)
+            chunk, more = await _receive_chunk(receive) if more and size <= limit else (b"", False)
+        if size > memory_limit:
+            await thread.run(body.seek, 0)
+        else:
+            body.seek(0)
+    except BaseException:
+        if size > memory_limit:
+            await thread.run(body.close)
+        else:
+            body.close()
+        raise
+    return body, size
+
+
+def with_body_timeout(receive: Receive, seconds: float) -> Receive:
+    """``receive`` that waits for the rest of a body, but not for ever; for the client's end it does."""
+    patience = BodyDeadline(seconds)
+    received, more = 0, True
+
+    async def receive_in_time() -> Message:
+        nonlocal received, more
+        if not more:
+            return await receive()
+        message: Message = await patience.wait(receive(), received)
+        received += len(message.get("body", b""))
+        more = message.get("more_body", False)
+        return message
+
+    return receive_in_time
+
+
+async def _receive_chunk(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] == "http.disconnect":
+        raise RequestAborted
+    return message.get("body", b""), message.get("more_body", False)
+
+
+async def listen_for_disconnect(receive: Receive) -> None:
+    """Wait until the client goes away."""
+    message = await receive()
+    if message["type"] != "http.disconnect":
+        # DJANGO: the same exception as ASGIHandler.listen_for_disconnect
+        raise AssertionError(f"Invalid ASGI message after request body: {message['type']}")

@@ -1,0 +1,340 @@
+"""The lane: a uvicorn protocol that hands whole requests from the parser straight to the endpoints.
+
+How this works: :class:`LaneProtocol` is uvicorn's own httptools protocol. A request that arrives in one piece, as most
+do, and that one of the gateway's routes answers without ASGI middleware, becomes a :class:`LaneRequest`: no scope, no
+messages, no headers until somebody asks for them. Its endpoint is entered at once, in a task that starts where it is
+created (``eager_start``; on Python 3.11 in an ordinary one), so an answer for which nobody has to wait is written
+before the data's arrival is dealt with.
+
+Everything else takes uvicorn's road through ASGI, on the same connection and from the same bytes: Django's paths,
+websockets and other upgrades, ``Expect``, unknown paths, requests in pieces, and requests that come while another is
+being answered. So does whatever the parser refuses. Both roads see what the same parser sees.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from contextlib import suppress
+from contextvars import Context, copy_context
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
+from uvicorn.server import ServerState
+
+from hybrid_gateway.concurrency.asgiref_bridge import enter_request
+from hybrid_gateway.dispatch.shutdown import LAST_CALL
+from hybrid_gateway.drivers.lane.request import LaneRequest
+from hybrid_gateway.drivers.lane.server_state import AccessLogger, ValidatedHead, lane_of, start_line
+from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, check_headers
+
+__all__ = ["LaneProtocol"]
+
+_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
+_MAX_TRAILERS = 8 * 1024  # bytes
+_EMPTY = Context()  # for timers: in the context of a request they would keep it alive
+
+_CRASH = FixedHeaders([(b"content-type", b"text/plain; charset=utf-8")])
+
+# What of a request on uvicorn's road is still to come, and with it which time-out ends the wait.
+_NOTHING, _HEAD, _BODY = range(3)
+
+
+class LaneProtocol(HttpToolsProtocol):
+    """One connection. uvicorn makes it: ``uvicorn.run(gateway, http=LaneProtocol)``.
+
+    ``head_timeout`` and ``body_timeout`` are seconds: a head must be complete that long after its first byte (or after
+    the connection was made), and a body must not rest longer. The first ends the connection, the second is a 408.
+    """
+
+    head_timeout = 30.0
+    body_timeout = 30.0
+    call_class: type[LaneRequest] = LaneRequest
+    judged = ValidatedHead()  # the last that was found to be in order
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        head_timeout: float | None = None,
+        body_timeout: float | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.head_timeout = head_timeout or self.head_timeout
+        self.body_timeout = body_timeout or self.body_timeout
+        self.lane = lane_of(config, server_state, self.loop)
+        if self.lane is not None and self.access_log:
+            self.access_logger = AccessLogger(self.access_logger, self.lane.gateway)  # type: ignore[assignment]
+        self._awaited = _NOTHING
+        self._trailing = 0  # bytes of trailers
+        self._is_last = False
+        self._lingers = False
+        self._deadline: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._awaited == _NOTHING and self.lane is not None and (self.cycle is None or self.cycle.response_complete):
+            ctx = self.lane.take(self, data)
+            if ctx is not None:
+                self._start(ctx)
+                return
+        if not self._is_last:
+            super().data_received(data)
+            self._await_rest()
+
+    # --- on the lane
+
+    def _start(self, ctx: LaneRequest) -> None:
+        self._deadline = None
+        if not ctx.keep_alive:  # what comes after it is not even looked at, as by uvicorn's parser
+            self._is_last = True
+        # SECURITY: in a context of its own; what a handler sets there no other request sees.
+        self.cycle = ctx  # type: ignore[assignment]
+        task = asyncio.Task(self._serve(ctx), loop=self.loop, context=copy_context(), **_EAGER)
+        if not task.done():
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+
+    async def _serve(self, ctx: LaneRequest) -> None:
+        enter_request(ctx)
+        try:
+            answer = await ctx.endpoint.respond(ctx)
+            if type(answer) is tuple:
+                if self.flow.write_paused and not ctx.disconnected:
+                    await self.flow.drain()
+                self._write(ctx, *answer)
+            else:
+                await self._stream(ctx, answer)
+        except BaseException as error:
+            self._fail(ctx, error)
+        finally:
+            ctx.release()
+
+    def _write(self, ctx: LaneRequest, status: int, headers: Any, body: bytes) -> None:
+        if ctx.disconnected:
+            return
+        lane: Any = self.lane
+        if type(headers) is not FixedHeaders or lane.has_hsts:
+            headers = lane.gateway.security.complete(ctx, status, headers, ctx.endpoint.security_headers)
+            check_headers(headers)  # raises where they must not be sent: a 500
+        ctx.is_started = True
+        if self.access_log:
+            self._log(ctx, status)
+        if type(headers) is FixedHeaders and ctx.keep_alive and ctx.method != "HEAD":
+            head = headers.head if headers.stamp is self.server_state.default_headers else lane.renew(headers, status)
+            self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
+        else:
+            self.transport.write(self._write_all(ctx, status, headers, body))
+        ctx.response_complete = True
+        if ctx.awaits_end is not None:
+            ctx.set()
+        if self.cycle is ctx:  # type: ignore[comparison-overlap]
+            self.cycle = None  # type: ignore[assignment]
+        if not ctx.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def _write_all(self, ctx: LaneRequest, status: int, headers: Any, body: bytes) -> bytes:
+        """The answer as uvicorn would write it."""
+        lane: Any = self.lane
+        lines = [lane.start(status)]
+        closes = False
+        for name, value in headers:
+            lines.append(b"%b: %b\r\n" % (name.lower(), value))
+            closes |= name == b"connection" and b"close" in [part.strip() for part in value.lower().split(b",")]
+        if closes:
+            ctx.keep_alive = False
+        if status not in NO_CONTENT:
+            lines.append(b"content-length: %d\r\n" % len(body))
+        if not ctx.keep_alive and not closes:
+            lines.append(b"connection: close\r\n")
+        return b"".join([*lines, b"\r\n", body if ctx.method != "HEAD" else b""])
+
+    async def _stream(self, ctx: LaneRequest, response: Any) -> None:
+        """Let a Starlette response send itself through an ASGI cycle that takes the place of ``ctx``."""
+        cycle = RequestResponseCycle(
+            scope=ctx.scope,  # type: ignore[arg-type]
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,  # pyright: ignore[reportArgumentType]
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=ctx.keep_alive,
+            on_response=self.on_response_complete,
+        )
+        cycle.more_body = False
+        cycle.disconnected = ctx.disconnected
+        if not ctx.is_read:
+            cycle.body += ctx.body
+        if ctx.disconnected or not ctx.is_read:
+            cycle.message_event.set()
+        if self.cycle is ctx:  # type: ignore[comparison-overlap]
+            self.cycle = cycle
+
+        async def application(scope: Any, receive: Any, send: Any) -> None:
+            with suppress(ClientDisconnect):  # nobody is left to answer
+                await ctx.gateway.asgi.send_response(ctx, ctx.endpoint, response, receive, send)
+
+        await cycle.run_asgi(application)
+
+    def _fail(self, ctx: LaneRequest, error: BaseException) -> None:
+        """What uvicorn does when an application raises instead of answering; a client that has gone is no error."""
+        gone = isinstance(error, ClientDisconnect)
+        if gone and ctx.disconnected:
+            return
+        message = "ASGI callable returned without starting response." if gone else "Exception in ASGI application\n"
+        self.logger.error(message, exc_info=None if gone else error)
+        if ctx.is_started:  # with a status that has no line: as uvicorn does, say nothing
+            self.transport.close()
+        else:
+            ctx.keep_alive = False
+            self._write(ctx, 500, _CRASH, b"Internal Server Error")
+
+    def _log(self, ctx: LaneRequest, status: int) -> None:
+        scope: Any = ctx.scope
+        client, path = get_client_addr(scope), get_path_with_query_string(scope)
+        self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, ctx.method, path, scope["http_version"], status)
+
+    def shutdown(self) -> None:
+        """Called by the server for each connection when it ends."""
+        if self.lane is not None:
+            self.lane.gateway.ending.begin(LAST_CALL)
+        if self.cycle is None or self.cycle.response_complete:
+            # A request may be on its way already: it is answered, as the last one of the connection.
+            self._lingers, self.head_timeout = True, LAST_CALL
+            self._watch(LAST_CALL)
+        else:
+            super().shutdown()
+
+    def handle_websocket_upgrade(self) -> None:
+        if self._lingers:  # nobody would tell the websocket to end
+            self.transport.close()
+            return
+        self._awaited = _NOTHING
+        self._stop_watching()
+        super().handle_websocket_upgrade()
+
+    # --- on uvicorn's road: what is still to come of a request
+
+    def on_message_begin(self) -> None:
+        self._awaited, self._trailing = _HEAD, 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._awaited != _BODY:
+            super().on_header(name, value)
+            return
+        # SECURITY: what follows a chunked body is no header: nobody has judged it. SPEC: RFC 9110 section 6.5.1
+        self._trailing += len(name) + len(value)
+        if self._trailing > _MAX_TRAILERS:
+            raise ValueError("The trailers of the request are too long.")
+
+    def on_headers_complete(self) -> None:
+        self._check_target()
+        self._awaited = _BODY
+        super().on_headers_complete()
+        if self._lingers and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _check_target(self) -> None:
+        """Answer 400 to a fragment, and to a host in the target (``GET http://host/path``) other than ``Host``."""
+        if self.url.find(b"#") >= 0:  # SPEC: RFC 9112 section 3.2; uvicorn drops it
+            raise ValueError("The target of the request has a fragment.")
+        if self.url.startswith(b"/"):
+            return
+        # SPEC: RFC 9112 section 3.2.2: the authority of the target wins; an application would see Host alone.
+        _, separator, rest = self.url.partition(b"://")
+        authority, host = rest.partition(b"/")[0].partition(b"?")[0], dict(self.headers).get(b"host")
+        if separator and host is not None and authority != host:
+            raise ValueError("The target and the Host header of the request name two hosts.")
+
+    def on_message_complete(self) -> None:
+        self._awaited = _NOTHING
+        super().on_message_complete()
+
+    # --- time-outs: one timer per connection, which looks whether the deadline has moved
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._watch(self.head_timeout)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._stop_watching()
+
+    def on_response_complete(self) -> None:
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.flow.read_paused:
+            self.flow.resume_reading()
+        if self.pipeline:
+            self._start_next(*self.pipeline.pop())
+        else:
+            self._watch(self.timeout_keep_alive)
+
+    def _start_next(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Start a request that has waited for its turn, as uvicorn does; its older versions do so in one place only."""
+        start: Any = getattr(self, "_start_asgi_task", None)
+        if start is not None:
+            start(cycle, app)
+            return
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _unset_keepalive_if_required(self) -> None:
+        if self._awaited != _HEAD:  # more bytes of a head give it no more time
+            self._deadline = None
+
+    def _await_rest(self) -> None:
+        if self._awaited == _BODY:
+            self._watch(self.body_timeout)
+        elif self._awaited == _HEAD and self._deadline is None:
+            self._watch(self.head_timeout)
+
+    def _watch(self, seconds: float) -> None:
+        """End the wait in so many seconds, unless the deadline is moved or dropped before."""
+        self._deadline = deadline = self.loop.time() + seconds
+        if self._timer is not None:
+            if self._timer.when() <= deadline + 0.001:
+                return
+            self._timer.cancel()
+        self._timer = self.loop.call_later(seconds, self._look, context=_EMPTY)
+
+    def _stop_watching(self) -> None:
+        self._deadline = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._deadline is None or self.transport.is_closing():
+            return
+        left = self._deadline - self.loop.time()
+        if left > 0.001:
+            self._timer = self.loop.call_later(left, self._look, context=_EMPTY)
+        elif self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
+        elif self._awaited != _BODY or self.flow.read_paused:  # it is the application that takes its time
+            self._watch(self.body_timeout)
+        else:
+            self._end_stalled_body(self.cycle)
+
+    def _end_stalled_body(self, cycle: RequestResponseCycle) -> None:
+        if not cycle.response_started:
+            start = start_line(408, self.server_state.default_headers)
+            self.transport.write(b"%bcontent-length: 0\r\nconnection: close\r\n\r\n" % start)
+        self.transport.close()
+        cycle.disconnected = True
+        cycle.message_event.set()

@@ -1,0 +1,81 @@
+"""The gateway that ``settings.HYBRID_GATEWAY`` describes, one per process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.signals import setting_changed
+
+from hybrid_gateway.conf import GatewaySettings, get_settings
+from hybrid_gateway.dispatch.prefixes import static_prefix
+from hybrid_gateway.exceptions import SettingsError
+from hybrid_gateway.gateway.application import Gateway
+
+__all__ = ["default_gateway", "from_settings", "serve_static", "serving_gateway"]
+
+_default: Gateway | None = None
+_static_files: bool | None = None
+
+
+def default_gateway() -> Gateway:
+    """The gateway that ``settings.HYBRID_GATEWAY`` describes; built when first asked for, and anew when it changes."""
+    global _default
+    if _default is None:
+        _default = from_settings(get_settings())
+    return _default
+
+
+def serving_gateway() -> Gateway:
+    """The same for a server, which runs no system checks: raises for what would open a door."""
+    gateway = default_gateway()
+    from hybrid_gateway.checks.tenants import refuse_open_doors
+
+    refuse_open_doors(gateway.table.endpoints)
+    return gateway
+
+
+def from_settings(settings: GatewaySettings) -> Gateway:
+    """Build a gateway from settings; raises :class:`ConfigurationError` and whatever importing the routes raises."""
+    if settings.routes is None:
+        raise SettingsError(
+            'HYBRID_GATEWAY["ROUTES"] is missing: name the module with your `routes` list, such as "config.routes".'
+        )
+    gateway = Gateway(
+        settings.routes,
+        django_routes=settings.allowed_django_routes or static_prefix(),
+        django_side=settings.django_side,
+        fallthrough=settings.fallthrough,
+        trailing_slash=settings.trailing_slash,
+        encoded_slashes=settings.encoded_slashes,
+        threads=settings.threads,
+        body_timeout=settings.body_timeout,
+        graceful_timeout=settings.graceful_timeout,
+        pdb_on_exception=settings.pdb_on_exception,
+        openapi=settings.openapi,
+        static=_static_files,
+        path=settings.path,
+        plugins=settings.plugins,
+        lifespan=settings.lifespan,
+        on_startup=settings.on_startup,
+        on_shutdown=settings.on_shutdown,
+        health_checks=settings.health_checks,
+        **settings.layer,
+    )
+    if gateway.django_prefixes.prefixes or gateway.fallthrough:
+        _ = gateway.django.wsgi_handler  # a broken MIDDLEWARE fails now, not at the first request
+    return gateway
+
+
+def serve_static(static: bool | None) -> None:
+    """Whether the default gateway serves static files itself: always, never, or (``None``) while ``DEBUG`` is on."""
+    global _static_files
+    _static_files = static
+    _forget()
+
+
+def _forget(**kwargs: Any) -> None:
+    global _default
+    _default = None
+
+
+setting_changed.connect(_forget, dispatch_uid="hybrid_gateway.gateway")

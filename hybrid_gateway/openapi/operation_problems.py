@@ -1,0 +1,77 @@
+"""Which problems an operation may answer with."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from hybrid_gateway.binding.plan import Input
+from hybrid_gateway.endpoints.endpoint import Endpoint
+from hybrid_gateway.endpoints.errors import translate
+from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.openapi.security_schemes import has_guards
+from hybrid_gateway.responses.encoders import is_json_type
+from hybrid_gateway.routing.layers import FlatRoute
+
+__all__ = ["is_json", "problem_statuses"]
+
+_SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
+
+
+def is_json(entry: Input) -> bool:
+    """Whether it is a body of JSON."""
+    return entry.media_type == "application/json"
+
+
+def _is_parsed(entry: Input) -> bool:
+    return entry.source == "form" or is_json(entry)
+
+
+def problem_statuses(endpoint: Endpoint) -> list[int]:
+    """The errors that the gateway itself may answer with, and those that ``raises=`` names."""
+    layers = endpoint.route.layers
+    bodies = [entry for entry in endpoint.inputs if entry.source in ("body", "form")]
+    statuses = {
+        400: any(map(_is_parsed, bodies)),
+        401: bool(endpoint.schemes),
+        403: has_guards(endpoint) or _checks_csrf(endpoint),
+        406: _negotiates(endpoint.route) and is_json_type(endpoint.returns),
+        404: bool(endpoint.route.template.parameters),
+        413: bool(bodies),
+        415: any(map(_is_parsed, bodies)),
+        422: any(map(_may_be_invalid, endpoint.inputs)),
+        429: bool(layers.throttle),
+        504: layers.timeout is not None,
+    }
+    return sorted({*(status for status, given in statuses.items() if given), *_raised(endpoint.route.options)})
+
+
+def _checks_csrf(endpoint: Endpoint) -> bool:
+    """Whether credentials may come by cookie with a method that needs Django's token then."""
+    return endpoint.method not in _SAFE and any("Cookie" in scheme.carriers for scheme in endpoint.schemes)
+
+
+def _negotiates(route: FlatRoute) -> bool:
+    return len(route.layers.media_types) > 1 or "template" in route.options
+
+
+def _raised(options: Mapping[str, Any]) -> list[int]:
+    """The statuses that ``raises=`` names; a Django exception has that of its translation."""
+    found = []
+    for entry in options.get("raises", ()):
+        status = entry if isinstance(entry, int) else getattr(entry, "status_code", None)
+        if status is None and isinstance(entry, type) and issubclass(entry, Exception):
+            known = translate(entry())
+            status = None if known is None else known.status_code
+        if status is None:
+            raise RouteError(f"raises={entry!r} is neither a status nor an exception with one.")
+        found.append(status)
+    return found
+
+
+def _may_be_invalid(entry: Input) -> bool:
+    """Whether a value can be wrong by its content; a path that does not fit its converter is another path, 404."""
+    if entry.source == "path":
+        return typing.get_origin(entry.type) is Annotated
+    return entry.source != "body" or is_json(entry)

@@ -1,0 +1,89 @@
+"""Models of pydantic, which write their own schemas, with the classes inside them as components of the document."""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from hybrid_gateway.binding.decoders import is_pydantic
+from hybrid_gateway.openapi.schema_writers import Schema, Use
+
+if TYPE_CHECKING:
+    from hybrid_gateway.openapi.schema import Schemas
+
+__all__ = ["schema_of_model"]
+
+_DEFINITION = "#/$defs/"
+
+
+def schema_of_model(writer: Schemas, cls: Any) -> Schema:
+    """The schema of a model, its references those of components; ``{}`` for one that pydantic cannot write."""
+    mode = "serialization" if writer.use is Use.SENT else "validation"
+    try:
+        schema = cls.model_json_schema(by_alias=True, mode=mode, ref_template=_DEFINITION + "{model}")
+    except Exception as error:  # of pydantic's own making, which need not be installed
+        writer.unknown[f"pydantic cannot write {cls.__qualname__}: {error}"] = None
+        return {"title": cls.__name__}
+    definitions: Schema = schema.pop("$defs", {})
+    own = schema.get("$ref", "").removeprefix(_DEFINITION)  # of a model that holds itself
+    if own:
+        schema = definitions[own]
+    known = _classes_inside(cls)
+    names: dict[str, Schema] = {}
+
+    def reference(name: str) -> Schema:
+        if name not in names:
+            inner = cls if name == own else known.get(name)
+            names[name] = (
+                writer.schema(inner, writer.use)
+                if inner is not None
+                else writer.component((cls, name), name, lambda: _resolved(definitions[name], reference))
+            )
+        return names[name]
+
+    resolved: Schema = _resolved(schema, reference)
+    return resolved
+
+
+def _resolved(schema: Any, reference: Callable[[str], Schema]) -> Any:
+    """A schema with references to components."""
+    if isinstance(schema, list):
+        return [_resolved(entry, reference) for entry in schema]
+    if isinstance(schema, dict):
+        return {
+            key: reference(value.removeprefix(_DEFINITION))["$ref"]
+            if isinstance(value, str) and value.startswith(_DEFINITION)
+            else _resolved(value, reference)
+            for key, value in schema.items()
+        }
+    return schema
+
+
+def _classes_inside(model: Any) -> dict[str, Any]:
+    """Models and enums inside a model, by the names that pydantic gives them: short ones where those are not taken."""
+    found: dict[Any, None] = {}
+    _collect(model, found)
+    classes = list(found)
+    short = [_definition_name(cls.__name__) for cls in classes]
+    return {
+        name if short.count(name) == 1 else _definition_name(f"{cls.__module__}.{cls.__qualname__}"): cls
+        for name, cls in zip(short, classes, strict=True)
+    }
+
+
+def _definition_name(name: str) -> str:
+    return re.sub(r"[^a-zA-Z0-9.\-_]", "_", name).replace(".", "__")
+
+
+def _collect(kind: Any, found: dict[Any, None]) -> None:
+    if isinstance(kind, type) and (is_pydantic(kind) or issubclass(kind, Enum)):
+        if kind in found:
+            return
+        found[kind] = None
+        for field in getattr(kind, "model_fields", {}).values():
+            _collect(field.annotation, found)
+    for argument in typing.get_args(kind):
+        _collect(argument, found)

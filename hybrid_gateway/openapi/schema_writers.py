@@ -1,0 +1,369 @@
+"""One writer per kind of type, as ``msgspec.inspect`` tells them."""
+
+from __future__ import annotations
+
+import enum
+import functools
+import inspect
+import itertools
+import operator
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import PurePath
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Union
+
+import msgspec
+from msgspec import inspect as mi
+
+from hybrid_gateway.binding.uploads import UploadFile
+from hybrid_gateway.http import SecretBytes, SecretString
+from hybrid_gateway.openapi.schema_validation import JSON_TYPES, admits
+from hybrid_gateway.responses.response_classes import plain
+
+if TYPE_CHECKING:
+    from hybrid_gateway.openapi.schema import Schemas
+
+__all__ = ["COMPONENTS", "NOT_JSON", "WRITERS", "Schema", "Use", "as_json", "title_of", "with_default", "write_unknown"]
+
+Schema = dict[str, Any]
+
+NOT_JSON: Any = object()
+
+
+class Use(enum.Enum):
+    """What becomes of a value: it is read from text, from a body, or sent."""
+
+    TEXT = "text"
+    RECEIVED = "received"
+    SENT = "sent"
+
+
+def as_json(value: Any) -> Any:
+    """A default as the document shows it, or ``NOT_JSON`` for what cannot be shown."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=plain, order="deterministic"))
+    except (TypeError, ValueError, RecursionError):
+        return NOT_JSON
+
+
+# --- names and words of a class ------------------------------------------------------------------------------------
+
+
+def title_of(cls: Any) -> str:
+    """A class with its arguments: ``Envelope[list[int]]``."""
+    if cls in (None, NoneType):
+        return "None"
+    arguments = typing.get_args(cls)
+    origin = typing.get_origin(cls)
+    if origin in (Union, types.UnionType):
+        return " or ".join(map(title_of, arguments))
+    if origin is typing.Annotated:
+        return title_of(arguments[0])
+    name: str = getattr(origin or cls, "__name__", None) or str(cls)
+    return f"{name}[{', '.join(map(title_of, arguments))}]" if arguments else name
+
+
+def _about(cls: Any) -> Schema:
+    """Title and description of a class; the docstrings that Python makes up by itself are none."""
+    own = typing.get_origin(cls) or cls
+    doc = inspect.cleandoc(vars(own).get("__doc__") or "")
+    about = {"title": title_of(cls)}
+    if doc and doc != "An enumeration." and not doc.startswith(f"{own.__name__}("):
+        about["description"] = doc
+    return about
+
+
+# --- scalars -------------------------------------------------------------------------------------------------------
+
+
+def _constant(**schema: Any) -> Callable[[Schemas, Any], Schema]:
+    return lambda writer, info: dict(schema)
+
+
+def _limited(kind: str, limits: Mapping[str, str], **more: Any) -> Callable[[Schemas, Any], Schema]:
+    def write(writer: Schemas, info: Any) -> Schema:
+        return {"type": kind, **more, **_limits(info, limits)}
+
+    return write
+
+
+def _limits(info: Any, limits: Mapping[str, str]) -> Schema:
+    return {keyword: value for name, keyword in limits.items() if (value := getattr(info, name)) is not None}
+
+
+def _zoned(kind: str) -> Callable[[Schemas, Any], Schema]:
+    """SPEC: OpenAPI's registry of formats has ``...-local`` for what has no zone."""
+    return lambda writer, info: {"type": "string", "format": f"{kind}-local" if info.tz is False else kind}
+
+
+def _write_decimal(writer: Schemas, info: Any) -> Schema:
+    """Sent as text, for a float may be another number; a number is understood all the same."""
+    schema = {"type": "string", "format": "decimal", "pattern": _DECIMAL}
+    return {**schema, "type": ["string", "number"]} if writer.use is Use.RECEIVED else schema
+
+
+def _write_literal(writer: Schemas, info: Any) -> Schema:
+    return _one_of(info.values)
+
+
+def _one_of(values: Iterable[Any]) -> Schema:
+    values = list(values)
+    kinds = sorted({name for value in values for kind, name in JSON_TYPES if type(value) is kind})
+    schema: Schema = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
+    return {**schema, "const": values[0]} if len(values) == 1 else {**schema, "enum": values}
+
+
+def _write_enum(writer: Schemas, info: Any) -> Schema:
+    if issubclass(info.cls, enum.Flag):
+        return {**_about(info.cls), "type": "integer", **_sums_of(info.cls)}
+    members = {member.name: as_json(member.value) for member in info.cls}
+    shown = [value for value in members.values() if value is not NOT_JSON]
+    schema = {**_about(info.cls), **_one_of(shown)}
+    if "enum" in schema and len(shown) == len(members):
+        schema["x-enum-varnames"] = list(members)
+    return schema
+
+
+def _sums_of(flags: type[enum.Flag]) -> Schema:
+    """What a set of flags may be as a number; of those that keep numbers without a meaning, any."""
+    if flags._boundary_ is not enum.STRICT:  # type: ignore[attr-defined]
+        return {}
+    every = ~flags(0)
+    if every.value & (every.value + 1) == 0:  # no bit between is without a name; a negative number names what is left
+        return {"minimum": ~every.value, "maximum": every.value}
+    if len(flags) > _MOST_FLAGS:
+        return {}
+    return {
+        "enum": sorted({functools.reduce(operator.or_, chosen, flags(0)).value for chosen in _choices(list(flags))})
+    }
+
+
+def _choices(members: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+    return itertools.chain.from_iterable(itertools.combinations(members, n) for n in range(len(members) + 1))
+
+
+def write_unknown(writer: Schemas, info: Any) -> Schema:
+    """What is sent by way of its plain base class; anything where there is none."""
+    cls = getattr(info, "cls", None)
+    if not isinstance(cls, type):
+        return {}
+    return next((dict(schema) for base, schema in _PLAIN_BASES if issubclass(cls, base)), {})
+
+
+# --- containers ----------------------------------------------------------------------------------------------------
+
+
+def _write_array(writer: Schemas, info: Any) -> Schema:
+    schema = {"type": "array", "items": writer.write(info.item_type), **_limits(info, _ITEMS)}
+    # What comes twice is received as once; that is wrong only where it is too few then.
+    if isinstance(info, mi.SetType | mi.FrozenSetType) and (writer.use is Use.SENT or info.min_length):
+        schema["uniqueItems"] = True
+    return schema
+
+
+def _write_tuple(writer: Schemas, info: Any) -> Schema:
+    return _fixed_array([writer.write(item) for item in info.item_types], len(info.item_types))
+
+
+def _fixed_array(entries: Sequence[Schema], required: int) -> Schema:
+    """An array of just these entries, in the one form that every generator takes.
+
+    ``maxItems`` ends it. Linters want ``items`` beside ``prefixItems``; ``false`` is more than some can read, and what
+    is no choice of two or more others take for the type of one more entry.
+    """
+    schema: Schema = {"type": "array", "minItems": required, "maxItems": len(entries)}
+    if not entries:
+        return {**schema, "items": {}}
+    return {
+        **schema,
+        "prefixItems": list(entries),
+        "items": {"anyOf": list(entries) if len(entries) > 1 else list(entries) * 2},
+    }
+
+
+def _write_dict(writer: Schemas, info: Any) -> Schema:
+    schema = {"type": "object", "additionalProperties": writer.write(info.value_type), **_limits(info, _PROPERTIES)}
+    keys = _write_key(writer, info.key_type)
+    return {**schema, "propertyNames": keys} if keys else schema
+
+
+def _write_key(writer: Schemas, info: Any) -> Schema:
+    """What the names in an object may be: the key as text; ``{}`` for any, or where nothing can be said."""
+    while isinstance(info, mi.Metadata):
+        info = info.type
+    if isinstance(info, mi.CustomType | mi.EnumType) and isinstance(info.cls, type) and issubclass(info.cls, enum.Enum):
+        return {"enum": [as_text(member.value) for member in info.cls]}
+    if isinstance(info, mi.LiteralType):
+        return {"enum": [as_text(value) for value in info.values]}
+    if isinstance(info, mi.IntType | mi.FloatType):
+        return {"pattern": _KEYS[type(info)]}
+    keys = writer.write(info)
+    return {name: value for name, value in keys.items() if name != "type"} if keys.get("type") == "string" else {}
+
+
+def as_text(value: Any) -> str:
+    """A key of an object as JSON has it."""
+    return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=plain).decode().strip('"')
+
+
+# --- classes with fields -------------------------------------------------------------------------------------------
+
+
+def _write_object(writer: Schemas, info: Any) -> Schema:
+    fields = {field.encode_name: (field, _write_field(writer, field)) for field in info.fields}
+    if writer.use is Use.SENT:
+        fields = {name: known for name, known in fields.items() if not known[1].get("writeOnly")}
+    properties = {name: schema for name, (_, schema) in fields.items()}
+    required = [name for name, (field, _) in fields.items() if field.required]
+    tag = getattr(info, "tag_field", None)
+    if tag is not None:
+        properties, required = {tag: _one_of([info.tag]), **properties}, [tag, *required]
+    if isinstance(info, mi.NamedTupleType) or getattr(info, "array_like", False):
+        array = {**_about(info.cls), **_fixed_array(list(properties.values()), len(required))}
+        if writer.use is Use.RECEIVED and getattr(info, "forbid_unknown_fields", None) is False:
+            del array["maxItems"]  # what comes behind the fields of a Struct is passed over
+            array["items"] = {}
+        return array
+    schema = {**_about(info.cls), "type": "object", "properties": properties}
+    if required:
+        schema["required"] = required
+    if getattr(info, "forbid_unknown_fields", False):
+        schema["additionalProperties"] = False
+    return schema
+
+
+def _write_field(writer: Schemas, field: Any) -> Schema:
+    schema = writer.write(field.type)
+    if field.default is None:  # ``price: float = None`` is sent as null
+        return schema if writer.use is not Use.SENT or admits(schema, None, writer.components) else _nullable(schema)
+    default = default_of(field.default, field.default_factory)
+    return schema if default is None else with_default(writer, schema, default)
+
+
+def with_default(writer: Schemas, schema: Schema, default: Any) -> Schema:
+    """``schema`` with its default. One of another type is left out, but where it is sent it may be.
+
+    One beyond the bounds is what a request without it means, all the same.
+    """
+    shown, is_sent = as_json(default), writer.use is Use.SENT
+    if shown is NOT_JSON:
+        return schema
+    if writer.use is Use.TEXT and schema.get("format") == "decimal":
+        shown = str(shown)
+    if admits(schema, shown, writer.components, bounds=is_sent):
+        return {**schema, "default": shown}
+    return {"anyOf": [schema, _one_of([shown])], "default": shown} if is_sent else schema
+
+
+def default_of(default: Any, factory: Any) -> Any:
+    """The default of a field, or ``None`` where there is none to show. Of functions nobody knows what they do."""
+    if factory is not msgspec.NODEFAULT and isinstance(factory, type):
+        if factory in _EMPTY:
+            return factory()
+        if issubclass(factory, msgspec.Struct) and all(_is_settled(field) for field in msgspec.structs.fields(factory)):
+            return factory()
+    return None if default in (msgspec.NODEFAULT, msgspec.UNSET) else default
+
+
+def _is_settled(field: Any) -> bool:
+    return not field.required and (field.default_factory is msgspec.NODEFAULT or field.default_factory in _EMPTY)
+
+
+def _write_union(writer: Schemas, info: Any) -> Schema:
+    members = [member for member in info.types if not isinstance(member, mi.NoneType)]
+    if not members:
+        return {"type": "null"}
+    schemas = [writer.write(member) for member in members]
+    schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas, **_discriminator(members, schemas)}
+    return schema if len(members) == len(info.types) else _nullable(schema)
+
+
+def _discriminator(members: Sequence[Any], schemas: Sequence[Schema]) -> Schema:
+    tags = [getattr(member, "tag_field", None) for member in members]
+    if None in tags or len(set(tags)) > 1:
+        return {}
+    mapping = {str(member.tag): schema["$ref"] for member, schema in zip(members, schemas, strict=True)}
+    return {"discriminator": {"propertyName": tags[0], "mapping": mapping}}
+
+
+def _nullable(schema: Schema) -> Schema:
+    if not schema:
+        return {}
+    if not schema.keys() & {"enum", "const"}:
+        kind = schema.get("type")
+        if isinstance(kind, str):
+            return {**schema, "type": [kind, "null"]}
+        if isinstance(kind, list):
+            return {**schema, "type": [*kind, "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_MOST_FLAGS = 6  # whose sums are listed
+_EMPTY = (list, dict, set, frozenset, tuple, str, int, float, bool)
+_NUMBERS = {
+    "ge": "minimum",
+    "gt": "exclusiveMinimum",
+    "le": "maximum",
+    "lt": "exclusiveMaximum",
+    "multiple_of": "multipleOf",
+}
+_TEXTS = {"min_length": "minLength", "max_length": "maxLength", "pattern": "pattern"}
+_ITEMS = {"min_length": "minItems", "max_length": "maxItems"}
+_PROPERTIES = {"min_length": "minProperties", "max_length": "maxProperties"}
+_PLAIN_BASES: tuple[tuple[type | tuple[type, ...], Schema], ...] = (
+    (UploadFile, {"type": "string", "format": "binary"}),
+    (SecretString, {"type": "string", "format": "password"}),
+    (SecretBytes, {"type": "string", "format": "password", "contentEncoding": "base64"}),
+    ((str, PurePath), {"type": "string"}),
+    (int, {"type": "integer"}),
+    (float, {"type": "number"}),
+)
+COMPONENTS = (mi.StructType, mi.DataclassType, mi.TypedDictType, mi.NamedTupleType, mi.EnumType)
+
+_DECIMAL = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
+_number = r"[0-9]+(\.[0-9]+)?"
+# What is read of ISO 8601's durations: no years, months and weeks, whose lengths depend.
+_DURATION = rf"^[+-]?P(?=.)({_number}D)?(T(?=.)({_number}H)?({_number}M)?({_number}S)?)?$"
+_KEYS = {mi.IntType: "^-?[0-9]+$", mi.FloatType: r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?$"}
+
+_base64 = _constant(
+    type="string",
+    contentEncoding="base64",
+    pattern="^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
+)
+
+WRITERS: dict[Any, Callable[[Schemas, Any], Schema]] = {
+    mi.AnyType: _constant(),
+    mi.RawType: _constant(),
+    mi.NoneType: _constant(type="null"),
+    mi.BoolType: _constant(type="boolean"),
+    mi.IntType: _limited("integer", _NUMBERS),
+    mi.FloatType: _limited("number", _NUMBERS),
+    mi.StrType: _limited("string", _TEXTS),
+    mi.BytesType: _base64,
+    mi.ByteArrayType: _base64,
+    mi.MemoryViewType: _base64,
+    mi.DateTimeType: _zoned("date-time"),
+    mi.DateType: _constant(type="string", format="date"),
+    mi.TimeType: _zoned("time"),
+    mi.TimeDeltaType: _constant(type="string", format="duration", pattern=_DURATION),
+    mi.UUIDType: _constant(type="string", format="uuid"),
+    mi.DecimalType: _write_decimal,
+    mi.ListType: _write_array,
+    mi.SetType: _write_array,
+    mi.FrozenSetType: _write_array,
+    mi.VarTupleType: _write_array,
+    mi.TupleType: _write_tuple,
+    mi.DictType: _write_dict,
+    mi.UnionType: _write_union,
+    mi.LiteralType: _write_literal,
+    mi.EnumType: _write_enum,
+    mi.StructType: _write_object,
+    mi.DataclassType: _write_object,
+    mi.TypedDictType: _write_object,
+    mi.NamedTupleType: _write_object,
+}
+if hasattr(mi, "FrozenDictType"):  # msgspec 0.22 and later
+    WRITERS[mi.FrozenDictType] = _write_dict

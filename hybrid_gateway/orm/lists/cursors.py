@@ -1,0 +1,340 @@
+"""Where a page begins, as values of a row: rows behind it are found by comparing, not by counting.
+
+How this works: an order is a list of columns that ends with a unique one, so every row has its place. ``NULL`` is where
+the order says, or else where the database puts it. The rows behind a place are those that are greater in the first
+column, or equal in it and greater in the second, and so on. A cursor is such a place, signed with the order it is good
+for.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+import msgspec
+from django.core import signing
+from django.core.exceptions import FieldDoesNotExist, ValidationError
+from django.db import connections
+from django.db.models import F, JSONField, OrderBy, Q
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.expressions import BaseExpression
+from django.db.models.fields.related import ForeignObjectRel
+from django.db.models.functions import Random
+
+from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
+from hybrid_gateway.orm.columns import ranges
+from hybrid_gateway.orm.columns.column_input import taker
+from hybrid_gateway.orm.columns.column_types import real_field
+from hybrid_gateway.orm.lists.ordering import is_total, key_names, name_of, opened, order_of
+
+__all__ = ["Keyset", "CursorPosition", "check_order", "order_in", "read_cursor"]
+
+
+class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
+    """The values of a row in the columns of an order, and the direction in which to go on."""
+
+    backwards: bool
+    values: list[Any]
+
+
+class _Term(msgspec.Struct, frozen=True):
+    """One column of an order."""
+
+    path: str
+    field: Any
+    nullable: bool = False
+    descending: bool = False
+    nulls_first: bool | None = None  # None: as the database has it
+    expression: Any = None  # that the path is the name of
+    told: str = ""  # the expression as SQL, the same in every process
+
+    def reversed(self) -> _Term:
+        nulls_first = None if self.nulls_first is None else not self.nulls_first
+        return msgspec.structs.replace(self, descending=not self.descending, nulls_first=nulls_first)
+
+    def ordering(self, *, backwards: bool) -> Any:
+        term = self.reversed() if backwards else self
+        if term.nulls_first is None or not term.nullable:
+            return f"-{term.path}" if term.descending else term.path
+        nulls: dict[str, Any] = {"nulls_first": True} if term.nulls_first else {"nulls_last": True}
+        return F(term.path).desc(**nulls) if term.descending else F(term.path).asc(**nulls)
+
+    def equal(self, value: Any) -> Q:
+        return Q(**{f"{self.path}__isnull": True}) if value is None else Q(**{self.path: value})
+
+    def behind(self, value: Any, *, backwards: bool, small_nulls: bool) -> Q | None:
+        """Rows with a value behind ``value``; ``None`` where there cannot be any.
+
+        ``small_nulls`` says that ``NULL`` is less than anything to the database.
+        """
+        descending = self.descending != backwards
+        first = small_nulls != self.descending if self.nulls_first is None else self.nulls_first
+        nulls_first = first != backwards
+        if value is None:
+            return Q(**{f"{self.path}__isnull": False}) if nulls_first else None
+        behind = Q(**{f"{self.path}__{'lt' if descending else 'gt'}": value})
+        return behind | Q(**{f"{self.path}__isnull": True}) if self.nullable and not nulls_first else behind
+
+    def __str__(self) -> str:
+        nulls = "" if self.nulls_first is None else f" nulls {'first' if self.nulls_first else 'last'}"
+        column = self.path if self.expression is None else self.told
+        return f"{'-' if self.descending else ''}{column}{nulls}"
+
+
+class _Order:
+    """The terms of an order, and what is made of them once."""
+
+    def __init__(self, model: Any, terms: tuple[_Term, ...]) -> None:
+        self._model = model
+        self.terms = terms
+        self.paths = [term.path for term in terms]
+        self.expressions = {term.path: term.expression for term in terms if term.expression is not None}
+
+    def reversed(self) -> _Order:
+        return _Order(self._model, tuple(term.reversed() for term in self.terms))
+
+    @property
+    def signer(self) -> signing.Signer:
+        """Of its places; with the key of the day, which tests and rotations change."""
+        return signing.Signer(salt=self._salt)
+
+    @cached_property
+    def _salt(self) -> str:
+        return f"hybrid_gateway.orm.cursor:{self._model._meta.label}:{','.join(map(str, self.terms))}"
+
+
+class Keyset:
+    """A queryset in an order that gives every row its place."""
+
+    def __init__(self, queryset: Any) -> None:
+        self._order = order = order_in(queryset)
+        queryset = opened(queryset)
+        self._queryset = queryset.annotate(**order.expressions) if order.expressions else queryset
+        self.paths = order.paths
+
+    def after(self, place: CursorPosition | None) -> Any:
+        """The rows behind ``place`` in its direction, all of them without one."""
+        if place is None:
+            return self._ordered(backwards=False)
+        small_nulls = connections[self._queryset.db].features.order_by_nulls_first
+        behind, equal = Q(), Q()
+        found = False
+        for term, value in zip(self._order.terms, place.values, strict=True):
+            here = term.behind(value, backwards=place.backwards, small_nulls=small_nulls)
+            if here is not None:
+                behind, found = behind | (equal & here), True
+            equal &= term.equal(value)
+        ordered = self._ordered(backwards=place.backwards)
+        return ordered.filter(behind) if found else ordered.none()
+
+    def _ordered(self, *, backwards: bool) -> Any:
+        ordered = self._queryset.order_by(*[term.ordering(backwards=backwards) for term in self._order.terms])
+        ordered.query.extra_order_by = ()
+        ordered.query.standard_ordering = True  # the terms have been turned already
+        return ordered
+
+    def cursor(self, values: Sequence[Any], *, backwards: bool) -> str:
+        """The place of a row as text."""
+        packed = msgspec.json.encode(CursorPosition(backwards, [_plain(value) for value in values]), enc_hook=str)
+        return self._order.signer.sign(base64.urlsafe_b64encode(packed).decode().rstrip("="))
+
+    def read(self, text: str) -> CursorPosition:
+        """The other way round; raises ``ValueError`` for what is no cursor of this order."""
+        connection = connections[self._queryset.db]
+        try:
+            packed = self._order.signer.unsign(text)
+            place = msgspec.json.decode(
+                base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), type=CursorPosition
+            )
+            values = [
+                None if value is None else term.field.to_python(taker(term.field)(value, connection))
+                for term, value in zip(self._order.terms, place.values, strict=True)
+            ]
+        except (signing.BadSignature, binascii.Error, msgspec.MsgspecError, ValidationError) as error:
+            raise ValueError(str(error)) from None
+        return CursorPosition(place.backwards, values)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "isempty"):
+        return ranges.reader(_plain)(value)
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no NaN
+        return str(value)
+    return value.isoformat() if isinstance(value, datetime.datetime) else value  # RFC 3339 has no offsets of seconds
+
+
+def read_cursor(text: str, keyset: Keyset) -> CursorPosition:
+    """The place a client sent; raises a 422 for anything that this list has not given it."""
+    try:
+        return keyset.read(text)
+    except ValueError:
+        fault = {"loc": ["query", "cursor"], "msg": "Not a cursor of this list", "type": "value_error"}
+        raise RequestValidationError([fault]) from None
+
+
+# --- the terms of an order -----------------------------------------------------------------------------------------
+
+
+def check_order(model: Any, given: Sequence[Any], annotations: Sequence[str]) -> None:
+    """Raise :class:`ConfigurationError` for what no cursor can order by; ``annotations`` are left to the queryset."""
+    for entry in given:
+        if name_of(entry) not in annotations:
+            list(_term(model, entry, {}))
+
+
+def order_in(queryset: Any) -> _Order:
+    """The order of a queryset; raises :class:`ConfigurationError` for one that no cursor has."""
+    order = _order(queryset.model, order_of(queryset), queryset.query)
+    return order if queryset.query.standard_ordering else order.reversed()
+
+
+def _order(model: Any, given: tuple[Any, ...], query: Any) -> _Order:
+    annotations = query.annotations
+    if all(type(entry) is str and entry.lstrip("-+") not in annotations for entry in given):
+        return _order_of_names(model, given)
+    shown = query.annotation_select
+    # What alias() names cannot be selected; a second name of it can.
+    return _Order(
+        model,
+        tuple(
+            msgspec.structs.replace(term, path=f"_place{number}", expression=F(term.path), told=term.path)
+            if term.path in annotations and term.path not in shown
+            else term
+            for number, term in enumerate(_whole(model, given, annotations), 1)
+        ),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _order_of_names(model: Any, given: tuple[str, ...]) -> _Order:
+    return _Order(model, tuple(_whole(model, given, {})))
+
+
+def _whole(model: Any, given: Sequence[Any], annotations: Mapping[str, Any]) -> Iterator[_Term]:
+    """The terms of ``given``, and those of the key where rows could tie without it."""
+    names: tuple[str, ...] = ()
+    for entry in (*given, *key_names(model)):
+        for term in _term(model, entry, annotations):
+            if term.path in names:  # once is enough, and twice would be selected twice
+                continue
+            names = (*names, term.path)
+            yield term if term.expression is None else msgspec.structs.replace(term, path=f"_place{len(names)}")
+        if is_total(model, names):
+            return
+
+
+def _term(model: Any, entry: Any, annotations: Mapping[str, Any], depth: int = 0) -> Iterator[_Term]:
+    """The terms that an entry of ``order_by`` comes to: more than one, where a related model has an order."""
+    descending, nulls_first = False, None
+    if isinstance(entry, OrderBy):
+        descending, nulls_first = entry.descending, True if entry.nulls_first else False if entry.nulls_last else None
+        entry = entry.expression
+    name = name_of(entry)
+    if name == "pk" and key_names(model) != ("pk",):
+        for column in key_names(model):
+            yield from _term(model, OrderBy(F(column), descending=descending != _is_minus(entry)), annotations)
+        return
+    if name is None or entry == "?":
+        yield _expression(model, entry, descending, nulls_first)
+        return
+    descending = descending != _is_minus(entry)
+    if name in annotations:
+        field = getattr(annotations[name], "output_field", None)
+        _refuse_windows(annotations[name])
+        yield _Term(name, _comparable(field, name), True, descending, nulls_first)
+        return
+    fields, rest = _follow(model, name)
+    field, nullable = fields[-1], any(step.null for step in fields)
+    if rest:
+        yield _expression(model, F(name), descending, nulls_first)
+    elif field.is_relation and isinstance(entry, str) and not _names_key(field, name) and _order_of_related(field):
+        if depth > _DEEPEST:
+            raise ConfigurationError(f"A cursor cannot order by {name!r}: its model is ordered by itself without end.")
+        for inner in _order_of_related(field):
+            yield from _below(name, inner, field, descending, depth, nullable)
+    else:
+        yield _Term(_key_path(field, name), _comparable(real_field(field), name), nullable, descending, nulls_first)
+
+
+_DEEPEST = 10
+
+
+def _is_minus(entry: Any) -> bool:
+    return isinstance(entry, str) and entry.startswith("-")
+
+
+def _below(name: str, entry: Any, field: Any, descending: bool, depth: int, nullable: bool) -> Iterator[_Term]:
+    """The terms of a related model's order, seen from here. DJANGO: SQLCompiler.find_ordering_name."""
+    for term in _term(field.related_model, entry, {}, depth + 1):
+        if term.expression is not None:
+            raise ConfigurationError(
+                f"A cursor cannot order by {name!r}: the order of {field.related_model.__name__} has an expression. "
+                f"Order by columns of it: {name}__..."
+            )
+        below = msgspec.structs.replace(term, path=f"{name}{LOOKUP_SEP}{term.path}", nullable=nullable or term.nullable)
+        yield below.reversed() if descending else below
+
+
+def _follow(model: Any, path: str) -> tuple[list[Any], list[str]]:
+    """The fields of a path, and what follows them (transforms)."""
+    at = model
+    fields: list[Any] = []
+    names = path.split(LOOKUP_SEP)
+    for position, name in enumerate(names):
+        try:
+            field = at._meta.pk if name == "pk" else at._meta.get_field(name)
+        except (FieldDoesNotExist, AttributeError):
+            if fields and not fields[-1].is_relation and fields[-1].get_transform(name) is not None:
+                return fields, names[position:]
+            raise ConfigurationError(
+                f"A cursor cannot order by {path!r}: {name!r} is no column there. An annotation of the queryset is one "
+                f'where the Struct names it: Annotated[int, Column("{name}")].'
+            ) from None
+        if field.is_relation and (field.one_to_many or field.many_to_many or field.related_model is None):
+            raise ConfigurationError(f"A cursor cannot order by {path!r}: {name!r} leads to other rows.")
+        fields.append(field)
+        at = field.related_model
+    return fields, []
+
+
+def _order_of_related(field: Any) -> Sequence[Any]:
+    ordering: Sequence[Any] = field.related_model._meta.ordering
+    return ordering
+
+
+def _names_key(field: Any, name: str) -> bool:
+    return name.rpartition(LOOKUP_SEP)[2] in ("pk", getattr(field, "attname", None))
+
+
+def _key_path(field: Any, path: str) -> str:
+    if isinstance(field, ForeignObjectRel):
+        return f"{path}{LOOKUP_SEP}pk"
+    if not field.is_relation or _names_key(field, path):
+        return path
+    before, _, _ = path.rpartition(LOOKUP_SEP)
+    return f"{before}{LOOKUP_SEP}{field.attname}" if before else str(field.attname)
+
+
+def _expression(model: Any, expression: Any, descending: bool, nulls_first: bool | None) -> _Term:
+    if not isinstance(expression, (BaseExpression, F)) or isinstance(expression, Random):
+        raise ConfigurationError(f"A cursor orders by columns, not by {expression!r}; name them: Cursor(ordering=...).")
+    _refuse_windows(expression)
+    query = model._base_manager.annotate(_place=expression).order_by().values("_place").query
+    field = _comparable(getattr(query.annotations["_place"], "output_field", None), str(expression))
+    return _Term(str(query), field, True, descending, nulls_first, expression, str(query))
+
+
+def _refuse_windows(expression: Any) -> None:
+    if getattr(expression, "contains_over_clause", False):
+        raise ConfigurationError(f"A cursor cannot order by {expression!r}: a window changes with the rows behind it.")
+
+
+def _comparable(field: Any, name: str) -> Any:
+    if field is None or isinstance(field, JSONField):
+        raise ConfigurationError(f"A cursor cannot order by {name!r}: values of any type have no order; cast it.")
+    return field

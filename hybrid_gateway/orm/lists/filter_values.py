@@ -1,0 +1,210 @@
+"""What a client's value may be compared with: what columns refuse, what databases do, and who is to blame.
+
+How this works: most of what cannot be compared is refused by Django, as the lookup is made or compiled. What only the
+database knows (a broken pattern, a number that its driver has no room for) is found by asking it. The rest is here:
+what Django would let pass on one database, and the database refuse on another.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import re
+import typing
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any, Literal
+
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, DataError, OperationalError, connections, models, transaction
+from django.db.models.functions import Cast
+from django.db.models.lookups import In, IsNull, Range, Regex
+from django.db.models.sql import Query
+
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.columns.column_types import real_field
+from hybrid_gateway.orm.query_cache.placeholders import Parameter, lookups_of
+
+__all__ = ["SUSPECTS", "Check", "check_of", "is_too_long", "may_be_asked_again", "unfit", "words_of"]
+
+Check = Callable[[Any, str], str | None]
+"""What is wrong with a value, if anything, for a database."""
+
+SUSPECTS = (
+    DatabaseError,
+    ValidationError,
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    re.error,
+)
+"""What making, compiling and running a query raises for values that it cannot be asked with."""
+
+_MOST = 2**63 - 1  # what a database takes for a number: SQLite raises for more, where Django has no check of its own
+_LONGEST = 4000  # characters: SQLite raises for a pattern of 50,000 bytes, in which each may become eight
+_DIGITS = 1000  # of a decimal: Django makes a whole number of it for some columns, however long that is
+
+
+def unfit(value: Any) -> str | None:
+    """What is wrong with a value that no database could compare with, or only at a price."""
+    if isinstance(value, str):
+        return _unfit_text(value)
+    if type(value) is int:
+        return "The number is out of range" if not -_MOST - 1 <= value <= _MOST else None
+    if isinstance(value, decimal.Decimal):
+        return None if value.is_finite() and abs(value.adjusted()) < _DIGITS else "The number is out of range"
+    if isinstance(value, Mapping):
+        value = [*value.keys(), *value.values()]
+    if isinstance(value, _LISTS):
+        return next((message for message in map(unfit, value) if message is not None), None)
+    return None
+
+
+def _unfit_text(value: str) -> str | None:
+    if len(value) > _LONGEST:
+        return f"Expected `str` of length <= {_LONGEST}"
+    if "\x00" in value:  # PostgreSQL raises; to SQLite the text ends there
+        return "Null characters are not allowed"
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        return "Half a surrogate pair is no character"
+    return None
+
+
+# --- what a lookup refuses -----------------------------------------------------------------------------------------
+
+
+def check_of(query: Any, kind: Any, where: str) -> Check | None:
+    """What to look at before a value is compared by the one lookup of ``query`` that has a parameter."""
+    lookup = next((found for found in lookups_of(query) if _has_parameter(found.rhs)), None)
+    _check_kind(lookup, kind, where)
+    _check_cast(getattr(lookup, "rhs", None), where)
+    if isinstance(lookup, Regex):
+        return lambda value, using: _pattern(type(lookup), str(value), using)
+    if isinstance(lookup, Range):
+        return lambda value, using: None if len(value) == 2 else "Expected two values"
+    if lookup is None or lookup.lookup_name not in _COMPARING:
+        return None
+    field = getattr(lookup.lhs, "output_field", None)
+    if getattr(field, "is_relation", False):
+        field = real_field(field)
+    return next((_each(make(field)) for of_field, make in _CHECKS if isinstance(field, of_field)), None)
+
+
+def _has_parameter(rhs: Any) -> bool:
+    """Whether a lookup is given the parameter. DJANGO: that of ranges for a number puts a cast around it."""
+    inner = rhs.get_source_expressions() if isinstance(rhs, models.Func) else [rhs]
+    return any(isinstance(entry, Parameter) for entry in inner)
+
+
+def _check_kind(lookup: Any, kind: Any, where: str) -> None:
+    """Raise :class:`ConfigurationError` where no value of a type can be right."""
+    is_list = (typing.get_origin(kind) or kind) in _LISTS
+    is_text = typing.get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, (str, enum.Enum)))
+    if isinstance(lookup, IsNull) and kind is not bool:
+        raise ConfigurationError(f"{where} asks whether a column is null, so its type is bool.")
+    if isinstance(lookup, (In, Range)) and not is_list:
+        raise ConfigurationError(f"{where} compares with several values, so its type is list[...].")
+    if isinstance(lookup, Regex) and not is_text:
+        raise ConfigurationError(f"{where} is a regular expression, so its type is str.")
+
+
+def _check_cast(rhs: Any, where: str) -> None:
+    """Raise :class:`ConfigurationError` for a cast that no database understands."""
+    # DJANGO: 5.2 casts to numeric(None, None) where a decimal has no digits, as those of a DecimalRangeField have none.
+    if isinstance(rhs, Cast) and "None" in (rhs.output_field.cast_db_type(connections["default"]) or ""):
+        raise ConfigurationError(
+            f"{where} compares a range of decimals with a single one, which this version of Django cannot write. "
+            "Compare with a Range[Decimal], or use Django 6.1."
+        )
+
+
+_LISTS = (list, tuple, set, frozenset)
+_COMPARING = ("exact", "in", "gt", "gte", "lt", "lte")
+
+
+def _each(check: Callable[[Any], str | None]) -> Check:
+    def check_all(value: Any, using: str) -> str | None:
+        entries = value if isinstance(value, _LISTS) else [value]
+        return next((message for message in map(check, entries) if message is not None), None)
+
+    return check_all
+
+
+def _pattern(kind: Any, value: str, using: str) -> str | None:
+    """What is wrong with a regular expression: they are the database's, which alone can tell."""
+    connection = connections[using]
+    if connection.vendor == "sqlite":  # where they are Python's
+        try:
+            re.compile(value)
+        except (re.error, OverflowError, RecursionError):
+            return _NO_PATTERN
+        return None
+    query = Query(None)
+    sql, parameters = kind(models.Value("", models.TextField()), value).as_sql(query.get_compiler(using), connection)
+    try:
+        with transaction.atomic(using) if connection.in_atomic_block else nullcontext(), connection.cursor() as cursor:
+            cursor.execute(f"SELECT {sql}", parameters)
+    except DataError:
+        return _NO_PATTERN
+    return None
+
+
+_NO_PATTERN = "Not a regular expression"
+
+
+def _address(field: Any) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        try:
+            field.run_validators(str(value))
+        except ValidationError:
+            return "Not an address"
+        return None
+
+    return check
+
+
+def _time(field: Any) -> Callable[[Any], str | None]:
+    def check(value: Any) -> str | None:
+        has_zone = isinstance(value, datetime.time) and value.tzinfo is not None
+        return "A time of day without a zone is expected" if has_zone else None
+
+    return check
+
+
+_CHECKS: tuple[tuple[Any, Callable[[Any], Callable[[Any], str | None]]], ...] = (
+    (models.GenericIPAddressField, _address),
+    (models.TimeField, _time),
+)
+"""Of these columns, one database refuses values that others take for ones that match nothing."""
+
+
+# --- what went wrong -----------------------------------------------------------------------------------------------
+
+
+def words_of(error: Exception) -> str:
+    """What a client is told; a database's own words may tell of tables."""
+    if isinstance(error, ValidationError):
+        return " ".join(error.messages)
+    return "Not a value that this can be compared with"
+
+
+def is_too_long(error: Exception) -> bool:
+    """Whether a query had more values than its database takes: SQLite's limit, or psycopg's of server-side binding."""
+    return any(words in str(error) for words in ("too many SQL variables", "number of parameters must be"))
+
+
+def may_be_asked_again(error: Exception, rows: Any) -> bool:
+    """Whether the query of a part of the filters can say more of an error of all of them."""
+    if not isinstance(error, DatabaseError):
+        return True
+    connection = connections[rows.db]
+    if isinstance(error, OperationalError) and connection.vendor != "sqlite":  # a server away, a query too long
+        return False
+    try:
+        rows.exists()
+    except DatabaseError:  # it answers nothing at all, or the transaction is broken
+        return False
+    return True

@@ -1,0 +1,290 @@
+"""Query parameters that narrow and order a list: a Struct whose fields say which lookups they are.
+
+How this works: every lookup, search and order is written down in the class, and tried on the model when the gateway is
+built. A client chooses among them and sends values; no word of its own becomes a lookup or an order.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence, Sized
+from typing import Any, Literal
+
+import msgspec
+from django.core.exceptions import FieldError
+from django.db import DataError
+from django.db.models import Q
+from msgspec import UNSET
+
+from hybrid_gateway.annotations import settle
+from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
+from hybrid_gateway.orm.columns.column_types import bare
+from hybrid_gateway.orm.columns.lookup_paths import narrowing, passes_many
+from hybrid_gateway.orm.lists.filter_values import (
+    SUSPECTS,
+    Check,
+    check_of,
+    is_too_long,
+    may_be_asked_again,
+    unfit,
+    words_of,
+)
+from hybrid_gateway.orm.lists.ordering import name_of, opened
+from hybrid_gateway.orm.query_cache.placeholders import Parameter
+from hybrid_gateway.orm.read.fetch import as_queryset, is_queryable
+
+__all__ = ["FilterSet", "Lookup", "Ordering", "Search", "ordering_words"]
+
+
+class Lookup:
+    """The lookup of a filter field, where its name is not one: ``Annotated[str | None, Lookup("name__icontains")]``.
+
+    ``exclude=True`` leaves out what it finds.
+    """
+
+    def __init__(self, path: str, *, exclude: bool = False) -> None:
+        self.path = path
+        self.exclude = exclude
+
+
+class Search:
+    """A text that is looked for in several columns: each of its words in any of them, whatever the case."""
+
+    def __init__(self, *paths: str) -> None:
+        if not paths:
+            raise ConfigurationError("Search() names the columns in which to look.")
+        self.paths = paths
+
+
+class Ordering:
+    """An order that the client chooses: ``Annotated[Literal["name", "-price"], Ordering()] = "name"``.
+
+    The words of the ``Literal`` (or of a list of it) are what ``order_by`` takes, or are translated by ``names``:
+    ``Ordering(newest="-created_at")``, ``Ordering(best=F("rating").desc(nulls_last=True))``.
+    """
+
+    def __init__(self, **names: Any) -> None:
+        self.names = names
+
+
+Apply = Callable[[Any, Any], Any]
+"""A queryset and the value of a field → the queryset."""
+
+
+class _Filter(msgspec.Struct, frozen=True):
+    """One field of a filter Struct."""
+
+    name: str
+    wire: str
+    apply: Apply
+    check: Check | None = None
+    has_enums: bool = False
+
+    def fault(self, message: str) -> dict[str, Any]:
+        return {"loc": ["query", self.wire], "msg": message, "type": "value_error"}
+
+    def unfit(self, value: Any, using: str) -> str | None:
+        """What is wrong with a value, as far as that can be said before it is compared."""
+        return unfit(value) or (self.check(value, using) if self.check is not None else None)
+
+
+class FilterSet:
+    """The filters of one route: a Struct, checked against a model."""
+
+    def __init__(self, struct: Any, model: Any) -> None:
+        _check_struct(struct)
+        self.struct = struct
+        self.forbids_unknown = bool(struct.__struct_config__.forbid_unknown_fields)
+        self._model = model
+        self._fields: list[_Filter] = []
+        ordered: list[_Filter] = []
+        for field in msgspec.structs.fields(struct):
+            where = f"{struct.__qualname__}.{field.name}"
+            if field.required:
+                raise ConfigurationError(f"{where} has no default: a filter may be left out, so write `= None`.")
+            marker = _marker(field)
+            apply, check = _apply(field, marker, model, where)
+            made = _Filter(field.name, field.encode_name, apply, check, _has_enums(field.type))
+            (ordered if isinstance(marker, Ordering) else self._fields).append(made)
+        self._fields += ordered
+
+    def use(self, source: Any, values: Any, use: Callable[[Any], Any]) -> Any:
+        """What ``use`` makes of the rows of ``source`` that a client asks for, in the order it asks for.
+
+        Values that the columns, or the database, cannot be compared with are 422, each at its place.
+        """
+        given = self._given(values)
+        if not given:
+            return use(source)
+        if not is_queryable(source):
+            raise TypeError(f"filters= narrow a QuerySet, not {type(source).__name__}: nothing of it was sent.")
+        queryset = self._narrowed(opened(as_queryset(source)), given)
+        try:
+            return use(queryset)
+        except SUSPECTS as error:
+            faults = self._blamed(given, error, queryset.db)
+            if not faults:
+                raise
+            raise RequestValidationError(faults) from error
+
+    def _given(self, values: Any) -> list[tuple[_Filter, Any]]:
+        given = []
+        for entry in self._fields:
+            value = getattr(values, entry.name)
+            if value is not None and value is not UNSET:
+                given.append((entry, _without_enums(value) if entry.has_enums else value))
+        return given
+
+    def _narrowed(self, queryset: Any, given: Sequence[tuple[_Filter, Any]]) -> Any:
+        faults = []
+        for entry, value in given:
+            message = entry.unfit(value, queryset.db)
+            if message is None:
+                try:
+                    queryset = entry.apply(queryset, value)
+                except SUSPECTS as error:
+                    message = words_of(error)
+            if message is not None:
+                faults.append(entry.fault(message))
+        if faults:
+            raise RequestValidationError(faults)
+        return queryset
+
+    def _blamed(self, given: Sequence[tuple[_Filter, Any]], error: Exception, using: str) -> list[dict[str, Any]]:
+        """The filters whose values the query has failed for; none, where it was something else."""
+        if is_too_long(error):
+            longest, _ = max(given, key=lambda entry: len(entry[1]) if isinstance(entry[1], Sized) else 0)
+            return [longest.fault("More values than the database takes")]
+        rows = self._model._base_manager.using(using).order_by()
+        if not may_be_asked_again(error, rows):
+            is_sole = len(given) == 1 and isinstance(error, DataError)
+            return [given[0][0].fault(words_of(error))] if is_sole else []
+        faults = []
+        for entry, value in given:
+            try:
+                entry.apply(rows, value).count()
+            except SUSPECTS as found:
+                faults.append(entry.fault(words_of(found)))
+        if not faults and isinstance(error, DataError):  # none of them is to blame alone
+            faults = [{"loc": ["query"], "msg": words_of(error), "type": "value_error"}]
+        return faults
+
+
+def ordering_words(struct: Any) -> list[Any]:
+    """What clients may order by, as ``order_by`` takes it."""
+    _check_struct(struct)
+    found: list[Any] = []
+    for field in msgspec.structs.fields(struct):
+        marker = _marker(field)
+        if isinstance(marker, Ordering):
+            found += [marker.names.get(word, word) for word in _literal_words(bare(field.type))]
+    return found
+
+
+def _check_struct(struct: Any) -> None:
+    if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
+        raise ConfigurationError(f"filters={struct!r} must be a Struct.")
+    settle(struct)
+
+
+def _marker(field: Any) -> Any:
+    return next((extra for extra in _extras(field.type) if isinstance(extra, (Lookup, Search, Ordering))), None)
+
+
+def _has_enums(annotation: Any) -> bool:
+    inner = typing.get_args(annotation)
+    return any(map(_has_enums, inner)) if inner else isinstance(annotation, type) and issubclass(annotation, enum.Enum)
+
+
+def _without_enums(value: Any) -> Any:
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return type(value)(map(_without_enums, value))
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _extras(annotation: Any) -> list[Any]:
+    found = list(getattr(annotation, "__metadata__", ()))
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        for member in typing.get_args(annotation):
+            found += _extras(member)
+    return found
+
+
+def _apply(field: Any, marker: Any, model: Any, where: str) -> tuple[Apply, Check | None]:
+    if isinstance(marker, Search):
+        return _search(marker, model, where), None
+    if isinstance(marker, Ordering):
+        return _order(marker, bare(field.type), model, where), None
+    marker = marker or Lookup(field.name)
+    path = marker.path
+    if typing.get_origin(bare(field.type)) is list and not path.endswith(_TAKE_LISTS):
+        path = f"{path}__in"
+    check = check_of(_try(model, Q(**{path: Parameter(field.name, {})}), where), bare(field.type), where)
+    if marker.exclude:
+        return lambda queryset, value: queryset.exclude(**{path: value}), check
+    narrow = narrowing(model, [path])
+    return lambda queryset, value: narrow(queryset, Q(**{path: value})), check
+
+
+_TAKE_LISTS = ("__in", "__range", "__contains", "__contained_by", "__overlap", "__has_keys", "__has_any_keys")
+
+
+def _search(marker: Search, model: Any, where: str) -> Apply:
+    paths = [path if "__icontains" in path else f"{path}__icontains" for path in marker.paths]
+    for path in paths:
+        _try(model, Q(**{path: "text"}), where)
+
+    narrow = narrowing(model, paths)
+
+    def search(queryset: Any, value: str) -> Any:
+        # SECURITY: however much is sent, a row is not compared with more than this.
+        for word in value[:_LONGEST_SEARCH].split()[:_MOST_WORDS]:
+            anywhere = Q()
+            for path in paths:
+                anywhere |= Q(**{path: word})
+            queryset = narrow(queryset, anywhere)
+        return queryset
+
+    return search
+
+
+_LONGEST_SEARCH = 500
+_MOST_WORDS = 20  # each is a condition per column
+
+
+def _order(marker: Ordering, kind: Any, model: Any, where: str) -> Apply:
+    many, words = typing.get_origin(kind) is list, _literal_words(kind)
+    if not words:
+        raise ConfigurationError(f'{where} must list what clients may order by: Literal["name", "-price"].')
+    names: Mapping[str, Any] = {word: marker.names.get(word, word) for word in words}
+    for name in names.values():
+        try:
+            model._default_manager.order_by(name)
+        except FieldError as error:
+            raise ConfigurationError(f"{where} cannot be ordered by: {error}") from error
+        column = name_of(name)
+        if column is not None and passes_many(model, column):
+            raise ConfigurationError(
+                f"{where} cannot be ordered by: {name!r} leads to many rows, so that rows would come more than once. "
+                "Order by an annotation of the queryset, such as Min(...)."
+            )
+
+    def order(queryset: Any, value: Any) -> Any:
+        return queryset.order_by(*(names[word] for word in (value if many else [value])))
+
+    return order
+
+
+def _literal_words(kind: Any) -> tuple[str, ...]:
+    inner = bare(typing.get_args(kind)[0]) if typing.get_origin(kind) is list else kind
+    return typing.get_args(inner) if typing.get_origin(inner) is Literal else ()
+
+
+def _try(model: Any, condition: Q, where: str) -> Any:
+    """The query of ``condition``; raises :class:`ConfigurationError` where the model has no such lookup."""
+    try:
+        return model._default_manager.filter(condition).query
+    except (FieldError, TypeError, ValueError) as error:
+        raise ConfigurationError(f"{where} is no lookup of {model.__name__}: {error}") from error

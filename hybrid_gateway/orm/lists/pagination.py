@@ -1,0 +1,328 @@
+"""Lists in pages: by number, by limit and offset, by cursor.
+
+How this works: a style says which query parameters a route gets, and what becomes of a queryset and their values: the
+rows of one page, and the parameters of its neighbours. Whatever the order of the queryset is, the primary key ends it,
+so that no row is on two pages, and none on no page, because it ties with another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Generic, Literal, TypeVar
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.db.models import Model
+from django.db.models.query import RawQuerySet
+from msgspec import UNSET, UnsetType
+
+from hybrid_gateway import http
+from hybrid_gateway.binding.markers import Query
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.lists.cursors import Keyset, check_order, order_in, read_cursor
+from hybrid_gateway.orm.lists.ordering import count_rows, opened, without_ties
+from hybrid_gateway.orm.model_struct import shape_of
+from hybrid_gateway.orm.read.fetch import as_queryset, fetch, fetch_with, from_model, is_queryable
+from hybrid_gateway.spelling import told
+
+__all__ = [
+    "Cursor",
+    "CursorPage",
+    "LimitOffset",
+    "NumberedPage",
+    "Page",
+    "PageNumber",
+    "Pagination",
+    "SlicedPage",
+    "PageRequest",
+    "as_source",
+    "may_be_paged",
+]
+
+T = TypeVar("T")
+
+Counting = bool | Literal["estimate"]
+
+
+class Page(msgspec.Struct, Generic[T], kw_only=True, dict=True):
+    """One page of a list, and where its neighbours are (references to the same host; ``None``: there is none).
+
+    A handler below ``pagination=`` may ask for one: ``page: Page[ProductOut]`` is what the client wants to see, and
+    ``return page.fetch(queryset)`` shows it.
+    """
+
+    items: list[T]
+    next: str | None = None
+    previous: str | None = None
+
+    def fetch(self, queryset: Any) -> Page[T]:
+        """This page of ``queryset``."""
+        turn: PageRequest = self.__dict__["turn"]
+        page: Page[T] = turn.page(queryset)
+        return page
+
+    async def afetch(self, queryset: Any) -> Page[T]:
+        """:meth:`fetch`, on the thread of the request."""
+        return await sync_to_async(self.fetch)(queryset)
+
+
+class NumberedPage(Page[T], Generic[T], kw_only=True):
+    """A page of ``PageNumber``."""
+
+    page: int
+    size: int
+    total: int | UnsetType = UNSET
+    pages: int | UnsetType = UNSET
+
+
+class SlicedPage(Page[T], Generic[T], kw_only=True):
+    """A page of ``LimitOffset``."""
+
+    limit: int
+    offset: int
+    total: int | UnsetType = UNSET
+
+
+class CursorPage(Page[T], Generic[T], kw_only=True):
+    """A page of ``Cursor``."""
+
+
+class PageRequest(msgspec.Struct, frozen=True):
+    """What one request asks of a paginated list."""
+
+    style: Pagination
+    struct: Any
+    values: Mapping[str, Any]
+    path: str
+    query: str
+    response: Any
+    where: str = ""
+
+    def page(self, source: Any) -> Any:
+        """The page, and its ``Link`` header (RFC 8288)."""
+        try:
+            page, following, previous = self.style.page(self.struct, as_source(source), self.values)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{self.where}: {error}") from error
+        links = []
+        for relation, changes in (("next", following), ("prev", previous)):
+            if changes is not None:
+                url = self._url(changes)
+                setattr(page, "next" if relation == "next" else "previous", url)
+                links.append(f'<{url}>; rel="{relation}"')
+        if links:
+            self.response.headers["Link"] = ", ".join(links)
+        return page
+
+    def _url(self, changes: Mapping[str, Any]) -> str:
+        pairs = [pair for pair in parse_qsl(self.query, keep_blank_values=True) if pair[0] not in changes]
+        pairs += [(name, str(value)) for name, value in changes.items() if value is not None]
+        return f"{http.quoted_path(self.path)}?{urlencode(pairs)}"
+
+
+def may_be_paged(value: Any) -> bool:
+    """Whether what a handler returned is rows, and not an answer of its own."""
+    return isinstance(value, (list, tuple, RawQuerySet)) or is_queryable(value)
+
+
+def as_source(source: Any) -> Any:
+    """Rows to be paged: a queryset, or a list where they are there already."""
+    return list(source) if isinstance(source, (list, tuple, RawQuerySet)) else as_queryset(source)
+
+
+Changes = Mapping[str, Any] | None
+"""The parameters of a neighbour."""
+
+
+class Pagination:
+    """What the three styles are to a route."""
+
+    envelope: Any = Page
+
+    def check(self, struct: Any, where: str) -> None:
+        """Raise :class:`ConfigurationError` for what cannot be a list of ``struct``."""
+
+    def check_order(self, model: Any, orders: Sequence[Any], where: str) -> None:
+        """Raise :class:`ConfigurationError` for what clients may order a list of ``model`` by, if this style cannot."""
+
+    def check_rows(self, queryset: Any, where: str) -> None:
+        """Raise :class:`ConfigurationError` for the order of a queryset, if this style cannot page it."""
+
+    def arranged(self, queryset: Any) -> Any:
+        """The queryset as this style orders it, before a client does."""
+        return queryset
+
+    def parameters(self) -> dict[str, tuple[Any, Any]]:
+        """Query parameters: name → annotation and default."""
+        raise NotImplementedError
+
+    def page(self, struct: Any, queryset: Any, values: Mapping[str, Any]) -> tuple[Any, Changes, Changes]:
+        """The page, and the parameters of the next and of the previous one."""
+        raise NotImplementedError
+
+
+@told()
+class PageNumber(Pagination):
+    """``?page=3&size=50``. Without ``max_size`` clients cannot choose the size.
+
+    ``count=False`` spares the query for ``total`` and ``pages``; ``"estimate"`` takes PostgreSQL's planner at its word.
+    """
+
+    envelope = NumberedPage
+
+    def __init__(self, *, size: int = 20, max_size: int | None = 100, count: Counting = True) -> None:
+        self.size, self.max_size = _sizes(size, max_size, "size")
+        self.count: Counting = count
+
+    def parameters(self) -> dict[str, tuple[Any, Any]]:
+        page = (Annotated[int, Query(ge=1, le=_MOST, description="Which page, from 1.")], 1)
+        if self.max_size is None:
+            return {"page": page}
+        size = Annotated[int, Query(ge=1, le=self.max_size, description="How many items a page has.")]
+        return {"page": page, "size": (size, self.size)}
+
+    def page(self, struct: Any, queryset: Any, values: Mapping[str, Any]) -> tuple[Any, Changes, Changes]:
+        number, size = values["page"], values.get("size", self.size)
+        items, total, more = _slice(struct, queryset, (number - 1) * size, size, self.count)
+        pages: Any = UNSET if total is UNSET else max(1, -(-total // size))
+        page = NumberedPage(items=items, page=number, size=size, total=total, pages=pages)
+        last = number if pages is UNSET else pages
+        previous = None if number == 1 else {"page": min(number - 1, last) if pages is not UNSET else number - 1}
+        return page, {"page": number + 1} if more else None, previous
+
+
+@told()
+class LimitOffset(Pagination):
+    """``?limit=50&offset=100``; ``count`` as in :class:`PageNumber`."""
+
+    envelope = SlicedPage
+
+    def __init__(self, *, limit: int = 20, max_limit: int = 100, count: Counting = True) -> None:
+        self.limit, self.max_limit = _sizes(min(limit, max_limit), max_limit, "limit")
+        self.count: Counting = count
+
+    def parameters(self) -> dict[str, tuple[Any, Any]]:
+        limit = Annotated[int, Query(ge=1, le=self.max_limit, description="How many items there are at most.")]
+        offset = Annotated[int, Query(ge=0, le=_MOST, description="How many items are left out before them.")]
+        return {"limit": (limit, self.limit), "offset": (offset, 0)}
+
+    def page(self, struct: Any, queryset: Any, values: Mapping[str, Any]) -> tuple[Any, Changes, Changes]:
+        limit, offset = values["limit"], values["offset"]
+        items, total, more = _slice(struct, queryset, offset, limit, self.count)
+        page = SlicedPage(items=items, limit=limit, offset=offset, total=total)
+        following = {"limit": limit, "offset": offset + limit} if more else None
+        return page, following, {"limit": limit, "offset": max(0, offset - limit)} if offset else None
+
+
+@told()
+class Cursor(Pagination):
+    """``?cursor=...``: pages that stay where they are while rows come and go, in both directions, at any depth.
+
+    ``ordering`` are columns as in ``order_by`` (the queryset's own order if it is not given); the primary key ends it.
+    Cursors are signed, and good for this order of this model alone; any other is 422.
+    """
+
+    envelope = CursorPage
+
+    def __init__(self, *, ordering: Sequence[str] | str = (), size: int = 20, max_size: int | None = 100) -> None:
+        self.ordering = tuple(ordering) if isinstance(ordering, (list, tuple)) else (ordering,)
+        self.size, self.max_size = _sizes(size, max_size, "size")
+
+    def check(self, struct: Any, where: str) -> None:
+        shape = shape_of(struct)
+        try:
+            check_order(shape.model, self.ordering, shape.named)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{where}: {error}") from error
+
+    def check_order(self, model: Any, orders: Sequence[Any], where: str) -> None:
+        for order in orders:
+            try:
+                check_order(model, [order], ())
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{where}: {error}") from error
+
+    def check_rows(self, queryset: Any, where: str) -> None:
+        if not self.ordering:
+            try:
+                order_in(queryset)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{where}: {error}") from error
+
+    def arranged(self, queryset: Any) -> Any:
+        return opened(queryset).order_by(*self.ordering) if self.ordering else queryset
+
+    def parameters(self) -> dict[str, tuple[Any, Any]]:
+        cursor = Query(max_length=2048, description="Where the page begins, from the links of another one.")
+        found: dict[str, tuple[Any, Any]] = {"cursor": (Annotated[str | None, cursor], None)}
+        if self.max_size is not None:
+            size = Annotated[int, Query(ge=1, le=self.max_size, description="How many items a page has.")]
+            found["size"] = (size, self.size)
+        return found
+
+    def page(self, struct: Any, queryset: Any, values: Mapping[str, Any]) -> tuple[Any, Changes, Changes]:
+        if isinstance(queryset, list):
+            if not queryset:
+                return CursorPage(items=[]), None, None
+            raise ConfigurationError("A cursor needs a queryset, not a list.")
+        size, text = values.get("size", self.size), values["cursor"]
+        keyset = Keyset(queryset)
+        start = None if text is None else read_cursor(text, keyset)
+        backwards = start is not None and start.backwards
+        found = fetch_with(struct, keyset.after(start)[: size + 1], keyset.paths)
+        more, found = len(found) > size, found[:size]
+        if backwards:
+            found.reverse()
+        page = CursorPage(items=[item for item, _ in found])
+        ends: Any = (found[0][1], found[-1][1]) if found else (None, None)
+        if start is not None and not found:  # everything there is gone: back to where the client came from
+            ends = (start.values, start.values)
+        first, last = ends
+        has_next, has_previous = (True, more) if backwards else (more, start is not None)
+        following = {"cursor": keyset.cursor(last, backwards=False)} if has_next and last is not None else None
+        previous = {"cursor": keyset.cursor(first, backwards=True)} if has_previous and first is not None else None
+        return page, following, previous
+
+
+_MOST = 2**31 - 1  # more rows than anybody pages through; what databases take as an offset is far above it
+
+
+def _sizes(size: int, most: int | None, name: str) -> Any:
+    if size < 1 or (most is not None and most < size):
+        raise ConfigurationError(f"{name}={size!r} must be 1 or more, and not above max_{name}={most!r}.")
+    return size, most
+
+
+def _slice(
+    struct: Any, queryset: Any, offset: int, limit: int, count: Counting
+) -> tuple[list[Any], int | UnsetType, bool]:
+    """The rows, how many there are in all, and whether there are more behind these."""
+    if isinstance(queryset, list):
+        shown = [
+            from_model(struct, row) if isinstance(row, Model) else row for row in queryset[offset : offset + limit]
+        ]
+        return shown, len(queryset) if count else UNSET, len(queryset) > offset + limit
+    items = fetch(struct, without_ties(queryset)[offset : offset + limit + (not count)])
+    if not count:
+        return items[:limit], UNSET, len(items) > limit
+    if len(items) < limit and (items or not offset):
+        return items, offset + len(items), False  # the end is in sight, so nobody needs to count
+    if count != "estimate":
+        total = count_rows(queryset)
+        return items, total, total > offset + limit
+    if not items:
+        return items, min(_estimate(queryset), offset), False
+    return items, max(_estimate(queryset), offset + limit), True
+
+
+def _estimate(queryset: Any) -> int:
+    """What the planner of PostgreSQL expects; other databases count."""
+    if connections[queryset.db].vendor != "postgresql":
+        return count_rows(queryset)
+    queryset = queryset if queryset.query.is_sliced else queryset.order_by()
+    plan = json.loads(queryset.explain(format="json"))
+    rows: int = plan[0]["Plan"]["Plan Rows"]
+    return rows

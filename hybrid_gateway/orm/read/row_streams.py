@@ -1,0 +1,78 @@
+"""Lists that are too long for memory: a JSON array or lines of JSON, row by row from a cursor of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import msgspec
+from django.core.exceptions import EmptyResultSet
+from django.db import connections
+
+from hybrid_gateway.orm.columns.postgresql_dates import widen
+from hybrid_gateway.orm.model_struct import shape_of
+from hybrid_gateway.orm.read.fetch import as_queryset, check_model, fill, reading_of, select
+from hybrid_gateway.responses.negotiation import choose
+from hybrid_gateway.responses.response_classes import StreamingResponse, plain
+
+__all__ = ["JSON_LINES", "chunks", "stream"]
+
+JSON_LINES = "application/x-ndjson"
+_CHUNK = 2000  # rows; DJANGO: QuerySet.iterator
+
+
+def stream(struct: Any, source: Any, accept: str = "", *, hook: Callable[[Any], Any] = plain) -> StreamingResponse:
+    """The rows as they come, as an array or, where the client accepts those, as lines; ``hook`` is msgspec's."""
+    kind = choose(accept, ("application/json", JSON_LINES)) if accept else "application/json"
+    encode = msgspec.json.Encoder(enc_hook=hook).encode_into
+    content = _lines if kind == JSON_LINES else _array
+    response = StreamingResponse(content(chunks(struct, source), encode), media_type=kind or "application/json")
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+def _lines(found: Iterator[list[Any]], encode: Any) -> Iterator[bytes]:
+    with closing(found):  # type: ignore[type-var]
+        for items in found:
+            buffer = bytearray()
+            for item in items:
+                encode(item, buffer, -1)
+                buffer += b"\n"
+            yield bytes(buffer)
+
+
+def _array(found: Iterator[list[Any]], encode: Any) -> Iterator[bytes]:
+    start = b"["
+    with closing(found):  # type: ignore[type-var]
+        for items in found:
+            buffer = bytearray()
+            for item in items:
+                buffer += start
+                encode(item, buffer, -1)
+                start = b","
+            yield bytes(buffer)
+    yield b"[]" if start == b"[" else b"]"
+
+
+def chunks(struct: Any, source: Any) -> Iterator[list[Any]]:
+    """The rows as Structs, 2,000 at a time, from a server-side cursor where the database has those.
+
+    DJANGO: ``DISABLE_SERVER_SIDE_CURSORS`` (for poolers that share connections by transaction) is heeded.
+    """
+    queryset = as_queryset(source)
+    shape, using = shape_of(struct), queryset.db
+    check_model(shape, queryset.model)
+    connection = connections[using]
+    compiler = select(shape, queryset).get_compiler(using)
+    try:
+        sql, parameters = compiler.as_sql()
+    except EmptyResultSet:
+        return
+    named = connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS") is not True
+    with connection.chunked_cursor() if named else connection.cursor() as cursor:
+        widen(cursor)  # at once: what a server-side cursor has given it does not give again
+        cursor.execute(sql, parameters)
+        make = reading_of(shape, compiler)
+        while rows := cursor.fetchmany(_CHUNK):
+            yield fill(shape, make, rows, using) if shape.many else [make(row) for row in rows]

@@ -1,0 +1,64 @@
+"""Transactions of handlers: ``atomic=True`` on a layer, and ``run_in_transaction`` for ``async def``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from asgiref.sync import sync_to_async
+from django.db import transaction
+from starlette.responses import Response
+
+from hybrid_gateway.binding.signature import is_async
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.write.write_errors import committed
+
+__all__ = ["in_transaction", "run_in_transaction"]
+
+T = TypeVar("T")
+
+
+async def run_in_transaction(
+    function: Callable[..., T], /, *args: Any, using: str | None = None, durable: bool = False, **kwargs: Any
+) -> T:
+    """Call ``function`` on the request's thread in one transaction: committed if it returns, undone if it raises.
+
+    The transaction begins and ends within the call, so a client that goes away leaves none open. What contradicts other
+    rows when it ends is a 409.
+    """
+
+    def run() -> T:
+        with committed(using, durable=durable):
+            return function(*args, **kwargs)
+
+    return await sync_to_async(run)()
+
+
+def in_transaction(handler: Any, using: Any, where: str) -> Any:
+    """``handler`` in one transaction of the database ``using`` (``True``: the default one).
+
+    An exception undoes it, and so does an answer of 400 or more. What contradicts other rows when it ends (a constraint
+    that is deferred until then) is a 409. Raises :class:`ConfigurationError` for ``async def``.
+    """
+    if is_async(handler):
+        raise ConfigurationError(
+            f"{where}: atomic= is for `def` handlers, whose code runs on one thread from begin to end. In `async def` "
+            "write `await run_in_transaction(function)`."
+        )
+
+    @functools.wraps(handler)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with committed(None if using is True else using):
+            value = handler(*args, **kwargs)
+            status = value.status_code if isinstance(value, Response) else _status_of_pair(value)
+            if status >= 400:
+                transaction.set_rollback(True, using=None if using is True else using)
+            return value
+
+    return run
+
+
+def _status_of_pair(value: Any) -> int:
+    is_pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int)
+    return value[1] if is_pair else 200

@@ -1,0 +1,87 @@
+"""Waiting for the bytes of a body, but not for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Generator
+from typing import Any
+
+from hybrid_gateway.exceptions import RequestTimeout
+
+__all__ = ["BodyDeadline"]
+
+_RATE = 1024  # bytes a second that a body must come at, once its time-out has passed
+
+
+class BodyDeadline:
+    """How long the body of one request may take: ``seconds`` from now, and one more for every kibibyte that has come.
+
+    So a large upload over a slow line gets through, and a client that sends a byte now and then does not.
+    """
+
+    __slots__ = ("_begun", "_seconds", "_since", "_waited")
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._begun = time.monotonic()
+        self._waited = 0.0
+        self._since: float | None = None
+
+    @property
+    def waited(self) -> float:
+        """Seconds that the client has let us wait, up to now."""
+        return self._waited + (0.0 if self._since is None else time.monotonic() - self._since)
+
+    async def wait_for(self, steps: Generator[Any, Any, Any], waited_for: Any, received: int) -> Any:
+        """What an awaitable gives whose first of ``steps`` waits; raises ``RequestTimeout`` (408) if it is too late.
+
+        ``received`` are the bytes so far.
+        """
+        self._since = now = time.monotonic()
+        left = self._begun + self._seconds + received / _RATE - now
+        deadline = asyncio.timeout(left)
+        try:
+            async with deadline:
+                message = await _Rest(steps, waited_for)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            raise RequestTimeout("The body of the request took too long.", headers={"Connection": "close"}) from None
+        finally:
+            self._waited, self._since = self.waited, None
+        return message
+
+    async def wait(self, awaitable: Awaitable[Any], received: int) -> Any:
+        """The same from the first step on."""
+        steps = awaitable.__await__()
+        try:
+            waited_for = next(steps)
+        except StopIteration as stop:
+            return stop.value
+        return await self.wait_for(steps, waited_for, received)
+
+
+class _Rest(Awaitable[Any]):
+    """The rest of an awaitable that has taken its first step."""
+
+    def __init__(self, steps: Generator[Any, Any, Any], waited_for: Any) -> None:
+        self._steps = steps
+        self._waited_for = waited_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        # SPEC: PEP 380: this is `yield from` after its first step; an iterator need not have throw().
+        waited_for = self._waited_for
+        while True:
+            try:
+                yield waited_for
+                break
+            except BaseException as error:
+                throw = getattr(self._steps, "throw", None)
+                if throw is None:
+                    raise
+                try:
+                    waited_for = throw(error)
+                except StopIteration as stop:
+                    return stop.value
+        return (yield from self._steps)

@@ -1,0 +1,42 @@
+"""Errors on the wire: problem details, RFC 9457, one shape for every one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from hybrid_gateway.exceptions import HTTPException, RequestValidationError, reason
+from hybrid_gateway.responses.encoders import Answer, complete
+from hybrid_gateway.responses.response_classes import plain
+
+__all__ = ["PROBLEM", "problem", "problem_answer"]
+
+PROBLEM = (b"content-type", b"application/problem+json")
+_encode = msgspec.json.Encoder(enc_hook=plain).encode
+
+
+def problem(status: int, detail: Any = None, **members: Any) -> dict[str, Any]:
+    """The members of a problem document, in the order in which they are read."""
+    document: dict[str, Any] = {"type": "about:blank", "title": reason(status), "status": status}
+    if detail is not None:
+        document["detail"] = detail
+    document.update(members)
+    return document
+
+
+def problem_answer(error: HTTPException) -> Answer:
+    """The answer to an HTTP error; statuses below 400 keep their meaning and carry no document."""
+    status = error.status_code
+    headers = [(name.lower().encode("latin-1"), str(value).encode("latin-1")) for name, value in error.headers.items()]
+    if status < 400:
+        return complete(status, None, b"", headers)
+    members: dict[str, Any] = {}
+    if isinstance(error, RequestValidationError):
+        members["errors"] = error.errors
+    if isinstance(error.extra, Mapping):
+        members.update(error.extra)
+    elif error.extra is not None:
+        members["extra"] = error.extra
+    return complete(status, PROBLEM, _encode(problem(status, error.detail, **members)), headers)

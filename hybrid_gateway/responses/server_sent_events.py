@@ -1,0 +1,157 @@
+"""Server-Sent Events. SPEC: WHATWG HTML, section 9.2 (server-sent events)."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from typing import Any
+
+import msgspec
+from starlette.background import BackgroundTask
+
+from hybrid_gateway.responses.response_classes import UNNAMED, StreamingResponse, plain
+
+__all__ = ["EventSourceResponse", "ServerSentEvent"]
+
+_LINE_ENDS = re.compile(r"\r\n|\r|\n")
+_END: Any = object()
+
+
+class ServerSentEvent(msgspec.Struct, kw_only=True):
+    """One event: ``data`` is text as it is, or anything else as JSON; ``retry`` is milliseconds.
+
+    An event of a ``comment`` alone keeps a connection open; clients do not see it.
+    """
+
+    data: Any = None
+    event: str | None = None
+    id: str | None = None
+    retry: int | None = None
+    comment: str | None = None
+
+    def encode(self) -> bytes:
+        """The event on the wire. Raises ``ValueError`` for what would break out of its field."""
+        lines = [f": {line}" for line in _LINE_ENDS.split(self.comment)] if self.comment is not None else []
+        for name, value in (("event", self.event), ("id", self.id)):
+            if value is not None:
+                # SECURITY: a line end in a name or an id would let whoever chose it write events of their own.
+                if _LINE_ENDS.search(value) or "\x00" in value:
+                    raise ValueError(f"The {name} of an event must be one line: {value!r}.")
+                lines.append(f"{name}: {value}")
+        if self.retry is not None:
+            lines.append(f"retry: {self.retry:d}")
+        if self.data is not None:
+            text = self.data if isinstance(self.data, str) else _json(self.data)
+            lines += [f"data: {line}" for line in _LINE_ENDS.split(text)]
+        return ("\n".join(lines) + "\n\n").encode()
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value, enc_hook=plain).decode()
+
+
+class EventSourceResponse(StreamingResponse):
+    """A stream of events: of :class:`ServerSentEvent`, or of anything else, which becomes an event's data.
+
+    When nothing happens for ``heartbeat`` seconds a comment is sent, so that no proxy takes the connection for dead;
+    ``None`` sends none. ``content`` is a sync or async iterable, as for :class:`StreamingResponse`. When the process
+    ends, so does the stream, as if the iterable had; browsers connect again by themselves.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        content: Any,
+        status_code: int = UNNAMED,
+        headers: Mapping[str, str] | None = None,
+        background: BackgroundTask | None = None,
+        *,
+        heartbeat: float | None = 15,
+    ) -> None:
+        if heartbeat is not None and heartbeat <= 0:
+            raise ValueError(f"heartbeat={heartbeat} must be a number of seconds, or None.")
+        super().__init__(content, status_code, headers, self.media_type, background)
+        self.heartbeat = heartbeat
+        self.until: Callable[[Callable[[], object]], AbstractContextManager[None]] = _never
+        self.headers.setdefault("Cache-Control", "no-cache")
+        self.headers.setdefault("X-Accel-Buffering", "no")  # nginx would keep events until it has enough of them
+
+    async def stream_response(self, send: Callable[[MutableMapping[str, Any]], Awaitable[None]]) -> None:
+        events: Any = self.body_iterator
+        self.body_iterator = _encoded(_with_heartbeat(events, self.heartbeat, self.until), events)
+        await super().stream_response(send)
+
+
+async def _encoded(items: AsyncIterator[Any], source: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    try:
+        async for item in items:
+            yield (item if isinstance(item, ServerSentEvent) else ServerSentEvent(data=item)).encode()
+    finally:
+        await _close(items)
+        await _close(source)
+
+
+async def _close(iterator: AsyncIterator[Any]) -> None:
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        await close()
+
+
+@contextmanager
+def _never(listener: Callable[[], object]) -> Iterator[None]:
+    yield
+
+
+async def _with_heartbeat(
+    items: AsyncIterator[Any],
+    seconds: float | None,
+    until: Callable[[Callable[[], object]], AbstractContextManager[None]],
+) -> AsyncIterator[Any]:
+    """``items``, and a comment whenever none has come for so long; ``until(listener)`` may call that to end them.
+
+    One task of its own runs the iterator from first to last, for task groups and context variables inside it; it is
+    never more than one item ahead.
+    """
+    queue: asyncio.Queue[Any] = asyncio.Queue(1)
+
+    async def pump() -> None:
+        try:
+            async for item in items:
+                await queue.put(item)
+        except Exception:
+            await queue.put(_END)
+            raise
+        finally:
+            await _close(items)
+        await queue.put(_END)
+
+    is_over = False
+
+    def end() -> None:
+        nonlocal is_over
+        is_over = True
+        if queue.empty():
+            queue.put_nowait(_END)
+
+    task = asyncio.create_task(pump())
+    try:
+        with until(end):
+            while not is_over:
+                try:
+                    async with asyncio.timeout(seconds):
+                        item = await queue.get()
+                except TimeoutError:
+                    yield ServerSentEvent(comment="")
+                    continue
+                if item is not _END:
+                    yield item
+                elif not is_over:
+                    await task  # raises what the iterator raised
+                    return
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,190 @@
+"""Path templates: ``/products/{product_id:int}`` as a list of segments, and the table of converters."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.text_values import READERS
+
+__all__ = ["CONVERTERS", "Converter", "Parameter", "Template", "converter_for_type"]
+
+
+class Converter(msgspec.Struct, frozen=True, kw_only=True):
+    """How one kind of path parameter is read and written.
+
+    ``convert`` gives ``None`` for text that is not of this kind, so that matching never raises; ``rank`` orders
+    converters at one place of the tree, the strictest first.
+    """
+
+    name: str
+    type: Any
+    rank: int
+    convert: Callable[[str], Any]
+    to_string: Callable[[Any], str] = str
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One ``{name:converter}`` of a template; ``explicit`` tells whether the template names the converter."""
+
+    name: str
+    converter: Converter
+    explicit: bool
+
+
+Segment = str | tuple[str | Parameter, ...]  # static text, or text and parameters mixed
+
+_PARAMETER = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")
+
+
+class Template(msgspec.Struct, frozen=True):
+    """A parsed path template; every segment between two slashes is static text or a mix with parameters."""
+
+    path: str
+    segments: tuple[Segment, ...]
+    parameters: tuple[Parameter, ...]
+
+    @classmethod
+    def parse(cls, path: str) -> Template:
+        """Parse ``path``; raise :class:`RouteError` for braces, names or converters that make no sense."""
+        if not path.startswith("/"):
+            raise RouteError(f"The path {path!r} must start with '/'.")
+        segments = tuple(_parse_segment(text, path) for text in path.split("/")[1:])
+        parameters = tuple(part for segment in segments for part in segment if isinstance(part, Parameter))
+        names = [parameter.name for parameter in parameters]
+        for name in names:
+            if names.count(name) > 1:
+                raise RouteError(f"The path {path!r} names the parameter {name!r} twice.")
+        for segment in segments[:-1]:
+            if _is_tail(segment):
+                raise RouteError(f"In the path {path!r} a ':path' parameter takes all the rest, so it must come last.")
+        return cls(path, segments, parameters)
+
+    @property
+    def is_static(self) -> bool:
+        return not self.parameters
+
+    @property
+    def has_tail(self) -> bool:
+        return bool(self.segments) and _is_tail(self.segments[-1])
+
+    def typed(self, types: Mapping[str, Any]) -> Template:
+        """The same template with the converters of untyped parameters taken from annotations."""
+
+        def retype(part: str | Parameter) -> str | Parameter:
+            if isinstance(part, str) or part.explicit or part.name not in types:
+                return part
+            return Parameter(part.name, converter_for_type(types[part.name]), False)
+
+        segments = tuple(
+            segment if isinstance(segment, str) else tuple(retype(part) for part in segment)
+            for segment in self.segments
+        )
+        parameters = tuple(part for segment in segments for part in segment if isinstance(part, Parameter))
+        return Template(self.path, segments, parameters)
+
+
+def _is_tail(segment: Segment) -> bool:
+    return not isinstance(segment, str) and any(
+        isinstance(part, Parameter) and part.converter.name == "path" for part in segment
+    )
+
+
+def _parse_segment(text: str, path: str) -> Segment:
+    parts: list[str | Parameter] = []
+    position = 0
+    for match in _PARAMETER.finditer(text):
+        if match.start() > position:
+            parts.append(text[position : match.start()])
+        elif parts:
+            raise RouteError(f"In the path {path!r} two parameters touch; put text between them.")
+        parts.append(_parse_parameter(match[1], match[2], path))
+        position = match.end()
+    rest = text[position:]
+    if any(brace in part for part in [*parts, rest] if isinstance(part, str) for brace in "{}"):
+        raise RouteError(f"The path {path!r} has a brace without its partner.")
+    if not parts:
+        return text
+    if rest:
+        parts.append(rest)
+    if len(parts) > 1 and _is_tail(tuple(parts)):
+        raise RouteError(f"In the path {path!r} a ':path' parameter must be a segment of its own.")
+    return tuple(parts)
+
+
+def _parse_parameter(name: str, converter: str | None, path: str) -> Parameter:
+    if not name.isidentifier():
+        raise RouteError(f"In the path {path!r} the parameter name {name!r} is not a Python identifier.")
+    if converter is None:
+        return Parameter(name, CONVERTERS["str"], False)
+    if converter not in CONVERTERS:
+        raise RouteError(
+            f"In the path {path!r} the parameter {name!r} has an unknown converter {converter!r}. "
+            f"Known converters: {', '.join(CONVERTERS)}."
+        )
+    return Parameter(name, CONVERTERS[converter], True)
+
+
+# --- converters ----------------------------------------------------------------------------------------------------
+
+
+def _read_int(text: str) -> int | None:  # PERF: what ``READERS[int]`` does, without an exception
+    digits = text[1:] if text.startswith("-") else text
+    if not (digits.isascii() and digits.isdigit()):
+        return None
+    try:
+        return int(text)
+    except ValueError:  # longer than sys.set_int_max_str_digits allows
+        return None
+
+
+def _read_text(text: str) -> str | None:
+    return text or None
+
+
+def _write_iso(value: Any) -> str:
+    return value if isinstance(value, str) else str(msgspec.to_builtins(value))
+
+
+def _converter(name: str, kind: Any, rank: int, to_string: Callable[[Any], str] = str) -> Converter:
+    """A converter that takes what the reader of its type takes, everywhere else."""
+    read_text = READERS[kind]
+
+    def convert(text: str) -> Any:
+        try:
+            return read_text(text)
+        except msgspec.ValidationError:
+            return None
+
+    return Converter(name=name, type=kind, rank=rank, convert=convert, to_string=to_string)
+
+
+CONVERTERS: dict[str, Converter] = {
+    converter.name: converter
+    for converter in (
+        _converter("uuid", uuid.UUID, 0),
+        _converter("datetime", datetime.datetime, 1, _write_iso),
+        _converter("date", datetime.date, 2, _write_iso),
+        _converter("time", datetime.time, 3, _write_iso),
+        _converter("timedelta", datetime.timedelta, 4, _write_iso),
+        Converter(name="int", type=int, rank=5, convert=_read_int),
+        _converter("decimal", decimal.Decimal, 6),
+        _converter("float", float, 7),
+        Converter(name="str", type=str, rank=8, convert=_read_text),
+        Converter(name="path", type=str, rank=9, convert=_read_text),
+    )
+}
+
+_BY_TYPE = {converter.type: converter for converter in CONVERTERS.values() if converter.name != "path"}
+
+
+def converter_for_type(annotation: Any) -> Converter:
+    """The converter for an annotated type; ``str`` for types that binding converts from text by itself."""
+    return _BY_TYPE.get(annotation, CONVERTERS["str"])

@@ -1,0 +1,67 @@
+"""Answers to one client that shared caches must not give to another. SPEC: RFC 9111, RFC 9110 section 12.5.5."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hybrid_gateway.headers import FixedHeaders, Header, make_private, merge_vary
+from hybrid_gateway.request.context import RequestContext
+
+__all__ = ["PrivateResponseHeaders", "private_response_headers"]
+
+
+class PrivateResponseHeaders:
+    """Says in every answer of a route by which headers it varies, and that it is one client's.
+
+    ``carriers`` are the request headers that the route reads credentials from. Without any, only an answer that sets a
+    cookie, or whose handler has read the cookies of a ``Request``, is somebody's own.
+    """
+
+    def __init__(self, carriers: Sequence[str]) -> None:
+        self._names = [name.lower().encode("latin-1") for name in carriers]
+        self._vary = ", ".join(carriers).encode("latin-1")
+        # PERF: the answers of a handler share their headers, and so do ours to those with credentials, and to others.
+        self._known: dict[bool, tuple[Any, Any]] = {}
+
+    def __call__(self, ctx: RequestContext, answer: Any) -> Any:
+        """``answer`` with what caches have to know; saying it twice changes nothing."""
+        vary, carried = self._vary, ctx.authentication is not None
+        for name in self._names:
+            carried = carried or ctx.header(name) is not None
+        if ctx.has_read_cookies:
+            vary, carried = vary + b", Cookie", carried or ctx.header(b"cookie") is not None
+        if type(answer) is not tuple:
+            answer.raw_headers[:] = _write(answer.raw_headers, vary, carried)
+            return answer
+        status, headers, body = answer
+        if type(headers) is not FixedHeaders or vary is not self._vary:
+            return status, _write(headers, vary, carried), body
+        known = self._known.get(carried)
+        if known is None or known[0] is not headers:
+            known = self._known[carried] = headers, FixedHeaders(_write(headers, vary, carried))
+        return status, known[1], body
+
+
+def _write(headers: Sequence[Header], vary: bytes, carried: bool) -> list[Header]:
+    lines = merge_vary(headers, vary)
+    if carried or any(name == b"set-cookie" for name, _ in lines):
+        return make_private(lines)
+    return lines
+
+
+def private_response_headers(plan: Any, secrets: Any, layers: Any) -> PrivateResponseHeaders | None:
+    """What a route with this plan has to say; None for one that reads no credentials and sets no cookie.
+
+    ``secrets`` are those of its schemes.
+    """
+    carriers: set[str] = set()
+    if plan.authenticates:
+        carriers.update(name.decode("latin-1").title() for name in secrets.headers)
+    if plan.reads_cookies or any(entry.source == "cookie" for entry in plan.inputs):
+        carriers.add("Cookie")
+    if any(entry.source == "header" and entry.name.lower() == "authorization" for entry in plan.inputs):
+        carriers.add("Authorization")
+    if carriers or plan.visits or plan.sees_request or plan.sees_response or layers.response_cookies:
+        return PrivateResponseHeaders(sorted(carriers))
+    return None

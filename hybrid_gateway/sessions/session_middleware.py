@@ -1,0 +1,86 @@
+"""How a visit ends: what Django's middleware does on the way out, by Django's own code, for one typed answer.
+
+The middleware gets a response that nobody sends; its cookies and its ``Vary`` are carried over to the answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpResponse
+from django.middleware.csrf import CsrfViewMiddleware
+
+from hybrid_gateway.headers import Header, merge_vary
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.sessions.django_context import DjangoContext
+
+__all__ = ["finish_session"]
+
+
+async def finish_session(ctx: RequestContext, answer: Any) -> Any:
+    """``answer`` with the cookies of the visit, whose session and messages are saved on the request's thread.
+
+    Raises ``SessionInterrupted``, a 400, where the session was deleted meanwhile.
+    """
+    visit: DjangoContext = ctx.visit
+    if _is_quiet(visit):
+        return answer
+    status = answer[0] if type(answer) is tuple else answer.status_code
+    response = await ctx.thread.run(_settle, visit, status) if _blocks(visit) else _settle(visit, status)
+    lines: list[Header] = [
+        (b"set-cookie", morsel.OutputString().encode("latin-1")) for morsel in response.cookies.values()
+    ]
+    if lines:
+        ctx.cacheable = None  # SECURITY: what was written for one visitor is kept for no other
+    names = response.get("Vary", "").encode("latin-1")
+    if type(answer) is tuple:
+        status, headers, body = answer
+        return (status, [*merge_vary(headers, names), *lines], body) if lines or names else answer
+    streamed: Any = answer
+    streamed.raw_headers[:] = [*merge_vary(streamed.raw_headers, names), *lines]
+    return streamed
+
+
+def _settle(visit: DjangoContext, status: int) -> HttpResponse:
+    # DJANGO: the process_response of three middleware classes, in the order of a new project's MIDDLEWARE, reversed.
+    response, request = HttpResponse(status=status), visit.own_request
+    if request is not None:
+        if "_messages" in request.__dict__:
+            MessageMiddleware(_nobody).process_response(request, response)
+        CsrfViewMiddleware(_nobody).process_response(request, response)
+    holder = visit.holder()
+    if holder is not None:
+        SessionMiddleware(_nobody).process_response(holder, response)
+    return response
+
+
+def _is_quiet(visit: DjangoContext) -> bool:
+    """Whether there is nothing to tell the client. PERF: 20 µs less than to hear that from Django."""
+    request, holder = visit.own_request, visit.holder()
+    if request is not None and ("_messages" in request.__dict__ or request.META.get("CSRF_COOKIE_NEEDS_UPDATE")):
+        return False
+    if holder is None:
+        return True
+    session = holder.session
+    if session.accessed or session.modified or settings.SESSION_SAVE_EVERY_REQUEST:
+        return False
+    return not session.is_empty() or settings.SESSION_COOKIE_NAME not in holder.COOKIES
+
+
+def _blocks(visit: DjangoContext) -> bool:
+    """Whether anything may have to be loaded or saved."""
+    request = visit.own_request
+    if request is not None:
+        if "_messages" in request.__dict__:
+            return True
+        if settings.CSRF_USE_SESSIONS and request.META.get("CSRF_COOKIE_NEEDS_UPDATE"):
+            return True
+    holder = visit.holder()
+    return holder is not None and (settings.SESSION_SAVE_EVERY_REQUEST or holder.session.modified)
+
+
+def _nobody(request: Any) -> Any:
+    raise RuntimeError("Nothing lies below this middleware.")

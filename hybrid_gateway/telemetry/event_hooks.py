@@ -1,0 +1,179 @@
+"""Event hooks that say what happens: an id for each request, its duration for the browser, a line in the log.
+
+They are entered by a route's plan, not wrapped around it: every driver runs them, the lane included, and what no route
+answers (404, Django's paths) does not pass them; for that there are :class:`RequestIDs` and the metrics' plugin.
+``EVENT_HOOKS`` puts them around all routes.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, TypeVar
+from urllib.parse import quote
+from uuid import uuid4
+
+from django.db import connections
+from django.db.backends.signals import connection_created
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from hybrid_gateway.auth.secret_carriers import SecretsInQueries
+from hybrid_gateway.endpoints.errors import printable
+
+__all__ = ["AccessLog", "DatabaseTiming", "RequestID", "RequestIDFilter", "ServerTiming", "request_id"]
+
+request_id: ContextVar[str | None] = ContextVar("hybrid_gateway_request_id", default=None)
+"""The id of the current request, where :class:`RequestID` has given it one."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
+
+
+def _inline(function: F) -> F:
+    """Run it where it is called: it never waits."""
+    function.sync_to_thread = False  # type: ignore[attr-defined]
+    return function
+
+
+class RequestID:
+    """Gives each request an id: the client's or proxy's ``X-Request-ID``, if it looks like one, or a new UUID.
+
+    The answer carries it, :data:`request_id` holds it, and :class:`RequestIDFilter` puts it into log records. Another
+    header is the ``header`` of a subclass.
+    """
+
+    header = "X-Request-ID"
+
+    def __init__(self) -> None:
+        self.id = ""
+
+    @_inline
+    def on_request(self, headers: Headers) -> None:
+        self.take(headers.get(self.header, ""))
+
+    def take(self, given: str) -> None:
+        """Make ``given`` the id, if it may be one, else a new one."""
+        # SECURITY: it goes into logs and an answer's header, so not whatever a client writes.
+        self.id = given if _ID.fullmatch(given) else uuid4().hex
+        request_id.set(self.id)
+
+    @_inline
+    def on_response(self, response: Response) -> None:
+        response.headers[self.header] = self.id
+
+
+class RequestIDFilter(logging.Filter):
+    """For ``LOGGING``: every record gets ``request_id``, ``"-"`` outside of requests."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get() or "-"
+        return True
+
+
+class ServerTiming:
+    """Tells a browser's developer tools how long the answer took. SPEC: W3C Server Timing: in milliseconds."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    @_inline
+    def on_response(self, response: Response) -> None:
+        duration = (time.perf_counter() - self._start) * 1000
+        response.headers.append("Server-Timing", f"app;dur={duration:.1f}")
+
+
+class _Queries:
+    """How many queries a request has made, and how long they took."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.seconds = 0.0
+
+
+_queries: ContextVar[_Queries | None] = ContextVar("hybrid_gateway_queries", default=None)
+
+
+def _count_query(execute: Callable[..., Any], sql: str, parameters: Any, many: bool, context: Any) -> Any:
+    found = _queries.get()
+    start = time.perf_counter()
+    try:
+        return execute(sql, parameters, many, context)
+    finally:
+        if found is not None:
+            found.count += 1
+            found.seconds += time.perf_counter() - start
+
+
+def _count_on(connection: Any, **kwargs: Any) -> None:
+    if _count_query not in connection.execute_wrappers:
+        connection.execute_wrappers.append(_count_query)
+
+
+class DatabaseTiming:
+    """Tells how many queries an answer took: ``Server-Timing: db;dur=1.2;desc="2 queries"``. On with ``DEBUG``."""
+
+    def __init__(self) -> None:
+        connection_created.connect(_count_on, dispatch_uid="hybrid_gateway.telemetry")
+        for connection in connections.all(initialized_only=True):
+            _count_on(connection)
+        self._found = _Queries()
+        _queries.set(self._found)
+
+    @_inline
+    def on_response(self, response: Response) -> None:
+        found = self._found
+        noun = "query" if found.count == 1 else "queries"
+        timing = f'db;dur={found.seconds * 1000:.1f};desc="{found.count} {noun}"'
+        response.headers.append("Server-Timing", timing)
+
+
+class AccessLog:
+    """One line of ``hybrid_gateway.access`` per answer, at the level INFO.
+
+    ``127.0.0.1 "GET /products?page=2 HTTP/1.1" 200 512 3.1ms``: client, request, status, bytes (``-`` for a stream),
+    time until the answer was ready. The record has the same as attributes, for formatters that write JSON. Whatever a
+    client could use to forge a line is escaped; parameters that schemes read credentials from are ``***``.
+    """
+
+    logger = logging.getLogger("hybrid_gateway.access")
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+
+    @_inline
+    def on_response(self, response: Response, request: Request, secrets: SecretsInQueries) -> None:
+        if not self.logger.isEnabledFor(logging.INFO):
+            return
+        scope = request.scope
+        duration = (time.perf_counter() - self._start) * 1000
+        client = printable(scope["client"][0]) if scope.get("client") else "-"  # behind a proxy, what that says
+        fields = {
+            "client": client,
+            "method": scope["method"],
+            "path": _target(scope, secrets),
+            "http_version": scope.get("http_version", "1.1"),
+            "status_code": response.status_code,
+            "size": response.headers.get("content-length", "-"),
+            "duration_ms": duration,
+            "user_agent": printable(request.headers.get("user-agent", "")),
+        }
+        self.logger.info(
+            '%s "%s %s HTTP/%s" %s %s %.1fms',
+            *(fields[name] for name in ("client", "method", "path", "http_version", "status_code", "size")),
+            duration,
+            extra=fields,
+        )
+
+
+def _target(scope: Any, secrets: SecretsInQueries) -> str:
+    """The path and query as they were asked for, percent-encoded: no quote, blank or control can be in it."""
+    raw = scope.get("raw_path") or scope["path"].encode()
+    target = quote(raw, safe="/%!$&'()*+,;=:@~-._")
+    query = quote(secrets.hide(scope.get("query_string", b"")), safe="/%!$&'()*+,;=:@~-._?[]")
+    return f"{target}?{query}" if query else target

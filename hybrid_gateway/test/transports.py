@@ -1,0 +1,264 @@
+"""Where a client's request goes: to Django's own test handlers, or to the gateway over the protocol asked for.
+
+How this works: blocking work of an API request, the ORM's above all, runs on the thread of the test. So handlers, sync
+and async, see the rows of a ``TestCase`` transaction, and Django's habit of closing connections around a request is
+suspended as Django's own test handlers suspend it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote, unquote_to_bytes
+
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from django.http import HttpHeaders
+from django.test.client import AsyncClientHandler, ClientHandler
+
+from hybrid_gateway.concurrency.request_threads import AsgirefThread, CallingThread, LoopThread
+from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
+from hybrid_gateway.drivers.wsgi_driver import build_scope
+from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
+from hybrid_gateway.test.client_response import ClientResponse
+
+if TYPE_CHECKING:
+    from hybrid_gateway import Gateway
+    from hybrid_gateway.auth import Authentication
+
+__all__ = ["AsyncGatewayHandler", "GatewayHandler", "Protocol", "Target", "scope_from_environ"]
+
+Protocol = Literal["asgi", "wsgi"]
+
+# The loop of synchronous clients over ASGI: it outlives requests, tests and gateways.
+LOOP = LoopThread(name="gateway-test-loop")
+
+# SECURITY: no server can forge this: what it puts into a scope or an environ is never an Authentication object.
+AUTHENTICATION = "hybrid_gateway.authentication"
+
+
+class Target:
+    """What a client adds to API requests: the gateway they go to, default headers, a forced authentication."""
+
+    def __init__(self, gateway: Gateway | None) -> None:
+        self._gateway = gateway
+        self.headers: dict[str, str] = {}
+        self.authentication: Authentication | None = None
+
+    @property
+    def gateway(self) -> Gateway:
+        """The gateway given to the client, else the one of the current settings."""
+        if self._gateway is not None:
+            return self._gateway
+        from hybrid_gateway.gateway.settings_gateway import default_gateway
+
+        return default_gateway()
+
+
+class GatewayHandler(ClientHandler):
+    """Answers a WSGI environ: Django's paths as Django's client does, the others through the gateway."""
+
+    def __init__(self, target: Target, protocol: Protocol, enforce_csrf_checks: bool) -> None:
+        super().__init__(enforce_csrf_checks)
+        self.target = target
+        self.protocol = protocol
+
+    @property
+    def loop(self) -> LoopThread:
+        """Where the gateway's coroutines run, those of its lifespan too."""
+        return self.target.gateway.loop_thread if self.protocol == "wsgi" else LOOP
+
+    def __call__(self, environ: dict[str, Any]) -> Any:
+        gateway = self.target.gateway
+        if gateway.is_django(path_text(environ["PATH_INFO"])) and not gateway.refuses(build_scope(environ)):
+            return super().__call__(environ)
+        for name, value in self.target.headers.items():
+            environ.setdefault(HttpHeaders.to_wsgi_name(name), value)
+        if "HTTP_HOST" not in environ:
+            environ["HTTP_HOST"] = host_of(environ)
+            environ[UNCHECKED_HOST] = True  # "testserver" is allowed where somebody has set the tests up, and elsewhere
+        if not environ["HTTP_COOKIE"]:
+            del environ["HTTP_COOKIE"]
+        if self.target.authentication is not None:
+            environ[AUTHENTICATION] = self.target.authentication
+        if not self.enforce_csrf_checks:
+            environ[UNCHECKED_CSRF] = True
+        with connections_left_alone():
+            return ANSWERS[self.protocol](gateway, environ)
+
+
+class AsyncGatewayHandler(AsyncClientHandler):
+    """Answers an ASGI scope on the running loop."""
+
+    def __init__(self, target: Target, enforce_csrf_checks: bool) -> None:
+        super().__init__(enforce_csrf_checks)
+        self.target = target
+
+    async def __call__(self, scope: dict[str, Any]) -> Any:
+        gateway = self.target.gateway
+        if gateway.is_django(scope["path"].removeprefix(scope.get("root_path", ""))) and not gateway.refuses(scope):
+            return await super().__call__(scope)
+        scope.setdefault("query_string", b"")
+        body_file = scope.pop("_body_file", None)
+        present = {name for name, _ in scope["headers"]}
+        if b"host" not in present:
+            scope["headers"].append((b"host", scope["server"][0].encode("latin-1")))
+            scope[UNCHECKED_HOST] = True
+        for header, value in self.target.headers.items():
+            name = header.lower().encode("latin-1")
+            if name not in present:
+                scope["headers"].append((name, value.encode("latin-1")))
+        if self.target.authentication is not None:
+            scope[AUTHENTICATION] = self.target.authentication
+        if not self.enforce_csrf_checks:
+            scope[UNCHECKED_CSRF] = True
+        exchange = Exchange(body_file.read() if body_file is not None else b"")
+        with connections_left_alone():
+            await gateway.serve(scope, exchange.receive, exchange.send, AsgirefThread())
+        return exchange.response(scope["method"], scope["path"])
+
+
+# --- the two protocols ---------------------------------------------------------------------------------------------
+
+
+class Exchange:
+    """The server's end of one ASGI request: hands out the body, collects the answer."""
+
+    def __init__(self, body: bytes) -> None:
+        self.body: bytes | None = body
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+        self.chunks: list[bytes] = []
+        self.complete = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        """Give the body, whole; then wait as a client does and hang up once the answer is complete."""
+        if self.body is not None:
+            body, self.body = self.body, None
+            return {"type": "http.request", "body": body, "more_body": False}
+        await self.complete.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = message.get("headers", ())
+            self.headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers]
+        elif message["type"] == "http.response.body":
+            self.chunks.append(message.get("body", b""))
+            if not message.get("more_body", False):
+                self.complete.set()
+
+    def response(self, method: str, path: str) -> ClientResponse:
+        if not self.status:
+            raise RuntimeError(f"{method} {path} was never answered.")
+        return build_response(method, path, self.status, self.headers, b"".join(self.chunks))
+
+
+def answer_asgi(gateway: Gateway, environ: dict[str, Any]) -> ClientResponse:
+    scope = scope_from_environ(environ)
+    exchange = Exchange(environ["wsgi.input"].read())
+    thread = CallingThread()
+    thread.complete(gateway.serve(scope, exchange.receive, exchange.send, thread), LOOP)
+    return exchange.response(scope["method"], scope["path"])
+
+
+def answer_wsgi(gateway: Gateway, environ: dict[str, Any]) -> ClientResponse:
+    started: list[tuple[int, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+        started[:] = [(int(status[:3]), headers)]
+        return chunks.append
+
+    chunks: list[bytes] = []
+    answer: Any = gateway.serve_wsgi(environ, start_response)
+    try:
+        chunks.extend(answer)
+    finally:
+        if hasattr(answer, "close"):
+            answer.close()
+    method, path = environ["REQUEST_METHOD"], path_text(environ["SCRIPT_NAME"] + environ["PATH_INFO"])
+    if not started:
+        raise RuntimeError(f"{method} {path} was never answered.")
+    return build_response(method, path, *started[0], b"".join(chunks))
+
+
+ANSWERS: dict[str, Callable[[Gateway, dict[str, Any]], ClientResponse]] = {"asgi": answer_asgi, "wsgi": answer_wsgi}
+
+
+def build_response(method: str, path: str, status: int, headers: list[tuple[str, str]], body: bytes) -> ClientResponse:
+    # Servers drop the body of an answer to HEAD; the length it would have had stays in the headers.
+    return ClientResponse(method, path, status, headers, b"" if method == "HEAD" else body)
+
+
+def scope_from_environ(environ: dict[str, Any]) -> dict[str, Any]:
+    """The ASGI scope in which a server would have described the same request."""
+    root_path, path = path_text(environ["SCRIPT_NAME"]), path_text(environ["PATH_INFO"])
+    path_bytes = (environ["SCRIPT_NAME"] + environ["PATH_INFO"]).encode("latin-1")
+    raw_path = environ.get("REQUEST_URI", "").partition("?")[0]
+    if unquote_to_bytes(raw_path) != path_bytes:  # the environ was set by hand
+        raw_path = quote(path_bytes)
+    headers = [(b"host", environ.get("HTTP_HOST", host_of(environ)).encode("latin-1"))]
+    for key, value in environ.items():
+        name = HttpHeaders.parse_header_name(key)
+        if name and (value or key.startswith("HTTP_")) and key != "HTTP_HOST":
+            headers.append((name.lower().encode("latin-1"), str(value).encode("latin-1")))
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "http_version": environ["SERVER_PROTOCOL"].partition("/")[2],
+        "method": environ["REQUEST_METHOD"],
+        "scheme": environ["wsgi.url_scheme"],
+        "path": root_path + path,
+        "raw_path": raw_path.encode("ascii"),
+        "root_path": root_path,
+        "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
+        "headers": headers,
+        "client": (environ["REMOTE_ADDR"], 0),
+        "server": (environ["SERVER_NAME"], int(environ["SERVER_PORT"])),
+    }
+    for key in (AUTHENTICATION, UNCHECKED_CSRF, UNCHECKED_HOST):
+        if key in environ:
+            scope[key] = environ[key]
+    return scope
+
+
+def path_text(path: str) -> str:
+    """A WSGI path, bytes in the clothes of latin-1, as the text that ASGI servers and Django make of it."""
+    return path.encode("latin-1").decode("utf-8", "replace")
+
+
+def host_of(environ: dict[str, Any]) -> str:
+    """The ``Host`` header a browser would send to this server."""
+    usual = {"http": "80", "https": "443"}[environ["wsgi.url_scheme"]]
+    port = environ["SERVER_PORT"]
+    return environ["SERVER_NAME"] if port == usual else f"{environ['SERVER_NAME']}:{port}"
+
+
+# --- connections ---------------------------------------------------------------------------------------------------
+
+_lock = threading.Lock()
+_running = 0
+
+
+@contextmanager
+def connections_left_alone() -> Iterator[None]:
+    """Keep Django's request signals from closing the connection that holds the test's transaction."""
+    # DJANGO: test/client.py, ClientHandler.__call__; counted, since async clients run several requests at once
+    global _running
+    with _lock:
+        _running += 1
+        if _running == 1:
+            request_started.disconnect(close_old_connections)
+            request_finished.disconnect(close_old_connections)
+    try:
+        yield
+    finally:
+        with _lock:
+            _running -= 1
+            if _running == 0:
+                request_started.connect(close_old_connections)
+                request_finished.connect(close_old_connections)
