@@ -1,0 +1,1 @@
+"""Types that every room shares: those of ASGI, WSGI and HTTP."""
