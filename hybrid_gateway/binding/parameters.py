@@ -10,12 +10,12 @@ from typing import Any
 
 import msgspec
 
-from hybrid_gateway.binding.codegen import compile_source
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.shapes import is_list, struct_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_optional
 from hybrid_gateway.binding.text_converters import TextType
 from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing, one_error, unknown
+from hybrid_gateway.codegen import define
 from hybrid_gateway.exceptions import NotFound
 from hybrid_gateway.request.context import RequestContext
 
@@ -80,8 +80,7 @@ class ParameterGroup:
         values = "".join(f"v{position}, " for position in range(len(self._wire_names)))
         lines = [*taken, *self._lines, f"return ({values})"]
         source = "def read(ctx, errors):\n" + "".join(f"    {line}\n" for line in lines)
-        read: Reader = compile_source(source, f"{where}: {self._source}", self._names)["read"]
-        return read
+        return define("read", source, self._names, f"{where}: {self._source}")
 
 
 def _converted(position: int, kind: TextType) -> list[str]:

@@ -18,10 +18,10 @@ from hybrid_gateway import http
 from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.auth import Authentication, check_csrf
 from hybrid_gateway.auth.secret_carriers import SecretCarriers, SecretsInQueries
-from hybrid_gateway.binding.codegen import compile_plan
 from hybrid_gateway.binding.components import Components, Mode, mode_of
 from hybrid_gateway.binding.decoders import Decoders, check_custom, decode_known
 from hybrid_gateway.binding.injected_types import REQUEST
+from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.request_cleanup import AppComponents, close_all
 from hybrid_gateway.binding.request_inputs import InputLimits

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from starlette.responses import Response
 
-from hybrid_gateway.binding.codegen import compile_plan
 from hybrid_gateway.binding.components import mode_of
+from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.signature import read_signature, refuse_generator
 from hybrid_gateway.endpoints.hooks import Hook, answered

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from hybrid_gateway.binding.codegen import compile_plan
 from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.plan_builder import hashable
+from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.shared_components import Needs, Shared, key_of
 from hybrid_gateway.binding.signature import Parameter, read_signature

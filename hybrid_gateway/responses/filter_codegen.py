@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from hybrid_gateway.codegen import define
 from hybrid_gateway.responses.filter_rules import AnyOf, DictOf, Fields, ListOf, OptionalOf, Rule
 
 __all__ = ["fitting"]
@@ -23,9 +24,7 @@ def fitting(rule: Rule) -> Callable[[Any], bool]:
         return rule.fits
     writer = _Writer()
     root = writer.function(rule)
-    exec(compile("\n".join(writer.functions), "<what a return annotation lets through>", "exec"), writer.names)  # noqa: S102
-    made: Callable[[Any], bool] = writer.names[root]
-    return made
+    return define(root, "\n".join(writer.functions), writer.names, "the filter of a return annotation")
 
 
 def _is_told_by_class(rule: Rule) -> bool:

@@ -21,6 +21,7 @@ from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields.related import ForeignObjectRel
 from msgspec import UNSET
 
+from hybrid_gateway.codegen import define
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import bare, check_is_one, converter, is_optional, is_several, real_field
 from hybrid_gateway.orm.columns.lookup_paths import (
@@ -115,9 +116,7 @@ class ReadPlan:
             cells[self._name(place)] = cell
         lists = "".join(f", many{number}" for number in range(len(self.many)))
         source = f"def make(row{lists}):\n    return {self.code.format_map(cells)}\n"
-        exec(compile(source, f"<{self.struct.__qualname__} of a row>", "exec"), names)  # noqa: S102 (our own text)
-        make: Callable[..., Any] = names["make"]
-        return make
+        return define("make", source, names, f"row of {self.struct.__qualname__}")
 
     def _name(self, place: int) -> str:
         columns, named = len(self.paths), len(self.named)

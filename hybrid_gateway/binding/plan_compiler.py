@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import linecache
 import re
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import lru_cache
-from types import CodeType
 from typing import Any
 
 from hybrid_gateway.binding.plan import Plan, Step
+from hybrid_gateway.codegen import define
 from hybrid_gateway.exceptions import RequestValidationError
 
-__all__ = ["compile_plan", "compile_source"]
+__all__ = ["compile_plan"]
 
 _VARIABLE = re.compile(r"\bv\d+\b")
 _CHECK = Step(target=None, code="if errors: refuse(errors)")
@@ -45,27 +43,7 @@ def compile_plan(
     lines = [f"async def endpoint({', '.join(('ctx', *extra))}):", *_indent(body)]
     source = "\n".join(lines) + "\n"
     names = {**plan.names, "refuse": _refuse, "fail": fail, "leave": leave}
-    return compile_source(source, title, names)["endpoint"], source
-
-
-def compile_source(source: str, title: str, names: dict[str, Any]) -> dict[str, Any]:
-    """``names``, and what ``source`` defines; tracebacks show its lines under ``title``."""
-    filename = f"<gateway {title}>"
-    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
-    exec(_called(_compile(source), filename), names)  # noqa: S102 (our own text; no user input reaches it)
-    return names
-
-
-@lru_cache(maxsize=1024)
-def _compile(source: str) -> CodeType:
-    """PERF: routes of one shape have one source, and compiling it is half of what a route costs at start-up."""
-    return compile(source, "<gateway>", "exec")
-
-
-def _called(code: CodeType, filename: str) -> CodeType:
-    """``code``, and that of the functions inside it, under the name that tracebacks show."""
-    constants = tuple(_called(entry, filename) if isinstance(entry, CodeType) else entry for entry in code.co_consts)
-    return code.replace(co_filename=filename, co_consts=constants)
+    return define("endpoint", source, names, title), source
 
 
 def _indent(lines: list[str]) -> list[str]:

@@ -1,0 +1,46 @@
+"""Functions from generated source: readable, and shown in tracebacks."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from itertools import count
+from types import CodeType
+from typing import Any
+
+__all__ = ["define"]
+
+
+def define(name: str, source: str, names: Mapping[str, object], title: str) -> Callable[..., Any]:
+    """Return the function ``name`` that ``source`` defines, whose global names are ``names``.
+
+    Tracebacks show the lines of the source under ``title``. The source is our own; no user input may be part of it.
+    """
+    module: dict[str, Any] = dict(names)
+    exec(_with_filename(_compile(source), _remember(source, title)), module)  # noqa: S102 (our own text)
+    defined: Callable[..., Any] = module[name]
+    return defined
+
+
+def _remember(source: str, title: str) -> str:
+    """Store ``source`` where tracebacks look for it; return the file name that stands for it there."""
+    # As attrs does it: equal sources of one title share an entry, and another source of that title gets a number.
+    for number in count(1):
+        filename = f"<gateway {title}>" if number == 1 else f"<gateway {title} ({number})>"
+        entry = len(source), None, source.splitlines(keepends=True), filename
+        if linecache.cache.setdefault(filename, entry) == entry:
+            break
+    return filename
+
+
+@lru_cache(maxsize=1024)
+def _compile(source: str) -> CodeType:
+    """PERF: routes of one shape have one source, and compiling it is half of what a route costs at start-up."""
+    return compile(source, "<gateway>", "exec")
+
+
+def _with_filename(code: CodeType, filename: str) -> CodeType:
+    """Return ``code``, and that of the functions inside it, under the name that tracebacks show."""
+    constants = (_with_filename(entry, filename) if isinstance(entry, CodeType) else entry for entry in code.co_consts)
+    return code.replace(co_filename=filename, co_consts=tuple(constants))
