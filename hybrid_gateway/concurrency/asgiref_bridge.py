@@ -9,10 +9,17 @@ from contextvars import ContextVar, copy_context
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from asgiref.sync import AsyncToSync, SyncToAsync, ThreadSensitiveContext, sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.urls import clear_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
+from hybrid_gateway._compat.asgiref_internals import (
+    context_executors,
+    default_executor,
+    executor_of_thread,
+    loop_executors,
+    thread_sensitive_context,
+)
 from hybrid_gateway.concurrency.request_threads import AsgirefThread, UnsharedThread
 from hybrid_gateway.concurrency.thread_streams import ThreadStream
 from hybrid_gateway.concurrency.threads import PooledThread, RequestThread
@@ -57,14 +64,14 @@ class _CurrentThread(Executor):
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
         request = _current.get()
         if request is None:  # a task that belongs to no request keeps the thread that asgiref has for it
-            return SyncToAsync.single_thread_executor.submit(fn, *args, **kwargs)
+            return default_executor.submit(fn, *args, **kwargs)
         return request.thread.submit(partial(fn, **kwargs) if kwargs else fn, *args)
 
 
 _executor = _CurrentThread()
 # One context for the whole process, entered by setting two context variables.
 _context = ThreadSensitiveContext()
-SyncToAsync.context_to_thread_executor[_context] = _executor
+context_executors[_context] = _executor
 
 
 class LoopRegistry:
@@ -86,7 +93,7 @@ class LoopRegistry:
     def adopt(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let asgiref find the executor by ``loop``."""
         self._loop = loop
-        executors: dict[Any, Any] = AsyncToSync.loop_thread_executors
+        executors: dict[Any, Any] = loop_executors
         for other in list(executors):
             if other.is_closed():
                 del executors[other]
@@ -149,18 +156,18 @@ class thread_sensitive:  # noqa: N801  (a context manager reads as a word)
         if isinstance(self._thread, AsgirefThread):
             return
         self._thread_token = _current.set(ThreadHolder(self._thread))
-        self._context_token = SyncToAsync.thread_sensitive_context.set(_context)
+        self._context_token = thread_sensitive_context.set(_context)
         # In a loop that async_to_sync has started, asgiref would prefer the thread that waits for that loop.
-        self._hidden = _thread_below_loop() if AsyncToSync.loop_thread_executors else None
+        self._hidden = _thread_below_loop() if loop_executors else None
         if self._hidden is not None:
-            AsyncToSync.executors.current = None
+            executor_of_thread.current = None
 
     def __exit__(self, *exc_info: object) -> None:
         if isinstance(self._thread, AsgirefThread):
             return
         if self._hidden is not None:
-            AsyncToSync.executors.current = self._hidden
-        SyncToAsync.thread_sensitive_context.reset(self._context_token)
+            executor_of_thread.current = self._hidden
+        thread_sensitive_context.reset(self._context_token)
         _current.reset(self._thread_token)
 
 
@@ -174,13 +181,13 @@ class ReentrantThread(UnsharedThread):
 
     def __init__(self, thread: RequestThread) -> None:
         self._thread = thread
-        self._waiting: Executor | None = getattr(AsyncToSync.executors, "current", None)
+        self._waiting: Executor | None = getattr(executor_of_thread, "current", None)
 
     def enter(self) -> ReentrantThread:
         """Send what this context asks of the ORM here. For a task: it is never taken back."""
         _current.set(ThreadHolder(self))
-        SyncToAsync.thread_sensitive_context.set(_context)
-        AsyncToSync.executors.current = None
+        thread_sensitive_context.set(_context)
+        executor_of_thread.current = None
         return self
 
     def run(self, function: Callable[..., T], /, *args: Any) -> Awaitable[T]:
@@ -209,5 +216,5 @@ class ReentrantThread(UnsharedThread):
 
 def _thread_below_loop() -> Any:
     loop = running_loop()
-    executor = None if loop is None else AsyncToSync.loop_thread_executors.get(loop)
-    return executor if getattr(AsyncToSync.executors, "current", None) is executor else None
+    executor = None if loop is None else loop_executors.get(loop)
+    return executor if getattr(executor_of_thread, "current", None) is executor else None

@@ -12,9 +12,10 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from asgiref.sync import SyncToAsync, sync_to_async
+from asgiref.sync import sync_to_async
 from starlette.requests import ClientDisconnect
 
+from hybrid_gateway._compat.asgiref_internals import thread_state
 from hybrid_gateway.concurrency.thread_streams import ThreadStream
 from hybrid_gateway.concurrency.threads import PooledThread, RequestThread
 from hybrid_gateway.concurrency.unit_of_work import FutureWorkItem, WorkItem, set_main_event_loop
@@ -221,7 +222,7 @@ class CallingThread(UnsharedThread):
 
 def _perform_here(unit: WorkItem[Any]) -> None:
     if unit.is_wanted():
-        lender = getattr(SyncToAsync.threadlocal, "main_event_loop", None)
+        lender = getattr(thread_state, "main_event_loop", None)
         try:
             unit.deliver(*unit.perform())
         finally:

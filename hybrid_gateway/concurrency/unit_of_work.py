@@ -10,11 +10,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from asgiref.sync import SyncToAsync, _restore_context
 from django.conf import settings
 from django.core.cache import close_caches
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from hybrid_gateway._compat.asgiref_internals import restore_context, thread_state
 
 __all__ = [
     "Connections",
@@ -122,7 +123,7 @@ class WorkItem(Generic[T]):
             return result
         finally:
             if not future.cancelled():
-                _restore_context(context)
+                restore_context(context)
             del future
 
     def is_wanted(self) -> bool:
@@ -173,13 +174,13 @@ class FutureWorkItem(WorkItem[T]):
             result: T = future.result()
             return result
         finally:
-            _restore_context(context)
+            restore_context(context)
             del future
 
 
 def run_in_context(context: contextvars.Context, function: Callable[..., T], args: tuple[Any, ...]) -> T:
     # Django keeps language, time zone and script prefix in asgiref's Local, whose values belong to one thread.
-    _restore_context(context)
+    restore_context(context)
     return function(*args)
 
 
@@ -206,7 +207,7 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 def set_main_event_loop(loop: asyncio.AbstractEventLoop | None) -> None:
     # asgiref's async_to_sync looks here for the loop that its caller came from; without it every call would start a
     # loop of its own, and clients bound to the server's loop would break.
-    local = SyncToAsync.threadlocal
+    local = thread_state
     if getattr(local, "main_event_loop", None) is not loop:
         local.main_event_loop = loop
         local.main_event_loop_pid = os.getpid()

@@ -1,0 +1,76 @@
+"""Undocumented names of asgiref: where its thread-sensitive work goes, and how a context moves between threads."""
+
+from __future__ import annotations
+
+from asgiref.sync import AsyncToSync, SyncToAsync, _restore_context
+
+from hybrid_gateway._compat import Internal
+
+__all__ = [
+    "context_executors",
+    "default_executor",
+    "executor_of_thread",
+    "loop_executors",
+    "restore_context",
+    "thread_sensitive_context",
+    "thread_state",
+]
+
+restore_context = _restore_context
+"""``restore_context(context)``: set each variable of ``context`` in the current one, asgiref's ``Local`` included."""
+
+thread_state = SyncToAsync.threadlocal
+"""A ``threading.local``: ``main_event_loop`` and ``main_event_loop_pid`` tell ``async_to_sync`` where to run."""
+
+default_executor = SyncToAsync.single_thread_executor
+"""Where thread-sensitive work goes that belongs to no context, loop or waiting thread."""
+
+context_executors = SyncToAsync.context_to_thread_executor
+"""The executor of each ``ThreadSensitiveContext``; weak by key."""
+
+thread_sensitive_context = SyncToAsync.thread_sensitive_context
+"""The context variable that holds the ``ThreadSensitiveContext`` of a task."""
+
+loop_executors = AsyncToSync.loop_thread_executors
+"""The executor of each event loop; asked after the context's, and filled by ``async_to_sync`` for loops of its own."""
+
+executor_of_thread = AsyncToSync.executors
+"""A ``Local`` whose ``current`` is the executor of a thread that waits in ``async_to_sync``; it comes before all."""
+
+INTERNALS = {
+    "restore_context": Internal(
+        "asgiref.sync._restore_context",
+        "asgiref 3.9.1-3.13",
+        "Loud: import error. Language, time zone and script prefix of a request would not reach its thread.",
+    ),
+    "thread_state": Internal(
+        "asgiref.sync.SyncToAsync.threadlocal (main_event_loop, main_event_loop_pid)",
+        "asgiref 3.9.1-3.13",
+        "Silent: async_to_sync on a thread of a pool starts its own loop; clients bound to the server's loop fail.",
+    ),
+    "default_executor": Internal(
+        "asgiref.sync.SyncToAsync.single_thread_executor",
+        "asgiref 3.9.1-3.13",
+        "Loud: import error. A task that belongs to no request has no thread for the async ORM.",
+    ),
+    "context_executors": Internal(
+        "asgiref.sync.SyncToAsync.context_to_thread_executor",
+        "asgiref 3.9.1-3.13",
+        "Silent: the async ORM of an async view runs on a thread of asgiref's, outside the request's transaction.",
+    ),
+    "thread_sensitive_context": Internal(
+        "asgiref.sync.SyncToAsync.thread_sensitive_context",
+        "asgiref 3.9.1-3.13",
+        "Silent: as for context_executors.",
+    ),
+    "loop_executors": Internal(
+        "asgiref.sync.AsyncToSync.loop_thread_executors",
+        "asgiref 3.9.1-3.13",
+        "Silent: the async ORM of a typed route runs on the one thread that asgiref has, for all requests.",
+    ),
+    "executor_of_thread": Internal(
+        "asgiref.sync.AsyncToSync.executors (current)",
+        "asgiref 3.9.1-3.13",
+        "Silent: work below sync code that called async_to_sync waits for the thread that waits for it: a deadlock.",
+    ),
+}
