@@ -25,10 +25,11 @@ from starlette.responses import Response
 from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log_cache_up, thread_cache
 from hybrid_gateway.endpoints.hooks import AnsweredEarly
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.headers import Header
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.encoders import as_answer
+from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.spelling import told
+from hybrid_gateway.types import Header
 
 __all__ = ["Cache", "ResponseCache", "ainvalidate", "invalidate"]
 
@@ -172,23 +173,24 @@ class ResponseCache:
         directives = b",".join(value.lower() for name, value in headers if name == b"cache-control")
         return 0 if any(word in directives for word in _NEVER_STALE) else self._grace
 
-    def _hit(self, ctx: RequestContext, entry: Any) -> Any:
+    def _hit(self, ctx: RequestContext, entry: Any) -> EndpointResponse:
         expires, _, status, headers, body = entry
         left = min(int(expires - time.time()), self._rules.seconds)
         state = b"%b; hit; ttl=%d" % (_NAME, left)
         age = b"%d" % (self._rules.seconds - left)
-        answer: Any = (status, [*headers, *self._vary(), (b"age", age), (b"cache-status", state)], body)
+        added = [*headers, *self._vary(), (b"age", age), (b"cache-status", state)]
+        response: EndpointResponse = (status, added, body)
         for change in self._changes:
-            answer = change(ctx, answer)
-        return answer
+            response = change(ctx, response)
+        return response
 
-    def note(self, ctx: RequestContext, answer: Any) -> Any:
-        """``answer`` with the word that it is the handler's; keep it in mind if it may be kept."""
-        if isinstance(answer, Response):
-            answer = as_answer(answer)
-        if type(answer) is not tuple:
-            return answer
-        status, headers, body = answer
+    def note(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+        """Return ``response`` with the word that it is the handler's; keep it in mind if it may be kept."""
+        if isinstance(response, Response):
+            response = as_answer(response)
+        if not isinstance(response, tuple):
+            return response
+        status, headers, body = response
         reason = b"bypass" if ctx.cacheable is None else b"miss"
         if ctx.cacheable is not None and status == 200 and self._may_be_kept(headers):
             ctx.cacheable.answer = (status, list(headers), body)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.headers import Header, check_header
+from hybrid_gateway.headers import check_header
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.encoders import complete
+from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse, add_headers
 from hybrid_gateway.spelling import told
+from hybrid_gateway.types import Header
 
 __all__ = ["CORS"]
 
@@ -54,21 +55,17 @@ class CORS:
     def __repr__(self) -> str:
         return f"CORS({sorted(origin.decode() for origin in self.origins)})"
 
-    def stamp(self, ctx: RequestContext, answer: Any) -> Any:
-        """``answer`` with what a page of the request's origin has to know."""
+    def stamp(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+        """Return ``response`` with what a page of the request's origin has to know."""
         lines = self._lines(ctx.header(b"origin"))
         if lines and self._expose:
             lines.append((b"access-control-expose-headers", self._expose))
         if not self._anybody:
             lines.append((b"vary", b"Origin"))
-        if type(answer) is not tuple:
-            answer.raw_headers.extend(lines)
-            return answer
-        status, headers, body = answer
-        return status, [*headers, *lines], body
+        return add_headers(response, lines)
 
-    def preflight(self, ctx: RequestContext, methods: Iterable[str]) -> Any:
-        """The answer to a preflight for a path of these methods."""
+    def preflight(self, ctx: RequestContext, methods: Iterable[str]) -> RawResponse:
+        """Return the response to a preflight for a path of these methods."""
         lines = self._lines(ctx.header(b"origin"))
         if lines:
             lines.append((b"access-control-allow-methods", ", ".join(sorted(methods)).encode()))

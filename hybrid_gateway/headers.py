@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.types import Header
 
 __all__ = [
     "NO_CONTENT",
     "FixedHeaders",
-    "Header",
     "check_header",
     "check_headers",
     "checking",
@@ -25,7 +25,6 @@ __all__ = [
     "write_header",
 ]
 
-Header = tuple[bytes, bytes]
 
 NO_CONTENT = frozenset({204, 304})  # SPEC: RFC 9110 sections 15.3.5 and 15.4.5; statuses below 200 are no answers
 

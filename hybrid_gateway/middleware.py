@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from starlette.middleware import Middleware
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.spelling import check_attributes_of
+from hybrid_gateway.types import ASGIApp, Receive, Send
 
 __all__ = ["ASGIMiddleware", "check_order"]
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Any, Receive, Send], Awaitable[None]]
 
 ROUTED = "hybrid_gateway.routed"  # in the scope: the call, and the endpoint that will answer it
 
@@ -36,11 +33,11 @@ class ASGIMiddleware:
     exclude: str | Sequence[str] | None = None
     exclude_opt: str | None = None
 
-    async def handle(self, scope: Any, receive: Receive, send: Send, next_app: App) -> None:
+    async def handle(self, scope: Any, receive: Receive, send: Send, next_app: ASGIApp) -> None:
         """Called instead of ``next_app``, which answers when it is awaited."""
         raise NotImplementedError
 
-    def __call__(self, app: App) -> App:
+    def __call__(self, app: ASGIApp) -> ASGIApp:
         """Wrap ``app``: what makes it a factory of middleware."""
         searches = self._searches()
 

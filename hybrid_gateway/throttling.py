@@ -16,6 +16,7 @@ from typing import Any, Literal
 from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log_cache_up, thread_cache
 from hybrid_gateway.exceptions import ConfigurationError, ServiceUnavailable, TooManyRequests
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import EndpointResponse, add_headers
 from hybrid_gateway.spelling import told
 
 __all__ = ["Throttle", "Throttles", "add_rate_limit"]
@@ -147,13 +148,9 @@ def _headers(state: tuple[int, int, int]) -> dict[str, str]:
     return {"RateLimit-Limit": str(limit), "RateLimit-Remaining": str(remaining), "RateLimit-Reset": str(reset)}
 
 
-def add_rate_limit(ctx: RequestContext, answer: Any) -> Any:
-    """``answer`` with what is left to the client."""
+def add_rate_limit(ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+    """Return ``response`` with what is left to the client."""
     if ctx.rate_limit is None:
-        return answer
+        return response
     lines = [(name.lower().encode(), value.encode()) for name, value in _headers(ctx.rate_limit).items()]
-    if type(answer) is tuple:
-        status, headers, body = answer
-        return status, [*headers, *lines], body
-    answer.raw_headers.extend(lines)
-    return answer
+    return add_headers(response, lines)

@@ -39,7 +39,7 @@ from hybrid_gateway.endpoints.errors import ErrorHandler, ErrorResponses
 from hybrid_gateway.endpoints.handler_timeout import check_timeout, with_timeout
 from hybrid_gateway.endpoints.hooks import Hook
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
-from hybrid_gateway.headers import Header, write_cache_control
+from hybrid_gateway.headers import write_cache_control
 from hybrid_gateway.health.readiness import Readiness
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.views.handler_results import Adapted, adapt
@@ -59,6 +59,7 @@ from hybrid_gateway.sessions.session_middleware import finish_session
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
+from hybrid_gateway.types import Header
 
 __all__ = ["EndpointBuilder"]
 

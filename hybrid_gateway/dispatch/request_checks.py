@@ -28,8 +28,8 @@ from hybrid_gateway.exceptions import (
     RequestHeaderFieldsTooLarge,
     URITooLong,
 )
-from hybrid_gateway.headers import Header
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.types import Header
 
 __all__ = ["METHODS", "UNCHECKED_HOST", "RequestValidator", "is_plain_path", "normalize_path"]
 

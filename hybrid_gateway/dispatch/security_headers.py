@@ -9,7 +9,7 @@ one away from a layer.
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -17,13 +17,13 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from hybrid_gateway.exceptions import HTTPException
-from hybrid_gateway.headers import FixedHeaders, Header
+from hybrid_gateway.headers import FixedHeaders
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.problem_details import PROBLEM
+from hybrid_gateway.types import Header, Send
 
 __all__ = ["SecurityHeaders"]
 
-Send = Callable[[Any], Awaitable[None]]
 
 _SECURITY = "django.middleware.security.SecurityMiddleware"
 _FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"

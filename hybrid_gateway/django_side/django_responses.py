@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import aclosing
 from typing import IO, Any, NamedTuple
 
@@ -19,6 +19,7 @@ from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_u
 from django.utils import timezone, translation
 
 from hybrid_gateway.concurrency.threads import RequestThread
+from hybrid_gateway.types import Send
 
 __all__ = [
     "DjangoResponseState",
@@ -29,8 +30,6 @@ __all__ = [
     "send_stream",
     "send_until",
 ]
-
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class DjangoResponseState(NamedTuple):

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterable, MutableMapping
-from typing import IO, Any
+from collections.abc import Iterable
+from typing import IO
 
 from hybrid_gateway.dispatch.prefixes import path_info
+from hybrid_gateway.types import Environ, Scope
 
 __all__ = ["Environ", "Scope", "build_environ", "is_utf8", "resolved_path"]
-
-Scope = MutableMapping[str, Any]
-Environ = dict[str, Any]
 
 
 def resolved_path(scope: Scope, forced_script_name: str) -> str:

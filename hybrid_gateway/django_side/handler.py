@@ -14,7 +14,7 @@ import functools
 import logging
 import threading
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext, suppress
 from typing import IO, Any, Generic, Literal, TypeVar, overload
 
@@ -48,13 +48,10 @@ from hybrid_gateway.django_side.request_body import listen_for_disconnect, read_
 from hybrid_gateway.endpoints.errors import DISK_FULL, printable
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.headers import check_headers, checking_start
+from hybrid_gateway.types import Message, Receive, Send, StartResponse
 
 __all__ = ["DjangoSide"]
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-StartResponse = Callable[..., Any]
 T = TypeVar("T")
 
 logger = logging.getLogger("django.request")

@@ -9,7 +9,7 @@ thread and its connections is the request's. The price is that of a Django reque
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -32,12 +32,10 @@ from hybrid_gateway.exceptions import ConfigurationError, HTTPException
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
+from hybrid_gateway.types import Receive, Send
 
 __all__ = ["DjangoMiddleware", "MiddlewarePass"]
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 _AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 _MEMORY = 64 * 1024  # bytes of a request body that are kept in memory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -12,13 +12,10 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.threads import RequestThread
 from hybrid_gateway.django_side.middleware_request import MiddlewareRequest, ReplayableBody
-from hybrid_gateway.headers import Header
+from hybrid_gateway.types import Header, Message, Receive, Send
 
 __all__ = ["MiddlewareExchange"]
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 _CHUNK = 256 * 1024  # bytes of a body on disk that the endpoint gets at a time
 

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Awaitable, Callable, MutableMapping
 from io import BytesIO
-from typing import IO, Any
+from typing import IO
 
 from django.core.exceptions import RequestAborted
 
 from hybrid_gateway.concurrency.threads import RequestThread
 from hybrid_gateway.request.body_deadline import BodyDeadline
+from hybrid_gateway.types import Message, Receive
 
 __all__ = ["listen_for_disconnect", "with_body_timeout", "read_body"]
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 
 
 async def read_body(

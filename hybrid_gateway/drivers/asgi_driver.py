@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.conf import settings
@@ -32,6 +32,7 @@ from hybrid_gateway.responses.response_classes import StreamingResponse
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse
 from hybrid_gateway.responses.templates import TemplateResponse
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
+from hybrid_gateway.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway
@@ -40,12 +41,6 @@ __all__ = ["ASGIDriver"]
 
 logger = logging.getLogger("hybrid_gateway")
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 Answering: TypeAlias = Endpoint | Mounted | NotRouted | RejectedRequest
 
@@ -333,7 +328,7 @@ def _under(outer: RequestContext, scope: Scope, receive: Receive) -> RequestCont
     return ctx
 
 
-def _wrap(app: App, middleware: Sequence[Callable[[App], App]]) -> App:
+def _wrap(app: ASGIApp, middleware: Sequence[Callable[[ASGIApp], ASGIApp]]) -> ASGIApp:
     for factory in reversed(middleware):
         app = factory(app)
     return app

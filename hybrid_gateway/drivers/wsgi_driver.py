@@ -18,7 +18,7 @@ import contextvars
 import errno
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -38,6 +38,7 @@ from hybrid_gateway.exceptions import reason
 from hybrid_gateway.headers import sendable
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
+from hybrid_gateway.types import Environ, Message, StartResponse
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway
@@ -46,9 +47,6 @@ __all__ = ["WSGIDriver"]
 
 logger = logging.getLogger("hybrid_gateway")
 
-Environ = dict[str, Any]
-Message = MutableMapping[str, Any]
-StartResponse = Callable[..., Any]
 
 _CHUNK = 64 * 1024  # bytes read from wsgi.input at a time
 _INLINE = InlineThread()

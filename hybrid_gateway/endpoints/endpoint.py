@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
-from hybrid_gateway.headers import Header
+from hybrid_gateway.types import Header
 
 __all__ = ["Endpoint"]
 

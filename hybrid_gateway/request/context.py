@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Callable, MutableMapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
 
@@ -18,11 +18,9 @@ from hybrid_gateway.request.background import OutgoingResponse
 from hybrid_gateway.request.body_deadline import BodyDeadline
 from hybrid_gateway.request.cleanup_phases import ANSWERED
 from hybrid_gateway.request.cookie_header import parse_cookies
+from hybrid_gateway.types import Receive, Scope
 
 __all__ = ["RequestContext", "Exit", "check_field_count", "parse_query", "body_too_large"]
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 
 class Exit(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.spelling import told
 
 __all__ = ["Compression"]
@@ -50,14 +51,14 @@ class Compression:
     def __repr__(self) -> str:
         return f"Compression({[name.decode() for name in self._compress]})"
 
-    def __call__(self, ctx: RequestContext, answer: Any) -> Any:
-        """``answer``, compressed where that is worth it and the client takes it."""
-        if type(answer) is not tuple or len(answer[2]) < self.minimum_size or answer[0] in (204, 206, 304):
-            return answer
-        status, headers, body = answer
+    def __call__(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+        """Return ``response``, compressed where that is worth it and the client takes it."""
+        if not isinstance(response, tuple) or len(response[2]) < self.minimum_size or response[0] in (204, 206, 304):
+            return response
+        status, headers, body = response
         kind = next((value for name, value in headers if name == b"content-type"), b"")
         if not _is_compressible(kind) or any(name == b"content-encoding" for name, _ in headers):
-            return answer
+            return response
         vary = [value for name, value in headers if name == b"vary"]
         headers = [header for header in headers if header[0] != b"vary"]
         headers.append((b"vary", b", ".join([*vary, b"Accept-Encoding"])))

@@ -7,8 +7,9 @@ from typing import Any
 
 from django.utils.http import parse_http_date_safe
 
-from hybrid_gateway.headers import Header
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.types import Header
 
 __all__ = ["add_etag", "is_unmodified", "matches", "not_modified"]
 
@@ -16,14 +17,14 @@ __all__ = ["add_etag", "is_unmodified", "matches", "not_modified"]
 _CONTENT = (b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-range")
 
 
-def add_etag(ctx: RequestContext, answer: Any) -> Any:
-    """``answer`` with an ``ETag`` of its body, or 304 without a body where the client names that tag.
+def add_etag(ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+    """Return ``response`` with an ``ETag`` of its body, or 304 without a body where the client names that tag.
 
     The tag is weak, so that a compressed answer may carry it. One that the handler has set is kept.
     """
-    if type(answer) is not tuple or answer[0] != 200 or ctx.method not in ("GET", "HEAD"):
-        return answer
-    status, headers, body = answer
+    if not isinstance(response, tuple) or response[0] != 200 or ctx.method not in ("GET", "HEAD"):
+        return response
+    status, headers, body = response
     tag = next((value for name, value in headers if name == b"etag"), None)
     if tag is None:
         tag = b'W/"%b"' % blake2b(body, digest_size=12).hexdigest().encode()

@@ -14,13 +14,14 @@ from django.http import HttpResponseBase
 from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway.exceptions import ResponseValidationError, check_status
-from hybrid_gateway.headers import NO_CONTENT, Header, fixed, framed, make_private
+from hybrid_gateway.headers import NO_CONTENT, fixed, framed, make_private
 from hybrid_gateway.request.background import join_tasks
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.django_closing import close_response
 from hybrid_gateway.responses.filter_codegen import fitting
 from hybrid_gateway.responses.filter_rules import Fields, Rule
 from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
+from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse
 from hybrid_gateway.responses.response_classes import (
     TELLING,
     JSONResponse,
@@ -33,11 +34,10 @@ from hybrid_gateway.responses.response_classes import (
 from hybrid_gateway.responses.return_filter import contract
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.set_cookie import cookie_value
+from hybrid_gateway.types import Header, Headers
 
 __all__ = [
-    "Answer",
     "Defaults",
-    "Headers",
     "add_outgoing",
     "as_answer",
     "as_response",
@@ -48,9 +48,6 @@ __all__ = [
     "make_encoder",
 ]
 
-Headers = Sequence[Header]
-Answer = tuple[int, Headers, bytes] | StarletteResponse
-"""What an endpoint gives back: a whole answer without ``Content-Length``, or a Starlette response that sends itself."""
 
 _JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
@@ -88,7 +85,7 @@ def make_encoder(
     media_type: str = JSON,
     encoders: Mapping[Any, Callable[[Any], Any]] | None = None,
     decode: Callable[[Any, Any], Any] | None = None,
-) -> Callable[[Any], Answer]:
+) -> Callable[[Any], EndpointResponse]:
     """The function that makes an answer of what a handler returns; ``validate`` checks that against ``annotation``.
 
     ``security`` are headers for answers whose headers never change; drivers see to the others. ``encoders`` make plain
@@ -142,7 +139,7 @@ _UNIONS = (typing.Union, types.UnionType)
 _WITH_CONTENT = (Response, JSONResponse)
 
 
-def _keeping(rule: Rule | None, encode: Callable[[Any], Answer]) -> Callable[[Any], Answer]:
+def _keeping(rule: Rule | None, encode: Callable[[Any], EndpointResponse]) -> Callable[[Any], EndpointResponse]:
     """``encode``, to whom nothing comes that the annotation has not got."""
     if rule is None:
         return encode
@@ -160,13 +157,13 @@ _AS_THEY_ARE = (StarletteResponse, HttpResponseBase, Iterator, AsyncIterator)
 
 def _structured_encoder(
     defaults: Defaults, media_type: str, security: Sequence[Header], rule: Rule | None
-) -> Callable[[Any], Answer]:
+) -> Callable[[Any], EndpointResponse]:
     encode_value = _MAKERS[media_type](enc_hook=defaults.hook).encode
     status = defaults.status_for(...)
     # PERF: built once; the encoder is bound, not looked up.
     headers = fixed([(b"content-type", media_type.encode()), *defaults.headers, *security])
 
-    def encode(value: Any) -> Answer:
+    def encode(value: Any) -> EndpointResponse:
         try:
             body = encode_value(value)
         except TypeError:
@@ -179,7 +176,7 @@ def _structured_encoder(
         return encode
     fits, kind = fitting(rule), rule.kind if isinstance(rule, Fields) and rule.is_flat else None
 
-    def encode_what_fits(value: Any) -> Answer:
+    def encode_what_fits(value: Any) -> EndpointResponse:
         # PERF: most values are of the very class that is annotated, which is all that is asked of them.
         if type(value) is kind or fits(value):
             return status, headers, encode_value(value)
@@ -190,12 +187,12 @@ def _structured_encoder(
 
 def _validating(
     annotation: Any,
-    encode: Callable[[Any], Answer],
+    encode: Callable[[Any], EndpointResponse],
     defaults: Defaults,
     custom: tuple[Any, ...],
     decode: Callable[[Any, Any], Any] | None,
-) -> Callable[[Any], Answer]:
-    def validate(value: Any) -> Answer:
+) -> Callable[[Any], EndpointResponse]:
+    def validate(value: Any) -> EndpointResponse:
         if not isinstance(value, (StarletteResponse, HttpResponseBase)):
             plain_value = msgspec.to_builtins(value, str_keys=True, enc_hook=defaults.hook, builtin_types=custom)
             try:
@@ -208,11 +205,11 @@ def _validating(
     return validate
 
 
-def _pair_encoder(defaults: Defaults, rule: Rule | None) -> Callable[[Any], Answer]:
+def _pair_encoder(defaults: Defaults, rule: Rule | None) -> Callable[[Any], EndpointResponse]:
     def keep(value: Any) -> Any:
         return value if rule is None or rule.fits(value) else _narrowed(rule, value)
 
-    def encode(value: Any) -> Answer:
+    def encode(value: Any) -> EndpointResponse:
         if isinstance(value, tuple) and len(value) == 2:
             content, status = value
             if not isinstance(status, int) or not 200 <= status < 600:
@@ -229,8 +226,8 @@ _NO_STATUS = (
 )
 
 
-def _event_encoder(defaults: Defaults) -> Callable[[Any], Answer]:
-    def encode(value: Any) -> Answer:
+def _event_encoder(defaults: Defaults) -> Callable[[Any], EndpointResponse]:
+    def encode(value: Any) -> EndpointResponse:
         if not isinstance(value, (Iterator, AsyncIterator)):
             return _by_value(value, defaults)
         response = EventSourceResponse(value, status_code=defaults.status_for(value))
@@ -277,7 +274,7 @@ def _is_pair(annotation: Any) -> bool:
     return typing.get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is int
 
 
-def _by_value(value: Any, defaults: Defaults) -> Answer:
+def _by_value(value: Any, defaults: Defaults) -> EndpointResponse:
     if isinstance(value, StarletteResponse):
         _give_status(value, defaults)
         value.raw_headers.extend(defaults.headers)
@@ -298,7 +295,7 @@ def _by_value(value: Any, defaults: Defaults) -> Answer:
     return complete(status, _JSON, msgspec.json.encode(value, enc_hook=defaults.hook), defaults.headers)
 
 
-def is_whole(answer: Answer) -> bool:
+def is_whole(answer: EndpointResponse) -> bool:
     """Whether nothing of the project runs any more while the answer is sent."""
     if type(answer) is tuple:
         return True
@@ -322,7 +319,7 @@ def _give_status(response: StarletteResponse, defaults: Defaults) -> None:
         response.raw_headers[:] = [header for header in response.raw_headers if header[0] != b"content-length"]
 
 
-def as_response(answer: Answer) -> StarletteResponse:
+def as_response(answer: EndpointResponse) -> StarletteResponse:
     """An answer as a response object that hooks may read and change; a response is itself."""
     if isinstance(answer, StarletteResponse):
         return answer
@@ -333,14 +330,14 @@ def as_response(answer: Answer) -> StarletteResponse:
     return response
 
 
-def as_answer(response: StarletteResponse) -> Answer:
+def as_answer(response: StarletteResponse) -> EndpointResponse:
     """The other way round, for a response that has nothing to do but send its body."""
     if type(response) not in (Response, StarletteResponse) or response.background is not None:
         return response
     return complete(response.status_code, None, bytes(response.body), response.raw_headers)
 
 
-def add_outgoing(ctx: RequestContext, answer: Answer) -> Answer:
+def add_outgoing(ctx: RequestContext, answer: EndpointResponse) -> EndpointResponse:
     """``answer`` with the headers, the cookies and the status that a handler gave the ``Response`` it asked for."""
     given = ctx.outgoing
     if given.background is not None:
@@ -356,9 +353,7 @@ def add_outgoing(ctx: RequestContext, answer: Answer) -> Answer:
     return given.status_code or status, [*headers, *given.raw_headers], body
 
 
-def complete(
-    status: int, content_type: Header | None, body: bytes, headers: Sequence[Header] = ()
-) -> tuple[int, Headers, bytes]:
+def complete(status: int, content_type: Header | None, body: bytes, headers: Headers = ()) -> RawResponse:
     """A whole answer; a status that allows no content has none."""
     lines = [] if content_type is None else [content_type]
     lines += [header for header in headers if header[0] != b"content-length"]
@@ -371,7 +366,7 @@ def _stream(value: Any, status: int, defaults: Defaults) -> StreamingResponse:
     return response
 
 
-def _from_django(response: Any, defaults: Defaults) -> Answer:
+def _from_django(response: Any, defaults: Defaults) -> EndpointResponse:
     """A Django response as an answer; its cookies, reason-less status and ``close()`` are kept."""
     headers = [(name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()]
     headers += [(b"set-cookie", morsel.OutputString().encode("ascii")) for morsel in response.cookies.values()]

@@ -7,6 +7,7 @@ from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError, NotAcceptable
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import EndpointResponse, add_headers
 
 __all__ = ["HTML", "JSON", "MESSAGEPACK", "Negotiation", "check_media_types", "choose"]
 
@@ -39,14 +40,9 @@ class Negotiation:
             raise NotAcceptable(f"The answer can be {' or '.join(self._offered)}.")
         ctx.accepted = chosen
 
-    def encode(self, ctx: RequestContext, value: Any) -> Any:
-        """What the handler returned, as the client prefers it."""
-        answer = self._encoders[ctx.accepted](value)
-        if type(answer) is not tuple:
-            answer.headers.add_vary_header("Accept")
-            return answer
-        status, headers, body = answer
-        return status, [*headers, (b"vary", b"Accept")], body
+    def encode(self, ctx: RequestContext, value: Any) -> EndpointResponse:
+        """Return the response to ``value``, in the media type that the client prefers."""
+        return add_headers(self._encoders[ctx.accepted](value), ((b"vary", b"Accept"),))
 
 
 def choose(accept: str, offered: Sequence[str]) -> str | None:

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.exceptions import HTTPException, RequestValidationError, reason
-from hybrid_gateway.responses.encoders import Answer, complete
+from hybrid_gateway.responses.encoders import complete
+from hybrid_gateway.responses.raw_response import RawResponse
 from hybrid_gateway.responses.response_classes import plain
 
 __all__ = ["PROBLEM", "problem", "problem_answer"]
@@ -26,7 +27,7 @@ def problem(status: int, detail: Any = None, **members: Any) -> dict[str, Any]:
     return document
 
 
-def problem_answer(error: HTTPException) -> Answer:
+def problem_answer(error: HTTPException) -> RawResponse:
     """The answer to an HTTP error; statuses below 400 keep their meaning and carry no document."""
     status = error.status_code
     headers = [(name.lower().encode("latin-1"), str(value).encode("latin-1")) for name, value in error.headers.items()]

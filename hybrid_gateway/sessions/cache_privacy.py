@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hybrid_gateway.headers import FixedHeaders, Header, make_private, merge_vary
+from hybrid_gateway.headers import FixedHeaders, make_private, merge_vary
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import EndpointResponse, replace_headers
+from hybrid_gateway.types import Header
 
 __all__ = ["PrivateResponseHeaders", "private_response_headers"]
 
@@ -24,17 +26,16 @@ class PrivateResponseHeaders:
         # PERF: the answers of a handler share their headers, and so do ours to those with credentials, and to others.
         self._known: dict[bool, tuple[Any, Any]] = {}
 
-    def __call__(self, ctx: RequestContext, answer: Any) -> Any:
-        """``answer`` with what caches have to know; saying it twice changes nothing."""
+    def __call__(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+        """Return ``response`` with what caches have to know; saying it twice changes nothing."""
         vary, carried = self._vary, ctx.authentication is not None
         for name in self._names:
             carried = carried or ctx.header(name) is not None
         if ctx.has_read_cookies:
             vary, carried = vary + b", Cookie", carried or ctx.header(b"cookie") is not None
-        if type(answer) is not tuple:
-            answer.raw_headers[:] = _write(answer.raw_headers, vary, carried)
-            return answer
-        status, headers, body = answer
+        if not isinstance(response, tuple):
+            return replace_headers(response, _write(response.raw_headers, vary, carried))
+        status, headers, body = response
         if type(headers) is not FixedHeaders or vary is not self._vary:
             return status, _write(headers, vary, carried), body
         known = self._known.get(carried)

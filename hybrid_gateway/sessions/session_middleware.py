@@ -13,35 +13,34 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware
 
-from hybrid_gateway.headers import Header, merge_vary
+from hybrid_gateway.headers import merge_vary
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import EndpointResponse, headers_of, replace_headers, status_of
 from hybrid_gateway.sessions.django_context import DjangoContext
+from hybrid_gateway.types import Header
 
 __all__ = ["finish_session"]
 
 
-async def finish_session(ctx: RequestContext, answer: Any) -> Any:
-    """``answer`` with the cookies of the visit, whose session and messages are saved on the request's thread.
+async def finish_session(ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+    """Return ``response`` with the cookies of the visit, whose session and messages are saved on the request's thread.
 
     Raises ``SessionInterrupted``, a 400, where the session was deleted meanwhile.
     """
     visit: DjangoContext = ctx.visit
     if _is_quiet(visit):
-        return answer
-    status = answer[0] if type(answer) is tuple else answer.status_code
-    response = await ctx.thread.run(_settle, visit, status) if _blocks(visit) else _settle(visit, status)
+        return response
+    status = status_of(response)
+    changed = await ctx.thread.run(_settle, visit, status) if _blocks(visit) else _settle(visit, status)
     lines: list[Header] = [
-        (b"set-cookie", morsel.OutputString().encode("latin-1")) for morsel in response.cookies.values()
+        (b"set-cookie", morsel.OutputString().encode("latin-1")) for morsel in changed.cookies.values()
     ]
     if lines:
         ctx.cacheable = None  # SECURITY: what was written for one visitor is kept for no other
-    names = response.get("Vary", "").encode("latin-1")
-    if type(answer) is tuple:
-        status, headers, body = answer
-        return (status, [*merge_vary(headers, names), *lines], body) if lines or names else answer
-    streamed: Any = answer
-    streamed.raw_headers[:] = [*merge_vary(streamed.raw_headers, names), *lines]
-    return streamed
+    names = changed.get("Vary", "").encode("latin-1")
+    if not lines and not names:
+        return response
+    return replace_headers(response, [*merge_vary(headers_of(response), names), *lines])
 
 
 def _settle(visit: DjangoContext, status: int) -> HttpResponse:

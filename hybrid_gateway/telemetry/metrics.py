@@ -30,6 +30,7 @@ from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends
 from hybrid_gateway.concurrency.instrumented_pool import InstrumentedPool
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import status_of
 from hybrid_gateway.responses.response_classes import Response
 from hybrid_gateway.routing.declare import Route
 from hybrid_gateway.routing.layers import FlatRoute
@@ -140,10 +141,9 @@ class Prometheus:
     async def _around(self, ctx: RequestContext, respond: Callable[[Any], Awaitable[Any]]) -> Any:
         began = time.perf_counter()
         with self._meters.in_progress.track_inprogress():
-            answer = await respond(ctx)
-        status = answer[0] if type(answer) is tuple else answer.status_code
-        self._meters.count(ctx.method, "", _class_of(status), time.perf_counter() - began)
-        return answer
+            response = await respond(ctx)
+        self._meters.count(ctx.method, "", _class_of(status_of(response)), time.perf_counter() - began)
+        return response
 
 
 def _class_of(status: int) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from hybrid_gateway.gateway.application import Gateway
-from hybrid_gateway.headers import Header
 from hybrid_gateway.request.context import RequestContext, body_too_large
+from hybrid_gateway.types import Header
 
 if TYPE_CHECKING:
     from hybrid_gateway.drivers.lane.protocol import LaneProtocol

@@ -25,8 +25,9 @@ from uvicorn.server import ServerState
 from hybrid_gateway.dispatch.request_checks import MAX_HEADER_BYTES, MAX_HEADERS, MAX_PATH, is_plain_path
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.gateway.application import Gateway
-from hybrid_gateway.headers import FixedHeaders, Header
+from hybrid_gateway.headers import FixedHeaders
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.types import Header
 
 if TYPE_CHECKING:
     from hybrid_gateway.drivers.lane.protocol import LaneProtocol
