@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cache
 from typing import Any, Literal, TypedDict
 
 import msgspec
 from django.core.signals import setting_changed
-from django.utils.module_loading import import_string
 
 from hybrid_gateway.exceptions import SettingsError
+from hybrid_gateway.layer_options import OPTIONS
+from hybrid_gateway.setting_readers import (
+    SettingReader,
+    boolean,
+    expected,
+    import_each,
+    import_object,
+    positive,
+    seconds,
+    typed,
+)
 from hybrid_gateway.spelling import check_options
 
 __all__ = ["GatewaySettings", "HybridGatewaySettings", "OpenAPISettings", "TokenSettings", "get_settings"]
@@ -50,7 +60,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     ON_STARTUP: Sequence[Any]
     ON_SHUTDOWN: Sequence[Any]
     HEALTH_CHECKS: Sequence[Any]
-    # The other options of a layer, as those of a router: hybrid_gateway.routing.declare.LayerOptions
+    # The other options of a layer, as those of a router: hybrid_gateway.layer_options.LayerOptions
     AFTER_REQUEST: Any
     AFTER_RESPONSE: Any
     ATOMIC: bool | str
@@ -142,69 +152,36 @@ def get_settings() -> GatewaySettings:
     layer: dict[str, Any] = {}
     check_options(raw, _READERS, "HYBRID_GATEWAY", SettingsError, word="key")
     for key, value in raw.items():
-        (layer if key in _LAYER else values)[key.lower()] = _READERS[key](key, value)
+        (layer if key.lower() in OPTIONS else values)[key.lower()] = _READERS[key](key, value)
     return GatewaySettings(**values, layer=layer)
-
-
-def _refuse(key: str, expected: str, value: object) -> SettingsError:
-    return SettingsError(f"HYBRID_GATEWAY[{key!r}] must be {expected}, not {value!r}.")
-
-
-def _typed(kind: Any, expected: str) -> Callable[[str, Any], Any]:
-    def read(key: str, value: Any) -> Any:
-        try:
-            return msgspec.convert(value, kind)
-        except msgspec.ValidationError:
-            raise _refuse(key, expected, value) from None
-
-    return read
 
 
 def _prefixes(key: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise _refuse(key, 'a tuple of path prefixes such as ("/admin/",)', value)
+        raise expected(key, 'a tuple of path prefixes such as ("/admin/",)', value)
     for prefix in value:
         if not isinstance(prefix, str) or not prefix.startswith("/"):
             raise SettingsError(f"HYBRID_GATEWAY[{key!r}] holds {prefix!r}; a prefix is a string that starts with '/'.")
     return tuple(value)
 
 
-def _import(key: str, entry: Any) -> Any:
-    if not isinstance(entry, str):
-        return entry
-    try:
-        return import_string(entry)
-    except ImportError as error:
-        raise SettingsError(f"HYBRID_GATEWAY[{key!r}] names {entry!r}, which cannot be imported: {error}") from error
-
-
-def _objects(key: str, value: Any) -> tuple[Any, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise _refuse(key, "a list of objects or dotted paths", value)
-    return tuple(_import(key, entry) for entry in value)
-
-
-def _handlers(key: str, value: Any) -> dict[Any, Any]:
-    if not isinstance(value, Mapping):
-        raise _refuse(key, "a dict of exception classes or status codes to handlers", value)
-    return {_import(key, error): _import(key, handler) for error, handler in value.items()}
-
-
 def _openapi(key: str, value: Any) -> OpenAPISettings:
     if not isinstance(value, Mapping):
-        raise _refuse(key, "a dict", value)
+        raise expected(key, "a dict", value)
     known = {name.upper(): name for name in OpenAPISettings.__struct_fields__}
     check_options(value, known, f"HYBRID_GATEWAY[{key!r}]", SettingsError, word="key")
     try:
         settings = msgspec.convert({known[name]: entry for name, entry in value.items()}, OpenAPISettings)
-        return msgspec.structs.replace(settings, webhooks=tuple(_import(key, entry) for entry in settings.webhooks))
+        return msgspec.structs.replace(
+            settings, webhooks=tuple(import_object(key, entry) for entry in settings.webhooks)
+        )
     except msgspec.ValidationError as error:
         raise SettingsError(f"HYBRID_GATEWAY[{key!r}]: {error}") from None
 
 
 def _tokens(key: str, value: Any) -> TokenSettings:
     if not isinstance(value, Mapping):
-        raise _refuse(key, "a dict", value)
+        raise expected(key, "a dict", value)
     known = {name.upper(): name for name in TokenSettings.__struct_fields__}
     check_options(value, known, f"HYBRID_GATEWAY[{key!r}]", SettingsError, word="key")
     for name, entry in value.items():
@@ -216,85 +193,24 @@ def _tokens(key: str, value: Any) -> TokenSettings:
         raise SettingsError(f"HYBRID_GATEWAY[{key!r}]: {error}") from None
 
 
-def _positive(expected: str) -> Callable[[str, Any], Any]:
-    def read(key: str, value: Any) -> Any:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise _refuse(key, expected, value)
-        return value
-
-    return read
-
-
-def _seconds(key: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise _refuse(key, "a number of seconds, more than 0", value)
-    return value
-
-
-def _one_or_several(key: str, value: Any) -> Any:
-    several = isinstance(value, Sequence) and not isinstance(value, str)
-    return tuple(_import(key, entry) for entry in value) if several else _import(key, value)
-
-
-def _any(key: str, value: Any) -> Any:
-    return value
-
-
-_LAYER: dict[str, Callable[[str, Any], Any]] = {
-    "AFTER_REQUEST": _one_or_several,
-    "AFTER_RESPONSE": _one_or_several,
-    "ATOMIC": _typed(bool | str, "True, False or the alias of a database"),
-    "AUTHENTICATION": _objects,
-    "BEFORE_REQUEST": _one_or_several,
-    "CACHE": _import,
-    "CACHE_CONTROL": _any,
-    "COMPONENTS": _objects,
-    "COMPRESSION": _import,
-    "CORS": _import,
-    "ETAG": _typed(bool, "True or False"),
-    "CSRF_EXEMPT": _typed(bool, "True or False"),
-    "DJANGO_MIDDLEWARE": _any,
-    "EVENT_HOOKS": _objects,
-    "EXCEPTION_HANDLERS": _handlers,
-    "GUARDS": _objects,
-    "INCLUDE_IN_SCHEMA": _typed(bool, "True or False"),
-    "MAX_BODY_SIZE": _positive("a number of bytes, 1 or more"),
-    "MAX_UPLOAD_SIZE": _positive("a number of bytes, 1 or more"),
-    "MEDIA_TYPES": _any,
-    "MIDDLEWARE": _objects,
-    "OPT": _any,
-    "PAGINATION": _import,
-    "PARAMETERS": _any,
-    "RESPONSE_COOKIES": _any,
-    "RESPONSE_HEADERS": _any,
-    "SECURITY": _any,
-    "TAGS": _any,
-    "THROTTLE": _any,
-    "THROTTLE_FAIL": _typed(Literal["open", "closed"], '"open" or "closed"'),
-    "TIMEOUT": _typed(float | None, "a number of seconds, or None"),
-    "TYPE_DECODERS": _handlers,
-    "TYPE_ENCODERS": _handlers,
-    "VALIDATE_RESPONSE": _typed(bool, "True or False"),
-}
-
-_READERS: dict[str, Callable[[str, Any], Any]] = {
-    **_LAYER,
-    "ROUTES": _typed(str, 'the dotted path of a module with a `routes` list, such as "config.routes"'),
+_READERS: dict[str, SettingReader] = {
+    **{name.upper(): option.read for name, option in OPTIONS.items()},
+    "ROUTES": typed(str, 'the dotted path of a module with a `routes` list, such as "config.routes"'),
     "ALLOWED_DJANGO_ROUTES": _prefixes,
-    "PATH": _typed(str, 'the path before that of every route, such as "/api"'),
-    "PLUGINS": _objects,
-    "LIFESPAN": _objects,
-    "ON_STARTUP": _objects,
-    "ON_SHUTDOWN": _objects,
-    "HEALTH_CHECKS": _objects,
-    "DJANGO_SIDE": _typed(DjangoSideMode, '"auto", "wsgi" or "asgi"'),
-    "FALLTHROUGH": _typed(bool, "True or False"),
-    "ENCODED_SLASHES": _typed(EncodedSlashes, '"refuse" or "django"'),
-    "TRAILING_SLASH": _typed(TrailingSlash, '"redirect", "strict" or "ignore"'),
-    "THREADS": _positive("a number of threads, 1 or more"),
-    "BODY_TIMEOUT": _seconds,
-    "GRACEFUL_TIMEOUT": _seconds,
-    "PDB_ON_EXCEPTION": _typed(bool, "True or False"),
+    "PATH": typed(str, 'the path before that of every route, such as "/api"'),
+    "PLUGINS": import_each,
+    "LIFESPAN": import_each,
+    "ON_STARTUP": import_each,
+    "ON_SHUTDOWN": import_each,
+    "HEALTH_CHECKS": import_each,
+    "DJANGO_SIDE": typed(DjangoSideMode, '"auto", "wsgi" or "asgi"'),
+    "FALLTHROUGH": boolean,
+    "ENCODED_SLASHES": typed(EncodedSlashes, '"refuse" or "django"'),
+    "TRAILING_SLASH": typed(TrailingSlash, '"redirect", "strict" or "ignore"'),
+    "THREADS": positive("a number of threads, 1 or more"),
+    "BODY_TIMEOUT": seconds,
+    "GRACEFUL_TIMEOUT": seconds,
+    "PDB_ON_EXCEPTION": boolean,
     "OPENAPI": _openapi,
     "TOKENS": _tokens,
 }

@@ -57,8 +57,9 @@ from hybrid_gateway.auth import (
 )
 from hybrid_gateway.conf import _READERS, OpenAPISettings, TokenSettings, get_settings
 from hybrid_gateway.gateway.options import GatewayOptions
+from hybrid_gateway.layer_options import LAYER_OPTIONS
 from hybrid_gateway.orm import Column, Cursor, LimitOffset, ModelStruct, ModelViewSet, PageNumber, ViewSet, action, crud
-from hybrid_gateway.routing.declare import HANDLER_OPTIONS, LAYER_OPTIONS
+from hybrid_gateway.routing.declare import HANDLER_OPTIONS
 from hybrid_gateway.spelling import GUARDING, MEANINGS, hint
 
 

@@ -8,11 +8,11 @@ import pytest
 from django.test import override_settings
 
 from hybrid_gateway import ConfigurationError, Controller, Gateway, Mount, Request, Router, get, post
-from hybrid_gateway.conf import _LAYER, get_settings
+from hybrid_gateway.conf import _READERS, HybridGatewaySettings, get_settings
 from hybrid_gateway.exceptions import Forbidden
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.gateway.settings_gateway import default_gateway
-from hybrid_gateway.routing.declare import LAYER_OPTIONS
+from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.test import TestClient
 
 
@@ -68,8 +68,12 @@ def test_plugins_run_in_order_and_what_is_none_is_told():
         Gateway([hello], plugins=[Forgetful()])
 
 
+def test_what_type_checkers_read_lists_the_options_that_there_are():
+    assert set(LayerOptions.__annotations__) == LAYER_OPTIONS
+    assert set(HybridGatewaySettings.__annotations__) == set(_READERS)
+
+
 def test_the_settings_take_every_option_of_a_layer():
-    assert {name.lower() for name in _LAYER} == LAYER_OPTIONS
     settings = {
         "ROUTES": "tests.routes",
         "PATH": "/api",

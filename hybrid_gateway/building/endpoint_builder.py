@@ -41,6 +41,7 @@ from hybrid_gateway.endpoints.hooks import Hook
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.headers import write_cache_control
 from hybrid_gateway.health.readiness import Readiness
+from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.views.handler_results import Adapted, adapt
 from hybrid_gateway.request.cleanup_phases import ANSWERED, EXPLAINED
@@ -52,7 +53,7 @@ from hybrid_gateway.responses.negotiation import HTML, JSON, Negotiation, check_
 from hybrid_gateway.responses.return_annotations import check_returns
 from hybrid_gateway.responses.templates import shown_by
 from hybrid_gateway.routing.declare import Route, describe
-from hybrid_gateway.routing.layers import FlatRoute, Layers, flatten
+from hybrid_gateway.routing.layers import FlatRoute, flatten
 from hybrid_gateway.sessions.cache_privacy import private_response_headers
 from hybrid_gateway.sessions.django_context import DjangoContextPlanner, request_for_backends
 from hybrid_gateway.sessions.session_middleware import finish_session

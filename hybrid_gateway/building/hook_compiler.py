@@ -14,10 +14,10 @@ from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.signature import read_signature, refuse_generator
 from hybrid_gateway.endpoints.hooks import Hook, answered
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, FIRST_HOOK
 from hybrid_gateway.responses.encoders import make_encoder
 from hybrid_gateway.routing.declare import describe
-from hybrid_gateway.routing.layers import Layers
 from hybrid_gateway.spelling import check_attributes_of
 
 __all__ = ["WAY_OUT", "HookCompiler", "method_of"]

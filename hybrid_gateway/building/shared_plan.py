@@ -13,9 +13,9 @@ from hybrid_gateway.binding.shared_components import Needs, Shared, key_of
 from hybrid_gateway.binding.signature import Parameter, read_signature
 from hybrid_gateway.building.hook_compiler import WAY_OUT, method_of
 from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, EXPLAINED, FIRST_HOOK
 from hybrid_gateway.routing.declare import describe
-from hybrid_gateway.routing.layers import Layers
 
 __all__ = ["RouteSurroundings", "SurroundingsCompiler"]
 

@@ -38,9 +38,10 @@ from hybrid_gateway.gateway.late_start import LateStart
 from hybrid_gateway.gateway.lifespan import Lifespan
 from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
 from hybrid_gateway.health import databases
+from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions, Layers
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.routing.declare import HANDLER_OPTIONS, LAYER_OPTIONS, LayerOptions, Mount, describe, import_routes
-from hybrid_gateway.routing.layers import FlatRoute, Layers, find_mounts, flatten, join
+from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Mount, describe, import_routes
+from hybrid_gateway.routing.layers import FlatRoute, find_mounts, flatten, join
 from hybrid_gateway.routing.reverse import build_path
 from hybrid_gateway.spelling import told
 

@@ -12,8 +12,7 @@ from hybrid_gateway.concurrency.threads import ThreadPool
 from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings, TrailingSlash
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.health import databases
-from hybrid_gateway.routing.declare import LAYER_OPTIONS, LayerOptions
-from hybrid_gateway.routing.layers import Layers
+from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions, Layers
 from hybrid_gateway.spelling import check_options
 
 __all__ = ["GatewayOptions", "Plugin", "apply_plugins"]

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Literal, TypedDict, TypeVar, Unpack
+from typing import Any, Literal, TypeVar, Unpack
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from hybrid_gateway.exceptions import RouteError, check_status
+from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.spelling import check_options, told
 
 __all__ = [
     "Controller",
     "HandlerOptions",
     "Include",
-    "LayerOptions",
     "Mount",
     "Route",
     "Router",
@@ -33,93 +33,6 @@ __all__ = [
 F = TypeVar("F", bound=Callable[..., Any])
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-
-class LayerOptions(TypedDict, total=False):
-    """The options every layer takes: gateway, router, controller, handler."""
-
-    components: Sequence[Any]
-    """Components and provider functions; an inner one replaces an outer one of the same type."""
-    authentication: Sequence[Any]
-    """Authentication schemes, tried in order; the closest list replaces outer ones."""
-    guards: Sequence[Any]
-    """Callables that may refuse a request; they add up, outer to inner, and ``AllowAny`` drops the outer ones."""
-    csrf_exempt: bool
-    """Whether unsafe methods need no CSRF token although a cookie authenticates them: for whoever checks otherwise."""
-    middleware: Sequence[Any]
-    """Pure ASGI middleware (``app -> app`` callables or Starlette ``Middleware``); they add up, outer to inner."""
-    django_middleware: Sequence[str]
-    """Dotted paths of Django middleware that runs around the handlers, inside ``middleware``; they add up, outer to
-    inner. Handlers may then ask for the ``HttpRequest``. It costs what a Django request costs."""
-    event_hooks: Sequence[Any]
-    """Classes with any of ``on_request``, ``on_response``, ``on_error``, one instance per request, parameters injected.
-
-    They run in order on the way in, before authentication, and reversed on the way out; they add up, outer to inner.
-    ``on_response`` may ask for the ``Response``, change it, or return another. ``on_error`` runs in its place where an
-    exception became a 5xx, and may ask for the ``Exception`` as well.
-    """
-    before_request: Callable[..., Any] | Sequence[Callable[..., Any]]
-    """Functions that run first, parameters injected; what one returns is the answer, and the handler does not run."""
-    after_request: Callable[..., Any] | Sequence[Callable[..., Any]]
-    """Functions that may ask for the ``Response`` of every answer, errors included, change it, or return another."""
-    after_response: Callable[..., Any] | Sequence[Callable[..., Any]]
-    """Functions that run once the answer has been sent."""
-    cors: Any
-    """A ``CORS``: which pages of other origins may read the answers; ``None`` for none."""
-    throttle: Sequence[Any]
-    """Rate limits such as ``"100/minute"`` (see ``Throttle``); they add up, and each counts all below its layer."""
-    throttle_fail: Literal["open", "closed"]
-    """What becomes of requests with a rate limit while its cache cannot be reached: they pass (``"open"``, the
-    default), or are refused with 503 (``"closed"``)."""
-    exception_handlers: Mapping[Any, Any]
-    """Exception class or status code → handler with injected parameters; the closest one wins."""
-    tags: Sequence[str]
-    """OpenAPI tags; they add up."""
-    security: Sequence[Mapping[str, Sequence[str]]]
-    """OpenAPI security requirements that replace those derived from ``authentication``."""
-    response_headers: Mapping[str, str | None]
-    """Headers added to every answer of a handler; ``None`` keeps one of Django's security headers away."""
-    response_cookies: Sequence[Any]
-    """Cookies (name, value pairs or ``http.cookies.Morsel``) set on every answer of a handler."""
-    media_types: Sequence[str]
-    """What JSON values may be sent and received as, best first: ``"application/json"`` (alone by default) and
-    ``"application/msgpack"``. Clients choose by ``Accept`` and ``Content-Type``; what is not offered is 406 and 415."""
-    type_encoders: Mapping[type, Callable[[Any], Any]]
-    """Class → function that makes of its instances what JSON knows: ``{Money: str}``. The closest one wins."""
-    type_decoders: Mapping[type, Callable[[Any], Any]]
-    """Class → function that makes an instance of a JSON value, or of the text of a parameter: ``{Money: Money.parse}``.
-    A ``ValueError`` or ``TypeError`` is a 422 at the right place."""
-    parameters: Mapping[str, Any]
-    """Parameters that every handler below requires, such as ``{"tenant": Annotated[str, Header(alias="X-Tenant")]}``.
-    A handler that names one gets its value."""
-    cache_control: str | Mapping[str, Any]
-    """``Cache-Control`` of every answer of a handler: ``"no-store"``, or ``{"public": True, "max_age": 60}``."""
-    cache: Any
-    """Seconds for which whole answers to GET are kept in Django's cache, or a ``Cache`` that says more; ``None`` for
-    not at all."""
-    etag: bool
-    """Whether GET answers carry an ``ETag`` of their body, and 304 answers a client that has it."""
-    compression: Any
-    """A ``Compression``, ``True`` for one with its defaults, ``False`` for none."""
-    validate_response: bool
-    """Whether what a handler returns is checked against its annotation, a fault being a logged 500; with ``DEBUG``."""
-    atomic: bool | str
-    """Whether a ``def`` handler runs in one transaction (of the database of that alias): undone by an exception, and by
-    an answer of 400 or more."""
-    pagination: Any
-    """``PageNumber()``, ``LimitOffset()`` or ``Cursor()`` of ``hybrid_gateway.orm``: how lists of a ``ModelStruct`` are
-    sent, page by page; ``None`` for whole ones."""
-    opt: Mapping[str, Any]
-    """Anything a project's own guards and hooks want to read from ``route.opt``."""
-    include_in_schema: bool
-    """Whether the OpenAPI document shows the route."""
-    timeout: float | None
-    """Seconds until a handler, with all it needs, must have answered; then it is 504. An ``async def`` handler is
-    cancelled. What runs on a thread runs to its end, and nobody waits for it. ``None`` waits for ever."""
-    max_body_size: int
-    """The most bytes of a request body that are read; more is 413."""
-    max_upload_size: int
-    """The same for forms, which may hold files."""
 
 
 class HandlerOptions(LayerOptions, total=False):
@@ -150,7 +63,6 @@ class HandlerOptions(LayerOptions, total=False):
     response_description: str
 
 
-LAYER_OPTIONS = frozenset(LayerOptions.__annotations__)
 HANDLER_OPTIONS = frozenset(HandlerOptions.__annotations__) | LAYER_OPTIONS
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.layer_options import LAYER_OPTIONS, OPTIONS, Layers
 from hybrid_gateway.routing.controller_attributes import check_attributes, check_function
 from hybrid_gateway.routing.declare import (
     HANDLER_OPTIONS,
-    LAYER_OPTIONS,
     Controller,
     Mount,
     Route,
@@ -21,144 +21,7 @@ from hybrid_gateway.routing.declare import (
 )
 from hybrid_gateway.routing.path_template import Template
 
-__all__ = ["FlatRoute", "Layers", "find_mounts", "flatten"]
-
-
-class Layers(msgspec.Struct, frozen=True, kw_only=True):
-    """What the layers around a handler add up to. Documented option by option in ``declare.LayerOptions``."""
-
-    components: tuple[Any, ...] = ()  # outer to inner
-    authentication: tuple[Any, ...] = ()
-    guards: tuple[Any, ...] = ()
-    csrf_exempt: bool = False
-    middleware: tuple[Any, ...] = ()
-    django_middleware: tuple[str, ...] = ()
-    event_hooks: tuple[Any, ...] = ()
-    before_request: tuple[Any, ...] = ()
-    after_request: tuple[Any, ...] = ()
-    after_response: tuple[Any, ...] = ()
-    cors: Any = None
-    throttle: tuple[tuple[str, Any], ...] = ()  # where it stands, and what
-    throttle_fail: Any = "open"
-    exception_handlers: dict[Any, Any] = {}
-    tags: tuple[str, ...] = ()
-    security: tuple[Any, ...] | None = None
-    response_headers: dict[str, str | None] = {}
-    response_cookies: tuple[Any, ...] = ()
-    media_types: tuple[str, ...] = ()  # JSON alone
-    type_encoders: dict[Any, Any] = {}
-    type_decoders: dict[Any, Any] = {}
-    parameters: dict[str, Any] = {}
-    cache_control: Any = None
-    etag: bool = False
-    cache: Any = None
-    compression: Any = False
-    validate_response: bool | None = None  # None follows DEBUG
-    atomic: bool | str = False
-    pagination: Any = None
-    opt: dict[str, Any] = {}
-    include_in_schema: bool = True
-    timeout: float | None = None
-    max_body_size: int = 1024 * 1024
-    max_upload_size: int = 50 * 1024 * 1024
-
-    def inside(self, options: Mapping[str, Any], place: str = "") -> Layers:
-        """These layers with one more inside them, which stands at ``place``.
-
-        Raises :class:`RouteError` for one thing, or a text, where there must be a list, and the like.
-        """
-        for name, value in options.items():
-            _check_shape(name, value, place)
-        changes = {name: _MERGE[name](getattr(self, name), value) for name, value in options.items() if name in _MERGE}
-        if "throttle" in options:
-            changes["throttle"] = (*self.throttle, *((place, entry) for entry in _several(options["throttle"])))
-        return msgspec.structs.replace(self, **changes)
-
-
-def _check_shape(name: str, value: Any, place: str) -> None:
-    merge, where = _MERGE.get(name), f"{place}: " if place else ""
-    if merge is _merge and not isinstance(value, Mapping):
-        raise RouteError(f"{where}{name}={value!r} must be a dict.")
-    is_one = isinstance(value, (str, bytes)) or not isinstance(value, Iterable)
-    if merge in _OF_LISTS and (is_one or isinstance(value, Mapping)):
-        raise RouteError(f"{where}{name}={value!r} must be a list: {name}=[...].")
-    if merge in _OF_SOME and is_one and not callable(value):
-        raise RouteError(f"{where}{name}={value!r} must be a list, or one of what it lists.")
-
-
-def _several(value: Any) -> Sequence[Any]:
-    return (value,) if isinstance(value, str) or not isinstance(value, Sequence) else value
-
-
-def _replace(outer: Any, inner: Any) -> Any:
-    return inner
-
-
-def _replace_list(outer: Any, inner: Any) -> tuple[Any, ...]:
-    return tuple(inner)
-
-
-def _append(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
-    return (*outer, *inner)
-
-
-def _append_cookies(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
-    if isinstance(inner, Mapping):  # one cookie with its attributes, or names and values
-        return (*outer, inner) if "key" in inner else (*outer, *inner.items())
-    return (*outer, *inner)
-
-
-def _append_functions(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
-    return (*outer, inner) if callable(inner) else (*outer, *inner)
-
-
-def _merge(outer: dict[Any, Any], inner: Mapping[Any, Any]) -> dict[Any, Any]:
-    return {**outer, **inner}
-
-
-def _merge_guards(outer: tuple[Any, ...], inner: Sequence[Any]) -> tuple[Any, ...]:
-    drops = any(getattr(guard, "drops_outer_guards", False) for guard in inner)
-    return tuple(inner) if drops else (*outer, *inner)
-
-
-_OF_LISTS = (_append, _replace_list, _merge_guards)
-_OF_SOME = (_append_functions, _append_cookies)  # which take one as well
-
-_MERGE: dict[str, Callable[[Any, Any], Any]] = {
-    "components": _append,
-    "authentication": _replace_list,
-    "guards": _merge_guards,
-    "csrf_exempt": _replace,
-    "middleware": _append,
-    "django_middleware": _append,
-    "event_hooks": _append,
-    "before_request": _append_functions,
-    "after_request": _append_functions,
-    "after_response": _append_functions,
-    "cors": _replace,
-    "throttle_fail": _replace,
-    "exception_handlers": _merge,
-    "tags": _append,
-    "security": _replace_list,
-    "response_headers": _merge,
-    "response_cookies": _append_cookies,
-    "media_types": _replace_list,
-    "type_encoders": _merge,
-    "type_decoders": _merge,
-    "parameters": _merge,
-    "cache_control": _replace,
-    "etag": _replace,
-    "cache": _replace,
-    "compression": _replace,
-    "validate_response": _replace,
-    "atomic": _replace,
-    "pagination": _replace,
-    "opt": _merge,
-    "include_in_schema": _replace,
-    "timeout": _replace,
-    "max_body_size": _replace,
-    "max_upload_size": _replace,
-}
+__all__ = ["FlatRoute", "find_mounts", "flatten"]
 
 
 class FlatRoute(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -247,7 +110,7 @@ def _flatten_controller(
     check_attributes(controller, members, LAYER_OPTIONS, {"each handler": HANDLER_OPTIONS})
     instance = controller()
     options = {name: value for name, value in members.items() if name in LAYER_OPTIONS}
-    options.update({name: _bound(options[name], instance) for name in _OF_FUNCTIONS if name in options})
+    options.update({name: _bound(value, instance) for name, value in options.items() if OPTIONS[name].holds_functions})
     inner = layers.inside(options, f"{controller.__module__}.{controller.__qualname__}")
     found = False
     for member in members.values():
@@ -260,9 +123,6 @@ def _flatten_controller(
             yield from _flatten_controller(member, inner, join(prefix, controller.path), namespace)
     if not found:
         raise RouteError(f"The controller {controller.__module__}.{controller.__qualname__} has no handlers.")
-
-
-_OF_FUNCTIONS = ("before_request", "after_request", "after_response", "guards", "exception_handlers", "components")
 
 
 def _bound(value: Any, instance: Controller) -> Any:

@@ -23,6 +23,7 @@ from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, split_markers, strip_annotated
 from hybrid_gateway.binding.validation import unknown
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
+from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.orm.columns.column_types import bare
 from hybrid_gateway.orm.lists.filters import FilterSet, ordering_words
 from hybrid_gateway.orm.lists.pagination import Page, PageRequest, Pagination, as_source, may_be_paged
@@ -31,7 +32,6 @@ from hybrid_gateway.orm.read.fetch import as_queryset, is_queryable
 from hybrid_gateway.orm.read.row_streams import stream
 from hybrid_gateway.orm.write.transactions import in_transaction
 from hybrid_gateway.responses.response_classes import plain, plain_with
-from hybrid_gateway.routing.layers import Layers
 
 __all__ = ["Adapted", "adapt"]
 

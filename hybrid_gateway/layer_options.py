@@ -1,0 +1,266 @@
+"""The options every layer takes: one table of their defaults, of how layers add up, and of how settings are read.
+
+How this works: :class:`LayerOptions` is what a project writes, with the documentation of each option. :class:`Layers`
+is what the layers around a handler add up to; each of its fields carries its row of the table, an :class:`Option`, and
+:data:`OPTIONS` is that table by name. ``HYBRID_GATEWAY`` and ``docs/settings.md`` are made from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Literal, TypedDict, get_type_hints
+
+import msgspec
+
+from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.setting_readers import (
+    SettingReader,
+    anything,
+    boolean,
+    import_each,
+    import_mapping,
+    import_object,
+    import_one_or_several,
+    positive,
+    typed,
+)
+
+__all__ = ["LAYER_OPTIONS", "OPTIONS", "LayerOptions", "Layers", "Option"]
+
+
+class LayerOptions(TypedDict, total=False):
+    """The options every layer takes: gateway, router, controller, handler."""
+
+    components: Sequence[Any]
+    """Components and provider functions; an inner one replaces an outer one of the same type."""
+    authentication: Sequence[Any]
+    """Authentication schemes, tried in order; the closest list replaces outer ones."""
+    guards: Sequence[Any]
+    """Callables that may refuse a request; they add up, outer to inner, and ``AllowAny`` drops the outer ones."""
+    csrf_exempt: bool
+    """Whether unsafe methods need no CSRF token although a cookie authenticates them: for whoever checks otherwise."""
+    middleware: Sequence[Any]
+    """Pure ASGI middleware (``app -> app`` callables or Starlette ``Middleware``); they add up, outer to inner."""
+    django_middleware: Sequence[str]
+    """Dotted paths of Django middleware that runs around the handlers, inside ``middleware``; they add up, outer to
+    inner. Handlers may then ask for the ``HttpRequest``. It costs what a Django request costs."""
+    event_hooks: Sequence[Any]
+    """Classes with any of ``on_request``, ``on_response``, ``on_error``, one instance per request, parameters injected.
+
+    They run in order on the way in, before authentication, and reversed on the way out; they add up, outer to inner.
+    ``on_response`` may ask for the ``Response``, change it, or return another. ``on_error`` runs in its place where an
+    exception became a 5xx, and may ask for the ``Exception`` as well.
+    """
+    before_request: Callable[..., Any] | Sequence[Callable[..., Any]]
+    """Functions that run first, parameters injected; what one returns is the answer, and the handler does not run."""
+    after_request: Callable[..., Any] | Sequence[Callable[..., Any]]
+    """Functions that may ask for the ``Response`` of every answer, errors included, change it, or return another."""
+    after_response: Callable[..., Any] | Sequence[Callable[..., Any]]
+    """Functions that run once the answer has been sent."""
+    cors: Any
+    """A ``CORS``: which pages of other origins may read the answers; ``None`` for none."""
+    throttle: Sequence[Any]
+    """Rate limits such as ``"100/minute"`` (see ``Throttle``); they add up, and each counts all below its layer."""
+    throttle_fail: Literal["open", "closed"]
+    """What becomes of requests with a rate limit while its cache cannot be reached: they pass (``"open"``, the
+    default), or are refused with 503 (``"closed"``)."""
+    exception_handlers: Mapping[Any, Any]
+    """Exception class or status code → handler with injected parameters; the closest one wins."""
+    tags: Sequence[str]
+    """OpenAPI tags; they add up."""
+    security: Sequence[Mapping[str, Sequence[str]]]
+    """OpenAPI security requirements that replace those derived from ``authentication``."""
+    response_headers: Mapping[str, str | None]
+    """Headers added to every answer of a handler; ``None`` keeps one of Django's security headers away."""
+    response_cookies: Sequence[Any]
+    """Cookies (name, value pairs or ``http.cookies.Morsel``) set on every answer of a handler."""
+    media_types: Sequence[str]
+    """What JSON values may be sent and received as, best first: ``"application/json"`` (alone by default) and
+    ``"application/msgpack"``. Clients choose by ``Accept`` and ``Content-Type``; what is not offered is 406 and 415."""
+    type_encoders: Mapping[type, Callable[[Any], Any]]
+    """Class → function that makes of its instances what JSON knows: ``{Money: str}``. The closest one wins."""
+    type_decoders: Mapping[type, Callable[[Any], Any]]
+    """Class → function that makes an instance of a JSON value, or of the text of a parameter: ``{Money: Money.parse}``.
+    A ``ValueError`` or ``TypeError`` is a 422 at the right place."""
+    parameters: Mapping[str, Any]
+    """Parameters that every handler below requires, such as ``{"tenant": Annotated[str, Header(alias="X-Tenant")]}``.
+    A handler that names one gets its value."""
+    cache_control: str | Mapping[str, Any]
+    """``Cache-Control`` of every answer of a handler: ``"no-store"``, or ``{"public": True, "max_age": 60}``."""
+    cache: Any
+    """Seconds for which whole answers to GET are kept in Django's cache, or a ``Cache`` that says more; ``None`` for
+    not at all."""
+    etag: bool
+    """Whether GET answers carry an ``ETag`` of their body, and 304 answers a client that has it."""
+    compression: Any
+    """A ``Compression``, ``True`` for one with its defaults, ``False`` for none."""
+    validate_response: bool
+    """Whether what a handler returns is checked against its annotation, a fault being a logged 500; with ``DEBUG``."""
+    atomic: bool | str
+    """Whether a ``def`` handler runs in one transaction (of the database of that alias): undone by an exception, and by
+    an answer of 400 or more."""
+    pagination: Any
+    """``PageNumber()``, ``LimitOffset()`` or ``Cursor()`` of ``hybrid_gateway.orm``: how lists of a ``ModelStruct`` are
+    sent, page by page; ``None`` for whole ones."""
+    opt: Mapping[str, Any]
+    """Anything a project's own guards and hooks want to read from ``route.opt``."""
+    include_in_schema: bool
+    """Whether the OpenAPI document shows the route."""
+    timeout: float | None
+    """Seconds until a handler, with all it needs, must have answered; then it is 504. An ``async def`` handler is
+    cancelled. What runs on a thread runs to its end, and nobody waits for it. ``None`` waits for ever."""
+    max_body_size: int
+    """The most bytes of a request body that are read; more is 413."""
+    max_upload_size: int
+    """The same for forms, which may hold files."""
+
+
+# --- how layers add up: merge(outer, inner) -----------------------------------------------------------------------
+
+
+class _WrongShape(Exception):
+    """What an inner value must be; ``{name}`` stands for the option."""
+
+
+def replace(outer: object, inner: Any) -> Any:
+    """The inner value replaces the outer one."""
+    return inner
+
+
+def replace_list(outer: object, inner: object) -> tuple[Any, ...]:
+    """The inner list replaces the outer one."""
+    return _entries(inner)
+
+
+def append(outer: tuple[Any, ...], inner: object) -> tuple[Any, ...]:
+    """The inner list is added to the outer one."""
+    return (*outer, *_entries(inner))
+
+
+def append_guards(outer: tuple[Any, ...], inner: object) -> tuple[Any, ...]:
+    """The inner list is added to the outer one, unless one of its guards drops the outer ones."""
+    guards = _entries(inner)
+    drops = any(getattr(guard, "drops_outer_guards", False) for guard in guards)
+    return guards if drops else (*outer, *guards)
+
+
+def append_functions(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
+    """The inner function, or list of them, is added to the outer ones."""
+    return (*outer, inner) if callable(inner) else (*outer, *_one_or_several(inner))
+
+
+def append_cookies(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
+    """The inner cookies are added to the outer ones."""
+    if isinstance(inner, Mapping):  # one cookie with its attributes, or names and values
+        return (*outer, inner) if "key" in inner else (*outer, *inner.items())
+    return (*outer, *_one_or_several(inner))
+
+
+def update(outer: Mapping[Any, Any], inner: object) -> dict[Any, Any]:
+    """The inner entries are added to the outer ones, and replace those of the same key."""
+    if not isinstance(inner, Mapping):
+        raise _WrongShape("must be a dict.")
+    return {**outer, **inner}
+
+
+def _entries(value: object) -> tuple[Any, ...]:
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise _WrongShape("must be a list: {name}=[...].")
+    return tuple(value)
+
+
+def _one_or_several(value: Any) -> Iterable[Any]:
+    if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
+        raise _WrongShape("must be a list, or one of what it lists.")
+    return value
+
+
+class Option(msgspec.Struct, frozen=True):
+    """A row of the table: how the values of two layers add up, and how the setting of the same name is read."""
+
+    merge: Callable[[Any, Any], Any]
+    read: SettingReader
+    holds_functions: bool = False  # those of a controller's body that ask for ``self`` become methods
+    default: Any = None  # that of the field
+
+
+_replaced = Option(replace, anything)
+_imported = Option(replace, import_object)
+_switch = Option(replace, boolean)
+_listed = Option(append, import_each)
+_functions = Option(append_functions, import_one_or_several, holds_functions=True)
+_mapping = Option(update, anything)
+_size = Option(replace, positive("a number of bytes, 1 or more"))
+
+
+class Layers(msgspec.Struct, frozen=True, kw_only=True):
+    """What the layers around a handler add up to. Documented option by option in :class:`LayerOptions`."""
+
+    components: Annotated[tuple[Any, ...], Option(append, import_each, holds_functions=True)] = ()  # outer to inner
+    authentication: Annotated[tuple[Any, ...], Option(replace_list, import_each)] = ()
+    guards: Annotated[tuple[Any, ...], Option(append_guards, import_each, holds_functions=True)] = ()
+    csrf_exempt: Annotated[bool, _switch] = False
+    middleware: Annotated[tuple[Any, ...], _listed] = ()
+    django_middleware: Annotated[tuple[str, ...], Option(append, anything)] = ()
+    event_hooks: Annotated[tuple[Any, ...], _listed] = ()
+    before_request: Annotated[tuple[Any, ...], _functions] = ()
+    after_request: Annotated[tuple[Any, ...], _functions] = ()
+    after_response: Annotated[tuple[Any, ...], _functions] = ()
+    cors: Annotated[Any, _imported] = None
+    throttle: Annotated[tuple[tuple[str, Any], ...], Option(append, anything)] = ()  # where it stands, and what
+    throttle_fail: Annotated[
+        Literal["open", "closed"], Option(replace, typed(Literal["open", "closed"], '"open" or "closed"'))
+    ] = "open"
+    exception_handlers: Annotated[dict[Any, Any], Option(update, import_mapping, holds_functions=True)] = {}
+    tags: Annotated[tuple[str, ...], Option(append, anything)] = ()
+    security: Annotated[tuple[Any, ...] | None, Option(replace_list, anything)] = None
+    response_headers: Annotated[dict[str, str | None], _mapping] = {}
+    response_cookies: Annotated[tuple[Any, ...], Option(append_cookies, anything)] = ()
+    media_types: Annotated[tuple[str, ...], Option(replace_list, anything)] = ()  # JSON alone
+    type_encoders: Annotated[dict[Any, Any], Option(update, import_mapping)] = {}
+    type_decoders: Annotated[dict[Any, Any], Option(update, import_mapping)] = {}
+    parameters: Annotated[dict[str, Any], _mapping] = {}
+    cache_control: Annotated[Any, _replaced] = None
+    etag: Annotated[bool, _switch] = False
+    cache: Annotated[Any, _imported] = None
+    compression: Annotated[Any, _imported] = False
+    validate_response: Annotated[bool | None, _switch] = None  # None follows DEBUG
+    atomic: Annotated[bool | str, Option(replace, typed(bool | str, "True, False or the alias of a database"))] = False
+    pagination: Annotated[Any, _imported] = None
+    opt: Annotated[dict[str, Any], _mapping] = {}
+    include_in_schema: Annotated[bool, _switch] = True
+    timeout: Annotated[float | None, Option(replace, typed(float | None, "a number of seconds, or None"))] = None
+    max_body_size: Annotated[int, _size] = 1024 * 1024
+    max_upload_size: Annotated[int, _size] = 50 * 1024 * 1024
+
+    def inside(self, options: Mapping[str, Any], place: str = "") -> Layers:
+        """Return these layers with one more inside them, which stands at ``place``; other names are left alone.
+
+        Raises :class:`RouteError` for one thing, or a text, where there must be a list, and the like.
+        """
+        changes: dict[str, Any] = {}
+        for name, value in options.items():
+            if name == "throttle":  # each counts all below its layer, and is told from the others by where it stands
+                value = [(place, limit) for limit in _limits(value)]
+            if name in OPTIONS:
+                try:
+                    changes[name] = OPTIONS[name].merge(getattr(self, name), value)
+                except _WrongShape as error:
+                    where = f"{place}: " if place else ""
+                    raise RouteError(f"{where}{name}={value!r} {str(error).format(name=name)}") from None
+        return msgspec.structs.replace(self, **changes)
+
+
+def _limits(value: Any) -> Sequence[Any]:
+    return (value,) if isinstance(value, str) or not isinstance(value, Sequence) else value
+
+
+def _rows() -> Iterable[tuple[str, Option]]:
+    hints = get_type_hints(Layers, include_extras=True)
+    for field in msgspec.structs.fields(Layers):
+        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+        yield field.name, msgspec.structs.replace(hints[field.name].__metadata__[0], default=default)
+
+
+OPTIONS: Mapping[str, Option] = dict(_rows())
+LAYER_OPTIONS = frozenset(OPTIONS)
