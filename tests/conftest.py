@@ -25,7 +25,7 @@ def serve(request: pytest.FixtureRequest) -> Callable[..., TestClient]:
     def build(*routes: Any, raises: bool = True, **options: Any) -> TestClient:
         if request.param == "lane":
             pytest.importorskip("uvicorn", reason="The lane needs uvicorn and httptools.")
-            import tests.lane  # noqa: F401  (makes the protocol known)
+            import tests.drivers.lane  # noqa: F401  (makes the protocol known)
         gateway = Gateway(list(routes), **options)
         return TestClient(gateway, protocol=request.param, raise_request_exception=raises)
 

@@ -12,7 +12,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from hybrid_gateway import ASGIMiddleware, Gateway, Request, Router, get, post
 from hybrid_gateway.exceptions import ConfigurationError
 
-pytestmark = pytest.mark.urls("tests.dispatch_urls")
+pytestmark = pytest.mark.urls("tests.sites.dispatch_urls")
 
 
 class Stamp:

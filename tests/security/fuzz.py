@@ -25,7 +25,7 @@ import msgspec
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-import tests.lane  # noqa: F401  (makes the protocol known)
+import tests.drivers.lane  # noqa: F401  (makes the protocol known)
 from hybrid_gateway import (
     CORS,
     Body,

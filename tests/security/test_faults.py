@@ -334,7 +334,7 @@ MULTIPART = (b"content-type", b"multipart/form-data; boundary=" + BOUNDARY)
 
 @pytest.mark.parametrize("path", ["/upload", "/sync/"])
 def test_a_full_disk_is_a_507_told_once_and_leaves_nothing(full_disk, caplog, settings, path):
-    settings.ROOT_URLCONF = "tests.observed_urls"
+    settings.ROOT_URLCONF = "tests.sites.observed_urls"
     called = []
 
     @post("/upload")

@@ -15,7 +15,7 @@ from django.utils import timezone, translation
 
 from hybrid_gateway import Gateway, Session, StreamingResponse, get
 from hybrid_gateway.locale import Locale, TimeZone
-from tests.test_isolation import NOBODY, call, surroundings
+from tests.concurrency.test_isolation import NOBODY, call, surroundings
 
 NUMBER = 500
 LANGUAGES = ["de", "fr", "es", "pt-br", "ja"]
@@ -154,7 +154,7 @@ def test_r_iso_over_the_lane(gateway, keys):
     from uvicorn.server import ServerState
 
     from hybrid_gateway.drivers.lane.protocol import LaneProtocol
-    from tests.lane import Transport, read_response
+    from tests.drivers.lane import Transport, read_response
 
     async def main():
         config = uvicorn.Config(gateway, log_config=None, access_log=False)

@@ -119,7 +119,7 @@ def drop(connections):
 
 def test_r_db_connections_are_closed_by_the_thread_that_used_them(django_db_blocker, request):
     """On success, on failure and when a client has gone; test_connections.py looks at it from all sides."""
-    connections = pytest.importorskip("tests.test_connections", reason="psycopg is not installed")
+    connections = pytest.importorskip("tests.concurrency.test_connections", reason="psycopg is not installed")
     try:
         observer = connections.psycopg.connect(
             **connections.SERVER, dbname="postgres", connect_timeout=2, autocommit=True

@@ -1,5 +1,0 @@
-"""The URLconf of a project without a single asynchronous view."""
-
-from tests.django_side_urls import sync_patterns
-
-urlpatterns = sync_patterns

@@ -1,7 +1,0 @@
-"""A URLconf that has a page for any path, as that of a single-page application."""
-
-from django.urls import re_path
-
-from tests.fallthrough_urls import page
-
-urlpatterns = [re_path(r"^.*$", page)]

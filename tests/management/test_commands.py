@@ -1,0 +1,177 @@
+"""``manage.py gateway``: the table of both sides, and tokens from the command line."""
+
+import json
+import sys
+from datetime import timedelta
+from types import ModuleType
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from hybrid_gateway import Controller, Router, get, post
+
+
+class Orders(Controller):
+    path = "/orders"
+
+    @get("/{order_id:int}")
+    def detail(self, order_id: int) -> str:
+        return "order"
+
+
+@post("/upload", name="send")
+async def upload() -> None:
+    pass
+
+
+@pytest.fixture(autouse=True)
+def project(settings, monkeypatch):
+    module = ModuleType("listed_routes")
+    module.routes = [upload, Router("/v1", [Orders], name="v1")]
+    monkeypatch.setitem(sys.modules, "listed_routes", module)
+    settings.HYBRID_GATEWAY = {
+        "ROUTES": "listed_routes",
+        "ALLOWED_DJANGO_ROUTES": ("/admin/", "/"),
+        "OPENAPI": {"ENABLED": False},
+    }
+    return settings
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*arguments):
+        call_command("gateway", *arguments, skip_checks=True)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_routes_are_one_table_of_both_sides(run):
+    assert run("routes").splitlines() == [
+        "Path                       Methods  Name       Answered by",
+        "-------------------------  -------  ---------  --------------------------------------------",
+        "/                          any                 Django",
+        "/admin/                    any                 Django",
+        "/static/                   any                 Django's static files",
+        "/upload                    POST     send       tests.management.test_commands.upload",
+        "/v1/orders/{order_id:int}  GET      v1:detail  tests.management.test_commands.Orders.detail",
+    ]
+
+
+def test_routes_as_json(run):
+    rows = {row["path"]: row for row in json.loads(run("routes", "--json"))}
+    assert rows["/upload"] == {
+        "path": "/upload",
+        "methods": ["POST"],
+        "name": "send",
+        "side": "api",
+        "handler": "tests.management.test_commands.upload",
+    }
+    assert (rows["/admin/"]["side"], rows["/static/"]["side"]) == ("django", "static")
+
+
+def test_routes_tell_who_gets_unknown_paths(project, run):
+    project.HYBRID_GATEWAY = {**project.HYBRID_GATEWAY, "FALLTHROUGH": True}
+    assert "Django, when no route matches" in run("routes")
+
+
+def test_routes_that_cannot_be_built_are_a_plain_error(project, run):
+    project.HYBRID_GATEWAY = {}
+    with pytest.raises(CommandError, match="ROUTES"):
+        run("routes")
+
+
+def test_a_command_is_required(run):
+    with pytest.raises(CommandError, match="required"):
+        run()
+
+
+# --- createtoken ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def user(django_user_model, db):
+    return django_user_model.objects.create_user("ada")
+
+
+def test_createtoken_prints_a_token_that_works(run, user):
+    from hybrid_gateway.tokens.models import Token
+
+    plain = run("createtoken", "ada", "--name", "laptop", "--expires-in", "2").strip()
+    token = Token.objects.authenticate(plain)
+    assert (token.user, token.name) == (user, "laptop")
+    assert timedelta(days=1.9) < token.expires_at - timezone.now() < timedelta(days=2)
+
+
+def test_createtoken_makes_tokens_that_do_not_expire_unless_told(run, user):
+    from hybrid_gateway.tokens.models import Token
+
+    assert Token.objects.authenticate(run("createtoken", "ada").strip()).expires_at is None
+
+
+def test_createtoken_names_an_unknown_user(run, db):
+    with pytest.raises(CommandError, match="no user with the username 'nobody'"):
+        run("createtoken", "nobody")
+
+
+@pytest.mark.parametrize("days", ["0", "-1", "nan", "inf", "soon"])
+def test_createtoken_refuses_a_lifetime_that_is_none(run, days):
+    with pytest.raises(CommandError, match="number of days"):
+        run("createtoken", "ada", f"--expires-in={days}")
+
+
+def test_createtoken_needs_the_app(project, run):
+    project.INSTALLED_APPS = [app for app in project.INSTALLED_APPS if app != "hybrid_gateway.tokens"]
+    with pytest.raises(CommandError, match="INSTALLED_APPS"):
+        run("createtoken", "ada")
+
+
+# --- openapi -------------------------------------------------------------------------------------------------------
+
+
+def test_openapi_prints_the_document(run):
+    document = json.loads(run("openapi"))
+    assert document["openapi"].startswith("3.1")
+    assert list(document["paths"]) == ["/upload", "/v1/orders/{order_id}"]
+
+
+def test_openapi_as_yaml(run, tmp_path):
+    yaml = pytest.importorskip("yaml")
+    assert yaml.safe_load(run("openapi", "--format", "yaml")) == json.loads(run("openapi"))
+    file = tmp_path / "api.yaml"
+    run("openapi", "--format", "yaml", "--output", str(file))
+    assert "is the document of the API" in run("openapi", "--check", str(file))
+
+
+def test_openapi_check_tells_what_has_changed(run, tmp_path):
+    file = tmp_path / "api.json"
+    run("openapi", "--output", str(file))
+    assert "is the document of the API" in run("openapi", "--check", str(file))
+    document = json.loads(file.read_text())
+    document["info"]["title"] = "Other"
+    document["paths"]["/gone"] = {}
+    del document["paths"]["/upload"]["post"]["responses"]["201"]
+    file.write_text(json.dumps(document))
+    with pytest.raises(CommandError) as failure:
+        run("openapi", "--check", str(file))
+    text = str(failure.value)
+    assert "in 3 places" in text
+    assert 'info → title: "Other" is now "API"' in text
+    assert "paths → /gone: no longer there" in text
+    assert "paths → /upload → post → responses → 201: new" in text
+
+
+@pytest.mark.parametrize("content", [None, "nonsense {"])
+def test_openapi_check_of_no_document(run, tmp_path, content):
+    file = tmp_path / "api.json"
+    if content:
+        file.write_text(content)
+    with pytest.raises(CommandError, match="cannot be read"):
+        run("openapi", "--check", str(file))
+
+
+def test_openapi_of_routes_that_cannot_be_built(project, run):
+    project.HYBRID_GATEWAY = {"ROUTES": "nowhere.routes"}
+    with pytest.raises((CommandError, ImportError)):
+        run("openapi")

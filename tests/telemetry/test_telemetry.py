@@ -1,0 +1,239 @@
+"""Request ids, server timing and the access log, over every driver."""
+
+import asyncio
+import json
+import logging
+import re
+from contextvars import copy_context
+from decimal import Decimal
+
+import pytest
+
+from hybrid_gateway import Gateway, StreamingResponse, get
+from hybrid_gateway.exceptions import ConfigurationError, Conflict
+from hybrid_gateway.telemetry import (
+    AccessLog,
+    JSONFormatter,
+    RequestID,
+    RequestIDFilter,
+    RequestIDs,
+    ServerTiming,
+    request_id,
+)
+from hybrid_gateway.test import TestClient
+
+LINE = r'[\w.]+ "GET /things/1\?q=%22x%0D%0A HTTP/1.1" 200 \d+ \d+\.\dms'
+
+
+@pytest.fixture(params=["async", "def"])
+def view(request):
+    if request.param == "async":
+
+        @get("/things/{number:int}")
+        async def handler(number: int, q: str = "") -> str:
+            return request_id.get() or "none"
+
+    else:
+
+        @get("/things/{number:int}")
+        def handler(number: int, q: str = "") -> str:
+            return request_id.get() or "none"
+
+    return handler
+
+
+def test_every_request_has_an_id(serve, view):
+    client = serve(view, event_hooks=[RequestID])
+    answer = client.get("/things/1", headers={"X-Request-ID": "abc-1"})
+    assert (answer.text, answer.headers["X-Request-ID"]) == ("abc-1", "abc-1")
+    made = client.get("/things/1")
+    assert re.fullmatch("[0-9a-f]{32}", made.text) and made.headers["X-Request-ID"] == made.text
+    assert client.get("/things/1").text != made.text
+    for forged in ("a b", "x" * 129, 'x"', ""):
+        assert client.get("/things/1", headers={"X-Request-ID": forged}).text != forged
+    assert request_id.get() is None
+
+
+def test_the_id_of_errors_and_of_another_header(serve):
+    class TraceID(RequestID):
+        header = "X-Trace"
+
+    @get("/")
+    async def view() -> None:
+        raise Conflict
+
+    answer = serve(view, event_hooks=[TraceID]).get("/", headers={"X-Trace": "t"})
+    assert (answer.status_code, answer.headers["X-Trace"]) == (409, "t")
+
+
+def test_log_records_carry_the_id(serve, caplog):
+    caplog.handler.addFilter(RequestIDFilter())
+
+    @get("/")
+    def view() -> str:
+        logging.getLogger("shop").warning("sold out")
+        return ""
+
+    serve(view, event_hooks=[RequestID]).get("/", headers={"X-Request-ID": "r1"})
+    logging.getLogger("shop").warning("outside")
+    assert [record.request_id for record in caplog.records] == ["r1", "-"]
+
+
+def test_server_timing_is_milliseconds(serve, view):
+    answer = serve(view, event_hooks=[ServerTiming]).get("/things/1")
+    assert re.fullmatch(r"app;dur=\d+\.\d", answer.headers["Server-Timing"])
+
+
+def test_the_access_log_tells_and_cannot_be_forged(serve, view, caplog):
+    caplog.set_level(logging.INFO, logger="hybrid_gateway.access")
+    client = serve(view, event_hooks=[AccessLog])
+    client.get('/things/1?q="x%0D%0A')
+    [record] = caplog.records
+    assert re.fullmatch(LINE, record.getMessage()), record.getMessage()
+    assert (record.status_code, record.method, record.user_agent) == (200, "GET", "")
+    caplog.clear()
+    client.get("/things/1", headers={"User-Agent": "x"})
+    assert caplog.records[0].user_agent == "x"
+
+
+def test_the_access_log_knows_streams_and_is_silent_when_it_is_off(serve, caplog):
+    @get("/")
+    def view() -> StreamingResponse:
+        return StreamingResponse(iter([b"a"]))
+
+    client = serve(view, event_hooks=[AccessLog])
+    client.get("/")
+    assert not caplog.records
+    caplog.set_level(logging.INFO, logger="hybrid_gateway.access")
+    client.get("/")
+    assert '" 200 - ' in caplog.text
+
+
+# --- ids on every road
+
+
+class Shop(RequestID):
+    header = "X-Shop"
+
+
+def test_with_the_plugin_what_no_route_answers_has_an_id_too(serve, view, caplog):
+    caplog.handler.addFilter(RequestIDFilter())
+
+    def missing(error: Exception) -> str:
+        logging.getLogger("shop").warning("nothing there")
+        return "nothing"
+
+    client = serve(view, plugins=[RequestIDs], exception_handlers={404: missing})
+    assert client.get("/things/1", headers={"X-Request-ID": "r0"}).text == "r0"
+    answers = [
+        client.get("/nowhere", headers={"X-Request-ID": "r1"}),
+        client.post("/things/1", headers={"X-Request-ID": "r2"}),
+        client.options("/things/1", headers={"X-Request-ID": "r3"}),
+        client.get("/things/1/", headers={"X-Request-ID": "r4"}),
+    ]
+    assert [answer.status_code for answer in answers] == [500, 405, 204, 308]
+    assert [answer.headers["X-Request-ID"] for answer in answers] == ["r1", "r2", "r3", "r4"]
+    assert [record.request_id for record in caplog.records if record.name == "shop"] == ["r1"]
+    assert re.fullmatch("[0-9a-f]{32}", client.get("/nowhere").headers["X-Request-ID"])
+    refused = client.get("/things/%0a", headers={"X-Request-ID": "r5"})
+    assert (refused.status_code, refused.headers["X-Request-ID"]) == (400, "r5")
+
+
+def test_the_plugin_takes_the_place_of_the_hook(serve, view):
+    client = serve(view, plugins=[RequestIDs(Shop)], event_hooks=[RequestID])
+    answer = client.get("/things/1", headers={"X-Shop": "s"})
+    assert (answer.text, answer.headers["X-Shop"], "X-Request-ID" in answer.headers) == ("s", "s", False)
+    assert client.get("/x", headers={"X-Shop": "t"}).headers["X-Shop"] == "t"
+    with pytest.raises(ConfigurationError):
+        RequestIDs(view)
+
+
+@pytest.mark.parametrize("path", ["/sync/", "/async/"])
+def test_django_views_share_the_id(settings, caplog, path):
+    caplog.handler.addFilter(RequestIDFilter())
+    settings.MIDDLEWARE = ["hybrid_gateway.telemetry.RequestIDMiddleware", *settings.MIDDLEWARE]
+    settings.ROOT_URLCONF = "tests.sites.request_id_urls"
+    gateway = Gateway([], django_routes=["/sync/", "/async/"])
+    answer = asyncio.run(ask(gateway, path, [(b"x-request-id", b"d1")]))
+    assert answer == (200, "d1", b"d1 d1")
+    assert [record.request_id for record in caplog.records if record.name == "shop"] == ["d1"]
+    client = TestClient(gateway)  # which calls Django's view right here, in the context of the test
+    answer = copy_context().run(client.get, path, headers={"X-Request-ID": "d2"})
+    assert answer.headers["X-Request-ID"] == "d2"
+
+
+async def ask(gateway, path, headers):
+    """Status, id and body, as a server asks: on the gateway's own threads."""
+    sent = []
+    scope = {
+        "type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"",
+        "headers": [(b"host", b"testserver"), *headers], "scheme": "http", "root_path": "",
+        "server": ("testserver", 80), "client": ("127.0.0.1", 1), "http_version": "1.1",
+    }  # fmt: skip
+    messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive():
+        return next(messages, None) or await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    await gateway(scope, receive, send)
+    found = {name.lower(): value for name, value in sent[0]["headers"]}
+    return (
+        sent[0]["status"],
+        found.get(b"x-request-id", b"-").decode(),
+        b"".join(part.get("body", b"") for part in sent[1:]),
+    )
+
+
+# --- logs as JSON
+
+
+def logged(**record):
+    made = logging.makeLogRecord({"name": "shop", "levelname": "INFO", "msg": "sold %s", "args": ("out",), **record})
+    line = JSONFormatter().format(made)
+    assert "\n" not in line
+    return json.loads(line)
+
+
+def test_a_record_is_a_line_of_json_with_its_fields():
+    line = logged(created=0.5, product=7, price=Decimal("1.50"), name="shop\nforged")
+    assert line == {
+        "time": "1970-01-01T00:00:00.500+00:00",
+        "level": "INFO",
+        "logger": "shop\nforged",
+        "message": "sold out",
+        "product": 7,
+        "price": "1.50",
+    }
+
+
+def test_a_line_of_json_has_the_id_and_the_exception(serve, monkeypatch):
+    lines = []
+
+    class Keep(logging.Handler):
+        def emit(self, record):
+            lines.append(json.loads(self.format(record)))
+
+    handler = Keep()
+    handler.setFormatter(JSONFormatter())
+    logger = logging.getLogger("django.request")
+    logger.addHandler(handler)
+    monkeypatch.setattr(logger, "propagate", False)  # what is no text, others need not be able to write
+
+    @get("/")
+    def broken() -> None:
+        raise ValueError("\ud800")
+
+    try:
+        serve(broken, plugins=[RequestIDs], raises=False).get("/", headers={"X-Request-ID": "r1"})
+    finally:
+        logger.removeHandler(handler)
+    [line] = lines
+    assert (line["request_id"], line["status_code"], line["message"]) == ("r1", 500, "Internal Server Error: GET /")
+    assert line["exception"].splitlines()[0].startswith("Traceback") and "\\ud800" in line["exception"]
+
+
+def test_a_field_cannot_take_the_place_of_another():
+    assert logged(level="forged", time="never")["level"] == "INFO"
