@@ -30,7 +30,7 @@ from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns import ranges
 from hybrid_gateway.orm.columns.column_input import taker
 from hybrid_gateway.orm.columns.column_types import real_field
-from hybrid_gateway.orm.lists.ordering import is_total, key_names, name_of, opened, order_of
+from hybrid_gateway.orm.querysets.ordering import is_total, key_names, name_of, opened, order_of
 
 __all__ = ["Keyset", "CursorPosition", "check_order", "order_in", "read_cursor"]
 

@@ -8,11 +8,10 @@ what Django would let pass on one database, and the database refuse on another.
 from __future__ import annotations
 
 import datetime
-import decimal
 import enum
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import real_field
 from hybrid_gateway.orm.query_cache.placeholders import Parameter, lookups_of
 
-__all__ = ["SUSPECTS", "Check", "check_of", "is_too_long", "may_be_asked_again", "unfit", "words_of"]
+__all__ = ["SUSPECTS", "Check", "check_of", "is_too_long", "may_be_asked_again", "words_of"]
 
 Check = Callable[[Any, str], str | None]
 """What is wrong with a value, if anything, for a database."""
@@ -42,36 +41,6 @@ SUSPECTS = (
     re.error,
 )
 """What making, compiling and running a query raises for values that it cannot be asked with."""
-
-_MOST = 2**63 - 1  # what a database takes for a number: SQLite raises for more, where Django has no check of its own
-_LONGEST = 4000  # characters: SQLite raises for a pattern of 50,000 bytes, in which each may become eight
-_DIGITS = 1000  # of a decimal: Django makes a whole number of it for some columns, however long that is
-
-
-def unfit(value: Any) -> str | None:
-    """What is wrong with a value that no database could compare with, or only at a price."""
-    if isinstance(value, str):
-        return _unfit_text(value)
-    if type(value) is int:
-        return "The number is out of range" if not -_MOST - 1 <= value <= _MOST else None
-    if isinstance(value, decimal.Decimal):
-        return None if value.is_finite() and abs(value.adjusted()) < _DIGITS else "The number is out of range"
-    if isinstance(value, Mapping):
-        value = [*value.keys(), *value.values()]
-    if isinstance(value, _LISTS):
-        return next((message for message in map(unfit, value) if message is not None), None)
-    return None
-
-
-def _unfit_text(value: str) -> str | None:
-    if len(value) > _LONGEST:
-        return f"Expected `str` of length <= {_LONGEST}"
-    if "\x00" in value:  # PostgreSQL raises; to SQLite the text ends there
-        return "Null characters are not allowed"
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        return "Half a surrogate pair is no character"
-    return None
-
 
 # --- what a lookup refuses -----------------------------------------------------------------------------------------
 

@@ -21,18 +21,18 @@ from msgspec import UNSET
 from hybrid_gateway.annotations import settle
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns.column_types import bare
-from hybrid_gateway.orm.columns.lookup_paths import narrowing, passes_many
+from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.lists.filter_values import (
     SUSPECTS,
     Check,
     check_of,
     is_too_long,
     may_be_asked_again,
-    unfit,
     words_of,
 )
-from hybrid_gateway.orm.lists.ordering import name_of, opened
 from hybrid_gateway.orm.query_cache.placeholders import Parameter
+from hybrid_gateway.orm.querysets.lookup_paths import narrowing, passes_many
+from hybrid_gateway.orm.querysets.ordering import name_of, opened
 from hybrid_gateway.orm.read.fetch import as_queryset, is_queryable
 
 __all__ = ["FilterSet", "Lookup", "Ordering", "Search", "ordering_words"]
@@ -87,7 +87,7 @@ class _Filter(msgspec.Struct, frozen=True):
 
     def unfit(self, value: Any, using: str) -> str | None:
         """What is wrong with a value, as far as that can be said before it is compared."""
-        return unfit(value) or (self.check(value, using) if self.check is not None else None)
+        return limit_violation(value) or (self.check(value, using) if self.check is not None else None)
 
 
 class FilterSet:

@@ -23,8 +23,8 @@ from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.lists.cursors import Keyset, check_order, order_in, read_cursor
-from hybrid_gateway.orm.lists.ordering import count_rows, opened, without_ties
 from hybrid_gateway.orm.model_struct import shape_of
+from hybrid_gateway.orm.querysets.ordering import count_rows, opened, without_ties
 from hybrid_gateway.orm.read.fetch import as_queryset, fetch, fetch_with, from_model, is_queryable
 from hybrid_gateway.spelling import told
 

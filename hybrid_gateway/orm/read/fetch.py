@@ -16,13 +16,13 @@ from django.db.models.query import ModelIterable, RawQuerySet
 
 from hybrid_gateway.exceptions import ConfigurationError, NotFound
 from hybrid_gateway.orm.columns.column_types import bare, converter
-from hybrid_gateway.orm.columns.lookup_paths import leads_to_many, narrowing, paths_in
 from hybrid_gateway.orm.columns.postgresql_dates import ask_again
-from hybrid_gateway.orm.lists.ordering import key_names
+from hybrid_gateway.orm.columns.stored_values import shower
 from hybrid_gateway.orm.model_struct import columns_of, computed_of, is_model_struct, shape_of
 from hybrid_gateway.orm.query_cache.automatic import find_variant
+from hybrid_gateway.orm.querysets.lookup_paths import leads_to_many, narrowing, paths_in
+from hybrid_gateway.orm.querysets.ordering import key_names
 from hybrid_gateway.orm.read.read_plan import ReadPlan, RelatedList
-from hybrid_gateway.orm.write.database_values import shower
 
 __all__ = [
     "as_queryset",

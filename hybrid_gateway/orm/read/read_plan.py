@@ -24,7 +24,10 @@ from msgspec import UNSET
 from hybrid_gateway.codegen import define
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import bare, check_is_one, converter, is_optional, is_several, real_field
-from hybrid_gateway.orm.columns.lookup_paths import (
+from hybrid_gateway.orm.columns.modeltranslation import chosen_of
+from hybrid_gateway.orm.columns.struct_annotations import Column
+from hybrid_gateway.orm.model_struct import columns_of, computed_of, is_model_struct
+from hybrid_gateway.orm.querysets.lookup_paths import (
     fits,
     follow,
     is_annotation,
@@ -34,10 +37,7 @@ from hybrid_gateway.orm.columns.lookup_paths import (
     passes_many,
     paths_in,
 )
-from hybrid_gateway.orm.columns.modeltranslation import chosen_of
-from hybrid_gateway.orm.columns.struct_annotations import Column
-from hybrid_gateway.orm.lists.ordering import key_names, name_of
-from hybrid_gateway.orm.model_struct import columns_of, computed_of, is_model_struct
+from hybrid_gateway.orm.querysets.ordering import key_names, name_of
 
 __all__ = ["RelatedList", "ReadPlan"]
 

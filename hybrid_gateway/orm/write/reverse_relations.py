@@ -21,7 +21,7 @@ from msgspec import UNSET
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns.column_types import bare, real_field
 from hybrid_gateway.orm.columns.struct_annotations import Column
-from hybrid_gateway.orm.lists.filter_values import unfit
+from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.model_struct import is_model_struct
 from hybrid_gateway.orm.write.write_errors import Location, Writing, fault
 
@@ -204,7 +204,7 @@ class Side:
 
     def _key(self, key: Any) -> Any:
         """A key as the model has it; ``None`` for what can be none."""
-        if unfit(key) is not None:
+        if limit_violation(key) is not None:
             return None
         pk = self._model._meta.pk
         try:

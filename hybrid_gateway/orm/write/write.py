@@ -20,10 +20,10 @@ from msgspec import UNSET
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, RequestValidationError
 from hybrid_gateway.orm.columns.column_input import taker
 from hybrid_gateway.orm.columns.column_types import is_own, is_server_managed, real_field
-from hybrid_gateway.orm.columns.lookup_paths import find_field
 from hybrid_gateway.orm.columns.struct_annotations import Column
-from hybrid_gateway.orm.lists.ordering import opened
 from hybrid_gateway.orm.model_struct import columns_of, computed_of, is_model_struct
+from hybrid_gateway.orm.querysets.lookup_paths import find_field
+from hybrid_gateway.orm.querysets.ordering import opened
 from hybrid_gateway.orm.read.fetch import as_queryset
 from hybrid_gateway.orm.write.database_values import inserted, updated
 from hybrid_gateway.orm.write.reverse_relations import (

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import connections
 from django.db.models import CompositePrimaryKey, F, OrderBy
 
-from hybrid_gateway.orm.columns.lookup_paths import passes_many
+from hybrid_gateway.orm.querysets.lookup_paths import passes_many
 
 __all__ = ["count_rows", "is_total", "key_names", "name_of", "opened", "order_of", "without_ties"]
 
