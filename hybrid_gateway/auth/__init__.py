@@ -17,8 +17,6 @@ from hybrid_gateway.auth.guards import (
 from hybrid_gateway.auth.jwt import JWTAuthentication
 from hybrid_gateway.auth.session import SessionAuthentication
 from hybrid_gateway.auth.token import TokenAuthentication
-from hybrid_gateway.tokens.denylist import CacheDenylist, TableDenylist
-from hybrid_gateway.tokens.revocation import LoggedOut, alogout_everywhere, logout_everywhere
 
 __all__ = [
     "APIKeyAuthentication",
@@ -28,7 +26,6 @@ __all__ = [
     "Authentication",
     "AuthenticationScheme",
     "BasicAuthentication",
-    "CacheDenylist",
     "CSRFProtect",
     "HasPermission",
     "HasScope",
@@ -37,11 +34,7 @@ __all__ = [
     "IsStaff",
     "IsSuperuser",
     "JWTAuthentication",
-    "LoggedOut",
     "SessionAuthentication",
-    "TableDenylist",
     "TokenAuthentication",
-    "alogout_everywhere",
     "check_csrf",
-    "logout_everywhere",
 ]

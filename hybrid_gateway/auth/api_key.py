@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, QueryParams
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.credential_cookies import check_cookie_name, read_cookie
+from hybrid_gateway.auth.credential_store import credential_store
 from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
@@ -64,10 +65,8 @@ class APIKeyAuthentication(AuthenticationScheme):
     def _authenticate_one(self, keys: list[str]) -> Authentication | None:
         if not keys:
             return None
-        from hybrid_gateway.tokens.models import Token
-
         # SECURITY: of two keys a proxy may have checked the one, and we the other.
-        token = Token.objects.authenticate(keys[0]) if len(keys) == 1 else None
+        token = credential_store().find_token(keys[0]) if len(keys) == 1 else None
         if token is None:
             raise Unauthorized("The API key is unknown, expired or revoked.")
         return Authentication(user=token.user, scheme=self, token=token, scopes=token.scopes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 import msgspec
 from asgiref.sync import sync_to_async
@@ -13,18 +13,16 @@ from starlette.datastructures import Headers
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
 from hybrid_gateway.auth.credential_cookies import check_cookie_name, read_cookie
+from hybrid_gateway.auth.credential_store import JWTLogin, credential_store
 from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.auth.jwks import RemoteKeys
 from hybrid_gateway.auth.keys import FAMILIES, DerivedKeys, Key, KeyRing, Keys, check_algorithms, load_pyjwt
 from hybrid_gateway.auth.user_lookup import UserResolver
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
-from hybrid_gateway.tokens.denylist import Denylist
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
-
-    from hybrid_gateway.tokens.models import JWTSession
 
 from hybrid_gateway.spelling import told
 
@@ -36,6 +34,18 @@ _REFUSED = "The token is malformed, expired, revoked or meant for somebody else.
 _REQUIRED = ("exp", "sub", "jti")
 # What PyJWT lets out for a token that cannot be text, and up to 2.14 for lists as dates, infinity and deep nesting.
 _UNFORESEEN = (ValueError, TypeError, OverflowError, RecursionError)
+
+
+class Denylist(Protocol):
+    """Tokens of another issuer that ended before their time, remembered until they expire."""
+
+    def add(self, claims: Mapping[str, object]) -> None:
+        """Reject the token with these claims from now on."""
+        ...
+
+    def holds(self, claims: Mapping[str, object]) -> bool:
+        """Say whether the token with these claims is rejected; called for every request, on a pool thread."""
+        ...
 
 
 @told()
@@ -53,7 +63,7 @@ class JWTAuthentication(AuthenticationScheme):
 
     With a key that signs, tokens are ours: they come from :meth:`issue` or the routes of ``jwt_routes``, and end with
     their row in ``hybrid_gateway.tokens``. ``foreign=True`` says that somebody else signs with that key; such tokens
-    are refused from :func:`~hybrid_gateway.auth.logout_everywhere` on if they are older, or by their ``denylist``.
+    are refused from :func:`~hybrid_gateway.tokens.logout_everywhere` on if they are older, or by their ``denylist``.
 
     ``cookie`` names a cookie that is read where there is no ``Authorization`` header; unsafe methods then need
     Django's CSRF token. ``token_url`` and ``scopes`` (name to description) are for the OpenAPI document.
@@ -194,22 +204,20 @@ class JWTAuthentication(AuthenticationScheme):
         claims: Mapping[str, Any] | None = None,
     ) -> str:
         """Sign an access token for ``user`` that cannot be refreshed; one row, which ends it when it is revoked."""
-        from hybrid_gateway.tokens.models import JWTSession
-
-        session, _ = JWTSession.objects.start(user, expires_in=expires_in, scopes=scopes)
-        return self.sign(session, expires_in=expires_in, claims=claims)
+        login = credential_store().start_login(user, expires_in=expires_in, scopes=scopes)
+        return self.sign(login, expires_in=expires_in, claims=claims)
 
     async def aissue(self, user: AbstractBaseUser, **options: Any) -> str:
         """:meth:`issue` for ``async def``."""
         return await sync_to_async(self.issue)(user, **options)
 
-    def sign(self, session: JWTSession, *, expires_in: timedelta, claims: Mapping[str, Any] | None = None) -> str:
-        """An access token of a login, for ``expires_in`` or to the end of the login."""
+    def sign(self, login: JWTLogin, *, expires_in: timedelta, claims: Mapping[str, object] | None = None) -> str:
+        """Sign an access token of a login, for ``expires_in`` or to the end of the login."""
         if not self.is_ours or not isinstance(self._keys, KeyRing) or self._keys.signing is None:
             raise ConfigurationError(f"{self!r} cannot sign: it has no secret or private key, or is foreign.")
         key = self._keys.signing
         token: str = load_pyjwt().encode(
-            {**(claims or {}), **session.claims(expires_in), **self._named()},
+            {**(claims or {}), **login.claims(expires_in), **self._named()},
             key.signing,
             algorithm=key.algorithms[0],
             headers={"typ": self._typ, **({} if self._keys.newest is None else {"kid": self._keys.newest})},
@@ -223,10 +231,7 @@ class JWTAuthentication(AuthenticationScheme):
     def revoke(self, claims: Mapping[str, Any]) -> None:
         """End a token by its claims, and with ours the login it belongs to."""
         if self.is_ours:
-            from hybrid_gateway.tokens.models import JWTSession
-
-            sessions: Any = JWTSession.objects.filter(sid=claims.get("sid"))
-            sessions.revoke()
+            credential_store().end_login(claims.get("sid"))
         elif self._denylist is None:
             raise ConfigurationError(f"{self!r} has no denylist=, so a token of another issuer cannot be revoked.")
         else:

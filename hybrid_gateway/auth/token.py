@@ -8,9 +8,9 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
+from hybrid_gateway.auth.credential_store import ISSUED_PREFIX, credential_store
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.spelling import told
-from hybrid_gateway.tokens import secret
 
 __all__ = ["TokenAuthentication"]
 
@@ -37,18 +37,15 @@ class TokenAuthentication(AuthenticationScheme):
         if authorization is None:
             return None
         keyword, plain = authorization
-        if keyword not in self.keywords or not plain.startswith(secret.PREFIX):
+        if keyword not in self.keywords or not plain.startswith(ISSUED_PREFIX):
             return None
-        # Imported late: the settings build schemes before any model may be imported.
-        from hybrid_gateway.tokens.models import Token
-
-        token = Token.objects.authenticate(plain)
+        token = credential_store().find_token(plain)
         if token is None:
             raise Unauthorized("The token is unknown, expired or revoked.")
         return Authentication(user=token.user, scheme=self, token=token, scopes=token.scopes)
 
     def openapi(self) -> dict[str, Any]:
         if "bearer" in self.keywords:
-            return {"type": "http", "scheme": "bearer", "bearerFormat": f"{secret.PREFIX}..."}
-        description = f"{self._keyword} {secret.PREFIX}..."
+            return {"type": "http", "scheme": "bearer", "bearerFormat": f"{ISSUED_PREFIX}..."}
+        description = f"{self._keyword} {ISSUED_PREFIX}..."
         return {"type": "apiKey", "in": "header", "name": "Authorization", "description": description}

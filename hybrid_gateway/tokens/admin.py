@@ -17,10 +17,9 @@ from django.utils.html import format_html
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from hybrid_gateway.auth import logout_everywhere
-from hybrid_gateway.conf import get_settings
-from hybrid_gateway.tokens.managers import TokenQuerySet, check_scopes
-from hybrid_gateway.tokens.models import JWTSession, Token, TokenState
+from hybrid_gateway.tokens.models import JWTSession, Token, TokenQuerySet, TokenState
+from hybrid_gateway.tokens.revocation import logout_everywhere
+from hybrid_gateway.tokens.scopes import check_scopes
 
 __all__ = ["JWTSessionAdmin", "TokenAdmin", "log_out_everywhere"]
 
@@ -171,8 +170,7 @@ class TokenAdmin(_ModelAdmin):
             return
         if days := form.cleaned_data["expires_in_days"]:
             obj.expires_at = obj.created_at + timedelta(days=days)
-        if longest := get_settings().tokens.max_lifetime:
-            obj.expires_at = min(obj.expires_at or obj.created_at + longest, obj.created_at + longest)
+        obj.expires_at = obj.ends_at
         obj.scopes = form.cleaned_data["scopes_text"]
         plain = obj.draw_secret()
         super().save_model(request, obj, form, change)

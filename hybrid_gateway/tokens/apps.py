@@ -1,6 +1,8 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
+from hybrid_gateway.auth.credential_store import register_store
+
 __all__ = ["TokensConfig"]
 
 
@@ -11,3 +13,10 @@ class TokensConfig(AppConfig):
     label = "hybrid_gateway_tokens"
     verbose_name = _("API tokens")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Let authentication schemes find what this app issues."""
+        # Imported late: Django imports this module before any model may be imported.
+        from hybrid_gateway.tokens.database_credentials import DatabaseCredentials
+
+        register_store(DatabaseCredentials())

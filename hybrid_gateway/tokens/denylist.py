@@ -6,23 +6,11 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Any
 
 from hybrid_gateway.cache_connections import thread_cache
 
-__all__ = ["CacheDenylist", "Denylist", "TableDenylist"]
-
-
-class Denylist(Protocol):
-    """Remembers tokens until they expire by themselves."""
-
-    def add(self, claims: Mapping[str, Any]) -> None:
-        """From now on the token with these claims is refused."""
-        ...
-
-    def holds(self, claims: Mapping[str, Any]) -> bool:
-        """Whether it is; asked for every request, on a pool thread."""
-        ...
+__all__ = ["CacheDenylist", "TableDenylist"]
 
 
 class CacheDenylist:

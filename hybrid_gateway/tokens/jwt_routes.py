@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from msgspec import Struct
 from starlette.responses import Response
 
-from hybrid_gateway.auth import AllowAny, Authentication, CSRFProtect, JWTAuthentication, logout_everywhere
+from hybrid_gateway.auth import AllowAny, Authentication, CSRFProtect, JWTAuthentication
 from hybrid_gateway.auth.credential_cookies import read_cookie
 from hybrid_gateway.binding.markers import Form
 from hybrid_gateway.conf import get_settings
@@ -23,6 +23,7 @@ from hybrid_gateway.routing.declare import post
 from hybrid_gateway.sessions.django_context import DjangoContext
 from hybrid_gateway.tokens.login import CHALLENGE, Credentials, log_in
 from hybrid_gateway.tokens.models import JWTSession
+from hybrid_gateway.tokens.revocation import logout_everywhere
 
 __all__ = ["Pair", "Refresh", "TokenForm", "jwt_routes"]
 

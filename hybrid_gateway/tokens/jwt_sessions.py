@@ -25,7 +25,7 @@ from hybrid_gateway.conf import get_settings
 from hybrid_gateway.orm import Prepared, prepare
 from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.credential_state import TokenState, state_of
-from hybrid_gateway.tokens.managers import check_scopes
+from hybrid_gateway.tokens.scopes import check_scopes
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser

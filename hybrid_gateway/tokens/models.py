@@ -1,26 +1,124 @@
+"""Tokens: the table, how they are issued, found and revoked; the tables of logins by JWT are in ``jwt_sessions.py``."""
+
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import ClassVar
+from hmac import compare_digest
+from typing import TYPE_CHECKING, ClassVar, Self, TypedDict, Unpack
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, models, router, transaction
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_variables
 
 from hybrid_gateway.conf import get_settings
+from hybrid_gateway.orm import Prepared, prepare
 from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.credential_state import TokenState, state_of
 from hybrid_gateway.tokens.jwt_sessions import JWTSession, RevokedJWT, SignOut
-from hybrid_gateway.tokens.managers import TokenManager
+from hybrid_gateway.tokens.scopes import check_scopes
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
 
 __all__ = ["JWTSession", "RevokedJWT", "SignOut", "Token", "TokenState"]
 
 logger = logging.getLogger("hybrid_gateway.tokens")
 
 LAST_USED_PRECISION = timedelta(minutes=1)  # so that a busy token costs one write a minute, not one a request
+
+
+class IssueOptions(TypedDict, total=False):
+    """The keywords of ``Token.objects.issue``."""
+
+    name: str
+    expires_in: timedelta | None
+    expires_at: datetime | None
+    scopes: Sequence[str]
+
+
+class TokenQuerySet(models.QuerySet["Token"]):
+    """Queries on tokens; SQL cannot see a changed password, ``Token.state`` can."""
+
+    def active(self) -> Self:
+        """Tokens of active users that are neither revoked nor expired."""
+        return self.filter(
+            models.Q(expires_at=None) | models.Q(expires_at__gt=timezone.now()), revoked_at=None, user__is_active=True
+        )
+
+    def expired(self) -> Self:
+        """Tokens whose time is over."""
+        return self.filter(expires_at__lte=timezone.now())
+
+    def revoked(self) -> Self:
+        """Tokens that somebody ended."""
+        return self.filter(revoked_at__isnull=False)
+
+    def revoke(self) -> int:
+        """Revoke all of these at once; return how many were not revoked before."""
+        return self.filter(revoked_at=None).update(revoked_at=timezone.now())
+
+    # As with Django's delete(): Token.objects.revoke() must not end every token there is.
+    revoke.queryset_only = True  # type: ignore[attr-defined]
+
+
+class TokenManager(models.Manager.from_queryset(TokenQuerySet)):  # type: ignore[misc]
+    """``Token.objects``."""
+
+    def issue(
+        self,
+        user: AbstractBaseUser,
+        *,
+        name: str = "",
+        expires_in: timedelta | None = None,
+        expires_at: datetime | None = None,
+        scopes: Sequence[str] = (),
+    ) -> tuple[Token, str]:
+        """Make a token for ``user`` and return it with its plain text, which cannot be had again.
+
+        It lives for ``expires_in`` (or until ``expires_at``), never longer than ``TOKENS["MAX_LIFETIME"]``, or until it
+        is revoked, the user deactivated or the password changed. ``scopes`` are what :class:`HasScope` asks for.
+        """
+        if expires_in is not None and expires_in <= timedelta(0):
+            raise ValueError(f"expires_in must be positive, not {expires_in!r}")
+        token = self.model(user=user, name=name, scopes=check_scopes(scopes))
+        if expires_in is not None:
+            expires_at = min(expires_at or token.created_at + expires_in, token.created_at + expires_in)
+        token.expires_at = expires_at
+        token.expires_at = token.ends_at
+        plain = token.draw_secret()
+        token.save(force_insert=True, using=self.db)
+        return token, plain
+
+    async def aissue(self, user: AbstractBaseUser, **options: Unpack[IssueOptions]) -> tuple[Token, str]:
+        """:meth:`issue` for ``async def``, with the same options."""
+        return await sync_to_async(self.issue)(user, **options)
+
+    @cached_property
+    def _by_digest(self) -> Prepared[Token]:
+        # PERF: one request in two is authenticated; compiled once, the look-up costs a quarter.
+        return prepare(lambda digest: self.get_queryset().select_related("user").filter(digest=digest))
+
+    @sensitive_variables("plain")
+    def authenticate(self, plain: str) -> Token | None:
+        """Return the working token with this plain text, its user loaded by the same query, and note its use."""
+        if not secret.is_well_formed(plain):
+            return None
+        digest = secret.digest(plain)
+        token = self._by_digest.first(digest=digest)
+        if token is None:
+            return None
+        # SECURITY: the index found it by a digest the client cannot steer; comparing again in constant time also keeps
+        # databases whose collation ignores case or accents from being generous.
+        if not compare_digest(token.digest, digest) or not token.is_active:
+            return None
+        token.record_use()
+        return token
 
 
 class Token(models.Model):
@@ -51,12 +149,12 @@ class Token(models.Model):
     @property
     def state(self) -> TokenState:
         """What the token would be answered now; reads the user's row unless it is loaded."""
-        state, end = state_of(self), self._end
+        state, end = state_of(self), self.ends_at
         return TokenState.EXPIRED if state is TokenState.ACTIVE and end is not None and end <= timezone.now() else state
 
     @property
-    def _end(self) -> datetime | None:
-        """When it ends at the latest; the setting may be younger than the token."""
+    def ends_at(self) -> datetime | None:
+        """When the token ends at the latest: ``MAX_LIFETIME`` may have been set after it was issued."""
         longest = get_settings().tokens.max_lifetime
         if longest is None:
             return self.expires_at
@@ -84,7 +182,7 @@ class Token(models.Model):
             ended = Token.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=timezone.now())
             if not ended or not self.is_active:
                 raise ValueError("A token that no longer works cannot be rotated.")
-            after = Token.objects.issue(self.user, name=self.name, scopes=self.scopes, expires_at=self._end)
+            after = Token.objects.issue(self.user, name=self.name, scopes=self.scopes, expires_at=self.ends_at)
         self.revoked_at = timezone.now()
         return after
 

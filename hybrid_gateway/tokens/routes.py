@@ -7,12 +7,13 @@ from datetime import datetime
 from django.http import HttpRequest
 from msgspec import Struct
 
-from hybrid_gateway.auth import AllowAny, Authentication, TokenAuthentication, logout_everywhere
+from hybrid_gateway.auth import AllowAny, Authentication, TokenAuthentication
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.exceptions import Conflict, TooManyRequests, Unauthorized
 from hybrid_gateway.routing.declare import post
 from hybrid_gateway.tokens.login import Credentials, log_in
 from hybrid_gateway.tokens.models import Token
+from hybrid_gateway.tokens.revocation import logout_everywhere
 
 __all__ = ["Credentials", "IssuedToken", "login", "logout", "log_out_everywhere", "rotate", "routes"]
 

@@ -10,6 +10,8 @@ import secrets
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from hybrid_gateway.auth.credential_store import ISSUED_PREFIX as PREFIX
+
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
@@ -26,7 +28,6 @@ __all__ = [
     "password_fingerprint",
 ]
 
-PREFIX = "hgt_"  # lets other bearer schemes tell our tokens apart, and scanners find leaked ones
 REFRESH_PREFIX = "hgr_"
 HINT_LENGTH = 6  # characters after the prefix; 220 of the 256 bits stay unknown
 

@@ -19,10 +19,11 @@ from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 from starlette.datastructures import Headers
 
 from hybrid_gateway import get
-from hybrid_gateway.auth import JWTAuthentication, TokenAuthentication, logout_everywhere
+from hybrid_gateway.auth import JWTAuthentication, TokenAuthentication
 from hybrid_gateway.contrib.drf import DRFTokenAuthentication
 from hybrid_gateway.contrib.simplejwt import SimpleJWTAuthentication
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
+from hybrid_gateway.tokens import logout_everywhere
 from hybrid_gateway.tokens.models import SignOut, Token
 
 User = get_user_model()
@@ -171,7 +172,7 @@ from django.core.management import call_command
 call_command("migrate", verbosity=0)
 from django.contrib.auth import get_user_model
 from hybrid_gateway import Gateway, get
-from hybrid_gateway.auth import logout_everywhere
+from hybrid_gateway.tokens import logout_everywhere
 from hybrid_gateway.contrib.allauth import AllauthAccessTokenAuthentication, AllauthSessionTokenAuthentication
 from hybrid_gateway.test import TestClient
 

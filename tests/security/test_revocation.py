@@ -13,17 +13,9 @@ from django.db import connection
 from django.utils import timezone
 
 from hybrid_gateway import Include, get
-from hybrid_gateway.auth import (
-    APIKeyAuthentication,
-    CacheDenylist,
-    JWTAuthentication,
-    TableDenylist,
-    TokenAuthentication,
-    alogout_everywhere,
-    logout_everywhere,
-)
+from hybrid_gateway.auth import APIKeyAuthentication, JWTAuthentication, TokenAuthentication
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.tokens import secret
+from hybrid_gateway.tokens import CacheDenylist, TableDenylist, alogout_everywhere, logout_everywhere, secret
 from hybrid_gateway.tokens.jwt_routes import jwt_routes
 from hybrid_gateway.tokens.models import JWTSession, RevokedJWT, Token
 

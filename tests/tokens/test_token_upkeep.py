@@ -12,7 +12,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from hybrid_gateway import Include, get
-from hybrid_gateway.auth import TableDenylist, TokenAuthentication
+from hybrid_gateway.auth import TokenAuthentication
+from hybrid_gateway.tokens import TableDenylist
 from hybrid_gateway.tokens.admin import log_out_everywhere
 from hybrid_gateway.tokens.models import JWTSession, RevokedJWT, Token
 
