@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypedDict
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -14,12 +14,14 @@ __all__ = [
     "Conflict",
     "ContentTooLarge",
     "DependencyError",
+    "ErrorEntry",
     "Forbidden",
     "GatewayTimeout",
     "Gone",
     "HTTPException",
     "InternalServerError",
     "LengthRequired",
+    "Location",
     "MethodNotAllowed",
     "NotAcceptable",
     "NotFound",
@@ -38,6 +40,7 @@ __all__ = [
     "Unauthorized",
     "UnprocessableContent",
     "UnsupportedMediaType",
+    "error_entry",
     "URITooLong",
     "check_status",
     "reason",
@@ -239,6 +242,23 @@ class ServiceUnavailable(_StatusException):
 
 class GatewayTimeout(_StatusException):
     status_code = 504
+
+
+Location = tuple[str | int, ...]
+"""Where a fault is: its source (``query``, ``body``), then names and positions inside it."""
+
+
+class ErrorEntry(TypedDict):
+    """One of the ``errors`` in a problem: its location, a sentence, and what kind of fault it is."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+def error_entry(location: Iterable[str | int], message: str, kind: str = "value_error") -> ErrorEntry:
+    """Return one entry of the ``errors`` of a 422, or of an answer that breaks its annotation."""
+    return {"loc": [*location], "msg": message, "type": kind}
 
 
 class RequestValidationError(UnprocessableContent):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from hmac import compare_digest
 from typing import Any, Generic, TypeVar
-from urllib.parse import quote
 
 from starlette.datastructures import Headers, QueryParams
 
@@ -74,11 +73,6 @@ class Body(bytes):
     """The raw request body."""
 
     __slots__ = ()
-
-
-def quoted_path(path: str) -> str:
-    """A decoded path, percent-encoded again. SPEC: RFC 3986, section 3.3."""
-    return quote(path, safe="/~:@!$&'()*+,;=")
 
 
 class PathParams(dict[str, Any]):

@@ -10,8 +10,8 @@ import msgspec
 from hybrid_gateway.binding.decimals import look_for_decimals
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.signature import NO_DEFAULT
-from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing, one_error
-from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
+from hybrid_gateway.binding.validation import REFUSALS, collect_errors, missing, one_error
+from hybrid_gateway.exceptions import BadRequest, ErrorEntry, UnsupportedMediaType
 from hybrid_gateway.request.context import RequestContext
 
 __all__ = ["JSONBody", "RawBody"]
@@ -31,7 +31,7 @@ class RawBody:
         self._default = default
         self._check = check
 
-    def read(self, ctx: RequestContext, body: bytes, errors: list[Error]) -> Any:
+    def read(self, ctx: RequestContext, body: bytes, errors: list[ErrorEntry]) -> Any:
         if not body and self._default is not NO_DEFAULT:
             return self._default
         try:
@@ -67,7 +67,7 @@ class JSONBody:
         self._declared = declared
         self._accepted = ", ".join(media_types) or self.media_type
 
-    def read(self, ctx: RequestContext, body: bytes, errors: list[Error]) -> Any:
+    def read(self, ctx: RequestContext, body: bytes, errors: list[ErrorEntry]) -> Any:
         if not body:
             if self._default is NO_DEFAULT:
                 errors.append(missing(("body",)))
@@ -91,12 +91,12 @@ class JSONBody:
             raise _malformed(error) from None
         return None
 
-    def _looked_at(self, value: Any, errors: list[Error]) -> Any:
+    def _looked_at(self, value: Any, errors: list[ErrorEntry]) -> Any:
         if self._look is not None:
             self._look(value, ("body",), errors)
         return value
 
-    def _unpack(self, decode: Callable[[bytes], Any], body: bytes, errors: list[Error]) -> Any:
+    def _unpack(self, decode: Callable[[bytes], Any], body: bytes, errors: list[ErrorEntry]) -> Any:
         try:
             return self._looked_at(decode(body), errors)
         except REFUSALS:

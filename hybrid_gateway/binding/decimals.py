@@ -14,11 +14,11 @@ from typing import Any
 from msgspec import inspect as mi
 
 from hybrid_gateway.annotations import remembered
-from hybrid_gateway.binding.validation import Error, Location
+from hybrid_gateway.exceptions import ErrorEntry, Location, error_entry
 
 __all__ = ["Look", "look_for_decimals"]
 
-Look = Callable[[Any, Location, list[Error]], None]
+Look = Callable[[Any, Location, list[ErrorEntry]], None]
 """Adds the errors of a value that lies at a place."""
 
 # SECURITY: `int(value)` of an exponent of six digits fills the memory, and comparing with NaN raises.
@@ -34,9 +34,9 @@ def look_for_decimals(kind: Any) -> Look | None:
         return None
 
 
-def _look_at_decimal(value: Any, place: Location, errors: list[Error]) -> None:
+def _look_at_decimal(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
     if type(value) is Decimal and not (value.is_finite() and -_MOST_DIGITS < value.adjusted() < _MOST_DIGITS):
-        errors.append({"loc": list(place), "msg": "Invalid decimal string", "type": "value_error"})
+        errors.append(error_entry(place, "Invalid decimal string"))
 
 
 class _Search:
@@ -57,7 +57,7 @@ class _Search:
         look = self.look(info.item_type)
         assert look is not None
 
-        def each(value: Any, place: Location, errors: list[Error]) -> None:
+        def each(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
             if isinstance(value, (list, tuple, set, frozenset)):
                 for position, item in enumerate(value):
                     look(item, (*place, position), errors)
@@ -67,7 +67,7 @@ class _Search:
     def entries(self, info: Any) -> Look:
         looks = [(position, look) for position, item in enumerate(info.item_types) if (look := self.look(item))]
 
-        def each(value: Any, place: Location, errors: list[Error]) -> None:
+        def each(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
             if isinstance(value, tuple):
                 for position, look in looks:
                     look(value[position], (*place, position), errors)
@@ -77,7 +77,7 @@ class _Search:
     def mapping(self, info: Any) -> Look:
         key, look = self.look(info.key_type), self.look(info.value_type)
 
-        def each(value: Any, place: Location, errors: list[Error]) -> None:
+        def each(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
             if isinstance(value, Mapping):
                 for name, entry in value.items():
                     if key is not None:
@@ -90,7 +90,7 @@ class _Search:
     def union(self, info: Any) -> Look:
         looks = [look for member in info.types if (look := self.look(member))]
 
-        def any_of(value: Any, place: Location, errors: list[Error]) -> None:
+        def any_of(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
             for look in looks:
                 look(value, place, errors)
 
@@ -104,7 +104,7 @@ class _Search:
         get: Any = Mapping.get if typing.is_typeddict(own) else getattr
         is_one: type = dict if typing.is_typeddict(own) else own
 
-        def each(value: Any, place: Location, errors: list[Error]) -> None:
+        def each(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
             if isinstance(value, is_one):
                 for name, wire_name, look in looks:
                     look(get(value, name, None), (*place, wire_name), errors)

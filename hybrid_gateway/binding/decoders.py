@@ -13,7 +13,7 @@ import msgspec
 from hybrid_gateway.annotations import classes_in, has_fields, hints_of
 from hybrid_gateway.binding.constraints import holds_bounds, reason
 from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_annotated, strip_optional
-from hybrid_gateway.exceptions import ConfigurationError, DependencyError
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError, ErrorEntry, error_entry
 from hybrid_gateway.http import SecretBytes, SecretString
 
 __all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "is_pydantic", "pydantic_errors", "why_not"]
@@ -121,14 +121,14 @@ def is_pydantic(kind: Any) -> bool:
     return isinstance(kind, type) and hasattr(kind, "model_validate") and hasattr(kind, "model_fields")
 
 
-def pydantic_errors(value: Any, model: Any, location: tuple[Any, ...]) -> list[dict[str, Any]]:
+def pydantic_errors(value: Any, model: Any, location: tuple[Any, ...]) -> list[ErrorEntry]:
     """Every fault that ``model`` finds in ``value``."""
     try:
         model.model_validate(value)
     except ValueError as error:
         found: Any = error
         return [
-            {"loc": [*location, *fault["loc"]], "msg": fault["msg"], "type": _kind(fault["type"])}
+            error_entry((*location, *fault["loc"]), fault["msg"], _kind(fault["type"]))
             for fault in found.errors(include_url=False, include_context=False, include_input=False)
         ]
     return []

@@ -26,8 +26,8 @@ from hybrid_gateway.binding.parameters import fresh, struct_value
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
 from hybrid_gateway.binding.text_converters import TextType
 from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
-from hybrid_gateway.binding.validation import Error, missing, unknown
-from hybrid_gateway.exceptions import BadRequest, UnsupportedMediaType
+from hybrid_gateway.binding.validation import missing, unknown
+from hybrid_gateway.exceptions import BadRequest, ErrorEntry, UnsupportedMediaType, error_entry
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER
 from hybrid_gateway.request.context import RequestContext, body_too_large
 
@@ -74,7 +74,7 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
         """Of JSON in a text; of text itself, nothing."""
         return "" if self.json is None else "application/json"
 
-    def reader(self) -> Callable[[Any, list[Error]], Any]:
+    def reader(self) -> Callable[[Any, list[ErrorEntry]], Any]:
         """``read(what came, errors)``: the value, or one more error."""
         location = ("body", self.name)
         if self.json is not None:
@@ -97,12 +97,12 @@ class FormFields:
         """Whether only a multipart body can hold it all."""
         return any(field.is_file for field in self.fields.values())
 
-    def add(self, parameter: Parameter, field: FormField) -> Callable[[Any, list[Error]], Any]:
+    def add(self, parameter: Parameter, field: FormField) -> Callable[[Any, list[ErrorEntry]], Any]:
         """The reader of a parameter that is one field."""
         self.fields[field.name] = field
         name, required, default, convert = field.name, parameter.required, parameter.default, field.reader()
 
-        def read(form: Any, errors: list[Error]) -> Any:
+        def read(form: Any, errors: list[ErrorEntry]) -> Any:
             found, wrong = form.values([field])
             errors += wrong
             if name in found:
@@ -115,13 +115,14 @@ class FormFields:
 
     def add_struct(
         self, parameter: Parameter, fields: list[FormField], *, closed: bool = False
-    ) -> Callable[[Any, list[Error]], Any]:
+    ) -> Callable[[Any, list[ErrorEntry]], Any]:
         """The reader of a parameter whose fields are the form's; of a ``closed`` one, which has no others."""
         self.fields |= {field.name: field for field in fields}
         kind, default, hook = strip_optional(parameter.type), parameter.default, self._hook
-        readers, names = {field.name: field.reader() for field in fields}, {field.name: field.name for field in fields}
+        readers = {field.name: field.reader() for field in fields}
+        names: dict[str | int, str] = {field.name: field.name for field in fields}
 
-        def read(form: Any, errors: list[Error]) -> Any:
+        def read(form: Any, errors: list[ErrorEntry]) -> Any:
             given, wrong = form.values(fields)
             if not given and not wrong and default is not NO_DEFAULT:
                 return default
@@ -152,10 +153,10 @@ class FormData:
         """Of everything that came."""
         return self.texts | self.files | self.dropped
 
-    def values(self, fields: list[FormField]) -> tuple[dict[str, Any], list[Error]]:
+    def values(self, fields: list[FormField]) -> tuple[dict[str, Any], list[ErrorEntry]]:
         """What is there of ``fields``, ready to be converted, and what is wrong with its files."""
         found: dict[str, Any] = {}
-        errors: list[Error] = []
+        errors: list[ErrorEntry] = []
         for field in fields:
             if field.rules is not None:
                 files = self.files.get(field.name, [])
@@ -170,18 +171,21 @@ class FormData:
                     found[field.name] = texts if field.many else texts[0]
         return found, errors
 
-    def _check(self, name: str, rules: File, files: list[UploadFile], many: bool) -> list[Error]:
+    def _check(self, name: str, rules: File, files: list[UploadFile], many: bool) -> list[ErrorEntry]:
+        place, count = ("body", name), len(files)
         errors = []
         if name in self.too_large:
-            errors.append(_wrong(name, f"Expected a file of at most {self.too_large[name]} bytes", "file_too_large"))
-        if not many and len(files) > 1:
-            errors.append(_wrong(name, f"Expected one file, got {len(files)}", "too_many_files"))
-        elif rules.max_files is not None and len(files) > rules.max_files:
-            errors.append(_wrong(name, f"Expected at most {rules.max_files} files, got {len(files)}", "too_many_files"))
+            message = f"Expected a file of at most {self.too_large[name]} bytes"
+            errors.append(error_entry(place, message, "file_too_large"))
+        if not many and count > 1:
+            errors.append(error_entry(place, f"Expected one file, got {count}", "too_many_files"))
+        elif rules.max_files is not None and count > rules.max_files:
+            message = f"Expected at most {rules.max_files} files, got {count}"
+            errors.append(error_entry(place, message, "too_many_files"))
         for file in files:
             if rules.content_types and not matches(file.detected_type, rules.content_types):
                 message = f"Expected {' or '.join(rules.content_types)}, got {file.detected_type}"
-                errors.append(_wrong(name, message, "content_type"))
+                errors.append(error_entry(place, message, "content_type"))
         return errors
 
     # --- a context manager, left with the request
@@ -191,10 +195,6 @@ class FormData:
         for files in self.files.values():
             for file in files:
                 file.file.close()
-
-
-def _wrong(name: str, message: str, kind: str) -> Error:
-    return {"loc": ["body", name], "msg": message, "type": kind}
 
 
 # --- reading -------------------------------------------------------------------------------------------------------

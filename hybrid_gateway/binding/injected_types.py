@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 
 from hybrid_gateway import http
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.url_quoting import quote_encoded_path
 
 __all__ = ["BUILTINS"]
 
@@ -42,7 +42,7 @@ def _url(ctx: RequestContext) -> http.URL:
     scheme = ctx.scope.get("scheme", "http")
     host, port = _host_and_port(ctx)
     netloc = host if port == _PORTS.get(scheme) else f"{host}:{port}"
-    path = quote(ctx.scope["path"], safe="/%!$&'()*+,;=:@~-._")
+    path = quote_encoded_path(ctx.scope["path"])
     query = ctx.raw_query.decode("latin-1")
     return http.URL(f"{scheme}://{netloc}{path}" + (f"?{query}" if query else ""))
 

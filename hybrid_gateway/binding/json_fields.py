@@ -11,8 +11,8 @@ import msgspec
 from hybrid_gateway.binding.decimals import look_for_decimals
 from hybrid_gateway.binding.decoders import DecodeHook, check_decodable, why_not
 from hybrid_gateway.binding.signature import strip_annotated, strip_optional
-from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors
-from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.binding.validation import REFUSALS, collect_errors
+from hybrid_gateway.exceptions import DependencyError, ErrorEntry, error_entry
 
 __all__ = ["JSONField", "is_array"]
 
@@ -30,7 +30,7 @@ class JSONField:
         except (TypeError, ValueError, DependencyError) as error:
             raise DependencyError(f"{where} cannot be read as JSON: {why_not(kind, error)}.") from error
 
-    def read(self, texts: Any, location: tuple[Any, ...], errors: list[Error]) -> Any:
+    def read(self, texts: Any, location: tuple[Any, ...], errors: list[ErrorEntry]) -> Any:
         """The value of what came; what is wrong with it goes to ``errors``."""
         text = texts if isinstance(texts, str) else _as_one(texts)
         try:
@@ -42,14 +42,14 @@ class JSONField:
             self._look(value, location, errors)
         return value
 
-    def _faults(self, text: str, location: tuple[Any, ...]) -> list[Error]:
+    def _faults(self, text: str, location: tuple[Any, ...]) -> list[ErrorEntry]:
         try:
             return collect_errors(msgspec.json.decode(text), self._kind, location, hook=self._hook)
         except msgspec.DecodeError as error:
             words = str(error).removeprefix("JSON is malformed: ")
         except RecursionError:
             words = "it is nested too deeply"
-        return [{"loc": list(location), "msg": f"The JSON is malformed: {words}", "type": "value_error"}]
+        return [error_entry(location, f"The JSON is malformed: {words}")]
 
 
 def _as_one(texts: list[str]) -> str:

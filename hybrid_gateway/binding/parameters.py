@@ -14,14 +14,14 @@ from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.shapes import is_list, struct_fields
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_optional
 from hybrid_gateway.binding.text_converters import TextType
-from hybrid_gateway.binding.validation import REFUSALS, Error, collect_errors, missing, one_error, unknown
+from hybrid_gateway.binding.validation import REFUSALS, collect_errors, missing, one_error, unknown
 from hybrid_gateway.codegen import define
-from hybrid_gateway.exceptions import NotFound
+from hybrid_gateway.exceptions import ErrorEntry, NotFound
 from hybrid_gateway.request.context import RequestContext
 
 __all__ = ["SOURCES", "ParameterGroup", "Reader", "fresh", "path_reader", "struct_reader", "struct_value"]
 
-Reader = Callable[[Any, list[Error]], Any]
+Reader = Callable[[Any, list[ErrorEntry]], Any]
 
 SOURCES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
     "query": (RequestContext.query_values, RequestContext.query_lists),
@@ -131,9 +131,9 @@ def struct_reader(
         many = is_list(field.type) if known is None else known.many
         fields.append((name, encode_name, many, None if known is None else known.reader((source, name))))
     lists_of, default = SOURCES[source][1], parameter.default
-    wire_names = {encode_name: name for name, encode_name, _, _ in fields}
+    wire_names: dict[str | int, str] = {encode_name: name for name, encode_name, _, _ in fields}
 
-    def read(ctx: RequestContext, errors: list[Error]) -> Any:
+    def read(ctx: RequestContext, errors: list[ErrorEntry]) -> Any:
         lists, found = lists_of(ctx), {}
         before = len(errors)
         for name, field, many, convert in fields:
@@ -148,7 +148,7 @@ def struct_reader(
     if asked is None:
         return read
 
-    def read_closed(ctx: RequestContext, errors: list[Error]) -> Any:
+    def read_closed(ctx: RequestContext, errors: list[ErrorEntry]) -> Any:
         errors += unknown(source, lists_of(ctx), asked)
         return read(ctx, errors)
 
@@ -159,10 +159,10 @@ def struct_value(
     found: dict[str, Any],
     kind: Any,
     source: str,
-    errors: list[Error],
+    errors: list[ErrorEntry],
     before: int,
     hook: DecodeHook,
-    wire_names: Mapping[str, str],
+    wire_names: Mapping[str | int, str],
 ) -> Any:
     """The Struct of values that are converted already; with errors since ``before``, those of what is missing, too.
 
@@ -179,7 +179,7 @@ def struct_value(
             error["loc"][1] = wire_names.get(error["loc"][1], error["loc"][1])
         if not wrong or (error["loc"][1:] and error["loc"][1] not in wrong):
             errors.append(error)
-    order = {name: position for position, name in enumerate(wire_names.values())}
+    order: dict[str | int, int] = {name: position for position, name in enumerate(wire_names.values())}
     errors[before:] = sorted(errors[before:], key=lambda error: order.get((*error["loc"], "", "")[1], len(order)))
     return None
 
@@ -196,7 +196,7 @@ def path_reader(parameter: Parameter, position: int, kind: TextType, converted: 
     assert convert is not None
     is_ready = kind.kind is converted and converted is not str
 
-    def read(values: tuple[Any, ...], errors: list[Error]) -> Any:
+    def read(values: tuple[Any, ...], errors: list[ErrorEntry]) -> Any:
         value = values[position]
         try:
             if not is_ready:

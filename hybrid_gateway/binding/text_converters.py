@@ -24,8 +24,8 @@ import msgspec
 from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.binding.constraints import Bounds, checker, decimal_keywords, is_bounded
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
-from hybrid_gateway.binding.validation import Error, one_error
-from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.binding.validation import one_error
+from hybrid_gateway.exceptions import DependencyError, ErrorEntry
 from hybrid_gateway.text_values import READERS, read_bool, read_int
 
 __all__ = ["TextType", "documented", "text_type"]
@@ -41,7 +41,7 @@ class TextType(msgspec.Struct, frozen=True, kw_only=True):
 
     rank: int  # the strictest first
     read_one: Read | None = None
-    read_many: Callable[[list[str], tuple[Any, ...], list[Error]], Any] | None = None
+    read_many: Callable[[list[str], tuple[Any, ...], list[ErrorEntry]], Any] | None = None
     check: Check | None = None
     kind: Any = None  # of plain ones, and their bounds: what needs no function of its own
     bounds: Bounds | None = None
@@ -68,10 +68,10 @@ class TextType(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return True
 
-    def reader(self, location: tuple[Any, ...]) -> Callable[[Any, list[Error]], Any]:
+    def reader(self, location: tuple[Any, ...]) -> Callable[[Any, list[ErrorEntry]], Any]:
         """``read(text or texts, errors)``: the value, or one more error."""
 
-        def read(given: Any, errors: list[Error]) -> Any:
+        def read(given: Any, errors: list[ErrorEntry]) -> Any:
             try:
                 if self.read_many is None:
                     return self.read(given)
@@ -240,7 +240,7 @@ def _union(members: Sequence[TextType], context: _Context) -> TextType:
         return TextType(rank=single[0].rank, read_one=read_one)
     of_list = lists[0].reader
 
-    def read_many(texts: list[str], location: tuple[Any, ...], errors: list[Error]) -> Any:
+    def read_many(texts: list[str], location: tuple[Any, ...], errors: list[ErrorEntry]) -> Any:
         if len(texts) == 1:
             try:
                 return read_one(texts[0])
@@ -283,14 +283,14 @@ def _container(make: Callable[[Any], Any], arguments: Sequence[Any], context: _C
         return TextType(rank=0, read_many=functools.partial(_read_tuple, items))
     item = items[0] if items else TextType(rank=0, read_one=READERS[str])
 
-    def read_many(texts: list[str], location: tuple[Any, ...], errors: list[Error]) -> Any:
+    def read_many(texts: list[str], location: tuple[Any, ...], errors: list[ErrorEntry]) -> Any:
         values = _read_each([item] * len(texts), texts, location, errors)
         return None if values is None else make(values)
 
     return TextType(rank=0, read_one=item.read_one, read_many=read_many)
 
 
-def _read_tuple(items: list[TextType], texts: list[str], location: tuple[Any, ...], errors: list[Error]) -> Any:
+def _read_tuple(items: list[TextType], texts: list[str], location: tuple[Any, ...], errors: list[ErrorEntry]) -> Any:
     if len(texts) != len(items):
         raise msgspec.ValidationError(f"Expected `array` of length {len(items)}, got {len(texts)}")
     values = _read_each(items, texts, location, errors)
@@ -298,7 +298,7 @@ def _read_tuple(items: list[TextType], texts: list[str], location: tuple[Any, ..
 
 
 def _read_each(
-    items: Sequence[TextType], texts: list[str], location: tuple[Any, ...], errors: list[Error]
+    items: Sequence[TextType], texts: list[str], location: tuple[Any, ...], errors: list[ErrorEntry]
 ) -> list[Any] | None:
     values, before = [], len(errors)
     for position, (item, text) in enumerate(zip(items, texts, strict=True)):

@@ -6,7 +6,7 @@ import itertools
 import re
 import types
 import typing
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any, Literal, Union
 
 import msgspec
@@ -15,29 +15,27 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from hybrid_gateway.annotations import hints_of
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known, is_pydantic, pydantic_errors
 from hybrid_gateway.binding.signature import strip_annotated, strip_optional
+from hybrid_gateway.exceptions import ErrorEntry, Location, error_entry
 
-__all__ = ["Error", "Location", "collect_errors", "missing", "one_error", "unknown"]
-
-Error = dict[str, Any]
-Location = tuple[str | int, ...]
+__all__ = ["ErrorEntry", "Location", "collect_errors", "missing", "one_error", "unknown"]
 
 _PLACE = re.compile(r" - at `(key in )?\$([^`]*)`$")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[\.\.\.\]")
 _MISSING = re.compile(r"Object missing required field `(.+)`$")
 
 
-def missing(location: Location) -> Error:
+def missing(location: Location) -> ErrorEntry:
     """The error of a required value that is not there."""
-    return {"loc": list(location), "msg": "Field required", "type": "missing"}
+    return error_entry(location, "Field required", "missing")
 
 
-def unknown(source: str, given: Iterable[str], known: Container[str]) -> list[Error]:
+def unknown(source: str, given: Iterable[str], known: Container[str]) -> list[ErrorEntry]:
     """An error for every name that nobody asks for, a hundred at most."""
     names = itertools.islice((name for name in given if name not in known), _MOST)
-    return [{"loc": [source, name], "msg": "Unknown parameter", "type": "value_error"} for name in names]
+    return [error_entry((source, name), "Unknown parameter") for name in names]
 
 
-def one_error(error: Exception, location: Location) -> Error:
+def one_error(error: Exception, location: Location) -> ErrorEntry:
     """msgspec's message as one error; the place msgspec names is appended to ``location``."""
     message = str(error)
     place = _PLACE.search(message)
@@ -48,7 +46,7 @@ def one_error(error: Exception, location: Location) -> Error:
     if absent is not None:
         return missing((*location, absent[1]))
     kind = "type_error" if message.startswith("Expected") and ", got " in message else "value_error"
-    return {"loc": list(location), "msg": message, "type": kind}
+    return error_entry(location, message, kind)
 
 
 def _step(match: re.Match[str]) -> str | int:
@@ -62,7 +60,7 @@ _MOST_PARTS = 2000
 _DEEPEST = 8  # every level is converted once more
 
 
-def collect_errors(value: Any, kind: Any, location: Location, *, hook: DecodeHook = decode_known) -> list[Error]:
+def collect_errors(value: Any, kind: Any, location: Location, *, hook: DecodeHook = decode_known) -> list[ErrorEntry]:
     """The errors of ``value`` (decoded JSON) against ``kind``, at most a hundred; empty when it converts."""
     return _Search(hook).errors(value, kind, location)
 
@@ -75,7 +73,7 @@ class _Search:
         self._parts = 0
         self._found = 0
 
-    def errors(self, value: Any, kind: Any, location: Location, depth: int = 0) -> list[Error]:
+    def errors(self, value: Any, kind: Any, location: Location, depth: int = 0) -> list[ErrorEntry]:
         self._parts += 1
         try:
             msgspec.convert(value, kind, dec_hook=self._hook)
@@ -83,7 +81,7 @@ class _Search:
             complaint = error
         except RecursionError:
             self._found += 1
-            return [{"loc": list(location), "msg": "Nested too deeply", "type": "value_error"}]
+            return [error_entry(location, "Nested too deeply")]
         else:
             return []
         inner = self._inner(value, strip_annotated(kind), location, depth + 1) if depth < _DEEPEST else []
@@ -96,7 +94,7 @@ class _Search:
         self._found += 1
         return [one_error(complaint, location)]
 
-    def _inner(self, value: Any, kind: Any, location: Location, depth: int) -> list[Error]:
+    def _inner(self, value: Any, kind: Any, location: Location, depth: int) -> list[ErrorEntry]:
         """The errors inside the parts of ``value``; empty when the parts are fine and the whole is at fault."""
         origin = typing.get_origin(kind)
         if origin in (Union, types.UnionType):
@@ -117,13 +115,13 @@ class _Search:
                 return self._each(((i, entry, items[0]) for i, entry in enumerate(value)), location, depth)
         return []
 
-    def _fields(self, value: Mapping[str, Any], kind: Any, location: Location, depth: int) -> list[Error]:
+    def _fields(self, value: Mapping[str, Any], kind: Any, location: Location, depth: int) -> list[ErrorEntry]:
         try:
             fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
             hints = hints_of(kind)
         except (AttributeError, TypeError, NameError):
             return []
-        errors: list[Error] = []
+        errors: list[ErrorEntry] = []
         for field in fields:
             name = field.encode_name
             if name in value:
@@ -133,8 +131,8 @@ class _Search:
                 errors.append(missing((*location, name)))
         return errors
 
-    def _each(self, parts: Iterable[tuple[str | int, Any, Any]], location: Location, depth: int) -> list[Error]:
-        errors: list[Error] = []
+    def _each(self, parts: Iterable[tuple[str | int, Any, Any]], location: Location, depth: int) -> list[ErrorEntry]:
+        errors: list[ErrorEntry] = []
         for name, value, kind in parts:
             if self._found >= _MOST or self._parts >= _MOST_PARTS:
                 break
@@ -148,20 +146,16 @@ REFUSALS = (msgspec.ValidationError, ValidationError)
 """What a value that does not fit raises: msgspec's own, and what a ``__post_init__`` raises of Django's."""
 
 
-def named_errors(error: ValidationError, kind: Any, location: Location) -> list[Error]:
+def named_errors(error: ValidationError, kind: Any, location: Location) -> list[ErrorEntry]:
     """The errors of Django's ``ValidationError``: of fields that it names, as clients call them, or of the whole."""
     if not hasattr(error, "error_dict"):
-        return [_told(message, location) for message in error.messages]
+        return [error_entry(location, message) for message in error.messages]
     wire_names = _wire_names(kind)
     return [
-        _told(message, location if name == NON_FIELD_ERRORS else (*location, wire_names.get(name, name)))
+        error_entry(location if name == NON_FIELD_ERRORS else (*location, wire_names.get(name, name)), message)
         for name, messages in error.message_dict.items()
         for message in messages
     ]
-
-
-def _told(message: str, location: Location) -> Error:
-    return {"loc": list(location), "msg": str(message), "type": "value_error"}
 
 
 def _wire_names(kind: Any) -> dict[str, str]:
@@ -170,6 +164,3 @@ def _wire_names(kind: Any) -> dict[str, str]:
         return {field.name: field.encode_name for field in msgspec.inspect.type_info(kind).fields}  # type: ignore[attr-defined]
     except (AttributeError, TypeError):
         return {}
-
-
-Reader = Callable[[Any, list[Error]], Any]

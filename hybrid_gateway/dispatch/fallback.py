@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hybrid_gateway.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.encoders import complete
+from hybrid_gateway.url_quoting import quote_path
 
 if TYPE_CHECKING:
     from hybrid_gateway.dispatch.routing_table import RoutingTable
@@ -118,5 +118,5 @@ def _allow(methods: Iterable[str]) -> Any:
 
 def _redirect(path: str, query: bytes) -> Any:
     # SPEC: RFC 9110 section 15.4.9: 308 keeps method and body.
-    location = quote(path, safe="/!$&'()*+,;=:@~-._").encode() + (b"?" + query if query else b"")
+    location = quote_path(path).encode() + (b"?" + query if query else b"")
     return complete(308, None, b"", [(b"location", location)])

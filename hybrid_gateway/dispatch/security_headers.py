@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from django.conf import settings
 from django.utils.module_loading import import_string
@@ -21,6 +20,7 @@ from hybrid_gateway.headers import FixedHeaders
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.problem_details import PROBLEM
 from hybrid_gateway.types import Header, Send
+from hybrid_gateway.url_quoting import quote_path, quote_query
 
 __all__ = ["SecurityHeaders"]
 
@@ -75,8 +75,7 @@ class SecurityHeaders:
             return None
         host = settings.SECURE_SSL_HOST or _host(ctx)
         query = ctx.raw_query.decode("latin-1")
-        target = quote(ctx.scope["path"], safe="/!$&'()*+,;=:@~-._")
-        location = f"https://{host}{target}" + (f"?{quote(query, safe='%/!$&()*+,;=:@?~-._')}" if query else "")
+        location = f"https://{host}{quote_path(ctx.scope['path'])}" + (f"?{quote_query(query)}" if query else "")
         # SPEC: RFC 9110 section 15.4: after a 301 clients may turn POST into GET, after a 308 they may not
         return HTTPException(301 if ctx.method in ("GET", "HEAD") else 308, headers={"Location": location})
 

@@ -34,6 +34,7 @@ from hybrid_gateway.exceptions import (
     NotFound,
     RequestValidationError,
     ServiceUnavailable,
+    error_entry,
     reason,
 )
 from hybrid_gateway.request.context import RequestContext
@@ -207,7 +208,7 @@ def _from_validation(error: Any) -> HTTPException:
     fields = error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
     return RequestValidationError(
         [
-            {"loc": ["body"] if field == NON_FIELD_ERRORS else ["body", field], "msg": message, "type": "value_error"}
+            error_entry(("body",) if field == NON_FIELD_ERRORS else ("body", field), message)
             for field, messages in fields.items()
             for message in messages
         ]

@@ -13,7 +13,7 @@ import msgspec
 from django.http import HttpResponseBase
 from starlette.responses import Response as StarletteResponse
 
-from hybrid_gateway.exceptions import ResponseValidationError, check_status
+from hybrid_gateway.exceptions import ResponseValidationError, check_status, error_entry
 from hybrid_gateway.headers import NO_CONTENT, fixed, framed, make_private
 from hybrid_gateway.request.background import join_tasks
 from hybrid_gateway.request.context import RequestContext
@@ -198,8 +198,7 @@ def _validating(
             try:
                 msgspec.convert(plain_value, annotation, str_keys=True, dec_hook=decode)
             except msgspec.ValidationError as error:
-                fault = {"loc": ["response"], "msg": str(error), "type": "value_error"}
-                raise ResponseValidationError([fault]) from None
+                raise ResponseValidationError([error_entry(("response",), str(error))]) from None
         return encode(value)
 
     return validate

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 from django.db.models import Manager, QuerySet
 
-from hybrid_gateway.exceptions import ResponseValidationError
+from hybrid_gateway.exceptions import ResponseValidationError, error_entry
 from hybrid_gateway.responses.annotation_fields import FieldOf, is_single, is_structure
 
 __all__ = [
@@ -351,4 +351,4 @@ def _each(value: Any) -> Iterable[Any]:
 
 def _misfit(value: Any) -> ResponseValidationError:
     words = f"A `{type(value).__qualname__}` has nothing of what is annotated, so it is not sent"
-    return ResponseValidationError([{"loc": ["response"], "msg": words, "type": "type_error"}])
+    return ResponseValidationError([error_entry(("response",), words, "type_error")])

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from django.urls import NoReverseMatch
 
 from hybrid_gateway.routing.path_template import Parameter, Template
+from hybrid_gateway.url_quoting import quote_path, quote_segment
 
 __all__ = ["build_path"]
-
-# SPEC: RFC 3986 section 3.3, pchar without the percent sign; the set Django's own reverse() leaves alone.
-_SAFE = "!$&'()*+,;=:@~-._"
 
 
 def build_path(name: str, template: Template, values: Mapping[str, Any]) -> str:
@@ -25,16 +22,14 @@ def build_path(name: str, template: Template, values: Mapping[str, Any]) -> str:
         problems += [f"has no {', '.join(sorted(surplus))}"] if surplus else []
         raise NoReverseMatch(f"Reverse for {name!r} with path {template.path!r} {' and '.join(problems)}.")
     return "/" + "/".join(
-        quote(segment, safe=_SAFE)
-        if isinstance(segment, str)
-        else "".join(_write(part, name, values) for part in segment)
+        quote_segment(segment) if isinstance(segment, str) else "".join(_write(part, name, values) for part in segment)
         for segment in template.segments
     )
 
 
 def _write(part: str | Parameter, name: str, values: Mapping[str, Any]) -> str:
     if isinstance(part, str):
-        return quote(part, safe=_SAFE)
+        return quote_segment(part)
     value = values[part.name]
     converter = part.converter
     text = "" if value is None else converter.to_string(value)
@@ -42,4 +37,4 @@ def _write(part: str | Parameter, name: str, values: Mapping[str, Any]) -> str:
     # SECURITY: a slash in a value would name another path; servers decode %2F before anybody routes.
     if converter.convert(text) is None or ("/" in text and not tail):
         raise NoReverseMatch(f"Reverse for {name!r}: {value!r} is not a {converter.name} value for {part.name!r}.")
-    return quote(text, safe=_SAFE + "/" if tail else _SAFE)
+    return quote_path(text) if tail else quote_segment(text)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, TypeVar
-from urllib.parse import quote
 from uuid import uuid4
 
 from django.db import connections
@@ -24,6 +23,7 @@ from starlette.responses import Response
 
 from hybrid_gateway.auth.secret_carriers import SecretsInQueries
 from hybrid_gateway.endpoints.errors import printable
+from hybrid_gateway.url_quoting import quote_encoded_path, quote_query
 
 __all__ = ["AccessLog", "DatabaseTiming", "RequestID", "RequestIDFilter", "ServerTiming", "request_id"]
 
@@ -174,6 +174,6 @@ class AccessLog:
 def _target(scope: Any, secrets: SecretsInQueries) -> str:
     """The path and query as they were asked for, percent-encoded: no quote, blank or control can be in it."""
     raw = scope.get("raw_path") or scope["path"].encode()
-    target = quote(raw, safe="/%!$&'()*+,;=:@~-._")
-    query = quote(secrets.hide(scope.get("query_string", b"")), safe="/%!$&'()*+,;=:@~-._?[]")
+    target = quote_encoded_path(raw)
+    query = quote_query(secrets.hide(scope.get("query_string", b"")), safe="[]")
     return f"{target}?{query}" if query else target

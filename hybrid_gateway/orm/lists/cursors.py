@@ -26,7 +26,7 @@ from django.db.models.expressions import BaseExpression
 from django.db.models.fields.related import ForeignObjectRel
 from django.db.models.functions import Random
 
-from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
+from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns import ranges
 from hybrid_gateway.orm.columns.column_input import taker
 from hybrid_gateway.orm.columns.column_types import real_field
@@ -173,8 +173,7 @@ def read_cursor(text: str, keyset: Keyset) -> CursorPosition:
     try:
         return keyset.read(text)
     except ValueError:
-        fault = {"loc": ["query", "cursor"], "msg": "Not a cursor of this list", "type": "value_error"}
-        raise RequestValidationError([fault]) from None
+        raise RequestValidationError([error_entry(("query", "cursor"), "Not a cursor of this list")]) from None
 
 
 # --- the terms of an order -----------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from django.db.models import Q
 from msgspec import UNSET
 
 from hybrid_gateway.annotations import settle
-from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
+from hybrid_gateway.exceptions import ConfigurationError, ErrorEntry, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns.column_types import bare
 from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.lists.filter_values import (
@@ -82,8 +82,8 @@ class _Filter(msgspec.Struct, frozen=True):
     check: Check | None = None
     has_enums: bool = False
 
-    def fault(self, message: str) -> dict[str, Any]:
-        return {"loc": ["query", self.wire], "msg": message, "type": "value_error"}
+    def fault(self, message: str) -> ErrorEntry:
+        return error_entry(("query", self.wire), message)
 
     def unfit(self, value: Any, using: str) -> str | None:
         """What is wrong with a value, as far as that can be said before it is compared."""
@@ -152,7 +152,7 @@ class FilterSet:
             raise RequestValidationError(faults)
         return queryset
 
-    def _blamed(self, given: Sequence[tuple[_Filter, Any]], error: Exception, using: str) -> list[dict[str, Any]]:
+    def _blamed(self, given: Sequence[tuple[_Filter, Any]], error: Exception, using: str) -> list[ErrorEntry]:
         """The filters whose values the query has failed for; none, where it was something else."""
         if is_too_long(error):
             longest, _ = max(given, key=lambda entry: len(entry[1]) if isinstance(entry[1], Sized) else 0)
@@ -168,7 +168,7 @@ class FilterSet:
             except SUSPECTS as found:
                 faults.append(entry.fault(words_of(found)))
         if not faults and isinstance(error, DataError):  # none of them is to blame alone
-            faults = [{"loc": ["query"], "msg": words_of(error), "type": "value_error"}]
+            faults = [error_entry(("query",), words_of(error))]
         return faults
 
 

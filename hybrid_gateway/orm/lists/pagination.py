@@ -19,7 +19,6 @@ from django.db.models import Model
 from django.db.models.query import RawQuerySet
 from msgspec import UNSET, UnsetType
 
-from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.lists.cursors import Keyset, check_order, order_in, read_cursor
@@ -27,6 +26,7 @@ from hybrid_gateway.orm.model_struct import shape_of
 from hybrid_gateway.orm.querysets.ordering import count_rows, opened, without_ties
 from hybrid_gateway.orm.read.fetch import as_queryset, fetch, fetch_with, from_model, is_queryable
 from hybrid_gateway.spelling import told
+from hybrid_gateway.url_quoting import quote_path
 
 __all__ = [
     "Cursor",
@@ -120,7 +120,7 @@ class PageRequest(msgspec.Struct, frozen=True):
     def _url(self, changes: Mapping[str, Any]) -> str:
         pairs = [pair for pair in parse_qsl(self.query, keep_blank_values=True) if pair[0] not in changes]
         pairs += [(name, str(value)) for name, value in changes.items() if value is not None]
-        return f"{http.quoted_path(self.path)}?{urlencode(pairs)}"
+        return f"{quote_path(self.path)}?{urlencode(pairs)}"
 
 
 def may_be_paged(value: Any) -> bool:

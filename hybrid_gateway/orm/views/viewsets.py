@@ -35,6 +35,7 @@ from hybrid_gateway.routing.declare import (
     Route,
 )
 from hybrid_gateway.spelling import told
+from hybrid_gateway.url_quoting import quote_path
 
 __all__ = ["ModelViewSet", "ViewSet", "action", "crud"]
 
@@ -234,7 +235,7 @@ class _Made:
         def create(data: Any, rows: Any, given: Any, path: Any, response: Any) -> Any:
             instance = data.create(using=_database(rows, self._model), **given)
             self._check_scope(rows, instance)
-            response.headers["Location"] = f"{http.quoted_path(path.rstrip('/'))}{self._key.path_of(instance)}"
+            response.headers["Location"] = f"{quote_path(path.rstrip('/'))}{self._key.path_of(instance)}"
             return self._shown(rows, {"pk": instance.pk}, response)
 
         annotations = {"data": self._cls.create_in, "rows": self._rows, "given": self._given}

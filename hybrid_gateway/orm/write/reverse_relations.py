@@ -18,12 +18,12 @@ from django.db import models
 from django.db.models.fields.related import ForeignObjectRel
 from msgspec import UNSET
 
-from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
+from hybrid_gateway.exceptions import ConfigurationError, Location, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns.column_types import bare, real_field
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.model_struct import is_model_struct
-from hybrid_gateway.orm.write.write_errors import Location, Writing, fault
+from hybrid_gateway.orm.write.write_errors import Writing
 
 __all__ = ["Side", "check_rule", "is_key", "is_nested", "is_other_side", "key_fields", "key_of"]
 
@@ -194,7 +194,7 @@ class Side:
         named = [self._key(key) for key in keys]
         rows = self._model._base_manager.using(self._plan.using).in_bulk([key for key in named if key is not None])
         faults = [
-            fault((*self._loc, number) if not self._field.one_to_one else self._loc, f"There is no {given!r}")
+            error_entry((*self._loc, number) if not self._field.one_to_one else self._loc, f"There is no {given!r}")
             for number, (given, key) in enumerate(zip(keys, named, strict=True))
             if key not in rows
         ]
@@ -228,7 +228,7 @@ class Side:
             self._manager().remove(*rows)
         else:
             names = ", ".join(str(row.pk) for row in rows)
-            raise RequestValidationError([fault(self._loc, f"What belongs to it cannot be left out: {names}")])
+            raise RequestValidationError([error_entry(self._loc, f"What belongs to it cannot be left out: {names}")])
 
     # --- one row
 
@@ -265,11 +265,11 @@ class Side:
             setattr(row, self._field.field.name, None)
             row.save(using=self._plan.using, update_fields=[self._field.field.name])
         else:
-            raise RequestValidationError([fault(self._loc, f"What belongs to it cannot be left out: {row.pk}")])
+            raise RequestValidationError([error_entry(self._loc, f"What belongs to it cannot be left out: {row.pk}")])
 
     def _give(self, row: Any) -> None:
         link = self._field.field
         if is_key(link, row):
-            raise RequestValidationError([fault(self._loc, "The key of a row cannot be changed")])
+            raise RequestValidationError([error_entry(self._loc, "The key of a row cannot be changed")])
         setattr(row, link.name, self._instance)
         row.save(using=self._plan.using, update_fields=[link.name])

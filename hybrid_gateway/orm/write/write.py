@@ -17,7 +17,7 @@ from django.core.exceptions import ValidationError
 from django.db import connections, models, router, transaction
 from msgspec import UNSET
 
-from hybrid_gateway.exceptions import ConfigurationError, Conflict, RequestValidationError
+from hybrid_gateway.exceptions import ConfigurationError, Conflict, Location, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns.column_input import taker
 from hybrid_gateway.orm.columns.column_types import is_own, is_server_managed, real_field
 from hybrid_gateway.orm.columns.struct_annotations import Column
@@ -35,7 +35,7 @@ from hybrid_gateway.orm.write.reverse_relations import (
     key_fields,
     key_of,
 )
-from hybrid_gateway.orm.write.write_errors import NO_VALUE, Location, check, committed, fault, field_name, save, told
+from hybrid_gateway.orm.write.write_errors import NO_VALUE, check, committed, field_name, save, told
 
 __all__ = ["check_input", "create", "create_many", "update", "update_many", "writable"]
 
@@ -318,7 +318,7 @@ def update_many(items: Sequence[Any], queryset: Any, *, using: str | None, full_
     def change(item: Any, loc: Location, alias: str) -> Any:
         row = rows.get(next(numbered))
         if row is None:
-            raise RequestValidationError([fault((*loc, wire), "There is no such row")])
+            raise RequestValidationError([error_entry((*loc, wire), "There is no such row")])
         return update(item, row, {}, using=alias, full_clean=full_clean, loc=loc)
 
     return _each(items, using, change)
@@ -340,7 +340,7 @@ def _each(items: Sequence[Any], using: str | None, write: Callable[[Any, Locatio
                 faults += error.errors
             except Conflict as error:
                 conflict = True
-                faults += error.extra.get("errors") or [fault(("body", number), error.detail, "conflict")]
+                faults += error.extra.get("errors") or [error_entry(("body", number), error.detail, "conflict")]
         if faults:
             raise Conflict(extra={"errors": faults}) if conflict else RequestValidationError(faults)
     return done

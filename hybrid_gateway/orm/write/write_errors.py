@@ -13,12 +13,18 @@ from typing import Any, Protocol
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, connections, models, transaction
 
-from hybrid_gateway.exceptions import Conflict, HTTPException, NotFound, RequestValidationError
+from hybrid_gateway.exceptions import (
+    Conflict,
+    ErrorEntry,
+    HTTPException,
+    Location,
+    NotFound,
+    RequestValidationError,
+    error_entry,
+)
 from hybrid_gateway.orm.columns.column_constraints import takes_empty
 
-__all__ = ["NO_VALUE", "Location", "Writing", "check", "committed", "fault", "field_name", "save", "told"]
-
-Location = tuple[str | int, ...]
+__all__ = ["NO_VALUE", "Writing", "check", "committed", "field_name", "save", "told"]
 
 NO_VALUE = "This is no value of the field"
 
@@ -38,15 +44,10 @@ class Writing(Protocol):
     def columns_written(self) -> Sequence[Any]: ...
 
 
-def fault(loc: Location, message: str, kind: str = "value_error") -> dict[str, Any]:
-    """One entry of the ``errors`` of a 422 or a 409."""
-    return {"loc": [*loc], "msg": message, "type": kind}
-
-
 def check(instance: Any, plan: Writing, written: Any, *, full_clean: bool) -> None:
     """Run the model's validators for the attributes ``written``, or all of them; raises what they refuse as a 422."""
     names = {field_name(instance, name) for name in written}
-    faults = [fault((*plan.loc, plan.wires.get(name, name)), message) for name, message in plan.faults.items()]
+    faults = [error_entry((*plan.loc, plan.wires.get(name, name)), message) for name, message in plan.faults.items()]
     try:
         settled = {*plan.faults, *(name for name in names - plan.faults.keys() if _is_settled(instance, name))}
         if full_clean:
@@ -97,10 +98,10 @@ def field_name(instance: Any, attribute: str) -> str:
     return field.name if field is not None else attribute
 
 
-def _faults(error: ValidationError, plan: Writing) -> list[dict[str, Any]]:
+def _faults(error: ValidationError, plan: Writing) -> list[ErrorEntry]:
     by_field = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
     return [
-        fault(plan.loc if name == NON_FIELD_ERRORS else (*plan.loc, plan.wires.get(name, name)), message)
+        error_entry(plan.loc if name == NON_FIELD_ERRORS else (*plan.loc, plan.wires.get(name, name)), message)
         for name, errors in by_field.items()
         for entry in errors
         for message in entry.messages
@@ -150,7 +151,7 @@ def _tell_unfit(instance: Any, plan: Writing, error: Exception, use: Callable[[A
         except ValidationError:
             continue
         except _UNFIT:
-            faults.append(fault((*plan.loc, write.wire), NO_VALUE))
+            faults.append(error_entry((*plan.loc, write.wire), NO_VALUE))
     if faults:
         raise RequestValidationError(faults) from error
 
@@ -160,7 +161,7 @@ def _unholdable(plan: Writing) -> RequestValidationError:
     unknown = [write.wire for write in plan.columns_written if write.is_unknown]
     place = unknown if len(unknown) == 1 else []
     message = "The database cannot hold this value" if place else "The database cannot hold one of the values"
-    return RequestValidationError([fault((*plan.loc, *place), message)])
+    return RequestValidationError([error_entry((*plan.loc, *place), message)])
 
 
 def _contradiction(instance: Any, plan: Writing) -> HTTPException:

@@ -1,0 +1,29 @@
+"""Percent-encoding of paths and queries. SPEC: RFC 3986, sections 3.3 and 3.4."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+__all__ = ["quote_encoded_path", "quote_path", "quote_query", "quote_segment"]
+
+_PCHAR = "!$&'()*+,;=:@"  # beside `-._~` and alphanumerics; what Django's reverse() leaves alone
+
+
+def quote_segment(text: str) -> str:
+    """Return decoded text as one segment of a path."""
+    return quote(text, safe=_PCHAR)
+
+
+def quote_path(path: str) -> str:
+    """Return a decoded path as it stands in a URL."""
+    return quote(path, safe=_PCHAR + "/")
+
+
+def quote_encoded_path(path: str | bytes) -> str:
+    """Return a path that may be encoded already with nothing in it that no URL may hold."""
+    return quote(path, safe=_PCHAR + "/%")
+
+
+def quote_query(query: str | bytes, *, safe: str = "") -> str:
+    """Return an encoded query with nothing in it that no URL may hold; the characters of ``safe`` stay, too."""
+    return quote(query, safe=_PCHAR + "/?%" + safe)
