@@ -14,8 +14,10 @@ def lowest() -> dict[str, str]:
     """The lower bounds of pyproject.toml: of the dependencies, and of those of the extra ``server``."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     needed = [*project["dependencies"], *project["optional-dependencies"]["server"]]
-    bounds = [(entry.name, bound.version) for entry in map(Requirement, needed) for bound in entry.specifier]
-    return {name.lower(): version for name, version in bounds}
+    entries = map(Requirement, needed)
+    return {
+        entry.name.lower(): bound.version for entry in entries for bound in entry.specifier if bound.operator == ">="
+    }
 
 
 def main() -> None:

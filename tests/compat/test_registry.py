@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import tomllib
+from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from hybrid_gateway import _compat
 
@@ -31,3 +34,11 @@ def test_each_entry_has_a_canary(name: str) -> None:
         return
     watched = {exported for test in vars(tests).values() for exported in getattr(test, "canary_of", ())}
     assert watched == set(internals)
+
+
+@pytest.mark.parametrize("name", ["django", "asgiref", "starlette", "uvicorn"])
+def test_each_neighbour_has_an_upper_bound(name: str) -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    required = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["server"]])
+    (bounds,) = (requirement.specifier for requirement in required if requirement.name == name)
+    assert any(bound.operator == "<" for bound in bounds)
