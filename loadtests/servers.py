@@ -74,11 +74,13 @@ class Server:
         port: int,
         cores: set[int],
         environment: Mapping[str, str] = MappingProxyType({}),
+        root: Path = ROOT,
     ) -> None:
         self.command = [part.format(port=port, target=target) for part in COMMANDS[kind]]
         self.environment = {**os.environ, **environment}
         self.port = port
         self.cores = cores
+        self.root = root
 
     def __enter__(self) -> Server:
         with socket.socket() as probe:
@@ -88,7 +90,12 @@ class Server:
         with pinned(self.cores):
             # A session of its own: Ctrl-C reaches this program only, which then stops its servers in order.
             self.process = subprocess.Popen(
-                self.command, cwd=ROOT, env=self.environment, stdout=self.log, stderr=self.log, start_new_session=True
+                self.command,
+                cwd=self.root,
+                env=self.environment,
+                stdout=self.log,
+                stderr=self.log,
+                start_new_session=True,
             )
         try:
             self._wait()
