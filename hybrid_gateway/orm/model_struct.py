@@ -17,23 +17,23 @@ from django.db.models import Model
 from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.column_types import annotation_for, bare
+from hybrid_gateway.orm.columns.column_types import annotation_for
 from hybrid_gateway.orm.columns.struct_annotations import (
-    Column,
     column_in,
-    computed,
     optional,
     own_annotations,
     refined,
     resolved,
     take_computed,
 )
+from hybrid_gateway.orm.introspection import StructInfo
+from hybrid_gateway.orm.read.fetch import fetch, get
+from hybrid_gateway.orm.read.instances import from_model
+from hybrid_gateway.orm.read.plan_builder import read_plan_of
+from hybrid_gateway.orm.write.write import create, create_many, update, update_many
 from hybrid_gateway.spelling import check_options
 
-if TYPE_CHECKING:
-    from hybrid_gateway.orm.read.read_plan import ReadPlan
-
-__all__ = ["ModelStruct", "check_all", "model_struct", "shape_of"]
+__all__ = ["ModelStruct", "check_all", "model_struct"]
 
 
 _KEYWORDS = frozenset(
@@ -78,12 +78,10 @@ class _ModelStructMeta(msgspec.StructMeta):
             _check_names(name, annotations)
         if partial:
             annotations = {**_inherited_annotations(bases), **annotations}
-        namespace["__columns__"] = {field: column_in(annotation) for field, annotation in annotations.items()}
-        namespace["__computed__"] = computed_fields
-        absent = {field for field in annotations if partial or column_in(annotations[field]).read_only}
-        namespace["__declared__"] = {
-            field: optional(entry) if field in absent else entry for field, entry in annotations.items()
-        }
+        columns = {field: column_in(annotation) for field, annotation in annotations.items()}
+        absent = {field for field in annotations if partial or columns[field].read_only}
+        declared = {field: optional(entry) if field in absent else entry for field, entry in annotations.items()}
+        namespace["__struct_info__"] = StructInfo(model, columns, computed_fields, declared)
         if model is not None:
             annotations = {field: refined(model, field, entry) for field, entry in annotations.items()}
         for field, annotation in annotations.items():
@@ -112,23 +110,11 @@ def check_all(*, final: bool = False) -> None:
     for cls in list(_pending):
         _pending.remove(cls)
         try:
-            shape_of(cls)
+            read_plan_of(cls)
         except NameError as error:
             if final:
                 raise ConfigurationError(f"{cls.__qualname__}: the annotation {error.name!r} is unknown.") from error
             _pending.append(cls)
-
-
-def shape_of(cls: Any) -> ReadPlan:
-    """How ``cls`` is read; raises :class:`ConfigurationError` for a field that its model lacks or cannot fill."""
-    shape: ReadPlan | None = cls.__dict__.get("__shape__")
-    if shape is None:
-        from hybrid_gateway.orm.read.read_plan import ReadPlan
-
-        if cls.__model__ is None:
-            raise ConfigurationError(f"{cls.__qualname__} has no model: write class {cls.__name__}(..., model=...).")
-        shape = cls.__shape__ = ReadPlan(cls)
-    return shape
 
 
 def _check_names(name: str, fields: Iterable[str]) -> None:
@@ -149,7 +135,7 @@ def _inherited_annotations(bases: Sequence[Any]) -> dict[str, Any]:
     for base in reversed(bases):
         for parent in reversed(base.__mro__):
             if isinstance(parent, _ModelStructMeta):
-                found |= parent.__dict__["__declared__"]  # without what a column demands, which is added once
+                found |= parent.__struct_info__.declared  # without what a column demands, which is added once
     return found
 
 
@@ -185,20 +171,15 @@ def _default(field: Any) -> Any:
 _MADE_BY_MSGSPEC = frozenset(
     (
         "__annotations__",
-        "__columns__",
-        "__computed__",
-        "__declared__",
         "__dict__",
-        "__hints__",
         "__match_args__",
         "__model__",
-        "__shape__",
         "__slots__",
+        "__struct_info__",
         "__struct_config__",
         "__struct_encode_fields__",
         "__struct_fields__",
         "__weakref__",
-        "__writes__",
     )
 )
 
@@ -231,8 +212,6 @@ class ModelStruct(msgspec.Struct, metaclass=_ModelStructMeta):
     @classmethod
     def fetch(cls, queryset: Any) -> list[Self]:
         """The rows of ``queryset`` (or of all, of a manager), in its order: one query, and one per list of a row."""
-        from hybrid_gateway.orm.read.fetch import fetch
-
         found: list[Self] = fetch(cls, queryset)
         return found
 
@@ -247,8 +226,6 @@ class ModelStruct(msgspec.Struct, metaclass=_ModelStructMeta):
 
         Raises the model's ``MultipleObjectsReturned`` for more.
         """
-        from hybrid_gateway.orm.read.fetch import get
-
         found: Self = get(cls, queryset)
         return found
 
@@ -263,8 +240,6 @@ class ModelStruct(msgspec.Struct, metaclass=_ModelStructMeta):
         The model's validators run for what clients sent, ``full_clean`` runs all of its checks; what they refuse is 422
         with the place of the field, as is a foreign key that leads nowhere. A row that contradicts another is 409.
         """
-        from hybrid_gateway.orm.write.write import create
-
         return create(self, extra, using=using, full_clean=full_clean)
 
     async def acreate(self, *, using: str | None = None, full_clean: bool = False, **extra: Any) -> Any:
@@ -276,8 +251,6 @@ class ModelStruct(msgspec.Struct, metaclass=_ModelStructMeta):
 
         A row that is gone is 404.
         """
-        from hybrid_gateway.orm.write.write import update
-
         return update(self, instance, extra, using=using, full_clean=full_clean)
 
     async def aupdate(self, instance: Any, *, using: str | None = None, full_clean: bool = False, **extra: Any) -> Any:
@@ -289,8 +262,6 @@ class ModelStruct(msgspec.Struct, metaclass=_ModelStructMeta):
         cls, items: Sequence[Self], *, using: str | None = None, full_clean: bool = False, **extra: Any
     ) -> list[Any]:
         """New rows, all of them or none; the faults of all items are told, by their numbers."""
-        from hybrid_gateway.orm.write.write import create_many
-
         return create_many(items, extra, using=using, full_clean=full_clean)
 
     @classmethod
@@ -298,15 +269,11 @@ class ModelStruct(msgspec.Struct, metaclass=_ModelStructMeta):
         cls, items: Sequence[Self], queryset: Any, *, using: str | None = None, full_clean: bool = False
     ) -> list[Any]:
         """Change the rows of ``queryset`` that the items name by their keys, all of them or none."""
-        from hybrid_gateway.orm.write.write import update_many
-
         return update_many(items, queryset, using=using, full_clean=full_clean)
 
     @classmethod
     def from_model(cls, instance: Model) -> Self:
         """What clients may see of an instance. What it has not loaded costs queries, as any attribute access does."""
-        from hybrid_gateway.orm.read.fetch import from_model
-
         made: Self = from_model(cls, instance)
         return made
 
@@ -339,25 +306,3 @@ def model_struct(
     }
     title = name or f"{model.__name__}Struct"
     return _ModelStructMeta(title, (ModelStruct,), namespace, model=model, partial=partial, **options)
-
-
-def is_model_struct(kind: Any) -> bool:
-    """Whether it is a :class:`ModelStruct` of a model."""
-    kind = bare(kind)
-    return isinstance(kind, _ModelStructMeta) and getattr(kind, "__model__", None) is not None
-
-
-def columns_of(cls: Any) -> dict[str, Column]:
-    """What each field says of its column, by name."""
-    found: dict[str, Column] = {}
-    for parent in reversed(cls.__mro__):
-        found |= parent.__dict__.get("__columns__", {})
-    return found
-
-
-def computed_of(cls: Any) -> dict[str, computed[Any]]:
-    """The computed fields, by name."""
-    found: dict[str, computed[Any]] = {}
-    for parent in reversed(cls.__mro__):
-        found |= parent.__dict__.get("__computed__", {})
-    return found

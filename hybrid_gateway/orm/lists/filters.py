@@ -33,7 +33,7 @@ from hybrid_gateway.orm.lists.filter_values import (
 from hybrid_gateway.orm.query_cache.placeholders import Parameter
 from hybrid_gateway.orm.querysets.lookup_paths import narrowing, passes_many
 from hybrid_gateway.orm.querysets.ordering import name_of, opened
-from hybrid_gateway.orm.read.fetch import as_queryset, is_queryable
+from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
 
 __all__ = ["FilterSet", "Lookup", "Ordering", "Search", "ordering_words"]
 

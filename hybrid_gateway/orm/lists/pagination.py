@@ -22,9 +22,12 @@ from msgspec import UNSET, UnsetType
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.lists.cursors import Keyset, check_order, order_in, read_cursor
-from hybrid_gateway.orm.model_struct import shape_of
 from hybrid_gateway.orm.querysets.ordering import count_rows, opened, without_ties
-from hybrid_gateway.orm.read.fetch import as_queryset, fetch, fetch_with, from_model, is_queryable
+from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
+from hybrid_gateway.orm.read.fetch import fetch
+from hybrid_gateway.orm.read.instances import from_model
+from hybrid_gateway.orm.read.plan_builder import read_plan_of
+from hybrid_gateway.orm.read.rows import fetch_with
 from hybrid_gateway.spelling import told
 from hybrid_gateway.url_quoting import quote_path
 
@@ -232,7 +235,7 @@ class Cursor(Pagination):
         self.size, self.max_size = _sizes(size, max_size, "size")
 
     def check(self, struct: Any, where: str) -> None:
-        shape = shape_of(struct)
+        shape = read_plan_of(struct)
         try:
             check_order(shape.model, self.ordering, shape.named)
         except ConfigurationError as error:

@@ -16,7 +16,7 @@ import sys
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from asgiref.sync import sync_to_async
@@ -24,18 +24,16 @@ from django.db import connections, models
 from django.db.models import Count, QuerySet
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.model_struct import ModelStruct, shape_of
 from hybrid_gateway.orm.query_cache.placeholders import FIRST_NUMBER, Parameter, SliceParam, dig_holes
-from hybrid_gateway.orm.query_cache.row_readers import READERS, read_count, read_exists
+from hybrid_gateway.orm.query_cache.row_readers import QuerysetRows, read_count, read_exists
 from hybrid_gateway.orm.query_cache.sql_variants import Limits, Unsafe, Variant, Variants, compile_variant, is_proven
-from hybrid_gateway.orm.read.fetch import check_model, fetch, rows_reader, select, the_one
+from hybrid_gateway.orm.querysets.queryset_source import the_one
 
-__all__ = ["Prepared", "prepare"]
+__all__ = ["Prepared", "RowSource"]
 
 logger = logging.getLogger("hybrid_gateway.orm")
 
 T = TypeVar("T")
-S = TypeVar("S", bound=ModelStruct)
 
 _MOST_TYPES = 64  # combinations of types that a query keeps variants for
 _KEPT = "_hybrid_gateway_prepared"  # the attribute of a connection
@@ -54,11 +52,23 @@ class Statement(msgspec.Struct, frozen=True, eq=False, weakref=True):
     nothing: Callable[[], Any]  # the result where a slice is empty
 
 
+class RowSource(Protocol):
+    """How the rows of a prepared query are selected and read."""
+
+    def select(self, queryset: Any, where: str) -> Any:
+        """Return the query that selects what is read; raises ConfigurationError where it cannot be prepared."""
+
+    def fetch(self, queryset: Any) -> list[Any]:
+        """Return the rows of a queryset in the ordinary way."""
+
+    def reader(self, compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
+        """Return what makes the result of the rows of a compiler's query."""
+
+
 class Prepared(Generic[T]):
     """A query that is compiled once, for any values. Made by :func:`prepare`; parameters are passed by name."""
 
-    def __init__(self, struct: Any, build: Callable[..., Any], *, static_managers: bool = False) -> None:
-        self._struct = struct
+    def __init__(self, source: RowSource, build: Callable[..., Any], *, static_managers: bool = False) -> None:
         self._static_managers = static_managers
         self._build = build
         self._where = f"The prepared query {getattr(build, '__qualname__', build)!s}"
@@ -74,7 +84,13 @@ class Prepared(Generic[T]):
         }
         self._queryset, self._sliced = self._template()
         self.model = self._queryset.model
-        self._rows = self._statement("rows", self._select, self._read_rows, self._fetch, list)
+        self._rows = self._statement(
+            "rows",
+            lambda queryset: source.select(queryset, self._where),
+            lambda compiler: source.reader(compiler, self._queryset),
+            source.fetch,
+            list,
+        )
         self._others: dict[str, Statement] = {}
 
     def __repr__(self) -> str:
@@ -179,24 +195,6 @@ class Prepared(Generic[T]):
             self._others[name] = self._statement(name, narrow, read, _ORDINARY[name], _NOTHING[name])
         return self._others[name]
 
-    def _select(self, queryset: Any) -> Any:
-        if self._struct is None:
-            kind = queryset._iterable_class
-            if kind not in READERS:
-                raise ConfigurationError(f"{self._where}: rows of {kind.__name__} cannot be prepared.")
-            return queryset.query.chain()
-        shape = shape_of(self._struct)
-        check_model(shape, queryset.model)
-        return select(shape, queryset)
-
-    def _fetch(self, queryset: Any) -> list[Any]:
-        return list(queryset) if self._struct is None else fetch(self._struct, queryset)
-
-    def _read_rows(self, compiler: Any) -> Callable[[list[Any]], list[Any]]:
-        if self._struct is None:
-            return READERS[self._queryset._iterable_class](compiler, self._queryset)  # type: ignore[no-any-return]
-        return rows_reader(shape_of(self._struct), compiler)
-
     # --- a call
 
     def _run(self, statement: Statement, values: dict[str, Any]) -> Any:
@@ -280,7 +278,7 @@ class PreparedAggregate:
 
         rows.__signature__ = inspect.signature(build)  # type: ignore[attr-defined]
         rows.__qualname__ = getattr(build, "__qualname__", "aggregate")
-        self._prepared: Prepared[dict[str, Any]] = Prepared(None, rows, static_managers=static_managers)
+        self._prepared: Prepared[dict[str, Any]] = Prepared(QuerysetRows(), rows, static_managers=static_managers)
         self._build = build
         self._expressions = expressions
 
@@ -295,32 +293,6 @@ class PreparedAggregate:
     async def aget(self, **values: Any) -> dict[str, Any]:
         """:meth:`get`, on the thread of the request."""
         return await sync_to_async(self.get)(**values)
-
-
-@overload
-def prepare(struct: type[S], build: Callable[..., Any], *, static_managers: bool = False) -> Prepared[S]: ...
-
-
-@overload
-def prepare(struct: Callable[..., Any], *, static_managers: bool = False) -> Prepared[Any]: ...
-
-
-def prepare(struct: Any, build: Callable[..., Any] | None = None, *, static_managers: bool = False) -> Prepared[Any]:
-    """A query compiled once: ``prepare(ProductOut, lambda category: Product.objects.filter(category=category))``.
-
-    ``build`` takes parameters by name and returns a queryset; they go to ``filter()``, ``exclude()`` and slices. What
-    else it computes is computed once, when it is prepared: a setting, the date (refused: pass it, or ``Now()``).
-    Without a Struct, rows are what the queryset has: instances, ``values()`` or ``values_list()``.
-
-    A manager with a ``get_queryset`` of its own is refused as well, unless ``static_managers`` says that it gives the
-    same to everybody.
-
-    Raises :class:`~hybrid_gateway.ConfigurationError` for what cannot be proven to be the same query for all values.
-    """
-    if build is None:
-        return Prepared(None, struct, static_managers=static_managers)
-    shape_of(struct)
-    return Prepared(struct, build, static_managers=static_managers)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from django.db.models.query import FlatValuesListIterable, ModelIterable, Values
 
 from hybrid_gateway.exceptions import ConfigurationError
 
-__all__ = ["READERS", "read_count", "read_exists"]
+__all__ = ["QuerysetRows", "read_count", "read_exists"]
 
 
 def read_exists(compiler: Any) -> Callable[[list[Any]], bool]:
@@ -84,9 +84,25 @@ class _Instances:
         return instance
 
 
-READERS: dict[Any, Any] = {
+_READERS: dict[Any, Any] = {
     ModelIterable: _instances,
     ValuesIterable: _dicts,
     ValuesListIterable: _tuples,
     FlatValuesListIterable: _singles,
 }
+
+
+class QuerysetRows:
+    """How a prepared query reads rows that are no Structs: as its queryset has them."""
+
+    def select(self, queryset: Any, where: str) -> Any:
+        kind = queryset._iterable_class
+        if kind not in _READERS:
+            raise ConfigurationError(f"{where}: rows of {kind.__name__} cannot be prepared.")
+        return queryset.query.chain()
+
+    def fetch(self, queryset: Any) -> list[Any]:
+        return list(queryset)
+
+    def reader(self, compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
+        return _READERS[queryset._iterable_class](compiler, queryset)  # type: ignore[no-any-return]

@@ -11,8 +11,10 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections
 
 from hybrid_gateway.orm.columns.postgresql_dates import widen
-from hybrid_gateway.orm.model_struct import shape_of
-from hybrid_gateway.orm.read.fetch import as_queryset, check_model, fill, reading_of, select
+from hybrid_gateway.orm.querysets.queryset_source import as_queryset
+from hybrid_gateway.orm.read.plan_builder import read_plan_of
+from hybrid_gateway.orm.read.rows import fill, reading_of
+from hybrid_gateway.orm.read.selection import check_model, select
 from hybrid_gateway.responses.negotiation import choose
 from hybrid_gateway.responses.response_classes import StreamingResponse, plain
 
@@ -61,10 +63,10 @@ def chunks(struct: Any, source: Any) -> Iterator[list[Any]]:
     DJANGO: ``DISABLE_SERVER_SIDE_CURSORS`` (for poolers that share connections by transaction) is heeded.
     """
     queryset = as_queryset(source)
-    shape, using = shape_of(struct), queryset.db
-    check_model(shape, queryset.model)
+    plan, using = read_plan_of(struct), queryset.db
+    check_model(plan, queryset.model)
     connection = connections[using]
-    compiler = select(shape, queryset).get_compiler(using)
+    compiler = select(plan, queryset).get_compiler(using)
     try:
         sql, parameters = compiler.as_sql()
     except EmptyResultSet:
@@ -73,6 +75,6 @@ def chunks(struct: Any, source: Any) -> Iterator[list[Any]]:
     with connection.chunked_cursor() if named else connection.cursor() as cursor:
         widen(cursor)  # at once: what a server-side cursor has given it does not give again
         cursor.execute(sql, parameters)
-        make = reading_of(shape, compiler)
+        make = reading_of(plan, compiler)
         while rows := cursor.fetchmany(_CHUNK):
-            yield fill(shape, make, rows, using) if shape.many else [make(row) for row in rows]
+            yield fill(plan, make, rows, using) if plan.many else [make(row) for row in rows]

@@ -25,10 +25,12 @@ from hybrid_gateway.binding.validation import unknown
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.orm.columns.column_types import bare
+from hybrid_gateway.orm.introspection import is_model_struct
 from hybrid_gateway.orm.lists.filters import FilterSet, ordering_words
 from hybrid_gateway.orm.lists.pagination import Page, PageRequest, Pagination, as_source, may_be_paged
-from hybrid_gateway.orm.model_struct import check_all, is_model_struct, shape_of
-from hybrid_gateway.orm.read.fetch import as_queryset, is_queryable
+from hybrid_gateway.orm.model_struct import check_all
+from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
+from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.row_streams import stream
 from hybrid_gateway.orm.write.transactions import in_transaction
 from hybrid_gateway.responses.response_classes import plain, plain_with
@@ -62,7 +64,7 @@ def adapt(handler: Any, signature: Signature, returns: Any, layers: Layers, opti
                 raise ConfigurationError(f"{where}: {name}= is for routes that answer with a list of a ModelStruct.")
         return adapted
     check_all(final=True)
-    shape_of(rows.struct)
+    read_plan_of(rows.struct)
     adapted.reads_rows = True
     pagination, filters = layers.pagination, options.get("filters")
     if pagination is not None and not isinstance(pagination, Pagination):

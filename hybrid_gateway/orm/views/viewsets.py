@@ -20,9 +20,10 @@ from starlette.responses import Response
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends, Header
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, Forbidden, NotFound, PreconditionFailed
-from hybrid_gateway.orm.model_struct import is_model_struct
+from hybrid_gateway.orm.introspection import is_model_struct
 from hybrid_gateway.orm.querysets.ordering import key_names, opened
-from hybrid_gateway.orm.read.fetch import fetch_with, is_queryable
+from hybrid_gateway.orm.querysets.queryset_source import is_queryable
+from hybrid_gateway.orm.read.rows import fetch_with
 from hybrid_gateway.orm.views.row_keys import RowKey
 from hybrid_gateway.orm.write.optimistic_locking import claim, seen_version, version_text
 from hybrid_gateway.orm.write.write import check_input

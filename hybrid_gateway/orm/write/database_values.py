@@ -16,6 +16,7 @@ from django.db import connections, models
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import real_field, stored_type
 from hybrid_gateway.orm.columns.stored_values import SCALARS, SETTLERS, UNTOLD, Settle, settler, untold
+from hybrid_gateway.orm.read.prepare import prepare
 
 __all__ = ["inserted", "updated"]
 
@@ -152,8 +153,6 @@ _MOST_QUERIES = 64  # of a model: partial updates may write any of its columns
 
 
 def _query(model: Any, names: tuple[str, ...], using: str) -> Callable[[Any], Any]:
-    from hybrid_gateway.orm.query_cache.prepared import prepare
-
     def ask(key: Any) -> Any:
         return models.QuerySet(model, using=using).filter(pk=key).values_list(*names)
 

@@ -22,7 +22,7 @@ from hybrid_gateway.exceptions import ConfigurationError, Location, RequestValid
 from hybrid_gateway.orm.columns.column_types import bare, real_field
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.columns.value_limits import limit_violation
-from hybrid_gateway.orm.model_struct import is_model_struct
+from hybrid_gateway.orm.introspection import is_model_struct
 from hybrid_gateway.orm.write.write_errors import Writing
 
 __all__ = ["Side", "check_rule", "is_key", "is_nested", "is_other_side", "key_fields", "key_of"]

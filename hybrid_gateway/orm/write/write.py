@@ -21,10 +21,10 @@ from hybrid_gateway.exceptions import ConfigurationError, Conflict, Location, Re
 from hybrid_gateway.orm.columns.column_input import taker
 from hybrid_gateway.orm.columns.column_types import is_own, is_server_managed, real_field
 from hybrid_gateway.orm.columns.struct_annotations import Column
-from hybrid_gateway.orm.model_struct import columns_of, computed_of, is_model_struct
+from hybrid_gateway.orm.introspection import columns_of, computed_of, is_model_struct, once_per_struct
 from hybrid_gateway.orm.querysets.lookup_paths import find_field
 from hybrid_gateway.orm.querysets.ordering import opened
-from hybrid_gateway.orm.read.fetch import as_queryset
+from hybrid_gateway.orm.querysets.queryset_source import as_queryset
 from hybrid_gateway.orm.write.database_values import inserted, updated
 from hybrid_gateway.orm.write.reverse_relations import (
     Side,
@@ -58,12 +58,10 @@ class _Write(msgspec.Struct, frozen=True):
     take: Callable[[Any, Any], Any]
 
 
+@once_per_struct
 def writable(struct: Any) -> list[_Write]:
     """The fields of ``struct`` that ``create()`` and ``update()`` write."""
-    known: list[_Write] | None = struct.__dict__.get("__writes__")
-    if known is None:
-        known = struct.__writes__ = list(_writes(struct))
-    return known
+    return list(_writes(struct))
 
 
 def _writes(struct: Any) -> Iterator[_Write]:
