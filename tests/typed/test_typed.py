@@ -9,13 +9,13 @@ from tests.typed.declarations import UserOut, save, show_user, shown
 
 
 @pytest.mark.django_db
-def test_computed_fields_above_static_methods_are_read_with_the_row():
+def test_computed_fields_above_static_methods_are_read_with_the_row() -> None:
     User.objects.create(username="ada", first_name="Ada", last_name="Lovelace")
     [row] = UserOut.fetch(User.objects.all())
     assert (row.full_name, row.length, shown(row)) == ("Ada Lovelace", 8, "ADA LOVELACE")
 
 
-def test_handlers_of_that_file_are_served():
+def test_handlers_of_that_file_are_served() -> None:
     client = TestClient(Gateway([show_user, save]))
     assert client.get("/users/7?limit=3&price=2.50").json() == ["7", "3", "2.50"]
     assert client.get("/users/7?price=0").status_code == 422

@@ -1,0 +1,379 @@
+"""Measure the package, and hold what is measured to the limits of ``[tool.house]`` in pyproject.toml.
+
+    python scripts/house.py                     the table
+    python scripts/house.py --list GATE [PATH]  each finding of a gate, below PATH
+    python scripts/house.py --check             the gates that pyproject.toml enforces; exit status 1 if one is not met
+    python scripts/house.py --picture           the floors of the package, drawn from its imports
+
+How this works: every file of the package is parsed once into a ``Source``. A gate is a function from the sources to its
+findings, a list of lines for the reader; ``GATES`` has them all. Most gates allow no finding. Those of ``RATCHETS``
+allow as many as pyproject.toml says, and fail as well when that limit could be lowered, so that nothing is lost again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import io
+import re
+import sys
+import tokenize
+import tomllib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "hybrid_gateway"
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Graph = dict[str, set[str]]
+
+RIDDLES = re.compile(r"(What|Who|Whose|Why|How|Where|Whether|The same)\b")
+"""A docstring that opens with one of these asks a question, or leans on its neighbour, which may move."""
+
+SHARED_NAMES = {"__init__", "admin", "apps", "models", "routes"}
+"""Names of modules that Django, or our own convention, gives to many."""
+
+SHARED_FOLDERS = {"commands", "migrations", "templatetags"}
+"""Folders whose modules have the names that users type."""
+
+RATCHETS = {"any": 1.0, "type-ignores": 2, "one-caller": 10}
+"""Gates that count, and how far below the limit of pyproject.toml the count may be before the limit must be lowered."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of the package."""
+
+    path: Path
+    """Below the root of the repository."""
+    text: str
+
+    @cached_property
+    def module(self) -> str:
+        """The dotted name; that of a package is without ``__init__``."""
+        return ".".join(self.path.with_suffix("").parts).removesuffix(".__init__")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @cached_property
+    def lines(self) -> int:
+        return self.text.count("\n")
+
+    @cached_property
+    def tokens(self) -> list[tokenize.TokenInfo]:
+        return list(tokenize.generate_tokens(io.StringIO(self.text).readline))
+
+    @cached_property
+    def functions(self) -> list[Function]:
+        return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
+
+    def at(self, node: ast.stmt | int) -> str:
+        return f"{self.path}:{node if isinstance(node, int) else node.lineno}"
+
+
+def read_sources(root: Path = ROOT, package: str = PACKAGE) -> list[Source]:
+    """Read every module of the package but Django's migrations."""
+    paths = sorted(path for path in (root / package).rglob("*.py") if "migrations" not in path.parts)
+    return [Source(path.relative_to(root), path.read_text(encoding="utf-8")) for path in paths]
+
+
+def house_config(root: Path = ROOT) -> dict[str, Any]:
+    """Return the table ``[tool.house]``."""
+    table: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["house"]
+    return table
+
+
+# --- imports ---------------------------------------------------------------------------------------------------------
+
+
+def imports_of(source: Source, modules: set[str]) -> Iterator[tuple[ast.stmt, str]]:
+    """Yield each import of a module of ``modules``, wherever it is: in a function and for type checkers as well."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            dotted = [f"{node.module}.{alias.name}" for alias in node.names]
+            targets = sorted({name if name in modules else node.module for name in dotted})
+        else:
+            continue
+        for target in targets:
+            if target in modules and target != source.module:
+                yield node, target
+
+
+def import_graph(sources: list[Source]) -> Graph:
+    """Return what each module imports of the package."""
+    modules = {source.module for source in sources}
+    return {source.module: {target for _, target in imports_of(source, modules)} for source in sources}
+
+
+def reachable(graph: Graph, start: str) -> set[str]:
+    """Return everything that ``start`` leads to; ``start`` itself where it is on a circle."""
+    seen: set[str] = set()
+    waiting = list(graph[start])
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            waiting += graph[node]
+    return seen
+
+
+def circles_of(graph: Graph) -> list[list[str]]:
+    """Return the groups of nodes that all lead to one another."""
+    below = {node: reachable(graph, node) for node in graph}
+    groups = {tuple(sorted(other for other in below[node] if node in below[other])) for node in graph}
+    return sorted(list(group) for group in groups if group)
+
+
+# --- gates -----------------------------------------------------------------------------------------------------------
+
+
+def circles(sources: list[Source]) -> list[str]:
+    """No module imports itself by way of others."""
+    return [" <-> ".join(circle) for circle in circles_of(import_graph(sources))]
+
+
+def names(sources: list[Source]) -> list[str]:
+    """No two modules have one file name."""
+    homes = defaultdict(list)
+    for source in sources:
+        if source.path.stem not in SHARED_NAMES and source.path.parent.name not in SHARED_FOLDERS:
+            homes[source.path.stem].append(str(source.path))
+    return [" and ".join(paths) + " have one name" for paths in homes.values() if len(paths) > 1]
+
+
+def file_length(sources: list[Source], most: int = 400) -> list[str]:
+    """No file has more than 400 lines."""
+    return [f"{source.path}: {source.lines} lines" for source in sources if source.lines > most]
+
+
+def length_of(function: Function) -> int:
+    return (function.end_lineno or function.lineno) - function.lineno + 1
+
+
+def function_length(sources: list[Source], most: int = 60) -> list[str]:
+    """No function has more than 60 lines."""
+    found = [(source, function) for source in sources for function in source.functions]
+    return [f"{source.at(f)}: {f.name}() has {length_of(f)} lines" for source, f in found if length_of(f) > most]
+
+
+def docstrings(sources: list[Source]) -> list[str]:
+    """No docstring opens with a question or with "The same"."""
+    return [
+        f"{source.at(node) if node is not source.tree else source.path}: {text.partition(chr(10))[0]}"
+        for source in sources
+        for node, text in docstrings_of(source)
+        if RIDDLES.match(text)
+    ]
+
+
+def docstrings_of(source: Source) -> Iterator[tuple[Any, str]]:
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Module | ast.ClassDef | Function) and (text := ast.get_docstring(node)):
+            yield node, text
+
+
+def any_tokens(sources: list[Source]) -> list[str]:
+    """``Any`` stands for what users hand us, and for nothing else."""
+    return [
+        source.at(token.start[0])
+        for source in sources
+        for token in source.tokens
+        if token.type == tokenize.NAME and token.string == "Any"
+    ]
+
+
+def type_ignores(sources: list[Source]) -> list[str]:
+    """Type checkers are told to look away no more often than now."""
+    return [
+        f"{source.at(token.start[0])}: {token.string}"
+        for source in sources
+        for token in source.tokens
+        if token.type == tokenize.COMMENT and "type: ignore" in token.string
+    ]
+
+
+def private_functions(source: Source) -> list[Function]:
+    return [f for f in source.functions if f.name.startswith("_") and not f.name.startswith("__")]
+
+
+def one_caller(sources: list[Source]) -> list[str]:
+    """A private function with one caller saves five lines or a level of nesting there, or is written out."""
+    found = []
+    for source in sources:
+        uses: Counter[str] = Counter()
+        for node in ast.walk(source.tree):
+            if isinstance(node, ast.Name):
+                uses[node.id] += 1
+            elif isinstance(node, ast.Attribute):
+                uses[node.attr] += 1
+            elif isinstance(node, ast.ImportFrom):
+                uses.update(alias.name for alias in node.names)
+        found += [(source, f) for f in private_functions(source) if uses[f.name] == 1]
+    return [f"{source.at(f)}: {f.name}() has one caller and {length_of(f)} lines" for source, f in found]
+
+
+def local_imports(sources: list[Source], allowed: dict[str, str] | None = None) -> list[str]:
+    """A function imports modules of ours only for a reason in pyproject.toml, ``[tool.house.local-imports]``."""
+    modules = {source.module for source in sources}
+    allowed = house_config()["local-imports"] if allowed is None else allowed
+    found: dict[str, str] = {}
+    for source in sources:
+        top_level = set(source.tree.body)
+        for node, target in imports_of(source, modules):
+            if node not in top_level and not _is_for_type_checkers(source, node):
+                found.setdefault(f"{source.module} -> {target}", source.at(node))
+    missing = [f"{place}: {arrow}" for arrow, place in found.items() if not allowed.get(arrow)]
+    return missing + [f"pyproject.toml: {arrow} is allowed, and not there" for arrow in allowed if arrow not in found]
+
+
+def _is_for_type_checkers(source: Source, node: ast.stmt) -> bool:
+    guards = [branch for branch in source.tree.body if isinstance(branch, ast.If)]
+    return any(node in branch.body for branch in guards if "TYPE_CHECKING" in ast.dump(branch.test))
+
+
+Gate = Callable[[list[Source]], list[str]]
+
+GATES: dict[str, Gate] = {
+    "circles": circles,
+    "names": names,
+    "file-length": file_length,
+    "function-length": function_length,
+    "docstrings": docstrings,
+    "local-imports": local_imports,
+    "any": any_tokens,
+    "type-ignores": type_ignores,
+    "one-caller": one_caller,
+}
+
+
+def count_of(gate: str, sources: list[Source]) -> float:
+    """Return what a ratchet compares with its limit; of ``Any`` that is how many stand in a thousand lines."""
+    found = len(GATES[gate](sources))
+    return round(1000 * found / sum(source.lines for source in sources), 1) if gate == "any" else found
+
+
+def complaints(sources: list[Source], config: dict[str, Any]) -> Iterator[str]:
+    """Yield what the enforced gates say."""
+    for gate in config["enforce"]:
+        if gate not in RATCHETS:
+            yield from (f"{gate}: {finding}" for finding in GATES[gate](sources))
+            continue
+        limit, count = config["limits"][gate], count_of(gate, sources)
+        if count > limit:
+            yield f"{gate}: {count} is above the limit of {limit}; scripts/house.py --list {gate} tells where"
+        elif limit - count > RATCHETS[gate]:
+            yield f"{gate}: {count}; lower the limit of {limit} in pyproject.toml, [tool.house.limits]"
+
+
+# --- the table and the picture ---------------------------------------------------------------------------------------
+
+
+def table(sources: list[Source]) -> Iterator[tuple[str, str]]:
+    """Yield what is measured, row by row."""
+    lines = sum(source.lines for source in sources)
+    functions = [function for source in sources for function in source.functions]
+    lengths = sorted(map(length_of, functions))
+    documented = [text for source in sources for _, text in docstrings_of(source)]
+    comments = sum(token.type == tokenize.COMMENT for source in sources for token in source.tokens)
+    yield "modules", f"{len(sources)}"
+    yield "lines", f"{lines}"
+    yield "functions", f"{len(functions)}"
+    yield (
+        "lines of a function: median, p90, p99, longest",
+        ", ".join(str(lengths[min(int(len(lengths) * part), len(lengths) - 1)]) for part in (0.5, 0.9, 0.99, 1)),
+    )
+    yield (
+        "lines of docstrings, of comments",
+        ", ".join(
+            f"{100 * part / lines:.1f} %" for part in (sum(text.count("\n") + 1 for text in documented), comments)
+        ),
+    )
+    yield "Any in a thousand lines", f"{count_of('any', sources)}"
+    yield "private functions", f"{sum(len(private_functions(source)) for source in sources)}"
+    for gate, title in TITLES.items():
+        yield title, f"{len(GATES[gate](sources))}"
+
+
+TITLES = {
+    "one-caller": "private functions with one caller",
+    "type-ignores": "type-ignores",
+    "circles": "circles among modules",
+    "file-length": "files over 400 lines",
+    "function-length": "functions over 60 lines",
+    "names": "names that modules share",
+    "docstrings": "docstrings that open with a question",
+    "local-imports": "imports of ours inside functions, without a reason",
+}
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def rooms_graph(sources: list[Source]) -> Graph:
+    """Return what each room (a folder or a module right below the package) imports; the package's own file is none."""
+    rooms: Graph = defaultdict(set)
+    for module, targets in import_graph(sources).items():
+        rooms[room_of(module)] |= {room_of(target) for target in targets} - {room_of(module), ""}
+    rooms.pop("", None)
+    return dict(rooms)
+
+
+def picture(sources: list[Source], floors: Iterable[str]) -> str:
+    """Draw the floors, each room with those it stands on: what it imports, without what these import already."""
+    graph = rooms_graph(sources)
+    below = {room: reachable(graph, room) for room in graph}
+    drawn = []
+    for floor in floors:
+        for room in sorted(re.split(r"\s*[|:]\s*", floor)):
+            direct = graph.get(room, set())
+            upon = sorted(direct - set().union(*(below[other] for other in direct)))
+            drawn.append(f"{room:<18} {'─▶ ' + '  '.join(upon) if upon else ''}".rstrip())
+        drawn.append("─" * 64)
+    return "\n".join(drawn[:-1])
+
+
+def declared_floors(root: Path = ROOT) -> list[str]:
+    """Return the floors that import-linter holds, from top to bottom."""
+    contracts = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    floors: list[str] = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
+    return floors
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--list", metavar="GATE", choices=[*GATES], help="each finding of this gate")
+    parser.add_argument("--check", action="store_true", help="hold the gates that pyproject.toml enforces")
+    parser.add_argument("--picture", action="store_true", help="draw the floors")
+    parser.add_argument("path", nargs="?", default=PACKAGE, help="measure what is below this path")
+    options = parser.parse_args(arguments)
+    sources = read_sources()
+    if options.picture:
+        print(picture(sources, declared_floors()))
+        return 0
+    if options.check:
+        found = list(complaints(sources, house_config()))
+        print("\n".join(found) or "The house is in order.")
+        return bool(found)
+    if options.list:
+        print("\n".join(line for line in GATES[options.list](sources) if options.path in line))
+        return 0
+    for title, value in table([source for source in sources if str(source.path).startswith(options.path.rstrip("/"))]):
+        print(f"{title:<52} {value:>16}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
