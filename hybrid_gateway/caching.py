@@ -26,9 +26,9 @@ from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log
 from hybrid_gateway.endpoints.hooks import AnsweredEarly
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import as_answer
+from hybrid_gateway.responses.encoders import as_raw
 from hybrid_gateway.responses.raw_response import EndpointResponse
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Header
 
 __all__ = ["Cache", "ResponseCache", "ainvalidate", "invalidate"]
@@ -38,7 +38,7 @@ _NEVER_STALE = (b"must-revalidate", b"proxy-revalidate", b"no-cache", b"s-maxage
 _GRACE = 30  # seconds for which an entry outlives its time, and in which it must have been made anew
 
 
-@told()
+@reject_unknown_keywords()
 class Cache:
     """For how long, and for whom, answers are kept.
 
@@ -187,7 +187,7 @@ class ResponseCache:
     def note(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
         """Return ``response`` with the word that it is the handler's; keep it in mind if it may be kept."""
         if isinstance(response, Response):
-            response = as_answer(response)
+            response = as_raw(response)
         if not isinstance(response, tuple):
             return response
         status, headers, body = response

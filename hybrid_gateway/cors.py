@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.headers import check_header
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import complete
+from hybrid_gateway.responses.encoders import make_raw
 from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse, add_headers
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Header
 
 __all__ = ["CORS"]
@@ -19,7 +19,7 @@ __all__ = ["CORS"]
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
 
-@told()
+@reject_unknown_keywords()
 class CORS:
     """Which pages of other origins may read the answers below a layer.
 
@@ -75,7 +75,7 @@ class CORS:
                 lines.append((b"access-control-allow-headers", headers))
             lines.append((b"access-control-max-age", self._max_age))
         vary = b"Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
-        return complete(204, None, b"", [*lines, (b"vary", vary)])
+        return make_raw(204, None, b"", [*lines, (b"vary", vary)])
 
     def _lines(self, origin: bytes | None) -> list[Header]:
         if origin is None or not (self._anybody or origin in self.origins):

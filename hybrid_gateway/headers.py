@@ -14,15 +14,15 @@ __all__ = [
     "FixedHeaders",
     "check_header",
     "check_headers",
-    "checking",
-    "checking_start",
-    "fixed",
-    "framed",
+    "checked_send",
+    "checked_start_response",
+    "fix_headers",
+    "with_content_length",
     "make_private",
     "merge_vary",
-    "sendable",
+    "headers_to_send",
     "write_cache_control",
-    "write_header",
+    "header_line",
 ]
 
 
@@ -51,7 +51,7 @@ class FixedHeaders(tuple[Header, ...]):
     def __new__(cls, headers: Iterable[Header] = ()) -> FixedHeaders:
         self = super().__new__(cls, (header for header in headers if header[0] != b"content-length"))
         try:
-            self.lines = b"".join(map(write_header, self))
+            self.lines = b"".join(map(header_line, self))
         except ValueError as error:
             raise ConfigurationError(str(error)) from error
         return self
@@ -63,7 +63,7 @@ class FixedHeaders(tuple[Header, ...]):
         return self._extended
 
 
-def fixed(headers: Sequence[Header]) -> Sequence[Header]:
+def fix_headers(headers: Sequence[Header]) -> Sequence[Header]:
     """``headers`` checked and written once, unless they speak of the connection, which each answer decides."""
     checked = FixedHeaders(headers)
     return headers if any(name == b"connection" for name, _ in headers) else checked
@@ -77,7 +77,7 @@ def check_header(name: bytes, value: bytes) -> None:
         raise ValueError(f"{value!r} is no value of the header {name.decode('latin-1')}.")
 
 
-def write_header(header: Header) -> bytes:
+def header_line(header: Header) -> bytes:
     """The line of one header, its name in lower case. Raises ``ValueError`` as :func:`check_header` does."""
     name, value = header
     check_header(name, value)
@@ -161,7 +161,7 @@ def check_headers(headers: Iterable[Header]) -> None:
                 check_header(name, value)
 
 
-def checking(send: Any) -> Any:
+def checked_send(send: Any) -> Any:
     """An ASGI ``send`` that raises ``ValueError`` instead of sending headers that could be taken for others."""
 
     async def check_and_send(message: Any) -> None:
@@ -172,7 +172,7 @@ def checking(send: Any) -> Any:
     return check_and_send
 
 
-def checking_start(start_response: Any) -> Any:
+def checked_start_response(start_response: Any) -> Any:
     """The same for WSGI."""
 
     def check_and_start(status: str, headers: Any, *exc_info: Any) -> Any:
@@ -183,16 +183,16 @@ def checking_start(start_response: Any) -> Any:
     return check_and_start
 
 
-def sendable(status: int, headers: Sequence[Header], body: bytes) -> list[Header]:
+def headers_to_send(status: int, headers: Sequence[Header], body: bytes) -> list[Header]:
     """What a driver sends: ``headers``, checked, and how long the body is. Raises ``ValueError`` as
     :func:`check_header` does.
     """
     # SECURITY: not every server looks: some send what they are given, and one was ended by it (granian before 2.7.5).
     check_headers(headers)
-    return framed(status, headers, body)
+    return with_content_length(status, headers, body)
 
 
-def framed(status: int, headers: Sequence[Header], body: bytes) -> list[Header]:
+def with_content_length(status: int, headers: Sequence[Header], body: bytes) -> list[Header]:
     """``headers`` and how long the body is; SPEC: RFC 9110 section 8.6 wants no length where there is no content."""
     if status in NO_CONTENT:
         return list(headers)

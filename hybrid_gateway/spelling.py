@@ -25,7 +25,7 @@ __all__ = [
     "meant",
     "misspelt",
     "stands_for",
-    "told",
+    "reject_unknown_keywords",
 ]
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -196,7 +196,7 @@ def check_options(
             raise error(f"{where} has no {word} {option!r}.{hint(option, known, elsewhere=elsewhere, word=word)}")
 
 
-def told(
+def reject_unknown_keywords(
     *more: str,
     elsewhere: Mapping[str, Collection[str]] = {},
     error: type[ConfigurationError] = ConfigurationError,

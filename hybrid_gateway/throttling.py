@@ -17,7 +17,7 @@ from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log
 from hybrid_gateway.exceptions import ConfigurationError, ServiceUnavailable, TooManyRequests
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse, add_headers
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = ["Throttle", "Throttles", "add_rate_limit"]
 
@@ -25,7 +25,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*")
 
 
-@told()
+@reject_unknown_keywords()
 class Throttle:
     """``rate`` is ``"100/minute"``, ``"5/10 seconds"``, ``"1000/d"``.
 

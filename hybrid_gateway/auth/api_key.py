@@ -13,14 +13,14 @@ from hybrid_gateway.auth.credential_store import credential_store
 from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = ["APIKeyAuthentication"]
 
 _HEADER = re.compile(r"[A-Za-z0-9-]+")  # without "_", which servers and proxies mix up with "-"
 
 
-@told()
+@reject_unknown_keywords()
 class APIKeyAuthentication(AuthenticationScheme):
     """``X-API-Key: hgt_...``, or another ``header``; or the parameter ``query``; or the ``cookie``.
 

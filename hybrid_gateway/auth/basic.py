@@ -17,7 +17,7 @@ from hybrid_gateway.sessions.django_context import DjangoContext
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = ["BasicAuthentication", "check_credentials"]
 
@@ -27,7 +27,7 @@ MAX_CREDENTIALS = 8 * 1024  # characters; what nginx and Apache allow a whole he
 _CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
 
-@told()
+@reject_unknown_keywords()
 class BasicAuthentication(AuthenticationScheme):
     """``Authorization: Basic ...`` (RFC 7617), UTF-8. Each request costs a password hash: meant for scripts."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from hybrid_gateway.auth.authentication import Authentication
 from hybrid_gateway.binding.markers import Depends
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = ["AllowAny", "HasPermission", "HasScope", "InGroup", "IsAuthenticated", "IsStaff", "IsSuperuser"]
 
@@ -65,7 +65,7 @@ class IsSuperuser:
         return "IsSuperuser()"
 
 
-@told()
+@reject_unknown_keywords()
 class HasScope:
     """Lets in credentials that were issued for every one of these scopes; ``match="any"`` asks for at least one.
 
@@ -93,7 +93,7 @@ class HasScope:
         return _call(self, self.scopes, **({} if self.match == "all" else {"match": self.match}))
 
 
-@told()
+@reject_unknown_keywords()
 class HasPermission:
     """Lets in users with every one of these permissions (``"app.codename"``), by ``user.has_perm`` on a pool thread.
 
@@ -149,7 +149,7 @@ def _with_object(allows: Callable[[Authentication | None, Any], bool], obj: Any)
     return check
 
 
-@told()
+@reject_unknown_keywords()
 class InGroup:
     """Lets in active members of at least one of these groups, superusers too; one query, on a pool thread."""
 

@@ -24,7 +24,7 @@ from hybrid_gateway.sessions.django_context import DjangoContext
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = ["MAX_TOKEN", "JWTAuthentication"]
 
@@ -48,7 +48,7 @@ class Denylist(Protocol):
         ...
 
 
-@told()
+@reject_unknown_keywords()
 class JWTAuthentication(AuthenticationScheme):
     """``Authorization: Bearer <JWT>``; ``Authentication.token`` are the claims.
 

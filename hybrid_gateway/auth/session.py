@@ -9,12 +9,12 @@ from django.conf import settings
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.sessions.django_context import DjangoContext
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = ["SessionAuthentication"]
 
 
-@told()
+@reject_unknown_keywords()
 class SessionAuthentication(AuthenticationScheme):
     """The user of Django's session cookie, by ``django.contrib.auth.get_user``; unsafe methods need a CSRF token.
 

@@ -10,12 +10,12 @@ from starlette.datastructures import Headers
 from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
 from hybrid_gateway.auth.credential_store import ISSUED_PREFIX, credential_store
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = ["TokenAuthentication"]
 
 
-@told()
+@reject_unknown_keywords()
 class TokenAuthentication(AuthenticationScheme):
     """``Authorization: Bearer hgt_...`` or ``Token hgt_...``; ``Authentication.token`` is the ``Token`` row.
 

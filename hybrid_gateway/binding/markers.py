@@ -8,7 +8,7 @@ from typing import Annotated, Any, Never, TypeVar
 
 from hybrid_gateway.binding.constraints import make_meta
 from hybrid_gateway.exceptions import DependencyError
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = [
     "UNCHECKED",
@@ -27,7 +27,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-@told()
+@reject_unknown_keywords()
 class Marker:
     """Where a parameter comes from, its name on the wire, and its constraints (those of ``msgspec.Meta``)."""
 
@@ -127,7 +127,7 @@ class Form(Marker):
     source = "form"
 
 
-@told()
+@reject_unknown_keywords()
 class File(Form):
     """A file of a multipart form (``UploadFile``), or several (``list[UploadFile]``).
 
@@ -155,7 +155,7 @@ class File(Form):
         self.max_files = max_files
 
 
-@told()
+@reject_unknown_keywords()
 class Depends:
     """The value of ``provider(...)``, whose own parameters are injected; a class without argument means itself.
 

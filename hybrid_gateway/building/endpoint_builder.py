@@ -48,11 +48,11 @@ from hybrid_gateway.request.cleanup_phases import ANSWERED, EXPLAINED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional import add_etag
-from hybrid_gateway.responses.encoders import Defaults, add_outgoing, is_json_type, make_encoder
+from hybrid_gateway.responses.encoders import ResponseDefaults, add_outgoing, is_json_type, make_encoder
 from hybrid_gateway.responses.negotiation import HTML, JSON, Negotiation, check_media_types
-from hybrid_gateway.responses.return_annotations import check_returns
-from hybrid_gateway.responses.templates import shown_by
-from hybrid_gateway.routing.declare import Route, describe
+from hybrid_gateway.responses.return_checks import check_return_annotation
+from hybrid_gateway.responses.templates import template_encoder
+from hybrid_gateway.routing.declare import Route, describe_handler
 from hybrid_gateway.routing.layers import FlatRoute, flatten
 from hybrid_gateway.sessions.cache_privacy import private_response_headers
 from hybrid_gateway.sessions.django_context import DjangoContextPlanner, request_for_backends
@@ -98,7 +98,7 @@ class EndpointBuilder:
 
     def endpoint(self, route: FlatRoute, method: str) -> Endpoint:
         """Compile one route for one method; a mistake is raised with the route's name on it."""
-        where = f"{method} {route.path}: {describe(route.handler)}"
+        where = f"{method} {route.path}: {describe_handler(route.handler)}"
         try:
             return self._endpoint(route, method, where)
         except ConfigurationError as error:
@@ -125,7 +125,7 @@ class EndpointBuilder:
         entered = self._open(planner, layers, signature, around)
         returns = without_new_types(route.options.get("response", signature.returns))
         adapted = adapt(route.handler, signature, returns, layers, route.options)
-        check_returns(adapted.returns, route.handler, layers.type_encoders)
+        check_return_annotation(adapted.returns, route.handler, layers.type_encoders)
         cached = self._finish(planner, route, method, adapted)
         adapted.query_names |= planner.query_names
         errors = self.errors(layers, planner.plan.authenticates, around)
@@ -337,11 +337,11 @@ class EndpointBuilder:
         return self._error_handlers[key]
 
     def _compile_error_handler(self, handler: Any, around: RouteSurroundings) -> tuple[ErrorHandler, bool]:
-        where = f"the exception handler {describe(handler)}"
+        where = f"the exception handler {describe_handler(handler)}"
         signature, layers = read_signature(handler, where), around.layers
         planner = around.planner(where, {Exception: "error"}, EXPLAINED)
         returns = without_new_types(signature.returns)
-        check_returns(returns, handler, layers.type_encoders)
+        check_return_annotation(returns, handler, layers.type_encoders)
         encode = make_encoder(returns, method="GET", status=None, security=self._security_headers(layers))
         planner.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))
         run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("error",))
@@ -352,7 +352,7 @@ class EndpointBuilder:
 
         A parameter that says nothing of its type is the gateway.
         """
-        where = f"the hook {describe(hook)}"
+        where = f"the hook {describe_handler(hook)}"
         components = Components(layers.components, self._overrides)
         found: list[tuple[Parameter, Any]] = []
         for parameter in read_signature(hook, where).parameters:
@@ -440,7 +440,7 @@ def _answering(
         return make(returns), None
     encoders: dict[str, Any] = {kind: make(returns, media_type=kind) for kind in media_types}
     if template is not None:
-        encoders[HTML] = shown_by(template, Defaults(status, method).status_for(...), make(Response))
+        encoders[HTML] = template_encoder(template, ResponseDefaults(status, method).status_for(...), make(Response))
     return _as_it_is, Negotiation(encoders)
 
 

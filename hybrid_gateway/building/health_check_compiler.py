@@ -15,7 +15,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.health.health_check import as_health_check
 from hybrid_gateway.health.readiness import Probe
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.routing.declare import describe
+from hybrid_gateway.routing.declare import describe_handler
 
 __all__ = ["compile_health_check"]
 
@@ -25,7 +25,7 @@ _SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers
 def compile_health_check(entry: Any, planner: Callable[[str], BindingPlanner]) -> Probe:
     """Compile an entry of ``HEALTH_CHECKS``; raises :class:`ConfigurationError` where it needs a request."""
     check = as_health_check(entry)
-    where = f"the health check {describe(check.function)}"
+    where = f"the health check {describe_handler(check.function)}"
     made = planner(where)
     made.result(check.function, read_signature(check.function, where), mode_of(check.function), _as_it_is)
     plan = made.plan

@@ -17,7 +17,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, FIRST_HOOK
 from hybrid_gateway.responses.encoders import make_encoder
-from hybrid_gateway.routing.declare import describe
+from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.spelling import check_attributes_of
 
 __all__ = ["WAY_OUT", "HookCompiler", "method_of"]
@@ -53,7 +53,7 @@ class HookCompiler:
             entered.append(hook)
             planner.enter_hook(hook, entry, getattr(_instance(entry), "on_request", None))
         for function in layers.before_request:
-            returns = read_signature(function, f"the hook {describe(function)}").returns
+            returns = read_signature(function, f"the hook {describe_handler(function)}").returns
             planner.ask_first(function, answered, make_encoder(returns, method="GET"))
         return entered
 
@@ -83,7 +83,7 @@ class HookCompiler:
         """``function`` compiled: a method of ``owner``, which is ``bound`` to an instance, or a function alone."""
         key = (function, owner, around, moment)
         if key not in self._runs:
-            where = f"the hook {describe(function)}"
+            where = f"the hook {describe_handler(function)}"
             planner = around.planner(where, {Exception: "error", Response: "response"}, moment)
             method = function if bound is None else bound
             refuse_generator(method, where)

@@ -15,7 +15,7 @@ from hybrid_gateway.building.hook_compiler import WAY_OUT, method_of
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, EXPLAINED, FIRST_HOOK
-from hybrid_gateway.routing.declare import describe
+from hybrid_gateway.routing.declare import describe_handler
 
 __all__ = ["RouteSurroundings", "SurroundingsCompiler"]
 
@@ -83,9 +83,9 @@ class SurroundingsCompiler:
 
 def _needs_of(layers: Layers, needs: Needs) -> Needs:
     for handler in layers.exception_handlers.values():
-        needs.add(read_signature(handler, f"the exception handler {describe(handler)}"), EXPLAINED)
+        needs.add(read_signature(handler, f"the exception handler {describe_handler(handler)}"), EXPLAINED)
     for function, moment in _functions(layers):
-        needs.add(read_signature(function, f"the hook {describe(function)}"), moment)
+        needs.add(read_signature(function, f"the hook {describe_handler(function)}"), moment)
     return needs
 
 

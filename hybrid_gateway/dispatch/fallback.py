@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_gateway.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import complete
+from hybrid_gateway.responses.encoders import make_raw
 from hybrid_gateway.url_quoting import quote_path
 
 if TYPE_CHECKING:
@@ -113,10 +113,10 @@ def _around(
 
 
 def _allow(methods: Iterable[str]) -> Any:
-    return complete(204, None, b"", [(b"allow", ", ".join(sorted({*methods, "OPTIONS"})).encode())])
+    return make_raw(204, None, b"", [(b"allow", ", ".join(sorted({*methods, "OPTIONS"})).encode())])
 
 
 def _redirect(path: str, query: bytes) -> Any:
     # SPEC: RFC 9110 section 15.4.9: 308 keeps method and body.
     location = quote_path(path).encode() + (b"?" + query if query else b"")
-    return complete(308, None, b"", [(b"location", location)])
+    return make_raw(308, None, b"", [(b"location", location)])

@@ -10,7 +10,7 @@ from typing import Any
 from asgiref.wsgi import WsgiToAsgiInstance
 
 from hybrid_gateway.dispatch.prefixes import Prefixes
-from hybrid_gateway.headers import checking_start
+from hybrid_gateway.headers import checked_start_response
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.routing.declare import Mount
 
@@ -76,7 +76,7 @@ class Mounted:
         path = self._path.encode().decode("latin-1")  # SPEC: PEP 3333: a character for each byte
         rest = environ.get("PATH_INFO", "")[len(path) :]
         inside = {**environ, "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + path, "PATH_INFO": rest}
-        answer: Iterable[bytes] = self._app(inside, checking_start(start_response))
+        answer: Iterable[bytes] = self._app(inside, checked_start_response(start_response))
         return answer
 
     async def end(self, ctx: RequestContext, background: Any = None, error: BaseException | None = None) -> None:

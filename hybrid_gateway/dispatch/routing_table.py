@@ -14,7 +14,7 @@ from hybrid_gateway.endpoints.completion import Completion
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.exceptions import RouteError
-from hybrid_gateway.routing.declare import describe
+from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.layers import FlatRoute
 from hybrid_gateway.routing.route_tree import RouteTree
 
@@ -59,8 +59,9 @@ def build_route_tree(endpoints: Iterable[Endpoint]) -> RouteTree[Endpoint]:
         taken = tree.add(route.template, endpoint.method, endpoint)
         if taken is not endpoint:
             raise RouteError(
-                f"{endpoint.method} {route.path} is answered twice: by {describe(taken.route.handler)} at "
-                f"{taken.route.path!r} and by {describe(route.handler)}. Remove one, or give them different paths."
+                f"{endpoint.method} {route.path} is answered twice: by {describe_handler(taken.route.handler)} at "
+                f"{taken.route.path!r} and by {describe_handler(route.handler)}. Remove one, or give them different "
+                "paths."
             )
     for endpoint in endpoints:
         if endpoint.method == "GET":  # where no route of its own answers HEAD
@@ -77,7 +78,7 @@ def routes_by_name(routes: Iterable[FlatRoute]) -> dict[str, list[FlatRoute]]:
         chosen = [route for route in known if route.named]
         handlers = {id(getattr(route.handler, "__func__", route.handler)) for route in chosen}
         if len(handlers) > 1:
-            places = " and ".join(f"{route.path} ({describe(route.handler)})" for route in chosen)
+            places = " and ".join(f"{route.path} ({describe_handler(route.handler)})" for route in chosen)
             raise RouteError(f"The route name {name!r} is given twice: {places}. Rename one.")
         if chosen:
             names[name] = chosen

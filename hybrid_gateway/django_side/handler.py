@@ -47,7 +47,7 @@ from hybrid_gateway.django_side.environ import Environ, Scope, build_environ, is
 from hybrid_gateway.django_side.request_body import listen_for_disconnect, read_body, with_body_timeout
 from hybrid_gateway.endpoints.errors import DISK_FULL, printable
 from hybrid_gateway.exceptions import reason
-from hybrid_gateway.headers import check_headers, checking_start
+from hybrid_gateway.headers import check_headers, checked_start_response
 from hybrid_gateway.types import Message, Receive, Send, StartResponse
 
 __all__ = ["DjangoSide"]
@@ -141,7 +141,7 @@ class DjangoSide:
         """Answer a WSGI request: Django's response itself, or a stream that stays in the request's context."""
         # Language, time zone and script prefix live in the context: in a copy of it they die with the request.
         context = contextvars.copy_context()
-        response: Any = context.run(self.wsgi_handler, environ, checking_start(start_response))
+        response: Any = context.run(self.wsgi_handler, environ, checked_start_response(start_response))
         return Stream(response, context) if getattr(response, "streaming", False) else response
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:

@@ -25,7 +25,7 @@ from hybrid_gateway.exceptions import (
     RequestTimeout,
     ServiceUnavailable,
 )
-from hybrid_gateway.headers import FixedHeaders, check_headers, checking, framed, sendable
+from hybrid_gateway.headers import FixedHeaders, check_headers, checked_send, headers_to_send, with_content_length
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.response_classes import StreamingResponse
@@ -118,7 +118,7 @@ class ASGIDriver:
                     ctx.borrow(self._lend_typed)
                 await self.answer_refused(ctx, error, receive, send)
         elif self._middleware is not None:
-            await self._middleware({**ctx.with_state(), _CALL: ctx}, receive, checking(send))
+            await self._middleware({**ctx.with_state(), _CALL: ctx}, receive, checked_send(send))
         else:
             endpoint = self.open(ctx, path, root)
             if endpoint.middleware:
@@ -129,9 +129,9 @@ class ASGIDriver:
                 status, headers, body = answer
                 if self._has_hsts or type(headers) is not FixedHeaders:
                     headers = self._security.complete(ctx, status, headers, endpoint.security_headers)
-                    headers = sendable(status, headers, body)
+                    headers = headers_to_send(status, headers, body)
                 else:
-                    headers = framed(status, headers, body)
+                    headers = with_content_length(status, headers, body)
                 await send({"type": "http.response.start", "status": status, "headers": headers})
                 await send({"type": "http.response.body", "body": body if ctx.method != "HEAD" else b""})
             else:
@@ -145,7 +145,9 @@ class ASGIDriver:
     async def _send(self, ctx: RequestContext, endpoint: Answering, answer: Any, receive: Receive, send: Send) -> None:
         if type(answer) is tuple:
             status, headers, body = self.completed(ctx, endpoint, answer)
-            await send({"type": "http.response.start", "status": status, "headers": sendable(status, headers, body)})
+            await send(
+                {"type": "http.response.start", "status": status, "headers": headers_to_send(status, headers, body)}
+            )
             await send({"type": "http.response.body", "body": body if ctx.method != "HEAD" else b""})
         else:
             await self.send_response(ctx, endpoint, answer, receive, send)
@@ -165,7 +167,7 @@ class ASGIDriver:
         self, ctx: RequestContext, endpoint: Answering, receive: Receive, send: Send
     ) -> None:
         app = _wrap(self._answer_inside_route, endpoint.middleware)
-        await app({**ctx.with_state(), ROUTED: (ctx, endpoint)}, receive, checking(send))
+        await app({**ctx.with_state(), ROUTED: (ctx, endpoint)}, receive, checked_send(send))
 
     async def _answer_inside_route(self, scope: Scope, receive: Receive, send: Send) -> None:
         routed, endpoint = scope[ROUTED]
@@ -265,7 +267,7 @@ class ASGIDriver:
         if not isinstance(response, StreamingResponse):
             if isinstance(response, TemplateResponse) and ctx.authentication is not None:
                 response.user = ctx.authentication.user
-            await response(ctx.scope, receive, checking(send))
+            await response(ctx.scope, receive, checked_send(send))
             return True
         check_headers(response.raw_headers)
         response.iterate_on(ctx.thread.stream)

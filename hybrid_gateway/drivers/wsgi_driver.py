@@ -35,7 +35,7 @@ from hybrid_gateway.dispatch.mounts import Mounted
 from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
 from hybrid_gateway.drivers.asgi_driver import force_authentication
 from hybrid_gateway.exceptions import reason
-from hybrid_gateway.headers import sendable
+from hybrid_gateway.headers import headers_to_send
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
 from hybrid_gateway.types import Environ, Message, StartResponse
@@ -127,7 +127,7 @@ class WSGIDriver:
                 pooled.release()
         if type(answer) is tuple:
             status, headers, body = gateway.asgi.completed(ctx, endpoint, answer)
-            _start(start_response, status, sendable(status, headers, body))
+            _start(start_response, status, headers_to_send(status, headers, body))
             return () if ctx.method == "HEAD" else (body,)
 
         async def send_response(_: Message, receive: Any, send: Any, thread: RequestThread) -> None:

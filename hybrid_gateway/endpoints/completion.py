@@ -22,7 +22,7 @@ from hybrid_gateway.exceptions import HTTPException
 from hybrid_gateway.request.background import each_task, join_tasks
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, ANSWERED, BEFORE_AFTER_ANSWER, EXPLAINED
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import as_answer, as_response, is_whole
+from hybrid_gateway.responses.encoders import as_raw, as_response, is_complete
 from hybrid_gateway.responses.response_classes import Discarded, StreamingResponse
 from hybrid_gateway.responses.templates import TemplateResponse
 
@@ -50,11 +50,11 @@ class Outcome:
     @property
     def is_followed(self) -> bool:
         """Whether something of the project runs while the answer is sent, or after it."""
-        return not is_whole(self.answer) or (type(self.answer) is not tuple and self.answer.background is not None)
+        return not is_complete(self.answer) or (type(self.answer) is not tuple and self.answer.background is not None)
 
     def discard(self) -> None:
         """Let go of the answer, which will not be sent; its content is closed with the next clean-up."""
-        if not is_whole(self.answer):
+        if not is_complete(self.answer):
             self.ctx.on_exit("loop", Discarded(self.answer, self.ctx.thread))
 
     def replace(self, answer: Any) -> None:
@@ -227,7 +227,7 @@ class Completion:
             if failure is not outcome.error:
                 await self._fail_late(outcome, failure)
             return
-        outcome.answer = as_answer(response)
+        outcome.answer = as_raw(response)
         if replaced is not None and replaced is not response:
             outcome.replace(replaced)
 
@@ -244,7 +244,7 @@ class Completion:
         for handle in (self._errors.answer, self._errors.crash):  # the second for what the first has entered itself
             if type(outcome.answer) is not tuple and isinstance(outcome.answer, TemplateResponse):
                 await self._render(outcome, outcome.answer)
-            if not ctx.exits or not is_whole(outcome.answer):
+            if not ctx.exits or not is_complete(outcome.answer):
                 return
             failure = await self._unwind(ctx, outcome.error, moment)
             if failure is None or failure is outcome.error:

@@ -38,8 +38,8 @@ from hybrid_gateway.exceptions import (
     reason,
 )
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import complete
-from hybrid_gateway.responses.problem_details import problem_answer
+from hybrid_gateway.responses.encoders import make_raw
+from hybrid_gateway.responses.problem_details import problem_response
 
 __all__ = ["DISK_FULL", "ErrorResponses", "printable", "translate"]
 
@@ -113,7 +113,7 @@ class ErrorResponses:
         if known.status_code >= 500 and error.__traceback__ is not None and not known.quiet:
             _log(ctx, error, known.status_code)
         self._challenge(known)
-        return problem_answer(known)
+        return problem_response(known)
 
     def _challenge(self, error: HTTPException) -> None:
         # SPEC: RFC 9110 section 15.5.2: a 401 names at least one way in.
@@ -154,7 +154,7 @@ class ErrorResponses:
 
     async def _bare(self, ctx: RequestContext, error: Exception) -> Any:
         if not settings.DEBUG:
-            return problem_answer(InternalServerError())
+            return problem_response(InternalServerError())
         return await _explain(ctx, error)
 
 
@@ -185,8 +185,8 @@ async def _explain(ctx: RequestContext, error: Exception) -> Any:
     if b"text/html" in accept:
         reporter = ExceptionReporter(None, *details)
         page = await ctx.thread.run(reporter.get_traceback_html)
-        return complete(500, (b"content-type", b"text/html; charset=utf-8"), page.encode())
-    return problem_answer(InternalServerError(f"{type(error).__name__}: {words}", extra={"traceback": lines}))
+        return make_raw(500, (b"content-type", b"text/html; charset=utf-8"), page.encode())
+    return problem_response(InternalServerError(f"{type(error).__name__}: {words}", extra={"traceback": lines}))
 
 
 # --- other people's exceptions -------------------------------------------------------------------------------------

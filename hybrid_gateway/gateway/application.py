@@ -40,15 +40,15 @@ from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
 from hybrid_gateway.health import databases
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions, Layers
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Mount, describe, import_routes
-from hybrid_gateway.routing.layers import FlatRoute, find_mounts, flatten, join
+from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Mount, describe_handler, import_routes
+from hybrid_gateway.routing.layers import FlatRoute, find_mounts, flatten, join_paths
 from hybrid_gateway.routing.reverse import build_path
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = ["Gateway"]
 
 
-@told(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS})
+@reject_unknown_keywords(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS})
 class Gateway:
     """One application in front of Django: an ASGI application itself, ``.wsgi`` is the WSGI one.
 
@@ -215,8 +215,8 @@ class Gateway:
         prefix = self.django_prefixes.find(path) or self.django_prefixes.find(path.casefold())
         if prefix is not None:
             raise RouteError(
-                f"{route.methods[0]} {route.path} ({describe(route.handler)}) lies under {prefix!r}, which Django "
-                "answers, so it could never be reached. Move the route, or narrow ALLOWED_DJANGO_ROUTES."
+                f"{route.methods[0]} {route.path} ({describe_handler(route.handler)}) lies under {prefix!r}, which "
+                "Django answers, so it could never be reached. Move the route, or narrow ALLOWED_DJANGO_ROUTES."
             )
 
     def _check_mount(self, path: str, mount: Mount) -> None:
@@ -419,7 +419,9 @@ def _stop(*threads: ThreadPools | LoopThread) -> None:
 
 def _below(prefix: str, openapi: OpenAPISettings) -> OpenAPISettings:
     """The document and its page, moved with the routes."""
-    return msgspec.structs.replace(openapi, path=join(prefix, openapi.path), docs=join(prefix, openapi.docs))
+    return msgspec.structs.replace(
+        openapi, path=join_paths(prefix, openapi.path), docs=join_paths(prefix, openapi.docs)
+    )
 
 
 def _as_tuple(hooks: Any) -> tuple[Any, ...]:

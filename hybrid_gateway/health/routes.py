@@ -8,7 +8,7 @@ from msgspec import json
 
 from hybrid_gateway.auth import AllowAny
 from hybrid_gateway.health.readiness import Readiness
-from hybrid_gateway.responses.problem_details import problem
+from hybrid_gateway.responses.problem_details import problem_document
 from hybrid_gateway.responses.response_classes import Response
 from hybrid_gateway.routing.declare import HandlerOptions, get
 
@@ -38,7 +38,7 @@ async def readyz(readiness: Readiness) -> Response[dict[str, Any]]:
         return _answer({"status": "ok", "checks": checks}, 200, "application/json")
     failed = ", ".join(name for name, outcome in checks.items() if outcome != "ok")
     # Not raised: it is no error of the application, which a log would show with a traceback at every probe.
-    return _answer(problem(503, f"Not ready: {failed}.", checks=checks), 503, "application/problem+json")
+    return _answer(problem_document(503, f"Not ready: {failed}.", checks=checks), 503, "application/problem+json")
 
 
 def _answer(value: dict[str, Any], status: int, media_type: str) -> Response[Any]:

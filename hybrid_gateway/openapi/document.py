@@ -22,7 +22,7 @@ from hybrid_gateway.openapi.operation_responses import success_responses
 from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, Use, as_json, plain_name, same_name
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
 from hybrid_gateway.orm.read.row_streams import JSON_LINES
-from hybrid_gateway.routing.path_template import Parameter, Template
+from hybrid_gateway.routing.path_template import Parameter, PathTemplate
 
 __all__ = ["build_document"]
 
@@ -298,7 +298,7 @@ def _header_objects(layers: Any) -> dict[str, Any]:
     return fixed
 
 
-def _path(template: Template, names: dict[str, str]) -> str:
+def _path(template: PathTemplate, names: dict[str, str]) -> str:
     segments = [
         segment
         if isinstance(segment, str)

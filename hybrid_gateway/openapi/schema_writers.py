@@ -20,7 +20,7 @@ from msgspec import inspect as mi
 from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.openapi.schema_validation import JSON_TYPES, admits
-from hybrid_gateway.responses.response_classes import plain
+from hybrid_gateway.responses.response_classes import enc_hook
 
 if TYPE_CHECKING:
     from hybrid_gateway.openapi.schema import Schemas
@@ -43,7 +43,7 @@ class Use(enum.Enum):
 def as_json(value: Any) -> Any:
     """A default as the document shows it, or ``NOT_JSON`` for what cannot be shown."""
     try:
-        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=plain, order="deterministic"))
+        return msgspec.json.decode(msgspec.json.encode(value, enc_hook=enc_hook, order="deterministic"))
     except (TypeError, ValueError, RecursionError):
         return NOT_JSON
 
@@ -205,7 +205,7 @@ def _write_key(writer: Schemas, info: Any) -> Schema:
 
 def as_text(value: Any) -> str:
     """A key of an object as JSON has it."""
-    return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=plain).decode().strip('"')
+    return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=enc_hook).decode().strip('"')
 
 
 # --- classes with fields -------------------------------------------------------------------------------------------

@@ -10,14 +10,14 @@ from typing import Any
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = ["Compression"]
 
 Compress = Callable[[bytes], bytes]
 
 
-@told()
+@reject_unknown_keywords()
 class Compression:
     """Compresses whole answers of at least ``minimum_size`` bytes, by the first algorithm that the client accepts.
 

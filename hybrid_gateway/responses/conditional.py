@@ -11,7 +11,7 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import Header
 
-__all__ = ["add_etag", "is_unmodified", "matches", "not_modified"]
+__all__ = ["add_etag", "is_unmodified", "matches", "not_modified_headers"]
 
 # SPEC: RFC 9110 section 15.4.5: the 304 keeps what describes the cached answer, not what describes its content.
 _CONTENT = (b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-range")
@@ -31,11 +31,11 @@ def add_etag(ctx: RequestContext, response: EndpointResponse) -> EndpointRespons
         headers = [*headers, (b"etag", tag)]
     wanted = ctx.header(b"if-none-match")
     if wanted is not None and matches(wanted, tag):
-        return 304, not_modified(headers), b""
+        return 304, not_modified_headers(headers), b""
     return status, headers, body
 
 
-def not_modified(headers: Any) -> list[Header]:
+def not_modified_headers(headers: Any) -> list[Header]:
     """The headers of a 304, of those of the 200."""
     return [header for header in headers if header[0] not in _CONTENT]
 

@@ -14,37 +14,37 @@ from django.http import HttpResponseBase
 from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway.exceptions import ResponseValidationError, check_status, error_entry
-from hybrid_gateway.headers import NO_CONTENT, fixed, framed, make_private
+from hybrid_gateway.headers import NO_CONTENT, fix_headers, make_private, with_content_length
 from hybrid_gateway.request.background import join_tasks
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.django_closing import close_response
-from hybrid_gateway.responses.filter_codegen import fitting
-from hybrid_gateway.responses.filter_rules import Fields, Rule
 from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
 from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse
 from hybrid_gateway.responses.response_classes import (
     TELLING,
+    DefaultStatus,
     JSONResponse,
     Response,
     StreamingResponse,
-    Unnamed,
-    plain,
-    plain_with,
+    enc_hook,
+    enc_hook_with,
 )
-from hybrid_gateway.responses.return_filter import contract
+from hybrid_gateway.responses.return_filter.filter_builder import build_filter
+from hybrid_gateway.responses.return_filter.filter_codegen import compile_fits
+from hybrid_gateway.responses.return_filter.filter_rules import Fields, Rule
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
-from hybrid_gateway.responses.set_cookie import cookie_value
+from hybrid_gateway.responses.set_cookie import set_cookie_value
 from hybrid_gateway.types import Header, Headers
 
 __all__ = [
-    "Defaults",
+    "ResponseDefaults",
     "add_outgoing",
-    "as_answer",
+    "as_raw",
     "as_response",
-    "complete",
+    "make_raw",
     "is_event_stream",
     "is_json_type",
-    "is_whole",
+    "is_complete",
     "make_encoder",
 ]
 
@@ -56,13 +56,13 @@ _BYTES = (b"content-type", b"application/octet-stream")
 _MAKERS: dict[str, Any] = {JSON: msgspec.json.Encoder, MESSAGEPACK: msgspec.msgpack.Encoder}
 
 
-class Defaults(msgspec.Struct, frozen=True):
+class ResponseDefaults(msgspec.Struct, frozen=True):
     """What a route adds to every answer of its handler."""
 
     status: int | None
     method: str
     headers: tuple[tuple[bytes, bytes], ...] = ()
-    hook: Callable[[Any], Any] = plain
+    hook: Callable[[Any], Any] = enc_hook
 
     def status_for(self, value: Any) -> int:
         """The verb's status: 201 for POST, 204 for nothing (POST keeps 201), else 200."""
@@ -92,14 +92,14 @@ def make_encoder(
     values of custom classes, ``decode`` is msgspec's ``dec_hook`` for the check.
     """
     extra = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
-    extra += [(b"set-cookie", cookie_value(cookie)) for cookie in cookies]
-    hook = plain_with(encoders) if encoders else plain
-    defaults = Defaults(status, method, tuple(extra), hook)
+    extra += [(b"set-cookie", set_cookie_value(cookie)) for cookie in cookies]
+    hook = enc_hook_with(encoders) if encoders else enc_hook
+    defaults = ResponseDefaults(status, method, tuple(extra), hook)
     if is_event_stream(annotation):
         return _event_encoder(defaults)
     if annotation in (None, types.NoneType):  # no body, whatever is returned
         return lambda value: _by_value(value if isinstance(value, _AS_THEY_ARE) else None, defaults)
-    rule = contract(typing.get_args(annotation)[0] if _is_pair(annotation) else annotation, encoders)
+    rule = build_filter(typing.get_args(annotation)[0] if _is_pair(annotation) else annotation, encoders)
     if is_json_type(annotation) and status not in NO_CONTENT:
         if validate:
             encode = _structured_encoder(defaults, media_type, security, None)
@@ -119,7 +119,7 @@ def _contract_inside(annotation: Any, encoders: Mapping[Any, Callable[[Any], Any
     for member in members:
         origin = typing.get_origin(member)
         if isinstance(origin, type) and issubclass(origin, _WITH_CONTENT):
-            return contract(typing.get_args(member)[0], encoders)
+            return build_filter(typing.get_args(member)[0], encoders)
     return None
 
 
@@ -143,7 +143,7 @@ def _keeping(rule: Rule | None, encode: Callable[[Any], EndpointResponse]) -> Ca
     """``encode``, to whom nothing comes that the annotation has not got."""
     if rule is None:
         return encode
-    fits = fitting(rule)
+    fits = compile_fits(rule)
     return lambda value: encode(value if fits(value) else _narrowed(rule, value))
 
 
@@ -156,12 +156,12 @@ _AS_THEY_ARE = (StarletteResponse, HttpResponseBase, Iterator, AsyncIterator)
 
 
 def _structured_encoder(
-    defaults: Defaults, media_type: str, security: Sequence[Header], rule: Rule | None
+    defaults: ResponseDefaults, media_type: str, security: Sequence[Header], rule: Rule | None
 ) -> Callable[[Any], EndpointResponse]:
     encode_value = _MAKERS[media_type](enc_hook=defaults.hook).encode
     status = defaults.status_for(...)
     # PERF: built once; the encoder is bound, not looked up.
-    headers = fixed([(b"content-type", media_type.encode()), *defaults.headers, *security])
+    headers = fix_headers([(b"content-type", media_type.encode()), *defaults.headers, *security])
 
     def encode(value: Any) -> EndpointResponse:
         try:
@@ -174,7 +174,7 @@ def _structured_encoder(
 
     if rule is None:
         return encode
-    fits, kind = fitting(rule), rule.kind if isinstance(rule, Fields) and rule.is_flat else None
+    fits, kind = compile_fits(rule), rule.kind if isinstance(rule, Fields) and rule.is_flat else None
 
     def encode_what_fits(value: Any) -> EndpointResponse:
         # PERF: most values are of the very class that is annotated, which is all that is asked of them.
@@ -188,7 +188,7 @@ def _structured_encoder(
 def _validating(
     annotation: Any,
     encode: Callable[[Any], EndpointResponse],
-    defaults: Defaults,
+    defaults: ResponseDefaults,
     custom: tuple[Any, ...],
     decode: Callable[[Any, Any], Any] | None,
 ) -> Callable[[Any], EndpointResponse]:
@@ -204,7 +204,7 @@ def _validating(
     return validate
 
 
-def _pair_encoder(defaults: Defaults, rule: Rule | None) -> Callable[[Any], EndpointResponse]:
+def _pair_encoder(defaults: ResponseDefaults, rule: Rule | None) -> Callable[[Any], EndpointResponse]:
     def keep(value: Any) -> Any:
         return value if rule is None or rule.fits(value) else _narrowed(rule, value)
 
@@ -225,7 +225,7 @@ _NO_STATUS = (
 )
 
 
-def _event_encoder(defaults: Defaults) -> Callable[[Any], EndpointResponse]:
+def _event_encoder(defaults: ResponseDefaults) -> Callable[[Any], EndpointResponse]:
     def encode(value: Any) -> EndpointResponse:
         if not isinstance(value, (Iterator, AsyncIterator)):
             return _by_value(value, defaults)
@@ -273,7 +273,7 @@ def _is_pair(annotation: Any) -> bool:
     return typing.get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is int
 
 
-def _by_value(value: Any, defaults: Defaults) -> EndpointResponse:
+def _by_value(value: Any, defaults: ResponseDefaults) -> EndpointResponse:
     if isinstance(value, StarletteResponse):
         _give_status(value, defaults)
         value.raw_headers.extend(defaults.headers)
@@ -282,19 +282,19 @@ def _by_value(value: Any, defaults: Defaults) -> EndpointResponse:
         return value
     status = defaults.status_for(value)
     if value is None:
-        return complete(status, None, b"", defaults.headers)
+        return make_raw(status, None, b"", defaults.headers)
     if isinstance(value, str):
-        return complete(status, _TEXT, value.encode(), defaults.headers)
+        return make_raw(status, _TEXT, value.encode(), defaults.headers)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return complete(status, _BYTES, bytes(value), defaults.headers)
+        return make_raw(status, _BYTES, bytes(value), defaults.headers)
     if isinstance(value, HttpResponseBase):
         return _from_django(value, defaults)
     if isinstance(value, (Iterator, AsyncIterator)):
         return _stream(value, status, defaults)
-    return complete(status, _JSON, msgspec.json.encode(value, enc_hook=defaults.hook), defaults.headers)
+    return make_raw(status, _JSON, msgspec.json.encode(value, enc_hook=defaults.hook), defaults.headers)
 
 
-def is_whole(answer: EndpointResponse) -> bool:
+def is_complete(answer: EndpointResponse) -> bool:
     """Whether nothing of the project runs any more while the answer is sent."""
     if type(answer) is tuple:
         return True
@@ -302,12 +302,12 @@ def is_whole(answer: EndpointResponse) -> bool:
     return sends_body or getattr(answer, "is_rendered", False)
 
 
-def _give_status(response: StarletteResponse, defaults: Defaults) -> None:
+def _give_status(response: StarletteResponse, defaults: ResponseDefaults) -> None:
     """The status of its route to a response that has named none, as far as anybody can tell."""
     has, status = response.status_code, defaults.status_for(response)
     check_status(has)
     # Of Starlette's own classes nobody can: 200 is what they have, named or not.
-    if type(has) is not Unnamed and (has != 200 or isinstance(response, TELLING)):
+    if type(has) is not DefaultStatus and (has != 200 or isinstance(response, TELLING)):
         return
     if has != 200:  # a redirect, which is no success
         response.status_code = status if status // 100 == has // 100 else int(has)
@@ -325,15 +325,15 @@ def as_response(answer: EndpointResponse) -> StarletteResponse:
     status, headers, body = answer
     response: Response[Any] = Response(status_code=status)
     response.body = body
-    response.raw_headers = framed(status, headers, body)
+    response.raw_headers = with_content_length(status, headers, body)
     return response
 
 
-def as_answer(response: StarletteResponse) -> EndpointResponse:
+def as_raw(response: StarletteResponse) -> EndpointResponse:
     """The other way round, for a response that has nothing to do but send its body."""
     if type(response) not in (Response, StarletteResponse) or response.background is not None:
         return response
-    return complete(response.status_code, None, bytes(response.body), response.raw_headers)
+    return make_raw(response.status_code, None, bytes(response.body), response.raw_headers)
 
 
 def add_outgoing(ctx: RequestContext, answer: EndpointResponse) -> EndpointResponse:
@@ -352,20 +352,20 @@ def add_outgoing(ctx: RequestContext, answer: EndpointResponse) -> EndpointRespo
     return given.status_code or status, [*headers, *given.raw_headers], body
 
 
-def complete(status: int, content_type: Header | None, body: bytes, headers: Headers = ()) -> RawResponse:
+def make_raw(status: int, content_type: Header | None, body: bytes, headers: Headers = ()) -> RawResponse:
     """A whole answer; a status that allows no content has none."""
     lines = [] if content_type is None else [content_type]
     lines += [header for header in headers if header[0] != b"content-length"]
     return status, lines, b"" if status in NO_CONTENT else body
 
 
-def _stream(value: Any, status: int, defaults: Defaults) -> StreamingResponse:
+def _stream(value: Any, status: int, defaults: ResponseDefaults) -> StreamingResponse:
     response = StreamingResponse(value, status_code=status, media_type="application/octet-stream")
     response.raw_headers.extend(defaults.headers)
     return response
 
 
-def _from_django(response: Any, defaults: Defaults) -> EndpointResponse:
+def _from_django(response: Any, defaults: ResponseDefaults) -> EndpointResponse:
     """A Django response as an answer; its cookies, reason-less status and ``close()`` are kept."""
     headers = [(name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()]
     headers += [(b"set-cookie", morsel.OutputString().encode("ascii")) for morsel in response.cookies.values()]
@@ -380,7 +380,7 @@ def _from_django(response: Any, defaults: Defaults) -> EndpointResponse:
         return _stream_from_django(response, headers)
     body = response.content
     close_response(response)
-    return complete(response.status_code, None, body, headers)
+    return make_raw(response.status_code, None, body, headers)
 
 
 def _stream_from_django(response: Any, headers: list[Header]) -> StreamingResponse:

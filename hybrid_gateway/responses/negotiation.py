@@ -9,7 +9,7 @@ from hybrid_gateway.exceptions import ConfigurationError, NotAcceptable
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse, add_headers
 
-__all__ = ["HTML", "JSON", "MESSAGEPACK", "Negotiation", "check_media_types", "choose"]
+__all__ = ["HTML", "JSON", "MESSAGEPACK", "Negotiation", "check_media_types", "choose_media_type"]
 
 JSON = "application/json"
 MESSAGEPACK = "application/msgpack"
@@ -35,7 +35,7 @@ class Negotiation:
     def check(self, ctx: RequestContext, authentication: Any) -> None:
         """Choose by the ``Accept`` header; raises 406 where nothing of it can be had."""
         accept = ctx.header(b"accept")
-        chosen = self._offered[0] if accept is None else choose(accept.decode("latin-1"), self._offered)
+        chosen = self._offered[0] if accept is None else choose_media_type(accept.decode("latin-1"), self._offered)
         if chosen is None:
             raise NotAcceptable(f"The answer can be {' or '.join(self._offered)}.")
         ctx.accepted = chosen
@@ -45,7 +45,7 @@ class Negotiation:
         return add_headers(self._encoders[ctx.accepted](value), ((b"vary", b"Accept"),))
 
 
-def choose(accept: str, offered: Sequence[str]) -> str | None:
+def choose_media_type(accept: str, offered: Sequence[str]) -> str | None:
     """The offered media type that ``accept`` weighs most, the first of equals; ``None`` where it excludes them all."""
     ranges = [_parse(entry) for entry in accept.lower().split(",") if entry.strip()]
     weights = {media_type: _weigh(media_type, ranges) for media_type in offered}

@@ -8,17 +8,17 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.exceptions import HTTPException, RequestValidationError, reason
-from hybrid_gateway.responses.encoders import complete
+from hybrid_gateway.responses.encoders import make_raw
 from hybrid_gateway.responses.raw_response import RawResponse
-from hybrid_gateway.responses.response_classes import plain
+from hybrid_gateway.responses.response_classes import enc_hook
 
-__all__ = ["PROBLEM", "problem", "problem_answer"]
+__all__ = ["PROBLEM", "problem_document", "problem_response"]
 
 PROBLEM = (b"content-type", b"application/problem+json")
-_encode = msgspec.json.Encoder(enc_hook=plain).encode
+_encode = msgspec.json.Encoder(enc_hook=enc_hook).encode
 
 
-def problem(status: int, detail: Any = None, **members: Any) -> dict[str, Any]:
+def problem_document(status: int, detail: Any = None, **members: Any) -> dict[str, Any]:
     """The members of a problem document, in the order in which they are read."""
     document: dict[str, Any] = {"type": "about:blank", "title": reason(status), "status": status}
     if detail is not None:
@@ -27,12 +27,12 @@ def problem(status: int, detail: Any = None, **members: Any) -> dict[str, Any]:
     return document
 
 
-def problem_answer(error: HTTPException) -> RawResponse:
+def problem_response(error: HTTPException) -> RawResponse:
     """The answer to an HTTP error; statuses below 400 keep their meaning and carry no document."""
     status = error.status_code
     headers = [(name.lower().encode("latin-1"), str(value).encode("latin-1")) for name, value in error.headers.items()]
     if status < 400:
-        return complete(status, None, b"", headers)
+        return make_raw(status, None, b"", headers)
     members: dict[str, Any] = {}
     if isinstance(error, RequestValidationError):
         members["errors"] = error.errors
@@ -40,4 +40,4 @@ def problem_answer(error: HTTPException) -> RawResponse:
         members.update(error.extra)
     elif error.extra is not None:
         members["extra"] = error.extra
-    return complete(status, PROBLEM, _encode(problem(status, error.detail, **members)), headers)
+    return make_raw(status, PROBLEM, _encode(problem_document(status, error.detail, **members)), headers)

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from hybrid_gateway.exceptions import NotFound
 from hybrid_gateway.http import SecretBytes, SecretString
-from hybrid_gateway.responses.conditional import is_unmodified, not_modified
+from hybrid_gateway.responses.conditional import is_unmodified, not_modified_headers
 
 __all__ = [
     "ASGIResponse",
@@ -33,18 +33,18 @@ __all__ = [
     "Response",
     "StreamingResponse",
     "TELLING",
-    "UNNAMED",
-    "Unnamed",
+    "DEFAULT_STATUS",
+    "DefaultStatus",
 ]
 
 T = TypeVar("T")
 
 
-class Unnamed(int):
+class DefaultStatus(int):
     """The status of a response that nobody has named, so that it is its route's: 201 of POST, or ``status_code=``."""
 
 
-UNNAMED: int = Unnamed(200)
+DEFAULT_STATUS: int = DefaultStatus(200)
 
 
 class Thread(Protocol):
@@ -62,7 +62,7 @@ class Response(responses.Response, Generic[T]):
     def __init__(
         self,
         content: T | Any = None,
-        status_code: int = UNNAMED,
+        status_code: int = DEFAULT_STATUS,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         background: background.BackgroundTask | None = None,
@@ -76,7 +76,7 @@ class Response(responses.Response, Generic[T]):
     def render(self, content: Any) -> bytes | memoryview:
         if content is None or isinstance(content, (str, bytes, memoryview)):
             return super().render(content)
-        return msgspec.json.encode(content, enc_hook=plain)
+        return msgspec.json.encode(content, enc_hook=enc_hook)
 
 
 class ASGIResponse(responses.Response):
@@ -105,7 +105,7 @@ class FileResponse(responses.FileResponse):
         self, path: str | os.PathLike[str], *args: Any, root: str | os.PathLike[str] | None = None, **kwargs: Any
     ):
         if not args:
-            kwargs.setdefault("status_code", UNNAMED)
+            kwargs.setdefault("status_code", DEFAULT_STATUS)
         super().__init__(path if root is None else _below(root, path), *args, **kwargs)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,7 +116,7 @@ class FileResponse(responses.FileResponse):
         is_read = scope["method"] in ("GET", "HEAD")  # SPEC: RFC 9110 section 13.1.2: of other methods it is no 304
         if self.status_code == 200 and is_read and is_unmodified(Headers(scope=scope), self.headers):
             answer = responses.Response(status_code=304, background=self.background)
-            answer.raw_headers = not_modified(self.raw_headers)
+            answer.raw_headers = not_modified_headers(self.raw_headers)
             await answer(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
@@ -155,7 +155,7 @@ class RedirectResponse(responses.RedirectResponse):
     def __init__(
         self,
         url: Any,
-        status_code: int = Unnamed(307),
+        status_code: int = DefaultStatus(307),
         headers: Mapping[str, str] | None = None,
         background: background.BackgroundTask | None = None,
     ) -> None:
@@ -168,7 +168,7 @@ class HTMLResponse(responses.HTMLResponse):
     def __init__(
         self,
         content: Any = None,
-        status_code: int = UNNAMED,
+        status_code: int = DEFAULT_STATUS,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         background: background.BackgroundTask | None = None,
@@ -182,7 +182,7 @@ class PlainTextResponse(responses.PlainTextResponse):
     def __init__(
         self,
         content: Any = None,
-        status_code: int = UNNAMED,
+        status_code: int = DEFAULT_STATUS,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         background: background.BackgroundTask | None = None,
@@ -196,7 +196,7 @@ class JSONResponse(responses.JSONResponse, Generic[T]):
     def __init__(
         self,
         content: Any,
-        status_code: int = UNNAMED,
+        status_code: int = DEFAULT_STATUS,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         background: background.BackgroundTask | None = None,
@@ -205,7 +205,7 @@ class JSONResponse(responses.JSONResponse, Generic[T]):
         super().__init__(content, status_code, headers, media_type, background)
 
     def render(self, content: Any) -> bytes:
-        return msgspec.json.encode(content, enc_hook=plain)
+        return msgspec.json.encode(content, enc_hook=enc_hook)
 
 
 Stream = Callable[[Iterable[Any], Callable[[], object] | None], AsyncIterator[Any]]
@@ -220,7 +220,7 @@ class StreamingResponse(responses.StreamingResponse):
     def __init__(
         self,
         content: Any,
-        status_code: int = UNNAMED,
+        status_code: int = DEFAULT_STATUS,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         background: background.BackgroundTask | None = None,
@@ -299,7 +299,7 @@ async def _in_threadpool(chunks: Iterable[Any], close: Callable[[], object] | No
 
 
 TELLING = (Response, JSONResponse, HTMLResponse, PlainTextResponse, StreamingResponse, FileResponse)
-"""What tells by :class:`Unnamed` that nobody has named a status."""
+"""What tells by :class:`DefaultStatus` that nobody has named a status."""
 
 
 class Discarded:
@@ -330,7 +330,7 @@ def _close(content: Any, on_close: Callable[[], object] | None) -> None:
             on_close()
 
 
-def plain(value: Any) -> Any:
+def enc_hook(value: Any) -> Any:
     """What msgspec does not know by itself: lazy translations, subclasses of plain types, the rows of a queryset."""
     for kind, convert in _PLAIN:
         if isinstance(value, kind):
@@ -345,14 +345,14 @@ def plain(value: Any) -> Any:
     raise TypeError(f"An object of type {type(value).__qualname__} cannot be encoded.")
 
 
-def plain_with(encoders: Mapping[Any, Callable[[Any], Any]]) -> Callable[[Any], Any]:
-    """:func:`plain` of a layer with ``type_encoders``, which are asked first, by the classes of a value's MRO."""
+def enc_hook_with(encoders: Mapping[Any, Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    """:func:`enc_hook` of a layer with ``type_encoders``, which are asked first, by the classes of a value's MRO."""
 
     def convert(value: Any) -> Any:
         for kind in type(value).__mro__:
             if kind in encoders:
                 return encoders[kind](value)
-        return plain(value)
+        return enc_hook(value)
 
     return convert
 

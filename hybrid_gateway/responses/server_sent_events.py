@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from starlette.background import BackgroundTask
 
-from hybrid_gateway.responses.response_classes import UNNAMED, StreamingResponse, plain
+from hybrid_gateway.responses.response_classes import DEFAULT_STATUS, StreamingResponse, enc_hook
 
 __all__ = ["EventSourceResponse", "ServerSentEvent"]
 
@@ -49,7 +49,7 @@ class ServerSentEvent(msgspec.Struct, kw_only=True):
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.encode(value, enc_hook=plain).decode()
+    return msgspec.json.encode(value, enc_hook=enc_hook).decode()
 
 
 class EventSourceResponse(StreamingResponse):
@@ -65,7 +65,7 @@ class EventSourceResponse(StreamingResponse):
     def __init__(
         self,
         content: Any,
-        status_code: int = UNNAMED,
+        status_code: int = DEFAULT_STATUS,
         headers: Mapping[str, str] | None = None,
         background: BackgroundTask | None = None,
         *,

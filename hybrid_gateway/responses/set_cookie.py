@@ -12,10 +12,10 @@ from starlette.responses import Response as StarletteResponse
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.spelling import check_options
 
-__all__ = ["cookie_value"]
+__all__ = ["set_cookie_value"]
 
 
-def cookie_value(cookie: Any) -> bytes:
+def set_cookie_value(cookie: Any) -> bytes:
     """One ``Set-Cookie`` value of a ``(name, value)`` pair, a mapping of attributes with ``key``, or a Morsel."""
     if isinstance(cookie, Morsel):
         return cookie.OutputString().encode("latin-1")

@@ -18,9 +18,9 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from hybrid_gateway.headers import make_private
-from hybrid_gateway.responses.response_classes import UNNAMED
+from hybrid_gateway.responses.response_classes import DEFAULT_STATUS
 
-__all__ = ["TemplateResponse", "shown_by"]
+__all__ = ["TemplateResponse", "template_encoder"]
 
 _LOCALE = "django.middleware.locale.LocaleMiddleware"
 
@@ -47,7 +47,7 @@ class TemplateResponse(Response):
         self,
         template_name: str,
         context: Mapping[str, Any] | None = None,
-        status_code: int = UNNAMED,
+        status_code: int = DEFAULT_STATUS,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
         background: BackgroundTask | None = None,
@@ -90,7 +90,7 @@ class TemplateResponse(Response):
         self._fill(_renderer(tuple(settings.MIDDLEWARE))(request))
 
 
-def shown_by(template_name: str, status: int, encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def template_encoder(template_name: str, status: int, encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """The function that shows a value, as ``data``, by a template; ``encode`` makes an answer of a response."""
 
     def show(value: Any) -> Any:

@@ -10,7 +10,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from hybrid_gateway.exceptions import RouteError, check_status
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
-from hybrid_gateway.spelling import check_options, told
+from hybrid_gateway.spelling import check_options, reject_unknown_keywords
 
 __all__ = [
     "Controller",
@@ -20,7 +20,7 @@ __all__ = [
     "Route",
     "Router",
     "delete",
-    "describe",
+    "describe_handler",
     "get",
     "head",
     "options",
@@ -66,7 +66,7 @@ class HandlerOptions(LayerOptions, total=False):
 HANDLER_OPTIONS = frozenset(HandlerOptions.__annotations__) | LAYER_OPTIONS
 
 
-def describe(handler: Any) -> str:
+def describe_handler(handler: Any) -> str:
     """``module.function (file, line N)``: how errors name a handler."""
     function = getattr(handler, "__func__", handler)
     name = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
@@ -99,7 +99,7 @@ class Route:
         self.__wrapped__ = handler
         if iscoroutinefunction(handler):
             markcoroutinefunction(self)  # for async_to_sync and whoever else asks
-        where = f"Route {self.paths[0]!r} for {describe(handler)}"
+        where = f"Route {self.paths[0]!r} for {describe_handler(handler)}"
         check_options(options, HANDLER_OPTIONS | {"path", "methods"}, where, RouteError)
         status = options.get("status_code")
         if status is not None:
@@ -112,7 +112,7 @@ class Route:
         return self if instance is None else self.handler.__get__(instance, owner)
 
     def __repr__(self) -> str:
-        return f"<Route {'|'.join(self.methods)} {' '.join(self.paths)}: {describe(self.handler)}>"
+        return f"<Route {'|'.join(self.methods)} {' '.join(self.paths)}: {describe_handler(self.handler)}>"
 
 
 def _check_status(status: Any, where: str) -> None:
@@ -134,7 +134,7 @@ def _check_methods(methods: Iterable[str], paths: tuple[str, ...]) -> tuple[str,
     return names
 
 
-@told(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS}, error=RouteError)
+@reject_unknown_keywords(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS}, error=RouteError)
 class Router:
     """A prefix, a list of routes, and options for all of them; ``name=`` puts a namespace before their names."""
 
@@ -157,7 +157,7 @@ class Router:
         return f"<{type(self).__name__} {self.path}>"
 
 
-@told(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS}, error=RouteError)
+@reject_unknown_keywords(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS}, error=RouteError)
 class Include(Router):
     """A router whose routes may also be a dotted module with a ``routes`` list, imported when a gateway is built."""
 
@@ -173,7 +173,7 @@ class Include(Router):
         return self._routes if self._module is None else import_routes(self._module, f"Include({self.path!r})")
 
 
-@told(error=RouteError)
+@reject_unknown_keywords(error=RouteError)
 class Mount:
     """An application of another kind at a path and all below it, where no route answers.
 

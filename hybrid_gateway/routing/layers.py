@@ -17,9 +17,9 @@ from hybrid_gateway.routing.declare import (
     Mount,
     Route,
     Router,
-    describe,
+    describe_handler,
 )
-from hybrid_gateway.routing.path_template import Template
+from hybrid_gateway.routing.path_template import PathTemplate
 
 __all__ = ["FlatRoute", "find_mounts", "flatten"]
 
@@ -27,7 +27,7 @@ __all__ = ["FlatRoute", "find_mounts", "flatten"]
 class FlatRoute(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One path of one handler, ready to be compiled; what a handler or guard gets when it asks for ``Route``."""
 
-    template: Template
+    template: PathTemplate
     methods: tuple[str, ...]
     handler: Any
     name: str
@@ -52,7 +52,7 @@ class FlatRoute(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.layers.opt
 
     def __repr__(self) -> str:
-        return f"<Route {'|'.join(self.methods)} {self.path}: {describe(self.handler)}>"
+        return f"<Route {'|'.join(self.methods)} {self.path}: {describe_handler(self.handler)}>"
 
 
 def flatten(routes: Sequence[Any], layers: Layers, prefix: str = "", namespace: str = "") -> Iterator[FlatRoute]:
@@ -61,7 +61,7 @@ def flatten(routes: Sequence[Any], layers: Layers, prefix: str = "", namespace: 
         if isinstance(entry, Route):
             yield from _flatten_route(entry, entry.handler, layers, prefix, namespace)
         elif isinstance(entry, Router):
-            inside, path = f"{namespace}{entry.name}:" if entry.name else namespace, join(prefix, entry.path)
+            inside, path = f"{namespace}{entry.name}:" if entry.name else namespace, join_paths(prefix, entry.path)
             yield from flatten(entry.routes, layers.inside(entry.options, f"below {path}"), path, inside)
         elif inspect.isclass(entry) and issubclass(entry, Controller):
             yield from _flatten_controller(entry, layers, prefix, namespace)
@@ -73,23 +73,23 @@ def find_mounts(routes: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, 
     """Every mount under ``routes``, with its whole path; raise :class:`RouteError` where a path has parameters."""
     for entry in routes:
         if isinstance(entry, Mount):
-            path = join(prefix, entry.path)
+            path = join_paths(prefix, entry.path)
             if "{" in path:
                 raise RouteError(f"{entry!r} lies under {prefix!r}, whose parameters a mount cannot have.")
             yield path, entry
         elif isinstance(entry, Router):
-            yield from find_mounts(entry.routes, join(prefix, entry.path))
+            yield from find_mounts(entry.routes, join_paths(prefix, entry.path))
 
 
 def _flatten_route(route: Route, handler: Any, layers: Layers, prefix: str, namespace: str) -> Iterator[FlatRoute]:
     for declared in (route, inspect.unwrap(route.handler)):
-        check_function(declared, HANDLER_OPTIONS, f"Route {route.paths[0]!r} for {describe(route.handler)}")
+        check_function(declared, HANDLER_OPTIONS, f"Route {route.paths[0]!r} for {describe_handler(route.handler)}")
     name = route.options.get("name")
     for path in route.paths:
         try:
-            template = Template.parse(join(prefix, path) or "/")
+            template = PathTemplate.parse(join_paths(prefix, path) or "/")
         except RouteError as error:
-            raise RouteError(f"{error} The handler is {describe(route.handler)}.") from None
+            raise RouteError(f"{error} The handler is {describe_handler(route.handler)}.") from None
         yield FlatRoute(
             template=template,
             methods=route.methods,
@@ -117,10 +117,10 @@ def _flatten_controller(
         if isinstance(member, Route):
             found = True
             handler = member.handler.__get__(instance, controller)
-            yield from _flatten_route(member, handler, inner, join(prefix, controller.path), namespace)
+            yield from _flatten_route(member, handler, inner, join_paths(prefix, controller.path), namespace)
         elif inspect.isclass(member) and issubclass(member, Controller):
             found = True
-            yield from _flatten_controller(member, inner, join(prefix, controller.path), namespace)
+            yield from _flatten_controller(member, inner, join_paths(prefix, controller.path), namespace)
     if not found:
         raise RouteError(f"The controller {controller.__module__}.{controller.__qualname__} has no handlers.")
 
@@ -137,7 +137,7 @@ def _bound(value: Any, instance: Controller) -> Any:
     return value
 
 
-def join(prefix: str, path: str) -> str:
+def join_paths(prefix: str, path: str) -> str:
     """Two parts of a path template with exactly one slash between them; an empty part adds nothing."""
     if not path:
         return prefix
@@ -149,5 +149,6 @@ def _not_a_route(entry: Any, prefix: str) -> str:
     if isinstance(entry, Controller):
         return f"{entry!r}{where} is a Controller instance; list the class."
     if callable(entry):
-        return f"{describe(entry)}{where} is no route; decorate it with @get(...), or wrap it: Route(path, function)."
+        shown = describe_handler(entry)
+        return f"{shown}{where} is no route; decorate it with @get(...), or wrap it: Route(path, function)."
     return f"{entry!r}{where} is no route; routes are made by the verb decorators, Route, Router, Include, Controller."

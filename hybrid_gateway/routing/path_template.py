@@ -14,7 +14,7 @@ import msgspec
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.text_values import READERS
 
-__all__ = ["CONVERTERS", "Converter", "Parameter", "Template", "converter_for_type"]
+__all__ = ["CONVERTERS", "Converter", "Parameter", "PathTemplate", "converter_for_type"]
 
 
 class Converter(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +44,7 @@ Segment = str | tuple[str | Parameter, ...]  # static text, or text and paramete
 _PARAMETER = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")
 
 
-class Template(msgspec.Struct, frozen=True):
+class PathTemplate(msgspec.Struct, frozen=True):
     """A parsed path template; every segment between two slashes is static text or a mix with parameters."""
 
     path: str
@@ -52,7 +52,7 @@ class Template(msgspec.Struct, frozen=True):
     parameters: tuple[Parameter, ...]
 
     @classmethod
-    def parse(cls, path: str) -> Template:
+    def parse(cls, path: str) -> PathTemplate:
         """Parse ``path``; raise :class:`RouteError` for braces, names or converters that make no sense."""
         if not path.startswith("/"):
             raise RouteError(f"The path {path!r} must start with '/'.")
@@ -75,7 +75,7 @@ class Template(msgspec.Struct, frozen=True):
     def has_tail(self) -> bool:
         return bool(self.segments) and _is_tail(self.segments[-1])
 
-    def typed(self, types: Mapping[str, Any]) -> Template:
+    def typed(self, types: Mapping[str, Any]) -> PathTemplate:
         """The same template with the converters of untyped parameters taken from annotations."""
 
         def retype(part: str | Parameter) -> str | Parameter:
@@ -88,7 +88,7 @@ class Template(msgspec.Struct, frozen=True):
             for segment in self.segments
         )
         parameters = tuple(part for segment in segments for part in segment if isinstance(part, Parameter))
-        return Template(self.path, segments, parameters)
+        return PathTemplate(self.path, segments, parameters)
 
 
 def _is_tail(segment: Segment) -> bool:

@@ -7,13 +7,13 @@ from typing import Any
 
 from django.urls import NoReverseMatch
 
-from hybrid_gateway.routing.path_template import Parameter, Template
+from hybrid_gateway.routing.path_template import Parameter, PathTemplate
 from hybrid_gateway.url_quoting import quote_path, quote_segment
 
 __all__ = ["build_path"]
 
 
-def build_path(name: str, template: Template, values: Mapping[str, Any]) -> str:
+def build_path(name: str, template: PathTemplate, values: Mapping[str, Any]) -> str:
     """Fill ``template`` with ``values``, percent-encoded; raise ``NoReverseMatch`` for missing, surplus or bad ones."""
     names = {parameter.name for parameter in template.parameters}
     missing, surplus = names - values.keys(), values.keys() - names

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
-from hybrid_gateway.routing.path_template import Converter, Parameter, Segment, Template
+from hybrid_gateway.routing.path_template import Converter, Parameter, PathTemplate, Segment
 
 E = TypeVar("E")
 
@@ -103,7 +103,7 @@ class RouteTree(Generic[E]):
         self.static: dict[str, dict[str, tuple[E, tuple[Any, ...]]]] = {}  # path → method → what find() gives
         self._root: _Node[E] = _Node()
 
-    def add(self, template: Template, method: str, endpoint: E) -> E:
+    def add(self, template: PathTemplate, method: str, endpoint: E) -> E:
         """Put ``endpoint`` at ``template``, unless another is there; give back the one that is there now."""
         if template.is_static:
             return self.static.setdefault(template.path, {}).setdefault(method, (endpoint, ()))[0]

@@ -10,7 +10,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import as_answer, as_response
+from hybrid_gateway.responses.encoders import as_raw, as_response
 from hybrid_gateway.telemetry.event_hooks import RequestID, request_id
 
 __all__ = ["RequestIDMiddleware", "RequestIDs"]
@@ -39,7 +39,7 @@ class RequestIDs:
         made.take((ctx.header(self._hook.header.lower().encode()) or b"").decode("latin-1"))
         response = as_response(await respond(ctx))
         made.on_response(response)
-        return as_answer(response)
+        return as_raw(response)
 
 
 class RequestIDMiddleware:

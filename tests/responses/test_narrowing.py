@@ -17,8 +17,8 @@ from hybrid_gateway import JSONResponse, Response, get, post
 from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.orm import Column, LimitOffset, ModelStruct
 from hybrid_gateway.responses.encoders import make_encoder
-from hybrid_gateway.responses.filter_codegen import fitting
-from hybrid_gateway.responses.return_filter import contract
+from hybrid_gateway.responses.return_filter.filter_builder import build_filter
+from hybrid_gateway.responses.return_filter.filter_codegen import compile_fits
 from tests.library.models import Book, Publisher
 
 T = TypeVar("T")
@@ -259,9 +259,9 @@ def test_nothing_that_is_not_annotated_is_encoded(kind: str, shape: str) -> None
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_is_generated_says_what_the_rule_says(kind: str, shape: str) -> None:
     annotation, shaped, _ = SHAPES[shape]
-    rule = contract(annotation(KINDS[kind]))
+    rule = build_filter(annotation(KINDS[kind]))
     assert rule is not None
-    fits = fitting(rule)
+    fits = compile_fits(rule)
     for make in (*VALUES.values(), EXACT[kind], lambda: None, lambda: 5, list, dict, lambda: "text"):
         value = shaped(make())
         assert fits(value) is rule.fits(value)
@@ -295,12 +295,12 @@ EXACT: dict[str, Callable[[], Any]] = {
 @pytest.mark.parametrize("kind", EXACT)
 def test_instances_of_what_is_annotated_are_sent_as_they_are(kind: str, shape: str) -> None:
     annotation, shaped, find = SHAPES[shape]
-    found = contract(annotation(KINDS[kind]).__args__[0] if shape == "with a status" else annotation(KINDS[kind]))
+    found = build_filter(annotation(KINDS[kind]).__args__[0] if shape == "with a status" else annotation(KINDS[kind]))
     assert found is not None
     value = EXACT[kind]()
     if shape not in ("with a status", "generic"):
         assert found.fits(shaped(value))
-        assert fitting(found)(shaped(value))
+        assert compile_fits(found)(shaped(value))
     body = make_encoder(annotation(KINDS[kind]), method="GET")(shaped(value))[2]  # type: ignore[index]
     assert find(msgspec.json.decode(body)) == {"id": 1, "name": "n", "home": {"city": "x"}}
 
@@ -309,7 +309,7 @@ def test_instances_of_what_is_annotated_are_sent_as_they_are(kind: str, shape: s
     "annotation", [int, str, dict, list, dict[str, Any], list[int], Any, None, dict[str, int], Response]
 )
 def test_annotations_without_fields_cost_nothing(annotation: Any) -> None:
-    assert contract(annotation) is None
+    assert build_filter(annotation) is None
 
 
 class Many(pydantic.RootModel[list[AsPydantic]]):

@@ -8,7 +8,7 @@ import pytest
 from hybrid_gateway import ConfigurationError, Gateway, Query, Router, get, post
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
-from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK, choose
+from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK, choose_media_type
 
 BOTH = [JSON, MESSAGEPACK]
 
@@ -109,7 +109,7 @@ def test_on_a_layer_it_concerns_values_only(serve):
     ],
 )  # fmt: skip
 def test_weights(accept, chosen):
-    assert choose(accept, BOTH) == chosen
+    assert choose_media_type(accept, BOTH) == chosen
 
 
 def test_in_the_document(echo):

@@ -32,7 +32,7 @@ from hybrid_gateway import (
     route,
 )
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.routing.path_template import CONVERTERS, Template
+from hybrid_gateway.routing.path_template import CONVERTERS, PathTemplate
 from hybrid_gateway.routing.route_tree import RouteTree
 
 
@@ -417,7 +417,7 @@ def test_the_tree_finds_what_trying_every_route_would_find(templates, path):
             if s != "{x:path}" or i == len(segments) - 1
         ]
         if cleaned:
-            parsed.append((number, Template.parse("/" + "/".join(cleaned))))
+            parsed.append((number, PathTemplate.parse("/" + "/".join(cleaned))))
     tree: RouteTree[int] = RouteTree()
     for number, template in parsed:
         tree.add(template, "GET", number)
@@ -431,7 +431,7 @@ def test_the_tree_finds_what_trying_every_route_would_find(templates, path):
         assert _rank(dict(parsed)[found[0]]) == min(_rank(template) for _, template in matching)
 
 
-def _naive_match(template: Template, path: list[str]) -> bool:
+def _naive_match(template: PathTemplate, path: list[str]) -> bool:
     segments = list(template.segments)
     if template.has_tail:
         head = segments[:-1]
@@ -446,7 +446,7 @@ def _match_all(segments: list[Any], path: list[str]) -> bool:
     )
 
 
-def _rank(template: Template) -> list[int]:
+def _rank(template: PathTemplate) -> list[int]:
     return [-1 if isinstance(segment, str) else segment[0].converter.rank for segment in template.segments]
 
 

@@ -15,7 +15,7 @@ from msgspec import UnsetType
 from hybrid_gateway.annotations import without_aliases
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_constraints import constrained
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 
 __all__ = ["Column", "column_in", "computed", "optional", "own_annotations", "refined", "resolved", "take_computed"]
 
@@ -23,7 +23,7 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
-@told()
+@reject_unknown_keywords()
 class Column:
     """Where a field of a :class:`ModelStruct` comes from, if not from the column of its own name.
 

@@ -28,7 +28,7 @@ from hybrid_gateway.orm.read.fetch import fetch
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.rows import fetch_with
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.url_quoting import quote_path
 
 __all__ = [
@@ -167,7 +167,7 @@ class Pagination:
         raise NotImplementedError
 
 
-@told()
+@reject_unknown_keywords()
 class PageNumber(Pagination):
     """``?page=3&size=50``. Without ``max_size`` clients cannot choose the size.
 
@@ -197,7 +197,7 @@ class PageNumber(Pagination):
         return page, {"page": number + 1} if more else None, previous
 
 
-@told()
+@reject_unknown_keywords()
 class LimitOffset(Pagination):
     """``?limit=50&offset=100``; ``count`` as in :class:`PageNumber`."""
 
@@ -220,7 +220,7 @@ class LimitOffset(Pagination):
         return page, following, {"limit": limit, "offset": max(0, offset - limit)} if offset else None
 
 
-@told()
+@reject_unknown_keywords()
 class Cursor(Pagination):
     """``?cursor=...``: pages that stay where they are while rows come and go, in both directions, at any depth.
 

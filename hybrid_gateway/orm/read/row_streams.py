@@ -15,8 +15,8 @@ from hybrid_gateway.orm.querysets.queryset_source import as_queryset
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.rows import fill, reading_of
 from hybrid_gateway.orm.read.selection import check_model, select
-from hybrid_gateway.responses.negotiation import choose
-from hybrid_gateway.responses.response_classes import StreamingResponse, plain
+from hybrid_gateway.responses.negotiation import choose_media_type
+from hybrid_gateway.responses.response_classes import StreamingResponse, enc_hook
 
 __all__ = ["JSON_LINES", "chunks", "stream"]
 
@@ -24,9 +24,9 @@ JSON_LINES = "application/x-ndjson"
 _CHUNK = 2000  # rows; DJANGO: QuerySet.iterator
 
 
-def stream(struct: Any, source: Any, accept: str = "", *, hook: Callable[[Any], Any] = plain) -> StreamingResponse:
+def stream(struct: Any, source: Any, accept: str = "", *, hook: Callable[[Any], Any] = enc_hook) -> StreamingResponse:
     """The rows as they come, as an array or, where the client accepts those, as lines; ``hook`` is msgspec's."""
-    kind = choose(accept, ("application/json", JSON_LINES)) if accept else "application/json"
+    kind = choose_media_type(accept, ("application/json", JSON_LINES)) if accept else "application/json"
     encode = msgspec.json.Encoder(enc_hook=hook).encode_into
     content = _lines if kind == JSON_LINES else _array
     response = StreamingResponse(content(chunks(struct, source), encode), media_type=kind or "application/json")

@@ -33,7 +33,7 @@ from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryab
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.row_streams import stream
 from hybrid_gateway.orm.write.transactions import in_transaction
-from hybrid_gateway.responses.response_classes import plain, plain_with
+from hybrid_gateway.responses.response_classes import enc_hook, enc_hook_with
 
 __all__ = ["Adapted", "adapt"]
 
@@ -262,7 +262,7 @@ class _FilteredTurn:
 
 
 def _chunked(adapted: Adapted, rows: _Rows, filters: Any, encoders: Mapping[Any, Callable[[Any], Any]]) -> Adapted:
-    hook = plain_with(encoders) if encoders else plain
+    hook = enc_hook_with(encoders) if encoders else enc_hook
     more: dict[str, Parameter] = {"_accept": _parameter("_accept", http.Headers)}
     filtered = _filtered(filters, rows, more, adapted)
 

@@ -35,7 +35,7 @@ from hybrid_gateway.routing.declare import (
     LayerOptions,
     Route,
 )
-from hybrid_gateway.spelling import told
+from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.url_quoting import quote_path
 
 __all__ = ["ModelViewSet", "ViewSet", "action", "crud"]
@@ -63,7 +63,7 @@ class _Action(msgspec.Struct, frozen=True):
     options: dict[str, Any]
 
 
-@told(*HANDLER_OPTIONS)
+@reject_unknown_keywords(*HANDLER_OPTIONS)
 def action(
     *, detail: bool, methods: Iterable[str] = ("GET",), path: str | None = None, **options: Unpack[HandlerOptions]
 ) -> Callable[[Callable[..., Any]], Any]:
@@ -338,7 +338,7 @@ def _database(rows: Any, model: Any) -> str:
     return rows._db or router.db_for_write(model)
 
 
-@told(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS})
+@reject_unknown_keywords(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS})
 def crud(
     model: type[Model],
     *,

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from typing import Any
 
 from hybrid_gateway.codegen import define
-from hybrid_gateway.responses.filter_rules import AnyOf, DictOf, Fields, ListOf, OptionalOf, Rule
+from hybrid_gateway.responses.return_filter.filter_rules import AnyOf, DictOf, Fields, ListOf, OptionalOf, Rule
 
-__all__ = ["fitting"]
+__all__ = ["compile_fits"]
 
 
-def fitting(rule: Rule) -> Callable[[Any], bool]:
+def compile_fits(rule: Rule) -> Callable[[Any], bool]:
     """The function that says whether a value fits ``rule``."""
     if isinstance(rule, ListOf) and _is_told_by_class(rule.item):
         return _all_of(rule)

@@ -12,7 +12,7 @@ import typing
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from hybrid_gateway.responses.annotation_fields import (
+from hybrid_gateway.responses.return_filter.annotation_fields import (
     arguments_of_bases,
     fields_of,
     is_structure,
@@ -21,7 +21,7 @@ from hybrid_gateway.responses.annotation_fields import (
     root_of,
     without_wrapping,
 )
-from hybrid_gateway.responses.filter_rules import (
+from hybrid_gateway.responses.return_filter.filter_rules import (
     AnyOf,
     Anything,
     DictOf,
@@ -35,12 +35,12 @@ from hybrid_gateway.responses.filter_rules import (
     Value,
 )
 
-__all__ = ["contract"]
+__all__ = ["build_filter"]
 
 _HOLDERS = (collections.abc.Iterable, collections.abc.AsyncIterable, collections.abc.Container)
 
 
-def contract(annotation: Any, encoders: Encoders | None = None) -> Rule | None:
+def build_filter(annotation: Any, encoders: Encoders | None = None) -> Rule | None:
     """The rule of an annotation; ``None`` for one that names no fields. ``encoders`` make plain values of classes."""
     if not encoders:
         with contextlib.suppress(TypeError):  # metadata that is no key

@@ -18,7 +18,7 @@ import msgspec
 from django.db.models import Manager, QuerySet
 
 from hybrid_gateway.exceptions import ResponseValidationError, error_entry
-from hybrid_gateway.responses.annotation_fields import FieldOf, is_single, is_structure
+from hybrid_gateway.responses.return_filter.annotation_fields import FieldOf, is_single, is_structure
 
 __all__ = [
     "AnyOf",

@@ -26,7 +26,7 @@ from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.responses.encoders import is_json_type
 from hybrid_gateway.responses.server_sent_events import ServerSentEvent
 
-__all__ = ["check_returns"]
+__all__ = ["check_return_annotation"]
 
 _STREAMS = (
     collections.abc.Iterator,
@@ -44,7 +44,7 @@ _ENCODED: tuple[type, ...] = (
 )  # fmt: skip
 
 
-def check_returns(returns: Any, handler: Any, encoders: Container[Any] = ()) -> None:
+def check_return_annotation(returns: Any, handler: Any, encoders: Container[Any] = ()) -> None:
     """Raise :class:`ConfigurationError` for an annotation whose values cannot be sent; ``encoders`` know classes."""
     _Judge(returns, encoders).whole(
         returns, inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler)
