@@ -141,7 +141,7 @@ def rows(counts: Counts, before: Counts | None, baseline: str) -> Iterator[list[
     """Give a line for each peer in each case: thousands, how many times the baseline's, and what has changed."""
     for case, peers in counts.items():
         for name, count in peers.items():
-            ratio = f"{count / peers[baseline]:.2f}" if baseline in peers else "–"
+            ratio = f"{count / peers[baseline]:.2f}" if baseline in peers else "-"
             line = [CASES[case].title, PEERS[name].title, f"{count / 1000:.1f}", ratio]
             if before is not None:
                 line.append(f"{before[case][name] / 1000:.1f}")
