@@ -1,13 +1,19 @@
-"""``settings.HYBRID_GATEWAY`` as one frozen Struct, read when first needed and again after ``setting_changed``."""
+"""``settings.HYBRID_GATEWAY`` as one frozen Struct, read when first needed and again after ``setting_changed``.
+
+How this works: :class:`GatewaySettings` is the table of settings. Each field has its default, the reader that checks it
+and its documentation; options of the gateway's layer are rows of :data:`hybrid_gateway.layer_options.OPTIONS`.
+:data:`READERS`, which knows every key, and ``docs/settings.md`` (by ``scripts/settings_page.py``) are made of both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cache
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict, TypeVar, get_type_hints
 
 import msgspec
+from django.conf import settings
 from django.core.signals import setting_changed
 
 from hybrid_gateway.exceptions import SettingsError
@@ -17,14 +23,13 @@ from hybrid_gateway.setting_readers import (
     boolean,
     expected,
     import_each,
-    import_object,
     positive,
     seconds,
     typed,
 )
 from hybrid_gateway.spelling import check_options
 
-__all__ = ["GatewaySettings", "HybridGatewaySettings", "OpenAPISettings", "TokenSettings", "get_settings"]
+__all__ = ["READERS", "GatewaySettings", "HybridGatewaySettings", "OpenAPISettings", "TokenSettings", "get_settings"]
 
 DjangoSideMode = Literal["auto", "wsgi", "asgi"]
 TrailingSlash = Literal["redirect", "strict", "ignore"]
@@ -36,12 +41,12 @@ class HybridGatewaySettings(TypedDict, total=False):
 
     ROUTES: str
     ALLOWED_DJANGO_ROUTES: Sequence[str]
-    COMPONENTS: Sequence[Any]
-    AUTHENTICATION: Sequence[Any]
-    GUARDS: Sequence[Any]
-    MIDDLEWARE: Sequence[Any]
-    EXCEPTION_HANDLERS: Mapping[Any, Any]
-    EVENT_HOOKS: Sequence[Any]
+    COMPONENTS: Sequence[object]
+    AUTHENTICATION: Sequence[object]
+    GUARDS: Sequence[object]
+    MIDDLEWARE: Sequence[object]
+    EXCEPTION_HANDLERS: Mapping[Any, object]
+    EVENT_HOOKS: Sequence[object]
     DJANGO_SIDE: DjangoSideMode
     FALLTHROUGH: bool
     TRAILING_SLASH: TrailingSlash
@@ -52,45 +57,45 @@ class HybridGatewaySettings(TypedDict, total=False):
     PDB_ON_EXCEPTION: bool
     MAX_BODY_SIZE: int
     MAX_UPLOAD_SIZE: int
-    OPENAPI: Mapping[str, Any]
-    TOKENS: Mapping[str, Any]
+    OPENAPI: Mapping[str, object]
+    TOKENS: Mapping[str, object]
     PATH: str
-    PLUGINS: Sequence[Any]
-    LIFESPAN: Sequence[Any]
-    ON_STARTUP: Sequence[Any]
-    ON_SHUTDOWN: Sequence[Any]
-    HEALTH_CHECKS: Sequence[Any]
+    PLUGINS: Sequence[object]
+    LIFESPAN: Sequence[object]
+    ON_STARTUP: Sequence[object]
+    ON_SHUTDOWN: Sequence[object]
+    HEALTH_CHECKS: Sequence[object]
     # The other options of a layer, as those of a router: hybrid_gateway.layer_options.LayerOptions
-    AFTER_REQUEST: Any
-    AFTER_RESPONSE: Any
+    AFTER_REQUEST: object
+    AFTER_RESPONSE: object
     ATOMIC: bool | str
-    BEFORE_REQUEST: Any
-    CACHE: Any
-    CACHE_CONTROL: Any
-    COMPRESSION: Any
-    CORS: Any
+    BEFORE_REQUEST: object
+    CACHE: object
+    CACHE_CONTROL: object
+    COMPRESSION: object
+    CORS: object
     DJANGO_MIDDLEWARE: Sequence[str]
     ETAG: bool
     CSRF_EXEMPT: bool
     INCLUDE_IN_SCHEMA: bool
     MEDIA_TYPES: Sequence[str]
-    OPT: Mapping[str, Any]
-    PAGINATION: Any
-    PARAMETERS: Mapping[str, Any]
-    RESPONSE_COOKIES: Sequence[Any]
+    OPT: Mapping[str, object]
+    PAGINATION: object
+    PARAMETERS: Mapping[str, object]
+    RESPONSE_COOKIES: Sequence[object]
     RESPONSE_HEADERS: Mapping[str, str | None]
-    SECURITY: Sequence[Any]
+    SECURITY: Sequence[object]
     TAGS: Sequence[str]
-    THROTTLE: Sequence[Any]
+    THROTTLE: Sequence[object]
     THROTTLE_FAIL: Literal["open", "closed"]
     TIMEOUT: float | None
-    TYPE_DECODERS: Mapping[Any, Any]
-    TYPE_ENCODERS: Mapping[Any, Any]
+    TYPE_DECODERS: Mapping[Any, object]
+    TYPE_ENCODERS: Mapping[Any, object]
     VALIDATE_RESPONSE: bool
 
 
 class OpenAPISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``OPENAPI``: what the document calls itself and where it and its page are served."""
+    """``OPENAPI``: the titles of the document, and where it and its page are served."""
 
     title: str = "API"
     version: str = "1.0.0"
@@ -116,47 +121,12 @@ class TokenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     throttle_fail: Literal["open", "closed"] = "open"  # while it cannot be reached: log in uncounted, or 503
 
 
-class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Every key of ``HYBRID_GATEWAY`` in lower case, dotted paths imported."""
+# --- readers of single settings --------------------------------------------------------------------------------------
 
-    routes: str | None = None
-    allowed_django_routes: tuple[str, ...] = ()
-    layer: dict[str, Any] = {}  # the options of the gateway's layer, by their names in lower case
-    path: str = ""
-    plugins: tuple[Any, ...] = ()
-    lifespan: tuple[Any, ...] = ()
-    on_startup: tuple[Any, ...] = ()
-    on_shutdown: tuple[Any, ...] = ()
-    health_checks: tuple[Any, ...] | None = None  # the databases
-    django_side: DjangoSideMode = "auto"
-    fallthrough: bool = False
-    trailing_slash: TrailingSlash = "redirect"
-    encoded_slashes: EncodedSlashes = "refuse"
-    threads: int = 8
-    body_timeout: float = 30
-    graceful_timeout: float = 10
-    pdb_on_exception: bool = False
-    openapi: OpenAPISettings = OpenAPISettings()
-    tokens: TokenSettings = TokenSettings()
+Section = TypeVar("Section", OpenAPISettings, TokenSettings)
 
 
-@cache
-def get_settings() -> GatewaySettings:
-    """Read ``settings.HYBRID_GATEWAY``; raise :class:`SettingsError` for unknown keys and impossible values."""
-    from django.conf import settings
-
-    raw = getattr(settings, "HYBRID_GATEWAY", {})
-    if not isinstance(raw, Mapping):
-        raise SettingsError(f"HYBRID_GATEWAY must be a dict, not {type(raw).__name__}.")
-    values: dict[str, Any] = {}
-    layer: dict[str, Any] = {}
-    check_options(raw, _READERS, "HYBRID_GATEWAY", SettingsError, word="key")
-    for key, value in raw.items():
-        (layer if key.lower() in OPTIONS else values)[key.lower()] = _READERS[key](key, value)
-    return GatewaySettings(**values, layer=layer)
-
-
-def _prefixes(key: str, value: Any) -> tuple[str, ...]:
+def _prefixes(key: str, value: object) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         raise expected(key, 'a tuple of path prefixes such as ("/admin/",)', value)
     for prefix in value:
@@ -165,58 +135,108 @@ def _prefixes(key: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _openapi(key: str, value: Any) -> OpenAPISettings:
+def _read_section(key: str, value: object, section: type[Section]) -> Section:
     if not isinstance(value, Mapping):
         raise expected(key, "a dict", value)
-    known = {name.upper(): name for name in OpenAPISettings.__struct_fields__}
-    check_options(value, known, f"HYBRID_GATEWAY[{key!r}]", SettingsError, word="key")
-    try:
-        settings = msgspec.convert({known[name]: entry for name, entry in value.items()}, OpenAPISettings)
-        return msgspec.structs.replace(
-            settings, webhooks=tuple(import_object(key, entry) for entry in settings.webhooks)
-        )
-    except msgspec.ValidationError as error:
-        raise SettingsError(f"HYBRID_GATEWAY[{key!r}]: {error}") from None
-
-
-def _tokens(key: str, value: Any) -> TokenSettings:
-    if not isinstance(value, Mapping):
-        raise expected(key, "a dict", value)
-    known = {name.upper(): name for name in TokenSettings.__struct_fields__}
-    check_options(value, known, f"HYBRID_GATEWAY[{key!r}]", SettingsError, word="key")
+    check_options(
+        value,
+        [name.upper() for name in section.__struct_fields__],
+        f"HYBRID_GATEWAY[{key!r}]",
+        SettingsError,
+        word="key",
+    )
     for name, entry in value.items():
         if isinstance(entry, timedelta) and entry <= timedelta(0):
             raise SettingsError(f"HYBRID_GATEWAY[{key!r}][{name!r}] must be a positive timedelta, not {entry!r}.")
     try:
-        return msgspec.convert({known[name]: entry for name, entry in value.items()}, TokenSettings)
+        return msgspec.convert({name.lower(): entry for name, entry in value.items()}, section)
     except msgspec.ValidationError as error:
         raise SettingsError(f"HYBRID_GATEWAY[{key!r}]: {error}") from None
 
 
-_READERS: dict[str, SettingReader] = {
+def _openapi(key: str, value: object) -> OpenAPISettings:
+    section = _read_section(key, value, OpenAPISettings)
+    return msgspec.structs.replace(section, webhooks=import_each(key, section.webhooks))
+
+
+def _tokens(key: str, value: object) -> TokenSettings:
+    return _read_section(key, value, TokenSettings)
+
+
+# --- the table -------------------------------------------------------------------------------------------------------
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every key of ``HYBRID_GATEWAY`` in lower case, dotted paths imported."""
+
+    routes: Annotated[
+        str | None, typed(str, 'the dotted path of a module with a `routes` list, such as "config.routes"')
+    ] = None
+    """dotted path of the module with the routes"""
+    allowed_django_routes: Annotated[tuple[str, ...], _prefixes] = ()
+    """path prefixes that Django answers, by whole segments; the longest wins"""
+    path: Annotated[str, typed(str, 'the path before that of every route, such as "/api"')] = ""
+    """stands before the path of every route"""
+    django_side: Annotated[DjangoSideMode, typed(DjangoSideMode, '"auto", "wsgi" or "asgi"')] = "auto"
+    """which of Django's handlers runs a page: by the view (``"auto"``), always ``"wsgi"``, always ``"asgi"``"""
+    fallthrough: Annotated[bool, boolean] = False
+    """whether Django gets the paths that neither side knows; see [below](#django-behind-the-routes)"""
+    encoded_slashes: Annotated[EncodedSlashes, typed(EncodedSlashes, '"refuse" or "django"')] = "refuse"
+    """a path with ``%2f`` in it: 400, or ``"django"``: passed on where Django answers it however it is read"""
+    trailing_slash: Annotated[TrailingSlash, typed(TrailingSlash, '"redirect", "strict" or "ignore"')] = "redirect"
+    """the other spelling of a path: redirected (308), ``"strict"``ly unknown, or ``"ignore"``d"""
+    threads: Annotated[int, positive("a number of threads, 1 or more")] = 8
+    """threads for ``def`` handlers, the ORM and Django's views, shared by both sides; as many connections at most: see
+    [threads](deploying.md#threads-and-database-connections)"""
+    body_timeout: Annotated[float, seconds] = 30
+    """seconds in which a body must come, and one more for every KiB of it: 408. The lane's own limit is an option of
+    the server"""
+    graceful_timeout: Annotated[float, seconds] = 10
+    """seconds that streams get when the process ends: see [the end](deploying.md#keep-alive-and-graceful-stop)"""
+    pdb_on_exception: Annotated[bool, boolean] = False
+    """opens a debugger in the terminal where an unexpected exception was raised"""
+    openapi: Annotated[OpenAPISettings, _openapi] = OpenAPISettings()
+    """{keys}: see [the document](openapi.md)"""
+    lifespan: Annotated[tuple[Any, ...], import_each] = ()
+    """context managers around the life of the process: see [start-up](routing.md#start-up-and-shut-down)"""
+    on_startup: Annotated[tuple[Any, ...], import_each] = ()
+    """functions that run once per process, before the first request"""
+    on_shutdown: Annotated[tuple[Any, ...], import_each] = ()
+    """functions that run once per process, after the last request"""
+    tokens: Annotated[TokenSettings, _tokens] = TokenSettings()
+    """{keys}: lifetimes of tokens, limits for failed logins: see [authentication](authentication.md#failed-logins).
+    Read for the process, not an argument of ``Gateway``"""
+    health_checks: Annotated[tuple[Any, ...] | None, import_each] = None
+    """what ``/readyz`` asks, the databases by default: see [health](observability.md#health)"""
+    plugins: Annotated[tuple[Any, ...], import_each] = ()
+    """objects with ``on_gateway_init``: see [plugins](routing.md#plugins)"""
+    layer: dict[str, Any] = {}  # the options of the gateway's layer, by their names in lower case
+
+
+READERS: Mapping[str, SettingReader] = {
     **{name.upper(): option.read for name, option in OPTIONS.items()},
-    "ROUTES": typed(str, 'the dotted path of a module with a `routes` list, such as "config.routes"'),
-    "ALLOWED_DJANGO_ROUTES": _prefixes,
-    "PATH": typed(str, 'the path before that of every route, such as "/api"'),
-    "PLUGINS": import_each,
-    "LIFESPAN": import_each,
-    "ON_STARTUP": import_each,
-    "ON_SHUTDOWN": import_each,
-    "HEALTH_CHECKS": import_each,
-    "DJANGO_SIDE": typed(DjangoSideMode, '"auto", "wsgi" or "asgi"'),
-    "FALLTHROUGH": boolean,
-    "ENCODED_SLASHES": typed(EncodedSlashes, '"refuse" or "django"'),
-    "TRAILING_SLASH": typed(TrailingSlash, '"redirect", "strict" or "ignore"'),
-    "THREADS": positive("a number of threads, 1 or more"),
-    "BODY_TIMEOUT": seconds,
-    "GRACEFUL_TIMEOUT": seconds,
-    "PDB_ON_EXCEPTION": boolean,
-    "OPENAPI": _openapi,
-    "TOKENS": _tokens,
+    **{
+        name.upper(): hint.__metadata__[0]
+        for name, hint in get_type_hints(GatewaySettings, include_extras=True).items()
+        if name != "layer"
+    },
 }
+"""Every key of ``HYBRID_GATEWAY``, and what reads its value."""
 
 
-def _reread(*, setting: str, **kwargs: Any) -> None:
+@cache
+def get_settings() -> GatewaySettings:
+    """Read ``settings.HYBRID_GATEWAY``; raise :class:`SettingsError` for unknown keys and impossible values."""
+    raw = getattr(settings, "HYBRID_GATEWAY", {})
+    if not isinstance(raw, Mapping):
+        raise SettingsError(f"HYBRID_GATEWAY must be a dict, not {type(raw).__name__}.")
+    check_options(raw, READERS, "HYBRID_GATEWAY", SettingsError, word="key")
+    values = {key.lower(): READERS[key](key, value) for key, value in raw.items()}
+    layer = {name: values.pop(name) for name in OPTIONS if name in values}
+    return GatewaySettings(**values, layer=layer)
+
+
+def _reread(*, setting: str, **kwargs: object) -> None:
     if setting == "HYBRID_GATEWAY":
         get_settings.cache_clear()
 

@@ -55,7 +55,7 @@ from hybrid_gateway.auth import (
     JWTAuthentication,
     TokenAuthentication,
 )
-from hybrid_gateway.conf import _READERS, OpenAPISettings, TokenSettings, get_settings
+from hybrid_gateway.conf import READERS, OpenAPISettings, TokenSettings, get_settings
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.layer_options import LAYER_OPTIONS
 from hybrid_gateway.orm import Column, Cursor, LimitOffset, ModelStruct, ModelViewSet, PageNumber, ViewSet, action, crud
@@ -136,7 +136,7 @@ PLACES: dict[str, Place] = {
     "a mixin": Place(LAYER, in_mixin),
     "ViewSet": Place(LAYER, in_class(ViewSet, list=handler)),
     "ModelViewSet": Place(VIEWSET, in_class(ModelViewSet, **ROWS)),
-    "HYBRID_GATEWAY": Place(frozenset(key.lower() for key in _READERS), in_settings),
+    "HYBRID_GATEWAY": Place(frozenset(key.lower() for key in READERS), in_settings),
     "OPENAPI": Place(frozenset(OpenAPISettings.__struct_fields__), in_openapi),
     "TOKENS": Place(frozenset(TokenSettings.__struct_fields__), in_tokens),
 }

@@ -8,7 +8,7 @@ import pytest
 from django.test import override_settings
 
 from hybrid_gateway import ConfigurationError, Controller, Gateway, Mount, Request, Router, get, post
-from hybrid_gateway.conf import _READERS, HybridGatewaySettings, get_settings
+from hybrid_gateway.conf import READERS, HybridGatewaySettings, get_settings
 from hybrid_gateway.exceptions import Forbidden
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.gateway.settings_gateway import default_gateway
@@ -70,7 +70,7 @@ def test_plugins_run_in_order_and_what_is_none_is_told():
 
 def test_what_type_checkers_read_lists_the_options_that_there_are():
     assert set(LayerOptions.__annotations__) == LAYER_OPTIONS
-    assert set(HybridGatewaySettings.__annotations__) == set(_READERS)
+    assert set(HybridGatewaySettings.__annotations__) == set(READERS)
 
 
 def test_the_settings_take_every_option_of_a_layer():
