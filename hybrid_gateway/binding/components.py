@@ -12,10 +12,10 @@ from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from hybrid_gateway.annotations import without_aliases
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, read_signature
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.spelling import check_attributes_of
+from hybrid_gateway.type_hints import resolve_aliases
 
 __all__ = ["Component", "Components", "Mode", "Provider", "mode_of"]
 
@@ -154,7 +154,7 @@ class Components:
         self._matchers: list[tuple[Component, Provider]] = []
         for entry in entries:
             self._register(entry)
-        self._overrides = {without_aliases(key): _override(key, value) for key, value in (overrides or {}).items()}
+        self._overrides = {resolve_aliases(key): _override(key, value) for key, value in (overrides or {}).items()}
         self._by_type.update(self._overrides)
 
     def _register(self, entry: Any) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 
 from msgspec import inspect as mi
 
-from hybrid_gateway.annotations import remembered
 from hybrid_gateway.exceptions import ErrorEntry, Location, error_entry
+from hybrid_gateway.type_hints import cached_by_type
 
 __all__ = ["Look", "look_for_decimals"]
 
@@ -25,7 +25,7 @@ Look = Callable[[Any, Location, list[ErrorEntry]], None]
 _MOST_DIGITS = 1000
 
 
-@remembered
+@cached_by_type
 def look_for_decimals(kind: Any) -> Look | None:
     """What looks at the decimals in values of ``kind``; ``None`` where there are none."""
     try:

@@ -10,13 +10,14 @@ from typing import Any
 
 import msgspec
 
-from hybrid_gateway.annotations import classes_in, has_fields, hints_of
 from hybrid_gateway.binding.constraints import holds_bounds, reason
 from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_annotated, strip_optional
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError, ErrorEntry, error_entry
 from hybrid_gateway.http import SecretBytes, SecretString
+from hybrid_gateway.type_hints import classes_in, field_types, has_fields
+from hybrid_gateway.type_info import is_pydantic_model
 
-__all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "is_pydantic", "pydantic_errors", "why_not"]
+__all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "pydantic_errors", "why_not"]
 
 DecodeHook = Callable[[Any, Any], Any]
 """msgspec's ``dec_hook(class, value)``."""
@@ -58,7 +59,11 @@ def check_decodable(kind: Any, knows: Callable[[Any], bool], *also: type) -> Non
     for cls, _ in classes_in(kind):
         if has_fields(cls) or cls.__module__ == "typing" or any(issubclass(plain, cls) for plain in _JSON):
             continue
-        known = issubclass(cls, (Enum, PurePath, msgspec.UnsetType, *_SECRETS, *also)) or is_pydantic(cls) or knows(cls)
+        known = (
+            issubclass(cls, (Enum, PurePath, msgspec.UnsetType, *_SECRETS, *also))
+            or is_pydantic_model(cls)
+            or knows(cls)
+        )
         if not known and isinstance(msgspec.inspect.type_info(cls), msgspec.inspect.CustomType):
             raise DependencyError(
                 f"nobody makes {cls.__name__} of JSON. Give a function for it, type_decoders={{{cls.__name__}: ...}}, "
@@ -69,7 +74,7 @@ def check_decodable(kind: Any, knows: Callable[[Any], bool], *also: type) -> Non
 def why_not(kind: Any, error: Exception) -> str:
     """What msgspec complains of when it is to read ``kind``, with the field that it means."""
     for cls, exact in classes_in(kind):
-        for name, hint in hints_of(exact).items() if has_fields(cls) else ():
+        for name, hint in field_types(exact).items() if has_fields(cls) else ():
             if any(has_fields(inner) for inner, _ in classes_in(hint)):
                 continue
             try:
@@ -106,7 +111,7 @@ def decode_known(kind: Any, value: Any) -> Any:
         return value
     if cls in _SECRETS:
         return cls(msgspec.convert(value, _SECRETS[cls]))
-    if is_pydantic(cls):
+    if is_pydantic_model(cls):
         return cls.model_validate(value)
     if issubclass(cls, PurePath) and isinstance(value, str):
         return cls(value)
@@ -114,11 +119,6 @@ def decode_known(kind: Any, value: Any) -> Any:
 
 
 _SECRETS: dict[Any, Any] = {SecretString: str, SecretBytes: bytes}
-
-
-def is_pydantic(kind: Any) -> bool:
-    """Whether ``kind`` is a model of pydantic, which need not be installed."""
-    return isinstance(kind, type) and hasattr(kind, "model_validate") and hasattr(kind, "model_fields")
 
 
 def pydantic_errors(value: Any, model: Any, location: tuple[Any, ...]) -> list[ErrorEntry]:

@@ -12,7 +12,7 @@ import msgspec
 
 from hybrid_gateway.binding.body import JSONBody, RawBody
 from hybrid_gateway.binding.constraints import checker, is_bounded
-from hybrid_gateway.binding.decoders import DecodeHook, Decoders, check_decodable, decode_known, is_pydantic, why_not
+from hybrid_gateway.binding.decoders import DecodeHook, Decoders, check_decodable, decode_known, why_not
 from hybrid_gateway.binding.forms import FormField, FormFields, FormReader, is_file, is_files
 from hybrid_gateway.binding.json_fields import JSONField, is_array
 from hybrid_gateway.binding.markers import File, Form, Marker
@@ -32,6 +32,7 @@ from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_marker
 from hybrid_gateway.binding.text_converters import TextType, documented, text_type
 from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.type_info import is_pydantic_model
 
 __all__ = ["InputPlanner", "InputLimits"]
 
@@ -157,7 +158,7 @@ class InputPlanner:
                 raise DependencyError(
                     f"{where} is {show(kind)}, which the {source} cannot hold. Use a scalar, or a list of scalars."
                 )
-            if not is_pydantic(_bare(parameter)):
+            if not is_pydantic_model(_bare(parameter)):
                 kinds[field.encode_name] = self._text_type(kind, where, raw=True)
             self._draft.document(
                 source, wire_name(field.encode_name), None, documented(kind), field.required, marker=inner,
@@ -328,7 +329,9 @@ class InputPlanner:
     def _form_field(self, field: StructField, kind: Any, marker: Any, parameter: Parameter, chain: Chain) -> FormField:
         """A field of a Struct that is a form."""
         where = f"{tell(chain)}: the field {field.encode_name!r} of {parameter.name!r}"
-        read = self._form_kind(field.encode_name, kind, marker, where, raw=True, own=is_pydantic(_bare(parameter)))
+        read = self._form_kind(
+            field.encode_name, kind, marker, where, raw=True, own=is_pydantic_model(_bare(parameter))
+        )
         self._draft.document(
             "form", field.encode_name, None, documented(kind), field.required, marker=marker, default=field.default,
             media_type=read.media_type, closed=is_closed(_bare(parameter)),

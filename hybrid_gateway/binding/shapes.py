@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
-from hybrid_gateway.annotations import has_fields, hints_of, remembered, without_new_types
-from hybrid_gateway.binding.decoders import is_pydantic
 from hybrid_gateway.binding.signature import NO_DEFAULT, strip_annotated, strip_optional
 from hybrid_gateway.http import SecretBytes, SecretString
+from hybrid_gateway.type_hints import cached_by_type, field_types, has_fields, resolve_new_types
+from hybrid_gateway.type_info import is_pydantic_model
 
 __all__ = ["StructField", "is_closed", "is_json", "is_list", "is_scalar", "is_structure", "struct_fields"]
 
@@ -87,7 +87,7 @@ def is_structure(kind: Any) -> bool:
     kind = typing.get_origin(kind) or kind
     if not isinstance(kind, type):
         return False
-    return (has_fields(kind) and not issubclass(kind, tuple)) or is_pydantic(kind)
+    return (has_fields(kind) and not issubclass(kind, tuple)) or is_pydantic_model(kind)
 
 
 def is_closed(kind: Any) -> bool:
@@ -95,7 +95,7 @@ def is_closed(kind: Any) -> bool:
     config = getattr(kind, "__struct_config__", None)
     if config is not None:
         return bool(config.forbid_unknown_fields)
-    return is_pydantic(kind) and kind.model_config.get("extra") == "forbid"
+    return is_pydantic_model(kind) and kind.model_config.get("extra") == "forbid"
 
 
 def is_json(kind: Any) -> bool:
@@ -121,14 +121,14 @@ class StructField(msgspec.Struct, frozen=True):
     default: Any = NO_DEFAULT
 
 
-@remembered
+@cached_by_type
 def struct_fields(kind: Any) -> Sequence[StructField]:
     """The fields of a Struct, dataclass, attrs class, TypedDict or model of pydantic."""
-    if is_pydantic(kind):
+    if is_pydantic_model(kind):
         return [entry for name, field in kind.model_fields.items() for entry in _of_pydantic(name, field)]
-    hints = hints_of(kind)
+    hints = field_types(kind)
     return [
-        StructField(field.encode_name, without_new_types(hints[field.name]), field.required, _default(field))
+        StructField(field.encode_name, resolve_new_types(hints[field.name]), field.required, _default(field))
         for field in msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
     ]
 

@@ -13,9 +13,9 @@ from typing import Annotated, Any, Union
 
 import msgspec
 
-from hybrid_gateway.annotations import without_aliases, without_new_types
 from hybrid_gateway.binding.markers import UNCHECKED, Cookie, Depends, Header, Marker, Query
 from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.type_hints import resolve_aliases, resolve_new_types
 
 __all__ = [
     "NO_DEFAULT",
@@ -72,7 +72,7 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
     try:
         raw = inspect.signature(function)
         hints = typing.get_type_hints(target, localns=_enclosing_locals(target), include_extras=True)
-        hints = {name: without_aliases(hint) for name, hint in hints.items()}
+        hints = {name: resolve_aliases(hint) for name, hint in hints.items()}
     except NameError as error:
         raise DependencyError(
             f"{where}: the annotation {error.name!r} is unknown at run time. Import it outside `if TYPE_CHECKING:`, "
@@ -135,7 +135,7 @@ def _read_parameter(raw: inspect.Parameter, hints: dict[str, Any], where: str) -
         raise DependencyError(_marker_as_default(raw, where))
     annotation = hints.get(raw.name, NO_DEFAULT)
     lifted = _Lifted(raw.name, where)
-    kind, key = lifted.lift(without_new_types(annotation)), _Lifted(raw.name, where).lift(annotation)
+    kind, key = lifted.lift(resolve_new_types(annotation)), _Lifted(raw.name, where).lift(annotation)
     return Parameter(
         name=raw.name,
         type=kind,
@@ -159,7 +159,7 @@ def _marker_as_default(raw: inspect.Parameter, where: str) -> str:
 def split_markers(annotation: Any, name: str, where: str) -> tuple[Any, Marker | Depends | None]:
     """A type without our marker, but with the marker's constraints, and the marker. Aliases and new types are gone."""
     found = _Lifted(name, where)
-    return found.lift(without_new_types(annotation)), found.marker
+    return found.lift(resolve_new_types(annotation)), found.marker
 
 
 class _Lifted:

@@ -21,12 +21,12 @@ from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
-from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.binding.constraints import Bounds, checker, decimal_keywords, is_bounded
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.validation import one_error
 from hybrid_gateway.exceptions import DependencyError, ErrorEntry
 from hybrid_gateway.text_values import READERS, read_bool, read_int
+from hybrid_gateway.type_hints import resolve_new_types
 
 __all__ = ["TextType", "documented", "text_type"]
 
@@ -97,7 +97,7 @@ def text_type(kind: Any, hook: DecodeHook = decode_known, *, raw: bool = False) 
 
     With ``raw``, values are what msgspec converts to ``kind``: of a member of an enum its value.
     """
-    return _of(without_new_types(kind), _Context(hook, raw))
+    return _of(resolve_new_types(kind), _Context(hook, raw))
 
 
 def _of(kind: Any, context: _Context) -> TextType:

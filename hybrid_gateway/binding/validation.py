@@ -12,10 +12,11 @@ from typing import Any, Literal, Union
 import msgspec
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
-from hybrid_gateway.annotations import hints_of
-from hybrid_gateway.binding.decoders import DecodeHook, decode_known, is_pydantic, pydantic_errors
+from hybrid_gateway.binding.decoders import DecodeHook, decode_known, pydantic_errors
 from hybrid_gateway.binding.signature import strip_annotated, strip_optional
 from hybrid_gateway.exceptions import ErrorEntry, Location, error_entry
+from hybrid_gateway.type_hints import field_types
+from hybrid_gateway.type_info import is_pydantic_model
 
 __all__ = ["ErrorEntry", "Location", "collect_errors", "missing", "one_error", "unknown"]
 
@@ -102,7 +103,7 @@ class _Search:
             if len(members) != 1:
                 return []
             return self._inner(value, strip_annotated(members[0]), location, depth)
-        if is_pydantic(kind):
+        if is_pydantic_model(kind):
             return pydantic_errors(value, kind, location)[:_MOST]
         if isinstance(value, Mapping):
             if origin in (dict, Mapping):
@@ -118,7 +119,7 @@ class _Search:
     def _fields(self, value: Mapping[str, Any], kind: Any, location: Location, depth: int) -> list[ErrorEntry]:
         try:
             fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
-            hints = hints_of(kind)
+            hints = field_types(kind)
         except (AttributeError, TypeError, NameError):
             return []
         errors: list[ErrorEntry] = []

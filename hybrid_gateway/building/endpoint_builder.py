@@ -15,7 +15,6 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from hybrid_gateway import http
-from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.auth import Authentication, check_csrf
 from hybrid_gateway.auth.secret_carriers import SecretCarriers, SecretsInQueries
 from hybrid_gateway.binding.components import Components, Mode, mode_of
@@ -60,6 +59,7 @@ from hybrid_gateway.sessions.session_middleware import finish_session
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
+from hybrid_gateway.type_hints import resolve_new_types
 from hybrid_gateway.types import Header
 
 __all__ = ["EndpointBuilder"]
@@ -123,7 +123,7 @@ class EndpointBuilder:
         around = self._arounds.find(layers, _path_of(route))
         planner = self._plan(route, layers, schemes, where, around, declared=b"cookie" in secrets.headers)
         entered = self._open(planner, layers, signature, around)
-        returns = without_new_types(route.options.get("response", signature.returns))
+        returns = resolve_new_types(route.options.get("response", signature.returns))
         adapted = adapt(route.handler, signature, returns, layers, route.options)
         check_return_annotation(adapted.returns, route.handler, layers.type_encoders)
         cached = self._finish(planner, route, method, adapted)
@@ -340,7 +340,7 @@ class EndpointBuilder:
         where = f"the exception handler {describe_handler(handler)}"
         signature, layers = read_signature(handler, where), around.layers
         planner = around.planner(where, {Exception: "error"}, EXPLAINED)
-        returns = without_new_types(signature.returns)
+        returns = resolve_new_types(signature.returns)
         check_return_annotation(returns, handler, layers.type_encoders)
         encode = make_encoder(returns, method="GET", status=None, security=self._security_headers(layers))
         planner.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))

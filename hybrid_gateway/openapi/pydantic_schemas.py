@@ -8,8 +8,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from hybrid_gateway.binding.decoders import is_pydantic
 from hybrid_gateway.openapi.schema_writers import Schema, Use
+from hybrid_gateway.type_info import is_pydantic_model
 
 if TYPE_CHECKING:
     from hybrid_gateway.openapi.schema import Schemas
@@ -79,7 +79,7 @@ def _definition_name(name: str) -> str:
 
 
 def _collect(kind: Any, found: dict[Any, None]) -> None:
-    if isinstance(kind, type) and (is_pydantic(kind) or issubclass(kind, Enum)):
+    if isinstance(kind, type) and (is_pydantic_model(kind) or issubclass(kind, Enum)):
         if kind in found:
             return
         found[kind] = None

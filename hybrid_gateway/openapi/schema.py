@@ -19,7 +19,6 @@ from typing import Any
 
 from msgspec import inspect as mi
 
-from hybrid_gateway.binding.decoders import is_pydantic
 from hybrid_gateway.openapi.pydantic_schemas import schema_of_model
 from hybrid_gateway.openapi.schema_writers import (
     COMPONENTS,
@@ -33,6 +32,7 @@ from hybrid_gateway.openapi.schema_writers import (
     write_unknown,
 )
 from hybrid_gateway.openapi.type_reading import read_type
+from hybrid_gateway.type_info import is_pydantic_model
 
 __all__ = ["NOT_JSON", "EVERYTHING", "Schemas", "Use", "as_json", "plain_name", "same_name"]
 
@@ -88,7 +88,7 @@ class Schemas:
     def _plain(self, info: Any) -> Schema:
         if isinstance(info, mi.CustomType) and isinstance(info.cls, type) and issubclass(info.cls, Enum):
             info = mi.EnumType(info.cls)  # Django's choices: msgspec.inspect knows enums by their metaclass alone
-        if isinstance(info, mi.CustomType) and is_pydantic(info.cls):
+        if isinstance(info, mi.CustomType) and is_pydantic_model(info.cls):
             return self.component(info.cls, title_of(info.cls), lambda: schema_of_model(self, info.cls))
         if isinstance(info, mi.CustomType) and info.cls in self.custom.get(self.use, ()):
             return self.schema(self.custom[self.use][info.cls], self.use)

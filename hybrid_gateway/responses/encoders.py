@@ -34,6 +34,7 @@ from hybrid_gateway.responses.return_filter.filter_codegen import compile_fits
 from hybrid_gateway.responses.return_filter.filter_rules import Fields, Rule
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.set_cookie import set_cookie_value
+from hybrid_gateway.type_info import is_pydantic_model
 from hybrid_gateway.types import Header, Headers
 
 __all__ = [
@@ -263,7 +264,7 @@ def is_json_type(annotation: Any) -> bool:
         or hasattr(origin, "__dataclass_fields__")
         or hasattr(origin, "__attrs_attrs__")
         or typing.is_typeddict(origin)
-        or hasattr(origin, "model_dump")  # pydantic's
+        or is_pydantic_model(origin)
     )
 
 

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from hybrid_gateway.exceptions import NotFound
 from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.responses.conditional import is_unmodified, not_modified_headers
+from hybrid_gateway.type_info import is_pydantic_model
 
 __all__ = [
     "ASGIResponse",
@@ -335,7 +336,7 @@ def enc_hook(value: Any) -> Any:
     for kind, convert in _PLAIN:
         if isinstance(value, kind):
             return convert(value)
-    if hasattr(value, "model_dump"):  # a model of pydantic
+    if is_pydantic_model(type(value)):
         return value.model_dump(mode="json", by_alias=True)
     if isinstance(value, Model):
         raise TypeError(

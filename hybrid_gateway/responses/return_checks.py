@@ -20,11 +20,12 @@ from django.http import HttpResponseBase
 from django.utils.functional import Promise
 from starlette.responses import Response as StarletteResponse
 
-from hybrid_gateway.annotations import classes_in, has_fields
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.responses.encoders import is_json_type
 from hybrid_gateway.responses.server_sent_events import ServerSentEvent
+from hybrid_gateway.type_hints import classes_in, has_fields
+from hybrid_gateway.type_info import is_pydantic_model
 
 __all__ = ["check_return_annotation"]
 
@@ -98,7 +99,7 @@ class _Judge:
                 f"{cls.__name__} holds all columns, secrets among them. Make a ModelStruct of those that clients may "
                 "see, and write it as the annotation, or response=ProductOut, or response=list[ProductOut]."
             )
-        if issubclass(cls, _ENCODED) or _is_abstract(cls) or has_fields(cls) or hasattr(cls, "model_dump"):
+        if issubclass(cls, _ENCODED) or _is_abstract(cls) or has_fields(cls) or is_pydantic_model(cls):
             return
         if not any(parent in self._encoders for parent in cls.__mro__):
             raise self._refuse(

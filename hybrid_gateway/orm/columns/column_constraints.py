@@ -14,10 +14,10 @@ from django.core import validators
 from django.db import models
 from msgspec import UnsetType
 
-from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.orm.columns import ranges
 from hybrid_gateway.orm.columns.column_types import annotation_for, bare, choices, real_field, stored_type
 from hybrid_gateway.orm.columns.decimal_bounds import digits_of
+from hybrid_gateway.type_hints import resolve_new_types
 
 __all__ = ["constrained", "takes_empty"]
 
@@ -128,7 +128,7 @@ _RIVALS: dict[str, frozenset[str]] = {
 
 def _said(annotation: Any) -> dict[str, Any]:
     """The constraints that an annotation has, wherever in it; of those that say it twice the inner one."""
-    annotation = without_new_types(annotation)
+    annotation = resolve_new_types(annotation)
     if typing.get_origin(annotation) in (Union, types.UnionType):
         return {name: value for kind in typing.get_args(annotation) for name, value in _said(kind).items()}
     if typing.get_origin(annotation) is not Annotated:
@@ -145,7 +145,7 @@ def _constraints_of(meta: msgspec.Meta) -> dict[str, Any]:
 
 def _replaced(annotation: Any, inner: Any) -> Any:
     """``annotation`` with ``inner``, which has all of the constraints, for its bare type."""
-    annotation = without_new_types(annotation)
+    annotation = resolve_new_types(annotation)
     if typing.get_origin(annotation) is Annotated:
         base, *extras = typing.get_args(annotation)
         kept = [entry for extra in extras for entry in _described(extra)]

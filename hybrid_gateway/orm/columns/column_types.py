@@ -21,9 +21,9 @@ import msgspec
 from django.db import models
 from msgspec import UnsetType
 
-from hybrid_gateway.annotations import without_new_types
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns import composite_keys, ranges
+from hybrid_gateway.type_hints import resolve_new_types
 
 __all__ = [
     "annotation_for",
@@ -45,7 +45,7 @@ Convert = Callable[[Any], Any]
 def bare(annotation: Any) -> Any:
     """An annotation without ``Annotated``, ``None``, ``UnsetType`` and ``NewType``."""
     while True:
-        annotation = without_new_types(annotation)
+        annotation = resolve_new_types(annotation)
         if typing.get_origin(annotation) is Annotated:
             annotation = typing.get_args(annotation)[0]
         elif typing.get_origin(annotation) in (Union, types.UnionType):
@@ -59,7 +59,7 @@ def bare(annotation: Any) -> Any:
 
 def is_optional(annotation: Any) -> bool:
     """Whether ``None`` is one of its values."""
-    annotation = without_new_types(annotation)
+    annotation = resolve_new_types(annotation)
     if typing.get_origin(annotation) is Annotated:
         return is_optional(typing.get_args(annotation)[0])
     if typing.get_origin(annotation) in (Union, types.UnionType):

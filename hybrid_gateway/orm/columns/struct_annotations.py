@@ -12,10 +12,10 @@ import msgspec
 from django.db.models import Model, Q
 from msgspec import UnsetType
 
-from hybrid_gateway.annotations import without_aliases
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_constraints import constrained
 from hybrid_gateway.spelling import reject_unknown_keywords
+from hybrid_gateway.type_hints import resolve_aliases
 
 __all__ = ["Column", "column_in", "computed", "optional", "own_annotations", "refined", "resolved", "take_computed"]
 
@@ -109,7 +109,7 @@ def resolved(annotations: dict[str, Any], namespace: dict[str, Any], name: str) 
                 annotation = eval(annotation, frame.f_globals, {**frame.f_locals, **_types(namespace)})  # noqa: S307
             except NameError:
                 namespace.setdefault("UnsetType", UnsetType)  # for what is added to its text
-        found[field] = annotation if isinstance(annotation, str) else without_aliases(annotation)
+        found[field] = annotation if isinstance(annotation, str) else resolve_aliases(annotation)
     return found
 
 

@@ -18,7 +18,6 @@ from django.db import DataError
 from django.db.models import Q
 from msgspec import UNSET
 
-from hybrid_gateway.annotations import settle
 from hybrid_gateway.exceptions import ConfigurationError, ErrorEntry, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns.column_types import bare
 from hybrid_gateway.orm.columns.value_limits import limit_violation
@@ -34,6 +33,7 @@ from hybrid_gateway.orm.query_cache.placeholders import Parameter
 from hybrid_gateway.orm.querysets.lookup_paths import narrowing, passes_many
 from hybrid_gateway.orm.querysets.ordering import name_of, opened
 from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
+from hybrid_gateway.type_hints import resolve_class_aliases
 
 __all__ = ["FilterSet", "Lookup", "Ordering", "Search", "ordering_words"]
 
@@ -186,7 +186,7 @@ def ordering_words(struct: Any) -> list[Any]:
 def _check_struct(struct: Any) -> None:
     if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
         raise ConfigurationError(f"filters={struct!r} must be a Struct.")
-    settle(struct)
+    resolve_class_aliases(struct)
 
 
 def _marker(field: Any) -> Any:

@@ -17,6 +17,8 @@ from django.http import HttpResponseBase
 from django.utils.functional import Promise
 from starlette.responses import Response as StarletteResponse
 
+from hybrid_gateway.type_info import is_pydantic_model
+
 __all__ = [
     "FieldOf",
     "arguments_of_bases",
@@ -200,6 +202,6 @@ _KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Iterable[FieldOf]]], 
     (lambda kind: isinstance(kind, msgspec.StructMeta), _of_struct),
     (typing.is_typeddict, _of_typed_dict),
     (lambda kind: hasattr(kind, "__attrs_attrs__"), _of_attrs),
-    (lambda kind: hasattr(kind, "model_fields") and hasattr(kind, "model_dump"), _of_pydantic),
+    (is_pydantic_model, _of_pydantic),
     (lambda kind: dataclasses.is_dataclass(kind), _of_dataclass),
 )

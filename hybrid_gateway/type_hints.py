@@ -1,4 +1,4 @@
-"""What annotations stand for: aliases (``type Limit = Annotated[int, Query(ge=1)]``), new types, classes inside."""
+"""Aliases (``type Limit = Annotated[int, Query(ge=1)]``) and new types in annotations, and the classes inside."""
 
 from __future__ import annotations
 
@@ -7,53 +7,69 @@ import functools
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, Union
+from typing import Annotated, Any, Literal, Protocol, TypeGuard, TypeVar, Union
 
 import msgspec
 
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["classes_in", "has_fields", "hints_of", "remembered", "settle", "without_aliases", "without_new_types"]
+__all__ = [
+    "cached_by_type",
+    "classes_in",
+    "field_types",
+    "has_fields",
+    "resolve_aliases",
+    "resolve_class_aliases",
+    "resolve_new_types",
+]
 
 R = TypeVar("R")
 
-_NO_TYPES: Mapping[Any, Any] = {}
+_NO_TYPES: Mapping[object, object] = {}
 
 
-def without_aliases(annotation: Any) -> Any:
-    """``annotation`` with every alias inside it replaced by what it stands for; the same object where there is none.
+class _Alias(Protocol):
+    """What ``type X = ...`` makes, or the class of that name in typing_extensions, which is another one."""
+
+    __name__: str
+    __value__: object
+    __type_params__: tuple[object, ...]
+
+
+def resolve_aliases(annotation: object) -> object:
+    """Replace every alias inside ``annotation`` by its value; return the same object where there is none.
 
     Raises :class:`DependencyError` for an alias that holds itself, unless it is that of any JSON.
     """
-    return _Expansion(keeps_new_types=True).of(annotation, _NO_TYPES)
+    return _Expansion(keeps_new_types=True).resolve(annotation, _NO_TYPES)
 
 
-def without_new_types(annotation: Any) -> Any:
-    """``annotation`` without aliases and without ``NewType``."""
-    return _Expansion(keeps_new_types=False).of(annotation, _NO_TYPES)
+def resolve_new_types(annotation: object) -> object:
+    """Replace every alias and every ``NewType`` inside ``annotation``."""
+    return _Expansion(keeps_new_types=False).resolve(annotation, _NO_TYPES)
 
 
-def hints_of(kind: Any) -> dict[str, Any]:
-    """The types of the fields of a Struct, dataclass, attrs class or TypedDict; of a generic one, as it is chosen."""
+def field_types(kind: object) -> dict[str, object]:
+    """Return the types of the fields of a Struct, dataclass, attrs class or TypedDict, type variables filled in."""
     own = typing.get_origin(kind) or kind
     given = dict(zip(getattr(own, "__parameters__", ()), typing.get_args(kind), strict=False))
     expansion = _Expansion(keeps_new_types=True)
     hints = typing.get_type_hints(own, include_extras=True)
-    return {name: expansion.of(_unqualified(hint), given) for name, hint in hints.items()}
+    return {name: expansion.resolve(_unqualified(hint), given) for name, hint in hints.items()}
 
 
-def _unqualified(hint: Any) -> Any:
-    """``T`` for ``Required[T]`` and its like."""
+def _unqualified(hint: object) -> object:
+    """Return ``T`` for ``Required[T]`` and its like."""
     is_qualifier = getattr(typing.get_origin(hint), "_name", "") in ("Required", "NotRequired", "ReadOnly")
     return typing.get_args(hint)[0] if is_qualifier else hint
 
 
-def remembered(function: Callable[[Any], R]) -> Callable[[Any], R]:
-    """Ask ``function`` once for each type. PERF: many routes take and return the same classes; reading them is slow."""
+def cached_by_type(function: Callable[[object], R]) -> Callable[[object], R]:
+    """Cache what ``function`` returns for a type. PERF: many routes share classes, and reading them is slow."""
     known = functools.lru_cache(maxsize=1024)(function)
 
     @functools.wraps(function)
-    def ask(kind: Any) -> R:
+    def ask(kind: object) -> R:
         try:
             hash(kind)
         except TypeError:  # what is in an Annotated may be anything
@@ -63,15 +79,15 @@ def remembered(function: Callable[[Any], R]) -> Callable[[Any], R]:
     return ask
 
 
-@remembered
-def classes_in(kind: Any) -> Sequence[tuple[type, Any]]:
-    """Every class in a type, those of the fields of a Struct (and its like) among them, with its type variables."""
+@cached_by_type
+def classes_in(kind: object) -> Sequence[tuple[type, object]]:
+    """Return every class in a type, and in the fields of a Struct and its like; each with its type arguments."""
     return tuple(_find_classes(kind))
 
 
-def _find_classes(kind: Any) -> Iterator[tuple[type, Any]]:
-    seen: list[Any] = []
-    waiting = [without_new_types(kind)]
+def _find_classes(kind: object) -> Iterator[tuple[type, object]]:
+    seen: list[object] = []
+    waiting = [resolve_new_types(kind)]
     while waiting:
         kind = waiting.pop()
         origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
@@ -82,12 +98,12 @@ def _find_classes(kind: Any) -> Iterator[tuple[type, Any]]:
         if isinstance(origin, type) and origin is not types.UnionType:
             yield origin, kind
             if has_fields(origin):
-                settle(origin)
-                waiting += map(without_new_types, _known(hints_of, kind).values())
+                resolve_class_aliases(origin)
+                waiting += map(resolve_new_types, _read_types(field_types, kind).values())
 
 
-def has_fields(cls: Any) -> bool:
-    """Whether msgspec reads the fields of a class: a Struct, dataclass, TypedDict, NamedTuple, or class of attrs."""
+def has_fields(cls: type) -> bool:
+    """Return whether msgspec reads the fields of a class: Struct, dataclass, TypedDict, NamedTuple, attrs."""
     return (
         issubclass(cls, msgspec.Struct)
         or (issubclass(cls, tuple) and hasattr(cls, "_fields"))
@@ -97,63 +113,64 @@ def has_fields(cls: Any) -> bool:
     )
 
 
-def _known(read: Callable[..., dict[str, Any]], kind: Any, **options: Any) -> dict[str, Any]:
+def _read_types(read: Callable[..., dict[str, object]], kind: object, **options: bool) -> dict[str, object]:
     try:
         return read(kind, **options)
-    except TypeError:  # of what is no type at all, msgspec will tell; a name without a meaning is told by who asks
+    except TypeError:  # no type at all: msgspec reports it
         return {}
 
 
-def settle(cls: Any) -> None:
-    """Replace the aliases in the annotations of a class by what they stand for.
+def resolve_class_aliases(cls: type) -> None:
+    """Replace the aliases in the annotations of a class.
 
-    msgspec knows those of ``type X = ...`` alone, and not the class of typing_extensions; what reads markers, neither.
+    msgspec knows ``type X = ...`` alone, not the class of typing_extensions; and the markers inside must be seen.
     """
     for base in cls.__mro__:
         own = vars(base).get("__annotations__")
         if isinstance(own, dict) and base.__module__ not in ("builtins", "typing", "msgspec"):
-            hints = _known(typing.get_type_hints, base, include_extras=True)
+            hints = _read_types(typing.get_type_hints, base, include_extras=True)
             for name in own:
                 if _holds_alias(hints.get(name)):
-                    own[name] = without_new_types(hints[name])
+                    own[name] = resolve_new_types(hints[name])
 
 
-def _holds_alias(kind: Any) -> bool:
+def _holds_alias(kind: object) -> bool:
     if isinstance(kind, typing.NewType):
         return _holds_alias(kind.__supertype__)
-    return any(map(_is_alias, (kind, typing.get_origin(kind)))) or any(map(_holds_alias, typing.get_args(kind)))
+    return _is_alias(kind) or _is_alias(typing.get_origin(kind)) or any(map(_holds_alias, typing.get_args(kind)))
 
 
-def _is_alias(kind: Any) -> bool:
-    """Of ``type X = ...``, or of the class of that name in typing_extensions, which is another one."""
+def _is_alias(kind: object) -> TypeGuard[_Alias]:
     return type(kind).__name__ == "TypeAliasType" and hasattr(kind, "__value__")
 
 
 class _Expansion:
+    """Resolves one annotation; knows which aliases it is inside of."""
+
     def __init__(self, *, keeps_new_types: bool) -> None:
         self._keeps_new_types = keeps_new_types
-        self._open: list[Any] = []
+        self._open: list[_Alias] = []
 
-    def of(self, kind: Any, given: Mapping[Any, Any]) -> Any:
-        """``kind``, whose type variables are ``given``."""
+    def resolve(self, kind: object, given: Mapping[object, object]) -> object:
+        """Resolve ``kind``, whose type variables are ``given``."""
         if isinstance(kind, type):  # PERF: most are plain classes
             return kind
         if _is_alias(kind):
             return self._alias(kind, _NO_TYPES)
         if isinstance(kind, typing.NewType) and not self._keeps_new_types:
-            return self.of(kind.__supertype__, _NO_TYPES)
+            return self.resolve(kind.__supertype__, _NO_TYPES)
         if isinstance(kind, typing.TypeVar):
             return given.get(kind, kind)
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin is None or origin is Literal or origin is collections.abc.Callable:
             return kind
         if _is_alias(origin):
-            chosen = tuple(self.of(argument, given) for argument in arguments)
+            chosen = tuple(self.resolve(argument, given) for argument in arguments)
             return self._alias(origin, dict(zip(origin.__type_params__, chosen, strict=False)))
         if origin is Annotated:
-            base = self.of(arguments[0], given)
+            base = self.resolve(arguments[0], given)
             return kind if base is arguments[0] else Annotated[(base, *arguments[1:])]
-        inner = tuple(self.of(argument, given) for argument in arguments)
+        inner = tuple(self.resolve(argument, given) for argument in arguments)
         if all(new is old for new, old in zip(inner, arguments, strict=True)):
             return kind
         if origin in (Union, types.UnionType):
@@ -161,16 +178,16 @@ class _Expansion:
         copy_with = getattr(kind, "copy_with", None)  # of what typing itself makes
         return origin[inner] if copy_with is None else copy_with(inner)
 
-    def _alias(self, alias: Any, given: Mapping[Any, Any]) -> Any:
+    def _alias(self, alias: _Alias, given: Mapping[object, object]) -> object:
         if alias in self._open:
             return _Itself
         self._open.append(alias)
-        found = self.of(alias.__value__, given)
+        found = self.resolve(alias.__value__, given)
         self._open.pop()
         if not _holds(found, _Itself):
             return found
         if self._open:
-            return found  # of an outer one, which will see
+            return found  # the outer alias decides
         if _is_any_json(found):
             return Any
         raise DependencyError(
@@ -183,12 +200,12 @@ class _Itself:
     """Stands for an alias inside itself."""
 
 
-def _holds(kind: Any, wanted: Any) -> bool:
+def _holds(kind: object, wanted: object) -> bool:
     return kind is wanted or any(_holds(inner, wanted) for inner in typing.get_args(kind))
 
 
-def _is_any_json(kind: Any) -> bool:
-    """``str | int | float | bool | None | list[Json] | dict[str, Json]``, in any order."""
+def _is_any_json(kind: object) -> bool:
+    """Return whether this is ``str | int | float | bool | None | list[Json] | dict[str, Json]``, in any order."""
     members = set(map(str, typing.get_args(kind)))
     itself = f"{_Itself.__module__}.{_Itself.__qualname__}"
     wanted = {str(member) for member in (str, float, bool, types.NoneType)}
