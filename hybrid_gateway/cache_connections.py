@@ -10,6 +10,8 @@ from typing import Any, Literal
 from django.core.cache import caches
 from django.core.signals import setting_changed
 
+from hybrid_gateway._compat.django_connection_internals import create_cache
+
 __all__ = ["execution_mode", "log_cache_up", "log_cache_down", "thread_cache"]
 
 logger = logging.getLogger("hybrid_gateway")
@@ -29,7 +31,7 @@ def thread_cache(alias: str) -> Any:
     key = (alias, _generation)
     own: dict[Any, Any] = _own.__dict__
     if key not in own:
-        own[key] = caches.create_connection(alias)
+        own[key] = create_cache(alias)
     return own[key]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.db import connections
 
+from hybrid_gateway._compat.django_connection_internals import reset_new_connection
 from hybrid_gateway.concurrency.thread_pools import may_leave_state
 
 __all__ = ["reset_pooled_connections"]
@@ -32,7 +33,6 @@ def reset_pooled_connections() -> None:
 def _reset(alias: str, connection: Any) -> None:
     # SPEC: PostgreSQL, DISCARD ALL: its parts that undo settings and roles; prepared statements are the driver's.
     connection.execute("SET SESSION AUTHORIZATION DEFAULT; RESET ALL")
-    # DJANGO: db/backends/postgresql/base.py gives the same function to the pool, for connections that are new.
-    connections[alias]._configure_connection(connection)  # type: ignore[attr-defined]
+    reset_new_connection(alias, connection)
     if not connection.autocommit:
         connection.commit()

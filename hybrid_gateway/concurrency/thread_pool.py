@@ -18,16 +18,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.db import connections
 
-from hybrid_gateway.concurrency.unit_of_work import (
-    Connections,
-    FutureWorkItem,
-    WorkItem,
+from hybrid_gateway._compat.django_connection_internals import (
     abandon_transaction,
-    close_unit,
     in_transaction,
-    open_unit,
     opened_connections,
 )
+from hybrid_gateway.concurrency.unit_of_work import Connections, FutureWorkItem, WorkItem, close_unit, open_unit
 
 if TYPE_CHECKING:
     from hybrid_gateway.concurrency.threads import PooledThread

@@ -10,24 +10,24 @@ from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from django.conf import settings
-from django.core.cache import close_caches
-from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from hybrid_gateway._compat.asgiref_internals import restore_context, thread_state
+from hybrid_gateway._compat.django_connection_internals import (
+    close_caches,
+    close_stale_connections,
+    opened_connections,
+    renew_connections,
+)
 
 __all__ = [
     "Connections",
     "FutureWorkItem",
     "WorkItem",
-    "abandon_transaction",
     "run_in_context",
     "close_unit",
-    "in_transaction",
     "set_main_event_loop",
     "open_unit",
-    "opened_connections",
     "running_loop",
 ]
 
@@ -38,65 +38,37 @@ T = TypeVar("T")
 Connections: TypeAlias = Sequence[BaseDatabaseWrapper]
 
 
-def opened_connections() -> Connections:
-    """The connections that the current thread has made use of so far."""
-    found: Connections = connections.all(initialized_only=True)
-    return found
-
-
 def open_unit(opened: Connections | None = None) -> None:
-    """What Django does on ``request_started``: forget logged queries, drop stale connections."""
-    # DJANGO: django/db/__init__.py, the receivers of request_started (5.2 and 6.1)
-    for connection in opened_connections() if opened is None else opened:
-        if settings.DEBUG:
-            connection.queries_log.clear()
-        if connection.closed_in_transaction:  # by close_unit, since nobody had left its atomic block
-            abandon_transaction(connection)
-        connection.close_if_unusable_or_obsolete()
+    """Do what Django does on ``request_started``: forget logged queries, close stale connections."""
+    renew_connections(opened_connections() if opened is None else opened)
 
 
 def close_unit(opened: Connections | None = None) -> None:
-    """What Django does on ``request_finished``: close connections by age and health, hand caches back.
+    """Do what Django does on ``request_finished``: close connections by age and health, hand caches back.
 
     What packages keep on a connection for one request is undone: whoever comes next must not find it.
     """
     # DJANGO: django/db/__init__.py and django/core/cache/__init__.py, the receivers of request_finished
-    for connection in opened_connections() if opened is None else opened:
-        connection.close_if_unusable_or_obsolete()
+    if opened is None:
+        opened = opened_connections()
+    close_stale_connections(opened)
+    for connection in opened:
         reset = _resets[type(connection)]
         if reset is not None:
             reset(connection)
     close_caches()
 
 
-class _Resets(dict[type, "Callable[[Any], object] | None"]):
+class _Resets(dict[type, "Callable[[BaseDatabaseWrapper], object] | None"]):
     """By class of connection, what undoes the choice that a request made for it. PERF: found once per class."""
 
-    def __missing__(self, kind: type) -> Callable[[Any], object] | None:
+    def __missing__(self, kind: type) -> Callable[[BaseDatabaseWrapper], object] | None:
         # SECURITY: django-tenants and django-tenant-schemas keep the schema of the tenant there.
-        reset = self[kind] = next((getattr(kind, name) for name in _RESETTERS if hasattr(kind, name)), None)
+        reset = self[kind] = getattr(kind, "set_schema_to_public", None)
         return reset
 
 
-_RESETTERS = ("set_schema_to_public",)
 _resets = _Resets()
-
-
-def in_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Whether ``connection`` is inside ``atomic``, or has autocommit switched off."""
-    switched_off = not connection.autocommit and connection.settings_dict["AUTOCOMMIT"]
-    return connection.in_atomic_block or (connection.connection is not None and switched_off)
-
-
-def abandon_transaction(connection: BaseDatabaseWrapper) -> None:
-    """Close ``connection``, whose transaction nobody will end any more; the server rolls it back."""
-    try:
-        connection.close()
-    finally:
-        # DJANGO: inside atomic, close() leaves these to the end of the block, which here never comes; connect() sets
-        # the rest anew (db/backends/base/base.py).
-        connection.in_atomic_block = False
-        connection.connection = None
 
 
 class WorkItem(Generic[T]):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import inspect
 import logging
 import pdb
 import traceback
@@ -20,12 +19,12 @@ from django.core.exceptions import (
     ValidationError,
 )
 from django.core.exceptions import BadRequest as DjangoBadRequest
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import Http404
 from django.views.debug import ExceptionReporter
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
+from hybrid_gateway._compat.django_connection_internals import has_failed_to_connect
 from hybrid_gateway.exceptions import (
     BadRequest,
     Forbidden,
@@ -201,7 +200,7 @@ def translate(error: Exception) -> HTTPException | None:
             return translation(error)
     if isinstance(error, OSError) and error.errno in DISK_FULL:
         return HTTPException(507)
-    return ServiceUnavailable(headers={"Retry-After": "5"}) if _while_connecting(error) else None
+    return ServiceUnavailable(headers={"Retry-After": "5"}) if has_failed_to_connect(error) else None
 
 
 def _from_validation(error: Any) -> HTTPException:
@@ -235,15 +234,3 @@ _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Any], HTTPException]], ...
 )
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-
-_CONNECT = inspect.unwrap(BaseDatabaseWrapper.connect).__code__
-
-
-def _while_connecting(error: Exception) -> bool:
-    """Whether the exception left Django's ``BaseDatabaseWrapper.connect``: the database cannot be reached just now."""
-    frame = error.__traceback__
-    while frame is not None:
-        if frame.tb_frame.f_code is _CONNECT:
-            return True
-        frame = frame.tb_next
-    return False

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from django.db import connections
 from django.http import HttpResponseBase
+
+from hybrid_gateway._compat.django_connection_internals import keep_connections_open
 
 __all__ = ["close_response"]
 
@@ -13,22 +14,6 @@ def close_response(response: HttpResponseBase) -> None:
 
     They are looked after where the thread ends its unit of work, which comes later.
     """
-    # DJANGO: HttpResponse.close sends request_finished, which for Django ends the request: close_old_connections drops
-    # whatever has autocommit switched off, and with it an open transaction (db/backends/base/base.py).
-    kept = [(vars(connection), vars(connection).copy()) for connection in connections.all(initialized_only=True)]
-    for attributes, _ in kept:
-        attributes[_LOOKS_AFTER] = _not_yet
-    try:
+    # DJANGO: HttpResponse.close sends request_finished, which for Django ends the request.
+    with keep_connections_open():
         response.close()
-    finally:
-        for attributes, before in kept:
-            del attributes[_LOOKS_AFTER]
-            if _LOOKS_AFTER in before:
-                attributes[_LOOKS_AFTER] = before[_LOOKS_AFTER]
-
-
-_LOOKS_AFTER = "close_if_unusable_or_obsolete"  # a method; what is found on the connection itself comes before it
-
-
-def _not_yet() -> None:
-    pass

@@ -15,12 +15,12 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from django.db import connections
 from django.db.backends.signals import connection_created
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from hybrid_gateway._compat.django_connection_internals import opened_connections
 from hybrid_gateway.auth.secret_carriers import SecretsInQueries
 from hybrid_gateway.endpoints.errors import printable
 from hybrid_gateway.url_quoting import quote_encoded_path, quote_query
@@ -120,7 +120,7 @@ class DatabaseTiming:
 
     def __init__(self) -> None:
         connection_created.connect(_count_on, dispatch_uid="hybrid_gateway.telemetry")
-        for connection in connections.all(initialized_only=True):
+        for connection in opened_connections():
             _count_on(connection)
         self._found = _Queries()
         _queries.set(self._found)

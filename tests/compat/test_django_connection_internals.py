@@ -1,0 +1,146 @@
+"""Canaries of ``hybrid_gateway/_compat/django_connection_internals.py``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.cache import cache, caches
+from django.core.cache import close_caches as closed_by_django
+from django.core.signals import request_finished
+from django.db import OperationalError, close_old_connections, connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.sqlite3.base import DatabaseWrapper
+from django.db.utils import ConnectionHandler
+
+from hybrid_gateway._compat import django_connection_internals as internals
+from tests.compat import canary
+
+
+@pytest.fixture
+def database(db: None, tmp_path: Path) -> Iterator[DatabaseWrapper]:
+    """A connection of its own, to a file: Django never closes one to a database in memory."""
+    options = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(tmp_path / "canary.sqlite3"), "CONN_MAX_AGE": None}
+    made = ConnectionHandler({"default": options})["default"]
+    assert isinstance(made, DatabaseWrapper)
+    yield made
+    made.in_atomic_block = False
+    made.close()
+
+
+def transaction_of(database: DatabaseWrapper, patch: pytest.MonkeyPatch) -> transaction.Atomic:
+    """``atomic`` for a connection that has no alias."""
+    patch.setattr(transaction, "get_connection", lambda using: database)
+    return transaction.atomic()
+
+
+@canary("opened_connections")
+def test_only_connections_that_were_used_are_opened() -> None:
+    handler = ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
+    assert handler.all(initialized_only=True) == []
+    made = handler["default"]
+    assert handler.all(initialized_only=True) == [made]
+
+
+@canary("renew_connections")
+def test_a_stale_connection_is_closed_and_an_abandoned_one_made_usable(database: DatabaseWrapper) -> None:
+    database.connect()
+    database.close_at = 0
+    internals.renew_connections([database])
+    assert database.connection is None
+    database.connect()
+    database.in_atomic_block = True
+    database.close()
+    internals.renew_connections([database])
+    assert not database.in_atomic_block
+
+
+@canary("close_stale_connections")
+def test_a_connection_past_its_age_is_closed(database: DatabaseWrapper) -> None:
+    database.connect()
+    internals.close_stale_connections([database])
+    assert database.connection is not None
+    database.close_at = 0
+    internals.close_stale_connections([database])
+    assert database.connection is None
+
+
+@canary("keep_connections_open")
+def test_django_asks_the_connection_itself_whether_it_is_stale(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(connection, "close_if_unusable_or_obsolete", lambda: asked.append(connection.alias))
+    assert any(reference() is close_old_connections for _, reference, *_ in request_finished.receivers)
+    with internals.keep_connections_open():
+        close_old_connections()
+    assert asked == []
+    close_old_connections()
+    assert asked == [connection.alias]
+
+
+@canary("in_atomic_block", "in_transaction")
+def test_a_transaction_is_seen(database: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    database.connect()
+    assert not internals.in_atomic_block(database)
+    assert not internals.in_transaction(database)
+    database.set_autocommit(False)
+    assert internals.in_transaction(database)
+    database.set_autocommit(True)
+    with monkeypatch.context() as patch, transaction_of(database, patch):
+        assert internals.in_atomic_block(database)
+        assert internals.in_transaction(database)
+
+
+@canary("abandon_transaction")
+def test_an_abandoned_connection_connects_anew(database: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch) -> None:
+    database.connect()
+    with monkeypatch.context() as patch:
+        transaction_of(database, patch).__enter__()
+    internals.abandon_transaction(database)
+    assert database.connection is None
+    database.ensure_connection()
+    assert not internals.in_transaction(database)
+
+
+@canary("reset_new_connection")
+def test_django_configures_connections_of_a_pool() -> None:
+    backend = pytest.importorskip("django.db.backends.postgresql.base", exc_type=Exception)
+    parameters = list(inspect.signature(backend.DatabaseWrapper._configure_connection).parameters)
+    assert parameters == ["self", "connection"]
+    assert "configure=self._configure_connection" in inspect.getsource(backend.DatabaseWrapper.pool.fget)
+
+
+@canary("has_failed_to_connect")
+def test_a_refused_connection_leaves_through_connect(
+    database: DatabaseWrapper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*args: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(database, "get_new_connection", refuse)
+    with pytest.raises(OperationalError) as caught:
+        database.ensure_connection()
+    assert internals.has_failed_to_connect(caught.value)
+    with pytest.raises(OperationalError) as caught:
+        refuse()
+    assert not internals.has_failed_to_connect(caught.value)
+    assert inspect.unwrap(BaseDatabaseWrapper.connect).__name__ == "connect"
+
+
+@canary("create_cache")
+def test_a_cache_is_made_anew() -> None:
+    made = internals.create_cache("default")
+    assert type(made) is type(caches["default"])
+    assert made is not caches["default"]
+    assert made is not internals.create_cache("default")
+
+
+@canary("close_caches")
+def test_caches_are_closed_as_by_django(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    monkeypatch.setattr(type(caches["default"]), "close", lambda self, **kwargs: closed.append(self))
+    cache.get("key")  # caches are closed that the context has used
+    internals.close_caches()
+    assert caches["default"] in closed
+    assert internals.close_caches is closed_by_django
