@@ -26,6 +26,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from fence import complaints as undocumented_names
+
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "hybrid_gateway"
 
@@ -49,8 +51,10 @@ RATCHETS = {"any": 1.0, "type-ignores": 2, "one-caller": 10}
 class Source:
     """One file of the package."""
 
+    root: Path
+    """Of the repository."""
     path: Path
-    """Below the root of the repository."""
+    """Below the root."""
     text: str
 
     @cached_property
@@ -81,7 +85,7 @@ class Source:
 def read_sources(root: Path = ROOT, package: str = PACKAGE) -> list[Source]:
     """Read every module of the package but Django's migrations."""
     paths = sorted(path for path in (root / package).rglob("*.py") if "migrations" not in path.parts)
-    return [Source(path.relative_to(root), path.read_text(encoding="utf-8")) for path in paths]
+    return [Source(root, path.relative_to(root), path.read_text(encoding="utf-8")) for path in paths]
 
 
 def house_config(root: Path = ROOT) -> dict[str, Any]:
@@ -240,6 +244,11 @@ def _is_for_type_checkers(source: Source, node: ast.stmt) -> bool:
     return any(node in branch.body for branch in guards if "TYPE_CHECKING" in ast.dump(branch.test))
 
 
+def fence(sources: list[Source]) -> list[str]:
+    """Undocumented names of others stand in ``_compat`` alone."""
+    return undocumented_names(sources[0].root / PACKAGE)
+
+
 Gate = Callable[[list[Source]], list[str]]
 
 GATES: dict[str, Gate] = {
@@ -249,6 +258,7 @@ GATES: dict[str, Gate] = {
     "function-length": function_length,
     "docstrings": docstrings,
     "local-imports": local_imports,
+    "fence": fence,
     "any": any_tokens,
     "type-ignores": type_ignores,
     "one-caller": one_caller,
@@ -312,6 +322,7 @@ TITLES = {
     "names": "names that modules share",
     "docstrings": "docstrings that open with a question",
     "local-imports": "imports of ours inside functions, without a reason",
+    "fence": "undocumented names of others outside of _compat",
 }
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
+import house
 import pytest
-
-from tests.scripts import load
-
-house = load("house")
 
 SOUND = {
     "hybrid_gateway/__init__.py": '"""A package."""\n',
@@ -34,6 +31,7 @@ BROKEN = {
     "docstrings of modules": {LOW: '"""The same, for others."""\n'},
     "docstrings of classes": {LOW: 'class One:\n    """Who comes first."""\n'},
     "local-imports": {HIGH: "def four():\n    from hybrid_gateway.low import one\n    return one\n"},
+    "fence": {LOW: "from asgiref.sync import _restore_context\n"},
     "any": {LOW: "from typing import Any\none: Any = 1\n"},
     "type-ignores": {LOW: "one: str = 1  # type: ignore[assignment]\n"},
     "one-caller": {LOW: "def _half():\n    return 1\n\n\ndef one():\n    return _half()\n"},

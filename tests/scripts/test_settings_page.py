@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hybrid_gateway.conf import READERS
-from tests.scripts import load
+import settings_page
 
-settings_page = load("settings_page")
+from hybrid_gateway.conf import READERS
+
 PAGE = settings_page.PAGE.read_text(encoding="utf-8")
 
 
