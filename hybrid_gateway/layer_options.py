@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal, TypedDict, get_type_hints
 
 import msgspec
 
-from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.access_control import AuthenticationScheme, Guard, as_guard, as_scheme
+from hybrid_gateway.exceptions import ConfigurationError, RouteError
 from hybrid_gateway.setting_readers import (
     SettingReader,
     anything,
@@ -137,11 +138,15 @@ def append(outer: tuple[Any, ...], inner: object) -> tuple[Any, ...]:
     return (*outer, *_entries(inner))
 
 
-def append_guards(outer: tuple[Any, ...], inner: object) -> tuple[Any, ...]:
+def append_guards(outer: tuple[Guard, ...], inner: object) -> tuple[Guard, ...]:
     """The inner list is added to the outer one, unless one of its guards drops the outer ones."""
-    guards = _entries(inner)
-    drops = any(getattr(guard, "drops_outer_guards", False) for guard in guards)
-    return guards if drops else (*outer, *guards)
+    guards = tuple(as_guard(entry) for entry in _entries(inner))
+    return guards if any(guard.drops_outer_guards for guard in guards) else (*outer, *guards)
+
+
+def replace_schemes(outer: object, inner: object) -> tuple[AuthenticationScheme, ...]:
+    """The inner list replaces the outer one; classes of schemes become instances."""
+    return tuple(as_scheme(entry) for entry in _entries(inner))
 
 
 def append_functions(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
@@ -197,8 +202,8 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     """What the layers around a handler add up to. Documented option by option in :class:`LayerOptions`."""
 
     components: Annotated[tuple[Any, ...], Option(append, import_each, holds_functions=True)] = ()  # outer to inner
-    authentication: Annotated[tuple[Any, ...], Option(replace_list, import_each)] = ()
-    guards: Annotated[tuple[Any, ...], Option(append_guards, import_each, holds_functions=True)] = ()
+    authentication: Annotated[tuple[AuthenticationScheme, ...], Option(replace_schemes, import_each)] = ()
+    guards: Annotated[tuple[Guard, ...], Option(append_guards, import_each, holds_functions=True)] = ()
     csrf_exempt: Annotated[bool, _switch] = False
     middleware: Annotated[tuple[Any, ...], _listed] = ()
     django_middleware: Annotated[tuple[str, ...], Option(append, anything)] = ()
@@ -248,6 +253,8 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
                 except _WrongShape as error:
                     where = f"{place}: " if place else ""
                     raise RouteError(f"{where}{name}={value!r} {str(error).format(name=name)}") from None
+                except ConfigurationError as error:
+                    raise RouteError(f"{place}: {error}" if place else str(error)) from error
         return msgspec.structs.replace(self, **changes)
 
 

@@ -1,19 +1,11 @@
 """Authentication schemes and guards. Importing this imports no model, so that settings may."""
 
+from hybrid_gateway.access_control import AllowAny, Authentication, AuthenticationScheme, Guard
 from hybrid_gateway.auth.api_key import APIKeyAuthentication
-from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.basic import BasicAuthentication
 from hybrid_gateway.auth.combined_guards import AllOf, AnyOf
 from hybrid_gateway.auth.csrf import CSRFProtect, check_csrf
-from hybrid_gateway.auth.guards import (
-    AllowAny,
-    HasPermission,
-    HasScope,
-    InGroup,
-    IsAuthenticated,
-    IsStaff,
-    IsSuperuser,
-)
+from hybrid_gateway.auth.guards import HasPermission, HasScope, InGroup, IsAuthenticated, IsStaff, IsSuperuser
 from hybrid_gateway.auth.jwt import JWTAuthentication
 from hybrid_gateway.auth.session import SessionAuthentication
 from hybrid_gateway.auth.token import TokenAuthentication
@@ -27,6 +19,7 @@ __all__ = [
     "AuthenticationScheme",
     "BasicAuthentication",
     "CSRFProtect",
+    "Guard",
     "HasPermission",
     "HasScope",
     "InGroup",

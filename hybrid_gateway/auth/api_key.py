@@ -7,9 +7,9 @@ from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
 
-from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.credential_cookies import check_cookie_name, read_cookie
-from hybrid_gateway.auth.credential_store import credential_store
+from hybrid_gateway.auth.credential_store import check_installed, credential_store
 from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
@@ -70,6 +70,9 @@ class APIKeyAuthentication(AuthenticationScheme):
         if token is None:
             raise Unauthorized("The API key is unknown, expired or revoked.")
         return Authentication(user=token.user, scheme=self, token=token, scopes=token.scopes)
+
+    def check_project(self) -> None:
+        check_installed()
 
     def openapi(self) -> dict[str, Any]:
         return {"type": "apiKey", "in": self.place, "name": self.name}

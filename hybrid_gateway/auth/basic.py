@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from starlette.datastructures import Headers
 
-from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, quoted_realm, read_authorization
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme
+from hybrid_gateway.auth.authorization_header import quoted_realm, read_authorization
 from hybrid_gateway.exceptions import Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
 

@@ -1,56 +1,37 @@
-"""Guards made of guards. Each is asked once, in order, and only as long as the answer is open."""
+"""Guards made of guards. Each is asked once, in order, and only as long as the verdict is open."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
-
+from hybrid_gateway.access_control import Guard, as_guard
 from hybrid_gateway.exceptions import ConfigurationError
 
 __all__ = ["AllOf", "AnyOf"]
 
 
-class _Combined:
+class _Combined(Guard):
     """Several guards; the planner of a route asks them one by one, each on the thread it needs."""
 
-    combines: ClassVar[str]
-
-    def __init__(self, *guards: Any) -> None:
-        if len(guards) < 2 or not all(callable(guard) or hasattr(guard, "combines") for guard in guards):
-            raise ConfigurationError(f"{self._show(guards)} needs two guards at least.")
-        self.guards = guards
-
-    @property
-    def looks_up(self) -> bool:
-        """Whether an object is looked up for some guard, and nobody passes whom no scheme knows."""
-        return self.needs_user and any(getattr(guard, "looks_up", False) for guard in self.guards)
-
-    @property
-    def needs_user(self) -> bool:
-        raise NotImplementedError
-
-    def _show(self, guards: tuple[Any, ...]) -> str:
-        shown = (guard.__name__ if hasattr(guard, "__name__") else repr(guard) for guard in guards)
-        return f"{type(self).__name__}({', '.join(shown)})"
+    def __init__(self, *guards: object) -> None:
+        self._entries = guards
+        if len(guards) < 2 or not all(callable(guard) for guard in guards):
+            raise ConfigurationError(f"{self!r} needs two guards at least.")
+        self.guards = tuple(as_guard(entry) for entry in guards)
+        users_needed = [guard.needs_user for guard in self.guards]
+        self.needs_user = all(users_needed) if self.combines == "any" else any(users_needed)
+        self.looks_up = self.needs_user and any(guard.looks_up for guard in self.guards)
 
     def __repr__(self) -> str:
-        return self._show(self.guards)
+        shown = (entry.__name__ if hasattr(entry, "__name__") else repr(entry) for entry in self._entries)
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class AnyOf(_Combined):
-    """Lets in whom at least one of these guards lets in; of several refusals that are raised the last is the answer."""
+    """Lets in whom one of these guards lets in; of several refusals that are raised the last is the response."""
 
     combines = "any"
-
-    @property
-    def needs_user(self) -> bool:
-        return all(getattr(guard, "needs_user", False) for guard in self.guards)
 
 
 class AllOf(_Combined):
     """Lets in whom every one of these guards lets in; for use inside :class:`AnyOf`, since layers add guards anyway."""
 
     combines = "all"
-
-    @property
-    def needs_user(self) -> bool:
-        return any(getattr(guard, "needs_user", False) for guard in self.guards)

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from django.apps import apps
+
 from hybrid_gateway.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ __all__ = [
     "CredentialStore",
     "JWTLogin",
     "StoredToken",
+    "check_installed",
     "credential_store",
     "installed_store",
     "register_store",
@@ -98,6 +101,12 @@ def register_store(store: CredentialStore) -> None:
 def installed_store() -> CredentialStore | None:
     """Return the registered store; None in a project that issues no credentials."""
     return _registered
+
+
+def check_installed() -> None:
+    """Raise :class:`ConfigurationError` in a project whose apps are loaded, and do not issue credentials."""
+    if apps.ready:
+        credential_store()
 
 
 def credential_store() -> CredentialStore:

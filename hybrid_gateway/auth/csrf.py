@@ -12,6 +12,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.middleware.csrf import CsrfViewMiddleware
 
+from hybrid_gateway.access_control import Guard
 from hybrid_gateway.exceptions import Forbidden
 from hybrid_gateway.sessions.django_context import DjangoContext
 
@@ -49,15 +50,12 @@ def check_csrf(visit: DjangoContext | HttpRequest) -> None:
         raise Forbidden(f"CSRF verification failed: {reason}")
 
 
-class CSRFProtect:
+class CSRFProtect(Guard):
     """A guard: unsafe methods need a CSRF token, whoever calls. For handlers that log in, or that trust a session."""
 
     def __call__(self, visit: DjangoContext) -> bool:
         check_csrf(visit)
         return True
-
-    def __repr__(self) -> str:
-        return "CSRFProtect()"
 
 
 def _nobody(request: HttpRequest) -> Any:

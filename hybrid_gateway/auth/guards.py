@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from hybrid_gateway.auth.authentication import Authentication
+from hybrid_gateway.access_control import Authentication, Guard
 from hybrid_gateway.binding.markers import Depends
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.spelling import reject_unknown_keywords
 
-__all__ = ["AllowAny", "HasPermission", "HasScope", "InGroup", "IsAuthenticated", "IsStaff", "IsSuperuser"]
+__all__ = ["HasPermission", "HasScope", "InGroup", "IsAuthenticated", "IsStaff", "IsSuperuser"]
 
 
-class AllowAny:
-    """Lets everybody in, and drops the guards of the layers around the one that lists it."""
-
-    sync_to_thread = False
-    drops_outer_guards = True
-
-    def __call__(self) -> bool:
-        return True
-
-    def __repr__(self) -> str:
-        return "AllowAny()"
-
-
-class IsAuthenticated:
+class IsAuthenticated(Guard):
     """Lets in whoever some scheme vouches for."""
 
     sync_to_thread = False
@@ -35,38 +22,33 @@ class IsAuthenticated:
     def __call__(self, authentication: Authentication | None) -> bool:
         return authentication is not None
 
-    def __repr__(self) -> str:
-        return "IsAuthenticated()"
+
+class _HasFlag(Guard):
+    """Lets in active users with a flag; a project's own user model need not have it, and then nobody has."""
+
+    sync_to_thread = False
+    needs_user = True
+    flag: ClassVar[str]
+
+    def __call__(self, authentication: Authentication | None) -> bool:
+        user = None if authentication is None else authentication.user
+        return user is not None and bool(user.is_active and getattr(user, self.flag, False))
 
 
-class IsStaff:
+class IsStaff(_HasFlag):
     """Lets in active users with ``is_staff``, those the admin lets in."""
 
-    sync_to_thread = False
-    needs_user = True
-
-    def __call__(self, authentication: Authentication | None) -> bool:
-        return authentication is not None and _has_flag(authentication, "is_staff")
-
-    def __repr__(self) -> str:
-        return "IsStaff()"
+    flag = "is_staff"
 
 
-class IsSuperuser:
+class IsSuperuser(_HasFlag):
     """Lets in active users with ``is_superuser``."""
 
-    sync_to_thread = False
-    needs_user = True
-
-    def __call__(self, authentication: Authentication | None) -> bool:
-        return authentication is not None and _has_flag(authentication, "is_superuser")
-
-    def __repr__(self) -> str:
-        return "IsSuperuser()"
+    flag = "is_superuser"
 
 
 @reject_unknown_keywords()
-class HasScope:
+class HasScope(Guard):
     """Lets in credentials that were issued for every one of these scopes; ``match="any"`` asks for at least one.
 
     Tokens, API keys and JWTs have scopes. A password or a session has none, and does not pass; where people shall as
@@ -94,7 +76,7 @@ class HasScope:
 
 
 @reject_unknown_keywords()
-class HasPermission:
+class HasPermission(Guard):
     """Lets in users with every one of these permissions (``"app.codename"``), by ``user.has_perm`` on a pool thread.
 
     ``match="any"`` asks for at least one of them. A superuser has them all, an inactive user none. ``obj`` makes it
@@ -150,7 +132,7 @@ def _with_object(allows: Callable[[Authentication | None, Any], bool], obj: Any)
 
 
 @reject_unknown_keywords()
-class InGroup:
+class InGroup(Guard):
     """Lets in active members of at least one of these groups, superusers too; one query, on a pool thread."""
 
     needs_user = True
@@ -170,11 +152,6 @@ class InGroup:
 
 
 _MATCHES = {"all": all, "any": any}
-
-
-def _has_flag(authentication: Authentication, flag: str) -> bool:
-    # A project's own user model need not have the flag; then nobody has it.
-    return bool(authentication.user.is_active and getattr(authentication.user, flag, False))
 
 
 def _is_permission(name: str) -> bool:

@@ -11,9 +11,10 @@ import msgspec
 from asgiref.sync import sync_to_async
 from starlette.datastructures import Headers
 
-from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme
+from hybrid_gateway.auth.authorization_header import read_authorization
 from hybrid_gateway.auth.credential_cookies import check_cookie_name, read_cookie
-from hybrid_gateway.auth.credential_store import JWTLogin, credential_store
+from hybrid_gateway.auth.credential_store import JWTLogin, check_installed, credential_store
 from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.auth.jwks import RemoteKeys
 from hybrid_gateway.auth.keys import FAMILIES, DerivedKeys, Key, KeyRing, Keys, check_algorithms, load_pyjwt
@@ -236,6 +237,10 @@ class JWTAuthentication(AuthenticationScheme):
             raise ConfigurationError(f"{self!r} has no denylist=, so a token of another issuer cannot be revoked.")
         else:
             self._denylist.add(claims)
+
+    def check_project(self) -> None:
+        if self.is_ours:
+            check_installed()
 
     def openapi(self) -> dict[str, Any]:
         if self.token_url is not None:

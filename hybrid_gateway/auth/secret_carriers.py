@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from hybrid_gateway.auth.authentication import AuthenticationScheme
+from hybrid_gateway.access_control import AuthenticationScheme
 
 __all__ = ["SecretCarriers", "SecretsInQueries"]
 
@@ -28,17 +28,17 @@ class SecretCarriers(msgspec.Struct, frozen=True, kw_only=True):
     in_any_parameter: bool = False
 
     @staticmethod
-    def of(scheme: Any, plan: Any, asks_for_query: bool) -> SecretCarriers:
+    def of(scheme: AuthenticationScheme, plan: Any, asks_for_query: bool) -> SecretCarriers:
         """Those of one scheme: what it says, and what its ``plan`` shows that it reads.
 
         A scheme that reads headers as a whole, and says nothing of its own, may read any of them.
         """
-        headers = [name.lower().encode("latin-1") for name in getattr(scheme, "carriers", ())]
+        headers = [name.lower().encode("latin-1") for name in scheme.carriers]
         headers += [entry.name.lower().encode("latin-1") for entry in plan.inputs if entry.source == "header"]
         headers += [b"cookie" for entry in plan.inputs if entry.source == "cookie"]
-        parameters = list(getattr(scheme, "query_carriers", ()))
-        is_silent = not parameters and not _says("carriers", scheme) and not getattr(scheme, "keywords", ())
-        asks = asks_for_query and not _says("query_carriers", scheme)
+        parameters = list(scheme.query_carriers)
+        is_silent = not parameters and not scheme.declares("carriers") and not scheme.keywords
+        asks = asks_for_query and not scheme.declares("query_carriers")
         return SecretCarriers(
             headers=frozenset(headers),
             query=frozenset([*parameters, *(entry.name for entry in plan.inputs if entry.source == "query")]),
@@ -82,9 +82,3 @@ class SecretsInQueries:
     def hide(self, query: bytes) -> bytes:
         """See :meth:`SecretCarriers.hide`, of the routes there are now."""
         return self._secrets().hide(query)
-
-
-def _says(attribute: str, scheme: Any) -> bool:
-    """Whether a scheme has its own value of what :class:`AuthenticationScheme` has a default of."""
-    own = (kind for kind in type(scheme).__mro__ if kind is not AuthenticationScheme)
-    return attribute in getattr(scheme, "__dict__", {}) or any(attribute in vars(kind) for kind in own)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.conf import settings
 
-from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.csrf import check_csrf
 from hybrid_gateway.sessions.django_context import DjangoContext
 from hybrid_gateway.spelling import reject_unknown_keywords

@@ -7,8 +7,9 @@ from typing import Any
 
 from starlette.datastructures import Headers
 
-from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
-from hybrid_gateway.auth.credential_store import ISSUED_PREFIX, credential_store
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme
+from hybrid_gateway.auth.authorization_header import read_authorization
+from hybrid_gateway.auth.credential_store import ISSUED_PREFIX, check_installed, credential_store
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.spelling import reject_unknown_keywords
 
@@ -43,6 +44,9 @@ class TokenAuthentication(AuthenticationScheme):
         if token is None:
             raise Unauthorized("The token is unknown, expired or revoked.")
         return Authentication(user=token.user, scheme=self, token=token, scopes=token.scopes)
+
+    def check_project(self) -> None:
+        check_installed()
 
     def openapi(self) -> dict[str, Any]:
         if "bearer" in self.keywords:

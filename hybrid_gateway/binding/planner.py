@@ -20,6 +20,7 @@ from django.http import HttpRequest
 from starlette.responses import Response
 
 from hybrid_gateway import http
+from hybrid_gateway.access_control import AuthenticationScheme, Guard
 from hybrid_gateway.binding.authorization import (
     COMBINED,
     USERS,
@@ -98,7 +99,7 @@ class BindingPlanner:
         constants: Mapping[Any, Any],
         path: Mapping[str, Any],
         reading: InputLimits,
-        schemes: Sequence[Any] = (),
+        schemes: Sequence[AuthenticationScheme] = (),
         authentication_type: Any = None,
         user_type: Any = None,
         parameters: Mapping[str, Any] | None = None,
@@ -129,7 +130,7 @@ class BindingPlanner:
         self._open, self._finish = self._draft.open, self._draft.finish
         self._inputs = InputPlanner(self._draft, where, path, reading)
         for scheme in schemes:
-            self._inputs.query_names.update(getattr(scheme, "query_carriers", ()))
+            self._inputs.query_names.update(scheme.query_carriers)
         self._follows = follows
         self._provision = Provision(
             self._draft,
@@ -168,15 +169,14 @@ class BindingPlanner:
 
     # --- what a route is made of
 
-    def guard(self, guard: Any) -> None:
+    def guard(self, guard: Guard) -> None:
         """Run ``guard`` before the body is read; ``False`` refuses."""
-        guard = guard() if inspect.isclass(guard) else guard
-        if getattr(guard, "looks_up", False) and self._schemes:
+        if guard.looks_up and self._schemes:
             # SECURITY: before the object is looked up, whose absence is an answer that the anonymous shall not get.
             authentication = self._authentication((self._where,))
             self.plan.names["admit"] = admit_or_challenge
             self._open.steps.append(Step(target=None, code=f"admit({authentication} is not None, {authentication})"))
-        if hasattr(guard, "combines"):
+        if guard.combines is not None:
             verdict, mode = f"{self._draft.name('settle', settle)}({self._verdict(guard, 'True')})", None
         else:
             verdict, mode = self._ask(guard)
@@ -184,19 +184,19 @@ class BindingPlanner:
         self.plan.names["admit"] = admit_or_challenge if self._schemes else admit
         self._open.steps.append(Step(target=None, code=f"admit({verdict}, {authentication})", mode=mode or "inline"))
 
-    def _ask(self, guard: Any) -> tuple[str, Mode]:
+    def _ask(self, guard: Guard) -> tuple[str, Mode]:
         """The code that calls ``guard``, and where; what it needs is planned before."""
-        where = f"the guard {getattr(guard, '__qualname__', type(guard).__qualname__)} of {self._where}"
-        refuse_generator(guard, where, "A guard returns True or False, or raises.")
-        arguments = self._arguments(read_signature(guard, where), (where,), self._open)
-        mode = mode_of(guard)
-        return f"{'await ' if mode == 'loop' else ''}{self._draft.name('guard', guard)}({arguments})", mode
+        function = guard.function
+        where = f"the guard {getattr(function, '__qualname__', type(function).__qualname__)} of {self._where}"
+        refuse_generator(function, where, "A guard returns True or False, or raises.")
+        arguments = self._arguments(read_signature(function, where), (where,), self._open)
+        mode = mode_of(function, guard.sync_to_thread)
+        return f"{'await ' if mode == 'loop' else ''}{self._draft.name('guard', function)}({arguments})", mode
 
-    def _verdict(self, guard: Any, condition: str) -> str:
+    def _verdict(self, guard: Guard, condition: str) -> str:
         """The variable that will hold the verdict of a guard inside others; it is asked where ``condition`` holds."""
-        guard = guard() if inspect.isclass(guard) else guard
         target, mode = self._draft.new(), None
-        if hasattr(guard, "combines"):
+        if guard.combines is not None:
             combine, goes_on = COMBINED[guard.combines]
             verdicts: list[str] = []
             for inner in guard.guards:
@@ -458,7 +458,7 @@ class BindingPlanner:
             refuse_generator(scheme.authenticate, where, "It returns an Authentication or None.")
             signature = read_signature(scheme.authenticate, where)
             arguments = self._arguments(signature, (*chain, where), self._open)
-            mode = mode_of(scheme.authenticate, getattr(scheme, "sync_to_thread", None))
+            mode = mode_of(scheme.authenticate, scheme.sync_to_thread)
             call = f"{'await ' if mode == 'loop' else ''}{self._draft.name('scheme', scheme.authenticate)}({arguments})"
             previous, found = found, self._draft.new()
             code = f"{previous} if {previous} is not None else {call}"

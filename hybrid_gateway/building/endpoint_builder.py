@@ -15,7 +15,8 @@ from starlette.middleware import Middleware
 from starlette.responses import Response
 
 from hybrid_gateway import http
-from hybrid_gateway.auth import Authentication, check_csrf
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme
+from hybrid_gateway.auth import check_csrf
 from hybrid_gateway.auth.secret_carriers import SecretCarriers, SecretsInQueries
 from hybrid_gateway.binding.components import Components, Mode, mode_of
 from hybrid_gateway.binding.decoders import Decoders, check_custom, decode_known
@@ -116,7 +117,7 @@ class EndpointBuilder:
         if settings.DEBUG and DatabaseTiming not in layers.event_hooks:
             layers = layers.inside({"event_hooks": [DatabaseTiming]})
         check_order((*self._gateway.options.layers.middleware, *layers.middleware))
-        schemes = [scheme() if inspect.isclass(scheme) else scheme for scheme in layers.authentication]
+        schemes = layers.authentication
         signature = read_signature(route.handler, where)
         secrets = SecretCarriers.union(self._secrets_of(scheme, layers) for scheme in schemes)
         route = msgspec.structs.replace(route, template=route.template.typed(_types_of(signature)))
@@ -162,7 +163,7 @@ class EndpointBuilder:
         self,
         route: FlatRoute,
         layers: Layers,
-        schemes: Sequence[Any],
+        schemes: Sequence[AuthenticationScheme],
         where: str,
         around: RouteSurroundings | None,
         *,
@@ -191,7 +192,7 @@ class EndpointBuilder:
         )
 
     def _django_middleware(
-        self, route: FlatRoute, layers: Layers, schemes: Sequence[Any], where: str, *, takes_form: bool
+        self, route: FlatRoute, layers: Layers, schemes: Sequence[AuthenticationScheme], where: str, *, takes_form: bool
     ) -> DjangoMiddleware | None:
         """What of Django's middleware stands around a route."""
         if not layers.django_middleware:
@@ -221,7 +222,7 @@ class EndpointBuilder:
         return self._passing(layers, MiddlewarePass(limit=layers.max_body_size)) if layers.django_middleware else None
 
     def _asking(
-        self, route: FlatRoute, layers: Layers, schemes: Sequence[Any], where: str
+        self, route: FlatRoute, layers: Layers, schemes: Sequence[AuthenticationScheme], where: str
     ) -> tuple[Callable[[RequestContext], Awaitable[Any]], bool]:
         """The route's authentication alone, for middleware that asks before it, and whether it waits."""
         bare = msgspec.structs.replace(layers, parameters={}, django_middleware=())
@@ -318,9 +319,7 @@ class EndpointBuilder:
         """What a route with these layers makes of exceptions."""
         around = around or self._arounds.find(layers, {})
         compiled = {key: self._error_handler(handler, around) for key, handler in layers.exception_handlers.items()}
-        challenges = tuple(
-            challenge for scheme in layers.authentication if (challenge := getattr(scheme, "challenge", None))
-        )
+        challenges = tuple(scheme.challenge for scheme in layers.authentication if scheme.challenge)
         return ErrorResponses(
             handlers={key: run for key, (run, _) in compiled.items()},
             awaits=any(awaits for _, awaits in compiled.values()),
@@ -378,9 +377,10 @@ class EndpointBuilder:
         """Where requests to any of the routes that were compiled carry secrets."""
         return SecretCarriers.union(self._secrets.values())
 
-    def _secrets_of(self, scheme: Any, layers: Layers) -> SecretCarriers:
-        check_attributes_of(scheme, _OF_SCHEMES)
-        key = (type(scheme) if not hasattr(scheme, "__dict__") or not vars(scheme) else scheme, layers.components)
+    def _secrets_of(self, scheme: AuthenticationScheme, layers: Layers) -> SecretCarriers:
+        check_attributes_of(scheme, AuthenticationScheme.__annotations__)
+        scheme.check_project()
+        key = (scheme if vars(scheme) else type(scheme), layers.components)
         if key not in self._secrets:
             where = f"{type(scheme).__qualname__}.authenticate"
             planner = RouteSurroundings(self._plan_around, layers, {}, {}).planner(where, {}, ANSWERED)
@@ -404,7 +404,7 @@ class EndpointBuilder:
             app=self._app,
             constants=self._constants,
             path=around.path,
-            schemes=[scheme() if inspect.isclass(scheme) else scheme for scheme in layers.authentication],
+            schemes=layers.authentication,
             authentication_type=Authentication,
             user_type=_user_model(),
             reading=_reading(layers, body_allowed=False, follows=True),
@@ -485,16 +485,6 @@ def _encoders(layers: Layers) -> dict[Any, Any]:
     return layers.type_encoders
 
 
-_OF_SCHEMES = frozenset(
-    (
-        "carriers",
-        "query_carriers",
-        "keywords",
-        "challenge",
-        "carries_scopes",
-        "sync_to_thread",
-    )
-)
 _GIVEN: dict[Any, str] = {Response: "ctx.outgoing"}
 
 

@@ -119,15 +119,11 @@ def _csrf(endpoints: list[Any]) -> Messages:
 
 def _trusts_cookies(endpoint: Any) -> bool:
     layers = endpoint.route.layers
-    if layers.csrf_exempt or _passes(endpoint, _CSRF) or any(map(_protects, layers.guards)):
+    if layers.csrf_exempt or _passes(endpoint, _CSRF) or any(isinstance(guard, CSRFProtect) for guard in layers.guards):
         return False
     if endpoint.schemes:  # whoever sends an Authorization header has meant to, and cookie-borne schemes check
         return False
     return endpoint.reads_cookies or any(entry.source == "cookie" for entry in endpoint.inputs)
-
-
-def _protects(guard: Any) -> bool:
-    return guard is CSRFProtect or isinstance(guard, CSRFProtect)
 
 
 def _locale(endpoints: list[Any]) -> Messages:

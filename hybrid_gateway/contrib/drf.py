@@ -8,7 +8,8 @@ from typing import Any
 
 from starlette.datastructures import Headers
 
-from hybrid_gateway.auth.authentication import Authentication, AuthenticationScheme, read_authorization
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme
+from hybrid_gateway.auth.authorization_header import read_authorization
 from hybrid_gateway.auth.user_lookup import logged_out_after
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 

@@ -168,7 +168,7 @@ class UserBelow:
 
 
 def _is_by_session(authentication: Authentication) -> bool:
-    return bool(getattr(authentication.scheme, "reads_session", False))
+    return authentication.scheme is not None and authentication.scheme.reads_session
 
 
 def _decorated(user: Any, left: Any) -> Any:

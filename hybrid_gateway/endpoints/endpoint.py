@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
+from hybrid_gateway.access_control import AuthenticationScheme
 from hybrid_gateway.types import Header
 
 __all__ = ["Endpoint"]
@@ -49,7 +50,7 @@ class Endpoint:
         source: str,
         inputs: Sequence[Any] = (),
         returns: Any = None,
-        schemes: Sequence[Any] = (),
+        schemes: Sequence[AuthenticationScheme] = (),
         is_open: bool = True,
         visits: bool = False,
         reads_cookies: bool = False,

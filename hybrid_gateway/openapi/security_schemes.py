@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
-from hybrid_gateway.auth import AuthenticationScheme
+from hybrid_gateway.access_control import AuthenticationScheme, Guard
 from hybrid_gateway.binding.markers import Cookie, Header, Query
 from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.endpoints.endpoint import Endpoint
@@ -33,7 +33,7 @@ class SecuritySchemes:
             return None
         alternatives: list[dict[str, list[str]]] = []
         for scheme in endpoint.schemes:
-            scopes = _scopes(layers.guards) if getattr(scheme, "carries_scopes", False) else []
+            scopes = _scopes(layers.guards) if scheme.carries_scopes else []
             if {names[scheme]: scopes} not in alternatives:
                 alternatives.append({names[scheme]: scopes})
         # SPEC: OpenAPI 3.1, security: an empty requirement makes the others optional.
@@ -44,7 +44,7 @@ class SecuritySchemes:
         named = [self.components[self._name(scheme)] for scheme in endpoint.route.layers.authentication]
         return {(one["in"], one["name"].lower()) for one in named if one.get("type") == "apiKey"}
 
-    def _name(self, scheme: Any) -> str:
+    def _name(self, scheme: AuthenticationScheme) -> str:
         """The class's name, with a number for a second scheme of that class that reads something else."""
         description, base = _described(scheme), plain_name(type(scheme).__name__)
         name, number = base, 1
@@ -54,16 +54,15 @@ class SecuritySchemes:
         return name
 
 
-def _described(scheme: Any) -> dict[str, Any]:
+def _described(scheme: AuthenticationScheme) -> dict[str, Any]:
     """The security scheme object: the scheme's own, or what can be told from how it authenticates."""
-    if getattr(type(scheme), "openapi", AuthenticationScheme.openapi) is not AuthenticationScheme.openapi:
-        own: dict[str, Any] = scheme.openapi()
-        return own
+    if scheme.declares("openapi"):
+        return scheme.openapi()
     words = inspect.getdoc(type(scheme)) if vars(type(scheme)).get("__doc__") else None
     return {**_guessed(scheme), **({"description": words} if words else {})}
 
 
-def _guessed(scheme: Any) -> dict[str, Any]:
+def _guessed(scheme: AuthenticationScheme) -> dict[str, Any]:
     if scheme.keywords:
         return {"type": "http", "scheme": scheme.keywords[0].lower()}
     for parameter in read_signature(scheme.authenticate, f"{type(scheme).__name__}.authenticate").parameters:
@@ -76,17 +75,16 @@ def _guessed(scheme: Any) -> dict[str, Any]:
     return {"type": "apiKey", "in": "header", "name": header or "Authorization"}
 
 
-def _scopes(guards: Iterable[Any]) -> list[str]:
+def _scopes(guards: Iterable[Guard]) -> list[str]:
     """What all of these guards together ask of credentials; of what any of several may ask, nothing can be said."""
     found: dict[str, None] = {}
     for guard in guards:
-        if getattr(guard, "combines", "all") == "all":
-            match_any = getattr(guard, "match", "all") == "any"
-            found |= dict.fromkeys([] if match_any else getattr(guard, "scopes", ()))
-            found |= dict.fromkeys(_scopes(getattr(guard, "guards", ())))
+        if guard.combines != "any":
+            found |= dict.fromkeys(guard.scopes if guard.match == "all" else ())
+            found |= dict.fromkeys(_scopes(guard.guards))
     return list(found)
 
 
 def has_guards(endpoint: Endpoint) -> bool:
     """Whether any guard of the route may refuse; ``AllowAny`` does not."""
-    return any(not getattr(guard, "drops_outer_guards", False) for guard in endpoint.route.layers.guards)
+    return any(not guard.drops_outer_guards for guard in endpoint.route.layers.guards)

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 from django.middleware.csrf import get_token
 from msgspec import Struct
 
-from hybrid_gateway.auth.guards import AllowAny
+from hybrid_gateway.access_control import AllowAny
 from hybrid_gateway.routing.declare import get
 
 __all__ = ["CSRFToken", "csrf", "routes"]

@@ -43,7 +43,7 @@ def by_session(endpoint: Any) -> bool:
         return False
     if not endpoint.schemes:
         return bool(endpoint.reads_cookies)
-    return any(getattr(scheme, "reads_session", False) for scheme in endpoint.schemes)
+    return any(scheme.reads_session for scheme in endpoint.schemes)
 
 
 def logs_in(endpoint: Any) -> bool:
