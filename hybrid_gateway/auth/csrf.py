@@ -10,8 +10,8 @@ import logging
 from typing import Any
 
 from django.http import HttpRequest
-from django.middleware.csrf import CsrfViewMiddleware
 
+from hybrid_gateway._compat.django_internals import csrf_failure
 from hybrid_gateway.access_control import Guard
 from hybrid_gateway.exceptions import Forbidden
 from hybrid_gateway.sessions.django_context import DjangoContext
@@ -19,13 +19,6 @@ from hybrid_gateway.sessions.django_context import DjangoContext
 __all__ = ["CSRFProtect", "check_csrf"]
 
 logger = logging.getLogger("django.security.csrf")
-
-
-class _Check(CsrfViewMiddleware):
-    """Django's middleware, whose refusal is its reason."""
-
-    def _reject(self, request: Any, reason: str) -> Any:
-        return reason
 
 
 def check_csrf(visit: DjangoContext | HttpRequest) -> None:
@@ -39,9 +32,7 @@ def check_csrf(visit: DjangoContext | HttpRequest) -> None:
         if visit.is_csrf_exempt or visit.method in ("GET", "HEAD", "OPTIONS", "TRACE"):
             return
         request = visit.request
-    check = _Check(_nobody)
-    check.process_request(request)
-    reason: Any = check.process_view(request, _nobody, (), {})
+    reason = csrf_failure(request)
     if reason is not None:
         # SECURITY: path and reason come from the client: what a log file could take for something else is escaped.
         path = request.path.encode("unicode_escape").decode("ascii")
@@ -56,7 +47,3 @@ class CSRFProtect(Guard):
     def __call__(self, visit: DjangoContext) -> bool:
         check_csrf(visit)
         return True
-
-
-def _nobody(request: HttpRequest) -> Any:
-    raise RuntimeError("Nothing lies below this middleware.")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from django.conf import settings
+
+from hybrid_gateway._compat.django_internals import setting_as_written
 
 __all__ = ["Prefixes", "path_info", "static_prefix"]
 
@@ -62,8 +63,7 @@ def static_prefix() -> tuple[str, ...]:
     prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
     # DJANGO: LazySettings puts the script prefix before STATIC_URL when it is first read and keeps the result; no
     # request has told the prefix yet, so the first read is left to Django.
-    lazy: Any = settings
-    url = getattr(lazy._wrapped, "STATIC_URL", None)
+    url = setting_as_written("STATIC_URL")
     if not url or "//" in url:
         return ()
     if prefix and url.startswith(prefix + "/"):

@@ -14,13 +14,12 @@ from typing import Any
 
 import msgspec
 from django.core.exceptions import ImproperlyConfigured, MiddlewareNotUsed, RequestAborted
-from django.core.handlers.base import BaseHandler
-from django.core.handlers.exception import convert_exception_to_response
 from django.http import HttpResponse
 from django.urls import ResolverMatch
 from django.utils.module_loading import import_string
 from starlette.requests import ClientDisconnect
 
+from hybrid_gateway._compat.django_internals import adapt_method_mode, convert_exception_to_response
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
 from hybrid_gateway.concurrency.thread_pool import ThreadPool
 from hybrid_gateway.concurrency.threads import PooledThread
@@ -144,7 +143,6 @@ class DjangoMiddleware:
 
     def _build(self, names: Iterable[str]) -> Callable[[Any], Awaitable[Any]]:
         # DJANGO: BaseHandler.load_middleware (core/handlers/base.py), for a list that is not settings.MIDDLEWARE.
-        base = BaseHandler()
         handler: Any = convert_exception_to_response(self._call_endpoint)
         is_async = True
         for name in reversed(list(names)):
@@ -155,7 +153,7 @@ class DjangoMiddleware:
                     f"django_middleware names {name!r}, which cannot be imported: {error}"
                 ) from error
             takes_async = getattr(middleware, "async_capable", False)
-            below = base.adapt_method_mode(takes_async, handler, is_async)
+            below = adapt_method_mode(takes_async, handler, is_async)
             if _is_authentication(middleware):
                 below = _after_authentication(below, takes_async)
             try:
@@ -165,11 +163,11 @@ class DjangoMiddleware:
             if instance is None:
                 raise ImproperlyConfigured(f"Middleware factory {name} returned None.")
             if hasattr(instance, "process_view"):
-                self._views.insert(0, base.adapt_method_mode(True, instance.process_view))  # type: ignore[arg-type]
+                self._views.insert(0, adapt_method_mode(True, instance.process_view))
             if hasattr(instance, "process_exception"):
-                self._exceptions.append(base.adapt_method_mode(True, instance.process_exception))  # type: ignore[arg-type]
+                self._exceptions.append(adapt_method_mode(True, instance.process_exception))
             handler, is_async = convert_exception_to_response(instance), takes_async
-        chain: Any = base.adapt_method_mode(True, handler, is_async)
+        chain: Any = adapt_method_mode(True, handler, is_async)
         return chain  # type: ignore[no-any-return]
 
     async def _call_endpoint(self, request: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.threads import RequestThread
@@ -155,9 +155,14 @@ class MiddlewareExchange:
             await self._close(response)
 
     async def _close(self, response: Any) -> None:
-        """On the thread: Django looks after connections, and temporary files of the request go."""
-        response._resource_closers.append(self._request.close)
-        await self._thread.run(response.close)
+        """Close response and request on the thread: Django looks after connections, and temporary files go."""
+        await self._thread.run(self._close_both, response)
+
+    def _close_both(self, response: HttpResponseBase) -> None:
+        try:
+            response.close()
+        finally:
+            self._request.close()
 
     async def finish(self) -> None:
         """Let the endpoint end: by itself after an answer that was taken to its end, else by cancelling it."""

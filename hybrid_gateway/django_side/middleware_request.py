@@ -19,8 +19,9 @@ from typing import IO, TYPE_CHECKING, Any
 from asgiref.sync import async_to_sync, sync_to_async
 from django.apps import apps
 from django.core.handlers.asgi import ASGIRequest
-from django.utils.functional import LazyObject, SimpleLazyObject, empty
+from django.utils.functional import SimpleLazyObject
 
+from hybrid_gateway._compat.django_internals import evaluate, is_evaluated, set_csrf_unchecked
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread
@@ -41,7 +42,7 @@ class MiddlewareRequest(ASGIRequest):
 
     def __init__(self, scope: Any, body: ReplayableBody, caller: Caller) -> None:
         super().__init__(scope, body.reader())
-        self._dont_enforce_csrf_checks = UNCHECKED_CSRF in scope
+        set_csrf_unchecked(self, UNCHECKED_CSRF in scope)
         self.caller = caller
         self.is_answered = False  # whole, with nothing to come after it
         self.passage: Any = None  # for the middleware's other end: the exchange, and the call
@@ -100,19 +101,19 @@ class MiddlewareRequest(ASGIRequest):
             return self._assigned(left)
         if left is _UNSET:
             return authentication.user
-        return _evaluate(left) if _is_by_session(authentication) else _decorated(authentication.user, left)
+        return evaluate(left) if _is_by_session(authentication) else _decorated(authentication.user, left)
 
     async def _find_user_async(self) -> Any:
         if self._logged_in is _UNSET:
             await self.caller.ask_async()
         user = self.user
-        return user._wrapped if _is_evaluated(user) else await sync_to_async(_evaluate)(user)
+        return evaluate(user) if is_evaluated(user) else await sync_to_async(evaluate)(user)
 
     def _assigned(self, left: Any) -> Any:
         from django.contrib.auth.models import AnonymousUser
 
         assigned = self._session_user if left is _UNSET else left
-        return AnonymousUser() if assigned is _UNSET else _evaluate(assigned)
+        return AnonymousUser() if assigned is _UNSET else evaluate(assigned)
 
     def find_session_user(self, visit: DjangoContext) -> Any:
         """The session's user as middleware has left it; what ``SessionAuthentication`` asks."""
@@ -129,7 +130,7 @@ class MiddlewareRequest(ASGIRequest):
         self.caller.know(authentication)
         if authentication is None or self._left is _UNSET:
             return authentication
-        user = _evaluate(self._left)
+        user = evaluate(self._left)
         if not _is_by_session(authentication):
             user = _decorated(authentication.user, user)
         elif not user.is_authenticated:
@@ -173,21 +174,8 @@ def _is_by_session(authentication: Authentication) -> bool:
 
 def _decorated(user: Any, left: Any) -> Any:
     """``user`` as middleware has left them; somebody else who was left there is not them."""
-    left = _evaluate(left)
+    left = evaluate(left)
     return left if type(left) is type(user) and left.pk == user.pk else user
-
-
-def _is_evaluated(user: Any) -> bool:
-    return isinstance(user, LazyObject) and user._wrapped is not empty
-
-
-def _evaluate(user: Any) -> Any:
-    """The user behind lazy objects, looked up."""
-    while isinstance(user, LazyObject):
-        if user._wrapped is empty:
-            user._setup()
-        user = user._wrapped
-    return user
 
 
 class Caller:

@@ -19,11 +19,11 @@ from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import BadRequest as DjangoBadRequest
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest
 from django.middleware.csrf import CsrfViewMiddleware
-from django.utils.datastructures import MultiValueDict
 from django.utils.functional import SimpleLazyObject, cached_property
 
+from hybrid_gateway._compat.django_internals import HeadRequest, set_csrf_unchecked
 from hybrid_gateway.binding.components import Mode
 from hybrid_gateway.exceptions import BadRequest
 from hybrid_gateway.request.context import RequestContext
@@ -167,22 +167,15 @@ class DjangoContext:
         return settings.SESSION_SAVE_EVERY_REQUEST and self.has_session_cookie
 
 
-class TypedRequest(ASGIRequest):
+class TypedRequest(HeadRequest):
     """Django's request of a typed route: what ``MIDDLEWARE`` would have added to it is there when asked for."""
 
     def __init__(self, scope: Any, visit: DjangoContext) -> None:
-        super().__init__(scope, io.BytesIO())
+        super().__init__(scope)
         self._visit = visit
-        self._post: Any = QueryDict()
-        self._files: Any = MultiValueDict()  # of a body that is not here yet
-        self._dont_enforce_csrf_checks = UNCHECKED_CSRF in scope
+        self._session_user: Any = None  # as auser() has found it
+        set_csrf_unchecked(self, UNCHECKED_CSRF in scope)
         CsrfViewMiddleware(_nobody).process_request(self)
-
-    def give_body(self, body: bytes) -> None:
-        """The body has come: ``body``, ``POST`` and ``FILES`` are what they are in a view."""
-        del self._post, self._files
-        self._body = body
-        self._stream = io.BytesIO(body)
 
     @cached_property
     def session(self) -> SessionBase:  # type: ignore[override]  # it may be set, as in Django
@@ -217,15 +210,14 @@ class TypedRequest(ASGIRequest):
             return found.user
         if known is not None and not isinstance(known, SimpleLazyObject):
             return known  # by login() and logout(); DJANGO: those of 5.2 do not tell auser()
-        if "_acached_user" not in self.__dict__:
+        if self._session_user is None:
             user = await aget_user(self)
             if user.is_authenticated:
                 self._visit.check()
-            self._acached_user = user
-        return self._acached_user
+            self._session_user = user
+        return self._session_user
 
-    @cached_property
-    def _messages(self) -> BaseStorage:
+    def open_messages(self) -> BaseStorage:
         self._require("django.contrib.messages")
         from django.contrib.messages.storage import default_storage
 
