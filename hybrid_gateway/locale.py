@@ -16,11 +16,11 @@ from zoneinfo import ZoneInfo, available_timezones
 from django.conf import settings
 from django.utils import timezone, translation
 from starlette.datastructures import Headers
-from starlette.requests import cookie_parser
 from starlette.responses import Response
 
 from hybrid_gateway.binding.signature import is_async
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.request.cookie_header import parse_cookies
 
 __all__ = ["Locale", "TimeZone"]
 
@@ -124,7 +124,7 @@ def _zones() -> frozenset[str]:
 def _cookie(headers: Headers, name: str) -> str | None:
     """A cookie, unless it is too long to be anything. SECURITY: what is parsed is cached by Django, whatever it is."""
     for line in headers.getlist("cookie"):
-        value = cookie_parser(line).get(name)
+        value = parse_cookies(line).get(name)
         if value is not None:
             return value if len(value) <= _LONGEST else None
     return None

@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import aclosing
 from typing import Any
 
-from asgiref.wsgi import WsgiToAsgiInstance
-
 from hybrid_gateway.dispatch.prefixes import Prefixes
+from hybrid_gateway.django_side.environ import build_environ
 from hybrid_gateway.headers import checked_start_response
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.routing.declare import Mount
@@ -86,18 +85,18 @@ class Mounted:
 async def _serve_wsgi(app: Any, scope: Any, receive: Any, send: Any, thread: Any) -> None:
     """A WSGI application, run on ``thread`` chunk by chunk; the request body is read before it starts."""
     with tempfile.SpooledTemporaryFile(_MEMORY) as body:
-        more = True
+        size, more = 0, True
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return
             more = message.get("more_body", False)
-            await thread.run(body.write, message.get("body", b""))
+            size += await thread.run(body.write, message.get("body", b""))
         body.seek(0)
-        make_adapter: Any = WsgiToAsgiInstance
-        adapter = make_adapter(app)
-        adapter.scope = scope
-        answer = _WSGIAnswer(app, adapter.build_environ(scope, body))
+        environ = build_environ(scope, "", body, size)
+        if scope["path"] == scope["root_path"]:
+            environ["PATH_INFO"] = ""  # an application that is mounted may tell it from "/"
+        answer = _WSGIAnswer(app, environ)
         async with aclosing(thread.stream(answer)) as chunks:
             async for chunk in chunks:
                 await answer.start(send)

@@ -8,7 +8,7 @@ from django.conf import settings
 
 from hybrid_gateway._compat.django_internals import setting_as_written
 
-__all__ = ["Prefixes", "path_info", "static_prefix"]
+__all__ = ["Prefixes", "static_prefix"]
 
 
 class Prefixes:
@@ -40,22 +40,6 @@ class Prefixes:
 
 def _normal(prefix: str) -> str:
     return "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
-
-
-def path_info(path: str, root_path: str) -> str | None:
-    """``path`` without the script prefix, as Django will resolve it; ``None`` when the prefix ends inside a segment.
-
-    A path that does not start with ``root_path`` was stripped by the server already.
-    """
-    # DJANGO: django/core/handlers/asgi.py ASGIRequest.__init__; 5.2 strips without looking at the boundary, so a path
-    # on which the two could disagree is refused instead of classified.
-    root = root_path.rstrip("/")
-    if not root or not path.startswith(root):
-        return path
-    rest = path[len(root) :]
-    if not rest:
-        return "/"
-    return rest if rest.startswith("/") else None
 
 
 def static_prefix() -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import IO
 
-from hybrid_gateway.dispatch.prefixes import path_info
+from hybrid_gateway.request.path_info import path_info
 from hybrid_gateway.types import Environ, Scope
 
 __all__ = ["Environ", "Scope", "build_environ", "is_utf8", "resolved_path"]

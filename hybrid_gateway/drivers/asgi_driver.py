@@ -17,7 +17,6 @@ from hybrid_gateway.concurrency.request_threads import AsgirefThread, is_disconn
 from hybrid_gateway.concurrency.threads import RequestThread
 from hybrid_gateway.dispatch.fallback import NotRouted, RejectedRequest
 from hybrid_gateway.dispatch.mounts import Mounted
-from hybrid_gateway.dispatch.prefixes import path_info
 from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import (
@@ -28,6 +27,7 @@ from hybrid_gateway.exceptions import (
 from hybrid_gateway.headers import FixedHeaders, check_headers, checked_send, headers_to_send, with_content_length
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.path_info import path_info
 from hybrid_gateway.responses.response_classes import StreamingResponse
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse
 from hybrid_gateway.responses.templates import TemplateResponse

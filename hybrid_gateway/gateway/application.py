@@ -24,7 +24,7 @@ from hybrid_gateway.concurrency.request_threads import LoopThread
 from hybrid_gateway.concurrency.thread_pools import ThreadPools
 from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings, TrailingSlash
 from hybrid_gateway.dispatch.mounts import Mounts
-from hybrid_gateway.dispatch.prefixes import Prefixes, path_info, static_prefix
+from hybrid_gateway.dispatch.prefixes import Prefixes, static_prefix
 from hybrid_gateway.dispatch.request_checks import RequestValidator
 from hybrid_gateway.dispatch.routing_table import RoutingTable, build_route_tree, routes_by_name
 from hybrid_gateway.dispatch.security_headers import SecurityHeaders
@@ -40,6 +40,7 @@ from hybrid_gateway.gateway.options import GatewayOptions, apply_plugins
 from hybrid_gateway.health import databases
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions, Layers
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.path_info import path_info
 from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Mount, describe_handler, import_routes
 from hybrid_gateway.routing.layers import FlatRoute, find_mounts, flatten, join_paths
 from hybrid_gateway.routing.reverse import build_path
