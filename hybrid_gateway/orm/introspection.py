@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from django.db.models import Model
 
-from hybrid_gateway.orm.columns.column_types import bare
+from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.columns.struct_annotations import Column, computed
 
 __all__ = ["StructInfo", "columns_of", "computed_of", "hints_of", "is_model_struct", "once_per_struct"]

@@ -1,9 +1,12 @@
-"""Columns of a Django model and the types of a Struct: which fit, and what is made of values that are read.
+"""The table of column types: all that the package knows of one kind of model field is one row of it.
 
-How this works: a field of a model says by its internal type what Python value the database gives. An annotation either
-is that type, or one that a value of it becomes (``str`` of a UUID, a member of an enum, the URL of a file); anything
-else is a mistake that is told when the class is made. What a project's own field gives nobody knows before it does: its
-values are looked at one by one.
+How this works: a field is known by its class, or by the internal type that Django gives it. Its row says which Python
+type the database gives, how that becomes what a Struct's annotation asks for, what is done to a client's value before
+the model sees it, what a written value will be in the row, what the document says of it, and what it may be compared
+with. To support one more kind of field, add its row; what a row does not say is as with any other.
+
+What a project's own field gives nobody knows before it does, unless there is a row for its class: its values are looked
+at one by one.
 """
 
 from __future__ import annotations
@@ -11,379 +14,308 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
-import types
 import typing
 import uuid
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, Union
+from typing import Any, Literal
 
 import msgspec
-from django.db import models
-from msgspec import UnsetType
 
-from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns import composite_keys, ranges
-from hybrid_gateway.type_hints import resolve_new_types
+from hybrid_gateway.orm.columns import value_limits
+from hybrid_gateway.orm.columns.annotation_types import ANYTHING
+from hybrid_gateway.orm.columns.composite_keys import read_composite_key
+from hybrid_gateway.orm.columns.decimal_bounds import decimal_constraints
+from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, base_field, describe_field, value_field
+from hybrid_gateway.orm.columns.ranges import Range, read_range, write_range
+from hybrid_gateway.orm.columns.value_predictors import (
+    UNKNOWN,
+    Predictor,
+    is_changed_by_project,
+    predict_array,
+    predict_datetime,
+    predict_decimal,
+    predict_exactly,
+    predict_float,
+    predict_ip_address,
+    predict_json,
+    predict_nothing,
+    predict_texts,
+    predict_time,
+    to_python,
+)
+from hybrid_gateway.orm.columns.value_readers import (
+    Converter,
+    ReadTarget,
+    read_array,
+    read_choices,
+    read_file_url,
+    read_json,
+    read_mapping,
+    read_scalar,
+    read_unknown,
+)
+from hybrid_gateway.orm.columns.value_writers import (
+    Writer,
+    write_array,
+    write_choice,
+    write_datetime,
+    write_decimal,
+    write_duration,
+    write_float,
+    write_json,
+    write_not_empty,
+    write_path,
+    write_text,
+    write_texts,
+    write_time,
+    write_unknown,
+)
 
 __all__ = [
+    "COLUMN_TYPES",
+    "ColumnType",
     "annotation_for",
-    "bare",
-    "check_is_one",
-    "choices",
-    "converter",
-    "is_optional",
-    "is_own",
-    "is_server_managed",
-    "is_several",
-    "real_field",
+    "column_type_of",
+    "is_unknown",
+    "normalizer",
+    "predictor",
+    "read_converter",
     "stored_type",
+    "write_converter",
 ]
 
-Convert = Callable[[Any], Any]
+
+class ColumnType(msgspec.Struct, frozen=True):
+    """All that the package knows of one kind of model field."""
+
+    python_type: type | None = None
+    """What Django makes of a value of the database; ``None`` where that may be anything (JSON)."""
+    read: Callable[[ReadTarget], Converter | None] = read_json
+    """Checks the annotation of a Struct's field, and gives what makes its values of the column's."""
+    is_read_as_choice: bool = True
+    """Whether an annotation may also be an enum, a ``Literal`` or ``Any``, which ``read`` does not see then."""
+    write: Callable[[ModelField], Writer] | None = None
+    """Gives what is done to a client's value before the model sees it; ``None``: no more than for any other."""
+    predict: Callable[[ModelField], Predictor] | None = None
+    """Gives what says how a written value comes back; ``None``: as it is, or else nobody knows."""
+    annotation: Callable[[ModelField], object] | None = None
+    """The type of a Struct's field that is made for the column; ``None``: ``python_type``."""
+    constraints: Callable[[ModelField, type], msgspec.Meta | None] | None = None
+    """What is demanded and documented of a value of a type; ``None``: the lengths and bounds of the field."""
+    check_lookup: Callable[[ModelField], Callable[[object], str | None]] | None = None
+    """Gives what says why a value cannot be compared with, where databases do not agree on it."""
+    is_known: bool = True
+    """Whether Django makes its values; those of others are looked at one by one."""
+    is_file: bool = False
+    """Whether it holds the name of a file, which is sent as a URL, and which clients do not write."""
+    is_array: bool = False
+    """Whether its values are lists of values of ``base_field``."""
+    has_order: bool = True
+    """Whether rows can be ordered by it on every database."""
+    has_syntax: bool = False
+    """Whether its values are texts in a language of the database, which alone can check them."""
 
 
-def bare(annotation: Any) -> Any:
-    """An annotation without ``Annotated``, ``None``, ``UnsetType`` and ``NewType``."""
-    while True:
-        annotation = resolve_new_types(annotation)
-        if typing.get_origin(annotation) is Annotated:
-            annotation = typing.get_args(annotation)[0]
-        elif typing.get_origin(annotation) in (Union, types.UnionType):
-            members = [kind for kind in typing.get_args(annotation) if kind not in (types.NoneType, UnsetType)]
-            if len(members) == len(typing.get_args(annotation)):
-                return annotation
-            annotation = Union[tuple(members)]  # noqa: UP007 (built at run time)
-        else:
-            return annotation
+def column_type_of(field: PathStep) -> ColumnType:
+    """Return the row of a field: that of its class, or else of its internal type."""
+    return COLUMN_TYPES.get(type(field)) or COLUMN_TYPES.get(field.get_internal_type()) or _UNKNOWN_TYPE
 
 
-def is_optional(annotation: Any) -> bool:
-    """Whether ``None`` is one of its values."""
-    annotation = resolve_new_types(annotation)
-    if typing.get_origin(annotation) is Annotated:
-        return is_optional(typing.get_args(annotation)[0])
-    if typing.get_origin(annotation) in (Union, types.UnionType):
-        return any(kind is types.NoneType or is_optional(kind) for kind in typing.get_args(annotation))
-    return annotation in (None, types.NoneType, Any, object)
-
-
-def real_field(field: Any) -> Any:
-    """What holds a value: the field a foreign key points to, the result of a generated field."""
-    while True:
-        if field.is_relation:
-            check_is_one(field)
-            field = field.target_field
-        elif isinstance(field, models.GeneratedField):
-            field = field.output_field
-        else:
-            return field
-
-
-def is_several(field: Any) -> bool:
-    """Whether it is a relation over several columns of the model, such as those of a composite key."""
-    return isinstance(field, models.ForeignObject) and len(field.foreign_related_fields) > 1
-
-
-def check_is_one(field: Any) -> None:
-    """Raise :class:`ConfigurationError` for a relation that has no column of its own."""
-    if is_several(field):
-        raise ConfigurationError(
-            f"{field.model.__name__}.{field.name} is a relation of several columns, which has no value of its own: "
-            "name those columns, or nest a class on the side that has them."
-        )
-
-
-def is_server_managed(field: Any) -> bool:
-    """Whether clients never set it: automatic keys, generated columns, ``auto_now``, ``editable=False``."""
-    return (
-        isinstance(field, models.AutoField)
-        or getattr(field, "generated", False)
-        or getattr(field, "auto_now", False)
-        or getattr(field, "auto_now_add", False)
-        or not field.editable
-    )
-
-
-# --- what the database gives ---------------------------------------------------------------------------------------
-
-_STORED: dict[str, type] = {
-    "AutoField": int,
-    "BigAutoField": int,
-    "SmallAutoField": int,
-    "IntegerField": int,
-    "BigIntegerField": int,
-    "SmallIntegerField": int,
-    "PositiveIntegerField": int,
-    "PositiveBigIntegerField": int,
-    "PositiveSmallIntegerField": int,
-    "BooleanField": bool,
-    "CharField": str,
-    "TextField": str,
-    "SlugField": str,
-    "FilePathField": str,
-    "GenericIPAddressField": str,
-    "IPAddressField": str,
-    "FileField": str,
-    "DecimalField": decimal.Decimal,
-    "FloatField": float,
-    "DateField": datetime.date,
-    "DateTimeField": datetime.datetime,
-    "TimeField": datetime.time,
-    "DurationField": datetime.timedelta,
-    "UUIDField": uuid.UUID,
-    "BinaryField": bytes,
-    "ArrayField": list,
-    "HStoreField": dict,
-}
-"""What a value of a field is, by its internal type."""
-
-_MADE_OF: dict[type, tuple[type, ...]] = {
-    int: (int, float, str),
-    bool: (bool, int),
-    str: (str,),
-    decimal.Decimal: (decimal.Decimal, float, str),
-    float: (float,),
-    datetime.date: (datetime.date,),
-    datetime.datetime: (datetime.datetime,),
-    datetime.time: (datetime.time,),
-    datetime.timedelta: (datetime.timedelta,),
-    uuid.UUID: (uuid.UUID, str),
-    bytes: (bytes,),
-}
-"""What a stored value may be sent as."""
-
-
-def stored_type(field: Any) -> type | None:
-    """What a value of this field is in Python; ``None`` where nobody knows (JSON, fields of others)."""
-    return None if is_own(field) else _STORED.get(field.get_internal_type())
-
-
-def is_own(field: Any) -> bool:
-    """Whether code that is not Django's makes the values of this field, or it is of a kind that nobody knows."""
+def is_unknown(field: PathStep) -> bool:
+    """Return whether code that is not Django's makes the values of a field, or it is of a kind without a row."""
+    if type(field) in COLUMN_TYPES:
+        return False
     for name in ("from_db_value", "get_db_converters"):
         method = getattr(type(field), name, None)
         if method is not None and not method.__module__.startswith("django."):
             return True
-    internal = field.get_internal_type()
-    return internal not in _STORED and internal != "JSONField" and not ranges.is_range_field(field)
+    return not column_type_of(field).is_known
 
 
-def converter(annotation: Any, field: Any, where: str, told: str = "") -> Convert | None:
-    """What makes a value of ``annotation`` of one of ``field``; ``None`` where that is the value itself.
-
-    The function never sees ``None``. Raises :class:`ConfigurationError` for a type that cannot hold the column, which
-    the message describes as ``told``.
-    """
-    outer, field, kind = field, real_field(field), bare(annotation)
-    told = told or _describe(field if hasattr(field, "model") else outer)
-    if isinstance(field, models.CompositePrimaryKey):
-        return composite_keys.reader(kind, field, converter, where, told)
-    if isinstance(field, models.FileField):
-        return _file_url(field, annotation, where, told)
-    if ranges.is_range_field(field):
-        return _range(kind, field, where, told)
-    internal = field.get_internal_type()
-    if internal == "ArrayField":
-        return _array(kind, field, where, told)
-    if kind in (Any, object):
-        return None
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return _enum(kind, annotation, field, where, told)
-    if typing.get_origin(kind) is Literal:
-        return _literal(kind, annotation, field, where, told)
-    if is_own(field):
-        return _made(kind)
-    stored = stored_type(field)
-    if stored is None:
-        return _structured(kind)
-    if stored is dict:
-        return _mapping(kind, where, told)
-    if stored is bytes:
-        _check(kind, (bytes,), where, told)
-        return bytes
-    _check(kind, _MADE_OF[stored], where, told)
-    return None if kind is stored or (kind is float and stored is int) else kind
+def stored_type(field: PathStep) -> type | None:
+    """Return what a value of this field is in Python; ``None`` where nobody knows (JSON, fields of others)."""
+    return None if is_unknown(field) else column_type_of(field).python_type
 
 
-def _check(kind: Any, accepted: tuple[type, ...], where: str, told: str) -> None:
-    fits = isinstance(kind, type) and any(kind is known or issubclass(kind, known) for known in accepted)
-    # A bool is an int and a datetime is a date to Python, but not to a client.
-    confused = (kind is bool and bool not in accepted) or (kind is datetime.datetime and kind not in accepted)
-    if not fits or confused:
-        raise _misfit(kind, " or ".join(known.__name__ for known in accepted), where, told)
-
-
-def _misfit(kind: Any, names: str, where: str, told: str) -> ConfigurationError:
-    return ConfigurationError(f"{where}: {_show(kind)} cannot hold {told}, which is {names}.")
-
-
-def _file_url(field: Any, annotation: Any, where: str, told: str) -> Convert:
-    _check(bare(annotation), (str,), where, told)
-    empty, storage = None if is_optional(annotation) else "", field.storage
-
-    def url(name: str) -> str | None:
-        return storage.url(name) if name else empty
-
-    return url
-
-
-def _range(kind: Any, field: Any, where: str, told: str) -> Convert:
-    if kind not in (Any, object) and not ranges.is_range(kind):
-        raise ConfigurationError(f"{where}: {told}, a range of PostgreSQL, is read as hybrid_gateway.orm.Range.")
-    return ranges.reader(converter(ranges.end_of(kind), field.base_field, where, told))
-
-
-def _array(kind: Any, field: Any, where: str, told: str) -> Convert | None:
-    if kind not in (Any, object, list) and typing.get_origin(kind) not in (list, set, frozenset):
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct):  # array_like
-            return _structured(kind)
-        raise _misfit(kind, "a list", where, told)
-    item = (typing.get_args(kind) or (Any,))[0]
-    make, convert = typing.get_origin(kind) or list, converter(item, field.base_field, where, told)
-    if convert is None:
-        return None if make is list else make
-
-    def read(values: Any) -> Any:
-        return make([None if value is None else convert(value) for value in values])
-
-    return read
-
-
-def _mapping(kind: Any, where: str, told: str) -> Convert | None:
-    is_structure = isinstance(kind, type) and (issubclass(kind, msgspec.Struct) or typing.is_typeddict(kind))
-    if kind is not dict and typing.get_origin(kind) is not dict and not is_structure:
-        raise _misfit(kind, "a dict of texts", where, told)
-    return _structured(kind)
-
-
-def _made(kind: Any) -> Convert | None:
-    """Of a value that is whatever a project's own field makes of it."""
-    if kind not in (str, int, float, decimal.Decimal):
-        return _structured(kind)
-
-    def make(value: Any) -> Any:
-        return value if type(value) is kind else kind(value)
-
-    return make
-
-
-def _structured(kind: Any) -> Convert | None:
-    """Of JSON and what others invented: the value as it is, unless the annotation has fields or types of its own."""
-    if _is_plain(kind):
-        return None
-
-    def convert(value: Any) -> Any:
-        return value if isinstance(kind, type) and isinstance(value, kind) else msgspec.convert(value, kind)
-
-    return convert
-
-
-def _is_plain(kind: Any) -> bool:
-    """Whether nothing but JSON's own types is in it."""
-    kind = bare(kind)
-    if typing.get_origin(kind) in (dict, list, Union, types.UnionType):
-        return all(_is_plain(entry) for entry in typing.get_args(kind))
-    return kind in (Any, object, dict, list, str, int, float, bool, None, types.NoneType)
-
-
-def _describe(field: Any) -> str:
-    return f"{field.model.__name__}.{field.name} ({type(field).__name__})"
-
-
-def _show(kind: Any) -> str:
-    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
-
-
-# --- choices -------------------------------------------------------------------------------------------------------
-
-
-def choices(field: Any) -> list[Any]:
-    """The values that a field's ``choices`` name, groups opened, without the one for none of them.
-
-    Those that a function gives are not asked for: they may be others tomorrow.
-    """
-    if not getattr(field, "choices", None) or callable(getattr(field.choices, "func", None)):
-        return []
-    values = [value.value if isinstance(value, enum.Enum) else value for value, _ in field.flatchoices]
-    return [value for value in values if value is not None]
-
-
-def _enum(kind: type[enum.Enum], annotation: Any, field: Any, where: str, told: str) -> Convert:
-    values = [member.value for member in kind]
-    if not (all(isinstance(value, str) for value in values) or all(type(value) is int for value in values)):
-        raise ConfigurationError(f"{where}: the members of {kind.__name__} must be all texts or all whole numbers.")
-    stored = stored_type(field)
-    if stored is not None and not all(isinstance(value, _MEMBERS.get(stored, ())) for value in values):
-        raise _misfit(kind, stored.__name__, where, told)
-    _check_choices(field, set(values), kind, where, told)
-    members: dict[Any, Any] = {member.value: member for member in kind}
-    if _may_be_blank(field) and "" not in members:
-        members[""] = _blank_member(kind, annotation, where, told)
-
-    def member(value: Any) -> Any:
-        return members[value] if value in members else kind(value)  # kind() has the words for what is none
-
-    return member
-
-
-_MEMBERS: dict[type, Any] = {str: str, int: int, float: int, decimal.Decimal: int}
-"""What the members of an enum may be, by what the column holds."""
-
-
-def _blank_member(kind: Any, annotation: Any, where: str, told: str) -> Any:
-    """What an empty text is to an enum that has no member for it."""
-    if is_optional(annotation):
-        return None
-    try:
-        return kind("")  # by _missing_
-    except ValueError:
-        raise _no_blank(kind, where, told) from None
-
-
-def _literal(kind: Any, annotation: Any, field: Any, where: str, told: str) -> Convert | None:
-    values = set(typing.get_args(kind))
-    _check_choices(field, values, kind, where, told)
-    if "" in values or not _may_be_blank(field) or not all(isinstance(value, str) for value in values - {None}):
-        return None
-    if not is_optional(annotation) and None not in values:
-        raise _no_blank(kind, where, told)
-    return lambda value: None if value == "" else value
-
-
-def _may_be_blank(field: Any) -> bool:
-    return field.blank and stored_type(field) is str
-
-
-def _no_blank(kind: Any, where: str, told: str) -> ConfigurationError:
-    return ConfigurationError(
-        f'{where}: {told} may be blank, and {_show(kind)} has no "" for that. Add it, or write `| None` after the '
-        "type: a blank is shown as null then, and null is written as a blank."
-    )
-
-
-def _check_choices(field: Any, known: set[Any], kind: Any, where: str, told: str) -> None:
-    missing = [value for value in choices(field) if value not in known and value != ""]
-    if missing:
-        raise ConfigurationError(f"{where}: {_show(kind)} lacks {', '.join(map(repr, missing))}, a choice of {told}.")
-
-
-# --- Structs of models ---------------------------------------------------------------------------------------------
-
-
-def annotation_for(field: Any) -> Any:
-    """The type that a Struct made of a model has for ``field``."""
-    kind = _kind_of(real_field(field))
+def annotation_for(field: ModelField) -> Any:
+    """Return the type that a Struct made of a model has for ``field``."""
+    kind = _value_annotation(value_field(field))
     return kind | None if field.null and kind is not Any else kind
 
 
-def _kind_of(field: Any) -> Any:
-    if isinstance(field, models.FileField):
-        return str
-    if ranges.is_range_field(field):
-        return ranges.Range[_kind_of(field.base_field)]  # type: ignore[misc]
-    stored = stored_type(field)
-    if stored is list:
-        return list[_kind_of(field.base_field)]  # type: ignore[misc]
-    if stored is dict:
-        return dict[str, str | None]
+def _value_annotation(field: ModelField) -> Any:
+    row, stored = column_type_of(field), stored_type(field)
+    if row.annotation is not None and not (row.is_read_as_choice and stored is None):
+        return row.annotation(field)
     return Any if stored is None else stored
+
+
+def read_converter(annotation: object, field: PathStep, where: str, column: str = "") -> Converter | None:
+    """Return what makes a value of ``annotation`` of one of ``field``; ``None`` where that is the value itself.
+
+    The converter never sees ``None``. Raises :class:`ConfigurationError` for a type that cannot hold the column, which
+    the message describes as ``column``.
+    """
+    outer, field = field, value_field(field)
+    # What a generated field puts out belongs to no model.
+    column = column or describe_field(field if hasattr(field, "model") else outer)
+    row = column_type_of(field)
+    target = ReadTarget(annotation, field, stored_type(field), where, column, read_converter)
+    if row.is_read_as_choice:
+        kind = target.kind
+        if kind in ANYTHING:
+            return None
+        if typing.get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, enum.Enum)):
+            return read_choices(target)
+        if is_unknown(field):
+            return read_unknown(target)
+    return row.read(target)
+
+
+def write_converter(field: PathStep) -> Writer:
+    """Return what is done to a client's value for ``field`` before the model sees it. It never sees ``None``."""
+    field = value_field(field)
+    row = column_type_of(field)
+    if is_unknown(field):
+        is_of_items = row.is_array or row.python_type is Range
+        return write_unknown(row.write(field) if row.write and not is_of_items else write_text)
+    if row.write is not None:
+        return row.write(field)
+    return write_not_empty if row.python_type in _NOT_TEXT else write_choice
+
+
+_NOT_TEXT = (int, bool, datetime.date, datetime.timedelta, uuid.UUID)
+
+
+def predictor(field: PathStep) -> Predictor | None:
+    """Return what says how a value of ``field`` comes back; ``None`` for the name of a file, which is no value."""
+    field = value_field(field)
+    row, stored = column_type_of(field), stored_type(field)
+    if row.is_file:
+        return None
+    is_told = row.predict is not None and type(field) in COLUMN_TYPES
+    if not is_told and (is_unknown(field) or is_changed_by_project(field)):
+        return predict_nothing
+    if row.predict is not None:
+        return row.predict(field)
+    return predict_exactly(stored, field) if stored in EXACT_TYPES else predict_nothing
+
+
+EXACT_TYPES = (int, bool, str, uuid.UUID, datetime.date, datetime.timedelta, bytes)
+"""Types whose values come back as they were written."""
+
+
+def normalizer(field: PathStep) -> Predictor | None:
+    """Return what makes of the value of any instance, saved or not, what its row gives, as far as that can be told."""
+    predict, is_readable = predictor(field), not is_unknown(field)
+    if predict is None:
+        return None
+    field = value_field(field)
+
+    def normalize(value: object, connection: Any) -> object:
+        known = predict(value, connection)
+        if known is UNKNOWN and is_readable:
+            known = to_python(field, value)
+        return value if known is UNKNOWN else known
+
+    return normalize
+
+
+# --- the table -----------------------------------------------------------------------------------------------------
+
+
+def _always(write: Writer) -> Callable[[ModelField], Writer]:
+    return lambda field: write
+
+
+def _predict_items(field: ModelField) -> Predictor:
+    return predict_array(predictor(base_field(field)) or predict_nothing)
+
+
+_TEXT = ColumnType(str, read_scalar(str), write=_always(write_text))
+_INTEGER = ColumnType(int, read_scalar(int, float, str))
+_RANGE = ColumnType(
+    Range,
+    read_range,
+    is_read_as_choice=False,
+    write=lambda field: write_range(field, write_converter(base_field(field))),
+    predict=lambda field: predict_nothing,
+    annotation=lambda field: Range[_value_annotation(base_field(field))],  # type: ignore[misc]
+)
+_UNKNOWN_TYPE = ColumnType(is_known=False, write=_always(write_text), predict=lambda field: predict_nothing)
+
+COLUMN_TYPES: dict[str | type, ColumnType] = {
+    **dict.fromkeys(("AutoField", "BigAutoField", "SmallAutoField"), _INTEGER),
+    **dict.fromkeys(("IntegerField", "BigIntegerField", "SmallIntegerField"), _INTEGER),
+    **dict.fromkeys(("PositiveIntegerField", "PositiveBigIntegerField", "PositiveSmallIntegerField"), _INTEGER),
+    **dict.fromkeys(("CharField", "TextField", "SlugField"), _TEXT),
+    "IPAddressField": ColumnType(str, read_scalar(str)),
+    "GenericIPAddressField": ColumnType(
+        str,
+        read_scalar(str),
+        write=_always(write_text),
+        predict=predict_ip_address,
+        check_lookup=value_limits.address_violation,
+    ),
+    "FilePathField": ColumnType(str, read_scalar(str), write=write_path),
+    "FileField": ColumnType(
+        str,
+        read_file_url,
+        is_read_as_choice=False,
+        write=_always(write_text),
+        annotation=lambda field: str,
+        is_file=True,
+    ),
+    "BooleanField": ColumnType(bool, read_scalar(bool, int)),
+    "FloatField": ColumnType(float, read_scalar(float), write=_always(write_float), predict=predict_float),
+    "DecimalField": ColumnType(
+        decimal.Decimal,
+        read_scalar(decimal.Decimal, float, str),
+        write=_always(write_decimal),
+        predict=predict_decimal,
+        constraints=decimal_constraints,
+    ),
+    "DateField": ColumnType(datetime.date, read_scalar(datetime.date)),
+    "DateTimeField": ColumnType(
+        datetime.datetime,
+        read_scalar(datetime.datetime),
+        write=_always(write_datetime),
+        predict=predict_datetime,
+    ),
+    "TimeField": ColumnType(
+        datetime.time,
+        read_scalar(datetime.time),
+        write=_always(write_time),
+        predict=predict_time,
+        check_lookup=value_limits.time_violation,
+    ),
+    "DurationField": ColumnType(datetime.timedelta, read_scalar(datetime.timedelta), write=_always(write_duration)),
+    "UUIDField": ColumnType(uuid.UUID, read_scalar(uuid.UUID, str)),
+    "BinaryField": ColumnType(bytes, read_scalar(bytes)),
+    "JSONField": ColumnType(write=_always(write_json), predict=predict_json, has_order=False),
+    "CompositePrimaryKey": ColumnType(read=read_composite_key, is_read_as_choice=False, is_known=False),
+    # django.contrib.postgres
+    "ArrayField": ColumnType(
+        list,
+        read_array,
+        is_read_as_choice=False,
+        write=lambda field: write_array(base_field(field), write_converter(base_field(field))),
+        predict=_predict_items,
+        annotation=lambda field: list[_value_annotation(base_field(field))],  # type: ignore[misc]
+        is_array=True,
+    ),
+    "HStoreField": ColumnType(
+        dict,
+        read_mapping,
+        write=_always(write_texts),
+        predict=predict_texts,
+        annotation=lambda field: dict[str, str | None],
+    ),
+    "IntegerRangeField": _RANGE,
+    "BigIntegerRangeField": _RANGE,
+    "DecimalRangeField": _RANGE,
+    "DateTimeRangeField": _RANGE,
+    "DateRangeField": _RANGE,
+    "SearchVectorField": msgspec.structs.replace(_UNKNOWN_TYPE, has_syntax=True),
+}
+"""By the class of a field, or by its internal type; the class goes first."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import decimal
-from typing import Any
 
 import msgspec
 from django.core import validators
+from django.db import models
 
-__all__ = ["digits_of"]
+from hybrid_gateway.orm.columns.model_fields import ModelField, own_validators
+
+__all__ = ["decimal_constraints"]
 
 
-def digits_of(field: Any) -> msgspec.Meta:
-    """What the document says of a column of decimals; nothing of it is checked before the model's validators do."""
+def decimal_constraints(field: ModelField, kind: object) -> msgspec.Meta | None:
+    """Return what the document says of a column; nothing of it is checked before the model's validators do."""
+    if kind is not decimal.Decimal or not isinstance(field, models.DecimalField):
+        return None
     keywords = _keywords(field)
     # Answers are text, which only the pattern is about.
     return msgspec.Meta(
@@ -20,14 +24,14 @@ def digits_of(field: Any) -> msgspec.Meta:
     )
 
 
-def _keywords(field: Any) -> dict[str, Any]:
-    bounds = {}
-    for validator in field._validators:
+def _keywords(field: models.DecimalField[object, object]) -> dict[str, object]:
+    bounds: dict[str, float] = {}
+    for validator in own_validators(field):
         limit = getattr(validator, "limit_value", None)
         if isinstance(limit, (int, float, decimal.Decimal)) and type(validator) in _DECIMAL_BOUNDS:
             bounds[_DECIMAL_BOUNDS[type(validator)]] = int(limit) if limit == int(limit) else float(limit)
     if field.max_digits is None or field.decimal_places is None:
-        return bounds
+        return {**bounds}
     whole, places = field.max_digits - field.decimal_places, field.decimal_places
     part = rf"\.[0-9]{{1,{places}}}"
     number = rf"0*[0-9]{{1,{whole}}}(\.[0-9]{{0,{places}}})?|{part}" if places else rf"0*[0-9]{{1,{whole}}}\.?"

@@ -20,16 +20,16 @@ import msgspec
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import connections
-from django.db.models import F, JSONField, OrderBy, Q
+from django.db.models import F, OrderBy, Q
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import BaseExpression
 from django.db.models.fields.related import ForeignObjectRel
 from django.db.models.functions import Random
 
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError, error_entry
-from hybrid_gateway.orm.columns import ranges
-from hybrid_gateway.orm.columns.column_input import taker
-from hybrid_gateway.orm.columns.column_types import real_field
+from hybrid_gateway.orm.columns.column_types import column_type_of, write_converter
+from hybrid_gateway.orm.columns.model_fields import value_field
+from hybrid_gateway.orm.columns.ranges import range_converter
 from hybrid_gateway.orm.querysets.ordering import is_total, key_names, name_of, opened, order_of
 
 __all__ = ["Keyset", "CursorPosition", "check_order", "order_in", "read_cursor"]
@@ -152,7 +152,7 @@ class Keyset:
                 base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), type=CursorPosition
             )
             values = [
-                None if value is None else term.field.to_python(taker(term.field)(value, connection))
+                None if value is None else term.field.to_python(write_converter(term.field)(value, connection))
                 for term, value in zip(self._order.terms, place.values, strict=True)
             ]
         except (signing.BadSignature, binascii.Error, msgspec.MsgspecError, ValidationError) as error:
@@ -162,7 +162,7 @@ class Keyset:
 
 def _plain(value: Any) -> Any:
     if hasattr(value, "isempty"):
-        return ranges.reader(_plain)(value)
+        return range_converter(_plain)(value)
     if isinstance(value, float) and not math.isfinite(value):  # JSON has no NaN
         return str(value)
     return value.isoformat() if isinstance(value, datetime.datetime) else value  # RFC 3339 has no offsets of seconds
@@ -257,7 +257,7 @@ def _term(model: Any, entry: Any, annotations: Mapping[str, Any], depth: int = 0
         for inner in _order_of_related(field):
             yield from _below(name, inner, field, descending, depth, nullable)
     else:
-        yield _Term(_key_path(field, name), _comparable(real_field(field), name), nullable, descending, nulls_first)
+        yield _Term(_key_path(field, name), _comparable(value_field(field), name), nullable, descending, nulls_first)
 
 
 _DEEPEST = 10
@@ -334,6 +334,6 @@ def _refuse_windows(expression: Any) -> None:
 
 
 def _comparable(field: Any, name: str) -> Any:
-    if field is None or isinstance(field, JSONField):
+    if field is None or not column_type_of(field).has_order:
         raise ConfigurationError(f"A cursor cannot order by {name!r}: values of any type have no order; cast it.")
     return field

@@ -7,7 +7,6 @@ what Django would let pass on one database, and the database refuse on another.
 
 from __future__ import annotations
 
-import datetime
 import enum
 import re
 import typing
@@ -22,7 +21,8 @@ from django.db.models.lookups import In, IsNull, Range, Regex
 from django.db.models.sql import Query
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.column_types import real_field
+from hybrid_gateway.orm.columns.column_types import column_type_of
+from hybrid_gateway.orm.columns.model_fields import PathStep, value_field
 from hybrid_gateway.orm.query_cache.placeholders import Parameter, lookups_of
 
 __all__ = ["SUSPECTS", "Check", "check_of", "is_too_long", "may_be_asked_again", "words_of"]
@@ -56,10 +56,12 @@ def check_of(query: Any, kind: Any, where: str) -> Check | None:
         return lambda value, using: None if len(value) == 2 else "Expected two values"
     if lookup is None or lookup.lookup_name not in _COMPARING:
         return None
-    field = getattr(lookup.lhs, "output_field", None)
-    if getattr(field, "is_relation", False):
-        field = real_field(field)
-    return next((_each(make(field)) for of_field, make in _CHECKS if isinstance(field, of_field)), None)
+    field: PathStep | None = getattr(lookup.lhs, "output_field", None)
+    if field is None:
+        return None
+    field = value_field(field)
+    make_check = column_type_of(field).check_lookup
+    return None if make_check is None else _each(make_check(field))
 
 
 def _has_parameter(rhs: Any) -> bool:
@@ -122,32 +124,6 @@ def _pattern(kind: Any, value: str, using: str) -> str | None:
 
 
 _NO_PATTERN = "Not a regular expression"
-
-
-def _address(field: Any) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        try:
-            field.run_validators(str(value))
-        except ValidationError:
-            return "Not an address"
-        return None
-
-    return check
-
-
-def _time(field: Any) -> Callable[[Any], str | None]:
-    def check(value: Any) -> str | None:
-        has_zone = isinstance(value, datetime.time) and value.tzinfo is not None
-        return "A time of day without a zone is expected" if has_zone else None
-
-    return check
-
-
-_CHECKS: tuple[tuple[Any, Callable[[Any], Callable[[Any], str | None]]], ...] = (
-    (models.GenericIPAddressField, _address),
-    (models.TimeField, _time),
-)
-"""Of these columns, one database refuses values that others take for ones that match nothing."""
 
 
 # --- what went wrong -----------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from django.db.models import Q
 from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError, ErrorEntry, RequestValidationError, error_entry
-from hybrid_gateway.orm.columns.column_types import bare
+from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.lists.filter_values import (
     SUSPECTS,

@@ -13,8 +13,8 @@ from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields.related import ForeignObjectRel
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.column_types import bare, converter
-from hybrid_gateway.orm.columns.stored_values import shower
+from hybrid_gateway.orm.columns.annotation_types import bare
+from hybrid_gateway.orm.columns.column_types import normalizer, read_converter
 from hybrid_gateway.orm.introspection import columns_of, computed_of, hints_of, is_model_struct
 from hybrid_gateway.orm.querysets.lookup_paths import leads_to_many, narrowing, paths_in
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
@@ -90,7 +90,7 @@ def _showing(annotation: Any, field: Any, where: str) -> tuple[Any, Any]:
         if len(kept) >= _MOST_SHOWN:
             kept.clear()
         # With the annotation, so that no other one can ever have its id.
-        kept[key] = (shower(field), converter(annotation, field, where), annotation)
+        kept[key] = (normalizer(field), read_converter(annotation, field, where), annotation)
     show, convert, _ = kept[key]
     return show, convert
 

@@ -16,7 +16,9 @@ from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields.related import ForeignObjectRel
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.column_types import bare, check_is_one, converter, is_optional, is_several, real_field
+from hybrid_gateway.orm.columns.annotation_types import bare, is_nullable
+from hybrid_gateway.orm.columns.column_types import read_converter
+from hybrid_gateway.orm.columns.model_fields import check_has_one_column, has_several_columns, value_field
 from hybrid_gateway.orm.columns.modeltranslation import chosen_of
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import columns_of, computed_of, hints_of, is_model_struct, once_per_struct
@@ -120,9 +122,9 @@ class _ReadPlanBuilder:
             return self._one(path, field, annotation, prefix, around, where, outer=outer)
         if isinstance(field, ForeignObjectRel):
             field, path = field.related_model._meta.pk, f"{path}{LOOKUP_SEP}pk"
-        if (outer or field.null) and not is_optional(annotation):
+        if (outer or field.null) and not is_nullable(annotation):
             raise ConfigurationError(f"{where} can be null in the database: write `| None` after its type.")
-        convert = converter(annotation, field, where)
+        convert = read_converter(annotation, field, where)
         place = self._column(model, [*steps[:-1], field], prefix + path)
         if convert is None:
             return place
@@ -139,7 +141,7 @@ class _ReadPlanBuilder:
             return f"(None if {key[0]} is None else ({', '.join(key)}))"
         chosen = chosen_of(steps[-2].related_model if len(steps) > 1 else model, field)
         if chosen is None:
-            check_is_one(field)
+            check_has_one_column(field)
             return self._plan.column_slot(path)
         names, choose = chosen
         places = ", ".join(self._plan.column_slot(before + name) for name in names)
@@ -159,10 +161,10 @@ class _ReadPlanBuilder:
         kind = bare(annotation)
         if not field.is_relation or not fits(kind.__model__, field.related_model):
             raise ConfigurationError(f"{where} is a {kind.__model__.__name__}, which {path!r} does not lead to.")
-        if outer and not is_optional(annotation):
+        if outer and not is_nullable(annotation):
             raise ConfigurationError(f"{where} can be null in the database: write `| None` after its type.")
         inside = f"{prefix}{path}{LOOKUP_SEP}"
-        is_elsewhere = isinstance(field, ForeignObjectRel) or is_several(field)
+        is_elsewhere = isinstance(field, ForeignObjectRel) or has_several_columns(field)
         key = f"{inside}{key_names(field.related_model)[0]}" if is_elsewhere else prefix + path
         present = self._plan.column_slot(key)
         code = self.struct(kind, kind.__model__, inside, around)
@@ -187,7 +189,7 @@ class _ReadPlanBuilder:
             last = steps[-1]
             if is_to_many(last):
                 raise ConfigurationError(f"{where} leads to lists in lists; nest a ModelStruct.")
-            value = _value_of(related, steps, rest or "pk", converter(item, last, where))
+            value = _value_of(related, steps, rest or "pk", read_converter(item, last, where))
         many = RelatedList(related, link, nested, value, column.order_by, column.filter, narrow, extra, own)
         self._plan.many.append(many)
         return f"enter(many{len(self._plan.many) - 1}, {self._plan.column_slot(owner + key)})"
@@ -226,14 +228,14 @@ def _relation(field: Any) -> _Relation:
     if isinstance(field, ForeignObjectRel):
         if field.many_to_many:
             return field.related_model, field.field.name, "pk", None, None
-        check_is_one(field.field)
+        check_has_one_column(field.field)
         return field.related_model, field.field.attname, field.field.target_field.name, None, None
     if field.many_to_many:
         return field.related_model, field.related_query_name(), "pk", None, None
     key = field.model._meta.pk
     if isinstance(key, models.CompositePrimaryKey):
         raise ConfigurationError(f"{field.model.__name__}.{field.name} cannot refer to a composite key.")
-    own = real_field(key).to_python
+    own = value_field(key).to_python
     return field.related_model, field.object_id_field_name, "pk", partial(_content_type, field), own
 
 

@@ -24,7 +24,7 @@ from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, i
 from hybrid_gateway.binding.validation import unknown
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.orm.columns.column_types import bare
+from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.introspection import is_model_struct
 from hybrid_gateway.orm.lists.filters import FilterSet, ordering_words
 from hybrid_gateway.orm.lists.pagination import Page, PageRequest, Pagination, as_source, may_be_paged

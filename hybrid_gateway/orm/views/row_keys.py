@@ -9,7 +9,8 @@ from urllib.parse import quote
 from django.db.models import CompositePrimaryKey
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.column_types import annotation_for, real_field
+from hybrid_gateway.orm.columns.column_types import annotation_for
+from hybrid_gateway.orm.columns.model_fields import value_field
 
 __all__ = ["RowKey"]
 
@@ -36,7 +37,7 @@ class RowKey:
     @property
     def annotations(self) -> dict[str, Any]:
         """The types of the parameters."""
-        return {name: annotation_for(real_field(field)) for name, field in self._columns.items()}
+        return {name: annotation_for(value_field(field)) for name, field in self._columns.items()}
 
     def take(self, values: dict[str, Any]) -> Mapping[str, Any]:
         """The condition that finds the row, taken out of the values of parameters."""

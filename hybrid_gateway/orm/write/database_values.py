@@ -1,6 +1,6 @@
 """Give an instance that was saved the values that its row has: predicted where that is possible, else asked for.
 
-How this works: what :mod:`~hybrid_gateway.orm.columns.stored_values` cannot tell is returned by the INSERT, or read
+How this works: what :mod:`~hybrid_gateway.orm.columns.value_predictors` cannot tell is returned by the INSERT, or read
 back in one query.
 """
 
@@ -14,8 +14,9 @@ import msgspec
 from django.db import connections, models
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.column_types import real_field, stored_type
-from hybrid_gateway.orm.columns.stored_values import SCALARS, SETTLERS, UNTOLD, Settle, settler, untold
+from hybrid_gateway.orm.columns.column_types import EXACT_TYPES, column_type_of, predictor, stored_type
+from hybrid_gateway.orm.columns.model_fields import value_field
+from hybrid_gateway.orm.columns.value_predictors import UNKNOWN, Predictor, predict_nothing
 from hybrid_gateway.orm.read.prepare import prepare
 
 __all__ = ["inserted", "updated"]
@@ -30,14 +31,14 @@ def inserted(instance: Any, using: str, save: Callable[[], None]) -> None:
     What the database alone can tell the INSERT returns, or else a query.
     """
     connection, columns = connections[using], _columns(type(instance))
-    untold = _untold_of(instance, columns, connection)
+    predict_nothing = _untold_of(instance, columns, connection)
     returned: dict[str, Any] = {}
-    if untold and connection.features.can_return_columns_from_insert:
-        _return(instance, [column.field for column in untold], returned)
+    if predict_nothing and connection.features.can_return_columns_from_insert:
+        _return(instance, [column.field for column in predict_nothing], returned)
     try:
         save()
     finally:
-        if untold:
+        if predict_nothing:
             instance.__dict__.pop("_do_insert", None)
     _settle(instance, using, columns, connection, returned)
 
@@ -60,14 +61,14 @@ class _Column(msgspec.Struct, frozen=True, eq=False):
 
     name: str
     field: Any
-    told: Settle | None
+    told: Predictor | None
     exact: Any  # the type whose values the database gives back as they are
 
 
 def _columns(model: Any) -> list[_Column]:
     known: list[_Column] | None = model.__dict__.get(_KEPT)
     if known is None:
-        known = [_column(field) for field in model._meta.concrete_fields if settler(field) is not None]
+        known = [_column(field) for field in model._meta.concrete_fields if predictor(field) is not None]
         setattr(model, _KEPT, known)
     return known
 
@@ -76,8 +77,10 @@ _KEPT = "_hybrid_gateway_settled"
 
 
 def _column(field: Any) -> _Column:
-    told, stored = settler(field), stored_type(real_field(field))
-    is_exact = told is not untold and stored in SCALARS and real_field(field).get_internal_type() not in SETTLERS
+    told, stored = predictor(field), stored_type(value_field(field))
+    is_exact = (
+        told is not predict_nothing and stored in EXACT_TYPES and column_type_of(value_field(field)).predict is None
+    )
     return _Column(field.attname, field, told, stored if is_exact else _Nothing)
 
 
@@ -92,7 +95,7 @@ def _untold_of(instance: Any, columns: list[_Column], connection: Any) -> list[_
         value = values.get(column.name, _Nothing)
         if type(value) is column.exact or value is _Nothing or column.field.generated:
             continue
-        if column.told is untold or (value is not None and column.told(value, connection) is UNTOLD):  # type: ignore[misc]
+        if column.told is predict_nothing or (value is not None and column.told(value, connection) is UNKNOWN):  # type: ignore[misc]
             found.append(column)
     return found
 
@@ -117,14 +120,14 @@ def _settle(instance: Any, using: str, columns: list[_Column], connection: Any, 
     for column in columns:
         name = column.name
         value = values.get(name, _Nothing)
-        if type(value) is column.exact or (value is None and column.told is not untold):
+        if type(value) is column.exact or (value is None and column.told is not predict_nothing):
             continue
         if value is _Nothing:
             if column.field.generated:
                 asked.append(name)
         elif not column.field.generated and not (name in returned and value is returned[name]):
             known = column.told(value, connection)  # type: ignore[misc]
-            if known is UNTOLD:
+            if known is UNKNOWN:
                 asked.append(name)
             else:
                 values[name] = known

@@ -19,7 +19,8 @@ from django.db.models.fields.related import ForeignObjectRel
 from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError, Location, RequestValidationError, error_entry
-from hybrid_gateway.orm.columns.column_types import bare, real_field
+from hybrid_gateway.orm.columns.annotation_types import bare
+from hybrid_gateway.orm.columns.model_fields import value_field
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.introspection import is_model_struct
@@ -211,7 +212,7 @@ class Side:
             if isinstance(pk, models.CompositePrimaryKey):
                 parts: Any = pk.fields
                 return tuple(field.to_python(value) for field, value in zip(parts, key, strict=True))
-            return real_field(pk).to_python(key)
+            return value_field(pk).to_python(key)
         except (ValidationError, ValueError, TypeError):
             return None
 

@@ -18,8 +18,8 @@ from django.db import connections, models, router, transaction
 from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, Location, RequestValidationError, error_entry
-from hybrid_gateway.orm.columns.column_input import taker
-from hybrid_gateway.orm.columns.column_types import is_own, is_server_managed, real_field
+from hybrid_gateway.orm.columns.column_types import column_type_of, is_unknown, write_converter
+from hybrid_gateway.orm.columns.model_fields import is_server_managed, value_field
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import columns_of, computed_of, is_model_struct, once_per_struct
 from hybrid_gateway.orm.querysets.lookup_paths import find_field
@@ -72,14 +72,14 @@ def _writes(struct: Any) -> Iterator[_Write]:
             continue
         path = field.name if column.source is ... else column.source
         target = find_field(model, path) if isinstance(path, str) else None
-        if target is None or isinstance(target, models.FileField):  # files are no text: assign them by name
+        if target is None or (not is_other_side(target) and (is_server_managed(target) or _is_parent_link(target))):
             continue
-        if not is_other_side(target) and (is_server_managed(target) or _is_parent_link(target)):
+        if column_type_of(target).is_file:  # files are no text: assign them by name
             continue
         nested = is_nested(field.type)
         if nested or is_other_side(target):
             check_rule(f"{struct.__qualname__}.{field.name}", target, column, is_nested=nested)
-        take = taker(target) if getattr(target, "concrete", False) else _as_it_is
+        take = write_converter(target) if getattr(target, "concrete", False) else _as_it_is
         yield _Write(
             field.name,
             field.encode_name,
@@ -101,7 +101,7 @@ def _names(target: Any) -> frozenset[str]:
 
 
 def _is_unknown(target: Any) -> bool:
-    return bool(target.concrete and is_own(real_field(target)))
+    return bool(target.concrete and is_unknown(value_field(target)))
 
 
 def _needs_value(target: Any) -> bool:

@@ -22,7 +22,8 @@ from hybrid_gateway.exceptions import (
     RequestValidationError,
     error_entry,
 )
-from hybrid_gateway.orm.columns.column_constraints import takes_empty
+from hybrid_gateway.orm.columns.column_types import column_type_of
+from hybrid_gateway.orm.columns.model_fields import takes_empty
 
 __all__ = ["NO_VALUE", "Writing", "check", "committed", "field_name", "save", "told"]
 
@@ -76,7 +77,7 @@ def _is_settled(instance: Any, name: str) -> bool:
     value = instance.__dict__.get(field.attname) if field.concrete else field
     if value is None:
         return bool(field.null)
-    if type(value) is list and None in value and field.get_internal_type() == "ArrayField":
+    if type(value) is list and None in value and column_type_of(field).is_array:
         return _is_checked_without_nulls(instance, field, value)
     return not value and value in field.empty_values and takes_empty(field)
 
@@ -135,7 +136,7 @@ def _is_of_a_value(plan: Writing, error: Exception) -> bool:
     """Whether a driver knows no such class, or a text is none of those that have a syntax of their own."""
     if any(words in str(error) for words in ("Error binding parameter", "cannot adapt type")):
         return True
-    return any(write.field.get_internal_type() == "SearchVectorField" for write in plan.columns_written)
+    return any(column_type_of(write.field).has_syntax for write in plan.columns_written)
 
 
 _UNFIT = (TypeError, ValueError, ArithmeticError)
