@@ -20,6 +20,7 @@ from starlette.responses import Response
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends, Header
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, Forbidden, NotFound, PreconditionFailed
+from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.orm.introspection import is_model_struct
 from hybrid_gateway.orm.querysets.ordering import key_names, opened
 from hybrid_gateway.orm.querysets.queryset_source import is_queryable
@@ -29,10 +30,8 @@ from hybrid_gateway.orm.write.optimistic_locking import claim, seen_version, ver
 from hybrid_gateway.orm.write.write import check_input
 from hybrid_gateway.routing.declare import (
     HANDLER_OPTIONS,
-    LAYER_OPTIONS,
     Controller,
     HandlerOptions,
-    LayerOptions,
     Route,
 )
 from hybrid_gateway.spelling import reject_unknown_keywords
