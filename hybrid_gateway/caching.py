@@ -127,7 +127,7 @@ class ResponseCache:
         self._cookies: list[str] = []
         self._minds_cookies = False
         self._grace = min(self._rules.seconds, _GRACE)
-        self.mode: Literal["inline", "thread"] = execution_mode([self._rules.cache])  # where to look
+        self.mode: Literal["inline", "thread"] = execution_mode(self._rules.cache)  # where to look
 
     def depends_on(self, plan: Any) -> None:
         """The whole plan of the route: its parameters, headers and cookies among them."""

@@ -9,12 +9,13 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import caches
 
-import hybrid_gateway.throttling as throttling
-from hybrid_gateway import ConfigurationError, Controller, Gateway, Route, Router, Throttle, get
+from hybrid_gateway import ConfigurationError, Controller, Gateway, Include, Route, Router, Throttle, get
 from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.test import TestClient
+from hybrid_gateway.throttling import throttle as throttling
+from hybrid_gateway.throttling import throttle_store
 
 
 class Clock:
@@ -211,3 +212,45 @@ def test_rates(rate, limit, seconds):
 def test_429_is_in_the_document(hello):
     paths = build_document(Gateway([Route("/", hello, throttle="1/s")]).endpoints, OpenAPISettings())["paths"]
     assert "429" in paths["/"]["get"]["responses"]
+
+
+# --- another store
+
+
+class Tally:
+    """A store in a dict, for every alias the same."""
+
+    mode = "inline"
+
+    def __init__(self) -> None:
+        self.counts = {}
+        self.is_reached = True
+
+    def increment(self, key, seconds):
+        if not self.is_reached:
+            raise throttle_store.StoreUnavailable
+        self.counts[key] = self.counts.get(key, 0) + 1
+        return self.counts[key]
+
+    def decrement(self, key):
+        self.counts[key] -= 1
+
+
+@pytest.mark.django_db
+def test_another_store_counts_routes_and_logins(serve, hello, settings, monkeypatch):
+    tally = Tally()
+    monkeypatch.setattr(throttle_store, "STORE", lambda alias: tally)
+    options = {"LOGIN_THROTTLE": ["2/minute"], "USER_THROTTLE": []}
+    settings.HYBRID_GATEWAY = {**settings.HYBRID_GATEWAY, "TOKENS": options}
+    User.objects.create_user("ada", password="right")
+    client = serve(Route("/", hello, throttle=["1/minute"]), Include("/auth", "hybrid_gateway.tokens.routes"))
+    assert statuses(client, "/", 2) == [200, 429]
+
+    def log_in(password):
+        return client.post("/auth/login", json={"username": "ada", "password": password}).status_code
+
+    assert [log_in("right"), log_in("wrong"), log_in("wrong"), log_in("right")] == [201, 401, 401, 429]
+    assert sorted(tally.counts.values()) == [2, 3]
+    tally.is_reached = False
+    assert statuses(client, "/", 1) == [200]
+    assert log_in("right") == 201

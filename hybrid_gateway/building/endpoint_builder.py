@@ -59,7 +59,8 @@ from hybrid_gateway.sessions.django_context import DjangoContextPlanner, request
 from hybrid_gateway.sessions.session_middleware import finish_session
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.telemetry import DatabaseTiming
-from hybrid_gateway.throttling import Throttle, Throttles, add_rate_limit
+from hybrid_gateway.throttling.route_throttles import RouteThrottles, add_rate_limit
+from hybrid_gateway.throttling.throttle import Throttle
 from hybrid_gateway.type_hints import resolve_new_types
 from hybrid_gateway.types import Header
 
@@ -518,7 +519,7 @@ def changes(layers: Layers) -> list[Callable[[Any, Any], Any]]:
     return found
 
 
-def throttles(layers: Layers) -> tuple[Throttles | None, Throttles | None]:
+def throttles(layers: Layers) -> tuple[RouteThrottles | None, RouteThrottles | None]:
     """The rate limits of addresses, and those of users."""
     limits = [(place, entry if isinstance(entry, Throttle) else Throttle(entry)) for place, entry in layers.throttle]
     addresses = [limit for limit in limits if limit[1].by == "address"]
@@ -526,7 +527,10 @@ def throttles(layers: Layers) -> tuple[Throttles | None, Throttles | None]:
     if layers.throttle_fail not in ("open", "closed"):
         raise ConfigurationError(f'throttle_fail={layers.throttle_fail!r} must be "open" or "closed".')
     fail = layers.throttle_fail
-    return Throttles(addresses, fail) if addresses else None, Throttles(users, fail) if users else None
+    return (
+        RouteThrottles(addresses, fail) if addresses else None,
+        RouteThrottles(users, fail) if users else None,
+    )
 
 
 def middleware_factories(entries: Iterable[Any]) -> tuple[Callable[[Any], Any], ...]:

@@ -11,10 +11,10 @@ from random import randrange
 import pytest
 from django.core.cache import caches
 
-import hybrid_gateway.throttling as throttling
 from hybrid_gateway import ConfigurationError, Gateway, Route, Router, Throttle
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.test import TestClient
+from hybrid_gateway.throttling import throttle as throttling
 
 REDIS = "redis://127.0.0.1:6379/9"
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"

@@ -1,0 +1,5 @@
+"""Rate limits of routes and of logins, and where they are counted."""
+
+from hybrid_gateway.throttling.throttle import Throttle
+
+__all__ = ["Throttle"]

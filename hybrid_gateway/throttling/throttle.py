@@ -1,0 +1,78 @@
+"""One rate limit: so many in a window of time."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Literal, NamedTuple
+
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.spelling import reject_unknown_keywords
+from hybrid_gateway.throttling.throttle_store import ThrottleStore
+from hybrid_gateway.types import Scope
+
+__all__ = ["Hit", "Throttle"]
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*")
+
+
+class Hit(NamedTuple):
+    """A counted request."""
+
+    number: int  # how many there were in this window, with this one
+    reset: int  # seconds until the window ends
+    key: str
+
+
+@reject_unknown_keywords()
+class Throttle:
+    """``rate`` is ``"100/minute"``, ``"5/10 seconds"``, ``"1000/d"``.
+
+    ``by`` says who is counted: ``"user"``, the authenticated user or else the address; ``"address"``, the address even
+    of a user, before anybody is authenticated; or a function of the call's scope that returns a text. Everything below
+    the layer it stands on shares its counters, and so does everything with the same ``scope``. ``cache`` is an alias
+    of ``CACHES``. The address is the connection's peer; behind a proxy that the server trusts, the client's.
+
+    ``fail`` says what becomes of requests while the cache cannot be reached: ``"open"`` lets them pass uncounted,
+    ``"closed"`` refuses them with 503; by default what the layer's ``throttle_fail`` says, which is ``"open"``.
+    """
+
+    def __init__(
+        self,
+        rate: str,
+        *,
+        by: Literal["user", "address"] | Callable[[Scope], str] = "user",
+        scope: str | None = None,
+        cache: str = "default",
+        fail: Literal["open", "closed"] | None = None,
+    ) -> None:
+        match = _RATE.fullmatch(rate) if isinstance(rate, str) else None
+        if match is None or not int(match[1]) or match[2] == "0":
+            raise ConfigurationError(f'{rate!r} is no rate: write "100/minute", "5/10 seconds", "1000/day".')
+        if by not in ("user", "address") and not callable(by):
+            raise ConfigurationError(f'Throttle(by={by!r}) must be "user", "address" or a function of the scope.')
+        self.rate = rate
+        self.limit = int(match[1])
+        self.seconds = int(match[2] or 1) * _UNITS[match[3][0]]
+        self.by = by
+        self.scope = scope
+        if fail not in ("open", "closed", None):
+            raise ConfigurationError(f'Throttle(fail={fail!r}) must be "open" or "closed".')
+        self.cache = cache
+        self.fail = fail
+
+    def count(self, store: ThrottleStore, kind: str, *parts: str) -> Hit:
+        """Count once more what ``parts`` name, in the current window; raise :class:`StoreUnavailable` if impossible."""
+        window, elapsed = divmod(time.time(), self.seconds)
+        # Hashed, because a client may have a say in it, and caches have rules for keys. SECURITY: with their lengths,
+        # so that no client can write one part into another; and as they are: "ádmin" is not "admin".
+        encoded = [part.encode("utf-8", "surrogatepass") for part in (self.rate, *parts)]
+        text = b"".join(b"%d:%b" % (len(part), part) for part in encoded)
+        key = f"hybrid_gateway.{kind}:{blake2b(text, digest_size=16).hexdigest()}:{int(window)}"
+        return Hit(store.increment(key, self.seconds), int(self.seconds - elapsed) + 1, key)
+
+    def __repr__(self) -> str:
+        return f"Throttle({self.rate!r}{'' if self.scope is None else f', scope={self.scope!r}'})"
