@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
 
 from django.http import HttpHeaders
-from django.test import AsyncClient, Client
+from django.test import Client
 from django.test.client import REDIRECT_STATUS_CODES
 from django.utils.http import parse_http_date_safe
 
+from hybrid_gateway._compat.django_test_internals import (
+    BODY_FILE,
+    ScopeClient,
+    complete_environ,
+    reject_redirect_cycle,
+)
 from hybrid_gateway.test.client_arguments import Call, RequestOptions
 from hybrid_gateway.test.client_response import ClientResponse
 from hybrid_gateway.test.transports import AsyncGatewayHandler, GatewayHandler, Protocol, Target, scope_from_environ
@@ -32,8 +38,6 @@ class Verbs(Generic[R]):
     if TYPE_CHECKING:
         cookies: SimpleCookie
         _target: Target
-        _base_environ: Callable[..., dict[str, Any]]
-        _base_scope: Callable[..., dict[str, Any]]
 
         def generic(
             self,
@@ -170,7 +174,7 @@ class Verbs(Generic[R]):
             return None
         response.redirect_chain = chain
         if chain:
-            self._ensure_redirects_not_cyclic(response)  # type: ignore[attr-defined]
+            reject_redirect_cycle(self, response)
         if response.status_code not in REDIRECT_STATUS_CODES or "Location" not in response.headers:
             return None
         chain.append((response.headers["Location"], response.status_code))
@@ -271,7 +275,7 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
 
 
 class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
-    Verbs[Coroutine[Any, Any, ClientResponse]], AsyncClient
+    Verbs[Coroutine[Any, Any, ClientResponse]], ScopeClient
 ):
     """The same for ``async def`` tests: API requests run on the test's loop, their blocking work where asgiref puts it.
 
@@ -323,8 +327,8 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
         return response
 
     async def _send(self, call: Call) -> ClientResponse:
-        environ = self._base_environ(**call.environ(self.cookies))
-        return await self.request(**scope_from_environ(environ), _body_file=environ["wsgi.input"])
+        environ = complete_environ(self, call.environ(self.cookies))
+        return await self.request(**scope_from_environ(environ), **{BODY_FILE: environ["wsgi.input"]})
 
     async def request(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         self, method: str | None = None, path: object = "/", /, **request: Any
@@ -336,12 +340,6 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
         response = cast("ClientResponse", await super().request(**request))
         self._forget_deleted_cookies(response)
         return response
-
-    def _base_scope(self, **request: Any) -> dict[str, Any]:
-        if "asgi" in request:
-            return request  # generic() has completed it
-        scope: dict[str, Any] = super()._base_scope(**request)
-        return scope
 
     async def alogout(self) -> None:
         """Log out of Django's session, and end ``force_authenticate`` and ``credentials``."""

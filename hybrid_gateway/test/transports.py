@@ -19,6 +19,7 @@ from django.db import close_old_connections
 from django.http import HttpHeaders
 from django.test.client import AsyncClientHandler, ClientHandler
 
+from hybrid_gateway._compat.django_test_internals import BODY_FILE
 from hybrid_gateway.concurrency.request_threads import AsgirefThread, CallingThread, LoopThread
 from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
 from hybrid_gateway.drivers.wsgi_driver import build_scope
@@ -102,7 +103,7 @@ class AsyncGatewayHandler(AsyncClientHandler):
         if gateway.is_django(scope["path"].removeprefix(scope.get("root_path", ""))) and not gateway.refuses(scope):
             return await super().__call__(scope)
         scope.setdefault("query_string", b"")
-        body_file = scope.pop("_body_file", None)
+        body_file = scope.pop(BODY_FILE, None)
         present = {name for name, _ in scope["headers"]}
         if b"host" not in present:
             scope["headers"].append((b"host", scope["server"][0].encode("latin-1")))

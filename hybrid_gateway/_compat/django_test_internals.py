@@ -1,0 +1,60 @@
+"""Undocumented names of Django's test client; imported by test code alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.test import AsyncClient
+
+from hybrid_gateway._compat import Internal
+
+__all__ = ["BODY_FILE", "ScopeClient", "complete_environ", "reject_redirect_cycle"]
+
+BODY_FILE = "_body_file"
+"""The key under which a scope of Django's async client carries the file of the request's body."""
+
+
+class ScopeClient(AsyncClient):
+    """Django's async client, which leaves a scope as it is that is complete already: that has the key ``asgi``."""
+
+    def _base_scope(self, **request: Any) -> dict[str, Any]:
+        if "asgi" in request:
+            return request
+        above: Any = super()
+        scope: dict[str, Any] = above._base_scope(**request)
+        return scope
+
+
+def complete_environ(client: Any, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the WSGI environ of ``request``: its keys on top of what ``client`` sends with each, cookies included."""
+    environ: dict[str, Any] = client._base_environ(**request)
+    return environ
+
+
+def reject_redirect_cycle(client: Any, response: object) -> None:
+    """Raise ``RedirectCycleError`` where the ``redirect_chain`` of ``response`` is a circle, or too long."""
+    client._ensure_redirects_not_cyclic(response)
+
+
+INTERNALS = {
+    "BODY_FILE": Internal(
+        'django.test.client.AsyncRequestFactory: scope["_body_file"]',
+        "Django 5.2-6.1",
+        "Silent, in tests: requests of AsyncTestClient have no body.",
+    ),
+    "ScopeClient": Internal(
+        "django.test.client.AsyncRequestFactory._base_scope",
+        "Django 5.2-6.1",
+        "Loud, in tests: requests of AsyncTestClient carry their cookies twice, or raise.",
+    ),
+    "complete_environ": Internal(
+        "django.test.client.RequestFactory._base_environ",
+        "Django 5.2-6.1",
+        "Loud, in tests: AttributeError for each request of AsyncTestClient.",
+    ),
+    "reject_redirect_cycle": Internal(
+        "django.test.client.ClientMixin._ensure_redirects_not_cyclic",
+        "Django 5.2-6.1",
+        "Loud, in tests: AttributeError for follow=True.",
+    ),
+}
