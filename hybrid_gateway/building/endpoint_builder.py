@@ -43,7 +43,7 @@ from hybrid_gateway.headers import write_cache_control
 from hybrid_gateway.health.readiness import Readiness
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.middleware import check_order
-from hybrid_gateway.orm.views.handler_results import Adapted, adapt
+from hybrid_gateway.orm.views.handler_results import AdaptedHandler, adapt_handler
 from hybrid_gateway.request.cleanup_phases import ANSWERED, EXPLAINED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.compression import Compression
@@ -126,7 +126,7 @@ class EndpointBuilder:
         planner = self._plan(route, layers, schemes, where, around, declared=b"cookie" in secrets.headers)
         entered = self._open(planner, layers, signature, around)
         returns = resolve_new_types(route.options.get("response", signature.returns))
-        adapted = adapt(route.handler, signature, returns, layers, route.options)
+        adapted = adapt_handler(route.handler, signature, returns, layers, route.options)
         check_return_annotation(adapted.returns, route.handler, layers.type_encoders)
         cached = self._finish(planner, route, method, adapted)
         adapted.query_names |= planner.query_names
@@ -283,7 +283,9 @@ class EndpointBuilder:
             planner.guard(guard)
         return entered
 
-    def _finish(self, planner: BindingPlanner, route: FlatRoute, method: str, adapted: Adapted) -> ResponseCache | None:
+    def _finish(
+        self, planner: BindingPlanner, route: FlatRoute, method: str, adapted: AdaptedHandler
+    ) -> ResponseCache | None:
         """Plan the handler, and what is done to what it answers; the cache of its answers, if they are kept."""
         layers, cached = route.layers, None
         encode, negotiation = _answering(route, layers, method, adapted, self._security_headers(layers))
@@ -419,7 +421,7 @@ class EndpointBuilder:
 
 
 def _answering(
-    route: FlatRoute, layers: Layers, method: str, adapted: Adapted, security_headers: Sequence[Header]
+    route: FlatRoute, layers: Layers, method: str, adapted: AdaptedHandler, security_headers: Sequence[Header]
 ) -> tuple[Callable[[Any], Any], Negotiation | None]:
     """How a handler's value becomes an answer, or who chooses that by what the client accepts."""
     returns, status = adapted.returns, route.options.get("status_code")
@@ -458,7 +460,7 @@ def _types_of(signature: Signature) -> dict[str, Any]:
     }
 
 
-def _validates(layers: Layers, adapted: Adapted) -> bool:
+def _validates(layers: Layers, adapted: AdaptedHandler) -> bool:
     if layers.validate_response is not None:
         return layers.validate_response
     return settings.DEBUG and not adapted.reads_rows  # a column was checked against its type when the class was made

@@ -11,7 +11,7 @@ from hybrid_gateway import ConfigurationError, Gateway, Router, get
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.orm import Column, Cursor, LimitOffset, Lookup, ModelStruct, Ordering, Page, PageNumber, Search
-from hybrid_gateway.orm.querysets.ordering import without_ties
+from hybrid_gateway.orm.querysets.ordering import with_total_order
 from hybrid_gateway.test import TestCase, TestClient, assert_queries
 from tests.library.models import Author, Book, Publisher
 
@@ -267,7 +267,7 @@ def test_pagination_of_a_layer_is_for_its_lists(serve):
     ],
 )
 def test_the_key_ends_every_order(queryset, order):
-    assert without_ties(queryset).query.order_by == order
+    assert with_total_order(queryset).query.order_by == order
 
 
 class TestQueries(TestCase):

@@ -14,7 +14,7 @@ from django.db.models.functions import Random as RandomNumber
 
 from hybrid_gateway import ConfigurationError, Gateway, Router, get
 from hybrid_gateway.orm import Column, Cursor, LimitOffset, ModelStruct, Ordering, PageNumber, crud
-from hybrid_gateway.orm.querysets.ordering import is_total, without_ties
+from hybrid_gateway.orm.querysets.ordering import is_total_order, with_total_order
 from hybrid_gateway.orm.querysets.queryset_source import as_queryset
 from hybrid_gateway.test import TestClient
 from tests.library.models import Biography, Book, Publisher
@@ -115,7 +115,7 @@ def kinds(order: tuple[Any, ...]) -> dict[str, Any]:
         "reversed": ordered.reverse(),
         "counted": ordered.annotate(n=Count("tags")),
         "distinct": ordered.distinct(),
-        "sliced": without_ties(ordered)[3:20],
+        "sliced": with_total_order(ordered)[3:20],
     }
     if all(isinstance(term, str) and "maker" not in term for term in order):
         union = Lamp.objects.filter(pk__lt=0).union(Lamp.objects.filter(pk__gt=0))
@@ -128,7 +128,7 @@ def test_every_row_is_on_one_page(rows, style):
     for number, order in enumerate(orders(1, 9)):
         Lamp.objects.all().update(name=F("pk"))
         for kind, queryset in kinds(order).items():
-            expected = [lamp.name for lamp in without_ties(queryset)]
+            expected = [lamp.name for lamp in with_total_order(queryset)]
             assert len(set(expected)) == (17 if kind == "sliced" else 26), kind
             forwards, backwards = walk(style, LampOut, queryset, size=(3, 5, 26)[number % 3])
             assert forwards == expected, (kind, order)
@@ -141,9 +141,9 @@ def test_rows_that_tie_are_told_apart_in_the_order_that_django_has(rows):
     """What ends an order changes nothing of it."""
     for order in orders(2, 40):
         first = [lamp.pk for lamp in Lamp.objects.order_by(*order, "pk")]
-        assert [lamp.pk for lamp in without_ties(Lamp.objects.order_by(*order))] == first, order
+        assert [lamp.pk for lamp in with_total_order(Lamp.objects.order_by(*order))] == first, order
         turned = [lamp.pk for lamp in Lamp.objects.order_by(*order, "pk").reverse()]
-        assert [lamp.pk for lamp in without_ties(Lamp.objects.order_by(*order).reverse())] == turned, order
+        assert [lamp.pk for lamp in with_total_order(Lamp.objects.order_by(*order).reverse())] == turned, order
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="DISTINCT ON is PostgreSQL's.")
@@ -152,7 +152,7 @@ def test_rows_that_tie_are_told_apart_in_the_order_that_django_has(rows):
 def test_one_row_of_each(rows, style, order):
     Lamp.objects.all().update(name=F("pk"))
     queryset = Lamp.objects.order_by(*order).distinct("maker")
-    expected = [lamp.name for lamp in without_ties(queryset)]
+    expected = [lamp.name for lamp in with_total_order(queryset)]
     assert len(expected) == 4
     assert sorted(walk(style, LampOut, queryset, size=2)[0]) == sorted(expected)
 
@@ -242,7 +242,7 @@ FIRST_TAG = Tag.objects.filter(lamps=OuterRef("pk")).order_by("word").values("wo
 )
 def test_whatever_django_can_order_is_paged(rows, build, by_cursor):
     Lamp.objects.all().update(name=F("pk"))
-    expected = [lamp.name for lamp in without_ties(build())]
+    expected = [lamp.name for lamp in with_total_order(build())]
     for style in (LimitOffset(), PageNumber(), LimitOffset(count=False)):
         assert walk(style, LampOut, build(), size=4)[0] == expected
     if by_cursor:
@@ -333,8 +333,8 @@ def test_a_list_is_not_filtered_in_silence(rows):
     ],
 )
 def test_what_leaves_no_ties(model, names, total):
-    assert is_total(model, tuple(name.lstrip("-") for name in names)) is total
-    order = without_ties(model.objects.order_by(*names)).query.order_by
+    assert is_total_order(model, tuple(name.lstrip("-") for name in names)) is total
+    order = with_total_order(model.objects.order_by(*names)).query.order_by
     assert (order == names) is total
 
 

@@ -14,7 +14,7 @@ from msgspec import UNSET, UnsetType
 from hybrid_gateway import ConfigurationError, JSONResponse, Router, patch, post
 from hybrid_gateway.exceptions import Conflict, NotFound, PreconditionFailed, RequestValidationError
 from hybrid_gateway.orm import Column, ModelStruct, crud, run_in_transaction
-from hybrid_gateway.orm.write.optimistic_locking import claim
+from hybrid_gateway.orm.write.optimistic_locking import check_version
 from tests.library.models import Author, Book, Copy, Novel, Publisher, Review, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -274,10 +274,10 @@ def test_many_rows_are_all_written_or_none(book):
 
 
 def test_a_version_is_claimed_once(book):
-    claim(book, "version", 1)
+    check_version(book, "version", 1)
     assert (book.version, Book.objects.get().version) == (2, 2)
     with pytest.raises(PreconditionFailed):
-        claim(book, "version", 1)
+        check_version(book, "version", 1)
 
 
 # --- transactions of handlers --------------------------------------------------------------------------------------

@@ -30,9 +30,9 @@ from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns.column_types import column_type_of, write_converter
 from hybrid_gateway.orm.columns.model_fields import value_field
 from hybrid_gateway.orm.columns.ranges import range_converter
-from hybrid_gateway.orm.querysets.ordering import is_total, key_names, name_of, opened, order_of
+from hybrid_gateway.orm.querysets.ordering import is_total_order, key_names, order_terms, rearrangeable, term_name
 
-__all__ = ["Keyset", "CursorPosition", "check_order", "order_in", "read_cursor"]
+__all__ = ["Keyset", "CursorPosition", "check_order", "cursor_order", "read_cursor"]
 
 
 class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
@@ -112,8 +112,8 @@ class Keyset:
     """A queryset in an order that gives every row its place."""
 
     def __init__(self, queryset: Any) -> None:
-        self._order = order = order_in(queryset)
-        queryset = opened(queryset)
+        self._order = order = cursor_order(queryset)
+        queryset = rearrangeable(queryset)
         self._queryset = queryset.annotate(**order.expressions) if order.expressions else queryset
         self.paths = order.paths
 
@@ -182,13 +182,13 @@ def read_cursor(text: str, keyset: Keyset) -> CursorPosition:
 def check_order(model: Any, given: Sequence[Any], annotations: Sequence[str]) -> None:
     """Raise :class:`ConfigurationError` for what no cursor can order by; ``annotations`` are left to the queryset."""
     for entry in given:
-        if name_of(entry) not in annotations:
+        if term_name(entry) not in annotations:
             list(_term(model, entry, {}))
 
 
-def order_in(queryset: Any) -> _Order:
+def cursor_order(queryset: Any) -> _Order:
     """The order of a queryset; raises :class:`ConfigurationError` for one that no cursor has."""
-    order = _order(queryset.model, order_of(queryset), queryset.query)
+    order = _order(queryset.model, order_terms(queryset), queryset.query)
     return order if queryset.query.standard_ordering else order.reversed()
 
 
@@ -223,7 +223,7 @@ def _whole(model: Any, given: Sequence[Any], annotations: Mapping[str, Any]) -> 
                 continue
             names = (*names, term.path)
             yield term if term.expression is None else msgspec.structs.replace(term, path=f"_place{len(names)}")
-        if is_total(model, names):
+        if is_total_order(model, names):
             return
 
 
@@ -233,7 +233,7 @@ def _term(model: Any, entry: Any, annotations: Mapping[str, Any], depth: int = 0
     if isinstance(entry, OrderBy):
         descending, nulls_first = entry.descending, True if entry.nulls_first else False if entry.nulls_last else None
         entry = entry.expression
-    name = name_of(entry)
+    name = term_name(entry)
     if name == "pk" and key_names(model) != ("pk",):
         for column in key_names(model):
             yield from _term(model, OrderBy(F(column), descending=descending != _is_minus(entry)), annotations)

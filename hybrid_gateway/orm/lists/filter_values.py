@@ -25,12 +25,19 @@ from hybrid_gateway.orm.columns.column_types import column_type_of
 from hybrid_gateway.orm.columns.model_fields import PathStep, value_field
 from hybrid_gateway.orm.query_cache.placeholders import Parameter, lookups_of
 
-__all__ = ["SUSPECTS", "Check", "check_of", "is_too_long", "may_be_asked_again", "words_of"]
+__all__ = [
+    "VALUE_ERRORS",
+    "ValueCheck",
+    "lookup_check",
+    "has_too_many_parameters",
+    "can_retry_in_parts",
+    "client_message",
+]
 
-Check = Callable[[Any, str], str | None]
+ValueCheck = Callable[[Any, str], str | None]
 """What is wrong with a value, if anything, for a database."""
 
-SUSPECTS = (
+VALUE_ERRORS = (
     DatabaseError,
     ValidationError,
     ValueError,
@@ -45,7 +52,7 @@ SUSPECTS = (
 # --- what a lookup refuses -----------------------------------------------------------------------------------------
 
 
-def check_of(query: Any, kind: Any, where: str) -> Check | None:
+def lookup_check(query: Any, kind: Any, where: str) -> ValueCheck | None:
     """What to look at before a value is compared by the one lookup of ``query`` that has a parameter."""
     lookup = next((found for found in lookups_of(query) if _has_parameter(found.rhs)), None)
     _check_kind(lookup, kind, where)
@@ -96,7 +103,7 @@ _LISTS = (list, tuple, set, frozenset)
 _COMPARING = ("exact", "in", "gt", "gte", "lt", "lte")
 
 
-def _each(check: Callable[[Any], str | None]) -> Check:
+def _each(check: Callable[[Any], str | None]) -> ValueCheck:
     def check_all(value: Any, using: str) -> str | None:
         entries = value if isinstance(value, _LISTS) else [value]
         return next((message for message in map(check, entries) if message is not None), None)
@@ -129,19 +136,19 @@ _NO_PATTERN = "Not a regular expression"
 # --- what went wrong -----------------------------------------------------------------------------------------------
 
 
-def words_of(error: Exception) -> str:
+def client_message(error: Exception) -> str:
     """What a client is told; a database's own words may tell of tables."""
     if isinstance(error, ValidationError):
         return " ".join(error.messages)
     return "Not a value that this can be compared with"
 
 
-def is_too_long(error: Exception) -> bool:
+def has_too_many_parameters(error: Exception) -> bool:
     """Whether a query had more values than its database takes: SQLite's limit, or psycopg's of server-side binding."""
     return any(words in str(error) for words in ("too many SQL variables", "number of parameters must be"))
 
 
-def may_be_asked_again(error: Exception, rows: Any) -> bool:
+def can_retry_in_parts(error: Exception, rows: Any) -> bool:
     """Whether the query of a part of the filters can say more of an error of all of them."""
     if not isinstance(error, DatabaseError):
         return True

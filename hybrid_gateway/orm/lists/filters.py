@@ -22,20 +22,20 @@ from hybrid_gateway.exceptions import ConfigurationError, ErrorEntry, RequestVal
 from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.lists.filter_values import (
-    SUSPECTS,
-    Check,
-    check_of,
-    is_too_long,
-    may_be_asked_again,
-    words_of,
+    VALUE_ERRORS,
+    ValueCheck,
+    can_retry_in_parts,
+    client_message,
+    has_too_many_parameters,
+    lookup_check,
 )
 from hybrid_gateway.orm.query_cache.placeholders import Parameter
-from hybrid_gateway.orm.querysets.lookup_paths import narrowing, passes_many
-from hybrid_gateway.orm.querysets.ordering import name_of, opened
+from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, crosses_to_many
+from hybrid_gateway.orm.querysets.ordering import rearrangeable, term_name
 from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
 from hybrid_gateway.type_hints import resolve_class_aliases
 
-__all__ = ["FilterSet", "Lookup", "Ordering", "Search", "ordering_words"]
+__all__ = ["FilterSet", "Lookup", "Ordering", "Search", "client_orders"]
 
 
 class Lookup:
@@ -79,7 +79,7 @@ class _Filter(msgspec.Struct, frozen=True):
     name: str
     wire: str
     apply: Apply
-    check: Check | None = None
+    check: ValueCheck | None = None
     has_enums: bool = False
 
     def fault(self, message: str) -> ErrorEntry:
@@ -120,10 +120,10 @@ class FilterSet:
             return use(source)
         if not is_queryable(source):
             raise TypeError(f"filters= narrow a QuerySet, not {type(source).__name__}: nothing of it was sent.")
-        queryset = self._narrowed(opened(as_queryset(source)), given)
+        queryset = self._narrowed(rearrangeable(as_queryset(source)), given)
         try:
             return use(queryset)
-        except SUSPECTS as error:
+        except VALUE_ERRORS as error:
             faults = self._blamed(given, error, queryset.db)
             if not faults:
                 raise
@@ -144,8 +144,8 @@ class FilterSet:
             if message is None:
                 try:
                     queryset = entry.apply(queryset, value)
-                except SUSPECTS as error:
-                    message = words_of(error)
+                except VALUE_ERRORS as error:
+                    message = client_message(error)
             if message is not None:
                 faults.append(entry.fault(message))
         if faults:
@@ -154,25 +154,25 @@ class FilterSet:
 
     def _blamed(self, given: Sequence[tuple[_Filter, Any]], error: Exception, using: str) -> list[ErrorEntry]:
         """The filters whose values the query has failed for; none, where it was something else."""
-        if is_too_long(error):
+        if has_too_many_parameters(error):
             longest, _ = max(given, key=lambda entry: len(entry[1]) if isinstance(entry[1], Sized) else 0)
             return [longest.fault("More values than the database takes")]
         rows = self._model._base_manager.using(using).order_by()
-        if not may_be_asked_again(error, rows):
+        if not can_retry_in_parts(error, rows):
             is_sole = len(given) == 1 and isinstance(error, DataError)
-            return [given[0][0].fault(words_of(error))] if is_sole else []
+            return [given[0][0].fault(client_message(error))] if is_sole else []
         faults = []
         for entry, value in given:
             try:
                 entry.apply(rows, value).count()
-            except SUSPECTS as found:
-                faults.append(entry.fault(words_of(found)))
+            except VALUE_ERRORS as found:
+                faults.append(entry.fault(client_message(found)))
         if not faults and isinstance(error, DataError):  # none of them is to blame alone
-            faults = [error_entry(("query",), words_of(error))]
+            faults = [error_entry(("query",), client_message(error))]
         return faults
 
 
-def ordering_words(struct: Any) -> list[Any]:
+def client_orders(struct: Any) -> list[Any]:
     """What clients may order by, as ``order_by`` takes it."""
     _check_struct(struct)
     found: list[Any] = []
@@ -212,7 +212,7 @@ def _extras(annotation: Any) -> list[Any]:
     return found
 
 
-def _apply(field: Any, marker: Any, model: Any, where: str) -> tuple[Apply, Check | None]:
+def _apply(field: Any, marker: Any, model: Any, where: str) -> tuple[Apply, ValueCheck | None]:
     if isinstance(marker, Search):
         return _search(marker, model, where), None
     if isinstance(marker, Ordering):
@@ -221,10 +221,10 @@ def _apply(field: Any, marker: Any, model: Any, where: str) -> tuple[Apply, Chec
     path = marker.path
     if typing.get_origin(bare(field.type)) is list and not path.endswith(_TAKE_LISTS):
         path = f"{path}__in"
-    check = check_of(_try(model, Q(**{path: Parameter(field.name, {})}), where), bare(field.type), where)
+    check = lookup_check(_try(model, Q(**{path: Parameter(field.name, {})}), where), bare(field.type), where)
     if marker.exclude:
         return lambda queryset, value: queryset.exclude(**{path: value}), check
-    narrow = narrowing(model, [path])
+    narrow = condition_filter(model, [path])
     return lambda queryset, value: narrow(queryset, Q(**{path: value})), check
 
 
@@ -236,7 +236,7 @@ def _search(marker: Search, model: Any, where: str) -> Apply:
     for path in paths:
         _try(model, Q(**{path: "text"}), where)
 
-    narrow = narrowing(model, paths)
+    narrow = condition_filter(model, paths)
 
     def search(queryset: Any, value: str) -> Any:
         # SECURITY: however much is sent, a row is not compared with more than this.
@@ -264,8 +264,8 @@ def _order(marker: Ordering, kind: Any, model: Any, where: str) -> Apply:
             model._default_manager.order_by(name)
         except FieldError as error:
             raise ConfigurationError(f"{where} cannot be ordered by: {error}") from error
-        column = name_of(name)
-        if column is not None and passes_many(model, column):
+        column = term_name(name)
+        if column is not None and crosses_to_many(model, column):
             raise ConfigurationError(
                 f"{where} cannot be ordered by: {name!r} leads to many rows, so that rows would come more than once. "
                 "Order by an annotation of the queryset, such as Min(...)."

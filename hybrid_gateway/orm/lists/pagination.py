@@ -21,8 +21,8 @@ from msgspec import UNSET, UnsetType
 
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.lists.cursors import Keyset, check_order, order_in, read_cursor
-from hybrid_gateway.orm.querysets.ordering import count_rows, opened, without_ties
+from hybrid_gateway.orm.lists.cursors import Keyset, check_order, cursor_order, read_cursor
+from hybrid_gateway.orm.querysets.ordering import count_rows, rearrangeable, with_total_order
 from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
 from hybrid_gateway.orm.read.fetch import fetch
 from hybrid_gateway.orm.read.instances import from_model
@@ -41,8 +41,8 @@ __all__ = [
     "Pagination",
     "SlicedPage",
     "PageRequest",
-    "as_source",
-    "may_be_paged",
+    "pageable_rows",
+    "is_pageable",
 ]
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class PageRequest(msgspec.Struct, frozen=True):
     def page(self, source: Any) -> Any:
         """The page, and its ``Link`` header (RFC 8288)."""
         try:
-            page, following, previous = self.style.page(self.struct, as_source(source), self.values)
+            page, following, previous = self.style.page(self.struct, pageable_rows(source), self.values)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self.where}: {error}") from error
         links = []
@@ -126,12 +126,12 @@ class PageRequest(msgspec.Struct, frozen=True):
         return f"{quote_path(self.path)}?{urlencode(pairs)}"
 
 
-def may_be_paged(value: Any) -> bool:
+def is_pageable(value: Any) -> bool:
     """Whether what a handler returned is rows, and not an answer of its own."""
     return isinstance(value, (list, tuple, RawQuerySet)) or is_queryable(value)
 
 
-def as_source(source: Any) -> Any:
+def pageable_rows(source: Any) -> Any:
     """Rows to be paged: a queryset, or a list where they are there already."""
     return list(source) if isinstance(source, (list, tuple, RawQuerySet)) else as_queryset(source)
 
@@ -251,12 +251,12 @@ class Cursor(Pagination):
     def check_rows(self, queryset: Any, where: str) -> None:
         if not self.ordering:
             try:
-                order_in(queryset)
+                cursor_order(queryset)
             except ConfigurationError as error:
                 raise ConfigurationError(f"{where}: {error}") from error
 
     def arranged(self, queryset: Any) -> Any:
-        return opened(queryset).order_by(*self.ordering) if self.ordering else queryset
+        return rearrangeable(queryset).order_by(*self.ordering) if self.ordering else queryset
 
     def parameters(self) -> dict[str, tuple[Any, Any]]:
         cursor = Query(max_length=2048, description="Where the page begins, from the links of another one.")
@@ -308,7 +308,7 @@ def _slice(
             from_model(struct, row) if isinstance(row, Model) else row for row in queryset[offset : offset + limit]
         ]
         return shown, len(queryset) if count else UNSET, len(queryset) > offset + limit
-    items = fetch(struct, without_ties(queryset)[offset : offset + limit + (not count)])
+    items = fetch(struct, with_total_order(queryset)[offset : offset + limit + (not count)])
     if not count:
         return items[:limit], UNSET, len(items) > limit
     if len(items) < limit and (items or not offset):

@@ -14,15 +14,15 @@ from hybrid_gateway.exceptions import ConfigurationError
 
 __all__ = [
     "find_field",
-    "fits",
-    "follow",
+    "is_compatible_model",
+    "path_steps",
     "is_annotation",
     "is_to_many",
     "leads_to_many",
-    "may_be_absent",
-    "narrowing",
-    "passes_many",
-    "paths_in",
+    "is_optional_step",
+    "condition_filter",
+    "crosses_to_many",
+    "condition_paths",
 ]
 
 
@@ -41,17 +41,17 @@ def find_field(model: Any, name: str) -> Any:
 def leads_to_many(model: Any, path: str) -> bool:
     """Whether there are rows, and not one, at the end of ``path``; what is no path of columns leads nowhere."""
     try:
-        return any(is_to_many(field) for field in follow(model, path, ""))
+        return any(is_to_many(field) for field in path_steps(model, path, ""))
     except ConfigurationError:
         return False
 
 
-def may_be_absent(field: Any) -> bool:
+def is_optional_step(field: Any) -> bool:
     """Whether there may be no row at the end of this step."""
     return isinstance(field, ForeignObjectRel) or (field.is_relation and field.null)
 
 
-def fits(model: Any, related: Any) -> bool:
+def is_compatible_model(model: Any, related: Any) -> bool:
     return related is not None and (issubclass(related, model) or issubclass(model, related))
 
 
@@ -66,7 +66,7 @@ def is_annotation(model: Any, path: str) -> bool:
     return False
 
 
-def follow(model: Any, path: str, where: str) -> Iterator[Any]:
+def path_steps(model: Any, path: str, where: str) -> Iterator[Any]:
     """The fields of a path, one after the other."""
     at = model
     for name in path.split(LOOKUP_SEP):
@@ -98,15 +98,15 @@ def _get_field(model: Any, name: str, path: str, where: str) -> Any:
 # --- many rows on the way ------------------------------------------------------------------------------------------
 
 
-def passes_many(model: Any, path: str) -> bool:
+def crosses_to_many(model: Any, path: str) -> bool:
     """Whether there are many rows somewhere on the way, whatever follows the columns: transforms, a lookup."""
     steps = path.split(LOOKUP_SEP)
     return any(leads_to_many(model, LOOKUP_SEP.join(steps[:end])) for end in range(1, len(steps) + 1))
 
 
-def narrowing(model: Any, paths: Iterable[str]) -> Callable[[Any, Q], Any]:
+def condition_filter(model: Any, paths: Iterable[str]) -> Callable[[Any, Q], Any]:
     """How a queryset is narrowed to a condition on ``paths`` without showing a row twice that meets it twice."""
-    if not any(passes_many(model, path) for path in paths):
+    if not any(crosses_to_many(model, path) for path in paths):
         return lambda queryset, condition: queryset.filter(condition)
 
     def narrow(queryset: Any, condition: Q) -> Any:
@@ -116,16 +116,16 @@ def narrowing(model: Any, paths: Iterable[str]) -> Callable[[Any, Q], Any]:
     return narrow
 
 
-def paths_in(condition: Any) -> Iterator[str]:
+def condition_paths(condition: Any) -> Iterator[str]:
     """The paths of the conditions of a ``Q``, of those inside it, and of what its expressions refer to."""
     if isinstance(condition, Q):
         for child in condition.children:
-            yield from paths_in(child)
+            yield from condition_paths(child)
     elif isinstance(condition, tuple):
         yield condition[0]
-        yield from paths_in(condition[1])
+        yield from condition_paths(condition[1])
     elif hasattr(condition, "get_source_expressions"):
         for inner in condition.get_source_expressions():
-            yield from paths_in(inner)
+            yield from condition_paths(inner)
     elif isinstance(getattr(condition, "name", None), str) and hasattr(condition, "resolve_expression"):
         yield condition.name

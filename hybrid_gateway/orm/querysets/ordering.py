@@ -1,8 +1,8 @@
 """In which order rows come: always one that leaves no ties, so that every row has one place in it.
 
 How this works: the key of a row ends every order, unless columns that are unique together are in it already. Where a
-queryset cannot be narrowed or ordered any more (a slice, a union, ``distinct("column")``), :func:`opened` gives one of
-the same rows that can.
+queryset cannot be narrowed or ordered any more (a slice, a union, ``distinct("column")``), :func:`rearrangeable` gives
+one of the same rows that can.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 from django.db import connections
 from django.db.models import CompositePrimaryKey, F, OrderBy
 
-from hybrid_gateway.orm.querysets.lookup_paths import passes_many
+from hybrid_gateway.orm.querysets.lookup_paths import crosses_to_many
 
-__all__ = ["count_rows", "is_total", "key_names", "name_of", "opened", "order_of", "without_ties"]
+__all__ = ["count_rows", "is_total_order", "key_names", "term_name", "rearrangeable", "order_terms", "with_total_order"]
 
 
 @lru_cache(maxsize=1024)
@@ -29,7 +29,7 @@ def key_names(model: Any) -> tuple[str, ...]:
     return tuple(field.attname for field in parts)
 
 
-def order_of(queryset: Any) -> tuple[Any, ...]:
+def order_terms(queryset: Any) -> tuple[Any, ...]:
     """What a queryset is ordered by. DJANGO: SQLCompiler._order_by_pairs; ``Meta.ordering`` orders no groups."""
     query = queryset.query
     if query.extra_order_by:
@@ -39,12 +39,12 @@ def order_of(queryset: Any) -> tuple[Any, ...]:
     return tuple(query.get_meta().ordering)
 
 
-def without_ties(queryset: Any) -> Any:
+def with_total_order(queryset: Any) -> Any:
     """The queryset in an order that leaves no ties."""
     query, model = queryset.query, queryset.model
-    given = order_of(queryset) or tuple(_column(model, name) for name in query.distinct_fields)
-    names = tuple(map(name_of, given))
-    if "?" in names or is_total(model, names):
+    given = order_terms(queryset) or tuple(_column(model, name) for name in query.distinct_fields)
+    names = tuple(map(term_name, given))
+    if "?" in names or is_total_order(model, names):
         return queryset
     if not (query.is_sliced or query.extra_order_by):
         return queryset.order_by(*given, *key_names(model))
@@ -57,18 +57,18 @@ def without_ties(queryset: Any) -> Any:
     return ordered
 
 
-def opened(queryset: Any) -> Any:
+def rearrangeable(queryset: Any) -> Any:
     """The same rows, as a queryset that can be narrowed and ordered: of a slice, a union, or ``distinct("column")``."""
     query = queryset.query
     if not (query.is_sliced or query.combinator or query.distinct_fields):
         return queryset
     if query.combinator:
-        free = queryset.model._base_manager.using(queryset.db).order_by(*order_of(queryset))
+        free = queryset.model._base_manager.using(queryset.db).order_by(*order_terms(queryset))
     else:
         free = queryset._chain()
         free.query.clear_limits()
         free.query.distinct, free.query.distinct_fields = False, ()
-    return free.filter(pk__in=_keys(without_ties(queryset)))
+    return free.filter(pk__in=_keys(with_total_order(queryset)))
 
 
 def _keys(queryset: Any) -> Any:
@@ -97,7 +97,7 @@ def count_rows(queryset: Any) -> int:
         start: int = query.low_mark
         return max(0, end - start)
     if not query.is_sliced:
-        names = tuple(map(name_of, order_of(queryset)))
+        names = tuple(map(term_name, order_terms(queryset)))
         many = () if query.combinator else _through_many(queryset.model, names)
         if many:  # an order that repeats rows is a part of the list
             queryset = queryset.values(*key_names(queryset.model), *many)
@@ -108,10 +108,10 @@ def count_rows(queryset: Any) -> int:
 
 @lru_cache(maxsize=1024)
 def _through_many(model: Any, names: tuple[str | None, ...]) -> tuple[str, ...]:
-    return tuple(name for name in names if name is not None and passes_many(model, name))
+    return tuple(name for name in names if name is not None and crosses_to_many(model, name))
 
 
-def name_of(term: Any) -> str | None:
+def term_name(term: Any) -> str | None:
     """The column of a term of an order, without its direction; ``None`` for an expression."""
     if isinstance(term, OrderBy):
         term = term.expression
@@ -121,7 +121,7 @@ def name_of(term: Any) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def is_total(model: Any, names: Sequence[str | None]) -> bool:
+def is_total_order(model: Any, names: Sequence[str | None]) -> bool:
     """Whether no two rows tie in these columns, because some of them are unique together and never null."""
     there = {_attname(model, name) for name in names if name is not None}
     return any(group <= there for group in _unique_groups(model))

@@ -16,7 +16,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.columns.column_types import normalizer, read_converter
 from hybrid_gateway.orm.introspection import columns_of, computed_of, hints_of, is_model_struct
-from hybrid_gateway.orm.querysets.lookup_paths import leads_to_many, narrowing, paths_in
+from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, condition_paths, leads_to_many
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.selection import check_model
 
@@ -110,7 +110,9 @@ def _from_list(instance: Any, steps: list[str], item: Any, column: Any) -> list[
             continue
         found: Any = manager.all()
         if column.filter is not None:
-            found = narrowing(found.model, list(paths_in(column.filter)))(found, copy.deepcopy(column.filter))
+            found = condition_filter(found.model, list(condition_paths(column.filter)))(
+                found, copy.deepcopy(column.filter)
+            )
         if column.order_by:
             found = found.order_by(*column.order_by)
         found = found if found.ordered else sorted(found, key=lambda entry: entry.pk)

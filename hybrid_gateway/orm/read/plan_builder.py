@@ -23,16 +23,16 @@ from hybrid_gateway.orm.columns.modeltranslation import chosen_of
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import columns_of, computed_of, hints_of, is_model_struct, once_per_struct
 from hybrid_gateway.orm.querysets.lookup_paths import (
-    fits,
-    follow,
+    condition_filter,
+    condition_paths,
+    crosses_to_many,
     is_annotation,
+    is_compatible_model,
+    is_optional_step,
     is_to_many,
-    may_be_absent,
-    narrowing,
-    passes_many,
-    paths_in,
+    path_steps,
 )
-from hybrid_gateway.orm.querysets.ordering import key_names, name_of
+from hybrid_gateway.orm.querysets.ordering import key_names, term_name
 from hybrid_gateway.orm.read.read_plan import ReadPlan, RelatedList
 
 __all__ = ["read_plan_of"]
@@ -77,7 +77,7 @@ class _ReadPlanBuilder:
     def _computed(self, entry: Any, model: Any, prefix: str, where: str) -> str:
         places = []
         for path in entry.columns:
-            steps = list(follow(model, path, where))
+            steps = list(path_steps(model, path, where))
             if any(is_to_many(field) for field in steps):
                 raise ConfigurationError(f"{where} is computed of {path!r}, which leads to many rows.")
             places.append(self._column(model, steps, prefix + path))
@@ -108,7 +108,7 @@ class _ReadPlanBuilder:
     def _path(
         self, path: str, annotation: Any, column: Column, model: Any, prefix: str, around: tuple[Any, ...], where: str
     ) -> str:
-        steps = list(follow(model, path, where))
+        steps = list(path_steps(model, path, where))
         for position, field in enumerate(steps):
             if is_to_many(field):
                 owner = LOOKUP_SEP.join([*path.split(LOOKUP_SEP)[:position]])
@@ -117,7 +117,7 @@ class _ReadPlanBuilder:
                     field, rest, annotation, column, f"{prefix}{owner}{LOOKUP_SEP if owner else ''}", where
                 )
         field = steps[-1]
-        outer = any(may_be_absent(step) for step in steps)
+        outer = any(is_optional_step(step) for step in steps)
         if is_model_struct(annotation):
             return self._one(path, field, annotation, prefix, around, where, outer=outer)
         if isinstance(field, ForeignObjectRel):
@@ -159,7 +159,7 @@ class _ReadPlanBuilder:
         outer: bool,
     ) -> str:
         kind = bare(annotation)
-        if not field.is_relation or not fits(kind.__model__, field.related_model):
+        if not field.is_relation or not is_compatible_model(kind.__model__, field.related_model):
             raise ConfigurationError(f"{where} is a {kind.__model__.__name__}, which {path!r} does not lead to.")
         if outer and not is_nullable(annotation):
             raise ConfigurationError(f"{where} can be null in the database: write `| None` after its type.")
@@ -179,13 +179,13 @@ class _ReadPlanBuilder:
         narrow = _checked(column, related, where)
         nested, value = None, None
         if is_model_struct(item):
-            if rest or not fits(bare(item).__model__, related):
+            if rest or not is_compatible_model(bare(item).__model__, related):
                 raise ConfigurationError(
                     f"{where} lists {bare(item).__model__.__name__}, but its path leads to {related.__name__}."
                 )
             nested = bare(item)
         else:
-            steps = list(follow(related, rest, where)) if rest else [related._meta.pk]
+            steps = list(path_steps(related, rest, where)) if rest else [related._meta.pk]
             last = steps[-1]
             if is_to_many(last):
                 raise ConfigurationError(f"{where} leads to lists in lists; nest a ModelStruct.")
@@ -213,10 +213,10 @@ def _value_of(related: Any, steps: Sequence[Any], path: str, convert: Any) -> tu
 def _checked(column: Column, related: Any, where: str) -> Callable[[Any, Any], Any] | None:
     """How a list is narrowed; raises :class:`ConfigurationError` for an order in which rows would come twice."""
     for term in column.order_by:
-        name = name_of(term)
-        if name is not None and passes_many(related, name):
+        name = term_name(term)
+        if name is not None and crosses_to_many(related, name):
             raise ConfigurationError(f"{where} cannot be ordered by {name!r}, which leads to many rows of each.")
-    return None if column.filter is None else narrowing(related, paths_in(column.filter))
+    return None if column.filter is None else condition_filter(related, condition_paths(column.filter))
 
 
 _Relation = tuple[Any, str, str, Callable[[], dict[str, Any]] | None, Callable[[Any], Any] | None]

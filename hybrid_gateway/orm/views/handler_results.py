@@ -26,8 +26,8 @@ from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.introspection import is_model_struct
-from hybrid_gateway.orm.lists.filters import FilterSet, ordering_words
-from hybrid_gateway.orm.lists.pagination import Page, PageRequest, Pagination, as_source, may_be_paged
+from hybrid_gateway.orm.lists.filters import FilterSet, client_orders
+from hybrid_gateway.orm.lists.pagination import Page, PageRequest, Pagination, is_pageable, pageable_rows
 from hybrid_gateway.orm.model_struct import check_all
 from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
@@ -35,12 +35,12 @@ from hybrid_gateway.orm.read.row_streams import stream
 from hybrid_gateway.orm.write.transactions import in_transaction
 from hybrid_gateway.responses.response_classes import enc_hook, enc_hook_with
 
-__all__ = ["Adapted", "adapt"]
+__all__ = ["AdaptedHandler", "adapt_handler"]
 
 _LAZY = (QuerySet, RawQuerySet, Manager, Model)
 
 
-class Adapted(msgspec.Struct):
+class AdaptedHandler(msgspec.Struct):
     """A handler as the gateway calls it."""
 
     handler: Any
@@ -50,10 +50,12 @@ class Adapted(msgspec.Struct):
     query_names: set[str] = set()  # of the query parameters, where others are refused; known once the route is planned
 
 
-def adapt(handler: Any, signature: Signature, returns: Any, layers: Layers, options: Mapping[str, Any]) -> Adapted:
+def adapt_handler(
+    handler: Any, signature: Signature, returns: Any, layers: Layers, options: Mapping[str, Any]
+) -> AdaptedHandler:
     """``handler`` with what its route says about rows and transactions; itself, where that is nothing."""
     where = signature.where
-    adapted = Adapted(handler, signature, returns)
+    adapted = AdaptedHandler(handler, signature, returns)
     rows = _Rows.of(returns)
     wants_page = any(typing.get_origin(strip_annotated(entry.type)) is Page for entry in signature.parameters)
     if layers.atomic:
@@ -83,7 +85,7 @@ def adapt(handler: Any, signature: Signature, returns: Any, layers: Layers, opti
     if (source := getattr(handler, "__rows__", None)) is not None:
         pagination.check_rows(as_queryset(source), where)
     if filters is not None:
-        pagination.check_order(rows.struct.__model__, ordering_words(filters), where)
+        pagination.check_order(rows.struct.__model__, client_orders(filters), where)
     adapted.returns = pagination.envelope[rows.struct]
     return _paginated(adapted, rows, pagination, filtered, more)
 
@@ -124,11 +126,11 @@ Convert = Callable[[Any, Mapping[str, Any]], Any]
 
 
 def _wrap(
-    adapted: Adapted,
+    adapted: AdaptedHandler,
     convert: Convert,
     more: Mapping[str, Parameter],
     give: Callable[[dict[str, Any]], Any] | None = None,
-) -> Adapted:
+) -> AdaptedHandler:
     """The handler, followed by ``convert`` on the thread of the database; ``more`` are parameters of the latter.
 
     ``give`` takes those out of what is passed, and adds what the handler itself asks for.
@@ -168,7 +170,7 @@ Filtered = Callable[[Any, Mapping[str, Any], Callable[[Any], Any]], Any]
 """What a handler returned, the values of the added parameters, and what is done with the rows that these leave."""
 
 
-def _filtered(filters: Any, rows: _Rows, more: dict[str, Parameter], adapted: Adapted) -> Filtered:
+def _filtered(filters: Any, rows: _Rows, more: dict[str, Parameter], adapted: AdaptedHandler) -> Filtered:
     if filters is None:
         return lambda value, values, use: use(value)
     chosen = FilterSet(filters, rows.struct.__model__)
@@ -179,7 +181,7 @@ def _filtered(filters: Any, rows: _Rows, more: dict[str, Parameter], adapted: Ad
     def apply(value: Any, values: Mapping[str, Any], use: Callable[[Any], Any]) -> Any:
         if chosen.forbids_unknown:
             _refuse_unknown(values["_query"], adapted.query_names)
-        return chosen.use(value, values["_filters"], use) if may_be_paged(value) else use(value)
+        return chosen.use(value, values["_filters"], use) if is_pageable(value) else use(value)
 
     return apply
 
@@ -201,12 +203,12 @@ def _parameter(name: str, annotation: Any, marker: Any = None, default: Any = NO
 
 
 def _paginated(
-    adapted: Adapted,
+    adapted: AdaptedHandler,
     rows: _Rows,
     pagination: Pagination,
     filtered: Filtered,
     more: dict[str, Parameter],
-) -> Adapted:
+) -> AdaptedHandler:
     own = {f"_page_{name}": name for name in pagination.parameters()}
     for (name, wire), (annotation, default) in zip(own.items(), pagination.parameters().values(), strict=True):
         kind, marker = split_markers(annotation, wire, wire)
@@ -236,7 +238,7 @@ def _paginated(
         return {**taken, "turn": turn}
 
     def convert(value: Any, taken: Mapping[str, Any]) -> Any:
-        if not may_be_paged(value):
+        if not is_pageable(value):
             return value
         return _FilteredTurn(taken["turn"], filtered, taken).page(value)
 
@@ -252,7 +254,7 @@ class _FilteredTurn:
         self._taken = taken
 
     def page(self, source: Any) -> Any:
-        source = as_source(source)
+        source = pageable_rows(source)
         if not isinstance(source, list):
             source = self._turn.style.arranged(source)
         return self._filtered(source, self._taken, self._turn.page)
@@ -261,7 +263,9 @@ class _FilteredTurn:
 # --- long lists ----------------------------------------------------------------------------------------------------
 
 
-def _chunked(adapted: Adapted, rows: _Rows, filters: Any, encoders: Mapping[Any, Callable[[Any], Any]]) -> Adapted:
+def _chunked(
+    adapted: AdaptedHandler, rows: _Rows, filters: Any, encoders: Mapping[Any, Callable[[Any], Any]]
+) -> AdaptedHandler:
     hook = enc_hook_with(encoders) if encoders else enc_hook
     more: dict[str, Parameter] = {"_accept": _parameter("_accept", http.Headers)}
     filtered = _filtered(filters, rows, more, adapted)

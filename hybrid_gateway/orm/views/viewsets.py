@@ -22,11 +22,11 @@ from hybrid_gateway.binding.markers import Depends, Header
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, Forbidden, NotFound, PreconditionFailed
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.orm.introspection import is_model_struct
-from hybrid_gateway.orm.querysets.ordering import key_names, opened
+from hybrid_gateway.orm.querysets.ordering import key_names, rearrangeable
 from hybrid_gateway.orm.querysets.queryset_source import is_queryable
 from hybrid_gateway.orm.read.rows import fetch_with
 from hybrid_gateway.orm.views.row_keys import RowKey
-from hybrid_gateway.orm.write.optimistic_locking import claim, seen_version, version_text
+from hybrid_gateway.orm.write.optimistic_locking import check_version, expected_version, version_text
 from hybrid_gateway.orm.write.write import check_input
 from hybrid_gateway.routing.declare import (
     HANDLER_OPTIONS,
@@ -149,7 +149,7 @@ class ModelViewSet(ViewSet):
         if not getattr(cls, "tags", ()):
             setattr(cls, "tags", [str(model._meta.verbose_name_plural)])  # noqa: B010 (an option of any layer)
         super().__init_subclass__(**kwargs)
-        made = _Made(cls, model)
+        made = _ActionFactory(cls, model)
         for name, (function, options) in made.actions().items():
             own = inspect.getattr_static(cls, name, None)
             if own is None or (isinstance(own, Route) and getattr(own.handler, "__made__", False)):
@@ -160,7 +160,7 @@ class ModelViewSet(ViewSet):
         return RowKey(cls.out.__model__, cls.lookup, cls.__qualname__).path
 
 
-class _Made:
+class _ActionFactory:
     """The actions of one class that nobody wrote."""
 
     def __init__(self, cls: Any, model: Any) -> None:
@@ -276,7 +276,7 @@ class _Made:
             raise NotFound
         if self._version is not None:
             seen = getattr(instance, self._version.attname)
-            claim(instance, self._version.name, seen_version(self._version, if_match, seen))
+            check_version(instance, self._version.name, expected_version(self._version, if_match, seen))
         return instance
 
     def _shown(self, rows: Any, condition: Mapping[str, Any], response: Any) -> Any:
@@ -292,10 +292,10 @@ class _Made:
 
     def _one(self, rows: Any, condition: Mapping[str, Any]) -> Any:
         """One row, which a queryset with joins may hold more than once."""
-        return opened(rows.all()).filter(**condition).order_by(*key_names(self._model))[:1]
+        return rearrangeable(rows.all()).filter(**condition).order_by(*key_names(self._model))[:1]
 
     def _check_scope(self, rows: Any, instance: Any) -> None:
-        if not opened(rows.using(instance._state.db)).filter(pk=instance.pk).exists():
+        if not rearrangeable(rows.using(instance._state.db)).filter(pk=instance.pk).exists():
             raise Forbidden("This would put the row out of your reach.")
 
 

@@ -19,13 +19,13 @@ from hybrid_gateway.orm.columns.model_fields import value_field
 from hybrid_gateway.orm.columns.value_predictors import UNKNOWN, Predictor, predict_nothing
 from hybrid_gateway.orm.read.prepare import prepare
 
-__all__ = ["inserted", "updated"]
+__all__ = ["insert_row", "refresh_written"]
 
 
 # --- a write -------------------------------------------------------------------------------------------------------
 
 
-def inserted(instance: Any, using: str, save: Callable[[], None]) -> None:
+def insert_row(instance: Any, using: str, save: Callable[[], None]) -> None:
     """Call ``save``, which makes a row of ``instance``, and give that what the row has.
 
     What the database alone can tell the INSERT returns, or else a query.
@@ -43,7 +43,7 @@ def inserted(instance: Any, using: str, save: Callable[[], None]) -> None:
     _settle(instance, using, columns, connection, returned)
 
 
-def updated(instance: Any, using: str, names: Collection[str]) -> None:
+def refresh_written(instance: Any, using: str, names: Collection[str]) -> None:
     """Give an instance, whose columns ``names`` have been saved, what its row has in those and what hangs on them."""
     columns = [column for column in _columns(type(instance)) if column.field.generated or column.field.name in names]
     if not _RETURNS_GENERATED:

@@ -9,10 +9,10 @@ from django.utils import timezone
 
 from hybrid_gateway.exceptions import PreconditionFailed
 
-__all__ = ["claim", "seen_version", "version_text"]
+__all__ = ["check_version", "expected_version", "version_text"]
 
 
-def claim(instance: Any, name: str, expected: Any, *, using: str | None = None) -> None:
+def check_version(instance: Any, name: str, expected: Any, *, using: str | None = None) -> None:
     """Make the next version of a row, if ``expected`` is its version now; else 412. Call it in the transaction.
 
     The column is a whole number, which is counted up, or a time, which becomes now.
@@ -30,7 +30,7 @@ def version_text(value: Any) -> str:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def seen_version(field: Any, if_match: str | None, now: Any) -> Any:
+def expected_version(field: Any, if_match: str | None, now: Any) -> Any:
     """The version that ``If-Match`` says the client has seen (RFC 9110, section 13.1.1); without it, that of now."""
     if if_match is None or if_match.strip() == "*":
         return now

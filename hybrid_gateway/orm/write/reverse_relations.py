@@ -24,17 +24,25 @@ from hybrid_gateway.orm.columns.model_fields import value_field
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.introspection import is_model_struct
-from hybrid_gateway.orm.write.write_errors import Writing
+from hybrid_gateway.orm.write.write_errors import StructWrite
 
-__all__ = ["Side", "check_rule", "is_key", "is_nested", "is_other_side", "key_fields", "key_of"]
+__all__ = [
+    "ReverseRelation",
+    "check_write_rule",
+    "is_key_column",
+    "is_nested",
+    "is_reverse",
+    "key_fields",
+    "key_in_struct",
+]
 
 
-class _Plan(Writing, Protocol):
+class _Plan(StructWrite, Protocol):
     def add(self, item: Any, extra: dict[str, Any], loc: Location) -> Any: ...
     def change(self, item: Any, row: Any, extra: dict[str, Any], loc: Location) -> Any: ...
 
 
-def is_other_side(field: Any) -> bool:
+def is_reverse(field: Any) -> bool:
     """Whether its values are rows that are written after the row that has it."""
     return isinstance(field, ForeignObjectRel) or bool(field.many_to_many or field.one_to_many)
 
@@ -45,7 +53,7 @@ def is_nested(annotation: Any) -> bool:
     return is_model_struct(typing.get_args(kind)[0] if typing.get_origin(kind) is list else kind)
 
 
-def check_rule(where: str, target: Any, column: Column, *, is_nested: bool) -> None:
+def check_write_rule(where: str, target: Any, column: Column, *, is_nested: bool) -> None:
     """Raise :class:`ConfigurationError` for nested Structs without a rule, and for a relation that cannot be given."""
     if is_nested and column.write is None:
         raise ConfigurationError(
@@ -74,7 +82,7 @@ def _needed(through: Any) -> list[str]:
 # --- keys ----------------------------------------------------------------------------------------------------------
 
 
-def is_key(field: Any, instance: Any) -> bool:
+def is_key_column(field: Any, instance: Any) -> bool:
     """Whether a column is the key of a row, of its parents', or a part of it."""
     return bool(field.primary_key) or field in getattr(instance._meta.pk, "fields", ())
 
@@ -94,7 +102,7 @@ def key_fields(struct: Any, given: Mapping[str, Any] = {}) -> tuple[str, ...] | 
     return tuple(names)
 
 
-def key_of(item: Any, model: Any, given: Mapping[str, Any]) -> Any:
+def key_in_struct(item: Any, model: Any, given: Mapping[str, Any]) -> Any:
     """The key that a Struct names, as its model has it; ``UNSET`` for none. ``given`` is what it need not say."""
     names, key = key_fields(type(item), given), model._meta.pk
     if names is None:
@@ -114,7 +122,7 @@ def key_of(item: Any, model: Any, given: Mapping[str, Any]) -> Any:
 # --- rows ----------------------------------------------------------------------------------------------------------
 
 
-class Side:
+class ReverseRelation:
     """One other side of one instance, as a Struct writes it."""
 
     def __init__(self, plan: _Plan, write: Any, instance: Any, *, is_new: bool) -> None:
@@ -166,7 +174,7 @@ class Side:
         """
         manager, belonging = self._manager(), self._belonging()
         there = {} if self._is_new else {row.pk: row for row in manager.using(self._plan.using).all()}
-        keys = [key_of(item, self._model, belonging) for item in items]
+        keys = [key_in_struct(item, self._model, belonging) for item in items]
         if self._replaces:
             self._remove([row for key, row in there.items() if key not in keys])
         made = []
@@ -270,7 +278,7 @@ class Side:
 
     def _give(self, row: Any) -> None:
         link = self._field.field
-        if is_key(link, row):
+        if is_key_column(link, row):
             raise RequestValidationError([error_entry(self._loc, "The key of a row cannot be changed")])
         setattr(row, link.name, self._instance)
         row.save(using=self._plan.using, update_fields=[link.name])

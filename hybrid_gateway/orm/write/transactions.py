@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from hybrid_gateway.binding.signature import is_async
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.write.write_errors import committed
+from hybrid_gateway.orm.write.write_errors import atomic_or_conflict
 
 __all__ = ["in_transaction", "run_in_transaction"]
 
@@ -29,7 +29,7 @@ async def run_in_transaction(
     """
 
     def run() -> T:
-        with committed(using, durable=durable):
+        with atomic_or_conflict(using, durable=durable):
             return function(*args, **kwargs)
 
     return await sync_to_async(run)()
@@ -49,7 +49,7 @@ def in_transaction(handler: Any, using: Any, where: str) -> Any:
 
     @functools.wraps(handler)
     def run(*args: Any, **kwargs: Any) -> Any:
-        with committed(None if using is True else using):
+        with atomic_or_conflict(None if using is True else using):
             value = handler(*args, **kwargs)
             status = value.status_code if isinstance(value, Response) else _status_of_pair(value)
             if status >= 400:

@@ -23,21 +23,28 @@ from hybrid_gateway.orm.columns.model_fields import is_server_managed, value_fie
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import columns_of, computed_of, is_model_struct, once_per_struct
 from hybrid_gateway.orm.querysets.lookup_paths import find_field
-from hybrid_gateway.orm.querysets.ordering import opened
+from hybrid_gateway.orm.querysets.ordering import rearrangeable
 from hybrid_gateway.orm.querysets.queryset_source import as_queryset
-from hybrid_gateway.orm.write.database_values import inserted, updated
+from hybrid_gateway.orm.write.database_values import insert_row, refresh_written
 from hybrid_gateway.orm.write.reverse_relations import (
-    Side,
-    check_rule,
-    is_key,
+    ReverseRelation,
+    check_write_rule,
+    is_key_column,
     is_nested,
-    is_other_side,
+    is_reverse,
     key_fields,
-    key_of,
+    key_in_struct,
 )
-from hybrid_gateway.orm.write.write_errors import NO_VALUE, check, committed, field_name, save, told
+from hybrid_gateway.orm.write.write_errors import (
+    INVALID_VALUE,
+    atomic_or_conflict,
+    field_name,
+    raise_conflicts,
+    save_instance,
+    validate_instance,
+)
 
-__all__ = ["check_input", "create", "create_many", "update", "update_many", "writable"]
+__all__ = ["check_input", "create", "create_many", "update", "update_many", "writable_fields"]
 
 _BODY: Location = ("body",)
 
@@ -50,7 +57,7 @@ class _Write(msgspec.Struct, frozen=True):
     field: Any
     names: frozenset[str]  # of the attributes of an instance that it is (owner, owner_id, pk)
     column: Column
-    is_other_side: bool
+    is_reverse: bool
     is_nested: bool
     is_left_out: bool  # where it is None: the class's own default, for a column that has no null but a default
     is_unknown: bool  # what it takes only the database can tell
@@ -59,7 +66,7 @@ class _Write(msgspec.Struct, frozen=True):
 
 
 @once_per_struct
-def writable(struct: Any) -> list[_Write]:
+def writable_fields(struct: Any) -> list[_Write]:
     """The fields of ``struct`` that ``create()`` and ``update()`` write."""
     return list(_writes(struct))
 
@@ -72,13 +79,13 @@ def _writes(struct: Any) -> Iterator[_Write]:
             continue
         path = field.name if column.source is ... else column.source
         target = find_field(model, path) if isinstance(path, str) else None
-        if target is None or (not is_other_side(target) and (is_server_managed(target) or _is_parent_link(target))):
+        if target is None or (not is_reverse(target) and (is_server_managed(target) or _is_parent_link(target))):
             continue
         if column_type_of(target).is_file:  # files are no text: assign them by name
             continue
         nested = is_nested(field.type)
-        if nested or is_other_side(target):
-            check_rule(f"{struct.__qualname__}.{field.name}", target, column, is_nested=nested)
+        if nested or is_reverse(target):
+            check_write_rule(f"{struct.__qualname__}.{field.name}", target, column, is_nested=nested)
         take = write_converter(target) if getattr(target, "concrete", False) else _as_it_is
         yield _Write(
             field.name,
@@ -86,7 +93,7 @@ def _writes(struct: Any) -> Iterator[_Write]:
             target,
             _names(target),
             column,
-            is_other_side(target),
+            is_reverse(target),
             nested,
             _is_left_out(field, target),
             _is_unknown(target),
@@ -132,7 +139,7 @@ def check_input(struct: Any, model: Any) -> None:
     for field in msgspec.structs.fields(struct):
         column = columns.get(field.name)
         target = find_field(model, field.name)
-        if target is not None and is_other_side(target):
+        if target is not None and is_reverse(target):
             continue
         managed = target is not None and hasattr(target, "editable") and is_server_managed(target)
         if managed and not (column is not None and (column.read_only or isinstance(column.source, str))):
@@ -140,7 +147,7 @@ def check_input(struct: Any, model: Any) -> None:
                 f"{struct.__qualname__}.{field.name} is managed by the server, so no client can set it: leave it out, "
                 "or mark it Column(read_only=True)."
             )
-    writable(struct)  # raises for what cannot be written
+    writable_fields(struct)  # raises for what cannot be written
 
 
 # --- one row -------------------------------------------------------------------------------------------------------
@@ -154,10 +161,10 @@ def create(data: Any, extra: dict[str, Any], *, using: str | None, full_clean: b
     with plan.transaction():
         values = plan.columns(None)
         instance = model(**values, **extra)
-        check(instance, plan, values, full_clean=full_clean)
+        validate_instance(instance, plan, values, full_clean=full_clean)
         # SECURITY: of its parents as well, so that a key which a client sends overwrites none of them.
         new = (models.Model,) if model._meta.parents else True
-        inserted(instance, using, lambda: save(instance, plan, force_insert=new))
+        insert_row(instance, using, lambda: save_instance(instance, plan, force_insert=new))
         plan.lists(instance, is_new=True)
     return instance
 
@@ -174,11 +181,11 @@ def update(
         written = {**values, **extra}
         for name, value in written.items():
             setattr(instance, name, value)
-        check(instance, plan, values, full_clean=full_clean)
+        validate_instance(instance, plan, values, full_clean=full_clean)
         if written:
             saved = _saved(instance, written)
-            save(instance, plan, update_fields=saved)
-            updated(instance, using, saved)
+            save_instance(instance, plan, update_fields=saved)
+            refresh_written(instance, using, saved)
         plan.lists(instance, is_new=False)
     return instance
 
@@ -195,7 +202,7 @@ class _Plan:
         self._ones: list[tuple[_Write, Any]] = []
         self._lists: list[tuple[_Write, Any]] = []
         self._columns: list[tuple[_Write, Any]] = []
-        for write in writable(type(data)):
+        for write in writable_fields(type(data)):
             value = getattr(data, write.name)
             # SECURITY: what the server gives wins, by whichever of its names (owner, owner_id) the client has sent it.
             if value is UNSET or not write.names.isdisjoint(extra):
@@ -215,8 +222,8 @@ class _Plan:
     def transaction(self) -> AbstractContextManager[Any]:
         """One for several statements; where another one is open, each of them has a savepoint of its own."""
         if self._ones or self._lists or type(self.data).__model__._meta.parents:
-            return told(transaction.atomic(using=self.using))
-        return told(nullcontext())
+            return raise_conflicts(transaction.atomic(using=self.using))
+        return raise_conflicts(nullcontext())
 
     def columns(self, instance: Any) -> dict[str, Any]:
         """Values by attribute; what nested Structs stand for is written first."""
@@ -233,7 +240,7 @@ class _Plan:
                 except (ValueError, ValidationError) as error:
                     self.faults[write.field.name] = " ".join(getattr(error, "messages", None) or map(str, error.args))
                 except (TypeError, ArithmeticError):  # of code that is asked for the value of an item
-                    self.faults[write.field.name] = NO_VALUE
+                    self.faults[write.field.name] = INVALID_VALUE
             elif not write.field.null and write.field.empty_strings_allowed:
                 value = ""
             elif write.needs_value:
@@ -252,7 +259,7 @@ class _Plan:
     def leave_key(self, instance: Any, values: dict[str, Any]) -> None:
         """Take the key out of ``values``. A row keeps the one it has, so that any other is refused."""
         for write, sent in (*self._columns, *self._ones):
-            if not is_key(write.field, instance):
+            if not is_key_column(write.field, instance):
                 continue
             name = write.field.attname if write.field.attname in values else write.field.name
             value, known = values.pop(name, None), getattr(instance, name)
@@ -262,7 +269,7 @@ class _Plan:
     def lists(self, instance: Any, *, is_new: bool) -> None:
         """Write the other sides of an instance that has a key."""
         for write, value in self._lists:
-            Side(self, write, instance, is_new=is_new).write(value)
+            ReverseRelation(self, write, instance, is_new=is_new).write(value)
 
     def add(self, item: Any, extra: dict[str, Any], loc: Location) -> Any:
         """A new row on the other side."""
@@ -270,7 +277,7 @@ class _Plan:
 
     def change(self, item: Any, row: Any, extra: dict[str, Any], loc: Location) -> Any:
         """A changed row on the other side."""
-        written = {write.field.name for write in writable(type(item))}
+        written = {write.field.name for write in writable_fields(type(item))}
         kept = {name: value for name, value in extra.items() if name in written}
         return update(item, row, kept, using=self.using, full_clean=False, loc=loc)
 
@@ -308,8 +315,8 @@ def update_many(items: Sequence[Any], queryset: Any, *, using: str | None, full_
     names = key_fields(struct)
     if names is None:
         raise ConfigurationError(f"{struct.__qualname__} has no key, by which update_many() finds rows.")
-    keys = [key_of(item, struct.__model__, {}) for item in items]
-    rows = opened(as_queryset(queryset)).in_bulk([key for key in keys if key is not UNSET])
+    keys = [key_in_struct(item, struct.__model__, {}) for item in items]
+    rows = rearrangeable(as_queryset(queryset)).in_bulk([key for key in keys if key is not UNSET])
     numbered = iter(keys)
     wire = next(field.encode_name for field in msgspec.structs.fields(struct) if field.name == names[-1])
 
@@ -329,7 +336,7 @@ def _each(items: Sequence[Any], using: str | None, write: Callable[[Any, Locatio
     done: list[Any] = []
     faults: list[Any] = []
     conflict = False
-    with committed(alias):
+    with atomic_or_conflict(alias):
         for number, item in enumerate(items):
             try:
                 with transaction.atomic(using=alias):

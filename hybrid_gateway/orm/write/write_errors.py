@@ -25,12 +25,20 @@ from hybrid_gateway.exceptions import (
 from hybrid_gateway.orm.columns.column_types import column_type_of
 from hybrid_gateway.orm.columns.model_fields import takes_empty
 
-__all__ = ["NO_VALUE", "Writing", "check", "committed", "field_name", "save", "told"]
+__all__ = [
+    "INVALID_VALUE",
+    "StructWrite",
+    "validate_instance",
+    "atomic_or_conflict",
+    "field_name",
+    "save_instance",
+    "raise_conflicts",
+]
 
-NO_VALUE = "This is no value of the field"
+INVALID_VALUE = "This is no value of the field"
 
 
-class Writing(Protocol):
+class StructWrite(Protocol):
     """One Struct that is written."""
 
     @property
@@ -45,7 +53,7 @@ class Writing(Protocol):
     def columns_written(self) -> Sequence[Any]: ...
 
 
-def check(instance: Any, plan: Writing, written: Any, *, full_clean: bool) -> None:
+def validate_instance(instance: Any, plan: StructWrite, written: Any, *, full_clean: bool) -> None:
     """Run the model's validators for the attributes ``written``, or all of them; raises what they refuse as a 422."""
     names = {field_name(instance, name) for name in written}
     faults = [error_entry((*plan.loc, plan.wires.get(name, name)), message) for name, message in plan.faults.items()]
@@ -59,9 +67,9 @@ def check(instance: Any, plan: Writing, written: Any, *, full_clean: bool) -> No
     except ValidationError as error:
         raise RequestValidationError([*faults, *_faults(error, plan)]) from None
     except DataError as error:  # of a foreign key, which has been looked up
-        raise _unholdable(plan) from error
+        raise _unstorable(plan) from error
     except _UNFIT as error:
-        _tell_unfit(instance, plan, error, lambda field, value: field.clean(value, instance))
+        _raise_unfit(instance, plan, error, lambda field, value: field.clean(value, instance))
         raise
     if faults:
         raise RequestValidationError(faults)
@@ -99,7 +107,7 @@ def field_name(instance: Any, attribute: str) -> str:
     return field.name if field is not None else attribute
 
 
-def _faults(error: ValidationError, plan: Writing) -> list[ErrorEntry]:
+def _faults(error: ValidationError, plan: StructWrite) -> list[ErrorEntry]:
     by_field = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
     return [
         error_entry(plan.loc if name == NON_FIELD_ERRORS else (*plan.loc, plan.wires.get(name, name)), message)
@@ -109,30 +117,30 @@ def _faults(error: ValidationError, plan: Writing) -> list[ErrorEntry]:
     ]
 
 
-def save(instance: Any, plan: Writing, **options: Any) -> None:
+def save_instance(instance: Any, plan: StructWrite, **options: Any) -> None:
     """Save an instance; what the database refuses is a 409, or a 422 where its column cannot hold a value."""
     try:
         with transaction.atomic(using=plan.using) if connections[plan.using].in_atomic_block else nullcontext():
             instance.save(using=plan.using, **options)
     except IntegrityError as error:
-        raise _contradiction(instance, plan) from error
+        raise _conflict(instance, plan) from error
     except (DataError, OverflowError) as error:
-        raise _unholdable(plan) from error
+        raise _unstorable(plan) from error
     except _UNFIT as error:
         connection = connections[plan.using]
-        _tell_unfit(instance, plan, error, lambda field, value: field.get_db_prep_save(value, connection))
+        _raise_unfit(instance, plan, error, lambda field, value: field.get_db_prep_save(value, connection))
         raise
     except ProgrammingError as error:
         if not _is_of_a_value(plan, error):
             raise
-        raise _unholdable(plan) from error
+        raise _unstorable(plan) from error
     except DatabaseError as error:
         if "update_fields" in options and "did not affect any rows" in str(error):  # DJANGO: Model.save_base
             raise NotFound from error
         raise
 
 
-def _is_of_a_value(plan: Writing, error: Exception) -> bool:
+def _is_of_a_value(plan: StructWrite, error: Exception) -> bool:
     """Whether a driver knows no such class, or a text is none of those that have a syntax of their own."""
     if any(words in str(error) for words in ("Error binding parameter", "cannot adapt type")):
         return True
@@ -143,7 +151,7 @@ _UNFIT = (TypeError, ValueError, ArithmeticError)
 """What fields, those of projects above all, raise for values of which they can make nothing."""
 
 
-def _tell_unfit(instance: Any, plan: Writing, error: Exception, use: Callable[[Any, Any], Any]) -> None:
+def _raise_unfit(instance: Any, plan: StructWrite, error: Exception, use: Callable[[Any, Any], Any]) -> None:
     """Raise the 422 of values that a client has sent and their fields fail on, where that is what ``error`` is of."""
     faults = []
     for write in plan.columns_written:
@@ -152,12 +160,12 @@ def _tell_unfit(instance: Any, plan: Writing, error: Exception, use: Callable[[A
         except ValidationError:
             continue
         except _UNFIT:
-            faults.append(error_entry((*plan.loc, write.wire), NO_VALUE))
+            faults.append(error_entry((*plan.loc, write.wire), INVALID_VALUE))
     if faults:
         raise RequestValidationError(faults) from error
 
 
-def _unholdable(plan: Writing) -> RequestValidationError:
+def _unstorable(plan: StructWrite) -> RequestValidationError:
     """A value that no validator knew to be too large or no text of its kind; at its place, where one is unknown."""
     unknown = [write.wire for write in plan.columns_written if write.is_unknown]
     place = unknown if len(unknown) == 1 else []
@@ -165,17 +173,17 @@ def _unholdable(plan: Writing) -> RequestValidationError:
     return RequestValidationError([error_entry((*plan.loc, *place), message)])
 
 
-def _contradiction(instance: Any, plan: Writing) -> HTTPException:
+def _conflict(instance: Any, plan: StructWrite) -> HTTPException:
     """What the database has refused, in the words of the model."""
-    for check, error in ((_unique, Conflict), (_constraints, RequestValidationError)):
+    for find, error in ((_unique, Conflict), (_constraints, RequestValidationError)):
         try:
-            check(instance, plan.using)
+            find(instance, plan.using)
         except ValidationError as found:
             faults = _faults(found, plan)
             if error is Conflict:
                 return Conflict("The row contradicts another one.", extra={"errors": faults})
             return RequestValidationError(faults)
-    return Conflict(_CONTRADICTION)
+    return Conflict(_CONFLICT)
 
 
 def _unique(instance: Any, using: str) -> None:
@@ -207,7 +215,7 @@ def _constraints(instance: Any, using: str) -> None:
 
 
 @contextmanager
-def committed(using: str | None, *, durable: bool = False) -> Iterator[None]:
+def atomic_or_conflict(using: str | None, *, durable: bool = False) -> Iterator[None]:
     """A transaction whose end may find what was deferred until then: a contradiction is a 409.
 
     What its code raises itself stays as it is.
@@ -220,17 +228,17 @@ def committed(using: str | None, *, durable: bool = False) -> Iterator[None]:
     except IntegrityError as error:
         if not done:
             raise
-        raise Conflict(_CONTRADICTION) from error
+        raise Conflict(_CONFLICT) from error
 
 
 @contextmanager
-def told(block: AbstractContextManager[Any]) -> Iterator[None]:
+def raise_conflicts(block: AbstractContextManager[Any]) -> Iterator[None]:
     """Tell as a 409 whatever the database refuses of several rows, or of one when the transaction ends."""
     try:
         with block:
             yield
     except IntegrityError as error:
-        raise Conflict(_CONTRADICTION) from error
+        raise Conflict(_CONFLICT) from error
 
 
-_CONTRADICTION = "The row contradicts another one, or a rule of the database."
+_CONFLICT = "The row contradicts another one, or a rule of the database."
