@@ -8,12 +8,13 @@ from typing import Any
 from hybrid_gateway.binding.components import Components, Mode, Provider, make_provider
 from hybrid_gateway.binding.markers import Depends
 from hybrid_gateway.binding.plan import Step
-from hybrid_gateway.binding.plan_builder import Chain, Phase, PlanBuilder, tell
+from hybrid_gateway.binding.plan_builder import Chain, Phase, PlanBuilder, format_chain
 from hybrid_gateway.binding.request_cleanup import AppComponents, enter, enter_async
 from hybrid_gateway.binding.shared_components import Sharing, ask, key_of, sees_parameter, share, share_async
-from hybrid_gateway.binding.signature import Parameter, Signature, strip_annotated
+from hybrid_gateway.binding.signature import Parameter, Signature
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.request.cleanup_phases import ANSWERED
+from hybrid_gateway.type_info import strip_annotated
 
 __all__ = ["Provision"]
 
@@ -70,7 +71,7 @@ class Provision:
             return self._draft.variables[key]
         where = provider.signature.where
         if where in chain[1:]:
-            raise DependencyError(f"{tell((*chain, where))}: a component cannot need itself.")
+            raise DependencyError(f"{format_chain((*chain, where))}: a component cannot need itself.")
         code, mode, waits = self._code(key, provider, parameter, (*chain, where), half, here)
         variable = self._draft.new()
         if provider.use_cache:

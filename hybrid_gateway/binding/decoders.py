@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.binding.constraints import holds_bounds, reason
-from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_annotated, strip_optional
+from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError, ErrorEntry, error_entry
 from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.type_hints import classes_in, field_types, has_fields
-from hybrid_gateway.type_info import is_pydantic_model
+from hybrid_gateway.type_info import is_pydantic_model, type_info
 
 __all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "pydantic_errors", "why_not"]
 
@@ -46,8 +46,8 @@ class Decoders:
 
     def knows(self, kind: Any) -> bool:
         """Whether text becomes a value of this type here."""
-        kind = strip_annotated(strip_optional(strip_annotated(kind)))
-        return isinstance(kind, type) and any(known in self._decoders or known in _SECRETS for known in kind.__mro__)
+        cls = type_info(kind).inner
+        return isinstance(cls, type) and any(known in self._decoders or known in _SECRETS for known in cls.__mro__)
 
 
 def check_decodable(kind: Any, knows: Callable[[Any], bool], *also: type) -> None:

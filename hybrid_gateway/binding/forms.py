@@ -8,7 +8,6 @@ disk is written on the request's thread. Small forms never leave the event loop.
 from __future__ import annotations
 
 import tempfile
-import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 from urllib.parse import unquote_plus
@@ -23,7 +22,7 @@ from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.json_fields import JSONField
 from hybrid_gateway.binding.markers import File
 from hybrid_gateway.binding.parameters import fresh, struct_value
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_annotated, strip_optional
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
 from hybrid_gateway.binding.text_converters import TextType
 from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
 from hybrid_gateway.binding.validation import missing, unknown
@@ -31,24 +30,12 @@ from hybrid_gateway.exceptions import BadRequest, ErrorEntry, UnsupportedMediaTy
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER
 from hybrid_gateway.request.context import RequestContext, body_too_large
 
-__all__ = ["FormField", "FormFields", "FormReader", "is_file", "is_files"]
+__all__ = ["FormField", "FormFields", "FormReader"]
 
 URLENCODED = b"application/x-www-form-urlencoded"
 MULTIPART = b"multipart/form-data"
 
 _CSRF_FIELD = "csrfmiddlewaretoken"  # DJANGO: {% csrf_token %} puts it into every form
-
-
-def is_file(kind: Any) -> bool:
-    """Whether the type is ``UploadFile``, perhaps optional."""
-    kind = strip_annotated(strip_optional(strip_annotated(kind)))
-    return isinstance(kind, type) and issubclass(kind, UploadFile)
-
-
-def is_files(kind: Any) -> bool:
-    """Whether the type is a list of ``UploadFile``, perhaps optional."""
-    kind = strip_annotated(strip_optional(strip_annotated(kind)))
-    return typing.get_origin(kind) in (list, tuple) and any(map(is_file, typing.get_args(kind)))
 
 
 # --- what a route wants --------------------------------------------------------------------------------------------
@@ -118,7 +105,7 @@ class FormFields:
     ) -> Callable[[Any, list[ErrorEntry]], Any]:
         """The reader of a parameter whose fields are the form's; of a ``closed`` one, which has no others."""
         self.fields |= {field.name: field for field in fields}
-        kind, default, hook = strip_optional(parameter.type), parameter.default, self._hook
+        kind, default, hook = parameter.info.without_none, parameter.default, self._hook
         readers = {field.name: field.reader() for field in fields}
         names: dict[str | int, str] = {field.name: field.name for field in fields}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -10,9 +9,9 @@ import msgspec
 
 from hybrid_gateway.binding.decimals import look_for_decimals
 from hybrid_gateway.binding.decoders import DecodeHook, check_decodable, why_not
-from hybrid_gateway.binding.signature import strip_annotated, strip_optional
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors
 from hybrid_gateway.exceptions import DependencyError, ErrorEntry, error_entry
+from hybrid_gateway.type_info import TypeInfo
 
 __all__ = ["JSONField", "is_array"]
 
@@ -57,8 +56,7 @@ def _as_one(texts: list[str]) -> str:
     return texts[0] if len(texts) == 1 and texts[0].lstrip().startswith("[") else f"[{','.join(texts)}]"
 
 
-def is_array(kind: Any) -> bool:
-    """Whether the type is a container of items, perhaps optional."""
-    kind = strip_annotated(strip_optional(strip_annotated(kind)))
-    origin = typing.get_origin(kind) or kind
-    return isinstance(origin, type) and issubclass(origin, Collection) and not issubclass(origin, (str, bytes, Mapping))
+def is_array(info: TypeInfo) -> bool:
+    """Return whether the type is a container of items, perhaps optional."""
+    cls = info.origin
+    return isinstance(cls, type) and issubclass(cls, Collection) and not issubclass(cls, (str, bytes, Mapping))

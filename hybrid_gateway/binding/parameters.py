@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
-from hybrid_gateway.binding.shapes import is_list, struct_fields
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, strip_optional
-from hybrid_gateway.binding.text_converters import TextType
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
+from hybrid_gateway.binding.struct_fields import struct_fields
+from hybrid_gateway.binding.text_converters import TextType, is_list
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors, missing, one_error, unknown
 from hybrid_gateway.codegen import define
 from hybrid_gateway.exceptions import ErrorEntry, NotFound
@@ -123,7 +123,7 @@ def struct_reader(
     ``kinds`` says how each becomes a value; pydantic's models see to that themselves. With ``asked``, other names are
     errors.
     """
-    kind = strip_optional(parameter.type)
+    kind = parameter.info.without_none
     fields = []
     for field in struct_fields(kind):
         name, encode_name = wire_name(field.encode_name), field.encode_name

@@ -9,7 +9,7 @@ import msgspec
 from hybrid_gateway.binding.plan import Input, Plan, Step
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
 
-__all__ = ["Chain", "PlanBuilder", "Phase", "hashable", "show", "tell"]
+__all__ = ["Chain", "PlanBuilder", "Phase", "hashable", "format_type", "format_chain"]
 
 Chain = tuple[str, ...]
 """Who needs a value, from the route inwards: how errors tell where they come from."""
@@ -91,11 +91,11 @@ def hashable(kind: Any) -> Any:
     return kind
 
 
-def show(kind: Any) -> str:
+def format_type(kind: Any) -> str:
     """A type as errors write it."""
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
-def tell(chain: Chain) -> str:
+def format_chain(chain: Chain) -> str:
     """The chain as errors write it."""
     return " → ".join(chain)

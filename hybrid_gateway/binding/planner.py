@@ -33,14 +33,12 @@ from hybrid_gateway.binding.authorization import (
 )
 from hybrid_gateway.binding.component_planner import Provision
 from hybrid_gateway.binding.components import Components, Mode, Provider, mode_of
-from hybrid_gateway.binding.forms import is_file, is_files
 from hybrid_gateway.binding.injected_types import BUILTINS, REQUEST
 from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Path, Query
 from hybrid_gateway.binding.plan import Step
-from hybrid_gateway.binding.plan_builder import Chain, Phase, PlanBuilder, show, tell
+from hybrid_gateway.binding.plan_builder import Chain, Phase, PlanBuilder, format_chain, format_type
 from hybrid_gateway.binding.request_cleanup import AppComponents
 from hybrid_gateway.binding.request_inputs import InputLimits, InputPlanner
-from hybrid_gateway.binding.shapes import is_json
 from hybrid_gateway.binding.shared_components import Needs, Sharing
 from hybrid_gateway.binding.signature import (
     NO_DEFAULT,
@@ -48,11 +46,10 @@ from hybrid_gateway.binding.signature import (
     Signature,
     layered,
     read_signature,
-    refuse_generator,
-    strip_annotated,
-    strip_optional,
+    reject_generator,
 )
-from hybrid_gateway.binding.unannotated import refuse_untold
+from hybrid_gateway.binding.unannotated import reject_unannotated
+from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.request.cleanup_phases import ANSWERED
 from hybrid_gateway.request.context import RequestContext
@@ -155,7 +152,7 @@ class BindingPlanner:
         """An account of what functions on the way out of the route ask for."""
 
         def callers(parameter: Parameter) -> list[Signature]:
-            if not self._is_authentication(parameter.type):
+            if not self._is_authentication(parameter.info.without_none):
                 return []
             return [read_signature(scheme.authenticate, self._where) for scheme in self._schemes]
 
@@ -188,7 +185,7 @@ class BindingPlanner:
         """The code that calls ``guard``, and where; what it needs is planned before."""
         function = guard.function
         where = f"the guard {getattr(function, '__qualname__', type(function).__qualname__)} of {self._where}"
-        refuse_generator(function, where, "A guard returns True or False, or raises.")
+        reject_generator(function, where, "A guard returns True or False, or raises.")
         arguments = self._arguments(read_signature(function, where), (where,), self._open)
         mode = mode_of(function, guard.sync_to_thread)
         return f"{'await ' if mode == 'loop' else ''}{self._draft.name('guard', function)}({arguments})", mode
@@ -220,7 +217,7 @@ class BindingPlanner:
             self._open.steps.append(Step(target=instance, code=f"{maker}()"))
         if on_request is not None:
             where = f"{getattr(on_request, '__qualname__', 'on_request')} of {self._where}"
-            refuse_generator(on_request, where)
+            reject_generator(on_request, where)
             signature, seen = read_signature(on_request, where), self.plan.sees_request
             arguments = self._arguments(signature, (where,), self._open)
             if not any(self._provider(parameter) for parameter in signature.parameters):
@@ -233,7 +230,7 @@ class BindingPlanner:
     def ask_first(self, function: Callable[..., Any], check: Callable[..., None], encode: Callable[..., Any]) -> None:
         """Run ``function`` before anything else of the route; what it returns goes to ``check(value, encode)``."""
         where = f"before_request {getattr(function, '__qualname__', function)} of {self._where}"
-        refuse_generator(function, where)
+        reject_generator(function, where)
         arguments = self._arguments(read_signature(function, where), (where,), self._open)
         mode, variable = mode_of(function), self._draft.new()
         call = f"{'await ' if mode == 'loop' else ''}{self._draft.name('before', function)}({arguments})"
@@ -255,14 +252,14 @@ class BindingPlanner:
         if self._schemes and self._asks_for_user(signature, set()):
             self._authentication((self._where,))
         for parameter in signature.parameters:
-            if self._is_authentication(parameter.type) and self._provider(parameter) is None:
+            if self._is_authentication(parameter.info.without_none) and self._provider(parameter) is None:
                 self._value(parameter, (self._where,), self._open)
 
     def _asks_for_user(self, signature: Signature, seen: set[Any]) -> bool:
         for parameter in signature.parameters:
             provider = self._provider(parameter)
             if provider is None:
-                if self._is_authentication(parameter.type):
+                if self._is_authentication(parameter.info.without_none):
                     return True
             elif provider.key not in seen:
                 seen.add(provider.key)
@@ -357,7 +354,7 @@ class BindingPlanner:
         if isinstance(marker, Path):
             known = f"its parameters are {', '.join(self._path)}" if self._path else "it has none"
             raise DependencyError(
-                f"{tell(chain)}: {parameter.name!r} is marked Path(), but the path does not name it; {known}."
+                f"{format_chain(chain)}: {parameter.name!r} is marked Path(), but the path does not name it; {known}."
             )
         if isinstance(marker, Body):
             return self._inputs.body(parameter, chain, half)
@@ -366,7 +363,7 @@ class BindingPlanner:
         return self._inputs.text(parameter, marker, chain, half)
 
     def _by_type(self, parameter: Parameter, half: Phase) -> str | None:
-        kind = strip_optional(parameter.type)
+        kind = parameter.info.without_none
         try:
             hash(kind)
         except TypeError:
@@ -421,15 +418,14 @@ class BindingPlanner:
 
     # --- authentication
 
-    def _is_authentication(self, kind: Any) -> bool:
-        kind = strip_optional(kind)
+    def _is_authentication(self, kind: object) -> bool:
         return isinstance(kind, type) and kind in (self._user_type, self._authentication_type)
 
     def _by_authentication(self, parameter: Parameter, chain: Chain) -> str | None:
-        kind = strip_optional(parameter.type)
+        kind = parameter.info.without_none
         if not self._is_authentication(kind):
             return None
-        optional = kind is not parameter.type
+        optional = parameter.info.is_optional
         key = ("authenticated", kind, optional)
         if key not in self._draft.variables:
             authentication = self._authentication(chain)
@@ -445,7 +441,7 @@ class BindingPlanner:
             return self._draft.variables["authentication"]
         if not self._schemes:
             raise DependencyError(
-                f"{tell(chain)} asks for the user, but no authentication scheme applies to this route. "
+                f"{format_chain(chain)} asks for the user, but no authentication scheme applies to this route. "
                 "Set `authentication=[TokenAuthentication()]` on the handler or a layer around it, or "
                 'HYBRID_GATEWAY["AUTHENTICATION"].'
             )
@@ -455,7 +451,7 @@ class BindingPlanner:
         self._open.steps.append(Step(target=found, code=known))
         for scheme in self._schemes:
             where = f"{type(scheme).__qualname__}.authenticate"
-            refuse_generator(scheme.authenticate, where, "It returns an Authentication or None.")
+            reject_generator(scheme.authenticate, where, "It returns an Authentication or None.")
             signature = read_signature(scheme.authenticate, where)
             arguments = self._arguments(signature, (*chain, where), self._open)
             mode = mode_of(scheme.authenticate, scheme.sync_to_thread)
@@ -480,23 +476,24 @@ class BindingPlanner:
     # --- by the shape of a type, and by what layers say
 
     def _by_shape(self, parameter: Parameter, chain: Chain, half: Phase) -> str:
-        refuse_untold(parameter, chain)
-        kind = strip_annotated(strip_optional(strip_annotated(parameter.type)))
+        reject_unannotated(parameter, chain)
+        info = parameter.info
         if self._inputs.fits_text(parameter.type):
-            if strip_annotated(kind) is bytes:
+            if info.inner is bytes:
                 raise DependencyError(
-                    f"{tell(chain)}: {parameter.name!r} is bytes; write Annotated[bytes, Body()] for the raw body."
+                    f"{format_chain(chain)}: {parameter.name!r} is bytes; write Annotated[bytes, Body()] for the raw "
+                    "body."
                 )
             return self._inputs.text(parameter, Query(), chain, half)
-        if is_file(kind) or is_files(kind):
+        if is_file(info) or is_files(info):
             return self._inputs.form_value(parameter, File(), chain, half)
-        if is_json(kind):
+        if info.is_json:
             return self._inputs.body(parameter, chain, half)
         raise DependencyError(
-            f"{tell(chain)}: nothing provides {parameter.name!r} of type {show(parameter.type)}. Register a "
-            f"component whose resolve() returns {show(kind)}, or say where it comes from: "
+            f"{format_chain(chain)}: nothing provides {parameter.name!r} of type {format_type(parameter.type)}. "
+            f"Register a component whose resolve() returns {format_type(info.inner)}, or say where it comes from: "
             "Annotated[..., Depends(provider)]. If clients send it, give a function that reads it, "
-            f"type_decoders={{{show(kind)}: function}}."
+            f"type_decoders={{{format_type(info.inner)}: function}}."
         )
 
     def _by_layer(self, parameter: Parameter, chain: Chain, half: Phase) -> str | None:
@@ -505,9 +502,10 @@ class BindingPlanner:
         if layered is None:
             return None
         self._named_in_layer.add(parameter.name)
-        kind, key = (layered.type, layered.key) if parameter.type is NO_DEFAULT else (parameter.type, parameter.key)
+        said = layered if parameter.type is NO_DEFAULT else parameter
         default = layered.default if parameter.required else parameter.default
-        return self._value(msgspec.structs.replace(layered, type=kind, key=key, default=default), chain, half)
+        declared = msgspec.structs.replace(layered, info=said.info, asked=said.asked, default=default)
+        return self._value(declared, chain, half)
 
 
 def _is_kind_of(cls: Any, given: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,26 +12,18 @@ import msgspec
 from hybrid_gateway.binding.body import JSONBody, RawBody
 from hybrid_gateway.binding.constraints import checker, is_bounded
 from hybrid_gateway.binding.decoders import DecodeHook, Decoders, check_decodable, decode_known, why_not
-from hybrid_gateway.binding.forms import FormField, FormFields, FormReader, is_file, is_files
+from hybrid_gateway.binding.forms import FormField, FormFields, FormReader
 from hybrid_gateway.binding.json_fields import JSONField, is_array
 from hybrid_gateway.binding.markers import File, Form, Marker
 from hybrid_gateway.binding.parameters import ParameterGroup, path_reader, struct_reader
 from hybrid_gateway.binding.plan import Step
-from hybrid_gateway.binding.plan_builder import Chain, Phase, PlanBuilder, hashable, show, tell
-from hybrid_gateway.binding.shapes import (
-    StructField,
-    is_closed,
-    is_json,
-    is_list,
-    is_scalar,
-    is_structure,
-    struct_fields,
-)
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers, strip_annotated, strip_optional
-from hybrid_gateway.binding.text_converters import TextType, documented, text_type
-from hybrid_gateway.binding.uploads import UploadFile
+from hybrid_gateway.binding.plan_builder import Chain, Phase, PlanBuilder, format_chain, format_type, hashable
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers
+from hybrid_gateway.binding.struct_fields import StructField, is_closed, struct_fields
+from hybrid_gateway.binding.text_converters import TextType, documented, is_list, is_scalar, text_type
+from hybrid_gateway.binding.uploads import UploadFile, is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
-from hybrid_gateway.type_info import is_pydantic_model
+from hybrid_gateway.type_info import type_info
 
 __all__ = ["InputPlanner", "InputLimits"]
 
@@ -113,14 +104,14 @@ class InputPlanner:
         where = f"{self._where}: {parameter.name!r}"
         if not is_scalar(parameter.type, self._knows):
             raise DependencyError(
-                f"{where} is one piece of the path, which cannot hold {show(parameter.type)}. Annotate a scalar; "
-                "what comes from elsewhere needs another name."
+                f"{where} is one piece of the path, which cannot hold {format_type(parameter.type)}. Annotate a "
+                "scalar; what comes from elsewhere needs another name."
             )
         kind = self._text_type(parameter.type, where)
         if converted is not str and not kind.follows(converted):
             raise DependencyError(
-                f"{where} is {show(converted)} by the converter in the path, and {show(parameter.type)} by its "
-                "annotation. Leave the converter out, or annotate what it gives."
+                f"{where} is {format_type(converted)} by the converter in the path, and {format_type(parameter.type)} "
+                "by its annotation. Leave the converter out, or annotate what it gives."
             )
         return kind
 
@@ -128,7 +119,7 @@ class InputPlanner:
         try:
             return text_type(kind, self._hook, raw=raw)
         except DependencyError as error:
-            raise DependencyError(f"{where} is {show(kind)}: {error}.") from error
+            raise DependencyError(f"{where} is {format_type(kind)}: {error}.") from error
 
     def _knows(self, kind: Any) -> bool:
         return self._reading.decoders is not None and self._reading.decoders.knows(kind)
@@ -138,13 +129,13 @@ class InputPlanner:
         source, wire_name = marker.source, marker.wire_name(parameter.name)
         key = (source, wire_name, hashable(parameter.type), repr(parameter.default), parameter.checked)
         if key not in self._draft.variables:
-            if is_structure(parameter.type):
+            if parameter.info.is_structure:
                 self._draft.variables[key] = self._text_struct(parameter, marker, chain, half)
             else:
                 self._check_text(parameter, marker, chain)
                 kind = str if parameter.type is NO_DEFAULT else parameter.type
                 self._draft.document(source, wire_name, parameter, documented(kind))
-                read = self._text_type(_as_read(kind, parameter), f"{tell(chain)}: {parameter.name!r}")
+                read = self._text_type(_as_read(kind, parameter), f"{format_chain(chain)}: {parameter.name!r}")
                 self._draft.variables[key] = self._grouped(parameter, source, wire_name, read, half)
         return self._draft.variables[key]
 
@@ -153,29 +144,30 @@ class InputPlanner:
         source, wire_name = marker.source, type(marker)().wire_name
         kinds: dict[str, TextType] = {}
         for field, kind, inner in self._fields(parameter, chain):
-            where = f"{tell(chain)}: the field {field.encode_name!r} of {parameter.name!r}"
+            where = f"{format_chain(chain)}: the field {field.encode_name!r} of {parameter.name!r}"
             if not (kind is Any or self.fits_text(kind)):
                 raise DependencyError(
-                    f"{where} is {show(kind)}, which the {source} cannot hold. Use a scalar, or a list of scalars."
+                    f"{where} is {format_type(kind)}, which the {source} cannot hold. Use a scalar, or a list of "
+                    "scalars."
                 )
-            if not is_pydantic_model(_bare(parameter)):
+            if not parameter.info.is_pydantic:
                 kinds[field.encode_name] = self._text_type(kind, where, raw=True)
             self._draft.document(
                 source, wire_name(field.encode_name), None, documented(kind), field.required, marker=inner,
                 default=field.default,
             )  # fmt: skip
         # Other headers and cookies are there whatever a client does: in the query alone unknown names are refused.
-        asked = self.query_names if source == "query" and is_closed(_bare(parameter)) else None
+        asked = self.query_names if source == "query" and is_closed(parameter.info.origin) else None
         variable, reader = self._draft.new(), struct_reader(parameter, source, wire_name, kinds, self._hook, asked)
         half.readers.append(Step(target=variable, code=f"{self._draft.name(f'read_{source}', reader)}(ctx, errors)"))
         return variable
 
     def _fields(self, parameter: Parameter, chain: Chain) -> Iterator[tuple[StructField, Any, Any]]:
         """Each field of a parameter that is a Struct of several, with its type and its marker."""
-        where = f"{tell(chain)}: {show(_bare(parameter))}"
+        where = f"{format_chain(chain)}: {format_type(parameter.info.origin)}"
         try:
             check_decodable(parameter.type, self._knows, UploadFile)
-            fields = struct_fields(strip_annotated(strip_optional(parameter.type)))
+            fields = struct_fields(parameter.info.inner)
             msgspec.json.Decoder(parameter.type)
         except (TypeError, ValueError, re.error, DependencyError) as error:
             raise DependencyError(f"{where} cannot be read: {why_not(parameter.type, error)}.") from error
@@ -204,8 +196,8 @@ class InputPlanner:
         if self.fits_text(parameter.type):
             return
         raise DependencyError(
-            f"{tell(chain)}: {parameter.name!r} is marked {type(marker).__name__}(), but text cannot hold "
-            f"{show(parameter.type)}. Use a scalar, a list of scalars, or a Struct of them."
+            f"{format_chain(chain)}: {parameter.name!r} is marked {type(marker).__name__}(), but text cannot hold "
+            f"{format_type(parameter.type)}. Use a scalar, a list of scalars, or a Struct of them."
         )
 
     def _grouped(self, parameter: Parameter, source: str, wire_name: str, kind: TextType, half: Phase) -> str:
@@ -223,9 +215,9 @@ class InputPlanner:
 
     def body(self, parameter: Parameter, chain: Chain, half: Phase) -> str:
         """The variable of the JSON body, or of the raw one for ``bytes``."""
-        if strip_annotated(strip_optional(parameter.type)) is bytes:
+        if parameter.info.inner is bytes:
             return self.raw_body(parameter, chain, half)
-        if strip_annotated(parameter.type) == AsyncIterator[bytes]:
+        if parameter.info.inner == AsyncIterator[bytes]:
             return self.streamed_body(parameter, half)
         self._check_body(parameter, chain, half)
         key = ("body", parameter.name, hashable(parameter.type))
@@ -233,8 +225,8 @@ class InputPlanner:
             return self._draft.variables[key]
         if self._json_body is not None:
             raise DependencyError(
-                f"{tell(chain)}: {parameter.name!r} and {self._json_body!r} are both the JSON body. Put them into "
-                "one Struct, or mark one Query() or Depends(...)."
+                f"{format_chain(chain)}: {parameter.name!r} and {self._json_body!r} are both the JSON body. Put them "
+                "into one Struct, or mark one Query() or Depends(...)."
             )
         if self._form is not None or _STREAM in self._draft.variables:
             raise self._two_bodies(parameter, chain)
@@ -248,7 +240,7 @@ class InputPlanner:
             )
         except (TypeError, ValueError, re.error, DependencyError) as error:
             raise DependencyError(
-                f"{tell(chain)}: {parameter.name!r} cannot be a JSON body: {why_not(parameter.type, error)}."
+                f"{format_chain(chain)}: {parameter.name!r} cannot be a JSON body: {why_not(parameter.type, error)}."
             ) from error
         return self._read_body(key, body, parameter, kind)
 
@@ -280,13 +272,12 @@ class InputPlanner:
             return self._draft.variables[key]
         if self._form is not None or _STREAM in self._draft.variables:
             raise self._two_bodies(parameter, chain)
-        kind = strip_optional(parameter.type)
-        bounds = [extra for extra in typing.get_args(kind)[1:] if is_bounded(extra)]
+        bounds = [extra for extra in parameter.info.metadata if is_bounded(extra)]
         try:
             check = checker(bytes, bounds)[0] if bounds else None
         except DependencyError as error:
-            raise DependencyError(f"{tell(chain)}: {parameter.name!r} is bytes: {error}.") from error
-        body = RawBody(strip_annotated(kind), parameter.default, check)
+            raise DependencyError(f"{format_chain(chain)}: {parameter.name!r} is bytes: {error}.") from error
+        body = RawBody(parameter.info.inner, parameter.default, check)
         return self._read_body(key, body, parameter, bytes)
 
     def _read_body(self, key: Any, body: JSONBody | RawBody, parameter: Parameter, kind: Any) -> str:
@@ -309,15 +300,15 @@ class InputPlanner:
             self._draft.plan.enters = True  # files are closed with the request
             reader = FormReader(self._form, self._reading.max_upload_size)
             self._draft.plan.read_body = f"await {self._draft.name('read_form', reader.read)}(ctx)"
-        if is_structure(parameter.type):
+        if parameter.info.is_structure:
             self._refuse_unchecked(parameter)
             fields = [self._form_field(*entry, parameter, chain) for entry in self._fields(parameter, chain)]
-            read = self._form.add_struct(parameter, fields, closed=is_closed(_bare(parameter)))
+            read = self._form.add_struct(parameter, fields, closed=is_closed(parameter.info.origin))
         else:
             self._check_form(parameter, marker, chain)
             kind = str if parameter.type is NO_DEFAULT else parameter.type
             name = marker.wire_name(parameter.name)
-            where = f"{tell(chain)}: {parameter.name!r}"
+            where = f"{format_chain(chain)}: {parameter.name!r}"
             field = self._form_kind(name, _as_read(kind, parameter), marker, where, raw=False)
             self._draft.document("form", name, parameter, documented(kind), media_type=field.media_type)
             read = self._form.add(parameter, field)
@@ -328,32 +319,31 @@ class InputPlanner:
 
     def _form_field(self, field: StructField, kind: Any, marker: Any, parameter: Parameter, chain: Chain) -> FormField:
         """A field of a Struct that is a form."""
-        where = f"{tell(chain)}: the field {field.encode_name!r} of {parameter.name!r}"
-        read = self._form_kind(
-            field.encode_name, kind, marker, where, raw=True, own=is_pydantic_model(_bare(parameter))
-        )
+        where = f"{format_chain(chain)}: the field {field.encode_name!r} of {parameter.name!r}"
+        read = self._form_kind(field.encode_name, kind, marker, where, raw=True, own=parameter.info.is_pydantic)
         self._draft.document(
             "form", field.encode_name, None, documented(kind), field.required, marker=marker, default=field.default,
-            media_type=read.media_type, closed=is_closed(_bare(parameter)),
+            media_type=read.media_type, closed=is_closed(parameter.info.origin),
         )  # fmt: skip
         return read
 
     def _form_kind(self, name: str, kind: Any, marker: Any, where: str, *, raw: bool, own: bool = False) -> FormField:
         """How the field ``name`` of a form becomes a value: a file, text, or JSON in a text."""
-        if is_file(kind) or is_files(kind):
+        info = type_info(kind)
+        if is_file(info) or is_files(info):
             rules = marker if isinstance(marker, File) else File()
             self._check_rules(rules, where)
-            return FormField(name=name, rules=rules, many=is_files(kind))
+            return FormField(name=name, rules=rules, many=is_files(info))
         if self.fits_text(kind) or kind is Any:
             read = None if own else self._text_type(kind, where, raw=raw)
             takes_empty = read is None or read.takes_empty()
             return FormField(name=name, text=read, many=is_list(kind, self._knows), takes_empty=takes_empty)
-        if not is_json(kind):
+        if not info.is_json:
             raise DependencyError(
-                f"{where} is {show(kind)}, which no field of a form can hold. Use a scalar, a list, or a Struct."
+                f"{where} is {format_type(kind)}, which no field of a form can hold. Use a scalar, a list, or a Struct."
             )
         read_json = JSONField(kind, self._hook, self._knows, where)
-        return FormField(name=name, json=read_json, many=is_array(kind), takes_empty=False)
+        return FormField(name=name, json=read_json, many=is_array(info), takes_empty=False)
 
     def _check_rules(self, rules: File, where: str) -> None:
         limit = self._reading.max_upload_size
@@ -364,46 +354,44 @@ class InputPlanner:
             )
 
     def _check_form(self, parameter: Parameter, marker: Form, chain: Chain) -> None:
-        if isinstance(marker, File) and not (is_file(parameter.type) or is_files(parameter.type)):
+        if isinstance(marker, File) and not (is_file(parameter.info) or is_files(parameter.info)):
             raise DependencyError(
-                f"{tell(chain)}: {parameter.name!r} is marked File(), but is no file; annotate it UploadFile or "
-                "list[UploadFile]."
+                f"{format_chain(chain)}: {parameter.name!r} is marked File(), but is no file; annotate it UploadFile "
+                "or list[UploadFile]."
             )
 
     def _two_bodies(self, parameter: Parameter, chain: Chain) -> DependencyError:
         return DependencyError(
-            f"{tell(chain)}: {parameter.name!r} cannot be read, because the body would be two things at once, a form "
-            "or a stream and something else. Make every part of it a field: Annotated[..., Form()]."
+            f"{format_chain(chain)}: {parameter.name!r} cannot be read, because the body would be two things at once, "
+            "a form or a stream and something else. Make every part of it a field: Annotated[..., Form()]."
         )
 
     def _check_body(self, parameter: Parameter, chain: Chain, half: Phase) -> None:
         if half.is_open:
             raise DependencyError(
-                f"{tell(chain)} needs the request body through {parameter.name!r}, but guards and authentication run "
-                "before the body is read. Check the body in the handler, or in a component of its."
+                f"{format_chain(chain)} needs the request body through {parameter.name!r}, but guards and "
+                "authentication run before the body is read. Check the body in the handler, or in a component of its."
             )
         if not self._reading.body_allowed:
-            what = "a form field" if isinstance(parameter.marker, Form) or is_file(parameter.type) else "the JSON body"
+            what = "a form field" if isinstance(parameter.marker, Form) or is_file(parameter.info) else "the JSON body"
             if self._reading.follows:
                 raise DependencyError(
-                    f"{tell(chain)}: {parameter.name!r} would be {what}, but what runs on the way out also runs for "
+                    f"{format_chain(chain)}: {parameter.name!r} would be {what}, but what runs on the way out also "
+                    "runs for "
                     "requests that were refused before their body was read. Leave what it needs in request.state."
                 )
             remedy = "Take it on POST, PUT or PATCH."
-            if is_structure(parameter.type) or self.fits_text(parameter.type):
-                remedy = f"For query parameters write `{parameter.name}: Annotated[{show(parameter.type)}, Query()]`."
+            if parameter.info.is_structure or self.fits_text(parameter.type):
+                remedy = (
+                    f"For query parameters write `{parameter.name}: Annotated[{format_type(parameter.type)}, Query()]`."
+                )
             raise DependencyError(
-                f"{tell(chain)}: {parameter.name!r} would be {what}, which GET and HEAD do not have. {remedy}"
+                f"{format_chain(chain)}: {parameter.name!r} would be {what}, which GET and HEAD do not have. {remedy}"
             )
 
 
 def _as_read(kind: Any, parameter: Parameter) -> Any:
     """What is read for ``parameter``: its type, or text where that is not checked."""
-    if parameter.checked or is_file(kind) or is_files(kind):
+    if parameter.checked or is_file(parameter.info) or is_files(parameter.info):
         return kind
     return list[str] if is_list(kind) else str
-
-
-def _bare(parameter: Parameter) -> Any:
-    kind = strip_annotated(strip_optional(strip_annotated(parameter.type)))
-    return typing.get_origin(kind) or kind

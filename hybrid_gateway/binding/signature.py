@@ -1,14 +1,13 @@
-"""Signatures, read once at start-up: parameters with their types, markers and defaults."""
+"""Signatures, read once at start-up: parameters with what is known of their types, their markers and defaults."""
 
 from __future__ import annotations
 
 import collections.abc
 import inspect
 import operator
-import sys
 import types
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Union
 
 import msgspec
@@ -16,6 +15,8 @@ import msgspec
 from hybrid_gateway.binding.markers import UNCHECKED, Cookie, Depends, Header, Marker, Query
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.type_hints import resolve_aliases, resolve_new_types
+from hybrid_gateway.type_info import TypeInfo, type_info
+from hybrid_gateway.types import Handler
 
 __all__ = [
     "NO_DEFAULT",
@@ -24,38 +25,38 @@ __all__ = [
     "is_async",
     "layered",
     "read_signature",
-    "refuse_generator",
+    "reject_generator",
     "split_markers",
-    "strip_annotated",
-    "strip_optional",
 ]
 
-NO_DEFAULT: Any = inspect.Parameter.empty
+NO_DEFAULT = inspect.Parameter.empty
+"""In the place of a default, or of an annotation, that a signature does not have."""
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """One parameter of a handler, guard, provider or scheme; ``type`` keeps constraints, but not our markers.
-
-    Aliases and new types are gone from it: it says what values are.
-    """
+    """One parameter of a handler, guard, provider or scheme."""
 
     name: str
-    type: Any
+    info: TypeInfo  # with constraints, without our markers, aliases and new types
     marker: Marker | Depends | None
-    default: Any
+    default: object
     raw: inspect.Parameter
     checked: bool = True  # False: documented as its type, given to the handler as it came
-    key: Any = None  # its type, new types kept: what a component provides may be one
+    asked: TypeInfo | None = None  # its type with new types kept: what a component provides may be one
+
+    @property
+    def type(self) -> object:
+        return self.info.annotation
 
     @property
     def required(self) -> bool:
         return self.default is NO_DEFAULT
 
     @property
-    def keys(self) -> tuple[Any, ...]:
+    def keys(self) -> tuple[object, ...]:
         """What a component that fills it may be known by, the closest first."""
-        asked = self.type if self.key is None else self.key
-        return asked, *_inside(asked), self.type, *_inside(self.type)
+        infos = (self.asked or self.info, self.info)
+        return tuple(key for info in infos for key in (info.annotation, info.without_none, info.inner))
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,12 +64,13 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
     where: str
     parameters: tuple[Parameter, ...]
-    returns: Any  # NO_DEFAULT when not annotated
+    returns: object  # NO_DEFAULT when not annotated
 
 
-def read_signature(function: Callable[..., Any], where: str) -> Signature:
-    """Read ``function``'s signature; raise :class:`DependencyError` naming ``where`` for what cannot be injected."""
-    target = _annotated_callable(function)
+def read_signature(function: Handler, where: str) -> Signature:
+    """Read a signature; raise :class:`DependencyError` naming ``where`` for what cannot be injected."""
+    # The plain function whose annotations count.
+    target = function.__init__ if inspect.isclass(function) else list(_links(function))[-1]
     try:
         raw = inspect.signature(function)
         hints = typing.get_type_hints(target, localns=_enclosing_locals(target), include_extras=True)
@@ -81,21 +83,18 @@ def read_signature(function: Callable[..., Any], where: str) -> Signature:
     except (TypeError, ValueError) as error:
         raise DependencyError(f"{where}: its signature cannot be read: {error}") from error
     parameters = tuple(_read_parameter(parameter, hints, where) for parameter in raw.parameters.values())
-    if inspect.isclass(function):
-        returns: Any = function
-    else:
-        returns = hints.get("return", NO_DEFAULT)
+    returns = function if inspect.isclass(function) else hints.get("return", NO_DEFAULT)
     return Signature(where=where, parameters=parameters, returns=types.NoneType if returns is None else returns)
 
 
-def _enclosing_locals(function: Any) -> dict[str, Any] | None:
-    """The local names around a function defined in a function that is still running, as in a test.
+def _enclosing_locals(function: object) -> dict[str, object] | None:
+    """Return the local names around a function defined in a function that is still running, as in a test.
 
     Under ``from __future__ import annotations`` nothing else knows what its annotations mean.
     """
     outer, nested, _ = getattr(function, "__qualname__", "").rpartition(".<locals>.")
-    frame = sys._getframe() if nested else None
-    names: dict[str, Any] = {}
+    frame = inspect.currentframe() if nested else None
+    names: dict[str, object] = {}
     while frame is not None:
         encloses = f"{outer}.<locals>.".startswith(f"{frame.f_code.co_qualname}.<locals>.")
         if encloses and frame.f_globals is getattr(function, "__globals__", None):
@@ -104,15 +103,8 @@ def _enclosing_locals(function: Any) -> dict[str, Any] | None:
     return names or None
 
 
-def _annotated_callable(function: Any) -> Any:
-    """The plain function whose annotations count."""
-    if inspect.isclass(function):
-        return function.__init__
-    return list(_links(function))[-1]
-
-
 def _links(function: Any) -> Iterator[Any]:
-    """``function``, and what it wraps, down to the plain function; any of them decides what a call gives."""
+    """Yield ``function`` and what it wraps, down to the plain function; any of them decides what a call gives."""
     yield function
     while not inspect.isclass(function):
         if inspect.ismethod(function):
@@ -128,22 +120,21 @@ def _links(function: Any) -> Iterator[Any]:
         yield function
 
 
-def _read_parameter(raw: inspect.Parameter, hints: dict[str, Any], where: str) -> Parameter:
+def _read_parameter(raw: inspect.Parameter, hints: Mapping[str, object], where: str) -> Parameter:
     if raw.kind in (raw.VAR_POSITIONAL, raw.VAR_KEYWORD):
         raise DependencyError(f"{where}: '{raw}' cannot be injected; name each parameter.")
     if isinstance(raw.default, Marker | Depends):
         raise DependencyError(_marker_as_default(raw, where))
     annotation = hints.get(raw.name, NO_DEFAULT)
     lifted = _Lifted(raw.name, where)
-    kind, key = lifted.lift(resolve_new_types(annotation)), _Lifted(raw.name, where).lift(annotation)
     return Parameter(
         name=raw.name,
-        type=kind,
+        info=type_info(lifted.lift(resolve_new_types(annotation))),
         marker=lifted.marker,
         default=raw.default,
         raw=raw,
         checked=lifted.checked,
-        key=key,
+        asked=type_info(_Lifted(raw.name, where).lift(annotation)),
     )
 
 
@@ -156,14 +147,14 @@ def _marker_as_default(raw: inspect.Parameter, where: str) -> str:
     )
 
 
-def split_markers(annotation: Any, name: str, where: str) -> tuple[Any, Marker | Depends | None]:
-    """A type without our marker, but with the marker's constraints, and the marker. Aliases and new types are gone."""
+def split_markers(annotation: object, name: str, where: str) -> tuple[object, Marker | Depends | None]:
+    """Return a type with the constraints of our marker in its place, and the marker; resolve aliases and new types."""
     found = _Lifted(name, where)
     return found.lift(resolve_new_types(annotation)), found.marker
 
 
 class _Lifted:
-    """Takes markers out of a type: those of the whole of it are the parameter's, and inside are constraints at most."""
+    """The markers of a type: around the whole of it they are the parameter's, and inside they may only constrain."""
 
     def __init__(self, name: str, where: str) -> None:
         self.marker: Marker | Depends | None = None
@@ -171,8 +162,8 @@ class _Lifted:
         self._name = name
         self._where = where
 
-    def lift(self, kind: Any, *, whole: bool = True) -> Any:
-        """``kind`` without markers."""
+    def lift(self, kind: object, *, whole: bool = True) -> object:
+        """Return ``kind`` without markers."""
         if isinstance(kind, type):
             return kind
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -180,28 +171,28 @@ class _Lifted:
             base, metas = self.lift(arguments[0], whole=whole), []
             for extra in arguments[1:]:
                 metas += self._meta(extra, whole)
-            return _constrain(base, metas) if metas else base
+            return _constrain(type_info(base), metas) if metas else base
         if origin in (Union, types.UnionType):
             inner = [self.lift(member, whole=whole) for member in arguments]
             return kind if all(map(operator.is_, inner, arguments)) else Union[tuple(inner)]  # noqa: UP007
-        if origin in _HOLDERS:
+        if origin is not None and origin in _HOLDERS:
             inner = [argument if argument is Ellipsis else self.lift(argument, whole=False) for argument in arguments]
-            return kind if all(map(operator.is_, inner, arguments)) else _subscripted(origin, inner)
+            return kind if all(map(operator.is_, inner, arguments)) else origin[tuple(inner)]
         return kind
 
-    def _meta(self, extra: Any, whole: bool) -> list[Any]:
-        """What is left of an extra: constraints, and what is not ours."""
+    def _meta(self, extra: object, whole: bool) -> list[object]:
+        """Return what is left of an extra: constraints, and what is not ours."""
         if extra is UNCHECKED:
             self.checked = False
             return []
-        if not _is_marker(extra):
+        marker = extra() if inspect.isclass(extra) and issubclass(extra, Marker | Depends) else extra
+        if not isinstance(marker, Marker | Depends):
             if (foreign := type(extra).__module__.partition(".")[0]) in _FOREIGN:
                 raise DependencyError(
                     f"{self._where}: {self._name!r} carries {extra!r} of {foreign}, which nobody would check. Write "
                     "Query(ge=1), Path(), Header(), Body() of hybrid_gateway, or msgspec.Meta(ge=1)."
                 )
             return [extra]
-        marker = _instance(extra)
         if whole:
             if self.marker is not None:
                 raise DependencyError(
@@ -216,11 +207,7 @@ class _Lifted:
         return [marker.meta] if isinstance(marker, Marker) and marker.meta is not None else []
 
 
-def _subscripted(origin: Any, arguments: list[Any]) -> Any:
-    return origin[tuple(arguments)]
-
-
-_HOLDERS: tuple[Any, ...] = (
+_HOLDERS: tuple[object, ...] = (
     list,
     set,
     frozenset,
@@ -232,65 +219,33 @@ _HOLDERS: tuple[Any, ...] = (
 _FOREIGN = ("pydantic", "annotated_types", "fastapi", "litestar", "ninja")
 
 
-def _is_marker(extra: Any) -> bool:
-    return isinstance(extra, Marker | Depends) or (inspect.isclass(extra) and issubclass(extra, Marker | Depends))
+def _constrain(base: TypeInfo, metas: list[object]) -> object:
+    """Return ``Annotated[base, *metas]``, with the constraints inside ``| None``, where msgspec wants them."""
+    constrained: Any = Annotated[(base.without_none, *metas)]
+    return Union[constrained, None] if base.is_optional else constrained  # noqa: UP007 (built at run time)
 
 
-def _instance(marker: Any) -> Any:
-    return marker() if inspect.isclass(marker) else marker
-
-
-def _constrain(base: Any, metas: list[Any]) -> Any:
-    """``Annotated[base, *metas]``, with the constraints inside ``| None``, where msgspec wants them."""
-    inner = strip_optional(base)
-    constrained: Any = Annotated[(inner, *metas)]
-    return constrained if inner is base else constrained | None
-
-
-def layered(name: str, annotation: Any, where: str) -> Parameter:
-    """A parameter that a layer declares; one that may be ``None`` may be left out."""
+def layered(name: str, annotation: object, where: str) -> Parameter:
+    """Return a parameter that a layer declares; one that may be ``None`` may be left out."""
     where = f"{where}: parameters={{{name!r}: ...}}"
     kind, marker = split_markers(annotation, name, where)
     if not isinstance(marker, Query | Header | Cookie | Depends):
         raise DependencyError(
             f"{where} must say where it comes from: Annotated[..., Header()], Query(), Cookie() or Depends(provider)."
         )
+    info = type_info(kind)
     raw = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
-    default = NO_DEFAULT if strip_optional(kind) is kind or isinstance(marker, Depends) else None
-    return Parameter(name=name, type=kind, marker=marker, default=default, raw=raw)
+    default = None if info.is_optional and not isinstance(marker, Depends) else NO_DEFAULT
+    return Parameter(name=name, info=info, marker=marker, default=default, raw=raw)
 
 
-def strip_optional(annotation: Any) -> Any:
-    """``T`` for ``T | None``; anything else as it is."""
-    if isinstance(annotation, type):  # PERF: most are plain classes, here and below
-        return annotation
-    if typing.get_origin(annotation) in (Union, types.UnionType):
-        members = [member for member in typing.get_args(annotation) if member is not types.NoneType]
-        if len(members) < len(typing.get_args(annotation)):
-            return Union[tuple(members)]  # noqa: UP007 (built at run time)
-    return annotation
-
-
-def _inside(kind: Any) -> tuple[Any, Any]:
-    """``T`` for ``T | None``, and for ``Annotated[T, ...] | None``."""
-    inner = strip_optional(kind)
-    return inner, strip_annotated(strip_optional(strip_annotated(inner)))
-
-
-def strip_annotated(annotation: Any) -> Any:
-    """``T`` for ``Annotated[T, ...]``."""
-    while not isinstance(annotation, type) and typing.get_origin(annotation) is Annotated:
-        annotation = typing.get_args(annotation)[0]
-    return annotation
-
-
-def is_async(function: Any) -> bool:
-    """Whether calling ``function`` gives something to await (or, for a generator, to iterate asynchronously)."""
+def is_async(function: object) -> bool:
+    """Return whether a call gives something to await or, for a generator, to iterate asynchronously."""
     return any(inspect.iscoroutinefunction(link) or inspect.isasyncgenfunction(link) for link in _links(function))
 
 
-def refuse_generator(
-    function: Any, where: str, instead: str = "Return an answer or None; what is to be cleaned up is a component's."
+def reject_generator(
+    function: object, where: str, instead: str = "Return an answer or None; what is to be cleaned up is a component's."
 ) -> None:
     """Raise :class:`DependencyError` for a function with a ``yield``, whose call runs nothing of it."""
     for link in _links(function):

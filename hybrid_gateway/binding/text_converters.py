@@ -25,10 +25,12 @@ from hybrid_gateway.binding.constraints import Bounds, checker, decimal_keywords
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.validation import one_error
 from hybrid_gateway.exceptions import DependencyError, ErrorEntry
+from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.text_values import READERS, read_bool, read_int
 from hybrid_gateway.type_hints import resolve_new_types
+from hybrid_gateway.type_info import strip_annotated
 
-__all__ = ["TextType", "documented", "text_type"]
+__all__ = ["TextType", "documented", "is_list", "is_scalar", "text_type"]
 
 Read = Callable[[str], Any]
 Check = Callable[[Any], Any]
@@ -225,6 +227,67 @@ def documented(kind: Any) -> Any:
         return kind
     inner = tuple(argument if argument is Ellipsis else documented(argument) for argument in arguments)
     return kind if inner == arguments else origin[inner]
+
+
+# --- what text can hold -------------------------------------------------------------------------------------------
+
+_SCALARS: frozenset[object] = frozenset(
+    (
+        str,
+        int,
+        float,
+        bool,
+        bytes,
+        uuid.UUID,
+        decimal.Decimal,
+        datetime.datetime,
+        datetime.date,
+        datetime.time,
+        datetime.timedelta,
+        SecretString,
+        SecretBytes,
+    )
+)
+_LISTS: tuple[object, ...] = (
+    list,
+    set,
+    frozenset,
+    tuple,
+    collections.abc.Sequence,
+    collections.abc.MutableSequence,
+    collections.abc.Set,
+    collections.abc.MutableSet,
+    collections.abc.Collection,
+)
+Knows = Callable[[object], bool]
+"""Whether somebody makes values of a class out of text."""
+
+
+def _nobody(kind: object) -> bool:
+    return False
+
+
+def is_scalar(kind: object, knows: Knows = _nobody) -> bool:
+    """Return whether one piece of text can hold a value of this type."""
+    kind = strip_annotated(kind)
+    if typing.get_origin(kind) in (Union, types.UnionType):
+        return all(member in _ABSENT or is_scalar(member, knows) for member in typing.get_args(kind))
+    if typing.get_origin(kind) is Literal:
+        return True
+    if isinstance(kind, type) and issubclass(kind, (enum.Enum, pathlib.PurePath)):
+        return True
+    return kind in _SCALARS or knows(kind)
+
+
+def is_list(kind: object, knows: Knows = _nobody) -> bool:
+    """Return whether the type is a list, set or tuple of scalars, perhaps beside scalars."""
+    kind = strip_annotated(kind)
+    if typing.get_origin(kind) in (Union, types.UnionType):
+        members = [member for member in typing.get_args(kind) if member not in _ABSENT and not is_scalar(member, knows)]
+        return bool(members) and all(is_list(member, knows) for member in members)
+    if (typing.get_origin(kind) or kind) not in _LISTS:
+        return False
+    return all(item is Ellipsis or is_scalar(item, knows) for item in typing.get_args(kind))
 
 
 # --- unions, and containers ----------------------------------------------------------------------------------------

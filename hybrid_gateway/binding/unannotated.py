@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hybrid_gateway.binding.plan_builder import Chain, tell
+from hybrid_gateway.binding.plan_builder import Chain, format_chain
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["refuse_untold"]
+__all__ = ["reject_unannotated"]
 
 _REQUEST = (
     "Write `{name}: Request`, of hybrid_gateway, or ask for what you need of it: a path or query parameter, a header."
@@ -33,11 +33,11 @@ _REMEDIES = {
 }
 
 
-def refuse_untold(parameter: Parameter, chain: Chain) -> None:
+def reject_unannotated(parameter: Parameter, chain: Chain) -> None:
     """Raise :class:`DependencyError` for an unannotated ``request``, ``data``, ``body`` and their like."""
     remedy = _REMEDIES.get(parameter.name)
     if parameter.type is NO_DEFAULT and parameter.marker is None and remedy is not None:
         raise DependencyError(
-            f"{tell(chain)}: {parameter.name!r} has no annotation, so it would be text of the query. "
+            f"{format_chain(chain)}: {parameter.name!r} has no annotation, so it would be text of the query. "
             f"{remedy.format(name=parameter.name)} If text of the query is meant, write `{parameter.name}: str`."
         )

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.core.files.uploadedfile import UploadedFile
 from starlette.datastructures import UploadFile as StarletteUploadFile
 
-__all__ = ["UploadFile", "file_name", "matches", "sniff"]
+from hybrid_gateway.type_info import TypeInfo, type_info
+
+__all__ = ["UploadFile", "file_name", "is_file", "is_files", "matches", "sniff"]
 
 
 class UploadFile(StarletteUploadFile):
@@ -22,16 +23,26 @@ class UploadFile(StarletteUploadFile):
     detected_type = "application/octet-stream"
     start = b""  # as much as it takes to tell
 
-    def as_django_file(self) -> Any:
-        """The same file as Django's forms would give it: what a ``FileField`` or ``ImageField`` takes."""
+    def as_django_file(self) -> UploadedFile[bytes]:
+        """Return the file as Django's forms give it: what a ``FileField`` or ``ImageField`` takes."""
         self.file.seek(0)
         return UploadedFile(
             file=self.file, name=self.filename, content_type=self.content_type or "", size=self.size, charset=None
         )
 
 
+def is_file(info: TypeInfo) -> bool:
+    """Return whether the type is ``UploadFile``, perhaps optional."""
+    return info.is_a(UploadFile)
+
+
+def is_files(info: TypeInfo) -> bool:
+    """Return whether the type is a list of ``UploadFile``, perhaps optional."""
+    return info.origin in (list, tuple) and any(is_file(type_info(argument)) for argument in info.arguments)
+
+
 def file_name(raw: bytes) -> str:
-    """The last part of a name that a client gave a file, without what no name may hold; empty when nothing is left."""
+    """Return the last part of a client's file name, without unprintable characters; empty when nothing is left."""
     # SECURITY: as Django's MultiPartParser.sanitize_file_name: a name is no path, on any operating system.
     text = raw.decode("utf-8", "replace").replace("\\", "/").rpartition("/")[2]
     text = "".join(character for character in text if character.isprintable()).strip()
@@ -96,7 +107,7 @@ SNIFFED = 512
 
 
 def sniff(start: bytes, claimed: str) -> str:
-    """The media type of a file that begins with ``start``; what has no signature is what it claims, if it may be that.
+    """Return the media type of a file that begins with ``start``, or what it claims to be where no signature says.
 
     A claim is believed where formats have no signature of their own: of text for what is text, of documents for the
     archives that they are. Everything else without a signature is ``application/octet-stream``.
@@ -134,6 +145,6 @@ def _is_text(start: bytes) -> bool:
 
 
 def matches(kind: str, patterns: Sequence[str]) -> bool:
-    """Whether a media type fits one of ``patterns``: ``image/png``, ``image/*``, ``*/*``."""
+    """Return whether a media type fits one of ``patterns``: ``image/png``, ``image/*``, ``*/*``."""
     main = kind.partition("/")[0]
     return any(pattern in (kind, f"{main}/*", "*/*") for pattern in patterns)

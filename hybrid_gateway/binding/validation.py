@@ -13,10 +13,10 @@ import msgspec
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known, pydantic_errors
-from hybrid_gateway.binding.signature import strip_annotated, strip_optional
+from hybrid_gateway.binding.struct_fields import inspect_fields
 from hybrid_gateway.exceptions import ErrorEntry, Location, error_entry
 from hybrid_gateway.type_hints import field_types
-from hybrid_gateway.type_info import is_pydantic_model
+from hybrid_gateway.type_info import is_pydantic_model, strip_annotated, type_info
 
 __all__ = ["ErrorEntry", "Location", "collect_errors", "missing", "one_error", "unknown"]
 
@@ -118,7 +118,7 @@ class _Search:
 
     def _fields(self, value: Mapping[str, Any], kind: Any, location: Location, depth: int) -> list[ErrorEntry]:
         try:
-            fields = msgspec.inspect.type_info(kind).fields  # type: ignore[attr-defined]
+            fields = inspect_fields(kind)
             hints = field_types(kind)
         except (AttributeError, TypeError, NameError):
             return []
@@ -159,9 +159,8 @@ def named_errors(error: ValidationError, kind: Any, location: Location) -> list[
     ]
 
 
-def _wire_names(kind: Any) -> dict[str, str]:
-    kind = strip_annotated(strip_optional(strip_annotated(kind)))
+def _wire_names(kind: object) -> dict[str, str]:
     try:
-        return {field.name: field.encode_name for field in msgspec.inspect.type_info(kind).fields}  # type: ignore[attr-defined]
+        return {field.name: field.encode_name for field in inspect_fields(type_info(kind).inner)}
     except (AttributeError, TypeError):
         return {}

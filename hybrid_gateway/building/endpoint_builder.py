@@ -25,7 +25,7 @@ from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.request_cleanup import AppComponents, close_all
 from hybrid_gateway.binding.request_inputs import InputLimits
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, read_signature, strip_annotated
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, read_signature
 from hybrid_gateway.building.health_check_compiler import compile_health_check
 from hybrid_gateway.building.hook_compiler import HookCompiler
 from hybrid_gateway.building.shared_plan import RouteSurroundings, SurroundingsCompiler
@@ -62,6 +62,7 @@ from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling.route_throttles import RouteThrottles, add_rate_limit
 from hybrid_gateway.throttling.throttle import Throttle
 from hybrid_gateway.type_hints import resolve_new_types
+from hybrid_gateway.type_info import strip_annotated
 from hybrid_gateway.types import Header
 
 __all__ = ["EndpointBuilder"]

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
-from hybrid_gateway.binding.signature import read_signature, refuse_generator
+from hybrid_gateway.binding.signature import read_signature, reject_generator
 from hybrid_gateway.endpoints.hooks import Hook, answered
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
@@ -86,7 +86,7 @@ class HookCompiler:
             where = f"the hook {describe_handler(function)}"
             planner = around.planner(where, {Exception: "error", Response: "response"}, moment)
             method = function if bound is None else bound
-            refuse_generator(method, where)
+            reject_generator(method, where)
             signature = read_signature(method, where)
             encode = make_encoder(signature.returns, method="GET")
             planner.result(

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from hybrid_gateway.binding.signature import refuse_generator
+from hybrid_gateway.binding.signature import reject_generator
 from hybrid_gateway.routing.declare import describe_handler
 
 __all__ = ["Lifespan"]
@@ -26,7 +26,7 @@ class Lifespan:
         on_shutdown: Sequence[Callable[..., Any]],
     ) -> None:
         for hook in (*on_startup, *on_shutdown):
-            refuse_generator(hook, f"The hook {describe_handler(hook)}", "lifespan= takes one that is asynchronous.")
+            reject_generator(hook, f"The hook {describe_handler(hook)}", "lifespan= takes one that is asynchronous.")
         self._contexts = contexts
         self._on_startup = on_startup
         self._on_shutdown = on_shutdown

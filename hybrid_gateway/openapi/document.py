@@ -11,9 +11,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from hybrid_gateway.binding.forms import is_file, is_files
 from hybrid_gateway.binding.plan import Input
-from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, strip_optional
+from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature
+from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import reason
@@ -23,6 +23,7 @@ from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, Use, as
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
 from hybrid_gateway.orm.read.row_streams import JSON_LINES
 from hybrid_gateway.routing.path_template import Parameter, PathTemplate
+from hybrid_gateway.type_info import type_info
 
 __all__ = ["build_document"]
 
@@ -201,7 +202,7 @@ class _Writer:
         if entry.source == "body":
             schema = self.schemas.schema(entry.type, self._received)
         else:
-            schema = self.schemas.schema(strip_optional(entry.type), Use.TEXT)
+            schema = self.schemas.schema(type_info(entry.type).without_none, Use.TEXT)
         if getattr(entry.marker, "title", None):
             schema["title"] = entry.marker.title
         if getattr(entry.marker, "examples", None):
@@ -249,7 +250,7 @@ class _Writer:
         encoding = {name: {"contentType": kind} for name, kind in types.items() if kind}
         written: dict[str, Any] = {"schema": form, **({"encoding": encoding} if encoding else {})}
         content = {"multipart/form-data": written}
-        if not any(is_file(entry.type) or is_files(entry.type) for entry in fields):
+        if not any(is_file(info) or is_files(info) for info in (type_info(entry.type) for entry in fields)):
             content["application/x-www-form-urlencoded"] = written
         return {"content": content, "required": bool(required)}
 

@@ -14,9 +14,10 @@ from django.http import HttpResponseBase
 from starlette.responses import RedirectResponse
 from starlette.responses import Response as StarletteResponse
 
-from hybrid_gateway.binding.signature import NO_DEFAULT, strip_annotated
+from hybrid_gateway.binding.signature import NO_DEFAULT
 from hybrid_gateway.openapi.schema_writers import Schema
 from hybrid_gateway.responses.encoders import is_event_stream
+from hybrid_gateway.type_info import strip_annotated
 
 __all__ = ["success_responses"]
 

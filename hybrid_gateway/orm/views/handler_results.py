@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Query
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, split_markers, strip_annotated
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, split_markers
 from hybrid_gateway.binding.validation import unknown
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.layer_options import Layers
@@ -34,6 +34,7 @@ from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.row_streams import stream
 from hybrid_gateway.orm.write.transactions import in_transaction
 from hybrid_gateway.responses.response_classes import enc_hook, enc_hook_with
+from hybrid_gateway.type_info import type_info
 
 __all__ = ["AdaptedHandler", "adapt_handler"]
 
@@ -57,7 +58,7 @@ def adapt_handler(
     where = signature.where
     adapted = AdaptedHandler(handler, signature, returns)
     rows = _Rows.of(returns)
-    wants_page = any(typing.get_origin(strip_annotated(entry.type)) is Page for entry in signature.parameters)
+    wants_page = any(entry.info.origin is Page for entry in signature.parameters)
     if layers.atomic:
         adapted.handler = in_transaction(handler, layers.atomic, where)
     if rows is None:
@@ -196,7 +197,7 @@ def _parameter(name: str, annotation: Any, marker: Any = None, default: Any = NO
     if marker is None:
         annotation, marker = split_markers(annotation, name, name)
     raw = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
-    return Parameter(name=name, type=annotation, marker=marker, default=default, raw=raw)
+    return Parameter(name=name, info=type_info(annotation), marker=marker, default=default, raw=raw)
 
 
 # --- pages ---------------------------------------------------------------------------------------------------------
@@ -221,7 +222,7 @@ def _paginated(
         "_response": _parameter("_response", Response),
     }
     added, where = tuple(more), adapted.signature.where
-    asked = [entry for entry in adapted.signature.parameters if typing.get_origin(strip_annotated(entry.type)) is Page]
+    asked = [entry for entry in adapted.signature.parameters if entry.info.origin is Page]
     kept = tuple(entry for entry in adapted.signature.parameters if entry not in asked)
     adapted.signature = msgspec.structs.replace(adapted.signature, parameters=kept)
 
