@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.core.cache import caches
 from django.http import HttpRequest
 from django.test import override_settings
+from starlette.datastructures import Headers
 
 from hybrid_gateway import (
     Cache,
@@ -26,7 +27,7 @@ from hybrid_gateway import (
     http,
     post,
 )
-from hybrid_gateway.auth import BasicAuthentication
+from hybrid_gateway.auth import Authentication, AuthenticationScheme, BasicAuthentication
 from hybrid_gateway.caching import ainvalidate, invalidate
 from hybrid_gateway.telemetry import RequestID
 from hybrid_gateway.test import TestClient
@@ -424,3 +425,26 @@ def test_an_outage_of_the_cache_is_told_once(serve, make, caplog):
         client = serve(make())
         assert [client.get("/n").json()["calls"] for _ in range(3)] == [1, 2, 3]
     assert len(caplog.records) == 1
+
+
+class Machines(AuthenticationScheme):
+    """Users of no table, as those of machines are: they have no primary key."""
+
+    carriers = ("X-Machine",)
+    sync_to_thread = False
+
+    def authenticate(self, headers: Headers) -> Authentication | None:
+        name = headers.get("x-machine")
+        return None if name is None else Authentication(user=User(username=name), scheme=self)
+
+
+@pytest.mark.parametrize("cache", [60, Cache(60, per_user=True)], ids=repr)
+def test_what_a_user_without_a_primary_key_gets_is_nobody_elses(serve, cache):
+    @get("/who", authentication=[Machines()], cache=cache)
+    async def who(authentication: Authentication) -> str:
+        return authentication.user.username
+
+    client = serve(who)
+    answers = [client.get("/who", headers={"X-Machine": name}) for name in ("boiler", "lathe")]
+    assert [answer.text for answer in answers] == ["boiler", "lathe"]
+    assert all("fwd=bypass" in answer.headers["cache-status"] for answer in answers)

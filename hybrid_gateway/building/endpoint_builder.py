@@ -259,7 +259,7 @@ class EndpointBuilder:
             hooks=always,
             afterwards=afterwards,
             settle=finish_session,
-            keep=None if cached is None else cached.keep,
+            keep=None if cached is None else cached.store,
             guard=guard,
             stamp=stamp,
             path_names=tuple(_path_of(route)),
@@ -295,8 +295,8 @@ class EndpointBuilder:
             planner.check(negotiation.check, "inline", authenticated=False)
         if layers.cache is not None and method == "GET":
             cached = ResponseCache(layers.cache, final, [parameter.name for parameter in route.template.parameters])
-            planner.check(cached.look, cached.mode, authenticated=planner.plan.authenticates)
-            final = [cached.note, *final]
+            planner.check(cached.lookup, cached.mode, authenticated=planner.plan.authenticates)
+            final = [cached.remember, *final]
         final = [add_outgoing, *final]
         if negotiation is not None:
             final = [negotiation.encode, *final]
