@@ -208,7 +208,7 @@ class _Plan:
             if value is UNSET or not write.names.isdisjoint(extra):
                 continue
             self.wires[write.field.name] = write.wire
-            if write.is_other_side:
+            if write.is_reverse:
                 self._lists.append((write, value))
             elif write.field.is_relation and isinstance(value, msgspec.Struct):
                 self._ones.append((write, value))
