@@ -35,9 +35,9 @@ from hybrid_gateway.responses.response_classes import (
     PlainTextResponse,
     RedirectResponse,
     Response,
-    StreamingResponse,
 )
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
+from hybrid_gateway.responses.streaming_response import StreamingResponse
 from hybrid_gateway.responses.templates import TemplateResponse
 from hybrid_gateway.routing.declare import (
     Controller,

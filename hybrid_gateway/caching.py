@@ -29,8 +29,8 @@ from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log
 from hybrid_gateway.endpoints.hooks import AnsweredEarly
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import as_raw
 from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.responses.response_conversion import as_raw
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Header, Headers, Scope
 

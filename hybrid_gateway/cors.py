@@ -9,8 +9,7 @@ from urllib.parse import urlsplit
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.headers import check_header
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import make_raw
-from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse, add_headers
+from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse, add_headers, make_raw
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Header
 

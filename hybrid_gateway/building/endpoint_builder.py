@@ -48,8 +48,10 @@ from hybrid_gateway.request.cleanup_phases import ANSWERED, EXPLAINED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional import add_etag
-from hybrid_gateway.responses.encoders import ResponseDefaults, add_outgoing, is_json_type, make_encoder
+from hybrid_gateway.responses.encoders import make_encoder
 from hybrid_gateway.responses.negotiation import HTML, JSON, Negotiation, check_media_types
+from hybrid_gateway.responses.response_conversion import add_outgoing
+from hybrid_gateway.responses.response_info import default_status, read_response_info
 from hybrid_gateway.responses.return_checks import check_return_annotation
 from hybrid_gateway.responses.templates import template_encoder
 from hybrid_gateway.routing.declare import Route, describe_handler
@@ -438,13 +440,14 @@ def _answering(
         decode=_decoders(layers) or decode_known,
     )
     media_types, template = check_media_types(layers.media_types or (JSON,)), route.options.get("template")
-    if template is not None and not is_json_type(returns):
+    is_json = read_response_info(returns).is_json
+    if template is not None and not is_json:
         raise ConfigurationError(f"template={template!r} shows JSON values, but the handler returns {returns!r}.")
-    if (media_types == (JSON,) and template is None) or not is_json_type(returns):
+    if (media_types == (JSON,) and template is None) or not is_json:
         return make(returns), None
     encoders: dict[str, Any] = {kind: make(returns, media_type=kind) for kind in media_types}
     if template is not None:
-        encoders[HTML] = template_encoder(template, ResponseDefaults(status, method).status_for(...), make(Response))
+        encoders[HTML] = template_encoder(template, default_status(method, status), make(Response))
     return _as_it_is, Negotiation(encoders)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hybrid_gateway.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import make_raw
+from hybrid_gateway.responses.raw_response import make_raw
 from hybrid_gateway.url_quoting import quote_path
 
 if TYPE_CHECKING:

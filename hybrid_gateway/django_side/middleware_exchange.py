@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.threads import RequestThread
 from hybrid_gateway.django_side.middleware_request import MiddlewareRequest, ReplayableBody
+from hybrid_gateway.responses.cookies import set_cookie_headers
 from hybrid_gateway.types import Header, Message, Receive, Send
 
 __all__ = ["MiddlewareExchange"]
@@ -117,8 +118,8 @@ class MiddlewareExchange:
     async def send_on(self, response: Any, send: Send) -> None:
         """Send what the middleware has made of the answer."""
         headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in _items(response)]
-        headers += [(b"set-cookie", cookie.OutputString().encode("ascii")) for cookie in response.cookies.values()]
-        start = {"type": "http.response.start", "status": response.status_code, "headers": [*headers, *self._cookies]}
+        headers += (*set_cookie_headers(response.cookies), *self._cookies)
+        start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
         if response.streaming:
             await self._send_stream(start, response, send)
             return

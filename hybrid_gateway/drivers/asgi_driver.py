@@ -24,13 +24,11 @@ from hybrid_gateway.exceptions import (
     RequestTimeout,
     ServiceUnavailable,
 )
-from hybrid_gateway.headers import FixedHeaders, check_headers, checked_send, headers_to_send, with_content_length
+from hybrid_gateway.headers import FixedHeaders, checked_send, headers_to_send, with_content_length
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.path_info import path_info
-from hybrid_gateway.responses.response_classes import StreamingResponse
-from hybrid_gateway.responses.server_sent_events import EventSourceResponse
-from hybrid_gateway.responses.templates import TemplateResponse
+from hybrid_gateway.responses.gateway_response import GatewayResponse
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
 from hybrid_gateway.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -263,21 +261,10 @@ class ASGIDriver:
         await endpoint.end(ctx, work if is_sent else None)
 
     async def _send_all(self, ctx: RequestContext, response: Any, receive: Receive, send: Send) -> bool:
-        """Whether all of it was sent, or the process is about to end."""
-        if not isinstance(response, StreamingResponse):
-            if isinstance(response, TemplateResponse) and ctx.authentication is not None:
-                response.user = ctx.authentication.user
-            await response(ctx.scope, receive, checked_send(send))
-            return True
-        check_headers(response.raw_headers)
-        response.iterate_on(ctx.thread.stream)
-        if ctx.method == "HEAD":
-            await _send_head(response, send)
-        elif isinstance(response, EventSourceResponse):
-            response.until = self._ending.calling
-            await response(ctx.scope, receive, send)
-        else:
-            return await self._ending.bounded(response(ctx.scope, receive, send))
+        """Send a response; return whether that came to its end before the process did."""
+        if isinstance(response, GatewayResponse):
+            return await response.send_to(ctx, receive, send, self._ending)
+        await response(ctx.scope, receive, checked_send(send))
         return True
 
     # --- lifespan
@@ -334,12 +321,3 @@ def _wrap(app: ASGIApp, middleware: Sequence[Callable[[ASGIApp], ASGIApp]]) -> A
     for factory in reversed(middleware):
         app = factory(app)
     return app
-
-
-async def _send_head(response: StreamingResponse, send: Send) -> None:
-    """HEAD of a stream: its status and headers, and not one chunk asked for."""
-    try:
-        await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        await response.aclose()

@@ -22,9 +22,10 @@ from hybrid_gateway.exceptions import HTTPException
 from hybrid_gateway.request.background import each_task, join_tasks
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, ANSWERED, BEFORE_AFTER_ANSWER, EXPLAINED
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import as_raw, as_response, is_complete
-from hybrid_gateway.responses.response_classes import Discarded, StreamingResponse
-from hybrid_gateway.responses.templates import TemplateResponse
+from hybrid_gateway.responses.gateway_response import GatewayResponse, UnsentResponse
+from hybrid_gateway.responses.raw_response import is_complete
+from hybrid_gateway.responses.response_conversion import as_raw, as_response
+from hybrid_gateway.responses.streaming_response import StreamingResponse
 
 __all__ = ["Completion"]
 
@@ -55,7 +56,7 @@ class Outcome:
     def discard(self) -> None:
         """Let go of the answer, which will not be sent; its content is closed with the next clean-up."""
         if not is_complete(self.answer):
-            self.ctx.on_exit("loop", Discarded(self.answer, self.ctx.thread))
+            self.ctx.on_exit("loop", UnsentResponse(self.answer, self.ctx.thread))
 
     def replace(self, answer: Any) -> None:
         """Send another answer; the work that was to follow the one before is done after it."""
@@ -242,8 +243,12 @@ class Completion:
         """Leave what was entered up to ``moment``, if the answer is whole; what fails is answered instead."""
         ctx = outcome.ctx
         for handle in (self._errors.answer, self._errors.crash):  # the second for what the first has entered itself
-            if type(outcome.answer) is not tuple and isinstance(outcome.answer, TemplateResponse):
-                await self._render(outcome, outcome.answer)
+            response = outcome.answer
+            if isinstance(response, GatewayResponse) and response.is_rendered_late and not response.is_rendered:
+                try:  # what a handler or a hook has chosen: it needs its components
+                    await response.render_late(ctx)
+                except Exception as error:
+                    await self._fail_late(outcome, error)
             if not ctx.exits or not is_complete(outcome.answer):
                 return
             failure = await self._unwind(ctx, outcome.error, moment)
@@ -253,22 +258,6 @@ class Completion:
                 raise failure
             ctx.answered_error = failure
             outcome.answer, outcome.error = await handle(ctx, failure), failure
-
-    async def _render(self, outcome: Outcome, response: TemplateResponse) -> None:
-        """Render what a handler or a hook has chosen: it needs its components."""
-        ctx = outcome.ctx
-        if response.is_rendered:
-            return
-        try:
-            if ctx.visit is not None and not ctx.visit.is_idle and not ctx.visit.is_below_django:
-                # What it shows of the visit is what the handler has left there: its messages, whom it has logged in.
-                await ctx.thread.run(response.render_for, ctx.visit.request)
-            else:
-                if ctx.authentication is not None:
-                    response.user = ctx.authentication.user
-                await ctx.thread.run(response.render_alone, ctx.scope)
-        except Exception as failure:
-            await self._fail_late(outcome, failure)
 
     async def _end_visit(self, outcome: Outcome) -> None:
         visit = outcome.ctx.visit

@@ -37,8 +37,8 @@ from hybrid_gateway.exceptions import (
     reason,
 )
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import make_raw
 from hybrid_gateway.responses.problem_details import problem_response
+from hybrid_gateway.responses.raw_response import make_raw
 
 __all__ = ["DISK_FULL", "ErrorResponses", "printable", "translate"]
 

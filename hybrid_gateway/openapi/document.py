@@ -19,7 +19,8 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.openapi.operation_problems import is_json, problem_statuses
 from hybrid_gateway.openapi.operation_responses import success_responses
-from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, Use, as_json, plain_name, same_name
+from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, as_json, plain_name, same_name
+from hybrid_gateway.openapi.schema_types import Use
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
 from hybrid_gateway.orm.read.row_streams import JSON_LINES
 from hybrid_gateway.routing.path_template import Parameter, PathTemplate

@@ -11,7 +11,7 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.endpoints.errors import translate
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.openapi.security_schemes import has_guards
-from hybrid_gateway.responses.encoders import is_json_type
+from hybrid_gateway.responses.response_info import read_response_info
 from hybrid_gateway.routing.layers import FlatRoute
 
 __all__ = ["is_json", "problem_statuses"]
@@ -36,7 +36,7 @@ def problem_statuses(endpoint: Endpoint) -> list[int]:
         400: any(map(_is_parsed, bodies)),
         401: bool(endpoint.schemes),
         403: has_guards(endpoint) or _checks_csrf(endpoint),
-        406: _negotiates(endpoint.route) and is_json_type(endpoint.returns),
+        406: _negotiates(endpoint.route) and read_response_info(endpoint.returns).is_json,
         404: bool(endpoint.route.template.parameters),
         413: bool(bodies),
         415: any(map(_is_parsed, bodies)),

@@ -6,20 +6,17 @@ import re
 import typing
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from hybrid_gateway.openapi.schema_writers import Schema, Use
+from hybrid_gateway.openapi.schema_types import Schema, SchemaWriter, Use
 from hybrid_gateway.type_info import is_pydantic_model
-
-if TYPE_CHECKING:
-    from hybrid_gateway.openapi.schema import Schemas
 
 __all__ = ["schema_of_model"]
 
 _DEFINITION = "#/$defs/"
 
 
-def schema_of_model(writer: Schemas, cls: Any) -> Schema:
+def schema_of_model(writer: SchemaWriter, cls: Any) -> Schema:
     """The schema of a model, its references those of components; ``{}`` for one that pydantic cannot write."""
     mode = "serialization" if writer.use is Use.SENT else "validation"
     try:

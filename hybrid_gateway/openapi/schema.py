@@ -20,12 +20,11 @@ from typing import Any
 from msgspec import inspect as mi
 
 from hybrid_gateway.openapi.pydantic_schemas import schema_of_model
+from hybrid_gateway.openapi.schema_types import Schema, Use
 from hybrid_gateway.openapi.schema_writers import (
     COMPONENTS,
     NOT_JSON,
     WRITERS,
-    Schema,
-    Use,
     as_json,
     title_of,
     with_default,
@@ -34,7 +33,7 @@ from hybrid_gateway.openapi.schema_writers import (
 from hybrid_gateway.openapi.type_reading import read_type
 from hybrid_gateway.type_info import is_pydantic_model
 
-__all__ = ["NOT_JSON", "EVERYTHING", "Schemas", "Use", "as_json", "plain_name", "same_name"]
+__all__ = ["NOT_JSON", "EVERYTHING", "Schemas", "as_json", "plain_name", "same_name"]
 
 _REF = "#/components/schemas/"
 
@@ -107,7 +106,7 @@ class Schemas:
             self._names[cls, use] = known
             self.components[known] = {}
             written = self.components[known] = write()
-            if same_name(plain_name(written.get("title", known))) != same_name(known):
+            if same_name(plain_name(str(written.get("title", known)))) != same_name(known):
                 written["title"] = known  # generators call classes by their titles: no two may have the same
         return {"$ref": _REF + known}
 

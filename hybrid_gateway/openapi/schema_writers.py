@@ -12,32 +12,20 @@ import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Union
+from typing import Any, Union
 
 import msgspec
 from msgspec import inspect as mi
 
 from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.http import SecretBytes, SecretString
+from hybrid_gateway.openapi.schema_types import Schema, SchemaWriter, Use
 from hybrid_gateway.openapi.schema_validation import JSON_TYPES, admits
-from hybrid_gateway.responses.response_classes import enc_hook
+from hybrid_gateway.responses.enc_hook import enc_hook
 
-if TYPE_CHECKING:
-    from hybrid_gateway.openapi.schema import Schemas
-
-__all__ = ["COMPONENTS", "NOT_JSON", "WRITERS", "Schema", "Use", "as_json", "title_of", "with_default", "write_unknown"]
-
-Schema = dict[str, Any]
+__all__ = ["COMPONENTS", "NOT_JSON", "WRITERS", "as_json", "title_of", "with_default", "write_unknown"]
 
 NOT_JSON: Any = object()
-
-
-class Use(enum.Enum):
-    """What becomes of a value: it is read from text, from a body, or sent."""
-
-    TEXT = "text"
-    RECEIVED = "received"
-    SENT = "sent"
 
 
 def as_json(value: Any) -> Any:
@@ -69,7 +57,7 @@ def _about(cls: Any) -> Schema:
     """Title and description of a class; the docstrings that Python makes up by itself are none."""
     own = typing.get_origin(cls) or cls
     doc = inspect.cleandoc(vars(own).get("__doc__") or "")
-    about = {"title": title_of(cls)}
+    about: Schema = {"title": title_of(cls)}
     if doc and doc != "An enumeration." and not doc.startswith(f"{own.__name__}("):
         about["description"] = doc
     return about
@@ -78,12 +66,12 @@ def _about(cls: Any) -> Schema:
 # --- scalars -------------------------------------------------------------------------------------------------------
 
 
-def _constant(**schema: Any) -> Callable[[Schemas, Any], Schema]:
+def _constant(**schema: Any) -> Callable[[SchemaWriter, Any], Schema]:
     return lambda writer, info: dict(schema)
 
 
-def _limited(kind: str, limits: Mapping[str, str], **more: Any) -> Callable[[Schemas, Any], Schema]:
-    def write(writer: Schemas, info: Any) -> Schema:
+def _limited(kind: str, limits: Mapping[str, str], **more: Any) -> Callable[[SchemaWriter, Any], Schema]:
+    def write(writer: SchemaWriter, info: Any) -> Schema:
         return {"type": kind, **more, **_limits(info, limits)}
 
     return write
@@ -93,18 +81,18 @@ def _limits(info: Any, limits: Mapping[str, str]) -> Schema:
     return {keyword: value for name, keyword in limits.items() if (value := getattr(info, name)) is not None}
 
 
-def _zoned(kind: str) -> Callable[[Schemas, Any], Schema]:
+def _zoned(kind: str) -> Callable[[SchemaWriter, Any], Schema]:
     """SPEC: OpenAPI's registry of formats has ``...-local`` for what has no zone."""
     return lambda writer, info: {"type": "string", "format": f"{kind}-local" if info.tz is False else kind}
 
 
-def _write_decimal(writer: Schemas, info: Any) -> Schema:
+def _write_decimal(writer: SchemaWriter, info: Any) -> Schema:
     """Sent as text, for a float may be another number; a number is understood all the same."""
-    schema = {"type": "string", "format": "decimal", "pattern": _DECIMAL}
+    schema: Schema = {"type": "string", "format": "decimal", "pattern": _DECIMAL}
     return {**schema, "type": ["string", "number"]} if writer.use is Use.RECEIVED else schema
 
 
-def _write_literal(writer: Schemas, info: Any) -> Schema:
+def _write_literal(writer: SchemaWriter, info: Any) -> Schema:
     return _one_of(info.values)
 
 
@@ -115,7 +103,7 @@ def _one_of(values: Iterable[Any]) -> Schema:
     return {**schema, "const": values[0]} if len(values) == 1 else {**schema, "enum": values}
 
 
-def _write_enum(writer: Schemas, info: Any) -> Schema:
+def _write_enum(writer: SchemaWriter, info: Any) -> Schema:
     if issubclass(info.cls, enum.Flag):
         return {**_about(info.cls), "type": "integer", **_sums_of(info.cls)}
     members = {member.name: as_json(member.value) for member in info.cls}
@@ -144,7 +132,7 @@ def _choices(members: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
     return itertools.chain.from_iterable(itertools.combinations(members, n) for n in range(len(members) + 1))
 
 
-def write_unknown(writer: Schemas, info: Any) -> Schema:
+def write_unknown(writer: SchemaWriter, info: Any) -> Schema:
     """What is sent by way of its plain base class; anything where there is none."""
     cls = getattr(info, "cls", None)
     if not isinstance(cls, type):
@@ -155,7 +143,7 @@ def write_unknown(writer: Schemas, info: Any) -> Schema:
 # --- containers ----------------------------------------------------------------------------------------------------
 
 
-def _write_array(writer: Schemas, info: Any) -> Schema:
+def _write_array(writer: SchemaWriter, info: Any) -> Schema:
     schema = {"type": "array", "items": writer.write(info.item_type), **_limits(info, _ITEMS)}
     # What comes twice is received as once; that is wrong only where it is too few then.
     if isinstance(info, mi.SetType | mi.FrozenSetType) and (writer.use is Use.SENT or info.min_length):
@@ -163,7 +151,7 @@ def _write_array(writer: Schemas, info: Any) -> Schema:
     return schema
 
 
-def _write_tuple(writer: Schemas, info: Any) -> Schema:
+def _write_tuple(writer: SchemaWriter, info: Any) -> Schema:
     return _fixed_array([writer.write(item) for item in info.item_types], len(info.item_types))
 
 
@@ -183,13 +171,13 @@ def _fixed_array(entries: Sequence[Schema], required: int) -> Schema:
     }
 
 
-def _write_dict(writer: Schemas, info: Any) -> Schema:
+def _write_dict(writer: SchemaWriter, info: Any) -> Schema:
     schema = {"type": "object", "additionalProperties": writer.write(info.value_type), **_limits(info, _PROPERTIES)}
     keys = _write_key(writer, info.key_type)
     return {**schema, "propertyNames": keys} if keys else schema
 
 
-def _write_key(writer: Schemas, info: Any) -> Schema:
+def _write_key(writer: SchemaWriter, info: Any) -> Schema:
     """What the names in an object may be: the key as text; ``{}`` for any, or where nothing can be said."""
     while isinstance(info, mi.Metadata):
         info = info.type
@@ -211,7 +199,7 @@ def as_text(value: Any) -> str:
 # --- classes with fields -------------------------------------------------------------------------------------------
 
 
-def _write_object(writer: Schemas, info: Any) -> Schema:
+def _write_object(writer: SchemaWriter, info: Any) -> Schema:
     fields = {field.encode_name: (field, _write_field(writer, field)) for field in info.fields}
     if writer.use is Use.SENT:
         fields = {name: known for name, known in fields.items() if not known[1].get("writeOnly")}
@@ -234,7 +222,7 @@ def _write_object(writer: Schemas, info: Any) -> Schema:
     return schema
 
 
-def _write_field(writer: Schemas, field: Any) -> Schema:
+def _write_field(writer: SchemaWriter, field: Any) -> Schema:
     schema = writer.write(field.type)
     if field.default is None:  # ``price: float = None`` is sent as null
         return schema if writer.use is not Use.SENT or admits(schema, None, writer.components) else _nullable(schema)
@@ -242,7 +230,7 @@ def _write_field(writer: Schemas, field: Any) -> Schema:
     return schema if default is None else with_default(writer, schema, default)
 
 
-def with_default(writer: Schemas, schema: Schema, default: Any) -> Schema:
+def with_default(writer: SchemaWriter, schema: Schema, default: Any) -> Schema:
     """``schema`` with its default. One of another type is left out, but where it is sent it may be.
 
     One beyond the bounds is what a request without it means, all the same.
@@ -271,7 +259,7 @@ def _is_settled(field: Any) -> bool:
     return not field.required and (field.default_factory is msgspec.NODEFAULT or field.default_factory in _EMPTY)
 
 
-def _write_union(writer: Schemas, info: Any) -> Schema:
+def _write_union(writer: SchemaWriter, info: Any) -> Schema:
     members = [member for member in info.types if not isinstance(member, mi.NoneType)]
     if not members:
         return {"type": "null"}
@@ -334,7 +322,7 @@ _base64 = _constant(
     pattern="^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
 )
 
-WRITERS: dict[Any, Callable[[Schemas, Any], Schema]] = {
+WRITERS: dict[Any, Callable[[SchemaWriter, Any], Schema]] = {
     mi.AnyType: _constant(),
     mi.RawType: _constant(),
     mi.NoneType: _constant(type="null"),

@@ -1,132 +1,212 @@
-"""Returned value → status, headers, body. The return annotation picks an encoder once; the rest goes by value."""
+"""Returned value → response. The return annotation picks an encoder once; what it does not say goes by value."""
 
 from __future__ import annotations
 
-import collections.abc
-import types
-import typing
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from types import NoneType
+from typing import Protocol, cast
 
 import msgspec
-from django.http import HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from starlette.responses import Response as StarletteResponse
 
-from hybrid_gateway.exceptions import ResponseValidationError, check_status, error_entry
-from hybrid_gateway.headers import NO_CONTENT, fix_headers, make_private, with_content_length
-from hybrid_gateway.request.background import join_tasks
-from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.exceptions import ResponseValidationError, check_status
+from hybrid_gateway.headers import NO_CONTENT, fix_headers, make_private
+from hybrid_gateway.responses.cookies import read_cookie_option, set_cookie_headers
 from hybrid_gateway.responses.django_closing import close_response
-from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
-from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse
-from hybrid_gateway.responses.response_classes import (
-    TELLING,
-    DefaultStatus,
-    JSONResponse,
-    Response,
-    StreamingResponse,
-    enc_hook,
-    enc_hook_with,
+from hybrid_gateway.responses.enc_hook import EncHook, TypeEncoders, enc_hook, enc_hook_with
+from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES, DefaultStatus, GatewayResponse
+from hybrid_gateway.responses.negotiation import MESSAGEPACK
+from hybrid_gateway.responses.raw_response import EndpointResponse, make_raw
+from hybrid_gateway.responses.response_classes import JSONResponse, Response
+from hybrid_gateway.responses.response_info import (
+    BYTES,
+    JSON,
+    TEXT,
+    VALUE_MEDIA_TYPES,
+    ResponseInfo,
+    default_status,
+    read_response_info,
 )
 from hybrid_gateway.responses.return_filter.filter_builder import build_filter
 from hybrid_gateway.responses.return_filter.filter_codegen import compile_fits
 from hybrid_gateway.responses.return_filter.filter_rules import Fields, Rule
-from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
-from hybrid_gateway.responses.set_cookie import set_cookie_value
-from hybrid_gateway.type_info import is_pydantic_model
+from hybrid_gateway.responses.streaming_response import StreamingResponse
 from hybrid_gateway.types import Header, Headers
 
-__all__ = [
-    "ResponseDefaults",
-    "add_outgoing",
-    "as_raw",
-    "as_response",
-    "make_raw",
-    "is_event_stream",
-    "is_json_type",
-    "is_complete",
-    "make_encoder",
-]
+__all__ = ["Encoder", "make_encoder"]
 
+Encoder = Callable[[object], EndpointResponse]
+EncodeValue = Callable[..., EndpointResponse]  # of a value of one class, and ResponseDefaults
 
-_JSON = (b"content-type", b"application/json")
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
-_BYTES = (b"content-type", b"application/octet-stream")
+_BYTES = (b"content-type", BYTES.encode())
+_JSON = (b"content-type", JSON.encode())
 
-_MAKERS: dict[str, Any] = {JSON: msgspec.json.Encoder, MESSAGEPACK: msgspec.msgpack.Encoder}
+
+class _MakeMsgspecEncoder(Protocol):
+    def __call__(self, *, enc_hook: EncHook) -> msgspec.json.Encoder | msgspec.msgpack.Encoder: ...
+
+
+_MSGSPEC_ENCODERS: Mapping[str, _MakeMsgspecEncoder] = {
+    JSON: msgspec.json.Encoder,
+    MESSAGEPACK: msgspec.msgpack.Encoder,
+}
 
 
 class ResponseDefaults(msgspec.Struct, frozen=True):
-    """What a route adds to every answer of its handler."""
+    """What a route adds to every response of its handler."""
 
-    status: int | None
-    method: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-    hook: Callable[[Any], Any] = enc_hook
-
-    def status_for(self, value: Any) -> int:
-        """The verb's status: 201 for POST, 204 for nothing (POST keeps 201), else 200."""
-        if self.status is not None:
-            return self.status
-        if self.method == "POST":
-            return 201
-        return 204 if value is None else 200
+    status: int
+    empty_status: int  # where there is no value
+    headers: tuple[Header, ...]
+    enc_hook: EncHook
+    stream_class: type[StreamingResponse]
 
 
 def make_encoder(
-    annotation: Any,
+    annotation: object,
     *,
     method: str,
     status: int | None = None,
     headers: Mapping[str, str] | None = None,
-    cookies: Sequence[Any] = (),
+    cookies: Sequence[object] = (),
     security: Sequence[Header] = (),
     validate: bool = False,
     media_type: str = JSON,
-    encoders: Mapping[Any, Callable[[Any], Any]] | None = None,
-    decode: Callable[[Any, Any], Any] | None = None,
-) -> Callable[[Any], EndpointResponse]:
-    """The function that makes an answer of what a handler returns; ``validate`` checks that against ``annotation``.
+    encoders: TypeEncoders | None = None,
+    decode: Callable[[type, object], object] | None = None,
+) -> Encoder:
+    """Return the function that makes a response of what a handler returns.
 
-    ``security`` are headers for answers whose headers never change; drivers see to the others. ``encoders`` make plain
-    values of custom classes, ``decode`` is msgspec's ``dec_hook`` for the check.
+    ``validate`` checks that against ``annotation``. ``security`` are headers for responses whose headers never change;
+    drivers see to the others. ``encoders`` make plain values of custom classes, ``decode`` is msgspec's ``dec_hook``
+    for the check.
     """
+    info = read_response_info(annotation)
     extra = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (headers or {}).items()]
-    extra += [(b"set-cookie", set_cookie_value(cookie)) for cookie in cookies]
-    hook = enc_hook_with(encoders) if encoders else enc_hook
-    defaults = ResponseDefaults(status, method, tuple(extra), hook)
-    if is_event_stream(annotation):
-        return _event_encoder(defaults)
-    if annotation in (None, types.NoneType):  # no body, whatever is returned
-        return lambda value: _by_value(value if isinstance(value, _AS_THEY_ARE) else None, defaults)
-    rule = build_filter(typing.get_args(annotation)[0] if _is_pair(annotation) else annotation, encoders)
-    if is_json_type(annotation) and status not in NO_CONTENT:
-        if validate:
-            encode = _structured_encoder(defaults, media_type, security, None)
-            return _keeping(rule, _validating(annotation, encode, defaults, tuple(encoders or ()), decode))
-        return _structured_encoder(defaults, media_type, security, rule)
-    if _is_pair(annotation):
+    defaults = ResponseDefaults(
+        status=default_status(method, status),
+        empty_status=default_status(method, status, is_empty=True),
+        headers=(*extra, *map(read_cookie_option, cookies)),
+        enc_hook=enc_hook_with(encoders) if encoders else enc_hook,
+        stream_class=info.stream_class,
+    )
+    if info.is_none:
+        return lambda value: encode_by_class(value if isinstance(value, _NEVER_FILTERED) else None, defaults)
+    rule = None if info.is_stream else build_filter(info.value, encoders)
+    if info.has_status:
         return _pair_encoder(defaults, rule)
-    inside = _contract_inside(annotation, encoders)
-    if inside is not None:
-        return _keeping(rule, lambda value: _by_value(_keep_inside(inside, value), defaults))
-    return _keeping(rule, lambda value: _by_value(value, defaults))
+    if info.is_json and status not in NO_CONTENT:
+        if not validate:
+            return _json_encoder(defaults, media_type, security, rule)
+        encode = _validating(info, _json_encoder(defaults, media_type, security, None), defaults, encoders, decode)
+    elif info.response_value is not None and (inside := build_filter(info.response_value, encoders)) is not None:
+        encode = lambda value: encode_by_class(_filter_content(inside, value), defaults)  # noqa: E731
+    else:
+        encode = _expecting(info, defaults)
+    return encode if rule is None else _filtering(rule, encode)
 
 
-def _contract_inside(annotation: Any, encoders: Mapping[Any, Callable[[Any], Any]] | None) -> Rule | None:
-    """The rule of what is in a ``Response[T]``, or in that of a union."""
-    members = typing.get_args(annotation) if typing.get_origin(annotation) in _UNIONS else (annotation,)
-    for member in members:
-        origin = typing.get_origin(member)
-        if isinstance(origin, type) and issubclass(origin, _WITH_CONTENT):
-            return build_filter(typing.get_args(member)[0], encoders)
-    return None
+# --- by the annotation ---------------------------------------------------------------------------------------------
 
 
-def _keep_inside(rule: Rule, value: Any) -> Any:
-    """A response with nothing in it that the annotation of its content has not got."""
-    content = getattr(value, "content", None) if isinstance(value, _WITH_CONTENT) else None
+def _json_encoder(defaults: ResponseDefaults, media_type: str, security: Headers, rule: Rule | None) -> Encoder:
+    encode_value = _MSGSPEC_ENCODERS[media_type](enc_hook=defaults.enc_hook).encode
+    status = defaults.status
+    # PERF: built once; the encoder is bound, not looked up.
+    headers = fix_headers([(b"content-type", media_type.encode()), *defaults.headers, *security])
+
+    def encode(value: object) -> EndpointResponse:
+        try:
+            body = encode_value(value)
+        except TypeError:
+            if isinstance(value, RESPONSE_CLASSES):
+                return encode_by_class(value, defaults)
+            raise
+        return status, headers, body
+
+    if rule is None:
+        return encode
+    fits, kind = compile_fits(rule), rule.kind if isinstance(rule, Fields) and rule.is_flat else None
+
+    def encode_what_fits(value: object) -> EndpointResponse:
+        # PERF: most values are of the very class that is annotated, which is all that is asked of them.
+        if type(value) is kind or fits(value):
+            return status, headers, encode_value(value)
+        return encode(_filter(rule, value))
+
+    return encode_what_fits
+
+
+def _validating(
+    info: ResponseInfo,
+    encode: Encoder,
+    defaults: ResponseDefaults,
+    encoders: TypeEncoders | None,
+    decode: Callable[[type, object], object] | None,
+) -> Encoder:
+    custom = tuple(encoders or ())
+
+    def validate(value: object) -> EndpointResponse:
+        if not isinstance(value, RESPONSE_CLASSES):
+            plain = msgspec.to_builtins(value, str_keys=True, enc_hook=defaults.enc_hook, builtin_types=custom)
+            try:
+                msgspec.convert(plain, cast("type", info.value), str_keys=True, dec_hook=decode)
+            except msgspec.ValidationError as error:
+                fault = {"loc": ["response"], "msg": str(error), "type": "value_error"}
+                raise ResponseValidationError([fault]) from None
+        return encode(value)
+
+    return validate
+
+
+def _pair_encoder(defaults: ResponseDefaults, rule: Rule | None) -> Encoder:
+    def encode(value: object) -> EndpointResponse:
+        if not isinstance(value, tuple) or len(value) != 2:
+            return encode_by_class(value if rule is None or rule.fits(value) else _filter(rule, value), defaults)
+        content, status = value
+        if not isinstance(status, int) or not 200 <= status < 600:
+            raise ValueError(
+                f"tuple[T, int] is a value and its status, from 200 to 599, which {status!r} is not. For a pair of "
+                "values annotate a Struct, or a list."
+            )
+        given = msgspec.structs.replace(defaults, status=status, empty_status=status)
+        return encode_by_class(content if rule is None or rule.fits(content) else _filter(rule, content), given)
+
+    return encode
+
+
+def _expecting(info: ResponseInfo, defaults: ResponseDefaults) -> Encoder:
+    """Return an encoder for values of the class that is annotated, and for any other."""
+    # PERF: without the search by the value's class.
+    for classes, encode_value in _ENCODERS_BY_CLASS:
+        if info.is_one_of(classes):
+            return lambda value: (
+                encode_value(value, defaults) if isinstance(value, classes) else encode_by_class(value, defaults)
+            )
+    return lambda value: encode_by_class(value, defaults)
+
+
+# --- filters: nothing is sent that the annotation does not name ----------------------------------------------------
+
+
+def _filtering(rule: Rule, encode: Encoder) -> Encoder:
+    fits = compile_fits(rule)
+    return lambda value: encode(value if fits(value) else _filter(rule, value))
+
+
+def _filter(rule: Rule, value: object) -> object:
+    """Return of a value that does not fit its annotation what does; responses of the handler's own are as they are."""
+    return value if isinstance(value, _NEVER_FILTERED) else rule.narrow(value)
+
+
+def _filter_content(rule: Rule, value: object) -> object:
+    """Return a response whose content is filtered by the annotation ``Response[T]``."""
+    if not isinstance(value, (Response, JSONResponse)):
+        return value
+    content = value.content
     if content is None or isinstance(content, (bytes, str)) or rule.fits(content):
         return value
     value.content = rule.narrow(content)
@@ -136,182 +216,42 @@ def _keep_inside(rule: Rule, value: Any) -> Any:
     return value
 
 
-_UNIONS = (typing.Union, types.UnionType)
-_WITH_CONTENT = (Response, JSONResponse)
+_NEVER_FILTERED = (*RESPONSE_CLASSES, Iterator, AsyncIterator)
 
 
-def _keeping(rule: Rule | None, encode: Callable[[Any], EndpointResponse]) -> Callable[[Any], EndpointResponse]:
-    """``encode``, to whom nothing comes that the annotation has not got."""
-    if rule is None:
-        return encode
-    fits = compile_fits(rule)
-    return lambda value: encode(value if fits(value) else _narrowed(rule, value))
+# --- by the class of a value ---------------------------------------------------------------------------------------
 
 
-def _narrowed(rule: Rule, value: Any) -> Any:
-    """Of a value that does not fit its annotation, what does; answers of the handler's own are what they are."""
-    return value if isinstance(value, _AS_THEY_ARE) else rule.narrow(value)
+def encode_by_class(value: object, defaults: ResponseDefaults) -> EndpointResponse:
+    """Return the response to a value of which the annotation says nothing."""
+    return _encoder_of(type(value))(value, defaults)
 
 
-_AS_THEY_ARE = (StarletteResponse, HttpResponseBase, Iterator, AsyncIterator)
+def _find_encoder(cls: type) -> EncodeValue:
+    return next((encode for classes, encode in _ENCODERS_BY_CLASS if issubclass(cls, classes)), _encode_json)
 
 
-def _structured_encoder(
-    defaults: ResponseDefaults, media_type: str, security: Sequence[Header], rule: Rule | None
-) -> Callable[[Any], EndpointResponse]:
-    encode_value = _MAKERS[media_type](enc_hook=defaults.hook).encode
-    status = defaults.status_for(...)
-    # PERF: built once; the encoder is bound, not looked up.
-    headers = fix_headers([(b"content-type", media_type.encode()), *defaults.headers, *security])
-
-    def encode(value: Any) -> EndpointResponse:
-        try:
-            body = encode_value(value)
-        except TypeError:
-            if isinstance(value, (StarletteResponse, HttpResponseBase)):
-                return _by_value(value, defaults)
-            raise
-        return status, headers, body
-
-    if rule is None:
-        return encode
-    fits, kind = compile_fits(rule), rule.kind if isinstance(rule, Fields) and rule.is_flat else None
-
-    def encode_what_fits(value: Any) -> EndpointResponse:
-        # PERF: most values are of the very class that is annotated, which is all that is asked of them.
-        if type(value) is kind or fits(value):
-            return status, headers, encode_value(value)
-        return encode(_narrowed(rule, value))
-
-    return encode_what_fits
+# PERF: cheaper than asking for one class after the other
+_encoder_of: Callable[[type], EncodeValue] = lru_cache(maxsize=512)(_find_encoder)
 
 
-def _validating(
-    annotation: Any,
-    encode: Callable[[Any], EndpointResponse],
-    defaults: ResponseDefaults,
-    custom: tuple[Any, ...],
-    decode: Callable[[Any, Any], Any] | None,
-) -> Callable[[Any], EndpointResponse]:
-    def validate(value: Any) -> EndpointResponse:
-        if not isinstance(value, (StarletteResponse, HttpResponseBase)):
-            plain_value = msgspec.to_builtins(value, str_keys=True, enc_hook=defaults.hook, builtin_types=custom)
-            try:
-                msgspec.convert(plain_value, annotation, str_keys=True, dec_hook=decode)
-            except msgspec.ValidationError as error:
-                raise ResponseValidationError([error_entry(("response",), str(error))]) from None
-        return encode(value)
-
-    return validate
+def _finish_response(response: StarletteResponse, defaults: ResponseDefaults) -> EndpointResponse:
+    _set_status(response, defaults)
+    response.raw_headers.extend(defaults.headers)
+    if any(name == b"set-cookie" for name, _ in response.raw_headers):
+        response.raw_headers[:] = make_private(response.raw_headers)
+    return response
 
 
-def _pair_encoder(defaults: ResponseDefaults, rule: Rule | None) -> Callable[[Any], EndpointResponse]:
-    def keep(value: Any) -> Any:
-        return value if rule is None or rule.fits(value) else _narrowed(rule, value)
-
-    def encode(value: Any) -> EndpointResponse:
-        if isinstance(value, tuple) and len(value) == 2:
-            content, status = value
-            if not isinstance(status, int) or not 200 <= status < 600:
-                raise ValueError(_NO_STATUS.format(status))
-            return _by_value(keep(content), msgspec.structs.replace(defaults, status=status))
-        return _by_value(keep(value), defaults)
-
-    return encode
-
-
-_NO_STATUS = (
-    "tuple[T, int] is a value and its status, from 200 to 599, which {!r} is not. For a pair of values annotate a "
-    "Struct, or a list."
-)
-
-
-def _event_encoder(defaults: ResponseDefaults) -> Callable[[Any], EndpointResponse]:
-    def encode(value: Any) -> EndpointResponse:
-        if not isinstance(value, (Iterator, AsyncIterator)):
-            return _by_value(value, defaults)
-        response = EventSourceResponse(value, status_code=defaults.status_for(value))
-        response.raw_headers.extend(defaults.headers)
-        return response
-
-    return encode
-
-
-def is_event_stream(annotation: Any) -> bool:
-    """An iterator of ``ServerSentEvent``, sync or async."""
-    return typing.get_origin(annotation) in _ITERATORS and typing.get_args(annotation)[0] is ServerSentEvent
-
-
-_ITERATORS = (
-    collections.abc.Iterator,
-    collections.abc.AsyncIterator,
-    collections.abc.Generator,
-    collections.abc.AsyncGenerator,
-    collections.abc.Iterable,
-    collections.abc.AsyncIterable,
-)
-
-
-def is_json_type(annotation: Any) -> bool:
-    """Whether every value of the annotation is sent as JSON."""
-    origin = typing.get_origin(annotation) or annotation
-    if origin in (dict, list, set, frozenset, int, float, bool, collections.abc.Sequence, collections.abc.Mapping):
-        return True
-    if not isinstance(origin, type):
-        return False
-    return (
-        issubclass(origin, msgspec.Struct)
-        or hasattr(origin, "__dataclass_fields__")
-        or hasattr(origin, "__attrs_attrs__")
-        or typing.is_typeddict(origin)
-        or is_pydantic_model(origin)
-    )
-
-
-def _is_pair(annotation: Any) -> bool:
-    """``tuple[T, int]``, a value and its status."""
-    arguments = typing.get_args(annotation)
-    return typing.get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is int
-
-
-def _by_value(value: Any, defaults: ResponseDefaults) -> EndpointResponse:
-    if isinstance(value, StarletteResponse):
-        _give_status(value, defaults)
-        value.raw_headers.extend(defaults.headers)
-        if any(name == b"set-cookie" for name, _ in value.raw_headers):
-            value.raw_headers[:] = make_private(value.raw_headers)
-        return value
-    status = defaults.status_for(value)
-    if value is None:
-        return make_raw(status, None, b"", defaults.headers)
-    if isinstance(value, str):
-        return make_raw(status, _TEXT, value.encode(), defaults.headers)
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return make_raw(status, _BYTES, bytes(value), defaults.headers)
-    if isinstance(value, HttpResponseBase):
-        return _from_django(value, defaults)
-    if isinstance(value, (Iterator, AsyncIterator)):
-        return _stream(value, status, defaults)
-    return make_raw(status, _JSON, msgspec.json.encode(value, enc_hook=defaults.hook), defaults.headers)
-
-
-def is_complete(answer: EndpointResponse) -> bool:
-    """Whether nothing of the project runs any more while the answer is sent."""
-    if type(answer) is tuple:
-        return True
-    sends_body = type(answer).__call__ is StarletteResponse.__call__
-    return sends_body or getattr(answer, "is_rendered", False)
-
-
-def _give_status(response: StarletteResponse, defaults: ResponseDefaults) -> None:
-    """The status of its route to a response that has named none, as far as anybody can tell."""
-    has, status = response.status_code, defaults.status_for(response)
-    check_status(has)
+def _set_status(response: StarletteResponse, defaults: ResponseDefaults) -> None:
+    """Give the status of its route to a response that has named none, as far as anybody can tell."""
+    own, status = response.status_code, defaults.status
+    check_status(own)
     # Of Starlette's own classes nobody can: 200 is what they have, named or not.
-    if type(has) is not DefaultStatus and (has != 200 or isinstance(response, TELLING)):
+    if type(own) is not DefaultStatus and (own != 200 or isinstance(response, GatewayResponse)):
         return
-    if has != 200:  # a redirect, which is no success
-        response.status_code = status if status // 100 == has // 100 else int(has)
+    if own != 200:  # a redirect, which is no success
+        response.status_code = status if status // 100 == own // 100 else int(own)
     elif status not in NO_CONTENT:
         response.status_code = status
     elif not getattr(response, "body", b"x"):
@@ -319,74 +259,56 @@ def _give_status(response: StarletteResponse, defaults: ResponseDefaults) -> Non
         response.raw_headers[:] = [header for header in response.raw_headers if header[0] != b"content-length"]
 
 
-def as_response(answer: EndpointResponse) -> StarletteResponse:
-    """An answer as a response object that hooks may read and change; a response is itself."""
-    if isinstance(answer, StarletteResponse):
-        return answer
-    status, headers, body = answer
-    response: Response[Any] = Response(status_code=status)
-    response.body = body
-    response.raw_headers = with_content_length(status, headers, body)
-    return response
+def _encode_nothing(value: None, defaults: ResponseDefaults) -> EndpointResponse:
+    return make_raw(defaults.empty_status, None, b"", defaults.headers)
 
 
-def as_raw(response: StarletteResponse) -> EndpointResponse:
-    """The other way round, for a response that has nothing to do but send its body."""
-    if type(response) not in (Response, StarletteResponse) or response.background is not None:
-        return response
-    return make_raw(response.status_code, None, bytes(response.body), response.raw_headers)
+def _encode_text(value: str, defaults: ResponseDefaults) -> EndpointResponse:
+    return make_raw(defaults.status, _TEXT, value.encode(), defaults.headers)
 
 
-def add_outgoing(ctx: RequestContext, answer: EndpointResponse) -> EndpointResponse:
-    """``answer`` with the headers, the cookies and the status that a handler gave the ``Response`` it asked for."""
-    given = ctx.outgoing
-    if given.background is not None:
-        answer = as_response(answer)
-        answer.background = join_tasks(answer.background, given.background)
-    if isinstance(answer, StarletteResponse):
-        answer.raw_headers.extend(given.raw_headers)
-        answer.status_code = given.status_code or answer.status_code
-        check_status(answer.status_code)
-        return answer
-    status, headers, body = answer
-    check_status(given.status_code or status)
-    return given.status_code or status, [*headers, *given.raw_headers], body
+def _encode_bytes(value: bytes | bytearray | memoryview, defaults: ResponseDefaults) -> EndpointResponse:
+    return make_raw(defaults.status, _BYTES, bytes(value), defaults.headers)
 
 
-def make_raw(status: int, content_type: Header | None, body: bytes, headers: Headers = ()) -> RawResponse:
-    """A whole answer; a status that allows no content has none."""
-    lines = [] if content_type is None else [content_type]
-    lines += [header for header in headers if header[0] != b"content-length"]
-    return status, lines, b"" if status in NO_CONTENT else body
-
-
-def _stream(value: Any, status: int, defaults: ResponseDefaults) -> StreamingResponse:
-    response = StreamingResponse(value, status_code=status, media_type="application/octet-stream")
+def _encode_stream(value: object, defaults: ResponseDefaults) -> EndpointResponse:
+    response = defaults.stream_class(value, defaults.status)
     response.raw_headers.extend(defaults.headers)
     return response
 
 
-def _from_django(response: Any, defaults: ResponseDefaults) -> EndpointResponse:
-    """A Django response as an answer; its cookies, reason-less status and ``close()`` are kept."""
-    headers = [(name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()]
-    headers += [(b"set-cookie", morsel.OutputString().encode("ascii")) for morsel in response.cookies.values()]
-    headers += defaults.headers
-    if "status_code" not in vars(response):  # DJANGO: which HttpResponse(status=) sets
-        status = defaults.status_for(response)
-        if response.status_code == 200 or status // 100 == response.status_code // 100:
-            response.status_code = status
+def _encode_json(value: object, defaults: ResponseDefaults) -> EndpointResponse:
+    return make_raw(defaults.status, _JSON, msgspec.json.encode(value, enc_hook=defaults.enc_hook), defaults.headers)
+
+
+def _encode_django(response: HttpResponseBase, defaults: ResponseDefaults) -> EndpointResponse:
+    """Return a response of Django's as one of ours; its cookies and its ``close()`` are kept."""
+    headers: list[Header] = [
+        (name.encode("ascii").lower(), value.encode("latin-1")) for name, value in response.items()
+    ]
+    headers += (*set_cookie_headers(response.cookies), *defaults.headers)
     if response.cookies:
         headers = make_private(headers)
+    own, is_named = response.status_code, "status_code" in vars(response)  # DJANGO: which HttpResponse(status=) sets
+    if not is_named and (own == 200 or defaults.status // 100 == own // 100):
+        response.status_code = defaults.status
     if response.streaming:
-        return _stream_from_django(response, headers)
-    body = response.content
+        # DJANGO: HttpResponse.close sends request_finished, whose receivers look after connections: never on the loop.
+        chunks = cast("StreamingHttpResponse", response).streaming_content
+        streaming = StreamingResponse(chunks, status_code=response.status_code)
+        streaming.on_close = partial(close_response, response)
+        streaming.raw_headers = headers
+        return streaming
+    body = cast("HttpResponse", response).content
     close_response(response)
     return make_raw(response.status_code, None, body, headers)
 
 
-def _stream_from_django(response: Any, headers: list[Header]) -> StreamingResponse:
-    # DJANGO: HttpResponse.close sends request_finished, whose receivers look after connections: never on the loop.
-    streaming = StreamingResponse(response.streaming_content, status_code=response.status_code)
-    streaming.on_close = partial(close_response, response)
-    streaming.raw_headers = headers
-    return streaming
+_ENCODERS_BY_CLASS: Sequence[tuple[tuple[type, ...], EncodeValue]] = (
+    ((StarletteResponse,), _finish_response),
+    ((NoneType,), _encode_nothing),
+    (VALUE_MEDIA_TYPES[TEXT], _encode_text),
+    (VALUE_MEDIA_TYPES[BYTES], _encode_bytes),
+    ((HttpResponseBase,), _encode_django),
+    ((Iterator, AsyncIterator), _encode_stream),
+)

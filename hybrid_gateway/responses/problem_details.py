@@ -8,9 +8,8 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.exceptions import HTTPException, RequestValidationError, reason
-from hybrid_gateway.responses.encoders import make_raw
-from hybrid_gateway.responses.raw_response import RawResponse
-from hybrid_gateway.responses.response_classes import enc_hook
+from hybrid_gateway.responses.enc_hook import enc_hook
+from hybrid_gateway.responses.raw_response import RawResponse, make_raw
 
 __all__ = ["PROBLEM", "problem_document", "problem_response"]
 

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from starlette.responses import Response
+from starlette.responses import Response as StarletteResponse
 
+from hybrid_gateway.headers import NO_CONTENT
 from hybrid_gateway.types import Header, Headers
 
-__all__ = ["EndpointResponse", "RawResponse", "add_headers", "headers_of", "replace_headers", "status_of"]
+__all__ = [
+    "EndpointResponse",
+    "RawResponse",
+    "add_headers",
+    "headers_of",
+    "is_complete",
+    "make_raw",
+    "replace_headers",
+    "status_of",
+]
 
 RawResponse = tuple[int, Headers, bytes]
 """A complete response: status, headers without ``Content-Length``, and body. PERF: no object is made for most."""
 
-EndpointResponse = RawResponse | Response
+EndpointResponse = RawResponse | StarletteResponse
 """A complete response, or one of Starlette's, which sends itself."""
 
 
@@ -42,3 +52,18 @@ def replace_headers(response: EndpointResponse, headers: Headers) -> EndpointRes
 def headers_of(response: EndpointResponse) -> Headers:
     """Return the headers of ``response``."""
     return response[1] if isinstance(response, tuple) else response.raw_headers
+
+
+def make_raw(status: int, content_type: Header | None, body: bytes, headers: Headers = ()) -> RawResponse:
+    """Return a complete response; without a body where the status allows no content."""
+    lines = [] if content_type is None else [content_type]
+    lines += [header for header in headers if header[0] != b"content-length"]
+    return status, lines, b"" if status in NO_CONTENT else body
+
+
+def is_complete(response: EndpointResponse) -> bool:
+    """Return whether the body is all there, so that nothing of the project runs while it is sent."""
+    if type(response) is tuple:
+        return True
+    sends_body = type(response).__call__ is StarletteResponse.__call__
+    return sends_body or getattr(response, "is_rendered", False)

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from starlette.background import BackgroundTask
 
-from hybrid_gateway.responses.response_classes import DEFAULT_STATUS, StreamingResponse, enc_hook
+from hybrid_gateway.responses.enc_hook import enc_hook
+from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, ShutdownSignal
+from hybrid_gateway.responses.streaming_response import StreamingResponse, close_iterator
+from hybrid_gateway.types import Receive, Scope, Send
 
 __all__ = ["EventSourceResponse", "ServerSentEvent"]
 
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
-_END: Any = object()
+_END = object()
+
+Until = Callable[[Callable[[], object]], AbstractContextManager[None]]
+"""``until(listener)``: a context in which ``listener`` is called when there is no time for more events."""
 
 
 class ServerSentEvent(msgspec.Struct, kw_only=True):
@@ -32,7 +38,7 @@ class ServerSentEvent(msgspec.Struct, kw_only=True):
     comment: str | None = None
 
     def encode(self) -> bytes:
-        """The event on the wire. Raises ``ValueError`` for what would break out of its field."""
+        """Return the event as it is sent. Raises ``ValueError`` for what would break out of its field."""
         lines = [f": {line}" for line in _LINE_ENDS.split(self.comment)] if self.comment is not None else []
         for name, value in (("event", self.event), ("id", self.id)):
             if value is not None:
@@ -43,13 +49,10 @@ class ServerSentEvent(msgspec.Struct, kw_only=True):
         if self.retry is not None:
             lines.append(f"retry: {self.retry:d}")
         if self.data is not None:
-            text = self.data if isinstance(self.data, str) else _json(self.data)
+            is_text = isinstance(self.data, str)
+            text = self.data if is_text else msgspec.json.encode(self.data, enc_hook=enc_hook).decode()
             lines += [f"data: {line}" for line in _LINE_ENDS.split(text)]
         return ("\n".join(lines) + "\n\n").encode()
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value, enc_hook=enc_hook).decode()
 
 
 class EventSourceResponse(StreamingResponse):
@@ -61,6 +64,7 @@ class EventSourceResponse(StreamingResponse):
     """
 
     media_type = "text/event-stream"
+    documented_type = str
 
     def __init__(
         self,
@@ -75,29 +79,29 @@ class EventSourceResponse(StreamingResponse):
             raise ValueError(f"heartbeat={heartbeat} must be a number of seconds, or None.")
         super().__init__(content, status_code, headers, self.media_type, background)
         self.heartbeat = heartbeat
-        self.until: Callable[[Callable[[], object]], AbstractContextManager[None]] = _never
+        self.until: Until = _never
         self.headers.setdefault("Cache-Control", "no-cache")
         self.headers.setdefault("X-Accel-Buffering", "no")  # nginx would keep events until it has enough of them
 
-    async def stream_response(self, send: Callable[[MutableMapping[str, Any]], Awaitable[None]]) -> None:
-        events: Any = self.body_iterator
-        self.body_iterator = _encoded(_with_heartbeat(events, self.heartbeat, self.until), events)
+    async def send_chunks(self, scope: Scope, receive: Receive, send: Send, shutdown: ShutdownSignal) -> bool:
+        """Send events until there are no more, or the process is told to end: then the stream ends at once."""
+        self.until = shutdown.calling
+        await self(scope, receive, send)
+        return True
+
+    async def stream_response(self, send: Send) -> None:
+        events = cast("AsyncIterator[Any]", self.body_iterator)
+        self.body_iterator = _encode_events(_with_heartbeat(events, self.heartbeat, self.until), events)
         await super().stream_response(send)
 
 
-async def _encoded(items: AsyncIterator[Any], source: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+async def _encode_events(items: AsyncIterator[Any], source: AsyncIterator[Any]) -> AsyncIterator[bytes]:
     try:
         async for item in items:
             yield (item if isinstance(item, ServerSentEvent) else ServerSentEvent(data=item)).encode()
     finally:
-        await _close(items)
-        await _close(source)
-
-
-async def _close(iterator: AsyncIterator[Any]) -> None:
-    close = getattr(iterator, "aclose", None)
-    if close is not None:
-        await close()
+        await close_iterator(items)
+        await close_iterator(source)
 
 
 @contextmanager
@@ -105,17 +109,13 @@ def _never(listener: Callable[[], object]) -> Iterator[None]:
     yield
 
 
-async def _with_heartbeat(
-    items: AsyncIterator[Any],
-    seconds: float | None,
-    until: Callable[[Callable[[], object]], AbstractContextManager[None]],
-) -> AsyncIterator[Any]:
-    """``items``, and a comment whenever none has come for so long; ``until(listener)`` may call that to end them.
+async def _with_heartbeat(items: AsyncIterator[Any], seconds: float | None, until: Until) -> AsyncIterator[Any]:
+    """Yield ``items``, and a comment whenever none has come for so long; ``until`` may end them.
 
     One task of its own runs the iterator from first to last, for task groups and context variables inside it; it is
     never more than one item ahead.
     """
-    queue: asyncio.Queue[Any] = asyncio.Queue(1)
+    queue: asyncio.Queue[object] = asyncio.Queue(1)
 
     async def pump() -> None:
         try:
@@ -125,7 +125,7 @@ async def _with_heartbeat(
             await queue.put(_END)
             raise
         finally:
-            await _close(items)
+            await close_iterator(items)
         await queue.put(_END)
 
     is_over = False

@@ -10,15 +10,22 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.utils.module_loading import import_string
 from starlette.background import BackgroundTask
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
 from hybrid_gateway.headers import make_private
-from hybrid_gateway.responses.response_classes import DEFAULT_STATUS
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.cookies import set_cookie_headers
+from hybrid_gateway.responses.gateway_response import (
+    DEFAULT_STATUS,
+    RESPONSE_CLASSES,
+    GatewayResponse,
+    ShutdownSignal,
+)
+from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.types import Receive, Scope, Send
 
 __all__ = ["TemplateResponse", "template_encoder"]
 
@@ -34,7 +41,7 @@ _FILLING = (
 )
 
 
-class TemplateResponse(Response):
+class TemplateResponse(GatewayResponse):
     """A template of the project's, rendered with ``context`` on a thread, as ``render(request, ...)`` does in a view.
 
     The project's context processors run, so ``request``, ``csrf_token``, ``user`` and ``messages`` are what they are in
@@ -42,6 +49,7 @@ class TemplateResponse(Response):
     """
 
     media_type = "text/html"
+    is_rendered_late = True
 
     def __init__(
         self,
@@ -56,7 +64,23 @@ class TemplateResponse(Response):
         self.template_name = template_name
         self.context = dict(context or {})
         self.user: Any = None
-        self.is_rendered = False
+
+    async def render_late(self, ctx: RequestContext) -> None:
+        """Render, on the thread of the request, for its visit to Django, if it has one that is not Django's own."""
+        if ctx.visit is not None and not ctx.visit.is_idle and not ctx.visit.is_below_django:
+            # What it shows of the visit is what the handler has left there: its messages, whom it has logged in.
+            await ctx.thread.run(self.render_for, ctx.visit.request)
+        else:
+            self._take_user(ctx)
+            await ctx.thread.run(self.render_alone, ctx.scope)
+
+    async def send_to(self, ctx: RequestContext, receive: Receive, send: Send, shutdown: ShutdownSignal) -> bool:
+        self._take_user(ctx)
+        return await super().send_to(ctx, receive, send, shutdown)
+
+    def _take_user(self, ctx: RequestContext) -> None:
+        if ctx.authentication is not None:
+            self.user = ctx.authentication.user
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self.is_rendered:
@@ -78,8 +102,7 @@ class TemplateResponse(Response):
                 self.headers.add_vary_header(value)
             elif name.lower() != "content-type":
                 self.headers.setdefault(name, value)
-        for morsel in rendered.cookies.values():
-            self.raw_headers.append((b"set-cookie", morsel.OutputString().encode("latin-1")))
+        self.raw_headers += set_cookie_headers(rendered.cookies)
         if "cookie" in rendered.get("Vary", "").lower():  # it has shown a session, or a token
             self.raw_headers[:] = make_private(self.raw_headers)
 
@@ -90,11 +113,13 @@ class TemplateResponse(Response):
         self._fill(_renderer(tuple(settings.MIDDLEWARE))(request))
 
 
-def template_encoder(template_name: str, status: int, encode: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """The function that shows a value, as ``data``, by a template; ``encode`` makes an answer of a response."""
+def template_encoder(
+    template_name: str, status: int, encode: Callable[[object], EndpointResponse]
+) -> Callable[[object], EndpointResponse]:
+    """Return an encoder that shows a value, as ``data``, by a template; ``encode`` finishes a response."""
 
-    def show(value: Any) -> Any:
-        is_response = isinstance(value, (Response, HttpResponseBase))
+    def show(value: object) -> EndpointResponse:
+        is_response = isinstance(value, RESPONSE_CLASSES)
         return encode(value if is_response else TemplateResponse(template_name, {"data": value}, status))
 
     return show

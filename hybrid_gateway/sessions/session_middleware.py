@@ -16,9 +16,9 @@ from django.middleware.csrf import CsrfViewMiddleware
 from hybrid_gateway._compat.django_internals import has_messages, has_new_csrf_token
 from hybrid_gateway.headers import merge_vary
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.cookies import set_cookie_headers
 from hybrid_gateway.responses.raw_response import EndpointResponse, headers_of, replace_headers, status_of
 from hybrid_gateway.sessions.django_context import DjangoContext
-from hybrid_gateway.types import Header
 
 __all__ = ["finish_session"]
 
@@ -33,9 +33,7 @@ async def finish_session(ctx: RequestContext, response: EndpointResponse) -> End
         return response
     status = status_of(response)
     changed = await ctx.thread.run(_settle, visit, status) if _blocks(visit) else _settle(visit, status)
-    lines: list[Header] = [
-        (b"set-cookie", morsel.OutputString().encode("latin-1")) for morsel in changed.cookies.values()
-    ]
+    lines = set_cookie_headers(changed.cookies)
     if lines:
         ctx.cacheable = None  # SECURITY: what was written for one visitor is kept for no other
     names = changed.get("Vary", "").encode("latin-1")

@@ -10,7 +10,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.encoders import as_raw, as_response
+from hybrid_gateway.responses.response_conversion import as_raw, as_response
 from hybrid_gateway.telemetry.event_hooks import RequestID, request_id
 
 __all__ = ["RequestIDMiddleware", "RequestIDs"]

@@ -29,7 +29,8 @@ from hybrid_gateway import Body, Cookie, Form, Gateway, Header, Query, Response,
 from hybrid_gateway.auth import APIKeyAuthentication, Authentication, AuthenticationScheme
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.openapi.schema import Schemas, Use
+from hybrid_gateway.openapi.schema import Schemas
+from hybrid_gateway.openapi.schema_types import Use
 from hybrid_gateway.orm import Column, ModelStruct
 from hybrid_gateway.orm.columns.column_constraints import constrained
 from hybrid_gateway.test import TestClient

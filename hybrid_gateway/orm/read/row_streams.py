@@ -15,8 +15,9 @@ from hybrid_gateway.orm.querysets.queryset_source import as_queryset
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.rows import fill, reading_of
 from hybrid_gateway.orm.read.selection import check_model, select
+from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.negotiation import choose_media_type
-from hybrid_gateway.responses.response_classes import StreamingResponse, enc_hook
+from hybrid_gateway.responses.streaming_response import StreamingResponse
 
 __all__ = ["JSON_LINES", "chunks", "stream"]
 

@@ -33,7 +33,7 @@ from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryab
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.row_streams import stream
 from hybrid_gateway.orm.write.transactions import in_transaction
-from hybrid_gateway.responses.response_classes import enc_hook, enc_hook_with
+from hybrid_gateway.responses.enc_hook import enc_hook, enc_hook_with
 from hybrid_gateway.type_info import type_info
 
 __all__ = ["AdaptedHandler", "adapt_handler"]

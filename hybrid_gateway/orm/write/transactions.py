@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
-from starlette.responses import Response
 
 from hybrid_gateway.binding.signature import is_async
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.write.write_errors import atomic_or_conflict
+from hybrid_gateway.responses.response_info import status_of_value
 
 __all__ = ["in_transaction", "run_in_transaction"]
 
@@ -51,14 +51,8 @@ def in_transaction(handler: Any, using: Any, where: str) -> Any:
     def run(*args: Any, **kwargs: Any) -> Any:
         with atomic_or_conflict(None if using is True else using):
             value = handler(*args, **kwargs)
-            status = value.status_code if isinstance(value, Response) else _status_of_pair(value)
-            if status >= 400:
+            if (status_of_value(value) or 200) >= 400:
                 transaction.set_rollback(True, using=None if using is True else using)
             return value
 
     return run
-
-
-def _status_of_pair(value: Any) -> int:
-    is_pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int)
-    return value[1] if is_pair else 200

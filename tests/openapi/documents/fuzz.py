@@ -310,7 +310,7 @@ def types_of(schema: dict[str, Any]) -> set[str]:
 
 
 def as_json(value: Any) -> Any:
-    from hybrid_gateway.responses.response_classes import enc_hook
+    from hybrid_gateway.responses.enc_hook import enc_hook
 
     return msgspec.json.decode(
         msgspec.json.encode(value, enc_hook=lambda inner: None if is_file(inner) else enc_hook(inner))
