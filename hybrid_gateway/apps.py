@@ -15,11 +15,9 @@ class HybridGatewayConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from hybrid_gateway.checks.deploy import register_deploy_checks
-        from hybrid_gateway.checks.settings_checks import register_checks
+        from hybrid_gateway.checks.registration import register_checks  # needs the registry of apps
 
         register_checks()
-        register_deploy_checks()
         # Classes of a models.py were made before all models were known; without them there is nothing to import.
         structs = sys.modules.get("hybrid_gateway.orm.model_struct")
         if structs is not None:

@@ -2,7 +2,7 @@
 
 How this works: :class:`GatewaySettings` is the table of settings. Each field has its default, the reader that checks it
 and its documentation; options of the gateway's layer are rows of :data:`hybrid_gateway.layer_options.OPTIONS`.
-:data:`READERS`, which knows every key, and ``docs/settings.md`` (by ``scripts/settings_page.py``) are made of both.
+:data:`READERS`, which knows every key, and ``docs/settings.md`` (by ``scripts/docs_tables.py``) are made of both.
 """
 
 from __future__ import annotations

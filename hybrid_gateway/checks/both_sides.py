@@ -8,55 +8,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Warning
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.core.checks import CheckMessage
+from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
 from django.utils.regex_helper import normalize
 
-__all__ = ["clashing_paths", "front_page_alone"]
+from hybrid_gateway.checks.messages import report
+from hybrid_gateway.gateway.application import Gateway
+from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.routing.path_template import Parameter
 
-Messages: TypeAlias = list[CheckMessage]
+__all__ = ["clashing_paths", "front_page_alone"]
 
 _VALUES = (
     "1", "a", "1.5", "a/b", "6f1f0c3e-5c5e-4d0e-9c4b-0f9d3b7c2a11", "2024-01-31", "12:30:00", "2024-01-31T12:30:00",
     "PT1S", "2024", "en", "a@b.example",
 )  # fmt: skip
-_MOST = 2000  # patterns of a URLconf that are looked at
+MAX_PATTERNS = 2000  # of a URLconf, that are looked at
 
 
-def front_page_alone(prefixes: Iterable[str]) -> Messages:
-    """W010: ``"/"`` as the only prefix, which covers the front page and nothing below it."""
-    if {prefix.strip("/") for prefix in prefixes} != {""}:
-        return []
-    return [
-        Warning(
-            '"/" in ALLOWED_DJANGO_ROUTES is the front page alone: Django is asked for no other path.',
-            hint='Add the prefixes of Django\'s pages, such as "/admin/", or set HYBRID_GATEWAY["FALLTHROUGH"] to hand '
-            "Django whatever no route answers.",
-            id="hybrid_gateway.W010",
-        )
-    ]
-
-
-def clashing_paths(gateway: Any) -> Messages:
-    """W011 paths that the URLconf has as well as a route or a mount, W012 those that differ by the last slash alone.
-
-    Without ``FALLTHROUGH`` there are none: a route below a prefix of Django's is an error.
-    """
-    if not gateway.fallthrough or not getattr(settings, "ROOT_URLCONF", None):
-        return []
-    try:
-        found = list(dict.fromkeys((*_from_routes(gateway), *_from_urlconf(gateway))))
-    except Exception:  # a URLconf that cannot be read is for Django's own checks
-        return []
-    exact = {(clash.ours, clash.pattern) for clash in found if clash.is_exact}
-    kept: dict[tuple[str, str], _Clash] = {}
-    for clash in found:
-        if clash.is_exact or (clash.ours, clash.pattern) not in exact:
-            kept.setdefault((clash.ours, clash.pattern), clash)
-    return [_message(clash) for clash in kept.values()]
+def front_page_alone(gateway: Gateway) -> Iterator[CheckMessage]:
+    """Yield W010: ``"/"`` as the only prefix, which covers the front page and nothing below it."""
+    if {prefix.strip("/") for prefix in gateway.options.django_routes} == {""}:
+        message = '"/" in ALLOWED_DJANGO_ROUTES is the front page alone: Django is asked for no other path.'
+        yield report("W010", message)
 
 
 class _Clash(NamedTuple):
@@ -66,24 +43,32 @@ class _Clash(NamedTuple):
     is_exact: bool
 
 
-def _message(clash: _Clash) -> CheckMessage:
-    if clash.is_exact:
-        return Warning(
-            f"{clash.ours} and the pattern {clash.pattern!r} of {settings.ROOT_URLCONF!r} both answer {clash.path!r}: "
-            "the request never comes to Django.",
-            hint="Give one of them another path, or remove the pattern.",
-            id="hybrid_gateway.W011",
-        )
-    return Warning(
-        f"{clash.ours} and the pattern {clash.pattern!r} of {settings.ROOT_URLCONF!r} differ by the last slash alone: "
-        f"{clash.path!r} is Django's.",
-        hint="Give one of them another path, unless both spellings shall have an answer of their own.",
-        id="hybrid_gateway.W012",
-    )
+def clashing_paths(gateway: Gateway) -> Iterator[CheckMessage]:
+    """Yield W011 for paths that the URLconf has as well, W012 for those that differ by the last slash alone.
+
+    Without ``FALLTHROUGH`` there are none: a route below a prefix of Django's is an error.
+    """
+    if not gateway.fallthrough or not getattr(settings, "ROOT_URLCONF", None):
+        return
+    try:
+        found = list(dict.fromkeys((*_from_routes(gateway), *_from_urlconf(gateway))))
+    except Exception:  # a URLconf that cannot be read is for Django's own checks
+        return
+    exact = {(clash.ours, clash.pattern) for clash in found if clash.is_exact}
+    first: dict[tuple[str, str], _Clash] = {}
+    for clash in found:
+        if clash.is_exact or (clash.ours, clash.pattern) not in exact:
+            first.setdefault((clash.ours, clash.pattern), clash)
+    for clash in first.values():
+        both = f"{clash.ours} and the pattern {clash.pattern!r} of {settings.ROOT_URLCONF!r}"
+        if clash.is_exact:
+            yield report("W011", f"{both} both answer {clash.path!r}: the request never comes to Django.")
+        else:
+            yield report("W012", f"{both} differ by the last slash alone: {clash.path!r} is Django's.")
 
 
-def _from_routes(gateway: Any) -> Iterator[_Clash]:
-    """What the URLconf answers of the paths of routes and mounts."""
+def _from_routes(gateway: Gateway) -> Iterator[_Clash]:
+    """Yield what the URLconf answers of the paths of routes and mounts."""
     for route in gateway.table.routes:
         for preferred in _VALUES[:2]:
             yield from _asked_of_django(gateway, f"{'|'.join(route.methods)} {route.path}", _filled(route, preferred))
@@ -91,17 +76,17 @@ def _from_routes(gateway: Any) -> Iterator[_Clash]:
         yield from _asked_of_django(gateway, f"The mount at {mount}", mount)
 
 
-def _asked_of_django(gateway: Any, ours: str, path: str) -> Iterator[_Clash]:
+def _asked_of_django(gateway: Gateway, ours: str, path: str) -> Iterator[_Clash]:
     for candidate, is_exact in ((path, True), (_other_slash(path), False)):
         match = gateway.django.resolve(candidate) if candidate else None
         if match is not None and not _is_for_any_path(gateway, candidate, match):
             yield _Clash(ours, match.route, candidate, is_exact)
 
 
-def _filled(route: Any, preferred: str) -> str:
-    """A path of a route, with the preferred value wherever a converter takes it."""
+def _filled(route: FlatRoute, preferred: str) -> str:
+    """Return a path of a route, with the preferred value wherever a converter takes it."""
 
-    def text_of(part: Any) -> str:
+    def text_of(part: str | Parameter) -> str:
         if isinstance(part, str):
             return part
         return next((value for value in (preferred, *_VALUES) if part.converter.convert(value) is not None), "x")
@@ -109,16 +94,17 @@ def _filled(route: Any, preferred: str) -> str:
     return "/" + "/".join("".join(map(text_of, segment)) for segment in route.template.segments)
 
 
-def _from_urlconf(gateway: Any) -> Iterator[_Clash]:
-    """What routes and mounts answer of the paths of the URLconf."""
+def _from_urlconf(gateway: Gateway) -> Iterator[_Clash]:
+    """Yield what routes and mounts answer of the paths of the URLconf."""
     tree, mounts = gateway.table.tree, gateway.table.mounts
     for path in _paths(get_resolver()):
         match = gateway.django.resolve(path)
         if match is None or _is_for_any_path(gateway, path, match):
             continue
         for candidate, is_exact in ((path, True), (_other_slash(path), False)):
-            if methods := candidate and tree.methods(candidate):
-                route = tree.find(candidate, sorted(methods)[0])[0].route
+            methods = sorted(tree.methods(candidate)) if candidate else []
+            if methods and (found := tree.find(candidate, methods[0])) is not None:
+                route = found[0].route
                 yield _Clash(f"{'|'.join(route.methods)} {route.path}", match.route, path, is_exact)
                 break
         else:
@@ -130,22 +116,21 @@ def _other_slash(path: str) -> str:
     return "" if path == "/" else path[:-1] if path.endswith("/") else path + "/"
 
 
-def _is_for_any_path(gateway: Any, path: str, match: Any) -> bool:
-    """Whether the pattern would as well answer a path that nobody can have meant: one with other names in it."""
+def _is_for_any_path(gateway: Gateway, path: str, match: ResolverMatch) -> bool:
+    """Return whether the pattern would as well answer a path that nobody can have meant, with other names in it."""
     other = gateway.django.resolve(re.sub("[^/]+", r"no-such-page-\g<0>", path))
     return path != "/" and other is not None and other.route == match.route
 
 
 def _paths(root: URLResolver) -> Iterator[str]:
-    """A path of each pattern of a URLconf, as far as its regular expression can be filled in."""
-    waiting: list[tuple[URLPattern | URLResolver, str, Mapping[str, Any]]] = [(root, "", {})]
+    """Yield a path of each pattern of a URLconf, as far as its regular expression can be filled in."""
+    waiting: list[tuple[URLPattern | URLResolver, str, Mapping[str, object]]] = [(root, "", {})]
     seen = 0
-    while waiting and seen < _MOST:
+    while waiting and seen < MAX_PATTERNS:
         pattern, before, converters = waiting.pop()
         seen += 1
-        expression: Any = pattern.pattern
-        text = before + expression.regex.pattern.removeprefix("^").removeprefix("/" if pattern is root else "")
-        known = {**converters, **expression.converters}
+        text = before + pattern.pattern.regex.pattern.removeprefix("^").removeprefix("/" if pattern is root else "")
+        known = {**converters, **pattern.pattern.converters}
         if isinstance(pattern, URLResolver):
             waiting += [(inner, text, known) for inner in pattern.url_patterns]
             continue
@@ -153,13 +138,13 @@ def _paths(root: URLResolver) -> Iterator[str]:
             yield from (template % values for values in _values(names, known))
 
 
-def _values(names: Iterable[str], converters: Mapping[str, Any]) -> Iterator[dict[str, str]]:
-    """Values for the parameters of a pattern: what converters take, and the same one for every other."""
+def _values(names: Iterable[str], converters: Mapping[str, object]) -> Iterator[dict[str, str]]:
+    """Yield values for the parameters of a pattern: what converters take, and the same one for every other."""
     names = list(names)
     fixed = {}
     for name in names:
         if name in converters:
-            taken = [value for value in _VALUES if re.fullmatch(converters[name].regex, value)]
+            taken = [value for value in _VALUES if re.fullmatch(getattr(converters[name], "regex", ""), value)]
             fixed[name] = taken[0] if taken else "x"
     if len(fixed) == len(names):
         yield fixed

@@ -6,22 +6,21 @@ Each names the routes that miss something: one that has it speaks for itself alo
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any, TypeAlias
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning
+from django.core.checks import CheckMessage
 from django.db import connections
 from django.utils.module_loading import import_string
 
 from hybrid_gateway.auth.csrf import CSRFProtect
+from hybrid_gateway.checks.messages import name_routes, report
 from hybrid_gateway.checks.packages import PACKAGES, SAFE, Package, is_ours
+from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.locale import Locale
 
-__all__ = ["missed_middleware", "told"]
-
-Messages: TypeAlias = list[CheckMessage]
+__all__ = ["import_or_none", "missed_middleware"]
 
 _SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 _CSRF = "django.middleware.csrf.CsrfViewMiddleware"
@@ -29,41 +28,40 @@ _LOCALE = "django.middleware.locale.LocaleMiddleware"
 _LOGIN = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
 
-def missed_middleware(endpoints: Iterable[Any]) -> Messages:
-    """W030 sessions, W031 CSRF, W032 languages, W033 transactions, W034 required logins, W035 and E006 the others.
+def missed_middleware(endpoints: Iterable[Endpoint]) -> Iterator[CheckMessage]:
+    """Yield W030 sessions, W031 CSRF, W032 languages, W033 transactions, W034 logins, W035 and E006 the others.
 
     Sessions and messages as such are no matter: a handler that asks for them has them.
     """
     _find.cache_clear()  # what could not be imported once may have come since
-    found = [endpoint for endpoint in endpoints if not _is_page_of_ours(endpoint)]
-    return [message for check in _CHECKS for message in check(found)] if found else []
-
-
-def told(endpoints: Iterable[Any]) -> str:
-    """The routes, by their methods and paths; three at most, and how many more."""
-    names = list(dict.fromkeys(f"{endpoint.method} {endpoint.route.path}" for endpoint in endpoints))
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-
-
-def _is_page_of_ours(endpoint: Any) -> bool:
-    """The document, its pages, probes and metrics."""
-    return not endpoint.route.layers.include_in_schema and is_ours(endpoint)
-
-
-def _warning(message: str, hint: str, number: str) -> CheckMessage:
-    return Warning(message, hint=hint, id=f"hybrid_gateway.{number}")
+    # The document, its pages, probes and metrics miss nothing.
+    found = [e for e in endpoints if e.route.layers.include_in_schema or not is_ours(e)]
+    if found:
+        for check in (_sessions, _csrf, _locale, _atomic, _login, _others):
+            yield from check(found)
 
 
 # --- who stands where ----------------------------------------------------------------------------------------------
 
 
-def _stands(name: str) -> bool:
-    """Whether Django's side passes the middleware, or one made of it."""
+def import_or_none(path: str) -> object:
+    """Import a dotted path; ``None`` where that fails: whoever builds the handler of Django's side will hear why."""
+    try:
+        imported: object = import_string(path)
+    except Exception:
+        return None
+    return imported
+
+
+_find = cache(import_or_none)
+
+
+def _stands_before_django(name: str) -> bool:
     return any(_covers(listed, name) for listed in settings.MIDDLEWARE)
 
 
-def _passes(endpoint: Any, name: str) -> bool:
-    """Whether a route passes the middleware, or one made of it."""
+def _passes(endpoint: Endpoint, name: str) -> bool:
+    """Return whether a route passes the middleware, or one made of it."""
     return any(_covers(listed, name) for listed in endpoint.route.layers.django_middleware)
 
 
@@ -74,148 +72,105 @@ def _covers(listed: str, wanted: str) -> bool:
     return one is not None and (one is other or (inspect.isclass(one) and other in one.__mro__))
 
 
-@cache
-def _find(name: str) -> Any:
-    try:
-        return import_string(name)
-    except Exception:  # whoever builds the handler of Django's side will hear why
-        return None
-
-
 # --- Django's own --------------------------------------------------------------------------------------------------
 
 
-def _sessions(endpoints: list[Any]) -> Messages:
-    if not settings.SESSION_SAVE_EVERY_REQUEST or not _stands(_SESSIONS):
-        return []
+def _sessions(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
+    if not settings.SESSION_SAVE_EVERY_REQUEST or not _stands_before_django(_SESSIONS):
+        return
     # Where some ask for the session, the project has chosen which; whom a header authenticates has none to prolong.
     bare = [e for e in endpoints if not e.schemes and not _passes(e, _SESSIONS)]
-    if not bare or any(endpoint.visits for endpoint in endpoints):
-        return []
-    return [
-        _warning(
-            f"SESSION_SAVE_EVERY_REQUEST prolongs no session by {told(bare)}, which open none.",
-            "Authenticate by SessionAuthentication, or ask for hybrid_gateway.Session where a visit shall count.",
-            "W030",
-        )
-    ]
+    if bare and not any(endpoint.visits for endpoint in endpoints):
+        message = f"SESSION_SAVE_EVERY_REQUEST prolongs no session by {name_routes(bare)}, which open none."
+        yield report("W030", message)
 
 
-def _csrf(endpoints: list[Any]) -> Messages:
-    if not _stands(_CSRF):
-        return []
-    open_ones = [endpoint for endpoint in endpoints if endpoint.method not in SAFE and _trusts_cookies(endpoint)]
-    if not open_ones:
-        return []
-    return [
-        _warning(
-            f"{told(open_ones)} may act on a cookie, and CsrfViewMiddleware does not stand before typed routes.",
-            "Authenticate by SessionAuthentication, which checks the token, or add guards=[CSRFProtect]; say "
-            "csrf_exempt=True where another site may send these requests.",
-            "W031",
-        )
-    ]
+def _csrf(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
+    bare = [endpoint for endpoint in endpoints if endpoint.method not in SAFE and _trusts_cookies(endpoint)]
+    if bare and _stands_before_django(_CSRF):
+        message = "may act on a cookie, and CsrfViewMiddleware does not stand before typed routes."
+        yield report("W031", f"{name_routes(bare)} {message}")
 
 
-def _trusts_cookies(endpoint: Any) -> bool:
+def _trusts_cookies(endpoint: Endpoint) -> bool:
     layers = endpoint.route.layers
-    if layers.csrf_exempt or _passes(endpoint, _CSRF) or any(isinstance(guard, CSRFProtect) for guard in layers.guards):
+    if layers.csrf_exempt or _passes(endpoint, _CSRF):
+        return False
+    if any(guard is CSRFProtect or isinstance(guard, CSRFProtect) for guard in layers.guards):
         return False
     if endpoint.schemes:  # whoever sends an Authorization header has meant to, and cookie-borne schemes check
         return False
     return endpoint.reads_cookies or any(entry.source == "cookie" for entry in endpoint.inputs)
 
 
-def _locale(endpoints: list[Any]) -> Messages:
-    if not _stands(_LOCALE):
-        return []
+def _locale(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
+    if not _stands_before_django(_LOCALE):
+        return
     bare = [e for e in endpoints if not _has_locale(e) and not _passes(e, _LOCALE)]
-    if not bare:
-        return []
-    return [
-        _warning(
-            f"LocaleMiddleware does not stand before {told(bare)}, which speak LANGUAGE_CODE to everybody.",
-            'Add "hybrid_gateway.locale.Locale" to HYBRID_GATEWAY["EVENT_HOOKS"], or to event_hooks of a layer.',
-            "W032",
+    if bare:
+        routes = name_routes(bare)
+        yield report(
+            "W032", f"LocaleMiddleware does not stand before {routes}, which speak LANGUAGE_CODE to everybody."
         )
-    ]
 
 
-def _has_locale(endpoint: Any) -> bool:
+def _has_locale(endpoint: Endpoint) -> bool:
     hooks = endpoint.route.layers.event_hooks
     return any(issubclass(hook if inspect.isclass(hook) else type(hook), Locale) for hook in hooks)
 
 
-def _atomic(endpoints: list[Any]) -> Messages:
+def _atomic(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
     aliases = [alias for alias, database in connections.settings.items() if database["ATOMIC_REQUESTS"]]
     bare = [endpoint for endpoint in endpoints if endpoint.method not in SAFE and not endpoint.route.layers.atomic]
-    if not aliases or not bare:
-        return []
-    return [
-        _warning(
-            f"ATOMIC_REQUESTS of DATABASES[{aliases[0]!r}] is Django's side's alone: {told(bare)} commit query by "
-            "query.",
-            'Set HYBRID_GATEWAY["ATOMIC"] or atomic=True on a layer; `async def` handlers call run_in_transaction.',
-            "W033",
-        )
-    ]
+    if aliases and bare:
+        setting = f"ATOMIC_REQUESTS of DATABASES[{aliases[0]!r}]"
+        yield report("W033", f"{setting} is Django's side's alone: {name_routes(bare)} commit query by query.")
 
 
-def _login(endpoints: list[Any]) -> Messages:
-    if not _stands(_LOGIN):
-        return []
+def _login(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
+    if not _stands_before_django(_LOGIN):
+        return
     bare = [e for e in endpoints if e.is_open and not e.route.layers.guards and not _passes(e, _LOGIN)]
-    if not bare:
-        return []
-    return [
-        _warning(
-            f"LoginRequiredMiddleware does not stand before typed routes: anybody may call {told(bare)}.",
-            'Set HYBRID_GATEWAY["GUARDS"] to ["hybrid_gateway.auth.IsAuthenticated"], and AllowAny on what is open.',
-            "W034",
-        )
-    ]
+    if bare:
+        message = "LoginRequiredMiddleware does not stand before typed routes: anybody may call"
+        yield report("W034", f"{message} {name_routes(bare)}.")
 
 
 # --- packages, and what the project has written --------------------------------------------------------------------
 
 
-def _others(endpoints: list[Any]) -> Messages:
+def _others(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
     groups: dict[str, tuple[Package, list[str]]] = {}
     for name in dict.fromkeys(settings.MIDDLEWARE):
-        package = _package(name)
+        package = _package_of(name)
         if package is not None and package.remedy and not package.known_by:
             groups.setdefault(package.name, (package, []))[1].append(name)
-    return [message for package, names in groups.values() for message in _missed(package, names, endpoints)]
+    for package, names in groups.values():
+        number = "E006" if package.is_error else "W035"
+        bare = [
+            endpoint
+            for endpoint in endpoints
+            if package.concerns(endpoint)
+            and not package.replaced(endpoint)
+            and (package.verdict == "no" or not all(_passes(endpoint, name) for name in names))
+        ]
+        if bare and f"hybrid_gateway.{number}.{package.name}" not in settings.SILENCED_SYSTEM_CHECKS:
+            is_known = package.name in PACKAGES
+            listed = f"{' and '.join(names)}{f' of {package.name}' if is_known else ''}"
+            yield report(
+                number,
+                f"{listed} {'does' if len(names) == 1 else 'do'} not stand before {name_routes(bare)}.",
+                id=f"{number}.{package.name}",
+                remedy=package.remedy,
+                more=" See docs/packages.md." if is_known else "",
+            )
 
 
-def _missed(package: Package, names: list[str], endpoints: list[Any]) -> Messages:
-    number = "E006" if package.is_error else "W035"
-    if f"hybrid_gateway.{number}.{package.name}" in settings.SILENCED_SYSTEM_CHECKS:
-        return []
-    bare = [
-        endpoint
-        for endpoint in endpoints
-        if package.concerns(endpoint)
-        and not package.replaced(endpoint)
-        and (package.verdict == "no" or not all(_passes(endpoint, name) for name in names))
-    ]
-    if not bare:
-        return []
-    known = f" of {package.name}" if package.name in PACKAGES else ""
-    kind = Error if package.is_error else Warning
-    return [
-        kind(
-            f"{' and '.join(names)}{known} {'does' if len(names) == 1 else 'do'} not stand before {told(bare)}.",
-            hint=f"{package.remedy}{' See docs/packages.md.' if known else ''} To be told no more of this one, add "
-            f'"hybrid_gateway.{number}.{package.name}" to SILENCED_SYSTEM_CHECKS.',
-            id=f"hybrid_gateway.{number}",
-        )
-    ]
-
-
-def _package(name: str) -> Package | None:
-    """The package that the middleware, or what it is made of, belongs to; one of its own for what nobody knows."""
-    for path in (name, *_bases(name)):
+def _package_of(name: str) -> Package | None:
+    """Return the package that the middleware, or a base of it, belongs to; one of its own for what nobody knows."""
+    kind = _find(name)
+    bases = [f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__] if inspect.isclass(kind) else []
+    for path in (name, *bases):
         if path in _DJANGOS:
             return _DJANGOS[path]
         if path.partition(".")[0] in _ROOTS:
@@ -223,11 +178,6 @@ def _package(name: str) -> Package | None:
     if name.startswith(_AT_HOME) or any(_covers(name, ours) for ours in (_LOCALE, _LOGIN)):
         return None
     return _unknown(name)
-
-
-def _bases(name: str) -> list[str]:
-    kind = _find(name)
-    return [f"{base.__module__}.{base.__qualname__}" for base in kind.__mro__] if inspect.isclass(kind) else []
 
 
 def _unknown(name: str) -> Package:
@@ -241,7 +191,7 @@ def _unknown(name: str) -> Package:
     )
 
 
-def _built_in(name: str, option: str, has: Callable[[Any], bool]) -> Package:
+def _built_in(name: str, option: str, has: Callable[[Endpoint], bool]) -> Package:
     return Package(
         name=name, verdict="with", says="", middleware=(name,), remedy=f"Say {option} on a layer.", replaced=has
     )
@@ -274,5 +224,3 @@ _DJANGOS = {
         _unknown("django.contrib.sites.middleware.CurrentSiteMiddleware"),
     )
 }
-
-_CHECKS = (_sessions, _csrf, _locale, _atomic, _login, _others)

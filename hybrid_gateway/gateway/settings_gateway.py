@@ -11,7 +11,7 @@ from hybrid_gateway.dispatch.prefixes import static_prefix
 from hybrid_gateway.exceptions import SettingsError
 from hybrid_gateway.gateway.application import Gateway
 
-__all__ = ["default_gateway", "from_settings", "serve_static", "serving_gateway"]
+__all__ = ["default_gateway", "from_settings", "serve_static"]
 
 _default: Gateway | None = None
 _static_files: bool | None = None
@@ -23,15 +23,6 @@ def default_gateway() -> Gateway:
     if _default is None:
         _default = from_settings(get_settings())
     return _default
-
-
-def serving_gateway() -> Gateway:
-    """The same for a server, which runs no system checks: raises for what would open a door."""
-    gateway = default_gateway()
-    from hybrid_gateway.checks.tenants import refuse_open_doors
-
-    refuse_open_doors(gateway.table.endpoints)
-    return gateway
 
 
 def from_settings(settings: GatewaySettings) -> Gateway:

@@ -20,7 +20,7 @@ from hybrid_gateway.auth import (
     SessionAuthentication,
     TokenAuthentication,
 )
-from hybrid_gateway.checks.settings_checks import TAG
+from hybrid_gateway.checks.messages import TAG
 
 OURS = {
     "ASGI_APPLICATION": "hybrid_gateway.asgi.application",

@@ -21,9 +21,9 @@ from hybrid_gateway.auth import (
     SessionAuthentication,
     TokenAuthentication,
 )
+from hybrid_gateway.checks.messages import TAG
 from hybrid_gateway.checks.packages import PACKAGES
 from hybrid_gateway.checks.packages.package import every
-from hybrid_gateway.checks.settings_checks import TAG
 from hybrid_gateway.locale import Locale
 from hybrid_gateway.tokens.jwt_routes import jwt_routes
 from tests.checks import test_checks

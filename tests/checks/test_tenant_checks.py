@@ -10,7 +10,8 @@ from django.utils.deprecation import MiddlewareMixin
 
 import hybrid_gateway
 from hybrid_gateway import ConfigurationError, Gateway, get
-from hybrid_gateway.checks.settings_checks import check_missed
+from hybrid_gateway.checks.tenants import missed_tenants
+from hybrid_gateway.gateway.settings_gateway import default_gateway
 
 HERE = "tests.checks.test_tenant_checks"
 local = threading.local()
@@ -119,7 +120,7 @@ def messages(middleware, *, routers=(), passed=(), **options):
         HYBRID_GATEWAY=gateway,
         **options,
     ):
-        found = [m for m in check_missed() if m.id == "hybrid_gateway.E040"]
+        found = [m for m in missed_tenants(default_gateway().endpoints) if m.id == "hybrid_gateway.E040"]
         try:
             hybrid_gateway.asgi.get_asgi_application()
             hybrid_gateway.wsgi.get_wsgi_application()
@@ -156,9 +157,7 @@ def test_what_chooses_nothing_is_none():
 
 def test_only_the_routes_that_do_not_pass_it_are_named():
     passing = get("/passing", django_middleware=[f"{HERE}.Sets"])(lambda: 1)
-    from hybrid_gateway.checks.tenants import missed_tenants
-
     with override_settings(MIDDLEWARE=[f"{HERE}.Sets"]):
         (message,) = missed_tenants(Gateway([passing, items]).table.endpoints)
         assert "GET /items" in message.msg and "/passing" not in message.msg
-        assert missed_tenants(Gateway([passing]).table.endpoints) == []
+        assert list(missed_tenants(Gateway([passing]).table.endpoints)) == []

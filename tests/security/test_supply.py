@@ -64,17 +64,17 @@ def test_r_supply_users_are_told_what_is_below_its_floor(monkeypatch, name):
     monkeypatch.setattr(deploy, "_installed", lambda asked: "5.2.3" if asked == name == "django" else None)
     if name != "django":
         monkeypatch.setattr(deploy, "_installed", lambda asked: "0.0.1rc1" if asked == name else None)
-    (message,) = deploy.check_versions()
+    (message,) = deploy.old_packages()
     assert message.id == "hybrid_gateway.W025"
     assert f"{name}>=" in message.hint
 
 
 def test_r_supply_nobody_is_told_of_what_is_recent_or_not_there(monkeypatch):
-    assert deploy.check_versions() == []
+    assert list(deploy.old_packages()) == []
     monkeypatch.setattr(deploy, "_installed", lambda name: None)
-    assert deploy.check_versions() == []
+    assert list(deploy.old_packages()) == []
     monkeypatch.setattr(deploy, "_installed", lambda name: "99.1b2")
-    assert deploy.check_versions() == []
+    assert list(deploy.old_packages()) == []
 
 
 def test_r_supply_actions_are_pinned_by_commit():

@@ -1,18 +1,19 @@
-"""What is known of a package, and what is asked of a route about it."""
+"""A row of the table of packages, and the questions that it asks about a route."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict, Unpack
 
 from msgspec import Struct
 
+from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.telemetry import RequestID
 
 __all__ = ["SAFE", "VERDICTS", "Package", "Verdict"]
 
 Verdict: TypeAlias = Literal["works", "with", "no"]
-Question: TypeAlias = Callable[[Any], bool]  # of an endpoint
+Question: TypeAlias = Callable[[Endpoint], bool]
 
 VERDICTS: dict[Verdict, str] = {"works": "works", "with": "works with this option", "no": "does not"}
 
@@ -22,23 +23,23 @@ SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 # --- which routes a package is about -------------------------------------------------------------------------------
 
 
-def every(endpoint: Any) -> bool:
-    """Any route."""
+def every(endpoint: Endpoint) -> bool:
+    """Return ``True`` for any route."""
     return True
 
 
-def none(endpoint: Any) -> bool:
-    """No route."""
+def none(endpoint: Endpoint) -> bool:
+    """Return ``False`` for any route."""
     return False
 
 
-def writes(endpoint: Any) -> bool:
-    """A route of the project's own that may change something."""
+def writes(endpoint: Endpoint) -> bool:
+    """Return whether it is a route of the project's own that may change something."""
     return endpoint.method not in SAFE and not is_ours(endpoint)
 
 
-def by_session(endpoint: Any) -> bool:
-    """A route that may act for a session's user: by the scheme, or by a Django request where no scheme is asked."""
+def by_session(endpoint: Endpoint) -> bool:
+    """Return whether a route may act for a session's user: by its scheme, or, without one, by a Django request."""
     if is_ours(endpoint):  # a log-in, the token of CSRF
         return False
     if not endpoint.schemes:
@@ -46,8 +47,8 @@ def by_session(endpoint: Any) -> bool:
     return any(scheme.reads_session for scheme in endpoint.schemes)
 
 
-def logs_in(endpoint: Any) -> bool:
-    """A route of ours that takes a name and a password."""
+def logs_in(endpoint: Endpoint) -> bool:
+    """Return whether it is a route of ours that takes a name and a password."""
     return (module_of(endpoint), getattr(endpoint.route.handler, "__name__", "")) in _LOGINS
 
 
@@ -58,18 +59,18 @@ _LOGINS = {
 }
 
 
-def visits(endpoint: Any) -> bool:
-    """A route of the project's own that asks for a Django request, among others."""
+def visits(endpoint: Endpoint) -> bool:
+    """Return whether it is a route of the project's own that asks for a Django request or the like."""
     return bool(endpoint.visits) and not is_ours(endpoint)
 
 
-def is_ours(endpoint: Any) -> bool:
-    """A route that comes with the gateway."""
+def is_ours(endpoint: Endpoint) -> bool:
+    """Return whether the route comes with the gateway."""
     return module_of(endpoint).startswith("hybrid_gateway.")
 
 
-def module_of(endpoint: Any) -> str:
-    """The module that has the handler."""
+def module_of(endpoint: Endpoint) -> str:
+    """Return the name of the module of the handler."""
     handler = endpoint.route.handler
     return str(getattr(getattr(handler, "func", handler), "__module__", ""))
 
@@ -77,32 +78,32 @@ def module_of(endpoint: Any) -> str:
 # --- what does the same for a route --------------------------------------------------------------------------------
 
 
-def has_cors(endpoint: Any) -> bool:
-    """By ``cors=``."""
+def has_cors(endpoint: Endpoint) -> bool:
+    """Return whether ``cors=`` of a layer does the same."""
     return endpoint.route.layers.cors is not None
 
 
-def has_request_id(endpoint: Any) -> bool:
-    """By the hook of ours, which :class:`hybrid_gateway.telemetry.RequestIDs` puts there, too."""
+def has_request_id(endpoint: Endpoint) -> bool:
+    """Return whether our hook does the same, which :class:`hybrid_gateway.telemetry.RequestIDs` adds, too."""
     return any(issubclass(kind, RequestID) for kind in _hooks(endpoint))
 
 
-def has_metrics(endpoint: Any) -> bool:
-    """By the plugin of ours, whose hook stands around it."""
+def has_metrics(endpoint: Endpoint) -> bool:
+    """Return whether the hook of our plugin does the same."""
     return any(kind.__module__ == "hybrid_gateway.telemetry.metrics" for kind in _hooks(endpoint))
 
 
-def _hooks(endpoint: Any) -> list[type]:
+def _hooks(endpoint: Endpoint) -> list[type]:
     return [hook if isinstance(hook, type) else type(hook) for hook in endpoint.route.layers.event_hooks]
 
 
 def sets(name: str) -> Question:
-    """By a header ``name`` of the route's layers."""
+    """Return the question whether the layers of a route set the header ``name``."""
     return lambda endpoint: name in {header.lower() for header in endpoint.route.layers.response_headers}
 
 
 class Package(Struct, frozen=True, kw_only=True):
-    """A package by its name on the index, and ``says``, what the page has on it.
+    """A package by its name on the index; ``says`` is for ``docs/packages.md``.
 
     ``middleware`` are the dotted paths that it has people list, outer to inner; where routes do not pass them, the
     checks give ``remedy``, or nothing where there is none. ``concerns`` and ``replaced`` tell of a route whether the
@@ -124,12 +125,19 @@ class Package(Struct, frozen=True, kw_only=True):
 
 
 def works(name: str, says: str, *middleware: str) -> Package:
-    """One that needs nothing."""
+    """Return a package that needs nothing."""
     return Package(name=name, verdict="works", says=says, middleware=middleware)
 
 
-def below(name: str, says: str, path: str, lacks: str, **options: Any) -> Package:
-    """One whose middleware has to stand around routes, which without it lack something."""
+class PackageOptions(TypedDict, total=False):
+    """Fields of :class:`Package` that :func:`below` passes on."""
+
+    concerns: Question
+    is_error: bool
+
+
+def below(name: str, says: str, path: str, lacks: str, **options: Unpack[PackageOptions]) -> Package:
+    """Return a package whose middleware has to stand around routes, which without it lack something."""
     return Package(
         name=name,
         verdict="with",
@@ -143,8 +151,8 @@ def below(name: str, says: str, path: str, lacks: str, **options: Any) -> Packag
 _SESSIONS = "SessionMiddleware and AuthenticationMiddleware of Django"
 
 
-def visitor(name: str, says: str, path: str, lacks: str, **options: Any) -> Package:
-    """One whose middleware changes the user of a session."""
+def visitor(name: str, says: str, path: str, lacks: str, *, is_error: bool = False) -> Package:
+    """Return a package whose middleware changes the user of a session."""
     return Package(
         name=name,
         verdict="with",
@@ -152,22 +160,22 @@ def visitor(name: str, says: str, path: str, lacks: str, **options: Any) -> Pack
         middleware=(path,),
         remedy=f'List "{path}" below {_SESSIONS} in django_middleware= of a layer: {lacks}',
         concerns=by_session,
-        **options,
+        is_error=is_error,
     )
 
 
 def replaced(name: str, says: str, *middleware: str, remedy: str, by: Question) -> Package:
-    """One whose work something of ours does."""
+    """Return a package whose work something of ours does."""
     return Package(name=name, verdict="with", says=says, middleware=middleware, remedy=remedy, replaced=by)
 
 
 def spoken(name: str, says: str) -> Package:
-    """One that follows the current language, which W032 looks after."""
+    """Return a package that follows the current language, which W032 looks after."""
     return Package(name=name, verdict="with", says=f"`event_hooks=[Locale]` of `hybrid_gateway.locale`: {says}")
 
 
 def tokens(name: str, says: str, known_by: str, *schemes: str, middleware: tuple[str, ...] = ()) -> Package:
-    """One that hands out tokens, which a scheme has to know."""
+    """Return a package that hands out tokens, which a scheme has to know."""
     named = " or ".join(schemes)
     return Package(
         name=name,

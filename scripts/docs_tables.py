@@ -1,7 +1,7 @@
-"""Write the tables of docs/settings.md from ``conf.GatewaySettings`` and ``layer_options.LayerOptions``.
+"""Write the parts of documents that are made of code: of settings, of system checks, and the floors of the package.
 
-python scripts/settings_page.py           write them anew
-python scripts/settings_page.py --check   exit status 1 where the page differs
+python scripts/docs_tables.py           write them anew
+python scripts/docs_tables.py --check   exit status 1 where a document differs
 """
 
 from __future__ import annotations
@@ -13,9 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import house
+
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "settings.md"
-TABLE = re.compile(r"(<!-- (\w+): by scripts/settings_page.py -->\n).*?(<!-- end -->)", re.DOTALL)
+sys.path.insert(0, str(ROOT))  # the package beside this script, whatever is installed
+
+from hybrid_gateway.checks.messages import CHECKS  # noqa: E402
+
+PAGES = [ROOT / "docs" / "settings.md", ROOT / "docs" / "checks.md", ROOT / "ARCHITECTURE.md"]
+PART = re.compile(r"(<!-- (\w+): by scripts/docs_tables.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 class Field(NamedTuple):
@@ -49,39 +55,54 @@ def row_of(field: Field, default: str) -> str:
     return f"| `{field.name.upper()}` | {f'`{default}`' if default else ''} | {doc} |"
 
 
-def gateway_rows() -> Iterator[str]:
+def settings_table() -> Iterator[str]:
     """Yield the settings of the gateway."""
+    yield from ("| key | default | what |", "|---|---|---|")
     for field in fields_of("conf", "GatewaySettings"):
         if field.name != "layer":
             yield row_of(field, "" if field.default == "None" else field.default)
 
 
-def layer_rows() -> Iterator[str]:
+def layers_table() -> Iterator[str]:
     """Yield the options of a layer."""
+    yield from ("| key | default | what |", "|---|---|---|")
     defaults = {field.name: field.default for field in fields_of("layer_options", "Layers")}
     for field in fields_of("layer_options", "LayerOptions"):
         yield row_of(field, defaults[field.name])
 
 
-ROWS = {"gateway": gateway_rows, "layers": layer_rows}
+def checks_table() -> Iterator[str]:
+    """Yield the system checks."""
+    yield from ("| id | what is wrong |", "|---|---|")
+    for number, check in CHECKS.items():
+        yield f"| `hybrid_gateway.{number}` | {check.meaning} |"
+
+
+def floors() -> Iterator[str]:
+    """Yield the picture of the floors."""
+    yield from ("```", house.picture(house.read_sources(), house.declared_floors()), "```")
+
+
+PARTS = {"settings": settings_table, "layers": layers_table, "checks": checks_table, "floors": floors}
 
 
 def write(page: str) -> str:
-    """Return the page with its tables as they should be."""
-    head = "| key | default | what |\n|---|---|---|\n"
-    return TABLE.sub(lambda found: f"{found[1]}{head}{chr(10).join(ROWS[found[2]]())}\n{found[3]}", page)
+    """Return a document with its parts as they should be."""
+    return PART.sub(lambda found: found[1] + "".join(f"{line}\n" for line in PARTS[found[2]]()) + found[3], page)
 
 
 def main(arguments: list[str]) -> int:
     """Run the command line."""
-    page = PAGE.read_text(encoding="utf-8")
-    written = write(page)
-    if "--check" in arguments:
-        if written != page:
-            print("docs/settings.md is not what the tables say: python scripts/settings_page.py writes it anew")
-        return written != page
-    PAGE.write_text(written, encoding="utf-8")
-    return 0
+    is_stale = False
+    for path in PAGES:
+        page = path.read_text(encoding="utf-8")
+        written = write(page)
+        if "--check" not in arguments:
+            path.write_text(written, encoding="utf-8")
+        elif written != page:
+            is_stale = True
+            print(f"{path.relative_to(ROOT)} differs from the code: python scripts/docs_tables.py writes it anew")
+    return is_stale
 
 
 if __name__ == "__main__":
