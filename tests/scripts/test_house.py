@@ -35,6 +35,7 @@ BROKEN = {
     "any": {LOW: "from typing import Any\none: Any = 1\n"},
     "type-ignores": {LOW: "one: str = 1  # type: ignore[assignment]\n"},
     "one-caller": {LOW: "def _half():\n    return 1\n\n\ndef one():\n    return _half()\n"},
+    "one-caller-short": {LOW: "def _half():\n    one\n    return 1\n\n\ndef one():\n    return _half()\n"},
     "one-caller of methods": {
         LOW: "class One:\n    def _half(self): ...\n\n    def one(self):\n        self._half()\n"
     },
@@ -88,6 +89,12 @@ def test_a_gate_that_is_not_enforced_says_nothing(sources):
 def test_a_limit_is_neither_exceeded_nor_left_behind(limit, says, sources):
     found = list(house.complaints(sources(BROKEN["type-ignores"]), config("type-ignores", **{"type-ignores": limit})))
     assert [says in line for line in found] == ([True] if says else [])
+
+
+def test_a_private_function_with_one_caller_and_five_lines_is_not_short(sources):
+    long = "def _half():\n" + '    """Return half."""\n' + "    one\n" * 5 + "\n\ndef one():\n    return _half()\n"
+    found = sources({LOW: long})
+    assert house.one_caller(found) and not house.one_caller_short(found)
 
 
 def test_any_is_counted_in_a_thousand_lines(sources):
