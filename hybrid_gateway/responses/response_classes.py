@@ -54,7 +54,7 @@ class Response(GatewayResponse, Generic[T]):
         self.content = content
         super().__init__(content, status_code, headers, media_type, background)
 
-    def render(self, content: object) -> bytes | memoryview:
+    def render(self, content: Any) -> bytes | memoryview:
         if content is None or isinstance(content, (str, bytes, memoryview)):
             return super().render(content)
         return msgspec.json.encode(content, enc_hook=enc_hook)
@@ -74,7 +74,7 @@ class JSONResponse(GatewayResponse, responses.JSONResponse, Generic[T]):
         self.content = content
         super().__init__(content, status_code, headers, media_type, background)
 
-    def render(self, content: object) -> bytes:
+    def render(self, content: Any) -> bytes:
         return msgspec.json.encode(content, enc_hook=enc_hook)
 
 

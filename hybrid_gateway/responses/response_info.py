@@ -197,9 +197,9 @@ def _value_contents(values: Sequence[object]) -> tuple[BodyContent, ...]:
 
 def _stream_class(annotation: object) -> type[StreamingResponse] | None:
     """Return the class that an iterator is sent as; ``None`` for what is no iterator."""
-    items = typing.get_args(annotation)
-    if typing.get_origin(annotation) in _ITERATORS and items and items[0] in STREAM_CLASSES:
-        return STREAM_CLASSES[items[0]]
+    item = next(iter(typing.get_args(annotation)), None)
+    if typing.get_origin(annotation) in _ITERATORS and isinstance(item, type) and item in STREAM_CLASSES:
+        return STREAM_CLASSES[item]
     is_stream = is_class(annotation, (Iterator, AsyncIterable)) and not is_class(annotation, (QuerySet,))
     return ByteStream if is_stream else None
 

@@ -41,7 +41,7 @@ _STREAMS = (
     collections.abc.AsyncGenerator,
 )
 _ITERABLES = (collections.abc.Iterable, collections.abc.AsyncIterable)
-_CHUNKS = (str, *VALUE_MEDIA_TYPES[BYTES], *STREAM_CLASSES)
+
 _ENCODED: tuple[type, ...] = (
     str, bytes, bytearray, memoryview, int, float, types.NoneType, enum.Enum, decimal.Decimal, uuid.UUID,
     datetime.date, datetime.time, datetime.timedelta, list, tuple, set, frozenset, Mapping,
@@ -81,8 +81,9 @@ class _Unsendable(Exception):
 
 
 def _check_stream(arguments: Sequence[object]) -> None:
+    chunks = (str, *VALUE_MEDIA_TYPES[BYTES], *STREAM_CLASSES)
     for item in union_members(arguments[0]) if arguments else ():
-        if isinstance(item, type) and not issubclass(item, _CHUNKS) and item is not object:
+        if isinstance(item, type) and not issubclass(item, chunks) and item is not object:
             raise _Unsendable(
                 f"a stream is made of str or bytes, and of ServerSentEvent, not of {item.__name__}. Annotate "
                 f"list[{item.__name__}] and return a list, or yield ServerSentEvent(data=...)."

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, transaction
+from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 from msgspec import UNSET, UnsetType
 
@@ -303,14 +304,21 @@ def test_atomic_handlers(serve):
         Book.objects.create(title="pair", isbn="4")
         return "no", 409
 
+    @post("/django")
+    def django() -> HttpResponse:
+        Book.objects.create(title="django", isbn="6")
+        return HttpResponse(status=400)
+
     @post("/plain", atomic=False)
     def plain() -> None:
         Book.objects.create(title="plain", isbn="5")
         raise Conflict
 
-    client = serve(Router("", [fine, raises, refuses, pair, plain], atomic=True))
-    statuses = [client.post(path).status_code for path in ("/fine", "/raises", "/refuses", "/pair", "/plain")]
-    assert statuses == [201, 409, 400, 409, 409]
+    client = serve(Router("", [fine, raises, refuses, pair, django, plain], atomic=True))
+    statuses = [
+        client.post(path).status_code for path in ("/fine", "/raises", "/refuses", "/pair", "/django", "/plain")
+    ]
+    assert statuses == [201, 409, 400, 409, 400, 409]
     assert sorted(Book.objects.values_list("title", flat=True)) == ["fine", "plain"]
 
 
