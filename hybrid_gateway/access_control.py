@@ -79,7 +79,7 @@ class AuthenticationScheme:
         """Return None when the request carries no credentials of this scheme; raise ``Unauthorized`` for bad ones."""
         raise ConfigurationError(f"{type(self).__name__} must define authenticate(self, ...) -> Authentication | None.")
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         """Return the security scheme object of the OpenAPI document.
 
         For a class that leaves it out the document tells what :meth:`authenticate` asks for, or else ``keywords``.

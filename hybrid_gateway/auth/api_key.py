@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
 
@@ -44,18 +43,19 @@ class APIKeyAuthentication(AuthenticationScheme):
             raise ConfigurationError('query="" names no parameter.')
         self.carriers = {"header": (self.name,), "query": (), "cookie": ("Cookie",)}[self.place]
         self.query_carriers = (self.name,) if self.place == "query" else ()
-        self.authenticate = _READERS[self.place].__get__(self)  # type: ignore[method-assign]
+        readers = {"header": self.in_header, "query": self.in_query, "cookie": self.in_cookie}
+        self.authenticate = readers[self.place]  # type: ignore[method-assign, assignment]
 
     def in_header(self, headers: Headers) -> Authentication | None:
         """Look the key up with its user in one query, on a pool thread."""
         return self._authenticate_one(headers.getlist(self.name))
 
     def in_query(self, query: QueryParams) -> Authentication | None:
-        """As :meth:`in_header`, for a parameter of the query."""
+        """Look up the key that a parameter of the query holds."""
         return self._authenticate_one(query.getlist(self.name))
 
     def in_cookie(self, visit: DjangoContext) -> Authentication | None:
-        """As :meth:`in_header`, for a cookie, with a CSRF check."""
+        """Look up the key that a cookie holds, and check for CSRF."""
         key = read_cookie(visit, self.name)
         authentication = self._authenticate_one([] if key is None else [key])
         if authentication is not None:
@@ -74,15 +74,8 @@ class APIKeyAuthentication(AuthenticationScheme):
     def check_project(self) -> None:
         check_installed()
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         return {"type": "apiKey", "in": self.place, "name": self.name}
 
     def __repr__(self) -> str:
         return f"APIKeyAuthentication({self.place}={self.name!r})"
-
-
-_READERS: dict[str, Any] = {
-    "header": APIKeyAuthentication.in_header,
-    "query": APIKeyAuthentication.in_query,
-    "cookie": APIKeyAuthentication.in_cookie,
-}

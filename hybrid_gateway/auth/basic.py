@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
@@ -47,7 +47,7 @@ class BasicAuthentication(AuthenticationScheme):
             raise Unauthorized("The username or the password is wrong.")
         return Authentication(user=user, scheme=self)
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         return {"type": "http", "scheme": "basic"}
 
 

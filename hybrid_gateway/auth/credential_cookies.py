@@ -13,12 +13,12 @@ _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # SPEC: RFC 9110, section 5
 
 
 def check_cookie_name(name: str) -> str:
-    """``name``, or :class:`ConfigurationError` for what no cookie can be called."""
+    """Return ``name``; raise :class:`ConfigurationError` for what no cookie can be called."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigurationError(f"cookie={name!r} must be the name of a cookie.")
     return name
 
 
 def read_cookie(visit: DjangoContext, name: str) -> str | None:
-    """The cookie ``name``, None where it is absent or empty."""
+    """Return the cookie ``name``, None where it is absent or empty."""
     return visit.request.COOKIES.get(name) or None

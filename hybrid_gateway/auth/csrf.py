@@ -7,7 +7,6 @@ The check is Django's own, on the head of the request: the token comes in the he
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from django.http import HttpRequest
 
@@ -27,10 +26,11 @@ def check_csrf(visit: DjangoContext | HttpRequest) -> None:
     For schemes that read a cookie: they ask for ``visit: DjangoContext`` and call this before they vouch for anybody.
     It blocks with ``CSRF_USE_SESSIONS``, so it belongs into a ``def authenticate``.
     """
-    request: Any = visit
-    if isinstance(visit, DjangoContext):
-        if visit.is_csrf_exempt or visit.method in ("GET", "HEAD", "OPTIONS", "TRACE"):
-            return
+    if isinstance(visit, HttpRequest):
+        request = visit
+    elif visit.is_csrf_exempt or visit.method in ("GET", "HEAD", "OPTIONS", "TRACE"):
+        return
+    else:
         request = visit.request
     reason = csrf_failure(request)
     if reason is not None:

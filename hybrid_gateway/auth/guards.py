@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any, ClassVar
+import re
+from typing import Annotated, ClassVar
 
 from hybrid_gateway.access_control import Authentication, Guard
 from hybrid_gateway.binding.markers import Depends
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.spelling import reject_unknown_keywords
+from hybrid_gateway.types import Handler
 
 __all__ = ["HasPermission", "HasScope", "InGroup", "IsAuthenticated", "IsStaff", "IsSuperuser"]
 
@@ -61,8 +62,7 @@ class HasScope(Guard):
     def __init__(self, *scopes: str, match: str = "all") -> None:
         if not scopes or not all(isinstance(name, str) and name and " " not in name for name in scopes):
             raise ConfigurationError(f'{_call(self, scopes)}: name scopes such as "orders:read".')
-        if match not in _MATCHES:
-            raise ConfigurationError(f'{_call(self, scopes)}: match={match!r} must be "all" or "any".')
+        _check_match(self, scopes, match)
         self.scopes = scopes
         self.match = match
 
@@ -86,49 +86,42 @@ class HasPermission(Guard):
 
     needs_user = True
 
-    def __init__(self, *permissions: str, match: str = "all", obj: Any = None) -> None:
-        if not permissions or not all(isinstance(name, str) and _is_permission(name) for name in permissions):
+    def __init__(self, *permissions: str, match: str = "all", obj: Handler | None = None) -> None:
+        if not permissions or not all(isinstance(name, str) and _PERMISSION.fullmatch(name) for name in permissions):
             raise ConfigurationError(f'{_call(self, permissions)}: name permissions as "app_label.codename".')
-        if match not in _MATCHES:
-            raise ConfigurationError(f'{_call(self, permissions)}: match={match!r} must be "all" or "any".')
+        _check_match(self, permissions, match)
         if obj is not None and not callable(obj):
             raise ConfigurationError(f"{_call(self, permissions)}: obj={obj!r} must be a provider function or a type.")
         self.permissions = permissions
         self.match = match
         self.obj = obj
         self.looks_up = obj is not None
-        # Whose parameters are injected: an object is asked for only where there is one to look up.
-        self.__wrapped__ = _without_object(self._allows) if obj is None else _with_object(self._allows, obj)
 
-    def __call__(self, authentication: Authentication | None, obj: Any = None) -> bool:
-        return self._allows(authentication, obj)
-
-    def _allows(self, authentication: Authentication | None, obj: Any) -> bool:
+    def __call__(self, authentication: Authentication | None, obj: object = None) -> bool:
         if authentication is None:
             return False
         user = authentication.user
         return _MATCHES[self.match](user.has_perm(permission, obj) for permission in self.permissions)
 
+    @property
+    def function(self) -> Handler:
+        """The callable that decides; it asks for an object only where there is one to look up."""
+
+        def check(authentication: Authentication | None) -> bool:
+            return self(authentication)
+
+        def check_object(authentication: Authentication | None, obj: object) -> bool:
+            return self(authentication, obj)
+
+        wanted = self.obj if self.obj is None or isinstance(self.obj, type) else Annotated[object, Depends(self.obj)]
+        check_object.__annotations__["obj"] = wanted
+        asked = check if self.obj is None else check_object
+        asked.__qualname__ = type(self).__qualname__  # for messages
+        return asked
+
     def __repr__(self) -> str:
-        options = {} if self.match == "all" else {"match": self.match}
-        shown = _call(self, self.permissions, **options)
+        shown = _call(self, self.permissions, **({} if self.match == "all" else {"match": self.match}))
         return shown if self.obj is None else f"{shown[:-1]}, obj={getattr(self.obj, '__qualname__', self.obj)})"
-
-
-def _without_object(allows: Callable[[Authentication | None, Any], bool]) -> Callable[..., bool]:
-    def check(authentication: Authentication | None) -> bool:
-        return allows(authentication, None)
-
-    return check
-
-
-def _with_object(allows: Callable[[Authentication | None, Any], bool], obj: Any) -> Callable[..., bool]:
-    def check(authentication: Authentication | None, obj: Any) -> bool:
-        return allows(authentication, obj)
-
-    kind = obj if isinstance(obj, type) else Annotated[Any, Depends(obj)]
-    check.__annotations__ = {"authentication": Authentication | None, "obj": kind, "return": bool}
-    return check
 
 
 @reject_unknown_keywords()
@@ -152,11 +145,12 @@ class InGroup(Guard):
 
 
 _MATCHES = {"all": all, "any": any}
+_PERMISSION = re.compile(r"[^.]+\..+", re.DOTALL)
 
 
-def _is_permission(name: str) -> bool:
-    app_label, dot, codename = name.partition(".")
-    return bool(app_label and dot and codename)
+def _check_match(guard: Guard, names: tuple[str, ...], match: str) -> None:
+    if match not in _MATCHES:
+        raise ConfigurationError(f'{_call(guard, names)}: match={match!r} must be "all" or "any".')
 
 
 def _call(guard: object, arguments: tuple[object, ...], **options: object) -> str:

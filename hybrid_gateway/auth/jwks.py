@@ -14,12 +14,11 @@ import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from http.client import HTTPException as HTTPClientError
-from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from hybrid_gateway.auth.keys import FAMILIES, Key, load_pyjwt, public_key
+from hybrid_gateway.auth.keys import FAMILIES, Key, load_key, load_pyjwt
 from hybrid_gateway.exceptions import ConfigurationError, ServiceUnavailable
 
 __all__ = ["COOLDOWN", "RemoteKeys"]
@@ -48,7 +47,7 @@ class RemoteKeys:
         self._lock = threading.Lock()
 
     def find(self, kid: str | None) -> Key | None:
-        """The key called ``kid``; raises 503 as long as the set could not be read once."""
+        """Return the key called ``kid``; raise 503 as long as the set could not be read once."""
         now = time.monotonic()
         keys = self._keys
         if keys is None or now - self._read_at > self._lifetime or kid not in keys:
@@ -79,12 +78,12 @@ class RemoteKeys:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+    def redirect_request(self, *args: object, **kwargs: object) -> None:
         return None  # SECURITY: a redirect could lead to http://, or to hosts inside; it becomes an HTTPError
 
 
 def fetch(url: str) -> bytes:
-    """The body behind an ``https`` URL, at most :data:`MAX_SIZE` bytes; raises ``OSError`` or ``ValueError``."""
+    """Return the body behind an ``https`` URL, at most :data:`MAX_SIZE` bytes; raises ``OSError`` or ``ValueError``."""
     opener = urllib.request.OpenerDirector()
     # Not build_opener(), which adds handlers for http:, ftp:, file: and data:.
     for handler in (
@@ -95,26 +94,22 @@ def fetch(url: str) -> bytes:
         urllib.request.HTTPDefaultErrorHandler(),
     ):
         opener.add_handler(handler)
-    answer = opener.open(url, timeout=TIMEOUT)
-    if answer is None:
+    response = opener.open(url, timeout=TIMEOUT)
+    if response is None:
         raise OSError("nothing opens such a URL")
-    with answer:
-        return _read_within_bounds(answer)
-
-
-def _read_within_bounds(answer: Any) -> bytes:
     body, ends_at = bytearray(), time.monotonic() + TIMEOUT
-    while part := answer.read1(64 * 1024):
-        body += part
-        if len(body) > MAX_SIZE:
-            raise ValueError(f"it is larger than {MAX_SIZE} bytes")
-        if time.monotonic() > ends_at:  # a byte now and then would hold the thread for ever
-            raise TimeoutError("it came too slowly")
+    with response:
+        while part := response.read1(64 * 1024):
+            body += part
+            if len(body) > MAX_SIZE:
+                raise ValueError(f"it is larger than {MAX_SIZE} bytes")
+            if time.monotonic() > ends_at:  # a byte now and then would hold the thread for ever
+                raise TimeoutError("it came too slowly")
     return bytes(body)
 
 
 def read_key_set(body: bytes, algorithms: Sequence[str]) -> dict[str | None, Key]:
-    """The public keys of a JWK set by ``kid``, without those meant for anything but signing with ``algorithms``.
+    """Return the public keys of a JWK set by ``kid``, without those meant for anything but signing with ``algorithms``.
 
     Raises ``ValueError`` for what is no set, or holds none of them.
     """
@@ -130,15 +125,15 @@ def read_key_set(body: bytes, algorithms: Sequence[str]) -> dict[str | None, Key
     return found
 
 
-def _read_entry(entry: Mapping[str, Any], algorithms: Sequence[str]) -> Key | None:
+def _read_entry(entry: Mapping[str, object], algorithms: Sequence[str]) -> Key | None:
     if entry.get("use", "sig") != "sig" or not isinstance(entry.get("kid"), str | None):
         return None
     fitting: list[str] = []
-    key: Any = None
+    key: object = None
     for name in algorithms if entry.get("alg") is None else [name for name in algorithms if name == entry["alg"]]:
         try:
             # SECURITY: the key is made for an algorithm of ours, never for what the set, let alone the token, says.
-            loaded = public_key(load_pyjwt().get_algorithm_by_name(name).from_jwk(dict(entry)), name)
+            loaded = load_key(load_pyjwt().get_algorithm_by_name(name).from_jwk(dict(entry)), name)
         except (load_pyjwt().PyJWTError, ValueError, TypeError, KeyError, ConfigurationError):
             continue
         if not hasattr(loaded, "private_bytes"):

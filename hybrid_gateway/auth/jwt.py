@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol, TypedDict, Unpack
 
 import msgspec
 from asgiref.sync import sync_to_async
@@ -31,10 +31,17 @@ __all__ = ["MAX_TOKEN", "JWTAuthentication"]
 
 MAX_TOKEN = 16 * 1024  # characters; those of the large issuers have less than four thousand
 
-_REFUSED = "The token is malformed, expired, revoked or meant for somebody else."
 _REQUIRED = ("exp", "sub", "jti")
 # What PyJWT lets out for a token that cannot be text, and up to 2.14 for lists as dates, infinity and deep nesting.
 _UNFORESEEN = (ValueError, TypeError, OverflowError, RecursionError)
+
+
+class IssueOptions(TypedDict, total=False):
+    """The keywords of :meth:`JWTAuthentication.issue`."""
+
+    expires_in: timedelta
+    scopes: Sequence[str]
+    claims: Mapping[str, object] | None
 
 
 class Denylist(Protocol):
@@ -78,8 +85,8 @@ class JWTAuthentication(AuthenticationScheme):
         self,
         *,
         algorithms: Sequence[str] = ("HS256",),
-        key: Any = None,
-        keys: Mapping[str, Any] | None = None,
+        key: object = None,
+        keys: Mapping[str, object] | None = None,
         jwks_url: str | None = None,
         issuer: str | None = None,
         audience: str | Sequence[str] | None = None,
@@ -94,15 +101,21 @@ class JWTAuthentication(AuthenticationScheme):
         scopes: Mapping[str, str] | None = None,
     ) -> None:
         load_pyjwt()
+        if isinstance(leeway, bool) or not isinstance(leeway, int | float) or not 0 <= leeway <= 300:
+            raise ConfigurationError(f"leeway={leeway!r} must be seconds, 300 at most: clocks differ by less.")
         self.algorithms = check_algorithms(algorithms)
         self.issuer, self.audience = issuer, audience
-        self._keys = _keys_of(self.algorithms, key, keys, jwks_url)
-        self._leeway = _check_leeway(leeway)
+        self._keys = _read_keys(self.algorithms, key, keys, jwks_url)
+        self._leeway = leeway
         self._typ = _media_type(typ)
         self.is_ours = isinstance(self._keys, KeyRing) and self._keys.can_sign and not foreign
-        self._check_foreign(jwks_url, denylist)
+        if jwks_url is not None and (issuer is None or audience is None):
+            # SECURITY: the same keys sign tokens for whoever else trusts that issuer.
+            raise ConfigurationError("jwks_url= needs issuer= and audience=, or tokens for others would be good here.")
+        if self.is_ours and denylist is not None:
+            raise ConfigurationError("denylist= is for the tokens of others; ours end with their row (foreign=True?).")
         self._denylist = denylist
-        self._subjects = UserResolver(user_claim, user_field)
+        self._users = UserResolver(user_claim, user_field)
         self.cookie = None if cookie is None else check_cookie_name(cookie)
         if cookie is not None:
             self.carriers = ("Authorization", "Cookie")
@@ -110,21 +123,23 @@ class JWTAuthentication(AuthenticationScheme):
         self.token_url = token_url
         self.scopes = dict(scopes or {})
 
-    def _check_foreign(self, jwks_url: str | None, denylist: Denylist | None) -> None:
-        if jwks_url is not None and (self.issuer is None or self.audience is None):
-            # SECURITY: the same keys sign tokens for whoever else trusts that issuer.
-            raise ConfigurationError("jwks_url= needs issuer= and audience=, or tokens for others would be good here.")
-        if self.is_ours and denylist is not None:
-            raise ConfigurationError("denylist= is for the tokens of others; ours end with their row (foreign=True?).")
-
     # --- reading
 
     def authenticate(self, headers: Headers) -> Authentication | None:
         """Verify the token and load its user, on a pool thread."""
+        return self.authenticate_header(headers)
+
+    def authenticate_header(self, headers: Headers) -> Authentication | None:
+        """Authenticate by the ``Authorization`` header alone, also with ``cookie=``."""
         authorization = read_authorization(headers)
-        if authorization is None or authorization[0] not in self.keywords or not self._is_ours(authorization[1]):
+        if authorization is None or authorization[0] not in self.keywords:
             return None
-        return self._authenticate_token(authorization[1])
+        token = authorization[1]
+        if token.count(".") != 2:
+            return None  # it is no JWT
+        if self.issuer is not None and len(token) <= MAX_TOKEN and _unverified_issuer(token) != self.issuer:
+            return None  # another scheme may know its issuer
+        return self._authenticate_token(token)
 
     def _authenticate_either(self, headers: Headers, visit: DjangoContext) -> Authentication | None:
         if "authorization" in headers:  # which says who calls more clearly than what a browser adds
@@ -136,42 +151,34 @@ class JWTAuthentication(AuthenticationScheme):
         check_csrf(visit)
         return authentication
 
-    def authenticate_header(self, headers: Headers) -> Authentication | None:
-        """:meth:`authenticate` without a look at cookies."""
-        return JWTAuthentication.authenticate(self, headers)
-
-    def _is_ours(self, token: str) -> bool:
-        """Whether this looks like a JWT, and not like one of another issuer, which some other scheme may know."""
-        if token.count(".") != 2:
-            return False
-        if self.issuer is None or len(token) > MAX_TOKEN:
-            return True
-        return _unverified_issuer(token) == self.issuer
-
     def _authenticate_token(self, token: str) -> Authentication:
         claims = self.verify(token)
-        user = self._subjects.of_our_token(claims) if self.is_ours else self._user_of_foreign(claims)
+        if self.is_ours:
+            user = self._users.of_our_token(claims)
+        elif self._denylist is not None and self._denylist.holds(claims):
+            user = None
+        else:
+            user = self._users.of_foreign_token(claims)
         if user is None:
-            _refuse()
-        return Authentication(user=user, scheme=self, token=claims, scopes=_scopes(claims))
+            _reject()
+        # SPEC: RFC 9068, section 2.2.3: names between spaces; some issuers write a list
+        scope = claims.get("scope")
+        names = scope.split() if isinstance(scope, str) else scope if isinstance(scope, list) else ()
+        scopes = frozenset(name for name in names if isinstance(name, str))
+        return Authentication(user=user, scheme=self, token=claims, scopes=scopes)
 
-    def _user_of_foreign(self, claims: Mapping[str, Any]) -> AbstractBaseUser | None:
-        if self._denylist is not None and self._denylist.holds(claims):
-            return None
-        return self._subjects.of_foreign_token(claims)
-
-    def verify(self, token: str) -> dict[str, Any]:
-        """The claims of a token that is ours to accept; raises 401 for every other. Blocks while keys are fetched."""
+    def verify(self, token: str) -> dict[str, object]:
+        """Return the claims of a token that is ours to accept; raise 401 for others. Blocks while keys are fetched."""
         if len(token) > MAX_TOKEN:
             raise Unauthorized(f"A token may not be longer than {MAX_TOKEN} characters.")
         jwt = load_pyjwt()
         try:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, *_UNFORESEEN):
-            _refuse()
-        key = self._key_for(header)  # what fails here is no fault of the token's
+            _reject()
+        key = self._find_key(header)  # what fails here is no fault of the token's
         try:
-            claims: dict[str, Any] = jwt.decode(
+            claims: dict[str, object] = jwt.decode(
                 token,
                 key.verifying,
                 algorithms=list(key.algorithms),
@@ -181,18 +188,19 @@ class JWTAuthentication(AuthenticationScheme):
                 options={"require": [*_REQUIRED, *(["iss"] if self.issuer else [])]},
             )
         except (jwt.PyJWTError, *_UNFORESEEN):
-            _refuse()
+            _reject()
         return claims
 
-    def _key_for(self, header: Mapping[str, Any]) -> Key:
-        typ = header.get("typ")
+    def _find_key(self, header: Mapping[str, object]) -> Key:
+        typ, kid = header.get("typ"), header.get("kid")
         # SECURITY: RFC 8725, section 3.11: a token for another purpose, signed with the same key, is no access token.
         if not isinstance(typ, str) or _media_type(typ) != self._typ:
-            _refuse()
-        if "crit" in header:  # SPEC: RFC 7515, section 4.1.11: we understand no extension
-            _refuse()
-        key = self._keys.find(header.get("kid"))
-        return key if key is not None else _refuse()
+            _reject()
+        # SPEC: RFC 7515, section 4.1.11: we understand no critical extension
+        if "crit" in header or not isinstance(kid, str | None):
+            _reject()
+        key = self._keys.find(kid)
+        return key if key is not None else _reject()
 
     # --- making
 
@@ -202,14 +210,14 @@ class JWTAuthentication(AuthenticationScheme):
         *,
         expires_in: timedelta = timedelta(minutes=10),
         scopes: Sequence[str] = (),
-        claims: Mapping[str, Any] | None = None,
+        claims: Mapping[str, object] | None = None,
     ) -> str:
         """Sign an access token for ``user`` that cannot be refreshed; one row, which ends it when it is revoked."""
         login = credential_store().start_login(user, expires_in=expires_in, scopes=scopes)
         return self.sign(login, expires_in=expires_in, claims=claims)
 
-    async def aissue(self, user: AbstractBaseUser, **options: Any) -> str:
-        """:meth:`issue` for ``async def``."""
+    async def aissue(self, user: AbstractBaseUser, **options: Unpack[IssueOptions]) -> str:
+        """Call :meth:`issue` from ``async def``."""
         return await sync_to_async(self.issue)(user, **options)
 
     def sign(self, login: JWTLogin, *, expires_in: timedelta, claims: Mapping[str, object] | None = None) -> str:
@@ -217,19 +225,17 @@ class JWTAuthentication(AuthenticationScheme):
         if not self.is_ours or not isinstance(self._keys, KeyRing) or self._keys.signing is None:
             raise ConfigurationError(f"{self!r} cannot sign: it has no secret or private key, or is foreign.")
         key = self._keys.signing
+        audience = self.audience if self.audience is None or isinstance(self.audience, str) else list(self.audience)
+        named = {name: value for name, value in (("iss", self.issuer), ("aud", audience)) if value is not None}
         token: str = load_pyjwt().encode(
-            {**(claims or {}), **login.claims(expires_in), **self._named()},
+            {**(claims or {}), **login.claims(expires_in), **named},
             key.signing,
             algorithm=key.algorithms[0],
             headers={"typ": self._typ, **({} if self._keys.newest is None else {"kid": self._keys.newest})},
         )
         return token
 
-    def _named(self) -> dict[str, Any]:
-        audience = self.audience if self.audience is None or isinstance(self.audience, str) else list(self.audience)
-        return {name: value for name, value in (("iss", self.issuer), ("aud", audience)) if value is not None}
-
-    def revoke(self, claims: Mapping[str, Any]) -> None:
+    def revoke(self, claims: Mapping[str, object]) -> None:
         """End a token by its claims, and with ours the login it belongs to."""
         if self.is_ours:
             credential_store().end_login(claims.get("sid"))
@@ -242,7 +248,7 @@ class JWTAuthentication(AuthenticationScheme):
         if self.is_ours:
             check_installed()
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         if self.token_url is not None:
             flow = {"tokenUrl": self.token_url, "refreshUrl": self.token_url, "scopes": self.scopes}
             return {"type": "oauth2", "flows": {"password": flow}}
@@ -259,7 +265,7 @@ class _Issuer(msgspec.Struct):
 
 
 def _unverified_issuer(token: str) -> str | None:
-    """Who a token says it is from; None where that cannot be read. Decides whose token it is, and nothing else."""
+    """Return the issuer that a token names, None for an unreadable one. It decides whose token it is, nothing else."""
     payload = token.split(".")[1]
     try:
         text = urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
@@ -268,7 +274,9 @@ def _unverified_issuer(token: str) -> str | None:
         return None
 
 
-def _keys_of(algorithms: tuple[str, ...], key: Any, keys: Mapping[str, Any] | None, jwks_url: str | None) -> Keys:
+def _read_keys(
+    algorithms: tuple[str, ...], key: object, keys: Mapping[str, object] | None, jwks_url: str | None
+) -> Keys:
     given = [name for name, value in (("key", key), ("keys", keys), ("jwks_url", jwks_url)) if value is not None]
     if not given and FAMILIES[algorithms[0]] == FAMILIES["HS256"]:
         return DerivedKeys(algorithms)
@@ -278,13 +286,7 @@ def _keys_of(algorithms: tuple[str, ...], key: Any, keys: Mapping[str, Any] | No
         return RemoteKeys(jwks_url, algorithms)
     if keys is not None and not keys:
         raise ConfigurationError("keys={} must hold a key at least.")
-    return KeyRing(keys if keys is not None else {None: key}, algorithms)  # type: ignore[arg-type]
-
-
-def _check_leeway(leeway: float) -> float:
-    if isinstance(leeway, bool) or not isinstance(leeway, int | float) or not 0 <= leeway <= 300:
-        raise ConfigurationError(f"leeway={leeway!r} must be seconds, 300 at most: clocks differ by less.")
-    return leeway
+    return KeyRing({None: key} if keys is None else dict(keys.items()), algorithms)
 
 
 def _media_type(typ: str) -> str:
@@ -292,12 +294,5 @@ def _media_type(typ: str) -> str:
     return typ.lower().removeprefix("application/")
 
 
-def _scopes(claims: Mapping[str, Any]) -> frozenset[str]:
-    # SPEC: RFC 9068, section 2.2.3: names between spaces; some issuers write a list
-    scope = claims.get("scope")
-    names = scope.split() if isinstance(scope, str) else scope if isinstance(scope, list) else ()
-    return frozenset(name for name in names if isinstance(name, str))
-
-
-def _refuse() -> NoReturn:
-    raise Unauthorized(_REFUSED)
+def _reject() -> NoReturn:
+    raise Unauthorized("The token is malformed, expired, revoked or meant for somebody else.")

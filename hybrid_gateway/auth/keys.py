@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from typing import Any, Protocol
+from types import ModuleType
+from typing import Protocol
 
 import msgspec
 from django.utils.crypto import salted_hmac
 
 from hybrid_gateway.exceptions import ConfigurationError
 
-__all__ = ["FAMILIES", "DerivedKeys", "Key", "KeyRing", "Keys", "check_algorithms", "load_pyjwt", "public_key"]
+__all__ = ["FAMILIES", "DerivedKeys", "Key", "KeyRing", "Keys", "check_algorithms", "load_pyjwt", "load_key"]
 
 FAMILIES: dict[str, str] = {
     **dict.fromkeys(("HS256", "HS384", "HS512"), "a shared secret"),
@@ -33,8 +34,8 @@ _LEAST_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 class Key(msgspec.Struct, frozen=True, eq=False):
     """One key, ready to verify, and to sign where it is private."""
 
-    verifying: Any
-    signing: Any
+    verifying: object
+    signing: object  # None of a public key
     algorithms: tuple[str, ...]  # those it fits, in the order of the scheme
 
     def __repr__(self) -> str:
@@ -42,19 +43,26 @@ class Key(msgspec.Struct, frozen=True, eq=False):
 
 
 class Keys(Protocol):
-    """Where a scheme finds the key that a token names."""
+    """The keys of a scheme, by the name that a token gives."""
 
     def find(self, kid: str | None) -> Key | None:
-        """The key called ``kid``, or the only one there is; None for a stranger."""
+        """Return the key called ``kid``, or the only one there is; None for a stranger."""
         ...
 
 
 class KeyRing:
     """Keys that are known from the start, by ``kid``, the newest first: it signs, all of them verify."""
 
-    def __init__(self, keys: Mapping[str | None, Any], algorithms: Sequence[str]) -> None:
-        self._keys = {kid: _read_key(key, algorithms, kid) for kid, key in keys.items()}
-        self.newest = next(iter(self._keys))
+    def __init__(self, keys: Mapping[str | None, object], algorithms: Sequence[str]) -> None:
+        self._made = {kid: _read_key(key, algorithms, kid) for kid, key in keys.items()}
+
+    def _keys(self) -> Mapping[str | None, Key]:
+        return self._made
+
+    @property
+    def newest(self) -> str | None:
+        """The name of the key that signs."""
+        return next(iter(self._keys()))
 
     @property
     def can_sign(self) -> bool:
@@ -64,62 +72,46 @@ class KeyRing:
     @property
     def signing(self) -> Key | None:
         """The newest key, where it is not a public one."""
-        key = self._keys[self.newest]
+        key = self._keys()[self.newest]
         return key if key.signing is not None else None
 
     def find(self, kid: str | None) -> Key | None:
-        """The key called ``kid``; a token that names none is tried with the only key, or the one without a name."""
-        if kid is None and len(self._keys) == 1:
-            return self._keys[self.newest]
-        if list(self._keys) == [None]:
-            return self._keys[None]  # whose name nobody was told
-        return self._keys.get(kid)
+        """Return the key called ``kid``; for a token that names none the only key, or the one without a name."""
+        keys = self._keys()
+        if len(keys) == 1 and (kid is None or None in keys):  # a name that nobody was told
+            return next(iter(keys.values()))
+        return keys.get(kid)
 
     def __repr__(self) -> str:
-        return f"<KeyRing of {len(self._keys)}>"
+        return f"<KeyRing of {len(self._keys())}>"
 
 
 class DerivedKeys(KeyRing):
     """Keys made of ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``, read when first used: settings build schemes before."""
 
+    can_sign = True  # asked before settings can be read
+
     def __init__(self, algorithms: Sequence[str]) -> None:
         self._algorithms = tuple(algorithms)
         self._made_of: list[str | bytes] = []
-        self._made: dict[str | None, Key] = {}
 
-    @property
-    def can_sign(self) -> bool:
-        """Always; asked before settings can be read."""
-        return True
-
-    @property
-    def _keys(self) -> dict[str | None, Key]:  # type: ignore[override]
+    def _keys(self) -> Mapping[str | None, Key]:
         from django.conf import settings
 
         secrets = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
         if secrets != self._made_of:  # first, or in tests again
-            derived = [_derive(secret) for secret in secrets]
-            self._made = {_name_of(secret): Key(secret, secret, self._algorithms) for secret in derived}
-            self._made_of = secrets
+            made: dict[str | None, Key] = {}
+            for text in secrets:
+                # SECURITY: a salt of its own, so that nothing else that is signed with SECRET_KEY can pass for a token.
+                secret = salted_hmac("hybrid_gateway.auth.jwt", "key", secret=text, algorithm="sha512").digest()
+                kid = sha256(b"hybrid_gateway.auth.jwt.kid:" + secret).hexdigest()[:12]
+                made.setdefault(kid, Key(secret, secret, self._algorithms))
+            self._made, self._made_of = made, secrets
         return self._made
 
-    @property
-    def newest(self) -> str | None:  # type: ignore[override]
-        """The name of the key that is made of ``SECRET_KEY``."""
-        return next(iter(self._keys))
 
-
-def _derive(secret: str | bytes) -> bytes:
-    # SECURITY: a salt of its own, so that nothing else that is signed with SECRET_KEY can pass for a token (R-SIGN).
-    return salted_hmac("hybrid_gateway.auth.jwt", "key", secret=secret, algorithm="sha512").digest()
-
-
-def _name_of(secret: bytes) -> str:
-    return sha256(b"hybrid_gateway.auth.jwt.kid:" + secret).hexdigest()[:12]
-
-
-def load_pyjwt() -> Any:
-    """PyJWT; raises :class:`ConfigurationError` where it is not installed."""
+def load_pyjwt() -> ModuleType:
+    """Return PyJWT; raise :class:`ConfigurationError` where it is not installed."""
     try:
         import jwt
     except ImportError:
@@ -128,7 +120,7 @@ def load_pyjwt() -> Any:
 
 
 def check_algorithms(algorithms: Sequence[str]) -> tuple[str, ...]:
-    """``algorithms`` of one family, or :class:`ConfigurationError`."""
+    """Return ``algorithms`` of one family; raise :class:`ConfigurationError` for others."""
     if isinstance(algorithms, str) or not algorithms:
         raise ConfigurationError(f'algorithms={algorithms!r} must be a list of one family, such as ["ES256"].')
     for name in algorithms:
@@ -142,7 +134,7 @@ def check_algorithms(algorithms: Sequence[str]) -> tuple[str, ...]:
     return tuple(algorithms)
 
 
-def _read_key(key: Any, algorithms: Sequence[str], kid: str | None) -> Key:
+def _read_key(key: object, algorithms: Sequence[str], kid: str | None) -> Key:
     where = "key" if kid is None else f"key {kid!r}"
     if kid is not None and not (isinstance(kid, str) and kid):
         raise ConfigurationError(f"The {where} must be called by a text that is not empty.")
@@ -154,7 +146,7 @@ def _read_key(key: Any, algorithms: Sequence[str], kid: str | None) -> Key:
         raise ConfigurationError(f"The {where} is not {FAMILIES[algorithms[0]]}: {type(error).__name__}.") from None
 
 
-def _read_secret(key: Any, algorithms: Sequence[str], where: str) -> Key:
+def _read_secret(key: object, algorithms: Sequence[str], where: str) -> Key:
     if not isinstance(key, str | bytes):
         raise ConfigurationError(f"The {where} of {algorithms[0]} must be text or bytes, not {type(key).__name__}.")
     secret = key.encode() if isinstance(key, str) else key
@@ -169,29 +161,29 @@ def _read_secret(key: Any, algorithms: Sequence[str], where: str) -> Key:
     return Key(secret, secret, tuple(algorithms))
 
 
-def _read_asymmetric(key: Any, algorithms: Sequence[str], where: str) -> Key:
+def _read_asymmetric(key: object, algorithms: Sequence[str], where: str) -> Key:
     fitting: list[str] = []
-    loaded: Any = None
+    loaded: object = None
     failure: Exception = ValueError()
     for name in algorithms:
         try:
-            loaded = public_key(key, name)
+            loaded = load_key(key, name)
             fitting.append(name)
         except (load_pyjwt().PyJWTError, ValueError, TypeError) as error:
             failure = error  # a key of P-256 fits ES256 and not ES384
     if not fitting:
         raise failure
-    private = hasattr(loaded, "private_bytes")
-    return Key(loaded.public_key() if private else loaded, loaded if private else None, tuple(fitting))
+    public_key = getattr(loaded, "public_key", None)  # which private keys have
+    return Key(loaded if public_key is None else public_key(), None if public_key is None else loaded, tuple(fitting))
 
 
-def public_key(key: Any, algorithm: str) -> Any:
-    """``key`` as an object of ``cryptography`` that ``algorithm`` can be used with; raises for any other."""
+def load_key(key: object, algorithm: str) -> object:
+    """Return ``key`` as an object of ``cryptography`` that ``algorithm`` can be used with; raise for any other."""
     try:
         known = load_pyjwt().get_algorithm_by_name(algorithm)
     except NotImplementedError:
         raise ConfigurationError(f'{algorithm} needs cryptography: pip install "hybrid-gateway[jwt]".') from None
-    prepared = known.prepare_key(key)
+    prepared: object = known.prepare_key(key)
     if complaint := known.check_key_length(prepared):
         raise ConfigurationError(f"The key is too short for {algorithm}: {complaint}")
     return prepared

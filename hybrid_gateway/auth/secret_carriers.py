@@ -1,15 +1,15 @@
-"""Where requests carry secrets, as the schemes of all routes say, so that they are neither remembered nor logged."""
+"""The places in requests where schemes of any route read secrets, which are neither remembered nor logged."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 from urllib.parse import unquote_plus
 
 import msgspec
 
 from hybrid_gateway.access_control import AuthenticationScheme
+from hybrid_gateway.binding.plan import Plan
 
 __all__ = ["SecretCarriers", "SecretsInQueries"]
 
@@ -28,8 +28,8 @@ class SecretCarriers(msgspec.Struct, frozen=True, kw_only=True):
     in_any_parameter: bool = False
 
     @staticmethod
-    def of(scheme: AuthenticationScheme, plan: Any, asks_for_query: bool) -> SecretCarriers:
-        """Those of one scheme: what it says, and what its ``plan`` shows that it reads.
+    def of(scheme: AuthenticationScheme, plan: Plan, asks_for_query: bool) -> SecretCarriers:
+        """Return those of one scheme: what it says, and what its ``plan`` shows that it reads.
 
         A scheme that reads headers as a whole, and says nothing of its own, may read any of them.
         """
@@ -48,7 +48,7 @@ class SecretCarriers(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def union(several: Iterable[SecretCarriers]) -> SecretCarriers:
-        """Those of all of them."""
+        """Return those of all of them."""
         found = list(dict.fromkeys(several))
         return SecretCarriers(
             headers=frozenset().union(*(one.headers for one in found)),
@@ -57,28 +57,28 @@ class SecretCarriers(msgspec.Struct, frozen=True, kw_only=True):
             in_any_parameter=any(one.in_any_parameter for one in found),
         )
 
-    def are_in(self, headers: Mapping[bytes, Any], names: bytes) -> bool:
-        """Whether some of ``headers`` may be secret; ``names`` are those of all, one after the other."""
+    def are_in(self, headers: Mapping[bytes, object], names: bytes) -> bool:
+        """Say whether some of ``headers`` may be secret; ``names`` are those of all, one after the other."""
         return self.in_any_header or not self.headers.isdisjoint(headers) or _TELLING.search(names) is not None
 
     def hide(self, query: bytes) -> bytes:
-        """A query for a log: the values of what is secret in it are asterisks."""
+        """Return a query for a log: the values of what is secret in it are asterisks."""
         if not query or not (self.query or self.in_any_parameter):
             return query
-        return b"&".join(self._hide(pair) for pair in query.split(b"&"))
-
-    def _hide(self, pair: bytes) -> bytes:
-        name, equals, _ = pair.partition(b"=")
-        is_secret = self.in_any_parameter or unquote_plus(name.decode("latin-1")) in self.query
-        return name + equals + _HIDDEN if equals and is_secret else pair
+        pairs = query.split(b"&")
+        for position, pair in enumerate(pairs):
+            name, equals, _ = pair.partition(b"=")
+            if equals and (self.in_any_parameter or unquote_plus(name.decode("latin-1")) in self.query):
+                pairs[position] = name + equals + _HIDDEN
+        return b"&".join(pairs)
 
 
 class SecretsInQueries:
-    """What hooks of a gateway ask for that log a query: ``hide(query)`` leaves out what its schemes say is secret."""
+    """Injected into hooks that log a query: ``hide(query)`` leaves out what schemes of the gateway say is secret."""
 
     def __init__(self, secrets: Callable[[], SecretCarriers]) -> None:
         self._secrets = secrets
 
     def hide(self, query: bytes) -> bytes:
-        """See :meth:`SecretCarriers.hide`, of the routes there are now."""
+        """Return a query for a log, without the secrets of the routes there are now."""
         return self._secrets().hide(query)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
@@ -39,5 +37,5 @@ class SessionAuthentication(AuthenticationScheme):
         check_csrf(visit)
         return Authentication(user=user, scheme=self)
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}

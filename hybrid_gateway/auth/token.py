@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from starlette.datastructures import Headers
 
@@ -48,7 +47,7 @@ class TokenAuthentication(AuthenticationScheme):
     def check_project(self) -> None:
         check_installed()
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         if "bearer" in self.keywords:
             return {"type": "http", "scheme": "bearer", "bearerFormat": f"{ISSUED_PREFIX}..."}
         description = f"{self._keyword} {ISSUED_PREFIX}..."

@@ -42,7 +42,7 @@ class AllauthSessionTokenAuthentication(AuthenticationScheme):
             raise Unauthorized("The session token is unknown or expired.")
         return Authentication(user=user, scheme=self, token=session)
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         return {"type": "apiKey", "in": "header", "name": "X-Session-Token"}
 
 
@@ -68,7 +68,7 @@ class AllauthAccessTokenAuthentication(AuthenticationScheme):
             raise Unauthorized("The token is malformed, expired or revoked.")
         return Authentication(user=user, scheme=self, token=claims)
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 

@@ -47,6 +47,6 @@ class DRFTokenAuthentication(AuthenticationScheme):
 
         return Token.objects.select_related("user")
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         description = f"{self.challenge.partition(' ')[0]} and 40 hex digits"  # type: ignore[union-attr]
         return {"type": "apiKey", "in": "header", "name": "Authorization", "description": description}

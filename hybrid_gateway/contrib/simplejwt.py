@@ -45,7 +45,7 @@ class SimpleJWTAuthentication(AuthenticationScheme):
             raise Unauthorized("The token is malformed, expired or revoked.")
         return Authentication(user=user, scheme=self, token=token)
 
-    def openapi(self) -> dict[str, Any]:
+    def openapi(self) -> dict[str, object]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 

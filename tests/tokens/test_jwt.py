@@ -145,7 +145,7 @@ def test_users_of_another_issuer_are_found_by_the_field_that_holds_their_name(se
         assert status(email=other) == 401
     wrong = JWTAuthentication(algorithms=["HS256"], key=KEY, foreign=True, user_field="nonsense")
     with pytest.raises(ConfigurationError, match="is no field of User"):
-        wrong._subjects.of_foreign_token({"sub": "1"})
+        wrong._users.of_foreign_token({"sub": "1"})
 
 
 @pytest.mark.parametrize("is_ours", [True, False])
