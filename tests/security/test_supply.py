@@ -78,7 +78,7 @@ def test_r_supply_nobody_is_told_of_what_is_recent_or_not_there(monkeypatch):
 
 
 def test_r_supply_actions_are_pinned_by_commit():
-    assert len(WORKFLOWS) == 4
+    assert len(WORKFLOWS) == 5
     for path in WORKFLOWS:
         for line in path.read_text().splitlines():
             used = re.search(r"uses:\s*(\S+)", line)
@@ -91,7 +91,8 @@ def workflow(name):
 
 def test_r_supply_no_workflow_may_write_but_where_it_says_so():
     granted = {path.stem: re.findall(r"^ +([\w-]+: write)\b", path.read_text(), re.M) for path in WORKFLOWS}
-    assert granted == {"ci": [], "audit": [], "codeql": ["security-events: write"], "release": ["id-token: write"]}
+    writing = {"codeql": ["security-events: write"], "release": ["id-token: write"]}
+    assert granted == {"ci": [], "audit": [], "nightly": [], **writing}
     assert all(re.search(r"^permissions:( {}|\n  contents: read)$", path.read_text(), re.M) for path in WORKFLOWS)
 
 
