@@ -1,9 +1,223 @@
-"""Undocumented names of Django's models, queries, compilers and connections."""
+"""Undocumented names of Django's models, fields and querysets; those of compilers are in ``django_query_internals``."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import django
+from django.db import DatabaseError
+from django.db.models import Field, Model, QuerySet
+from django.db.models.expressions import Combinable
+from django.db.models.fields.related import ForeignObjectRel
+
 from hybrid_gateway._compat import Internal
 
-__all__: list[str] = []
+__all__ = [
+    "append_order",
+    "chosen_database",
+    "forget_related",
+    "generated_fields_are_returned",
+    "is_reversed",
+    "is_too_many_parameters",
+    "is_unknown_value",
+    "is_vanished_row",
+    "order_terms",
+    "returned_from_insert",
+    "slice_bounds",
+    "unique_checks",
+    "unreversed",
+    "unsliced",
+]
 
-INTERNALS: dict[str, Internal] = {}
+Q = TypeVar("Q", bound=QuerySet[Model])
+OrderTerm = str | Combinable
+
+# --- querysets -----------------------------------------------------------------------------------------------------
+
+
+def order_terms(queryset: QuerySet[Model]) -> tuple[OrderTerm, ...]:
+    """Return what a queryset is ordered by, that of ``Meta.ordering`` included, which orders no groups."""
+    # DJANGO: SQLCompiler._order_by_pairs (db/models/sql/compiler.py)
+    query = queryset.query
+    if query.extra_order_by:
+        return tuple(query.extra_order_by)
+    if query.order_by or not query.default_ordering or query.group_by is not None:
+        return tuple(query.order_by)
+    return tuple(query.get_meta().ordering or ())
+
+
+def append_order(queryset: Q, given: Sequence[OrderTerm], more: Sequence[OrderTerm]) -> Q:
+    """Return ``queryset``, which may be sliced, ordered by ``given``, its own order so far, and by ``more``."""
+    ordered = queryset.all()
+    if ordered.query.extra_order_by:
+        ordered.query.extra_order_by = (*given, *more)
+    else:
+        ordered.query.clear_ordering(force=True, clear_default=False)
+        ordered.query.add_ordering(*given, *more)
+    return ordered
+
+
+def is_reversed(queryset: QuerySet[Model]) -> bool:
+    """Return whether ``reverse()`` has turned its order round."""
+    return not queryset.query.standard_ordering
+
+
+def unreversed(queryset: Q) -> Q:
+    """Make ``order_by()`` of a queryset count alone: without ``extra(order_by=...)`` and ``reverse()``."""
+    queryset.query.extra_order_by = ()
+    queryset.query.standard_ordering = True
+    return queryset
+
+
+def slice_bounds(queryset: QuerySet[Model]) -> tuple[int, int | None]:
+    """Return where a slice begins and ends among the rows."""
+    return queryset.query.low_mark, queryset.query.high_mark
+
+
+def unsliced(queryset: Q) -> Q:
+    """Return the rows around a slice, and those that ``distinct(column)`` has dropped."""
+    whole = queryset.all()
+    whole.query.clear_limits()
+    if whole.query.distinct_fields:
+        whole.query.distinct, whole.query.distinct_fields = False, ()
+    return whole
+
+
+def chosen_database(queryset: QuerySet[Model]) -> str | None:
+    """Return the alias that ``using()`` named; ``None`` where routers decide."""
+    alias: str | None = queryset._db
+    return alias
+
+
+# --- instances -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def returned_from_insert(instance: Model, fields: Sequence[Field[Any, Any]]) -> Iterator[Mapping[str, object]]:
+    """Have the INSERT of ``instance`` return ``fields`` as well: their values as set, by attribute."""
+    insert, returned = instance._do_insert, {}  # type: ignore[attr-defined]
+
+    def insert_and_return(manager: Any, using: str, columns: Any, asked: Any, raw: bool) -> list[tuple[object, ...]]:
+        more = [field for field in fields if field in columns and field not in asked]
+        rows = insert(manager, using, columns, [*asked, *more], raw)
+        for field, value in zip(more, rows[0][len(asked) :] if rows else (), strict=False):
+            setattr(instance, field.attname, value)
+            returned[field.attname] = instance.__dict__[field.attname]
+        return [row[: len(asked)] for row in rows]
+
+    instance.__dict__["_do_insert"] = insert_and_return  # DJANGO: Model._save_table (db/models/base.py)
+    try:
+        yield returned
+    finally:
+        del instance.__dict__["_do_insert"]
+
+
+generated_fields_are_returned = django.VERSION >= (6, 0)
+"""Whether saving an instance gives it the new values of its generated columns."""
+
+
+def unique_checks(instance: Model) -> Sequence[tuple[type[Model], Sequence[str]]]:
+    """Return what has to be unique, of a model and its parents: fields, ``unique_together``, constraints."""
+    found: Sequence[tuple[type[Model], Sequence[str]]]
+    found, _ = instance._get_unique_checks(include_meta_constraints=True)
+    return found
+
+
+def forget_related(instance: Model, relation: ForeignObjectRel) -> None:
+    """Forget the row on the other side of a one-to-one relation, so that it is asked for again."""
+    if relation.is_cached(instance):
+        relation.delete_cached_value(instance)
+
+
+# --- wording of errors ---------------------------------------------------------------------------------------------
+
+
+def is_vanished_row(error: DatabaseError) -> bool:
+    """Return whether ``save(update_fields=...)`` has found no row to change."""
+    return "did not affect any rows" in str(error)  # DJANGO: Model._save_table; 6.0 has Model.NotUpdated as well
+
+
+def is_unknown_value(error: Exception) -> bool:
+    """Return whether a driver has been given a value of a class that it does not know."""
+    return any(words in str(error) for words in ("Error binding parameter", "cannot adapt type"))
+
+
+def is_too_many_parameters(error: Exception) -> bool:
+    """Return whether a query had more values than its database takes: SQLite's limit, or psycopg's."""
+    return any(words in str(error) for words in ("too many SQL variables", "number of parameters must be"))
+
+
+INTERNALS = {
+    "order_terms": Internal(
+        "sql.Query.extra_order_by, .order_by, .default_ordering, .group_by, .get_meta()",
+        "Django 5.2-6.1",
+        "Silent: pages repeat rows or leave some out, as the key no longer ends the order that there is.",
+    ),
+    "append_order": Internal(
+        "sql.Query.extra_order_by, .clear_ordering(force, clear_default), .add_ordering()",
+        "Django 5.2-6.1",
+        "Loud: AttributeError or TypeError in pages of a sliced queryset.",
+    ),
+    "is_reversed": Internal(
+        "sql.Query.standard_ordering",
+        "Django 5.2-6.1",
+        "Loud: AttributeError in pages by cursor.",
+    ),
+    "unreversed": Internal(
+        "sql.Query.standard_ordering, .extra_order_by (set)",
+        "Django 5.2-6.1",
+        "Silent: pages by cursor of a reversed queryset come in the wrong order.",
+    ),
+    "slice_bounds": Internal(
+        "sql.Query.low_mark, .high_mark",
+        "Django 5.2-6.1",
+        "Loud: AttributeError where the total of a sliced union is counted.",
+    ),
+    "unsliced": Internal(
+        "sql.Query.clear_limits(), .distinct, .distinct_fields (set)",
+        "Django 5.2-6.1",
+        "Loud: AttributeError, or TypeError of Django's about a slice that is filtered.",
+    ),
+    "chosen_database": Internal(
+        "QuerySet._db",
+        "Django 5.2-6.1",
+        "Loud: AttributeError in the writing routes of view sets.",
+    ),
+    "returned_from_insert": Internal(
+        "Model._do_insert(manager, using, fields, returning_fields, raw), found on the instance",
+        "Django 5.2-6.1",
+        "Silent: a new row is read back by a query of its own; loud where the parameters are others.",
+    ),
+    "generated_fields_are_returned": Internal(
+        "Model.save() sets generated columns",
+        "Django 6.0-6.1",
+        "Silent: an updated instance shows what its generated columns were before.",
+    ),
+    "unique_checks": Internal(
+        "Model._get_unique_checks(include_meta_constraints)",
+        "Django 5.2-6.1",
+        "Loud: AttributeError in place of the 409 of a row that conflicts with another.",
+    ),
+    "forget_related": Internal(
+        "ForeignObjectRel.is_cached(), .delete_cached_value()",
+        "Django 5.2-6.1",
+        "Loud: AttributeError where the other side of a one-to-one relation is written.",
+    ),
+    "is_vanished_row": Internal(
+        'DatabaseError: "... did not affect any rows"',
+        "Django 5.2-6.1",
+        "Silent: a row that another request has deleted is a 500 in place of a 404.",
+    ),
+    "is_unknown_value": Internal(
+        'sqlite3: "Error binding parameter", psycopg: "cannot adapt type"',
+        "CPython 3.11-3.14, psycopg 3.2-3.3",
+        "Silent: a value that no driver knows is a 500 in place of a 422.",
+    ),
+    "is_too_many_parameters": Internal(
+        'sqlite3: "too many SQL variables", psycopg: "number of parameters must be"',
+        "CPython 3.11-3.14, psycopg 3.2-3.3",
+        "Silent: a filter by more values than the database takes is a 500 in place of a 422.",
+    ),
+}

@@ -73,7 +73,7 @@ def check_has_one_column(field: PathStep) -> None:
         )
 
 
-def is_server_managed(field: ModelField) -> bool:
+def is_server_managed(field: PathStep) -> bool:
     """Return whether clients never set it: automatic keys, generated columns, ``auto_now``, ``editable=False``."""
     return (
         isinstance(field, models.AutoField)

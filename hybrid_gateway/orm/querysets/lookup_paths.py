@@ -1,16 +1,17 @@
-"""Paths of lookups through models: what is at their ends, and whether many rows are on the way."""
+"""Paths of lookups through models: the fields on the way, and whether they lead to many rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TypeVar
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import Q
+from django.db.models import F, Model, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields.related import ForeignObjectRel
 
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.columns.model_fields import PathStep
 
 __all__ = [
     "find_field",
@@ -26,37 +27,40 @@ __all__ = [
 ]
 
 
-def is_to_many(field: Any) -> bool:
+R = TypeVar("R", bound=QuerySet[Model])
+
+
+def is_to_many(field: PathStep) -> bool:
     return bool(field.is_relation and (field.many_to_many or field.one_to_many))
 
 
-def find_field(model: Any, name: str) -> Any:
-    """The field of that name, a relation from the other side included; ``None`` for a path and what is no field."""
+def find_field(model: type[Model], name: str) -> PathStep | None:
+    """Return the field of that name, or a relation from its other side; ``None`` for a path and what is no field."""
     try:
         return None if LOOKUP_SEP in name else _get_field(model, name, name, "")
     except ConfigurationError:
         return None
 
 
-def leads_to_many(model: Any, path: str) -> bool:
-    """Whether there are rows, and not one, at the end of ``path``; what is no path of columns leads nowhere."""
+def leads_to_many(model: type[Model], path: str) -> bool:
+    """Return whether there are rows, and not one, at the end of ``path``; what is no path leads nowhere."""
     try:
         return any(is_to_many(field) for field in path_steps(model, path, ""))
     except ConfigurationError:
         return False
 
 
-def is_optional_step(field: Any) -> bool:
-    """Whether there may be no row at the end of this step."""
+def is_optional_step(field: PathStep) -> bool:
+    """Return whether there may be no row at the end of this step."""
     return isinstance(field, ForeignObjectRel) or (field.is_relation and field.null)
 
 
-def is_compatible_model(model: Any, related: Any) -> bool:
+def is_compatible_model(model: type[Model], related: type[Model] | None) -> bool:
     return related is not None and (issubclass(related, model) or issubclass(model, related))
 
 
-def is_annotation(model: Any, path: str) -> bool:
-    """A name that is no field of the model; with ``__`` in it, it was meant to be a path."""
+def is_annotation(model: type[Model], path: str) -> bool:
+    """Return whether a name is no field of the model; with ``__`` in it, it was meant to be a path."""
     if LOOKUP_SEP in path or path == "pk":
         return False
     try:
@@ -66,9 +70,9 @@ def is_annotation(model: Any, path: str) -> bool:
     return False
 
 
-def path_steps(model: Any, path: str, where: str) -> Iterator[Any]:
-    """The fields of a path, one after the other."""
-    at = model
+def path_steps(model: type[Model], path: str, where: str) -> Iterator[PathStep]:
+    """Yield the fields of a path, one after the other."""
+    at: type[Model] | None = model
     for name in path.split(LOOKUP_SEP):
         if at is None:
             raise ConfigurationError(f"{where}: {path!r} goes on behind a column.")
@@ -82,50 +86,51 @@ def path_steps(model: Any, path: str, where: str) -> Iterator[Any]:
         at = field.related_model if field.is_relation else None
 
 
-def _get_field(model: Any, name: str, path: str, where: str) -> Any:
+def _get_field(model: type[Model], name: str, path: str, where: str) -> PathStep:
     meta = model._meta
     if name == "pk":
         return meta.pk
-    found = meta._forward_fields_map.get(name) or meta.fields_map.get(name)  # as in a query: by related_query_name
-    if found is None:  # or by the name of the manager, which is another where a model gives none
-        found = next((rel for rel in meta.related_objects if is_to_many(rel) and rel.get_accessor_name() == name), None)
-    if found is None:
-        known = sorted({*(field.name for field in meta.get_fields()), "pk"})
-        raise ConfigurationError(f"{where}: {model.__name__} has no {name!r}. It has {', '.join(known)}.")
-    return found
+    try:
+        return meta.get_field(name)  # as in a query: by related_query_name
+    except FieldDoesNotExist:  # or by the name of the manager, which is another where a model gives none
+        for relation in meta.related_objects:
+            if is_to_many(relation) and relation.get_accessor_name() == name:
+                return relation
+    known = sorted({*(field.name for field in meta.get_fields()), "pk"})
+    raise ConfigurationError(f"{where}: {model.__name__} has no {name!r}. It has {', '.join(known)}.")
 
 
 # --- many rows on the way ------------------------------------------------------------------------------------------
 
 
-def crosses_to_many(model: Any, path: str) -> bool:
-    """Whether there are many rows somewhere on the way, whatever follows the columns: transforms, a lookup."""
+def crosses_to_many(model: type[Model], path: str) -> bool:
+    """Return whether there are many rows somewhere on the way, whatever follows the columns: transforms, a lookup."""
     steps = path.split(LOOKUP_SEP)
     return any(leads_to_many(model, LOOKUP_SEP.join(steps[:end])) for end in range(1, len(steps) + 1))
 
 
-def condition_filter(model: Any, paths: Iterable[str]) -> Callable[[Any, Q], Any]:
-    """How a queryset is narrowed to a condition on ``paths`` without showing a row twice that meets it twice."""
+def condition_filter(model: type[Model], paths: Iterable[str]) -> Callable[[R, Q], R]:
+    """Return ``filter()`` for a condition on ``paths`` that never shows a row twice which meets it twice."""
     if not any(crosses_to_many(model, path) for path in paths):
         return lambda queryset, condition: queryset.filter(condition)
 
-    def narrow(queryset: Any, condition: Q) -> Any:
+    def narrow(queryset: R, condition: Q) -> R:
         meeting = model._base_manager.using(queryset.db).filter(condition)
         return queryset.filter(pk__in=meeting.order_by().values("pk"))
 
     return narrow
 
 
-def condition_paths(condition: Any) -> Iterator[str]:
-    """The paths of the conditions of a ``Q``, of those inside it, and of what its expressions refer to."""
+def condition_paths(condition: object) -> Iterator[str]:
+    """Yield the paths of the conditions of a ``Q``, of those inside it, and of what its expressions refer to."""
     if isinstance(condition, Q):
         for child in condition.children:
             yield from condition_paths(child)
     elif isinstance(condition, tuple):
         yield condition[0]
         yield from condition_paths(condition[1])
+    elif isinstance(condition, F):
+        yield str(getattr(condition, "name"))  # noqa: B009 (unknown to the stubs)
     elif hasattr(condition, "get_source_expressions"):
         for inner in condition.get_source_expressions():
             yield from condition_paths(inner)
-    elif isinstance(getattr(condition, "name", None), str) and hasattr(condition, "resolve_expression"):
-        yield condition.name

@@ -9,70 +9,67 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TypeAlias
 
 from django.db import connections
-from django.db.models import CompositePrimaryKey, F, OrderBy
+from django.db.models import F, Field, Model, OrderBy, QuerySet
+from django.db.models.expressions import Combinable
 
-from hybrid_gateway.orm.querysets.lookup_paths import crosses_to_many
+from hybrid_gateway._compat.django_orm_internals import append_order, order_terms, slice_bounds, unsliced
+from hybrid_gateway.orm.columns.model_fields import key_columns
+from hybrid_gateway.orm.querysets.lookup_paths import crosses_to_many, find_field
 
-__all__ = ["count_rows", "is_total_order", "key_names", "term_name", "rearrangeable", "order_terms", "with_total_order"]
+__all__ = [
+    "OrderTerm",
+    "count_rows",
+    "is_total_order",
+    "key_names",
+    "order_terms",
+    "rearrangeable",
+    "term_name",
+    "with_total_order",
+]
+
+OrderTerm: TypeAlias = str | Combinable
+"""What ``order_by`` takes."""
 
 
 @lru_cache(maxsize=1024)
-def key_names(model: Any) -> tuple[str, ...]:
-    """The columns that name a row: ``pk``, or those of a composite key."""
-    key: Any = model._meta.pk
-    if not isinstance(key, CompositePrimaryKey):
-        return ("pk",)
-    parts: Any = key.fields
-    return tuple(field.attname for field in parts)
+def key_names(model: type[Model]) -> tuple[str, ...]:
+    """Return the columns that name a row: ``pk``, or those of a composite key."""
+    columns = key_columns(model)
+    return ("pk",) if len(columns) == 1 else tuple(field.attname for field in columns)
 
 
-def order_terms(queryset: Any) -> tuple[Any, ...]:
-    """What a queryset is ordered by. DJANGO: SQLCompiler._order_by_pairs; ``Meta.ordering`` orders no groups."""
-    query = queryset.query
-    if query.extra_order_by:
-        return tuple(query.extra_order_by)
-    if query.order_by or not query.default_ordering or query.group_by is not None:
-        return tuple(query.order_by)
-    return tuple(query.get_meta().ordering)
-
-
-def with_total_order(queryset: Any) -> Any:
-    """The queryset in an order that leaves no ties."""
+def with_total_order(queryset: QuerySet[Model]) -> QuerySet[Model]:
+    """Return the queryset in an order that leaves no ties."""
     query, model = queryset.query, queryset.model
     given = order_terms(queryset) or tuple(_column(model, name) for name in query.distinct_fields)
     names = tuple(map(term_name, given))
     if "?" in names or is_total_order(model, names):
         return queryset
-    if not (query.is_sliced or query.extra_order_by):
-        return queryset.order_by(*given, *key_names(model))
-    ordered = queryset._chain()  # a slice cannot be ordered, but this is the order that it was taken in
-    if query.extra_order_by:
-        ordered.query.extra_order_by = (*given, *key_names(model))
-    else:
-        ordered.query.clear_ordering(force=True, clear_default=False)
-        ordered.query.add_ordering(*given, *key_names(model))
-    return ordered
+    if query.is_sliced or query.extra_order_by:  # a slice cannot be ordered, but this is the order it was taken in
+        return append_order(queryset, given, key_names(model))
+    return queryset.order_by(*given, *key_names(model))
 
 
-def rearrangeable(queryset: Any) -> Any:
-    """The same rows, as a queryset that can be narrowed and ordered: of a slice, a union, or ``distinct("column")``."""
+def rearrangeable(queryset: QuerySet[Model]) -> QuerySet[Model]:
+    """Return the same rows, as a queryset that can be narrowed and ordered.
+
+    One that cannot is a slice, a union, or ``distinct("column")``.
+    """
     query = queryset.query
     if not (query.is_sliced or query.combinator or query.distinct_fields):
         return queryset
     if query.combinator:
         free = queryset.model._base_manager.using(queryset.db).order_by(*order_terms(queryset))
     else:
-        free = queryset._chain()
-        free.query.clear_limits()
-        free.query.distinct, free.query.distinct_fields = False, ()
+        free = unsliced(queryset)
     return free.filter(pk__in=_keys(with_total_order(queryset)))
 
 
-def _keys(queryset: Any) -> Any:
-    """The keys of its rows: a query, or a list where the database has no place for one."""
+def _keys(queryset: QuerySet[Model]) -> object:
+    """Return the keys of its rows: a query, or a list where the database has no place for one."""
     names, query = key_names(queryset.model), queryset.query
     if query.combinator and query.is_sliced:  # whose order needs columns beside the key
         return [row.pk for row in queryset]
@@ -81,38 +78,32 @@ def _keys(queryset: Any) -> Any:
     features = connections[queryset.db].features
     if len(names) > 1 or (query.is_sliced and not features.allow_sliced_subqueries_with_in):
         return list(keys)
-    if query.combinator and not query.is_sliced:
-        return keys.order_by()
-    return keys
+    return keys.order_by() if query.combinator and not query.is_sliced else keys
 
 
-def count_rows(queryset: Any) -> int:
-    """How many rows a list has."""
+def count_rows(queryset: QuerySet[Model]) -> int:
+    """Return how many rows a list has."""
     query = queryset.query
     if query.combinator and query.is_sliced:  # DJANGO: with an order, it cannot be counted (5.2 and 6.1)
-        whole = queryset._chain()
-        whole.query.clear_limits()
-        found: int = whole.order_by().count()
-        end: int = found if query.high_mark is None else min(found, query.high_mark)
-        start: int = query.low_mark
-        return max(0, end - start)
-    if not query.is_sliced:
-        names = tuple(map(term_name, order_terms(queryset)))
-        many = () if query.combinator else _through_many(queryset.model, names)
-        if many:  # an order that repeats rows is a part of the list
-            queryset = queryset.values(*key_names(queryset.model), *many)
-        queryset = queryset.order_by()
-    counted: int = queryset.count()
-    return counted
+        found = unsliced(queryset).order_by().count()
+        start, end = slice_bounds(queryset)
+        return max(0, (found if end is None else min(found, end)) - start)
+    if query.is_sliced:
+        return queryset.count()
+    names = tuple(map(term_name, order_terms(queryset)))
+    many = () if query.combinator else _through_many(queryset.model, names)
+    if many:  # an order that repeats rows is a part of the list
+        return queryset.values(*key_names(queryset.model), *many).order_by().count()
+    return queryset.order_by().count()
 
 
 @lru_cache(maxsize=1024)
-def _through_many(model: Any, names: tuple[str | None, ...]) -> tuple[str, ...]:
+def _through_many(model: type[Model], names: tuple[str | None, ...]) -> tuple[str, ...]:
     return tuple(name for name in names if name is not None and crosses_to_many(model, name))
 
 
-def term_name(term: Any) -> str | None:
-    """The column of a term of an order, without its direction; ``None`` for an expression."""
+def term_name(term: object) -> str | None:
+    """Return the column of a term of an order, without its direction; ``None`` for an expression."""
     if isinstance(term, OrderBy):
         term = term.expression
     if isinstance(term, F):
@@ -121,18 +112,18 @@ def term_name(term: Any) -> str | None:
 
 
 @lru_cache(maxsize=4096)
-def is_total_order(model: Any, names: Sequence[str | None]) -> bool:
-    """Whether no two rows tie in these columns, because some of them are unique together and never null."""
+def is_total_order(model: type[Model], names: Sequence[str | None]) -> bool:
+    """Return whether no two rows tie in these columns, as some of them are unique together and never null."""
     there = {_attname(model, name) for name in names if name is not None}
     return any(group <= there for group in _unique_groups(model))
 
 
-def _unique_groups(model: Any) -> Iterator[set[str]]:
+def _unique_groups(model: type[Model]) -> Iterator[set[str]]:
     meta = model._meta
     yield set(key_names(model))
     yield {meta.pk.attname}
     fields = {field.name: field for field in meta.concrete_fields if not field.generated}
-    together = [(name,) for name, field in fields.items() if field.unique]
+    together: list[tuple[str, ...]] = [(name,) for name, field in fields.items() if field.unique]
     together += [tuple(names) for names in meta.unique_together]
     together += [tuple(constraint.fields) for constraint in meta.total_unique_constraints]
     for names in together:
@@ -141,14 +132,13 @@ def _unique_groups(model: Any) -> Iterator[set[str]]:
             yield {field.attname for field in group}
 
 
-def _attname(model: Any, name: str) -> str:
-    """The column that rows are ordered by for ``name``; the name itself where that is none of the model's own."""
-    field: Any = model._meta._forward_fields_map.get(name)
-    if field is None or not field.is_relation or name != field.name or not field.related_model._meta.ordering:
-        return _column(model, name)
-    return name
+def _attname(model: type[Model], name: str) -> str:
+    """Return the column that rows are ordered by for ``name``; the name itself where that is none of the model's."""
+    field = find_field(model, name)
+    related = field.related_model if isinstance(field, Field) and name == field.name else None
+    return name if related is not None and related._meta.ordering else _column(model, name)
 
 
-def _column(model: Any, name: str) -> str:
-    field = model._meta._forward_fields_map.get(name)
-    return name if field is None or not field.concrete else str(field.attname)
+def _column(model: type[Model], name: str) -> str:
+    field = find_field(model, name)
+    return field.attname if isinstance(field, Field) and field.concrete else name
