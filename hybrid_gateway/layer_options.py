@@ -25,6 +25,7 @@ from hybrid_gateway.setting_readers import (
     positive,
     typed,
 )
+from hybrid_gateway.types import Handler
 
 __all__ = ["LAYER_OPTIONS", "OPTIONS", "LayerOptions", "Layers", "Option"]
 
@@ -32,88 +33,88 @@ __all__ = ["LAYER_OPTIONS", "OPTIONS", "LayerOptions", "Layers", "Option"]
 class LayerOptions(TypedDict, total=False):
     """The options every layer takes: gateway, router, controller, handler."""
 
-    components: Sequence[Any]
+    components: Sequence[object]
     """Components and provider functions; an inner one replaces an outer one of the same type."""
-    authentication: Sequence[Any]
+    authentication: Sequence[object]
     """Authentication schemes, tried in order; the closest list replaces outer ones."""
-    guards: Sequence[Any]
-    """Callables that may refuse a request; they add up, outer to inner, and ``AllowAny`` drops the outer ones."""
+    guards: Sequence[object]
+    """Callables that may reject a request; they add up, outer to inner, and ``AllowAny`` drops the outer ones."""
     csrf_exempt: bool
     """Whether unsafe methods need no CSRF token although a cookie authenticates them: for whoever checks otherwise."""
-    middleware: Sequence[Any]
+    middleware: Sequence[object]
     """Pure ASGI middleware (``app -> app`` callables or Starlette ``Middleware``); they add up, outer to inner."""
     django_middleware: Sequence[str]
     """Dotted paths of Django middleware that runs around the handlers, inside ``middleware``; they add up, outer to
     inner. Handlers may then ask for the ``HttpRequest``. It costs what a Django request costs."""
-    event_hooks: Sequence[Any]
+    event_hooks: Sequence[object]
     """Classes with any of ``on_request``, ``on_response``, ``on_error``, one instance per request, parameters injected.
 
     They run in order on the way in, before authentication, and reversed on the way out; they add up, outer to inner.
     ``on_response`` may ask for the ``Response``, change it, or return another. ``on_error`` runs in its place where an
     exception became a 5xx, and may ask for the ``Exception`` as well.
     """
-    before_request: Callable[..., Any] | Sequence[Callable[..., Any]]
-    """Functions that run first, parameters injected; what one returns is the answer, and the handler does not run."""
-    after_request: Callable[..., Any] | Sequence[Callable[..., Any]]
-    """Functions that may ask for the ``Response`` of every answer, errors included, change it, or return another."""
-    after_response: Callable[..., Any] | Sequence[Callable[..., Any]]
-    """Functions that run once the answer has been sent."""
-    cors: Any
-    """A ``CORS``: which pages of other origins may read the answers; ``None`` for none."""
-    throttle: Sequence[Any]
+    before_request: Handler | Sequence[Handler]
+    """Functions that run first, parameters injected; what one returns is the response, and the handler does not run."""
+    after_request: Handler | Sequence[Handler]
+    """Functions that may ask for each ``Response``, those to errors included, change it, or return another."""
+    after_response: Handler | Sequence[Handler]
+    """Functions that run once the response has been sent."""
+    cors: object
+    """A ``CORS``: which pages of other origins may read the responses; ``None`` for none."""
+    throttle: Sequence[object]
     """Rate limits such as ``"100/minute"`` (see ``Throttle``); they add up, and each counts all below its layer."""
     throttle_fail: Literal["open", "closed"]
-    """What becomes of requests with a rate limit while its cache cannot be reached: they pass (``"open"``, the
-    default), or are refused with 503 (``"closed"``)."""
-    exception_handlers: Mapping[Any, Any]
+    """Whether requests with a rate limit pass while its cache cannot be reached (``"open"``, the default), or are
+    rejected with 503 (``"closed"``)."""
+    exception_handlers: Mapping[Any, Handler]
     """Exception class or status code → handler with injected parameters; the closest one wins."""
     tags: Sequence[str]
     """OpenAPI tags; they add up."""
     security: Sequence[Mapping[str, Sequence[str]]]
     """OpenAPI security requirements that replace those derived from ``authentication``."""
     response_headers: Mapping[str, str | None]
-    """Headers added to every answer of a handler; ``None`` keeps one of Django's security headers away."""
-    response_cookies: Sequence[Any]
-    """Cookies (name, value pairs or ``http.cookies.Morsel``) set on every answer of a handler."""
+    """Headers added to every response of a handler; ``None`` keeps one of Django's security headers away."""
+    response_cookies: Sequence[object]
+    """Cookies (name, value pairs or ``http.cookies.Morsel``) set on every response of a handler."""
     media_types: Sequence[str]
-    """What JSON values may be sent and received as, best first: ``"application/json"`` (alone by default) and
+    """Media types of JSON values, sent and received, best first: ``"application/json"`` (alone by default) and
     ``"application/msgpack"``. Clients choose by ``Accept`` and ``Content-Type``; what is not offered is 406 and 415."""
-    type_encoders: Mapping[type, Callable[[Any], Any]]
-    """Class → function that makes of its instances what JSON knows: ``{Money: str}``. The closest one wins."""
-    type_decoders: Mapping[type, Callable[[Any], Any]]
+    type_encoders: Mapping[type, Handler]
+    """Class → function that makes plain values of its instances: ``{Money: str}``. The closest one wins."""
+    type_decoders: Mapping[type, Handler]
     """Class → function that makes an instance of a JSON value, or of the text of a parameter: ``{Money: Money.parse}``.
     A ``ValueError`` or ``TypeError`` is a 422 at the right place."""
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, object]
     """Parameters that every handler below requires, such as ``{"tenant": Annotated[str, Header(alias="X-Tenant")]}``.
     A handler that names one gets its value."""
-    cache_control: str | Mapping[str, Any]
-    """``Cache-Control`` of every answer of a handler: ``"no-store"``, or ``{"public": True, "max_age": 60}``."""
-    cache: Any
-    """Seconds for which whole answers to GET are kept in Django's cache, or a ``Cache`` that says more; ``None`` for
-    not at all."""
+    cache_control: str | Mapping[str, object]
+    """``Cache-Control`` of every response of a handler: ``"no-store"``, or ``{"public": True, "max_age": 60}``."""
+    cache: object
+    """Seconds for which responses to GET are stored in Django's cache, or a ``Cache`` that says more; ``None`` stores
+    none."""
     etag: bool
-    """Whether GET answers carry an ``ETag`` of their body, and 304 answers a client that has it."""
-    compression: Any
+    """Whether responses to GET have an ``ETag`` of their body; a client that has it gets a 304."""
+    compression: object
     """A ``Compression``, ``True`` for one with its defaults, ``False`` for none."""
     validate_response: bool
-    """Whether what a handler returns is checked against its annotation, a fault being a logged 500; with ``DEBUG``."""
+    """Whether returned values are checked against the annotation; a fault is a logged 500. By default with ``DEBUG``."""
     atomic: bool | str
     """Whether a ``def`` handler runs in one transaction (of the database of that alias): undone by an exception, and by
-    an answer of 400 or more."""
-    pagination: Any
+    a response of 400 or more."""
+    pagination: object
     """``PageNumber()``, ``LimitOffset()`` or ``Cursor()`` of ``hybrid_gateway.orm``: how lists of a ``ModelStruct`` are
     sent, page by page; ``None`` for whole ones."""
-    opt: Mapping[str, Any]
-    """Anything a project's own guards and hooks want to read from ``route.opt``."""
+    opt: Mapping[str, object]
+    """Values of the project's own, which guards and hooks read from ``route.opt``."""
     include_in_schema: bool
     """Whether the OpenAPI document shows the route."""
     timeout: float | None
-    """Seconds until a handler, with all it needs, must have answered; then it is 504. An ``async def`` handler is
-    cancelled. What runs on a thread runs to its end, and nobody waits for it. ``None`` waits for ever."""
+    """Seconds until a handler, with all it needs, must have responded; then it is 504. An ``async def`` handler is
+    cancelled. Code on a thread runs to its end, and nobody waits for it. ``None`` waits for ever."""
     max_body_size: int
-    """The most bytes of a request body that are read; more is 413."""
+    """Bytes of a request body that are read at most; more is 413."""
     max_upload_size: int
-    """The same for forms, which may hold files."""
+    """Bytes of a form that are read at most, which may hold files; more is 413."""
 
 
 # --- how layers add up: merge(outer, inner) -----------------------------------------------------------------------
@@ -123,17 +124,17 @@ class _WrongShape(Exception):
     """What an inner value must be; ``{name}`` stands for the option."""
 
 
-def replace(outer: object, inner: Any) -> Any:
+def replace(outer: object, inner: object) -> object:
     """The inner value replaces the outer one."""
     return inner
 
 
-def replace_list(outer: object, inner: object) -> tuple[Any, ...]:
+def replace_list(outer: object, inner: object) -> tuple[object, ...]:
     """The inner list replaces the outer one."""
     return _entries(inner)
 
 
-def append(outer: tuple[Any, ...], inner: object) -> tuple[Any, ...]:
+def append(outer: tuple[object, ...], inner: object) -> tuple[object, ...]:
     """The inner list is added to the outer one."""
     return (*outer, *_entries(inner))
 
@@ -149,32 +150,32 @@ def replace_schemes(outer: object, inner: object) -> tuple[AuthenticationScheme,
     return tuple(as_scheme(entry) for entry in _entries(inner))
 
 
-def append_functions(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
+def append_functions(outer: tuple[object, ...], inner: object) -> tuple[object, ...]:
     """The inner function, or list of them, is added to the outer ones."""
     return (*outer, inner) if callable(inner) else (*outer, *_one_or_several(inner))
 
 
-def append_cookies(outer: tuple[Any, ...], inner: Any) -> tuple[Any, ...]:
+def append_cookies(outer: tuple[object, ...], inner: object) -> tuple[object, ...]:
     """The inner cookies are added to the outer ones."""
     if isinstance(inner, Mapping):  # one cookie with its attributes, or names and values
         return (*outer, inner) if "key" in inner else (*outer, *inner.items())
     return (*outer, *_one_or_several(inner))
 
 
-def update(outer: Mapping[Any, Any], inner: object) -> dict[Any, Any]:
+def update(outer: Mapping[object, object], inner: object) -> dict[object, object]:
     """The inner entries are added to the outer ones, and replace those of the same key."""
     if not isinstance(inner, Mapping):
         raise _WrongShape("must be a dict.")
     return {**outer, **inner}
 
 
-def _entries(value: object) -> tuple[Any, ...]:
+def _entries(value: object) -> tuple[object, ...]:
     if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
         raise _WrongShape("must be a list: {name}=[...].")
     return tuple(value)
 
 
-def _one_or_several(value: Any) -> Iterable[Any]:
+def _one_or_several(value: object) -> Iterable[object]:
     if isinstance(value, (str, bytes)) or not isinstance(value, Iterable):
         raise _WrongShape("must be a list, or one of what it lists.")
     return value
@@ -183,10 +184,10 @@ def _one_or_several(value: Any) -> Iterable[Any]:
 class Option(msgspec.Struct, frozen=True):
     """A row of the table: how the values of two layers add up, and how the setting of the same name is read."""
 
-    merge: Callable[[Any, Any], Any]
+    merge: Callable[..., object]  # of the outer value and the inner one
     read: SettingReader
     holds_functions: bool = False  # those of a controller's body that ask for ``self`` become methods
-    default: Any = None  # that of the field
+    default: object = None  # that of the field
 
 
 _replaced = Option(replace, anything)
@@ -201,49 +202,49 @@ _size = Option(replace, positive("a number of bytes, 1 or more"))
 class Layers(msgspec.Struct, frozen=True, kw_only=True):
     """What the layers around a handler add up to. Documented option by option in :class:`LayerOptions`."""
 
-    components: Annotated[tuple[Any, ...], Option(append, import_each, holds_functions=True)] = ()  # outer to inner
+    components: Annotated[tuple[object, ...], Option(append, import_each, holds_functions=True)] = ()  # outer to inner
     authentication: Annotated[tuple[AuthenticationScheme, ...], Option(replace_schemes, import_each)] = ()
     guards: Annotated[tuple[Guard, ...], Option(append_guards, import_each, holds_functions=True)] = ()
     csrf_exempt: Annotated[bool, _switch] = False
-    middleware: Annotated[tuple[Any, ...], _listed] = ()
+    middleware: Annotated[tuple[object, ...], _listed] = ()
     django_middleware: Annotated[tuple[str, ...], Option(append, anything)] = ()
-    event_hooks: Annotated[tuple[Any, ...], _listed] = ()
-    before_request: Annotated[tuple[Any, ...], _functions] = ()
-    after_request: Annotated[tuple[Any, ...], _functions] = ()
-    after_response: Annotated[tuple[Any, ...], _functions] = ()
+    event_hooks: Annotated[tuple[object, ...], _listed] = ()
+    before_request: Annotated[tuple[Handler, ...], _functions] = ()
+    after_request: Annotated[tuple[Handler, ...], _functions] = ()
+    after_response: Annotated[tuple[Handler, ...], _functions] = ()
     cors: Annotated[Any, _imported] = None
     throttle: Annotated[tuple[tuple[str, Any], ...], Option(append, anything)] = ()  # where it stands, and what
     throttle_fail: Annotated[
         Literal["open", "closed"], Option(replace, typed(Literal["open", "closed"], '"open" or "closed"'))
     ] = "open"
-    exception_handlers: Annotated[dict[Any, Any], Option(update, import_mapping, holds_functions=True)] = {}
+    exception_handlers: Annotated[dict[type[Exception] | int, Handler], Option(update, import_mapping, holds_functions=True)] = {}
     tags: Annotated[tuple[str, ...], Option(append, anything)] = ()
-    security: Annotated[tuple[Any, ...] | None, Option(replace_list, anything)] = None
+    security: Annotated[tuple[object, ...] | None, Option(replace_list, anything)] = None
     response_headers: Annotated[dict[str, str | None], _mapping] = {}
-    response_cookies: Annotated[tuple[Any, ...], Option(append_cookies, anything)] = ()
+    response_cookies: Annotated[tuple[object, ...], Option(append_cookies, anything)] = ()
     media_types: Annotated[tuple[str, ...], Option(replace_list, anything)] = ()  # JSON alone
-    type_encoders: Annotated[dict[Any, Any], Option(update, import_mapping)] = {}
-    type_decoders: Annotated[dict[Any, Any], Option(update, import_mapping)] = {}
-    parameters: Annotated[dict[str, Any], _mapping] = {}
-    cache_control: Annotated[Any, _replaced] = None
+    type_encoders: Annotated[dict[type, Handler], Option(update, import_mapping)] = {}
+    type_decoders: Annotated[dict[type, Handler], Option(update, import_mapping)] = {}
+    parameters: Annotated[dict[str, object], _mapping] = {}
+    cache_control: Annotated[object, _replaced] = None
     etag: Annotated[bool, _switch] = False
     cache: Annotated[Any, _imported] = None
     compression: Annotated[Any, _imported] = False
     validate_response: Annotated[bool | None, _switch] = None  # None follows DEBUG
     atomic: Annotated[bool | str, Option(replace, typed(bool | str, "True, False or the alias of a database"))] = False
-    pagination: Annotated[Any, _imported] = None
-    opt: Annotated[dict[str, Any], _mapping] = {}
+    pagination: Annotated[object, _imported] = None
+    opt: Annotated[dict[str, object], _mapping] = {}
     include_in_schema: Annotated[bool, _switch] = True
     timeout: Annotated[float | None, Option(replace, typed(float | None, "a number of seconds, or None"))] = None
     max_body_size: Annotated[int, _size] = 1024 * 1024
     max_upload_size: Annotated[int, _size] = 50 * 1024 * 1024
 
-    def inside(self, options: Mapping[str, Any], place: str = "") -> Layers:
+    def inside(self, options: Mapping[str, object], place: str = "") -> Layers:
         """Return these layers with one more inside them, which stands at ``place``; other names are left alone.
 
         Raises :class:`RouteError` for one thing, or a text, where there must be a list, and the like.
         """
-        changes: dict[str, Any] = {}
+        changes: dict[str, object] = {}
         for name, value in options.items():
             if name == "throttle":  # each counts all below its layer, and is told from the others by where it stands
                 value = [(place, limit) for limit in _limits(value)]
@@ -258,7 +259,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **changes)
 
 
-def _limits(value: Any) -> Sequence[Any]:
+def _limits(value: object) -> Sequence[object]:
     return (value,) if isinstance(value, str) or not isinstance(value, Sequence) else value
 
 
