@@ -97,7 +97,7 @@ class LayerOptions(TypedDict, total=False):
     compression: object
     """A ``Compression``, ``True`` for one with its defaults, ``False`` for none."""
     validate_response: bool
-    """Whether returned values are checked against the annotation; a fault is a logged 500. By default with ``DEBUG``."""
+    """Whether returned values are checked against the annotation; a fault is a logged 500. Follows ``DEBUG``."""
     atomic: bool | str
     """Whether a ``def`` handler runs in one transaction (of the database of that alias): undone by an exception, and by
     a response of 400 or more."""
@@ -217,7 +217,9 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     throttle_fail: Annotated[
         Literal["open", "closed"], Option(replace, typed(Literal["open", "closed"], '"open" or "closed"'))
     ] = "open"
-    exception_handlers: Annotated[dict[type[Exception] | int, Handler], Option(update, import_mapping, holds_functions=True)] = {}
+    exception_handlers: Annotated[
+        dict[type[Exception] | int, Handler], Option(update, import_mapping, holds_functions=True)
+    ] = {}
     tags: Annotated[tuple[str, ...], Option(append, anything)] = ()
     security: Annotated[tuple[object, ...] | None, Option(replace_list, anything)] = None
     response_headers: Annotated[dict[str, str | None], _mapping] = {}
