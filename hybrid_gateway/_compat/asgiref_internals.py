@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from asyncio import AbstractEventLoop
+from typing import Any
+
+from asgiref.local import Local
 from asgiref.sync import AsyncToSync, SyncToAsync, _restore_context
 
 from hybrid_gateway._compat import Internal
@@ -31,10 +35,10 @@ context_executors = SyncToAsync.context_to_thread_executor
 thread_sensitive_context = SyncToAsync.thread_sensitive_context
 """The context variable that holds the ``ThreadSensitiveContext`` of a task."""
 
-loop_executors = AsyncToSync.loop_thread_executors
+loop_executors: dict[AbstractEventLoop, Any] = AsyncToSync.loop_thread_executors
 """The executor of each event loop; asked after the context's, and filled by ``async_to_sync`` for loops of its own."""
 
-executor_of_thread = AsyncToSync.executors
+executor_of_thread: Local = AsyncToSync.executors
 """A ``Local`` whose ``current`` is the executor of a thread that waits in ``async_to_sync``; it comes before all."""
 
 INTERNALS = {

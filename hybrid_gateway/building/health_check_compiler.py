@@ -10,7 +10,7 @@ from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.binding.signature import read_signature
-from hybrid_gateway.concurrency.threads import RequestThread
+from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.health.health_check import as_health_check
 from hybrid_gateway.health.readiness import Probe

@@ -1,4 +1,10 @@
-"""asgiref's thread-sensitive work, the async ORM above all, on the thread of the request it belongs to."""
+"""asgiref's thread-sensitive work, the async ORM above all, on the thread of the request it belongs to.
+
+How this works: ``sync_to_async`` looks for an executor in four places: the thread that waits in ``async_to_sync``, the
+``ThreadSensitiveContext`` of the task, the event loop, and a thread for all the rest. One executor, ``_executor``, is
+registered for the loops of servers and for one context; it sends each piece of work to the thread of the request that
+the context variable ``_current`` names. See ``_compat/asgiref_internals.py`` for what of asgiref this rests on.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Itera
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar, copy_context
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.urls import clear_script_prefix, set_urlconf
@@ -20,9 +26,10 @@ from hybrid_gateway._compat.asgiref_internals import (
     loop_executors,
     thread_sensitive_context,
 )
-from hybrid_gateway.concurrency.request_threads import AsgirefThread, UnsharedThread
-from hybrid_gateway.concurrency.thread_streams import ThreadStream
-from hybrid_gateway.concurrency.threads import PooledThread, RequestThread
+from hybrid_gateway.concurrency.caller_threads import AsgirefThread, UnsharedThread
+from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.request_thread import RequestThread
+from hybrid_gateway.concurrency.thread_stream import ThreadStream
 from hybrid_gateway.concurrency.unit_of_work import running_loop
 
 __all__ = [
@@ -40,14 +47,14 @@ T = TypeVar("T")
 
 
 class HasThread(Protocol):
-    """What has a thread: a request, as far as this file is concerned."""
+    """A request, as far as this file is concerned."""
 
     @property
     def thread(self) -> RequestThread: ...
 
 
 class ThreadHolder:
-    """A thread for whatever is no request."""
+    """A thread for work that belongs to no request."""
 
     __slots__ = ("thread",)
 
@@ -59,9 +66,9 @@ _current: ContextVar[HasThread | None] = ContextVar("hybrid_gateway_request", de
 
 
 class _CurrentThread(Executor):
-    """Sends what asgiref calls thread-sensitive (the async ORM above all) to the thread of the current request."""
+    """The executor that sends thread-sensitive work to the thread of the current request."""
 
-    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+    def submit(self, fn: Callable[..., T], /, *args: object, **kwargs: object) -> Future[T]:
         request = _current.get()
         if request is None:  # a task that belongs to no request keeps the thread that asgiref has for it
             return default_executor.submit(fn, *args, **kwargs)
@@ -75,16 +82,16 @@ context_executors[_context] = _executor
 
 
 class LoopRegistry:
-    """Makes asgiref send thread-sensitive work of a server's loop to the thread of the request it belongs to.
+    """The loops of servers whose thread-sensitive work goes to the thread of the request it belongs to.
 
-    PERF: it finds the executor above by the loop, once per loop, instead of by a context per request.
+    PERF: asgiref finds the executor above by the loop, once per loop, instead of by a context per request.
     """
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def begin(self, request: HasThread) -> None:
-        """From here on, thread-sensitive work of this task and its children goes to the thread of ``request``."""
+        """Send thread-sensitive work of this task and its children to the thread of ``request`` from here on."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self.adopt(loop)
@@ -93,29 +100,28 @@ class LoopRegistry:
     def adopt(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let asgiref find the executor by ``loop``."""
         self._loop = loop
-        executors: dict[Any, Any] = loop_executors
-        for other in list(executors):
+        for other in list(loop_executors):
             if other.is_closed():
-                del executors[other]
-        executors.setdefault(loop, _executor)  # a loop that async_to_sync has started keeps its own
+                del loop_executors[other]
+        loop_executors.setdefault(loop, _executor)  # a loop that async_to_sync has started keeps its own
 
 
-# Loops.begin() on a loop that is known to be adopted. PERF: the variable's own method.
 enter_request: Callable[[HasThread], object] = _current.set
+"""``LoopRegistry.begin()`` on a loop that is known to be adopted. PERF: the variable's own method."""
 
 
 def in_request() -> bool:
-    """Whether the current context belongs to a request already."""
+    """Tell whether the current context belongs to a request already."""
     return _current.get() is not None
 
 
 def separate_thread() -> RequestThread:
-    """Another thread than that of the current request, for work beside it; in a test, the test's own."""
+    """Return another thread than that of the current request, for work beside it; in a test, the test's own."""
     request = _current.get()
     return AsgirefThread() if request is None else request.thread.beside()
 
 
-async def run_in_fresh_context(coroutine: Coroutine[Any, Any, None]) -> None:
+async def run_in_fresh_context(coroutine: Coroutine[object, None, None]) -> None:
     """Await ``coroutine`` in a copy of the current context that has forgotten the request it belonged to."""
     context = copy_context()
     context.run(_forget_request)
@@ -124,7 +130,7 @@ async def run_in_fresh_context(coroutine: Coroutine[Any, Any, None]) -> None:
         raise exit_
 
 
-async def _catch_exit(coroutine: Coroutine[Any, Any, None]) -> BaseException | None:
+async def _catch_exit(coroutine: Coroutine[object, None, None]) -> BaseException | None:
     try:
         await coroutine
     except (KeyboardInterrupt, SystemExit) as error:  # out of a task they would stop the loop
@@ -141,7 +147,7 @@ def _forget_request() -> None:
 
 
 class thread_sensitive:  # noqa: N801  (a context manager reads as a word)
-    """While entered, the async ORM and every ``sync_to_async`` of this task run on ``thread``.
+    """A context in which the async ORM and every ``sync_to_async`` of this task run on ``thread``.
 
     An :class:`AsgirefThread` is where they run anyway: nothing is changed for it. What a server's requests borrow is
     found without this.
@@ -172,9 +178,9 @@ class thread_sensitive:  # noqa: N801  (a context manager reads as a word)
 
 
 class ReentrantThread(UnsharedThread):
-    """The thread of a request whose own one may be waiting for this task, in sync code that called ``async_to_sync``.
+    """The thread of a request that may be waiting for this task, in sync code that called ``async_to_sync``.
 
-    As long as it waits there it serves; afterwards it is the thread it always was.
+    As long as it waits there, it does this task's work meanwhile; afterwards work goes to the request's thread as ever.
     """
 
     __slots__ = ("_thread", "_waiting")
@@ -183,17 +189,17 @@ class ReentrantThread(UnsharedThread):
         self._thread = thread
         self._waiting: Executor | None = getattr(executor_of_thread, "current", None)
 
-    def enter(self) -> ReentrantThread:
-        """Send what this context asks of the ORM here. For a task: it is never taken back."""
+    def use_for_task(self) -> ReentrantThread:
+        """Send the thread-sensitive work of this task here, until the task ends."""
         _current.set(ThreadHolder(self))
         thread_sensitive_context.set(_context)
         executor_of_thread.current = None
         return self
 
-    def run(self, function: Callable[..., T], /, *args: Any) -> Awaitable[T]:
+    def run(self, function: Callable[..., T], /, *args: object) -> Awaitable[T]:
         return sync_to_async(function, thread_sensitive=True)(*args)
 
-    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+    def submit(self, function: Callable[..., T], /, *args: object) -> Future[T]:
         if self._waiting is not None:
             try:
                 return self._waiting.submit(function, *args)
@@ -214,7 +220,8 @@ class ReentrantThread(UnsharedThread):
         self._thread.hold_long()
 
 
-def _thread_below_loop() -> Any:
+def _thread_below_loop() -> Executor | None:
+    """Return the executor of the thread that waits for the running loop in ``async_to_sync``, if one does."""
     loop = running_loop()
     executor = None if loop is None else loop_executors.get(loop)
     return executor if getattr(executor_of_thread, "current", None) is executor else None

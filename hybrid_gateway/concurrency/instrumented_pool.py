@@ -1,26 +1,26 @@
-"""A pool of threads that tells how long work waited for a thread, how many are busy, and what connections are open."""
+"""A pool of threads that measures how long work waits for a thread, how many are busy, and the open connections."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any, Protocol
+from typing import Protocol
 
-from hybrid_gateway.concurrency.threads import PooledThread, ThreadPool
+from hybrid_gateway.concurrency.thread_pool import Borrower, ThreadPool, Worker
 from hybrid_gateway.concurrency.unit_of_work import WorkItem
 
 __all__ = ["InstrumentedPool", "PoolMetrics"]
 
 
 class PoolMetrics(Protocol):
-    """Where a pool tells; called by its threads."""
+    """Receiver of a pool's measurements; called by its threads."""
 
     def begin(self, pool: str, waited: float) -> None:
-        """A unit of work is taken up, that many seconds after it was asked for."""
+        """Note that a unit of work begins, ``waited`` seconds after it was asked for."""
         ...
 
     def end(self, pool: str, opened: Counter[str]) -> None:
-        """It is done. ``opened`` are the connections that threads of the pool have open now, by alias."""
+        """Note that it is done. ``opened`` counts the connections that threads of the pool have open now, by alias."""
         ...
 
 
@@ -32,11 +32,11 @@ class InstrumentedPool(ThreadPool):
         self._asked: dict[int, float] = {}
         super().__init__(size, name=name)
 
-    def _forget_threads(self) -> None:
+    def _reset(self) -> None:
         self._asked.clear()
-        super()._forget_threads()
+        super()._reset()
 
-    def _place(self, request: PooledThread, unit: WorkItem[Any]) -> None:
+    def _place(self, request: Borrower, unit: WorkItem[object]) -> None:
         self._asked[id(unit)] = time.perf_counter()
         try:
             super()._place(request, unit)
@@ -44,7 +44,9 @@ class InstrumentedPool(ThreadPool):
             del self._asked[id(unit)]
             raise
 
-    def _perform(self, worker: Any, request: PooledThread, unit: WorkItem[Any]) -> tuple[Any, BaseException | None]:
+    def _perform(
+        self, worker: Worker, request: Borrower, unit: WorkItem[object]
+    ) -> tuple[object, BaseException | None]:
         now = time.perf_counter()
         self._meters.begin(self.name, now - self._asked.pop(id(unit), now))
         try:

@@ -1,9 +1,17 @@
 """Pools of threads: at most so many, long-lived, each for one kind of request as long as it lives.
 
-How this works: see ``threads.py``. Pools that share a :class:`_Budget` have no more threads together than it allows.
-Where one of them has work and none may be started, a thread of another that has nothing to do, or less to do than it,
-ends: it closes its connections, and one of the pool in need is started in its place. So nothing that was left on a
-thread, or on a connection, is ever seen by the other pool, and connections never outnumber threads.
+How this works: a :class:`ThreadPool` owns ``size`` long-lived threads. Whatever runs on one of them is a unit of work
+(``unit_of_work.py``), so connections are opened once per thread, health-checked, and closed when ``CONN_MAX_AGE`` says
+so, never inside ``atomic``. A job is a unit together with the request that asks for it, a :class:`Borrower`.
+
+Waking a thread is what a unit costs most: the thread then fights the event loop for the GIL. So what one turn of the
+loop asks for is queued at its end, and one thread is woken; that one wakes the next if there is more to do, and so on.
+Short units are done by few threads one after the other, and a unit that waits holds up none that another could do.
+
+Pools that share a :class:`_Budget` have no more threads together than it allows. Where one of them has work and none
+may be started, a thread of another that has nothing to do, or less to do than it, ends: it closes its connections, and
+one of the pool in need is started in its place. So nothing that was left on a thread, or on a connection, is ever seen
+by the other pool, and connections never outnumber threads.
 """
 
 from __future__ import annotations
@@ -13,39 +21,63 @@ import logging
 import os
 import threading
 from collections import deque
+from enum import Enum
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from django.db import connections
 
-from hybrid_gateway._compat.django_connection_internals import (
-    abandon_transaction,
-    in_transaction,
-    opened_connections,
+from hybrid_gateway._compat.django_connection_internals import abandon_transaction, in_transaction, opened_connections
+from hybrid_gateway.concurrency.unit_of_work import (
+    AwaitableWorkItem,
+    Connections,
+    FutureWorkItem,
+    WorkItem,
+    close_unit,
+    open_unit,
 )
-from hybrid_gateway.concurrency.unit_of_work import Connections, FutureWorkItem, WorkItem, close_unit, open_unit
 
-if TYPE_CHECKING:
-    from hybrid_gateway.concurrency.threads import PooledThread
-
-__all__ = ["MAX_LONG_HOLDS", "ThreadPool", "Worker"]
+__all__ = ["MAX_LONG_HOLDS", "Borrower", "Job", "ThreadPool", "Worker"]
 
 logger = logging.getLogger("hybrid_gateway")
 
 MAX_LONG_HOLDS = 64  # threads beyond the size of a pool that streams hold
 
-_Job: TypeAlias = "tuple[PooledThread, WorkItem[Any]]"
-_LOOK: Any = object()  # instead of a job: see what is waiting
+
+class Borrower:
+    """A request as its pool sees it: the thread it used last or holds, and its units that wait for one another.
+
+    The pool changes all of it, under its lock; but ``exclusive`` is the request's wish to hold its thread from the next
+    unit on. PERF: class attributes, since one is made per request, and most never use a thread.
+    """
+
+    exclusive = False
+    worker: Worker | None = None
+    queue: deque[WorkItem[object]] | None = None
+    busy = False
+    holds = False
+    holds_long = False
+    released = False
+
+
+Job: TypeAlias = tuple[Borrower, WorkItem[object]]
+
+
+class _Signal(Enum):
+    CHECK_QUEUE = 0  # instead of a job: take the first that is waiting
+
+
+_CHECK_QUEUE: Final[Literal[_Signal.CHECK_QUEUE]] = _Signal.CHECK_QUEUE
 
 
 class Worker:
-    """One thread of the pool, and what it is to do next: a job, ``_LOOK``, or ``None``, which ends it."""
+    """One thread of a pool, and its inbox: a job, ``_CHECK_QUEUE``, or ``None``, which ends it."""
 
-    __slots__ = ("heir", "idle", "jobs", "opened")
+    __slots__ = ("idle", "inbox", "opened", "successor")
 
     def __init__(self) -> None:
-        self.heir: ThreadPool | None = None  # the pool that may have a thread more when this one has ended
-        self.jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self.successor: ThreadPool | None = None  # the pool that may start a thread when this one has ended
+        self.inbox: SimpleQueue[Job | _Signal | None] = SimpleQueue()
         self.opened: Connections = ()  # PERF: kept from one unit to the next; asking Django anew takes 2 µs
         self.idle = False
 
@@ -56,9 +88,10 @@ class _Budget:
     def __init__(self, size: int) -> None:
         self.size = size
         self.pools: list[ThreadPool] = []
-        self.forget_threads()
+        self.reset()
 
-    def forget_threads(self) -> None:
+    def reset(self) -> None:
+        """Begin without threads: at first, and in a process that was forked."""
         self.lock = threading.RLock()  # re-entrant: the garbage collector may call close() in the midst of anything
         self.alive = 0
         self.ending = 0  # of those, how many are about to
@@ -67,7 +100,7 @@ class _Budget:
         self.count()
 
     def count(self, alive: int = 0, ending: int = 0, long_holds: int = 0) -> None:
-        """There are so many more, or fewer."""
+        """Add to the numbers of threads, or subtract from them."""
         self.alive += alive
         self.ending += ending
         self.long_holds += long_holds
@@ -88,7 +121,7 @@ class ThreadPool:
         self.size = size
         self.name = name
         self._closed = False
-        self._batches: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        self._batches: dict[asyncio.AbstractEventLoop, list[Job]] = {}
         self._join(_Budget(size))
 
     def share(self, other: ThreadPool) -> None:
@@ -98,34 +131,35 @@ class ThreadPool:
     def _join(self, budget: _Budget) -> None:
         self._budget = budget
         budget.pools.append(self)
-        self._forget_threads()
+        self._reset()
 
     def __repr__(self) -> str:
         return f"<ThreadPool {self.name!r}: {len(self._workers)} of {self.size} threads>"
 
-    def _forget_threads(self) -> None:
+    def _reset(self) -> None:
         self._lock = self._budget.lock
         self._workers: list[Worker] = []
         self._idle: list[Worker] = []  # last in, first out: the warmest thread and its connections go first
-        self._waiting: deque[_Job] = deque()
-        self._waking = False  # whether a thread is on its way to look what is waiting
+        self._waiting: deque[Job] = deque()
+        self._waking = False  # whether a thread is on its way to check what is waiting
 
-    def submit(self, *jobs: _Job) -> None:
+    # --- called by requests, on any thread
+
+    def submit(self, *jobs: Job) -> None:
         """Do each unit for its request, on the thread that the request holds or on the first that is free."""
         if self._budget.pid != os.getpid():  # a pre-fork server (gunicorn --preload) copies pools, but no threads
-            self._budget.forget_threads()
+            self._budget.reset()
             for pool in self._budget.pools:
-                pool._forget_threads()
+                pool._reset()
         with self._lock:
             for job in jobs:
                 self._place(*job)
             self._wake()
 
-    def submit_soon(self, request: PooledThread, unit: WorkItem[Any]) -> None:
-        """The same at the end of this turn of the unit's event loop, with whatever else is asked for there."""
-        self._refuse_if_closed()
+    def submit_soon(self, request: Borrower, unit: AwaitableWorkItem[object]) -> None:
+        """Submit a unit at the end of this turn of its event loop, with whatever else is asked for until then."""
+        self._raise_if_closed()
         loop = unit.loop
-        assert loop is not None
         batch = self._batches.get(loop)
         if batch is None:
             batch = self._batches[loop] = []
@@ -142,7 +176,8 @@ class ThreadPool:
             if not isinstance(error, Exception):
                 raise
 
-    def _place(self, request: PooledThread, unit: WorkItem[Any]) -> None:
+    def _place(self, request: Borrower, unit: WorkItem[object]) -> None:
+        """Queue a unit: behind the request's own, with the thread that it holds or used last, or for any thread."""
         if request.busy:
             if request.queue is None:
                 request.queue = deque()
@@ -150,78 +185,28 @@ class ThreadPool:
             return
         worker = request.worker
         if not request.holds:
-            self._refuse_if_closed()
+            self._raise_if_closed()
         request.busy = True
         if worker is not None and (request.holds or worker.idle):
             if worker.idle:
                 worker.idle = False
                 self._idle.remove(worker)
-            worker.jobs.put((request, unit))
+            worker.inbox.put((request, unit))
         else:
             self._waiting.append((request, unit))
 
-    def _wake(self) -> None:
-        """Send a thread to look what is waiting, unless one is on its way; it will wake the next."""
-        if not self._waiting or self._waking:
-            return
-        if self._idle:
-            worker = self._idle.pop()
-            worker.idle = False
-            worker.jobs.put(_LOOK)
-        elif not self._budget.is_spent:
-            self._start().jobs.put(_LOOK)
-        else:
-            self._take_over()
-            return
-        self._waking = True
-
-    def _take_over(self) -> None:
-        """Let another pool end the thread that has been idle the longest, if one has any, for one of this pool."""
-        for pool in self._budget.pools:
-            if pool._idle and pool is not self:
-                pool._end(pool._idle.pop(0), self)
-                return
-
-    def _end(self, worker: Worker, heir: ThreadPool | None = None) -> None:
-        """Let ``worker`` end, which has nothing to do, and ``heir`` look for another when it has."""
-        worker.idle = False
-        self._workers.remove(worker)
-        self._budget.count(ending=1)
-        worker.heir = heir
-        worker.jobs.put(None)
-        if heir is not None:
-            heir._waking = True
-
-    def _has_ended(self, worker: Worker) -> None:
-        with self._lock:
-            self._budget.count(alive=-1, ending=-1)
-            if worker.heir is not None:
-                worker.heir._waking = False
-            for pool in self._budget.pools:
-                pool._wake()
-
-    def _find_heir(self) -> ThreadPool | None:
-        """A pool that needs a thread more than this one, where that has work, too: twice as much for each thread."""
-        own = len(self._waiting)
-        for pool in self._budget.pools:
-            if pool._waiting and not pool._waking and pool is not self:
-                more = len(pool._waiting) * len(self._workers) > 2 * own * len(pool._workers)
-                if own == 0 or not pool._workers or more:
-                    return pool
-        return None
-
-    def _refuse_if_closed(self) -> None:
+    def _raise_if_closed(self) -> None:
         if self._closed:
             raise RuntimeError(f"{self!r} is closed")
 
-    def let_go(self, request: PooledThread) -> None:
-        """From now on ``request`` holds no thread between two units of work."""
+    def release(self, request: Borrower) -> None:
+        """End ``request``: from now on it holds no thread between two units of work."""
         with self._lock:
             request.released = True
             if request.holds:
-                self.submit((request, FutureWorkItem(_nothing, ())))  # after which its thread is settled and free
+                self.submit((request, FutureWorkItem(_do_nothing, ())))  # after which its thread is free
 
-    def hold_long(self, request: PooledThread) -> None:
+    def hold_long(self, request: Borrower) -> None:
         """Let another thread be started for the one that ``request`` holds and will not give back for a while."""
         with self._lock:
             if request.holds and not request.holds_long and self._budget.long_holds < MAX_LONG_HOLDS:
@@ -229,6 +214,37 @@ class ThreadPool:
                 self._budget.count(long_holds=1)
                 for pool in self._budget.pools:
                     pool._wake()
+
+    def close(self) -> None:
+        """Let every thread finish what it has to do, close its connections and end. New work raises.
+
+        Pools that share the budget are closed as well.
+        """
+        with self._lock:
+            for pool in self._budget.pools:
+                pool._closed = True
+                while pool._idle:
+                    pool._end(pool._idle.pop())
+
+    # --- how many threads there are; all with the lock
+
+    def _wake(self) -> None:
+        """Send a thread to check what is waiting, unless one is on its way; it will wake the next."""
+        if not self._waiting or self._waking:
+            return
+        if self._idle:
+            worker = self._idle.pop()
+            worker.idle = False
+        elif not self._budget.is_spent:
+            worker = self._start()
+        else:
+            for pool in self._budget.pools:
+                if pool._idle and pool is not self:  # one thread less there, the one that has been idle the longest
+                    pool._end(pool._idle.pop(0), successor=self)
+                    break
+            return
+        worker.inbox.put(_CHECK_QUEUE)
+        self._waking = True
 
     def _start(self) -> Worker:
         worker = Worker()
@@ -238,14 +254,37 @@ class ThreadPool:
         self._budget.count(alive=1)
         return worker
 
+    def _end(self, worker: Worker, successor: ThreadPool | None = None) -> None:
+        """End ``worker``, which has nothing to do; ``successor`` may start a thread when it has ended."""
+        worker.idle = False
+        self._workers.remove(worker)
+        self._budget.count(ending=1)
+        worker.successor = successor
+        worker.inbox.put(None)
+        if successor is not None:
+            successor._waking = True
+
+    def _find_needier_pool(self) -> ThreadPool | None:
+        """Return a pool that needs a thread more than this one: twice as much for each thread, where this has work."""
+        own = len(self._waiting)
+        for pool in self._budget.pools:
+            if pool._waiting and not pool._waking and pool is not self:
+                more = len(pool._waiting) * len(self._workers) > 2 * own * len(pool._workers)
+                if own == 0 or not pool._workers or more:
+                    return pool
+        return None
+
+    # --- called by the threads
+
     def _work(self, worker: Worker) -> None:
-        while (job := worker.jobs.get()) is not None:
-            if job is _LOOK:
-                job = self._look(worker)
+        """Perform jobs until there is none and never will be: the life of a thread."""
+        while (job := worker.inbox.get()) is not None:
+            if job is _CHECK_QUEUE:
+                job = self._first_job(worker)
             while job is not None:
                 request, unit = job
                 result, error = self._perform(worker, request, unit)
-                job = self._next(worker, request)
+                job = self._next_job(worker, request)
                 # Only now, so that the request finds this thread idle (or its own) when it comes back for more.
                 unit.deliver(result, error)
                 del request, unit, result, error
@@ -254,7 +293,17 @@ class ThreadPool:
         finally:
             self._has_ended(worker)
 
-    def _perform(self, worker: Worker, request: PooledThread, unit: WorkItem[Any]) -> tuple[Any, BaseException | None]:
+    def _has_ended(self, worker: Worker) -> None:
+        with self._lock:
+            self._budget.count(alive=-1, ending=-1)
+            if worker.successor is not None:
+                worker.successor._waking = False
+            for pool in self._budget.pools:
+                pool._wake()
+
+    def _perform(
+        self, worker: Worker, request: Borrower, unit: WorkItem[object]
+    ) -> tuple[object, BaseException | None]:
         request.worker = worker
         if not unit.is_wanted():
             return None, None
@@ -265,16 +314,16 @@ class ThreadPool:
         except BaseException as failure:
             result, error = None, failure
         try:
-            self._settle(worker, request, unit)
+            self._finish_unit(worker, request, unit)
         except BaseException as failure:
             result, error = None, error or failure
         try:
             return result, error
         finally:
-            del unit, error  # as in Unit.__await__
+            del unit, error  # as in WorkItem.perform
 
-    def _settle(self, worker: Worker, request: PooledThread, unit: WorkItem[Any]) -> None:
-        """After a unit: either the request holds on to the thread, or the thread is made ready for any other."""
+    def _finish_unit(self, worker: Worker, request: Borrower, unit: WorkItem[object]) -> None:
+        """Let the request hold on to the thread after a unit, or make the thread ready for any other."""
         worker.opened = opened_connections()
         unfinished = [connection for connection in worker.opened if in_transaction(connection)]
         with self._lock:
@@ -287,7 +336,7 @@ class ThreadPool:
         for connection in unfinished:
             abandon_transaction(connection)
         unit.context.run(close_unit, worker.opened)
-        if unfinished and unit.function is _nothing:
+        if unfinished and unit.function is _do_nothing:
             logger.warning("A request ended inside a transaction, which was rolled back.")
         elif unfinished:
             raise RuntimeError(
@@ -295,8 +344,8 @@ class ThreadPool:
                 "one synchronous function."
             )
 
-    def _next(self, worker: Worker, request: PooledThread) -> _Job | None:
-        """The next job of ``worker``; without one it waits for the request that holds it, or turns idle."""
+    def _next_job(self, worker: Worker, request: Borrower) -> Job | None:
+        """Return the next job of ``worker``; without one it waits for the request that holds it, or turns idle."""
         with self._lock:
             following = (request, request.queue.popleft()) if request.queue else None
             request.busy = following is not None
@@ -304,45 +353,34 @@ class ThreadPool:
                 return following
             if following is not None:
                 self._waiting.append(following)
-            return self._take(worker)
+            return self._take_or_idle(worker)
 
-    def _look(self, worker: Worker) -> _Job | None:
-        """The first job that is waiting, for a thread that was woken; it does one before it gives way to anybody."""
+    def _first_job(self, worker: Worker) -> Job | None:
+        """Return the first job for a thread that was woken; it does one before it gives way to another pool."""
         with self._lock:
             self._waking = False
-            return self._pop() if self._waiting else self._take(worker)
+            return self._take() if self._waiting else self._take_or_idle(worker)
 
-    def _take(self, worker: Worker) -> _Job | None:
+    def _take_or_idle(self, worker: Worker) -> Job | None:
         if self._budget.is_tight:
-            heir = self._find_heir()
-            if heir is not None or self._budget.is_exceeded:
-                self._end(worker, heir)
+            needier = self._find_needier_pool()
+            if needier is not None or self._budget.is_exceeded:
+                self._end(worker, needier)
                 self._wake()
                 return None
         if self._waiting:
-            return self._pop()
+            return self._take()
         worker.idle = True
         self._idle.append(worker)
         if self._closed:
             self.close()
         return None
 
-    def _pop(self) -> _Job:
+    def _take(self) -> Job:
         job = self._waiting.popleft()
         self._wake()
         return job
 
-    def close(self) -> None:
-        """Let every thread finish what it has to do, close its connections and end. New work is refused.
 
-        Pools that share the budget are closed as well.
-        """
-        with self._lock:
-            for pool in self._budget.pools:
-                pool._closed = True
-                while pool._idle:
-                    pool._end(pool._idle.pop())
-
-
-def _nothing() -> None:
-    """A unit of work that does nothing."""
+def _do_nothing() -> None:
+    """Be a unit of work: what comes after each is done."""

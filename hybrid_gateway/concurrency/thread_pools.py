@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable
 
 from django.conf import settings
 
+from hybrid_gateway.concurrency.pooled_thread import PooledThread
 from hybrid_gateway.concurrency.thread_pool import MAX_LONG_HOLDS, ThreadPool
-from hybrid_gateway.concurrency.threads import PooledThread
 
 __all__ = ["ThreadPools", "may_leave_state"]
 

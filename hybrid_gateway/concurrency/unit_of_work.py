@@ -1,4 +1,10 @@
-"""Units of work: what runs on a thread between two visits to Django's rules for connections, and its way back."""
+"""Units of work: functions that run on a thread between two applications of Django's rules for connections.
+
+How this works: a :class:`WorkItem` takes a function, its arguments and a copy of the asking task's context to a thread.
+The thread calls ``open_unit()``, ``perform()``, ``close_unit()``, and then ``deliver()``, which wakes up whoever waits:
+a task that awaits an :class:`AwaitableWorkItem`, or the owner of the future of a :class:`FutureWorkItem`. What the
+function changed in the context (a language, a context variable) the waiting code sees, as with ``sync_to_async``.
+"""
 
 from __future__ import annotations
 
@@ -21,17 +27,18 @@ from hybrid_gateway._compat.django_connection_internals import (
 )
 
 __all__ = [
+    "AwaitableWorkItem",
     "Connections",
     "FutureWorkItem",
     "WorkItem",
-    "run_in_context",
     "close_unit",
-    "set_main_event_loop",
     "open_unit",
+    "run_in_context",
     "running_loop",
+    "set_main_event_loop",
 ]
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 # --- connections ---------------------------------------------------------------------------------------------------
 
@@ -46,7 +53,7 @@ def open_unit(opened: Connections | None = None) -> None:
 def close_unit(opened: Connections | None = None) -> None:
     """Do what Django does on ``request_finished``: close connections by age and health, hand caches back.
 
-    What packages keep on a connection for one request is undone: whoever comes next must not find it.
+    Undo what packages keep on a connection for one request: whoever comes next must not find it.
     """
     # DJANGO: django/db/__init__.py and django/core/cache/__init__.py, the receivers of request_finished
     if opened is None:
@@ -60,7 +67,7 @@ def close_unit(opened: Connections | None = None) -> None:
 
 
 class _Resets(dict[type, "Callable[[BaseDatabaseWrapper], object] | None"]):
-    """By class of connection, what undoes the choice that a request made for it. PERF: found once per class."""
+    """By class of connection, the function that undoes the choice a request made. PERF: found once per class."""
 
     def __missing__(self, kind: type) -> Callable[[BaseDatabaseWrapper], object] | None:
         # SECURITY: django-tenants and django-tenant-schemas keep the schema of the tenant there.
@@ -71,27 +78,57 @@ class _Resets(dict[type, "Callable[[BaseDatabaseWrapper], object] | None"]):
 _resets = _Resets()
 
 
-class WorkItem(Generic[T]):
-    """One unit of work on its way to a thread, awaited by the task that asked for it.
+# --- work ----------------------------------------------------------------------------------------------------------
 
-    It runs in a copy of the task's context, and what it changes there (a language, a context variable) the task sees
-    once it has awaited it, as with ``sync_to_async``.
-    """
 
-    __slots__ = ("args", "context", "function", "future", "loop")
+class WorkItem(Generic[T_co]):
+    """One unit of work on its way to a thread. The subclasses say who waits for the result."""
 
-    def __init__(self, function: Callable[..., T], args: tuple[Any, ...]) -> None:
+    __slots__ = ("args", "context", "function", "loop")
+
+    function: Callable[..., T_co]
+    args: tuple[object, ...]
+    context: contextvars.Context
+    loop: asyncio.AbstractEventLoop | None
+
+    def is_wanted(self) -> bool:
+        """Tell whether somebody still waits. Called once, by the thread, right before it begins."""
+        raise NotImplementedError
+
+    def perform(self) -> tuple[object, BaseException | None]:
+        """Call the function; return its result, or the exception that it raised."""
+        set_main_event_loop(self.loop)
+        context, function, args = self.context, self.function, self.args
+        del self  # an error's traceback knows the frames below it; one that knew the future would be a cycle
+        try:
+            return context.run(run_in_context, context, function, args), None
+        except BaseException as error:
+            return None, error
+
+    def deliver(self, result: object, error: BaseException | None) -> None:
+        """Wake up whoever waits, from any thread."""
+        raise NotImplementedError
+
+
+class AwaitableWorkItem(WorkItem[T_co]):
+    """A unit of work that is awaited by the task that made it."""
+
+    __slots__ = ("future",)
+
+    loop: asyncio.AbstractEventLoop
+
+    def __init__(self, function: Callable[..., T_co], args: tuple[object, ...]) -> None:
         self.function = function
         self.args = args
         self.context = contextvars.copy_context()
-        self.loop: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
-        self.future: Any = self.loop.create_future()
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = self.loop.create_future()
 
-    def __await__(self) -> Generator[Any, Any, T]:
+    def __await__(self) -> Generator[object, None, T_co]:
         future, context = self.future, self.context
-        del self  # an error's traceback knows the frames below it; one that knew the future would be a cycle
+        del self  # as in perform()
         try:
-            result: T = yield from future
+            result: T_co = yield from future
             return result
         finally:
             if not future.cancelled():
@@ -99,64 +136,51 @@ class WorkItem(Generic[T]):
             del future
 
     def is_wanted(self) -> bool:
-        """Asked by the thread, right before it begins."""
         return not self.future.cancelled()
 
-    def perform(self) -> tuple[Any, BaseException | None]:
-        """Call the function; give back its result, or what it raised."""
-        set_main_event_loop(self.loop)
-        context, function, args = self.context, self.function, self.args
-        del self  # as in __await__
-        try:
-            return context.run(run_in_context, context, function, args), None
-        except BaseException as error:
-            return None, error
-
-    def deliver(self, result: Any, error: BaseException | None) -> None:
-        """Wake up whoever waits."""
-        assert self.loop is not None
+    def deliver(self, result: object, error: BaseException | None) -> None:
         with suppress(RuntimeError):  # the loop has closed: nobody waits any more
-            self.loop.call_soon_threadsafe(_settle_future, self.future, result, error)
+            self.loop.call_soon_threadsafe(_resolve, self.future, result, error)
 
 
-class FutureWorkItem(WorkItem[T]):
-    """The same for :meth:`RequestThread.submit`: its result is a :class:`concurrent.futures.Future`."""
+class FutureWorkItem(WorkItem[T_co]):
+    """A unit of work whose result is a :class:`concurrent.futures.Future`, made on a thread with or without a loop."""
 
-    __slots__ = ()
+    __slots__ = ("future",)
 
-    def __init__(self, function: Callable[..., T], args: tuple[Any, ...]) -> None:
+    def __init__(self, function: Callable[..., T_co], args: tuple[object, ...]) -> None:
         self.function = function
         self.args = args
         self.context = contextvars.copy_context()
         self.loop = running_loop()
-        self.future = Future()
+        self.future: Future[Any] = Future()
 
     def is_wanted(self) -> bool:
-        wanted: bool = self.future.set_running_or_notify_cancel()
-        return wanted
+        return self.future.set_running_or_notify_cancel()
 
-    def deliver(self, result: Any, error: BaseException | None) -> None:
-        _settle_future(self.future, result, error)
+    def deliver(self, result: object, error: BaseException | None) -> None:
+        _resolve(self.future, result, error)
 
-    def wait(self) -> T:
+    def wait(self) -> T_co:
         """Wait on the thread that asked for it, which then sees what was changed in the context."""
         future, context = self.future, self.context
-        del self  # as in Unit.__await__
+        del self  # as in perform()
         try:
-            result: T = future.result()
+            result: T_co = future.result()
             return result
         finally:
             restore_context(context)
             del future
 
 
-def run_in_context(context: contextvars.Context, function: Callable[..., T], args: tuple[Any, ...]) -> T:
+def run_in_context(context: contextvars.Context, function: Callable[..., T_co], args: tuple[object, ...]) -> T_co:
+    """Call ``function(*args)`` where ``context`` is current, with asgiref's ``Local`` brought to this thread."""
     # Django keeps language, time zone and script prefix in asgiref's Local, whose values belong to one thread.
     restore_context(context)
     return function(*args)
 
 
-def _settle_future(future: Any, result: Any, error: BaseException | None) -> None:
+def _resolve(future: asyncio.Future[Any] | Future[Any], result: object, error: BaseException | None) -> None:
     if future.done():  # cancelled meanwhile
         return
     if error is None:
@@ -170,6 +194,7 @@ def _settle_future(future: Any, result: Any, error: BaseException | None) -> Non
 
 
 def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs on this thread, if any."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -177,9 +202,10 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def set_main_event_loop(loop: asyncio.AbstractEventLoop | None) -> None:
-    # asgiref's async_to_sync looks here for the loop that its caller came from; without it every call would start a
-    # loop of its own, and clients bound to the server's loop would break.
-    local = thread_state
-    if getattr(local, "main_event_loop", None) is not loop:
-        local.main_event_loop = loop
-        local.main_event_loop_pid = os.getpid()
+    """Tell ``async_to_sync`` on this thread which loop its caller came from.
+
+    Without it every call would start a loop of its own, and clients bound to the server's loop would break.
+    """
+    if getattr(thread_state, "main_event_loop", None) is not loop:
+        thread_state.main_event_loop = loop
+        thread_state.main_event_loop_pid = os.getpid()

@@ -18,7 +18,7 @@ from django.http import FileResponse, StreamingHttpResponse
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
-from hybrid_gateway.concurrency.threads import RequestThread
+from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.types import Send
 
 __all__ = [

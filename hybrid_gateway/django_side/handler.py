@@ -32,8 +32,8 @@ from django.utils import translation
 from django.utils.module_loading import import_string
 
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
+from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.concurrency.thread_pools import may_leave_state
-from hybrid_gateway.concurrency.threads import RequestThread
 from hybrid_gateway.django_side.django_responses import (
     DjangoResponseState,
     Stream,

@@ -25,7 +25,7 @@ from hybrid_gateway._compat.django_internals import evaluate, is_evaluated, set_
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread
-from hybrid_gateway.concurrency.request_threads import AsgirefThread, InlineThread
+from hybrid_gateway.concurrency.caller_threads import AsgirefThread, InlineThread
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST, UNCHECKED_CSRF
 
@@ -249,7 +249,7 @@ class Caller:
 
     async def _ask_below_sync_code(self) -> None:
         thread = self._call.thread
-        await self._ask(thread if isinstance(thread, AsgirefThread) else ReentrantThread(thread).enter())
+        await self._ask(thread if isinstance(thread, AsgirefThread) else ReentrantThread(thread).use_for_task())
 
     async def _ask(self, thread: Any) -> None:
         assert self._authenticate is not None

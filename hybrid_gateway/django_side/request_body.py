@@ -9,7 +9,7 @@ from typing import IO
 
 from django.core.exceptions import RequestAborted
 
-from hybrid_gateway.concurrency.threads import RequestThread
+from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.request.body_deadline import BodyDeadline
 from hybrid_gateway.types import Message, Receive
 

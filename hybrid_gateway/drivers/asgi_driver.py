@@ -13,8 +13,8 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread, thread_sensitive
-from hybrid_gateway.concurrency.request_threads import AsgirefThread, is_disconnect
-from hybrid_gateway.concurrency.threads import RequestThread
+from hybrid_gateway.concurrency.caller_threads import AsgirefThread, is_disconnect
+from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.dispatch.fallback import NotRouted, RejectedRequest
 from hybrid_gateway.dispatch.mounts import Mounted
 from hybrid_gateway.dispatch.routing_table import RoutingTable
@@ -176,7 +176,7 @@ class ASGIDriver:
             await self._send(ctx, endpoint, await endpoint.respond(ctx), receive, send)
             return
         if not isinstance(routed.thread, AsgirefThread):
-            ctx.move(ReentrantThread(routed.thread).enter())
+            ctx.move(ReentrantThread(routed.thread).use_for_task())
         request.caller.enter(ctx)
         answer = await endpoint.respond(ctx)
         request.is_answered = type(answer) is tuple

@@ -27,8 +27,9 @@ from django.core.handlers.wsgi import get_script_name
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
-from hybrid_gateway.concurrency.request_threads import CallingThread, InlineThread, WaitingThread
-from hybrid_gateway.concurrency.threads import PooledThread, RequestThread
+from hybrid_gateway.concurrency.caller_threads import CallingThread, InlineThread, WaitingThread
+from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.concurrency.unit_of_work import close_unit, open_unit
 from hybrid_gateway.dispatch.fallback import RejectedRequest
 from hybrid_gateway.dispatch.mounts import Mounted

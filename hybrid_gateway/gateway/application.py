@@ -19,8 +19,8 @@ from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.request_cleanup import AppComponents
 from hybrid_gateway.building.endpoint_builder import EndpointBuilder, middleware_factories
 from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry, ThreadHolder, in_request, run_in_fresh_context
+from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.concurrency.pooled_connections import reset_pooled_connections
-from hybrid_gateway.concurrency.request_threads import LoopThread
 from hybrid_gateway.concurrency.thread_pools import ThreadPools
 from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings, TrailingSlash
 from hybrid_gateway.dispatch.mounts import Mounts

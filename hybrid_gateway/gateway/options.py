@@ -8,7 +8,7 @@ from typing import Any, Protocol, Unpack
 
 import msgspec
 
-from hybrid_gateway.concurrency.threads import ThreadPool
+from hybrid_gateway.concurrency.thread_pool import ThreadPool
 from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings, TrailingSlash
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.health import databases

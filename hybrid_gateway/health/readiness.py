@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from hybrid_gateway.concurrency.asgiref_bridge import separate_thread, thread_sensitive
-from hybrid_gateway.concurrency.threads import PooledThread, RequestThread
+from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.health.health_check import HealthCheck, Unhealthy
 
 __all__ = ["Probe", "Readiness"]

@@ -20,7 +20,8 @@ from django.http import HttpHeaders
 from django.test.client import AsyncClientHandler, ClientHandler
 
 from hybrid_gateway._compat.django_test_internals import BODY_FILE
-from hybrid_gateway.concurrency.request_threads import AsgirefThread, CallingThread, LoopThread
+from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread
+from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
 from hybrid_gateway.drivers.wsgi_driver import build_scope
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
@@ -163,7 +164,7 @@ def answer_asgi(gateway: Gateway, environ: dict[str, Any]) -> ClientResponse:
     scope = scope_from_environ(environ)
     exchange = Exchange(environ["wsgi.input"].read())
     thread = CallingThread()
-    thread.complete(gateway.serve(scope, exchange.receive, exchange.send, thread), LOOP)
+    thread.run_until_done(gateway.serve(scope, exchange.receive, exchange.send, thread), LOOP)
     return exchange.response(scope["method"], scope["path"])
 
 

@@ -86,7 +86,7 @@ def test_sensitive_work_of_a_context_goes_to_its_executor() -> None:
 def test_sensitive_work_of_a_loop_goes_to_its_executor() -> None:
     async def main() -> str:
         with ThreadPoolExecutor(1, thread_name_prefix="of-loop") as pool:
-            internals.loop_executors[asyncio.get_running_loop()] = pool  # type: ignore[assignment]
+            internals.loop_executors[asyncio.get_running_loop()] = pool
             return await thread_name()
 
     assert run(main()).startswith("of-loop")

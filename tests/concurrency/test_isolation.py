@@ -311,7 +311,7 @@ def test_twenty_thousand_requests_leave_nothing_behind():
             "RequestContext",
             "PooledThread",
             "_Request",
-            "WorkItem",
+            "AwaitableWorkItem",
             "FutureWorkItem",
             "Context",
             "Future",

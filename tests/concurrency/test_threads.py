@@ -25,8 +25,10 @@ from django.utils import translation
 
 from hybrid_gateway import BackgroundTask, Component, Depends, Gateway, StreamingResponse, get
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
-from hybrid_gateway.concurrency.request_threads import AsgirefThread, CallingThread, InlineThread, LoopThread
-from hybrid_gateway.concurrency.threads import PooledThread, ThreadPool
+from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread, InlineThread
+from hybrid_gateway.concurrency.loop_thread import LoopThread
+from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.thread_pool import ThreadPool
 
 ident = threading.get_ident
 colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
@@ -278,8 +280,9 @@ import django
 from django.conf import settings
 settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
 django.setup()
-from hybrid_gateway.concurrency.request_threads import LoopThread
-from hybrid_gateway.concurrency.threads import PooledThread, ThreadPool
+from hybrid_gateway.concurrency.loop_thread import LoopThread
+from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.thread_pool import ThreadPool
 
 pool, loop = ThreadPool(2), LoopThread()
 gate = threading.Event()
@@ -648,7 +651,7 @@ def test_a_stream_on_the_callers_thread_runs_and_closes_there(end):
                     return
 
     thread = CallingThread()
-    thread.complete(main(thread), loop)
+    thread.run_until_done(main(thread), loop)
     loop.close()
     assert {*rows.ran, *rows.closed} == {threading.current_thread().name}
     assert len(rows.closed) == 1
@@ -670,7 +673,7 @@ def _complete(kind, make_pool, function):
     if kind == "calling":
         thread, loop = CallingThread(), LoopThread()
         try:
-            return thread.complete(function(thread), loop)
+            return thread.run_until_done(function(thread), loop)
         finally:
             loop.close()
     return async_to_sync(function)(AsgirefThread())
@@ -818,7 +821,7 @@ def test_a_server_loop_is_not_remembered_past_the_unit():
     async def main():
         return await thread.run(lambda: SyncToAsync.threadlocal.main_event_loop is loop.loop)
 
-    assert thread.complete(main(), loop)
+    assert thread.run_until_done(main(), loop)
     assert getattr(SyncToAsync.threadlocal, "main_event_loop", None) is before
     loop.close()
 
@@ -870,7 +873,7 @@ def test_a_task_that_outlives_a_lent_thread_is_told_so_or_goes_to_the_pool(make_
         tasks[1].set()
         return await asyncio.wait_for(tasks[0], 5)
 
-    assert thread.complete(handler(), loop) == ident()
+    assert thread.run_until_done(handler(), loop) == ident()
     if afterwards:
         assert set(loop.run(wait())) == {found.ident for found in threads_of(pool)}
     else:
@@ -893,10 +896,10 @@ def test_whatever_a_coroutine_raises_reaches_the_caller_and_spares_the_loop(kind
     async def fine():
         return asyncio.get_running_loop()
 
-    before = CallingThread().complete(fine(), loop)
+    before = CallingThread().run_until_done(fine(), loop)
     with pytest.raises(CancelledError if kind is asyncio.CancelledError else kind):
-        CallingThread().complete(fail(), loop)
-    assert CallingThread().complete(fine(), loop) is before
+        CallingThread().run_until_done(fail(), loop)
+    assert CallingThread().run_until_done(fine(), loop) is before
     loop.close()
 
 
@@ -931,7 +934,7 @@ def test_an_error_of_a_coroutine_is_forgotten_as_soon_as_it_is_handled():
 
     def attempt():
         try:
-            CallingThread().complete(fail(), loop)
+            CallingThread().run_until_done(fail(), loop)
         except Oops as error:
             return weakref.ref(error)
 

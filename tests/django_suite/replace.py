@@ -18,7 +18,8 @@ from django.test.client import ClientHandler, conditional_content_removal
 from django.test.runner import DiscoverRunner, iter_test_cases
 
 from hybrid_gateway import Gateway
-from hybrid_gateway.concurrency.request_threads import CallingThread, LoopThread
+from hybrid_gateway.concurrency.caller_threads import CallingThread
+from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.django_side.handler import DjangoSide
 
 WHOLE = "the test asks for a part of a stream; over a connection all of it has been sent"
@@ -81,7 +82,7 @@ class Exchange:
 
     def run(self):
         thread = CallingThread()
-        thread.complete(self.send_request(thread), _loop)
+        thread.run_until_done(self.send_request(thread), _loop)
         start, *body = self.sent
         content = b"".join(message.get("body", b"") for message in body)
         self.response.status_code = start["status"]

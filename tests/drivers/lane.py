@@ -11,7 +11,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from hybrid_gateway import Gateway
-from hybrid_gateway.concurrency.request_threads import CallingThread
+from hybrid_gateway.concurrency.caller_threads import CallingThread
 from hybrid_gateway.drivers.lane.protocol import LaneProtocol
 from hybrid_gateway.drivers.lane.request import LaneRequest
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
@@ -113,7 +113,7 @@ def answer_lane(gateway: Gateway, environ: dict[str, Any]) -> ClientResponse:
     scope = scope_from_environ(environ)
     thread = CallingThread()
     body = environ["wsgi.input"].read()
-    raw = thread.complete(exchange(gateway, scope, body, thread), LOOP)
+    raw = thread.run_until_done(exchange(gateway, scope, body, thread), LOOP)
     status, headers, content = read_response(raw, scope["method"])
     return build_response(scope["method"], scope["path"], status, headers, content)
 

@@ -38,7 +38,7 @@ from hybrid_gateway import (
     post,
     route,
 )
-from hybrid_gateway.concurrency.request_threads import InlineThread
+from hybrid_gateway.concurrency.caller_threads import InlineThread
 from hybrid_gateway.drivers.lane.protocol import LaneProtocol
 from hybrid_gateway.drivers.lane.request import LaneRequest
 from hybrid_gateway.exceptions import Conflict

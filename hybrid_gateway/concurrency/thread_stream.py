@@ -6,16 +6,15 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
+from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.concurrency.unit_of_work import run_in_context
-
-if TYPE_CHECKING:
-    from hybrid_gateway.concurrency.threads import RequestThread
 
 __all__ = ["ThreadStream"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 _END: Any = object()
 
@@ -51,7 +50,7 @@ class ThreadStream(AsyncIterator[T]):
         self._loop = asyncio.get_running_loop()
         try:
             # Shielded: an iterator that runs can neither be stopped nor closed, so the clean-up comes after it.
-            chunk: T = await asyncio.shield(self._run(self._fetch))
+            chunk = await asyncio.shield(self._run(self._fetch))
         except BaseException:
             await self.aclose()
             raise
@@ -61,7 +60,7 @@ class ThreadStream(AsyncIterator[T]):
         return chunk
 
     async def aclose(self) -> None:
-        """Close the iterator, after the item that is being fetched, if any; whoever asks again waits for that, too."""
+        """Close the iterator, after the item that is being fetched, if any; every caller waits for that."""
         if self._finishing is None:
             self._closed = True
             # In a task of its own: whoever stops the stream may be cancelled, the clean-up is not.
@@ -75,8 +74,9 @@ class ThreadStream(AsyncIterator[T]):
             if self._is_own:
                 self._thread.release()
 
-    def _run(self, function: Callable[[], Any]) -> Awaitable[Any]:
-        return self._thread.run(self._context.run, run_in_context, self._context, function, ())
+    def _run(self, function: Callable[[], R]) -> Awaitable[R]:
+        run: Callable[..., R] = self._context.run
+        return self._thread.run(run, run_in_context, self._context, function, ())
 
     def __del__(self) -> None:
         if self._loop is not None and not self._closed:  # dropped half-way
@@ -89,10 +89,11 @@ class ThreadStream(AsyncIterator[T]):
         return next(self._iterator, _END)
 
     def _clean_up(self) -> None:
-        chunks: Any = self._chunks if self._iterator is None else self._iterator
+        chunks = self._chunks if self._iterator is None else self._iterator
         try:
-            if hasattr(chunks, "close"):
-                chunks.close()
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
         finally:
             if self._close is not None:
                 self._close()

@@ -1,30 +1,30 @@
-"""Requests that come from a waiting thread, from a test, or from no event loop at all; and a loop for the first."""
+"""Threads of requests that belong to no pool: of callers that wait, of tests, and where there is no event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakSet
 
 from asgiref.sync import sync_to_async
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway._compat.asgiref_internals import thread_state
-from hybrid_gateway.concurrency.thread_streams import ThreadStream
-from hybrid_gateway.concurrency.threads import PooledThread, RequestThread
-from hybrid_gateway.concurrency.unit_of_work import FutureWorkItem, WorkItem, set_main_event_loop
+from hybrid_gateway.concurrency.loop_thread import LoopThread
+from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.request_thread import RequestThread
+from hybrid_gateway.concurrency.thread_stream import ThreadStream
+from hybrid_gateway.concurrency.unit_of_work import AwaitableWorkItem, FutureWorkItem, WorkItem, set_main_event_loop
 
 __all__ = [
     "AsgirefThread",
     "CallingThread",
     "InlineThread",
-    "LoopThread",
     "UnsharedThread",
     "WaitingThread",
     "is_disconnect",
@@ -32,17 +32,17 @@ __all__ = [
 
 T = TypeVar("T")
 
-_left: WeakSet[asyncio.Task[Any]] = WeakSet()  # tasks that were cancelled because nobody reads their answers
+_disconnected: WeakSet[asyncio.Task[object]] = WeakSet()  # tasks cancelled because nobody reads their responses
 
 
 def is_disconnect(error: BaseException) -> bool:
-    """Whether ``error``, of the current task, says no more than that nobody reads the answer any longer."""
+    """Tell whether ``error``, of the current task, means no more than that nobody reads the response any longer."""
     is_cancelled = isinstance(error, asyncio.CancelledError)
-    return isinstance(error, ClientDisconnect) or (is_cancelled and asyncio.current_task() in _left)
+    return isinstance(error, ClientDisconnect) or (is_cancelled and asyncio.current_task() in _disconnected)
 
 
 class UnsharedThread:
-    """A thread that is the request's alone for as long as that lasts: there is nothing to hold or to give back."""
+    """The base of threads that are the request's alone as long as it lasts: nothing is held, nothing given back."""
 
     __slots__ = ()
 
@@ -60,14 +60,14 @@ class UnsharedThread:
 
 
 class InlineThread(UnsharedThread):
-    """No loop, no hop: blocking work runs where it is asked for. What a WSGI worker thread uses for a sync plan."""
+    """The thread of whoever asks: blocking work runs right there. For WSGI workers whose route never waits."""
 
     __slots__ = ()
 
-    async def run(self, function: Callable[..., T], /, *args: Any) -> T:
+    async def run(self, function: Callable[..., T], /, *args: object) -> T:
         return function(*args)
 
-    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+    def submit(self, function: Callable[..., T], /, *args: object) -> Future[T]:
         future: Future[T] = Future()
         try:
             future.set_result(function(*args))
@@ -88,9 +88,9 @@ class InlineThread(UnsharedThread):
 
 
 class WaitingThread:
-    """A thread of a pool, on which a WSGI worker has work done while it waits.
+    """A thread of a pool that works while a WSGI worker waits for it.
 
-    For typed routes on a worker that has served Django's side: what that has left there they must not find.
+    For typed routes on a worker that has served Django's side: they must not find what that has left on the worker.
     """
 
     __slots__ = ("pooled",)
@@ -98,10 +98,10 @@ class WaitingThread:
     def __init__(self, pooled: PooledThread) -> None:
         self.pooled = pooled
 
-    async def run(self, function: Callable[..., T], /, *args: Any) -> T:
+    async def run(self, function: Callable[..., T], /, *args: object) -> T:
         return self.pooled.wait(function, *args)
 
-    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+    def submit(self, function: Callable[..., T], /, *args: object) -> Future[T]:
         return self.pooled.submit(function, *args)
 
     def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
@@ -137,7 +137,7 @@ class CallingThread(UnsharedThread):
         self._lock = threading.Lock()
         self._ended = False
 
-    def complete(self, coroutine: Coroutine[Any, Any, T], loop: LoopThread) -> T:
+    def run_until_done(self, coroutine: Coroutine[object, None, T], loop: LoopThread) -> T:
         """Run ``coroutine`` on ``loop`` and serve its blocking work here until it is done."""
         steps = self.steps(coroutine, loop)
         while True:
@@ -147,8 +147,11 @@ class CallingThread(UnsharedThread):
                 result: T = stop.value
                 return result
 
-    def steps(self, coroutine: Coroutine[Any, Any, T], loop: LoopThread) -> Generator[None, None, T]:
-        """The same, with a pause after each piece of work; closed in one, it cancels and serves the clean-up."""
+    def steps(self, coroutine: Coroutine[object, None, T], loop: LoopThread) -> Generator[None, None, T]:
+        """Run ``coroutine`` on ``loop``, and yield after each piece of its work that was done here.
+
+        Closed before its end, it cancels the coroutine and does the work of its clean-up.
+        """
         event_loop = loop.loop
         tasks: list[asyncio.Task[T]] = []
 
@@ -158,26 +161,26 @@ class CallingThread(UnsharedThread):
 
         def abandon() -> None:
             for task in list(tasks):
-                _left.add(task)
+                _disconnected.add(task)
                 task.cancel()
 
         event_loop.call_soon_threadsafe(begin)
         try:
-            while self._serve_next():
+            while self._work_once():
                 yield
             if tasks[0].cancelled():
                 raise CancelledError
             return tasks[0].result()
         except GeneratorExit:
             event_loop.call_soon_threadsafe(abandon)  # unless it has ended by then
-            while self._serve_next():
+            while self._work_once():
                 pass
             raise
         finally:
             self._end()
             tasks.clear()  # an error's traceback knows this frame, and the task knows the error
 
-    def _serve_next(self) -> bool:
+    def _work_once(self) -> bool:
         work = self._work.get()
         if work is not None:
             work()
@@ -189,9 +192,10 @@ class CallingThread(UnsharedThread):
         if self._afterwards is not None:
             self._afterwards.release()
         while not self._work.empty():
-            self._serve_next()
+            self._work_once()
 
-    def _put(self, unit: WorkItem[Any]) -> bool:
+    def _accept(self, unit: WorkItem[object]) -> bool:
+        """Queue ``unit`` for the calling thread, as long as that waits."""
         with self._lock:
             if self._ended and self._afterwards is None:
                 raise RuntimeError(
@@ -202,16 +206,15 @@ class CallingThread(UnsharedThread):
                 self._work.put(partial(_perform_here, unit))
             return not self._ended
 
-    def run(self, function: Callable[..., T], /, *args: Any) -> Awaitable[T]:
-        unit = WorkItem(function, args)
-        return unit if self._put(unit) else self._afterwards.run(function, *args)  # type: ignore[union-attr]
+    def run(self, function: Callable[..., T], /, *args: object) -> Awaitable[T]:
+        unit = AwaitableWorkItem(function, args)
+        return unit if self._accept(unit) else self._afterwards.run(function, *args)  # type: ignore[union-attr]
 
-    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+    def submit(self, function: Callable[..., T], /, *args: object) -> Future[T]:
         unit = FutureWorkItem(function, args)
-        if not self._put(unit):
+        if not self._accept(unit):
             return self._afterwards.submit(function, *args)  # type: ignore[union-attr]
-        future: Future[T] = unit.future
-        return future
+        return unit.future
 
     def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
         return ThreadStream(self, chunks, close)
@@ -220,25 +223,25 @@ class CallingThread(UnsharedThread):
         return self if self._afterwards is None else self._afterwards.beside()
 
 
-def _perform_here(unit: WorkItem[Any]) -> None:
+def _perform_here(unit: WorkItem[object]) -> None:
     if unit.is_wanted():
-        lender = getattr(thread_state, "main_event_loop", None)
+        own_loop = getattr(thread_state, "main_event_loop", None)
         try:
             unit.deliver(*unit.perform())
         finally:
-            set_main_event_loop(lender)
-            del unit  # as in Unit.__await__
+            set_main_event_loop(own_loop)
+            del unit  # as in WorkItem.perform
 
 
 class AsgirefThread(UnsharedThread):
-    """asgiref's choice of thread: inside ``async def`` methods of ``TestCase`` that is the test's own thread."""
+    """The thread of asgiref's choice: inside ``async def`` methods of ``TestCase`` that is the test's own."""
 
     __slots__ = ()
 
-    def run(self, function: Callable[..., T], /, *args: Any) -> Awaitable[T]:
+    def run(self, function: Callable[..., T], /, *args: object) -> Awaitable[T]:
         return sync_to_async(function, thread_sensitive=True)(*args)
 
-    def submit(self, function: Callable[..., T], /, *args: Any) -> Future[T]:
+    def submit(self, function: Callable[..., T], /, *args: object) -> Future[T]:
         raise RuntimeError("thread-sensitive calls already reach this thread by themselves")
 
     def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
@@ -246,58 +249,3 @@ class AsgirefThread(UnsharedThread):
 
     def beside(self) -> RequestThread:
         return self
-
-
-# --- a loop that outlives requests ---------------------------------------------------------------------------------
-
-
-class LoopThread:
-    """An event loop on a daemon thread of its own, started when first used; where async handlers run under WSGI."""
-
-    def __init__(self, *, name: str = "gateway-loop") -> None:
-        self.name = name
-        self._lock = threading.RLock()  # re-entrant: the garbage collector may call close() in the midst of anything
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._pid = 0
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        with self._lock:
-            if self._loop is None or self._pid != os.getpid():
-                self._loop = asyncio.new_event_loop()
-                self._pid = os.getpid()
-                threading.Thread(target=_run_loop, args=(self._loop,), name=self.name, daemon=True).start()
-            return self._loop
-
-    def start(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start ``coroutine`` on the loop, in a copy of the caller's context."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-
-    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Run ``coroutine`` on the loop and wait for it."""
-        return self.start(coroutine).result()
-
-    def close(self) -> None:
-        with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None and self._pid == os.getpid():
-            loop.call_soon_threadsafe(loop.stop)
-
-
-def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
-    while True:
-        try:
-            loop.run_forever()
-            break
-        except (KeyboardInterrupt, SystemExit):  # out of a task, whose caller gets it, too: the others go on
-            continue
-    loop.run_until_complete(_cancel_others())
-    loop.run_until_complete(loop.shutdown_asyncgens())
-    loop.close()
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
