@@ -251,7 +251,7 @@ class EndpointBuilder:
         layers = route.layers
         stamp = None if layers.cors is None else layers.cors.stamp
         planner.plan.enters |= bool(always or afterwards) or stamp is not None or cached is not None
-        guard = private_response_headers(planner.plan, secrets, layers)
+        guard = private_response_headers(planner.plan, secrets.headers, layers)
         if guard is not None and not planner.plan.enters:
             planner.change_last(guard)
         return Completion(

@@ -1,4 +1,4 @@
-"""What Django's middleware does for a browser's visit, for the typed routes that ask for it, and for no others."""
+"""The work of Django's middleware on a browser's visit, for the typed routes that ask for it, and for no others."""
 
 from django.contrib.sessions.backends.base import SessionBase as Session
 

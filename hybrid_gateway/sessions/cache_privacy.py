@@ -1,33 +1,34 @@
-"""Answers to one client that shared caches must not give to another. SPEC: RFC 9111, RFC 9110 section 12.5.5."""
+"""Responses to one client that shared caches must not give to another. SPEC: RFC 9111, RFC 9110 section 12.5.5."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from hybrid_gateway.binding.plan import Plan
 from hybrid_gateway.headers import FixedHeaders, make_private, merge_vary
+from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse, replace_headers
-from hybrid_gateway.types import Header
+from hybrid_gateway.types import Header, Headers
 
 __all__ = ["PrivateResponseHeaders", "private_response_headers"]
 
 
 class PrivateResponseHeaders:
-    """Says in every answer of a route by which headers it varies, and that it is one client's.
+    """Says in every response of a route by which headers it varies, and that it is one client's.
 
-    ``carriers`` are the request headers that the route reads credentials from. Without any, only an answer that sets a
-    cookie, or whose handler has read the cookies of a ``Request``, is somebody's own.
+    ``carriers`` are the request headers that the route reads credentials from. Without any, only a response that sets a
+    cookie, or whose handler has read the cookies of a ``Request``, is private.
     """
 
     def __init__(self, carriers: Sequence[str]) -> None:
         self._names = [name.lower().encode("latin-1") for name in carriers]
         self._vary = ", ".join(carriers).encode("latin-1")
-        # PERF: the answers of a handler share their headers, and so do ours to those with credentials, and to others.
-        self._known: dict[bool, tuple[Any, Any]] = {}
+        # PERF: the responses of a handler share their headers, and so do ours with credentials, and without.
+        self._known: dict[bool, tuple[Headers, FixedHeaders]] = {}
 
     def __call__(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
-        """Return ``response`` with what caches have to know; saying it twice changes nothing."""
+        """Return ``response`` with headers for caches; adding them twice changes nothing."""
         vary, carried = self._vary, ctx.authentication is not None
         for name in self._names:
             carried = carried or ctx.header(name) is not None
@@ -44,21 +45,23 @@ class PrivateResponseHeaders:
         return status, known[1], body
 
 
-def _write(headers: Sequence[Header], vary: bytes, carried: bool) -> list[Header]:
+def _write(headers: Headers, vary: bytes, carried: bool) -> list[Header]:
     lines = merge_vary(headers, vary)
     if carried or any(name == b"set-cookie" for name, _ in lines):
         return make_private(lines)
     return lines
 
 
-def private_response_headers(plan: Any, secrets: Any, layers: Any) -> PrivateResponseHeaders | None:
-    """What a route with this plan has to say; None for one that reads no credentials and sets no cookie.
+def private_response_headers(
+    plan: Plan, secret_headers: Iterable[bytes], layers: Layers
+) -> PrivateResponseHeaders | None:
+    """Return what a route with this plan has to say; None for one that reads no credentials and sets no cookie.
 
-    ``secrets`` are those of its schemes.
+    ``secret_headers`` are those that its schemes read.
     """
     carriers: set[str] = set()
     if plan.authenticates:
-        carriers.update(name.decode("latin-1").title() for name in secrets.headers)
+        carriers.update(name.decode("latin-1").title() for name in secret_headers)
     if plan.reads_cookies or any(entry.source == "cookie" for entry in plan.inputs):
         carriers.add("Cookie")
     if any(entry.source == "header" and entry.name.lower() == "authorization" for entry in plan.inputs):

@@ -13,7 +13,7 @@ __all__ = ["CSRFToken", "csrf", "routes"]
 
 
 class CSRFToken(Struct):
-    """What unsafe requests carry in the header ``X-CSRFToken``, or that of ``CSRF_HEADER_NAME``."""
+    """The text that unsafe requests carry in the header ``X-CSRFToken``, or that of ``CSRF_HEADER_NAME``."""
 
     csrf_token: str
 
@@ -27,7 +27,7 @@ class CSRFToken(Struct):
     response_headers={"Cache-Control": "no-store"},
 )
 def csrf(request: HttpRequest) -> CSRFToken:
-    """The token, whose cookie comes with the answer. Another page's script can read neither."""
+    """Return the token, whose cookie comes with the response. Another page's script can read neither."""
     return CSRFToken(get_token(request))
 
 

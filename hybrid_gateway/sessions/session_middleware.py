@@ -1,11 +1,11 @@
-"""How a visit ends: what Django's middleware does on the way out, by Django's own code, for one typed answer.
+"""The end of a visit: the way out of Django's middleware, by Django's own code, for one typed response.
 
-The middleware gets a response that nobody sends; its cookies and its ``Vary`` are carried over to the answer.
+The middleware gets a response that nobody sends; its cookies and its ``Vary`` are carried over to the typed one.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 from django.conf import settings
 from django.contrib.messages.middleware import MessageMiddleware
@@ -18,7 +18,7 @@ from hybrid_gateway.headers import merge_vary
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.cookies import set_cookie_headers
 from hybrid_gateway.responses.raw_response import EndpointResponse, headers_of, replace_headers, status_of
-from hybrid_gateway.sessions.django_context import DjangoContext
+from hybrid_gateway.sessions.django_context import DjangoContext, no_view
 
 __all__ = ["finish_session"]
 
@@ -29,56 +29,49 @@ async def finish_session(ctx: RequestContext, response: EndpointResponse) -> End
     Raises ``SessionInterrupted``, a 400, where the session was deleted meanwhile.
     """
     visit: DjangoContext = ctx.visit
-    if _is_quiet(visit):
+    mode = _mode_of(visit)
+    if mode is None:
         return response
     status = status_of(response)
-    changed = await ctx.thread.run(_settle, visit, status) if _blocks(visit) else _settle(visit, status)
-    lines = set_cookie_headers(changed.cookies)
+    if mode == "thread":
+        written = await ctx.thread.run(_run_middleware, visit, status)
+    else:
+        written = _run_middleware(visit, status)
+    lines = set_cookie_headers(written.cookies)
     if lines:
-        ctx.cacheable = None  # SECURITY: what was written for one visitor is kept for no other
-    names = changed.get("Vary", "").encode("latin-1")
+        ctx.cacheable = None  # SECURITY: what was written for one visitor is stored for no other
+    names = written.get("Vary", "").encode("latin-1")
     if not lines and not names:
         return response
     return replace_headers(response, [*merge_vary(headers_of(response), names), *lines])
 
 
-def _settle(visit: DjangoContext, status: int) -> HttpResponse:
+def _run_middleware(visit: DjangoContext, status: int) -> HttpResponse:
     # DJANGO: the process_response of three middleware classes, in the order of a new project's MIDDLEWARE, reversed.
     response, request = HttpResponse(status=status), visit.own_request
     if request is not None:
         if has_messages(request):
-            MessageMiddleware(_nobody).process_response(request, response)
-        CsrfViewMiddleware(_nobody).process_response(request, response)
-    holder = visit.holder()
-    if holder is not None:
-        SessionMiddleware(_nobody).process_response(holder, response)
+            MessageMiddleware(no_view).process_response(request, response)
+        CsrfViewMiddleware(no_view).process_response(request, response)
+    session_request = visit.session_request()
+    if session_request is not None:
+        SessionMiddleware(no_view).process_response(session_request, response)
     return response
 
 
-def _is_quiet(visit: DjangoContext) -> bool:
-    """Whether there is nothing to tell the client. PERF: 20 µs less than to hear that from Django."""
-    request, holder = visit.own_request, visit.holder()
-    if request is not None and (has_messages(request) or has_new_csrf_token(request)):
-        return False
-    if holder is None:
-        return True
-    session = holder.session
-    if session.accessed or session.modified or settings.SESSION_SAVE_EVERY_REQUEST:
-        return False
-    return not session.is_empty() or settings.SESSION_COOKIE_NAME not in holder.COOKIES
+def _mode_of(visit: DjangoContext) -> Literal["inline", "thread"] | None:
+    """Return where the middleware runs: on a thread where something may be loaded or saved, nowhere for no change.
 
-
-def _blocks(visit: DjangoContext) -> bool:
-    """Whether anything may have to be loaded or saved."""
-    request = visit.own_request
-    if request is not None:
-        if has_messages(request):
-            return True
-        if settings.CSRF_USE_SESSIONS and has_new_csrf_token(request):
-            return True
-    holder = visit.holder()
-    return holder is not None and (settings.SESSION_SAVE_EVERY_REQUEST or holder.session.modified)
-
-
-def _nobody(request: Any) -> Any:
-    raise RuntimeError("Nothing lies below this middleware.")
+    PERF: 20 µs less than to hear that nothing has changed from Django.
+    """
+    request, session_request = visit.own_request, visit.session_request()
+    has_new_token = request is not None and has_new_csrf_token(request)
+    if (request is not None and has_messages(request)) or (has_new_token and settings.CSRF_USE_SESSIONS):
+        return "thread"
+    if session_request is None:
+        return "inline" if has_new_token else None
+    session = session_request.session
+    if session.modified or settings.SESSION_SAVE_EVERY_REQUEST:
+        return "thread"
+    is_dead = session.is_empty() and settings.SESSION_COOKIE_NAME in session_request.COOKIES
+    return "inline" if has_new_token or session.accessed or is_dead else None
