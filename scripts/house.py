@@ -20,7 +20,7 @@ import sys
 import tokenize
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -358,18 +358,19 @@ def rooms_graph(sources: list[Source]) -> Graph:
     return dict(rooms)
 
 
-def picture(sources: list[Source], floors: Iterable[str]) -> str:
+def picture(sources: list[Source], floors: list[str]) -> str:
     """Draw the floors, each room with those it stands on: what it imports, without what these import already."""
     graph = rooms_graph(sources)
     below = {room: reachable(graph, room) for room in graph}
     drawn = []
-    for floor in floors:
-        for room in sorted(re.split(r"\s*[|:]\s*", floor)):
+    for number, floor in zip(range(len(floors), 0, -1), floors, strict=True):
+        for place, room in enumerate(sorted(re.split(r"\s*[|:]\s*", floor))):
             direct = graph.get(room, set())
             upon = sorted(direct - set().union(*(below[other] for other in direct)))
-            drawn.append(f"{room:<18} {'─▶ ' + '  '.join(upon) if upon else ''}".rstrip())
-        drawn.append("─" * 64)
-    return "\n".join(drawn[:-1])
+            drawn.append(
+                f"{number if place == 0 else '':>2}  {room:<18} {'─▶ ' if upon else ''}{'  '.join(upon)}".rstrip()
+            )
+    return "\n".join(drawn)
 
 
 def declared_floors(root: Path = ROOT) -> list[str]:

@@ -115,11 +115,11 @@ def test_the_picture_has_what_rooms_stand_on(sources):
         "hybrid_gateway/lone.py": "",
     }
     drawn = house.picture(sources(changes), ["top", "room | lone", "low"]).splitlines()
-    assert [line.split() for line in drawn if not line.startswith("──")] == [
-        ["top", "─▶", "room"],
-        ["lone"],
+    assert [line.split() for line in drawn] == [
+        ["3", "top", "─▶", "room"],
+        ["2", "lone"],
         ["room", "─▶", "low"],
-        ["low"],
+        ["1", "low"],
     ]
 
 

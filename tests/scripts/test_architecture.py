@@ -1,0 +1,30 @@
+"""ARCHITECTURE.md speaks of what is there: every file, folder and name in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+QUOTED = sorted(set(re.findall(r"`([^`\n]+)`", PAGE)))
+PATHS = [name for name in QUOTED if re.fullmatch(r"[\w/]+(/|\.py)", name)]
+TO_COME = {"websockets/"}  # said to be a place for what is not there yet
+
+
+@pytest.mark.parametrize("name", sorted(set(PATHS) - TO_COME))
+def test_a_file_or_folder_is_there(name):
+    assert any((place / name).exists() for place in (ROOT / "hybrid_gateway", ROOT)), name
+
+
+@pytest.mark.parametrize("name", [name for name in QUOTED if re.fullmatch(r"[A-Z]\w+", name)])
+def test_a_class_or_a_table_is_there(name):
+    sources = (path.read_text(encoding="utf-8") for path in (ROOT / "hybrid_gateway").rglob("*.py"))
+    assert any(re.search(rf"^(class )?{name}\b", source, re.MULTILINE) for source in sources), name
+
+
+def test_our_own_words_are_a_dozen_at_most():
+    words = PAGE.partition("## Our own words")[2]
+    assert 8 <= len(re.findall(r"^\| \w", words, re.MULTILINE)) <= 12
