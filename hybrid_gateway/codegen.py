@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 import linecache
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from itertools import count
 from types import CodeType
 from typing import Any
 
-__all__ = ["define"]
+__all__ = ["Names", "define"]
+
+
+class Names:
+    """The names in one piece of generated source, each of them once."""
+
+    def __init__(self, reserved: Iterable[str] = ()) -> None:
+        self._taken = set(reserved)
+
+    def unique(self, wanted: str) -> str:
+        """Return a name that nobody has yet: ``wanted``, or ``wanted_2`` and so on."""
+        name = wanted
+        for number in count(2):
+            if name not in self._taken:
+                break
+            name = f"{wanted}_{number}"
+        self._taken.add(name)
+        return name
 
 
 def define(name: str, source: str, names: Mapping[str, object], title: str) -> Callable[..., Any]:

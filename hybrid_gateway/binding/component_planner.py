@@ -2,119 +2,98 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from hybrid_gateway.binding.components import Components, Mode, Provider, make_provider
+from hybrid_gateway.binding.components import Provider, make_provider
 from hybrid_gateway.binding.markers import Depends
-from hybrid_gateway.binding.plan import Step
-from hybrid_gateway.binding.plan_builder import Chain, Phase, PlanBuilder, format_chain
-from hybrid_gateway.binding.request_cleanup import AppComponents, enter, enter_async
-from hybrid_gateway.binding.shared_components import Sharing, ask, key_of, sees_parameter, share, share_async
+from hybrid_gateway.binding.plan import Code, Phase, Step, code
+from hybrid_gateway.binding.plan_builder import Chain, PlanBuilder, format_chain
+from hybrid_gateway.binding.plan_scope import PlanScope
+from hybrid_gateway.binding.request_cleanup import enter, enter_async
+from hybrid_gateway.binding.shared_components import ask, key_of, sees_parameter, share, share_async
 from hybrid_gateway.binding.signature import Parameter, Signature
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.request.cleanup_phases import ANSWERED
 from hybrid_gateway.type_info import strip_annotated
 
-__all__ = ["Provision"]
+__all__ = ["ComponentPlanner"]
 
-Arguments = Callable[[Signature, Chain, Phase], str]
+Arguments = Callable[[Signature, Chain, Phase], Code]
 
 
-class Provision:
+class ComponentPlanner:
     """Plans the components of one plan; ``arguments`` plans what a provider asks for, and gives its call's arguments.
 
-    ``sharing`` is what the route of the plan shares: the plan of the route notes it, one that ``follows`` asks for it.
-    What the plan enters for nobody else is left at ``moment``; ``given`` are ready variables.
+    The plan of a route notes what it makes of the components that are shared; one that follows asks for them. What a
+    plan enters for nobody else is left at its own moment.
     """
 
-    def __init__(
-        self,
-        draft: PlanBuilder,
-        components: Components,
-        app: AppComponents,
-        constants: Mapping[Any, Any],
-        arguments: Arguments,
-        *,
-        sharing: Sharing | None = None,
-        follows: bool = False,
-        moment: int = ANSWERED,
-        given: Mapping[Any, str],
-    ) -> None:
-        self._draft = draft
-        self._components = components
-        self._app = app
-        self._constants = constants
+    def __init__(self, builder: PlanBuilder, scope: PlanScope, arguments: Arguments) -> None:
+        self._builder = builder
+        self._scope = scope
         self._arguments = arguments
-        self._sharing = sharing
-        self._follows = follows
-        self._moment = moment  # of what is being planned just now
-        self._given = given
+        self._moment = scope.moment  # of what is being planned just now
 
     def find(self, parameter: Parameter) -> Provider | None:
-        """The component that fills ``parameter``, if one does."""
-        if isinstance(parameter.marker, Depends):
-            return self._depends(parameter, parameter.marker)
-        return self._components.find(parameter)
-
-    def _depends(self, parameter: Parameter, marker: Depends) -> Provider:
+        """Return the component that fills ``parameter``, if one does."""
+        components, marker = self._scope.components, parameter.marker
+        if not isinstance(marker, Depends):
+            return components.find(parameter)
         target = marker.provider or strip_annotated(parameter.type)
-        override = self._components.override(target) or self._components.override_of(parameter)
+        override = components.override(target) or components.override_of(parameter)
         return override or make_provider(target, use_cache=marker.use_cache)
 
-    def provided(
-        self, provider: Provider, parameter: Parameter, chain: Chain, half: Phase, *, here: bool = False
-    ) -> str:
-        """The variable of what ``provider`` makes for ``parameter``; ``here`` also where the plan could ask for it."""
+    def provide(
+        self, provider: Provider, parameter: Parameter, chain: Chain, phase: Phase, *, here: bool = False
+    ) -> Code:
+        """Return the variable of what ``provider`` makes; ``here`` even where the plan could ask for it."""
         key = key_of(provider, parameter)
-        if provider.use_cache and key in self._draft.variables:
-            return self._draft.variables[key]
+        if provider.use_cache and key in self._builder.variables:
+            return self._builder.variables[key]
         where = provider.signature.where
         if where in chain[1:]:
             raise DependencyError(f"{format_chain((*chain, where))}: a component cannot need itself.")
-        code, mode, waits = self._code(key, provider, parameter, (*chain, where), half, here)
-        variable = self._draft.new()
+        step = self._step(key, provider, parameter, (*chain, where), phase, here)
+        variable = self._builder.assign(parameter.name, phase.steps, step)
         if provider.use_cache:
-            self._draft.variables[key] = variable
-        code = f"await {code}" if mode == "loop" else code
-        half.steps.append(Step(target=variable, code=code, mode=mode, waits=waits))
+            self._builder.variables[key] = variable
         return variable
 
-    def _code(
-        self, key: Any, provider: Provider, parameter: Parameter, chain: Chain, half: Phase, here: bool
-    ) -> tuple[str, Mode, bool]:
-        """The code that makes the value, where it runs, and whether it waits for something there."""
+    def _step(
+        self, key: object, provider: Provider, parameter: Parameter, chain: Chain, phase: Phase, here: bool
+    ) -> Step:
         if provider.lifetime == "app":
-            return (*self._app_value(provider, chain[:-1]), True)
-        shared = None if self._sharing is None or not provider.use_cache else self._sharing.components.get(key)
-        if self._sharing is None or shared is None:
-            return (*self._made(provider, parameter, chain, half, self._moment), True)
-        if self._follows and not here:
-            make, waits = self._sharing.maker(provider, parameter, chain, self._given)
-            given = "".join(f", {variable}" for variable in self._given.values())
-            names = self._draft.name("ask", ask), self._draft.name("key", key), self._draft.name("make", make)
-            return f"{names[0]}(ctx, {names[1]}, {names[2]}{given})", "loop", waits
-        code, mode = self._made(provider, parameter, chain, half, shared.moment)
-        function = self._draft.name("share", share_async if mode == "loop" else share)
-        return f"{function}(ctx, {self._draft.name('key', key)}, {shared.until}, lambda: {code})", mode, True
+            return self._app_value(provider, chain[:-1])
+        name, sharing = self._builder.name, self._scope.sharing
+        shared = None if sharing is None or not provider.use_cache else sharing.components.get(key)
+        if sharing is None or shared is None:
+            return self._made(provider, parameter, chain, phase, self._moment)
+        if self._scope.follows and not here:
+            make, awaits = sharing.maker(provider, parameter, chain, self._scope.given)
+            given = ", ".join(("ctx", name("key", key), name("make", make), *self._scope.given.values()))
+            return Step(call=Code(f"{name('ask', ask)}({given})"), mode="loop", awaits=awaits)
+        step = self._made(provider, parameter, chain, phase, shared.moment)
+        function = name("share", share_async if step.mode == "loop" else share)
+        call = code(f"{function}(ctx, {name('key', key)}, {shared.until}, lambda: {{}})", step.call)
+        return Step(call=call, mode=step.mode)
 
-    def _made(
-        self, provider: Provider, parameter: Parameter, chain: Chain, half: Phase, moment: int
-    ) -> tuple[str, Mode]:
+    def _made(self, provider: Provider, parameter: Parameter, chain: Chain, phase: Phase, moment: int) -> Step:
         if sees_parameter(provider):
             provider = provider.given(parameter)
         before, self._moment = self._moment, moment  # what it alone needs lasts as long as it does
-        arguments = self._arguments(provider.signature, chain, half)
+        arguments = self._arguments(provider.signature, chain, phase)
         self._moment = before
-        code = f"{self._draft.name('provide', provider.call)}({arguments})"
+        call = code("{}({})", self._builder.function("provide", provider.call), arguments)
         if not provider.cleans_up:
-            return code, provider.mode
-        self._draft.plan.enters = True
-        function = self._draft.name("enter", enter_async if provider.mode == "loop" else enter)
+            return Step(call=call, mode=provider.mode)
+        self._builder.plan.enters = True
+        function = self._builder.name("enter", enter_async if provider.mode == "loop" else enter)
         lasts = f", {moment}" if moment != ANSWERED else ""
-        return f"{function}(ctx, {code}, {provider.mode!r}{lasts})", provider.mode
+        return Step(call=code(f"{function}(ctx, {{}}, {provider.mode!r}{lasts})", call), mode=provider.mode)
 
-    def _app_value(self, provider: Provider, chain: Chain) -> tuple[str, Mode]:
-        mode = self._app.register(provider, self._components, self._constants, chain)
-        function = self._app.open_async if mode == "loop" else self._app.open
-        return f"{self._draft.name('app', function)}({self._draft.name('component', provider)})", mode
+    def _app_value(self, provider: Provider, chain: Chain) -> Step:
+        scope = self._scope
+        mode = scope.app.register(provider, scope.components, scope.constants, chain)
+        function = scope.app.open_async if mode == "loop" else scope.app.open
+        name = self._builder.name
+        return Step(call=Code(f"{name('app', function)}({name('component', provider)})"), mode=mode)

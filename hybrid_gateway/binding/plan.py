@@ -2,23 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from hybrid_gateway.binding.components import Mode
-from hybrid_gateway.binding.signature import NO_DEFAULT
+from hybrid_gateway.binding.markers import Marker
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
+from hybrid_gateway.codegen import Names
 
-__all__ = ["Input", "Plan", "Step"]
+__all__ = ["Code", "Input", "Phase", "Plan", "Step", "code", "input_for"]
+
+
+class Code(msgspec.Struct, frozen=True):
+    """An expression of generated code, and the variables that it reads."""
+
+    text: str
+    uses: frozenset[str] = frozenset()
+
+
+NOTHING = Code("")
+
+
+def code(template: str, *parts: Code | str) -> Code:
+    """Return an expression with ``parts`` in the places of ``{}``: expressions, and text without variables."""
+    texts = [part if isinstance(part, str) else part.text for part in parts]
+    uses = [part.uses for part in parts if isinstance(part, Code)]
+    return Code(template.format(*texts), frozenset().union(*uses))
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the compiled endpoint: ``target = code``, on the loop, on the request's thread, or anywhere."""
+    """One line of the compiled endpoint: ``target = before call after``, the call awaited where it runs on the loop."""
 
-    target: str | None
-    code: str
-    mode: Mode = "inline"
-    waits: bool = True  # on the loop, for code of the project
+    call: Code
+    target: str | None = None
+    mode: Mode = "inline"  # on the loop, on the request's thread, or anywhere
+    before: Code = NOTHING
+    after: Code = NOTHING
+    awaits: bool = True  # on the loop, for code of the project
+    can_fail: bool = False  # it may append to `errors`
+
+    @property
+    def uses(self) -> frozenset[str]:
+        return self.before.uses | self.call.uses | self.after.uses
+
+    @property
+    def text(self) -> str:
+        awaited = "await " if self.mode == "loop" else ""
+        return f"{self.before.text}{awaited}{self.call.text}{self.after.text}"
+
+    def wrapped(self, function: str) -> Step:
+        """Return the step with what it gives passed to ``function(ctx, ...)``."""
+        before, after = code(f"{function}(ctx, {{}}", self.before), code("{})", self.after)
+        return msgspec.structs.replace(self, before=before, after=after)
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,25 +60,52 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
     source: str  # "path", "query", "header", "cookie", "body", "form"
     name: str
-    type: Any
+    type: object
     required: bool
-    default: Any = NO_DEFAULT
-    marker: Any = None
+    default: object = NO_DEFAULT
+    marker: Marker | None = None
     media_type: str = ""
     closed: bool = False  # of a form that has no other fields
+
+
+def input_for(parameter: Parameter, source: str, name: str, kind: object, media_type: str = "") -> Input:
+    """Return a parameter as the documentation shows it, of type ``kind``."""
+    return Input(
+        source=source,
+        name=name,
+        type=kind,
+        required=parameter.required,
+        default=parameter.default,
+        marker=parameter.marker if isinstance(parameter.marker, Marker) else None,
+        media_type=media_type,
+    )
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """The steps before anything of the request is read but its head, or those after."""
+
+    is_open: bool
+    readers: list[Step] = msgspec.field(default_factory=list)
+    steps: list[Step] = msgspec.field(default_factory=list)
+
+
+_RESERVED = (
+    *("ctx", "errors", "body", "result", "error", "response", "hook"),  # parameters and variables of the endpoint
+    *("endpoint", "reject", "fail", "leave"),
+    *("zip", "BaseException"),
+)
 
 
 class Plan(msgspec.Struct, kw_only=True):
     """The steps of a route, in the order in which they run, and the objects their code names."""
 
-    open_readers: list[Step] = msgspec.field(default_factory=list)
-    open_steps: list[Step] = msgspec.field(default_factory=list)
-    finish_readers: list[Step] = msgspec.field(default_factory=list)
-    read_body: str = "await ctx.read_body({limit})"  # the code that gives the body its value
-    body_readers: list[Step] = msgspec.field(default_factory=list)
-    finish_steps: list[Step] = msgspec.field(default_factory=list)
-    result: Step = Step(target=None, code="None")
-    names: dict[str, Any] = msgspec.field(default_factory=dict)
+    open: Phase = msgspec.field(default_factory=lambda: Phase(True))
+    finish: Phase = msgspec.field(default_factory=lambda: Phase(False))
+    read_body: Step | None = None  # after the readers of `finish`
+    body_readers: list[Step] = msgspec.field(default_factory=list)  # after that
+    result: Step = Step(call=Code("None"))
+    taken: Names = msgspec.field(default_factory=lambda: Names(_RESERVED))  # what the code has names for
+    names: dict[str, object] = msgspec.field(default_factory=dict)
     inputs: list[Input] = msgspec.field(default_factory=list)
     authenticates: bool = False
     requires_user: bool = False
@@ -57,4 +118,10 @@ class Plan(msgspec.Struct, kw_only=True):
     @property
     def awaits(self) -> bool:
         """Whether any of the project's own code in the plan is async."""
-        return any(step.mode == "loop" and step.waits for step in (*self.open_steps, *self.finish_steps, self.result))
+        steps = (*self.open.steps, *self.finish.steps, self.result)
+        return any(step.mode == "loop" and step.awaits for step in steps)
+
+    @property
+    def reads(self) -> bool:
+        """Whether anything of a request is read."""
+        return bool(self.inputs or self.authenticates or self.open.readers or self.finish.readers or self.body_readers)

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
-from hybrid_gateway.binding.plan import Input, Plan, Step
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
+from hybrid_gateway.binding.plan import Code, Input, Phase, Plan, Step
 
-__all__ = ["Chain", "PlanBuilder", "Phase", "hashable", "format_type", "format_chain"]
+__all__ = ["Chain", "PlanBuilder", "format_chain", "format_type", "hashable"]
 
 Chain = tuple[str, ...]
 """Who needs a value, from the route inwards: how errors tell where they come from."""
-
-
-class Phase(msgspec.Struct, frozen=True):
-    """Where a value's steps go."""
-
-    readers: list[Step]
-    steps: list[Step]
-    is_open: bool
 
 
 class PlanBuilder:
@@ -28,62 +19,50 @@ class PlanBuilder:
 
     def __init__(self) -> None:
         self.plan = Plan()
-        self.variables: dict[Any, str] = {}
-        self.open = Phase(self.plan.open_readers, self.plan.open_steps, True)
-        self.finish = Phase(self.plan.finish_readers, self.plan.finish_steps, False)
-        self._count = 0
+        self.variables: dict[object, Code] = {}
+        self._known: dict[tuple[str, int], str] = {}  # names of objects, by what they are for
 
-    def document(
-        self,
-        source: str,
-        name: str,
-        parameter: Parameter | None,
-        kind: Any,
-        required: bool = True,
-        media_type: str = "",
-        marker: Any = None,
-        default: Any = NO_DEFAULT,
-        closed: bool = False,
-    ) -> None:
-        """Note an input for the OpenAPI document."""
-        default = parameter.default if parameter is not None else default
-        self.plan.inputs.append(
-            Input(
-                source=source,
-                name=name,
-                type=kind,
-                required=required if parameter is None else parameter.required,
-                default=default,
-                marker=parameter.marker if parameter is not None else marker,
-                media_type=media_type,
-                closed=closed,
-            )
-        )
+    def variable(self, wanted: str) -> str:
+        """Return the name of a new variable, which is the ``wanted`` one unless that is taken."""
+        return self.plan.taken.unique(wanted)
 
-    def new(self) -> str:
-        """A variable."""
-        self._count += 1
-        return f"v{self._count}"
+    def name(self, role: str, value: object) -> str:
+        """Return what the code calls ``value``: its ``role``."""
+        key = role, id(value)
+        if key not in self._known:
+            self._known[key] = self.plan.taken.unique(role)
+            self.plan.names[self._known[key]] = value
+        return self._known[key]
 
-    def name(self, role: str, value: Any) -> str:
-        """What the code calls ``value``."""
-        for name, known in self.plan.names.items():
-            if known is value and name.startswith(role):
-                return name
-        name = f"{role}_{sum(1 for known in self.plan.names if known.startswith(role + '_'))}"
-        self.plan.names[name] = value
-        return name
+    def function(self, role: str, function: Callable[..., object]) -> str:
+        """Return what the code calls a function of the project: its own name, or its ``role`` where it has none."""
+        own = getattr(function, "__qualname__", type(function).__qualname__).rpartition("<locals>.")[2]
+        own = own.replace(".", "_")
+        return self.name(own if own.isidentifier() else role, function)
 
-    def inline(self, key: Any, code: str, half: Phase) -> str:
-        """The variable of what ``code`` reads without waiting."""
+    def once(self, key: object, wanted: str, steps: list[Step], make: Callable[[], Step]) -> Code:
+        """Return the variable known by ``key``, which the step that ``make`` returns fills when it is first wanted."""
         if key not in self.variables:
-            self.variables[key] = self.new()
-            half.readers.append(Step(target=self.variables[key], code=code))
+            self.variables[key] = self.assign(wanted, steps, make())
         return self.variables[key]
 
+    def assign(self, wanted: str, steps: list[Step], step: Step) -> Code:
+        """Add a step that fills a new variable, and return that."""
+        target = self.variable(wanted)
+        steps.append(msgspec.structs.replace(step, target=target))
+        return Code(target, frozenset((target,)))
 
-def hashable(kind: Any) -> Any:
-    """Itself, or its text where it cannot be a key."""
+    def read(self, key: object, wanted: str, phase: Phase, call: Code, *, can_fail: bool = False) -> Code:
+        """Return the variable of what ``call`` reads without waiting; it is known by ``key``."""
+        return self.once(key, wanted, phase.readers, lambda: Step(call=call, can_fail=can_fail))
+
+    def document(self, entry: Input) -> None:
+        """Note an input for the OpenAPI document."""
+        self.plan.inputs.append(entry)
+
+
+def hashable(kind: object) -> object:
+    """Return ``kind``, or its text where it cannot be a key."""
     try:
         hash(kind)
     except TypeError:
@@ -91,11 +70,11 @@ def hashable(kind: Any) -> Any:
     return kind
 
 
-def format_type(kind: Any) -> str:
-    """A type as errors write it."""
+def format_type(kind: object) -> str:
+    """Return a type as errors write it."""
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
 def format_chain(chain: Chain) -> str:
-    """The chain as errors write it."""
+    """Return a chain as errors write it."""
     return " → ".join(chain)

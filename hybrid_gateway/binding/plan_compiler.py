@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
-from hybrid_gateway.binding.plan import Plan, Step
-from hybrid_gateway.codegen import define
-from hybrid_gateway.exceptions import RequestValidationError
+from hybrid_gateway.binding.plan import Code, Plan, Step
+from hybrid_gateway.codegen import Names, define
+from hybrid_gateway.exceptions import ErrorEntry, RequestValidationError
 
 __all__ = ["compile_plan"]
 
-_VARIABLE = re.compile(r"\bv\d+\b")
-_CHECK = Step(target=None, code="if errors: refuse(errors)")
+_CHECK = Step(call=Code("if errors: reject(errors)"))
 
 
 def compile_plan(
     plan: Plan,
     title: str,
-    max_body_size: int,
     extra: tuple[str, ...] = (),
     *,
-    fail: Callable[..., Awaitable[Any]] | None = None,
-    leave: Callable[..., Awaitable[Any]] | None = None,
-) -> tuple[Callable[..., Coroutine[Any, Any, Any]], str]:
-    """The coroutine function ``endpoint(ctx, *extra)`` that runs ``plan``, and its source.
+    fail: Callable[..., Awaitable[object]] | None = None,
+    leave: Callable[..., Awaitable[object]] | None = None,
+) -> tuple[Callable[..., Coroutine[object, None, Any]], str]:
+    """Return the coroutine function ``endpoint(ctx, *extra)`` that runs ``plan``, and its source.
 
     ``fail(ctx, error)`` makes an answer of what is raised; ``leave(ctx, answer)`` is awaited where the plan entered
     something. Without them errors are raised, and the caller leaves.
     """
-    steps = _in_order(plan, max_body_size)
+    steps = _in_order(plan)
     leaves = leave is not None and (plan.enters or plan.visits)
-    body = ["errors = []"] if any("errors" in step.code for step in steps) else []
-    body += _emit(steps, plan.result, "result =" if leaves else "return")
+    body = ["errors = []"] if any(step.can_fail for step in steps) else []
+    body += _emit(steps, plan, "result =" if leaves else "return")
     if fail is not None:
         body = ["try:", *_indent(body), "except BaseException as error:", "    return await fail(ctx, error)"]
     if leaves:
@@ -42,34 +39,36 @@ def compile_plan(
         body.append("return await leave(ctx, result)")
     lines = [f"async def endpoint({', '.join(('ctx', *extra))}):", *_indent(body)]
     source = "\n".join(lines) + "\n"
-    names = {**plan.names, "refuse": _refuse, "fail": fail, "leave": leave}
+    names = {**plan.names, "reject": _reject, "fail": fail, "leave": leave}
     return define("endpoint", source, names, title), source
 
 
-def _indent(lines: list[str]) -> list[str]:
+def _indent(lines: Sequence[str]) -> list[str]:
     return ["    " + line for line in lines]
 
 
-def _refuse(errors: list[dict[str, Any]]) -> None:
+def _reject(errors: Sequence[ErrorEntry]) -> None:
     raise RequestValidationError(errors)
 
 
-def _in_order(plan: Plan, max_body_size: int) -> list[Step]:
-    steps = [*plan.open_readers]
-    if any("errors" in step.code for step in plan.open_readers):
-        steps.append(_CHECK)
-    steps += plan.open_steps
-    steps += plan.finish_readers
-    if plan.body_readers:
-        steps += [Step(target="body", code=plan.read_body.format(limit=max_body_size), mode="loop"), *plan.body_readers]
-    if any("errors" in step.code for step in (*plan.finish_readers, *plan.body_readers)):
-        steps.append(_CHECK)
-    return steps + plan.finish_steps
+def _in_order(plan: Plan) -> list[Step]:
+    """Return the steps before the result; errors are raised before guards run, and before the handler's components."""
+    body = [] if plan.read_body is None or not plan.body_readers else [plan.read_body, *plan.body_readers]
+    return [
+        *_checked(plan.open.readers),
+        *plan.open.steps,
+        *_checked([*plan.finish.readers, *body]),
+        *plan.finish.steps,
+    ]
 
 
-def _emit(steps: list[Step], result: Step, give: str) -> list[str]:
-    """One line per step; neighbours that block become one function, which is one hop to the request's thread."""
-    lines: list[str] = []
+def _checked(readers: list[Step]) -> list[Step]:
+    return [*readers, _CHECK] if any(step.can_fail for step in readers) else readers
+
+
+def _emit(steps: list[Step], plan: Plan, give: str) -> list[str]:
+    """Return one line per step; neighbours that block become one function, which is one hop to the request's thread."""
+    result, lines = plan.result, list[str]()
     unit: list[Step] = []  # steps of the hop being gathered
     later: list[Step] = []  # inline steps after it, which join it if another blocking step follows
     everything = [*steps, result]
@@ -80,41 +79,29 @@ def _emit(steps: list[Step], result: Step, give: str) -> list[str]:
         elif step.mode == "inline" and unit and step is not result:
             later.append(step)
         else:
-            lines += _emit_unit(unit, everything[position - len(later) :], lines)
-            lines += [_assign(inline) for inline in later]
+            lines += _emit_unit(unit, everything[position - len(later) :], plan.taken)
+            lines += map(_assign, later)
             unit, later = [], []
-            if step is result:
-                lines.append(f"{give} {step.code}")
-            else:
-                lines.append(_assign(step))
+            lines.append(f"{give} {step.text}" if step is result else _assign(step))
     if unit:
-        lines += _emit_last_unit(unit, lines, give)
+        name = plan.taken.unique("unit")
+        body = _indent([*map(_assign, unit[:-1]), f"return {unit[-1].text}"])
+        lines += [f"def {name}():", *body, f"{give} await ctx.thread.run({name})"]
     return lines
 
 
 def _assign(step: Step) -> str:
-    return f"{step.target} = {step.code}" if step.target is not None else step.code
+    return f"{step.target} = {step.text}" if step.target is not None else step.text
 
 
-def _emit_unit(unit: list[Step], after: list[Step], lines: list[str]) -> list[str]:
+def _emit_unit(unit: list[Step], after: list[Step], taken: Names) -> list[str]:
     if not unit:
         return []
-    name = _unit_name(lines)
-    body = _indent([_assign(step) for step in unit])
-    wanted = {variable for step in after for variable in _VARIABLE.findall(step.code)}
-    kept = [step.target for step in unit if step.target in wanted]
+    name = taken.unique("unit")
+    body = _indent([*map(_assign, unit)])
+    wanted = frozenset().union(*(step.uses for step in after))
+    kept = [step.target for step in unit if step.target is not None and step.target in wanted]
     if not kept:
         return [f"def {name}():", *body, f"await ctx.thread.run({name})"]
-    values = ", ".join(str(variable) for variable in kept)
+    values = ", ".join(kept)
     return [f"def {name}():", *body, f"    return {values}", f"{values} = await ctx.thread.run({name})"]
-
-
-def _emit_last_unit(unit: list[Step], lines: list[str], give: str) -> list[str]:
-    *before, last = unit
-    name = _unit_name(lines)
-    body = _indent([*(_assign(step) for step in before), f"return {last.code}"])
-    return [f"def {name}():", *body, f"{give} await ctx.thread.run({name})"]
-
-
-def _unit_name(lines: list[str]) -> str:
-    return f"unit_{sum(1 for line in lines if line.startswith('def ')) + 1}"

@@ -18,16 +18,18 @@ from hybrid_gateway import http
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
 from hybrid_gateway.auth import check_csrf
 from hybrid_gateway.auth.secret_carriers import SecretCarriers, SecretsInQueries
+from hybrid_gateway.binding.app_components import AppComponents
 from hybrid_gateway.binding.components import Components, Mode, mode_of
 from hybrid_gateway.binding.decoders import Decoders, check_custom, decode_known
 from hybrid_gateway.binding.injected_types import REQUEST
+from hybrid_gateway.binding.input_types import InputLimits
 from hybrid_gateway.binding.plan_compiler import compile_plan
-from hybrid_gateway.binding.planner import BindingPlanner
-from hybrid_gateway.binding.request_cleanup import AppComponents, close_all
-from hybrid_gateway.binding.request_inputs import InputLimits
+from hybrid_gateway.binding.plan_scope import PlanScope
+from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, read_signature
 from hybrid_gateway.building.health_check_compiler import compile_health_check
 from hybrid_gateway.building.hook_compiler import HookCompiler
+from hybrid_gateway.building.route_planner import RoutePlanner
 from hybrid_gateway.building.shared_plan import RouteSurroundings, SurroundingsCompiler
 from hybrid_gateway.caching import ResponseCache
 from hybrid_gateway.concurrency.thread_pools import ThreadPools
@@ -132,13 +134,11 @@ class EndpointBuilder:
         adapted = adapt_handler(route.handler, signature, returns, layers, route.options)
         check_return_annotation(adapted.returns, route.handler, layers.type_encoders)
         cached = self._finish(planner, route, method, adapted)
-        adapted.query_names |= planner.query_names
+        adapted.query_names |= planner.binding.query_names
         errors = self.errors(layers, planner.plan.authenticates, around)
         always, afterwards = self._hooks.leave(layers, around)
         ending = self._end(planner, route, secrets, errors, always, afterwards, cached)
-        respond, source = compile_plan(
-            planner.plan, f"{method} {route.path}", layers.max_body_size, fail=ending.fail, leave=ending.leave
-        )
+        respond, source = compile_plan(planner.plan, f"{method} {route.path}", fail=ending.fail, leave=ending.leave)
         route.sources[method] = source
         if layers.timeout is not None:
             respond = with_timeout(respond, check_timeout(layers.timeout), ending.give_up)
@@ -172,28 +172,25 @@ class EndpointBuilder:
         around: RouteSurroundings | None,
         *,
         declared: bool,
-    ) -> BindingPlanner:
+    ) -> RoutePlanner:
         """An empty plan for one route."""
-        return BindingPlanner(
+        scope = PlanScope(
             where=where,
             components=Components(layers.components, self._overrides),
             app=self._app,
             constants={**self._constants, Route: route, FlatRoute: route},
             path=_path_of(route),
-            schemes=schemes,
-            authentication_type=Authentication,
-            user_type=_user_model(),
-            reading=_reading(
+            limits=_reading(
                 layers,
                 body_allowed=bool(set(route.methods) - {"GET", "HEAD"}),
                 declared=declared,
             ),
             parameters=layers.parameters,
             given=_GIVEN,
-            visits=DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf),
+            django=DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf),
             sharing=around,
-            below=UserBelow() if layers.django_middleware else None,
         )
+        return RoutePlanner(scope, schemes, UserBelow() if layers.django_middleware else None)
 
     def _django_middleware(
         self, route: FlatRoute, layers: Layers, schemes: Sequence[AuthenticationScheme], where: str, *, takes_form: bool
@@ -232,14 +229,14 @@ class EndpointBuilder:
         bare = msgspec.structs.replace(layers, parameters={}, django_middleware=())
         planner = self._plan(route, bare, schemes, where, None, declared=False)
         signature = read_signature(_tell_caller, where)
-        planner.authenticate(signature)
-        planner.result(_tell_caller, signature, "inline", _as_it_is)
-        asking, _ = compile_plan(planner.plan, f"{where}: who calls", layers.max_body_size)
+        planner.authorization.authenticate(signature)
+        planner.binding.result(_tell_caller, signature, "inline", _as_it_is)
+        asking, _ = compile_plan(planner.plan, f"{where}: who calls")
         return asking, planner.plan.awaits
 
     def _end(
         self,
-        planner: BindingPlanner,
+        planner: RoutePlanner,
         route: FlatRoute,
         secrets: SecretCarriers,
         errors: ErrorResponses,
@@ -253,7 +250,7 @@ class EndpointBuilder:
         planner.plan.enters |= bool(always or afterwards) or stamp is not None or cached is not None
         guard = private_response_headers(planner.plan, secrets.headers, layers)
         if guard is not None and not planner.plan.enters:
-            planner.change_last(guard)
+            planner.binding.change_last(guard)
         return Completion(
             route.name,
             close_all,
@@ -272,38 +269,38 @@ class EndpointBuilder:
         return Completion("no route", close_all, errors)
 
     def _open(
-        self, planner: BindingPlanner, layers: Layers, signature: Signature, around: RouteSurroundings
+        self, planner: RoutePlanner, layers: Layers, signature: Signature, around: RouteSurroundings
     ) -> list[Hook]:
         """Plan what may refuse a request, in the order in which it may; the hooks that are entered on the way."""
         entered = self._hooks.enter(layers, planner, around)
         addresses, users = throttles(layers)
         if addresses is not None:
-            planner.check(addresses.check, addresses.mode, authenticated=False)
-        planner.authenticate(signature)
+            planner.authorization.check(addresses.check, addresses.mode, authenticated=False)
+        planner.authorization.authenticate(signature)
         if users is not None:
-            planner.check(users.check, users.mode, authenticated=True)
+            planner.authorization.check(users.check, users.mode, authenticated=True)
         for guard in layers.guards:
-            planner.guard(guard)
+            planner.authorization.guard(guard)
         return entered
 
     def _finish(
-        self, planner: BindingPlanner, route: FlatRoute, method: str, adapted: AdaptedHandler
+        self, planner: RoutePlanner, route: FlatRoute, method: str, adapted: AdaptedHandler
     ) -> ResponseCache | None:
         """Plan the handler, and what is done to what it answers; the cache of its answers, if they are kept."""
         layers, cached = route.layers, None
         encode, negotiation = _answering(route, layers, method, adapted, self._security_headers(layers))
         final = changes(layers)
         if negotiation is not None:
-            planner.check(negotiation.check, "inline", authenticated=False)
+            planner.authorization.check(negotiation.check, "inline", authenticated=False)
         if layers.cache is not None and method == "GET":
             cached = ResponseCache(layers.cache, final, [parameter.name for parameter in route.template.parameters])
-            planner.check(cached.lookup, cached.mode, authenticated=planner.plan.authenticates)
+            planner.authorization.check(cached.lookup, cached.mode, authenticated=planner.plan.authenticates)
             final = [cached.remember, *final]
         final = [add_outgoing, *final]
         if negotiation is not None:
             final = [negotiation.encode, *final]
         mode = _handler_mode(route)
-        planner.result(adapted.handler, adapted.signature, mode, encode, changes=final, if_asked=add_outgoing)
+        planner.binding.result(adapted.handler, adapted.signature, mode, encode, changes=final, if_asked=add_outgoing)
         if cached is not None:
             cached.depends_on(planner.plan)
         return cached
@@ -348,8 +345,8 @@ class EndpointBuilder:
         returns = resolve_new_types(signature.returns)
         check_return_annotation(returns, handler, layers.type_encoders)
         encode = make_encoder(returns, method="GET", status=None, security=self._security_headers(layers))
-        planner.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))
-        run, _ = compile_plan(planner.plan, where, layers.max_body_size, ("error",))
+        planner.binding.result(handler, signature, mode_of(handler), functools.partial(_as_error, encode))
+        run, _ = compile_plan(planner.plan, where, ("error",))
         return run, planner.plan.awaits
 
     def given_to(self, hook: Callable[..., Any], layers: Layers) -> list[tuple[Parameter, Any]]:
@@ -391,36 +388,34 @@ class EndpointBuilder:
             where = f"{type(scheme).__qualname__}.authenticate"
             planner = RouteSurroundings(self._plan_around, layers, {}, {}).planner(where, {}, ANSWERED)
             try:
-                planner.look_at(read_signature(scheme.authenticate, where))
+                planner.binding.arguments(read_signature(scheme.authenticate, where), (where,), planner.plan.open)
             except ConfigurationError:  # a route that needs it will say so; one that does not may stay
                 self._secrets[key] = SecretCarriers(in_any_header=True, in_any_parameter=True)
             else:
-                asks_for_query = planner.asks_for((QueryParams, http.QueryString, http.URL))
+                asks_for_query = planner.binding.typed.asks_for((QueryParams, http.QueryString, http.URL))
                 self._secrets[key] = SecretCarriers.of(scheme, planner.plan, asks_for_query)
         return self._secrets[key]
 
     def _plan_around(
         self, around: RouteSurroundings, where: str, given: Mapping[Any, str], moment: int
-    ) -> BindingPlanner:
+    ) -> RoutePlanner:
         """A plan of its own, for what runs once a route's has ended: the body is gone."""
         layers = around.layers
-        return BindingPlanner(
+        scope = PlanScope(
             where=where,
             components=Components(layers.components, self._overrides),
             app=self._app,
             constants=self._constants,
             path=around.path,
-            schemes=layers.authentication,
-            authentication_type=Authentication,
-            user_type=_user_model(),
-            reading=_reading(layers, body_allowed=False, follows=True),
+            limits=_reading(layers, body_allowed=False, follows=True),
             parameters=layers.parameters,
             given=given,
-            visits=DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf),
+            django=DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf),
             sharing=around,
             follows=True,
             moment=moment,
         )
+        return RoutePlanner(scope, layers.authentication)
 
 
 def _answering(
@@ -570,13 +565,3 @@ def _handler_mode(route: FlatRoute) -> Mode:
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
         return "inline"
     return mode_of(route.handler, route.options.get("sync_to_thread"))
-
-
-def _user_model() -> Any:
-    from django.contrib.auth import get_user_model
-    from django.core.exceptions import ImproperlyConfigured
-
-    try:
-        return get_user_model()
-    except ImproperlyConfigured:  # a project without django.contrib.auth has no user to ask for
-        return None

@@ -7,9 +7,9 @@ from typing import Any
 
 from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan_compiler import compile_plan
-from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.binding.signature import read_signature
+from hybrid_gateway.building.route_planner import RoutePlanner
 from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.health.health_check import as_health_check
@@ -22,19 +22,19 @@ __all__ = ["compile_health_check"]
 _SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
 
 
-def compile_health_check(entry: Any, planner: Callable[[str], BindingPlanner]) -> Probe:
+def compile_health_check(entry: Any, planner: Callable[[str], RoutePlanner]) -> Probe:
     """Compile an entry of ``HEALTH_CHECKS``; raises :class:`ConfigurationError` where it needs a request."""
     check = as_health_check(entry)
     where = f"the health check {describe_handler(check.function)}"
     made = planner(where)
-    made.result(check.function, read_signature(check.function, where), mode_of(check.function), _as_it_is)
+    made.binding.result(check.function, read_signature(check.function, where), mode_of(check.function), _as_it_is)
     plan = made.plan
-    if plan.inputs or plan.authenticates or plan.open_readers or plan.finish_readers or plan.body_readers:
+    if plan.reads:
         raise ConfigurationError(
             f"{where} asks for something of a request, but its outcome is shared by many and belongs to none. It may "
             "ask for components, for State and for the Gateway."
         )
-    endpoint, _ = compile_plan(plan, where, 0)
+    endpoint, _ = compile_plan(plan, where)
 
     async def run(thread: RequestThread) -> Any:
         ctx, error = RequestContext(dict(_SCOPE), _hear_nothing, lambda: thread), None

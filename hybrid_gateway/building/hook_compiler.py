@@ -9,9 +9,11 @@ from typing import Any, Protocol
 from starlette.responses import Response
 
 from hybrid_gateway.binding.components import mode_of
+from hybrid_gateway.binding.plan import Code, Step, code
 from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.signature import read_signature, reject_generator
+from hybrid_gateway.building.route_planner import RoutePlanner
 from hybrid_gateway.endpoints.hooks import Hook, answered
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
@@ -19,6 +21,7 @@ from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, FIRST_HOOK
 from hybrid_gateway.responses.encoders import make_encoder
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.spelling import check_attributes_of
+from hybrid_gateway.types import Handler
 
 __all__ = ["WAY_OUT", "HookCompiler", "method_of"]
 
@@ -32,7 +35,7 @@ class FollowsRoute(Protocol):
     @property
     def layers(self) -> Layers: ...
 
-    def planner(self, where: str, given: Mapping[Any, str], moment: int) -> BindingPlanner:
+    def planner(self, where: str, given: Mapping[Any, str], moment: int) -> RoutePlanner:
         """An empty plan for a function that has run at ``moment``."""
         ...
 
@@ -43,7 +46,7 @@ class HookCompiler:
     def __init__(self) -> None:
         self._runs: dict[Any, tuple[Any, bool]] = {}
 
-    def enter(self, layers: Layers, planner: BindingPlanner, around: FollowsRoute) -> list[Hook]:
+    def enter(self, layers: Layers, planner: RoutePlanner, around: FollowsRoute) -> list[Hook]:
         """Plan the way in of every hook; what runs on the way out of those that were entered is their own to say."""
         entered = []
         last = FIRST_HOOK + len(layers.after_request) + len(layers.event_hooks) - 1
@@ -51,10 +54,9 @@ class HookCompiler:
             kind = _check(entry)
             hook = self._event_hook(entry, kind, around, last - position)
             entered.append(hook)
-            planner.enter_hook(hook, entry, getattr(_instance(entry), "on_request", None))
+            _plan_way_in(planner.binding, hook, entry, getattr(_instance(entry), "on_request", None))
         for function in layers.before_request:
-            returns = read_signature(function, f"the hook {describe_handler(function)}").returns
-            planner.ask_first(function, answered, make_encoder(returns, method="GET"))
+            _plan_before_request(planner.binding, function)
         return entered
 
     def leave(self, layers: Layers, around: FollowsRoute) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
@@ -89,16 +91,46 @@ class HookCompiler:
             reject_generator(method, where)
             signature = read_signature(method, where)
             encode = make_encoder(signature.returns, method="GET")
-            planner.result(
+            planner.binding.result(
                 function,
                 signature,
                 mode_of(method),
                 lambda value: None if value is None else encode(value),
                 receiver="hook" if owner is not None else None,
             )
-            run, _ = compile_plan(planner.plan, where, around.layers.max_body_size, ("hook", "response", "error"))
+            run, _ = compile_plan(planner.plan, where, ("hook", "response", "error"))
             self._runs[key] = run, planner.plan.awaits
         return self._runs[key]
+
+
+def _plan_way_in(planner: BindingPlanner, hook: Hook, owner: object, on_request: Handler | None) -> None:
+    """Plan the way in of an event hook (a class, made anew for each request, or an instance), then note it."""
+    builder, plan = planner.builder, planner.plan
+    plan.enters = True
+    instance = Code(builder.name("event_hook", owner))
+    if inspect.isclass(owner):
+        instance = builder.assign("event_hook", plan.open.steps, Step(call=code("{}()", instance)))
+    if on_request is not None:
+        where = f"{getattr(on_request, '__qualname__', 'on_request')} of {planner.where}"
+        reject_generator(on_request, where)
+        seen = plan.sees_request
+        arguments = planner.call_early(on_request, (where,), "on_request")
+        if not any(map(planner.provider, read_signature(on_request, where).parameters)):
+            plan.sees_request = seen  # what a hook has looked at is in no answer, unless a component shares it
+        plan.open.steps.append(Step(call=code("{}.{}", instance, arguments), mode=mode_of(on_request)))
+    plan.open.steps.append(Step(call=code("ctx.enter({}, {})", builder.name("hook", hook), instance)))
+
+
+def _plan_before_request(planner: BindingPlanner, function: Handler) -> None:
+    """Run ``function`` before anything else of the route; what it returns, if not None, is the answer."""
+    builder, steps = planner.builder, planner.plan.open.steps
+    where = f"before_request {getattr(function, '__qualname__', function)} of {planner.where}"
+    reject_generator(function, where)
+    encode = make_encoder(read_signature(function, where).returns, method="GET")
+    call = planner.call_early(function, (where,), builder.function("before_request", function))
+    response = builder.assign("early_response", steps, Step(call=call, mode=mode_of(function)))
+    names = builder.name("answered", answered), response, builder.name("encode", encode)
+    steps.append(Step(call=code("{}({}, {})", *names)))
 
 
 def method_of(entry: Any, name: str) -> Any:

@@ -8,10 +8,10 @@ from typing import Any
 from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.plan_builder import hashable
 from hybrid_gateway.binding.plan_compiler import compile_plan
-from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.shared_components import Needs, Shared, key_of
 from hybrid_gateway.binding.signature import Parameter, read_signature
 from hybrid_gateway.building.hook_compiler import WAY_OUT, method_of
+from hybrid_gateway.building.route_planner import RoutePlanner
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, EXPLAINED, FIRST_HOOK
@@ -19,7 +19,7 @@ from hybrid_gateway.routing.declare import describe_handler
 
 __all__ = ["RouteSurroundings", "SurroundingsCompiler"]
 
-PlanAround = Callable[["RouteSurroundings", str, Mapping[Any, str], int], BindingPlanner]
+PlanAround = Callable[["RouteSurroundings", str, Mapping[Any, str], int], RoutePlanner]
 
 
 class RouteSurroundings:
@@ -34,7 +34,7 @@ class RouteSurroundings:
         self._plan = plan
         self._makers: dict[Any, tuple[Callable[..., Awaitable[Any]], bool] | None] = {}
 
-    def planner(self, where: str, given: Mapping[Any, str], moment: int) -> BindingPlanner:
+    def planner(self, where: str, given: Mapping[Any, str], moment: int) -> RoutePlanner:
         """An empty plan for a function that has run at ``moment``."""
         return self._plan(self, where, given, moment)
 
@@ -46,8 +46,8 @@ class RouteSurroundings:
         if (key, *given) not in self._makers:
             self._makers[key, *given] = None
             planner = self.planner(chain[0], given, self.components[key].moment)
-            planner.component(provider, parameter, chain[:-1])
-            run, _ = compile_plan(planner.plan, chain[-1], self.layers.max_body_size, tuple(given.values()))
+            planner.binding.component(provider, parameter, chain[:-1])
+            run, _ = compile_plan(planner.plan, chain[-1], tuple(given.values()))
             self._makers[key, *given] = run, planner.plan.awaits
         found = self._makers[key, *given]
         if found is None:
@@ -72,7 +72,7 @@ class SurroundingsCompiler:
         needs = self._needs.get((common, hooks, handlers))
         if needs is None:
             planner = self._plan(RouteSurroundings(self._plan, layers, {}, {}), "a route", {}, AFTER_ANSWER)
-            needs = self._needs[common, hooks, handlers] = _needs_of(layers, planner.needs())
+            needs = self._needs[common, hooks, handlers] = _needs_of(layers, planner.authorization.needs())
         seen = path if needs.names.intersection(path) else {}
         components = needs.components
         key = (common, tuple(seen.items()), (hooks, handlers) if components else ())

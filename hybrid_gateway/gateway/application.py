@@ -15,8 +15,8 @@ from django.urls import NoReverseMatch, get_script_prefix
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
+from hybrid_gateway.binding.app_components import AppComponents
 from hybrid_gateway.binding.components import Provider
-from hybrid_gateway.binding.request_cleanup import AppComponents
 from hybrid_gateway.building.endpoint_builder import EndpointBuilder, middleware_factories
 from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry, ThreadHolder, in_request, run_in_fresh_context
 from hybrid_gateway.concurrency.loop_thread import LoopThread

@@ -204,9 +204,9 @@ class _Writer:
             schema = self.schemas.schema(entry.type, self._received)
         else:
             schema = self.schemas.schema(type_info(entry.type).without_none, Use.TEXT)
-        if getattr(entry.marker, "title", None):
+        if entry.marker is not None and entry.marker.title:
             schema["title"] = entry.marker.title
-        if getattr(entry.marker, "examples", None):
+        if entry.marker is not None and entry.marker.examples:
             examples = [as_json(example) for example in entry.marker.examples]
             schema["examples"] = [example for example in examples if example is not NOT_JSON]
         if entry.default is not NO_DEFAULT and entry.default is not None:

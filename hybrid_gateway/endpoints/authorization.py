@@ -1,21 +1,35 @@
-"""What compiled endpoints ask of authentication and guards: who calls, and may they?"""
+"""Functions that compiled endpoints call to find out who calls, and whether they may."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Literal
 
 from django.core.exceptions import PermissionDenied
 
+from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.exceptions import Forbidden, Unauthorized
 from hybrid_gateway.request.context import RequestContext
 
-__all__ = ["COMBINED", "USERS", "admit", "admit_or_challenge", "attempt", "attempt_async", "claimed", "settle"]
+__all__ = [
+    "COMBINED",
+    "USERS",
+    "Verdict",
+    "evaluate_guard",
+    "evaluate_guard_async",
+    "require",
+    "require_known_scheme",
+    "require_or_challenge",
+    "resolve_verdict",
+]
+
+Verdict = bool | Exception | None
+"""What a guard among others says: True, False, what it has raised to refuse, or None where it was not asked."""
 
 
-def passes(verdict: Any) -> bool:
-    """Whether a guard lets pass: it has returned nothing, or something true.
+def _passes(verdict: object) -> bool:
+    """Return whether a guard lets pass: it has returned nothing, or something true.
 
     Raises :class:`TypeError` for what is no verdict yet: nobody awaits, runs or calls it, and as an object it is true.
     """
@@ -34,67 +48,76 @@ def passes(verdict: Any) -> bool:
     return bool(verdict)
 
 
-def admit(verdict: Any, authentication: Any) -> None:
-    if verdict is not True and not passes(verdict):
+def require(verdict: object, authentication: Authentication | None) -> None:
+    """Raise 403 where a guard has refused."""
+    if verdict is not True and not _passes(verdict):
         raise Forbidden("You do not have permission to perform this action.")
 
 
-def admit_or_challenge(verdict: Any, authentication: Any) -> None:
-    if verdict is not True and not passes(verdict):
+def require_or_challenge(verdict: object, authentication: Authentication | None) -> None:
+    """Raise 401 where a guard has refused somebody unknown, 403 where it has refused somebody else."""
+    if verdict is not True and not _passes(verdict):
         if authentication is None:
             raise Unauthorized("Authentication credentials were not provided.")
         raise Forbidden("You do not have permission to perform this action.")
 
 
-def _unfit(who: str, value: Any, instead: str) -> TypeError:
+def _unfit(who: str, value: object, instead: str) -> TypeError:
     if inspect.iscoroutine(value):
         value.close()  # or Python would warn that nobody has awaited it, which is said here
     return TypeError(f"A {who} has returned a {type(value).__name__}; it returns {instead}.")
 
 
-# --- guards made of guards. A verdict is True, False, what was raised to refuse, or None where nobody was asked.
+# --- guards made of guards -----------------------------------------------------------------------------------------
 
 _REFUSALS = (Unauthorized, Forbidden, PermissionDenied)
 
 
-def attempt(ask: Callable[[], Any]) -> Any:
+def evaluate_guard(ask: Callable[[], object]) -> Verdict:
+    """Return the verdict of a guard among others."""
     try:
-        return passes(ask())
+        return _passes(ask())
     except _REFUSALS as refusal:
         return refusal
 
 
-async def attempt_async(ask: Callable[[], Awaitable[Any]]) -> Any:
+async def evaluate_guard_async(ask: Callable[[], Awaitable[object]]) -> Verdict:
+    """Return the verdict of an asynchronous guard among others."""
     try:
-        return passes(await ask())
+        return _passes(await ask())
     except _REFUSALS as refusal:
         return refusal
 
 
-def _any_of(*verdicts: Any) -> Any:
+def _any_of(*verdicts: Verdict) -> Verdict:
     refusals = [verdict for verdict in verdicts if verdict is not None]
     if True in refusals:
         return True
     return False if False in refusals or not refusals else refusals[-1]
 
 
-def _all_of(*verdicts: Any) -> Any:
+def _all_of(*verdicts: Verdict) -> Verdict:
     return next((verdict for verdict in verdicts if verdict is not None and verdict is not True), True)
 
 
-COMBINED: dict[str, tuple[Callable[..., Any], str]] = {
+COMBINED: dict[Literal["any", "all"], tuple[Callable[..., Verdict], str]] = {
     "any": (_any_of, "is not True"),  # which verdict makes the next guard worth asking
     "all": (_all_of, "is True"),
 }
 
 
-def settle(verdict: Any) -> bool:
+def resolve_verdict(verdict: Verdict) -> bool:
+    """Raise what the guards have raised to refuse, or return their verdict."""
     if isinstance(verdict, Exception):
         raise verdict
     return bool(verdict)
 
 
-def claimed(ctx: RequestContext, authentication: Any) -> None:
+# --- who calls -----------------------------------------------------------------------------------------------------
+
+
+def require_known_scheme(ctx: RequestContext, authentication: Authentication | None) -> None:
+    """Store who calls in the context; raise 401 for credentials that no scheme of the route understands."""
     # SECURITY: credentials nobody understands are an error, not an anonymous request.
     if authentication is None and ctx.header(b"authorization") is not None:
         raise Unauthorized("The Authorization header is not of a kind this API accepts.")
@@ -104,15 +127,16 @@ def claimed(ctx: RequestContext, authentication: Any) -> None:
     ctx.authentication = authentication  # for error handlers and hooks, which would ask again
 
 
-def _required(authentication: Any) -> Any:
+def _required(authentication: Authentication | None) -> Authentication:
     if authentication is None:
         raise Unauthorized("Authentication credentials were not provided.")
     return authentication
 
 
-USERS: dict[tuple[bool, bool], Callable[[Any], Any]] = {
+USERS: dict[tuple[bool, bool], Callable[[Authentication | None], object]] = {
     (True, False): lambda authentication: _required(authentication).user,
     (True, True): lambda authentication: None if authentication is None else authentication.user,
     (False, False): _required,
     (False, True): lambda authentication: authentication,
 }
+"""By whether the user is asked for, and whether None will do: what parameters get."""

@@ -1,0 +1,96 @@
+"""Which types the inputs of one route may have, and how text becomes values of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from hybrid_gateway.binding.decoders import DecodeHook, Decoders, check_decodable, decode_known, why_not
+from hybrid_gateway.binding.markers import Depends, Marker
+from hybrid_gateway.binding.plan_builder import Chain, format_chain, format_type
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers
+from hybrid_gateway.binding.struct_fields import StructField, struct_fields
+from hybrid_gateway.binding.text_converters import TextType, is_list, is_scalar, text_type
+from hybrid_gateway.binding.uploads import UploadFile, is_file, is_files
+from hybrid_gateway.exceptions import DependencyError
+
+__all__ = ["InputLimits", "InputTypes", "type_to_read"]
+
+
+class InputLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the layers of a route say about reading a request."""
+
+    max_body_size: int = 1024 * 1024
+    max_upload_size: int = 50 * 1024 * 1024
+    media_types: Sequence[str] = ()
+    decoders: Decoders | None = None
+    body_allowed: bool = True
+    follows: bool = False  # the plan of a route, whose body is gone
+    declared: bool = False  # a JSON body without a content type is none
+
+
+class InputTypes:
+    """The types that clients can send to one route, whose decoders may know some of its own."""
+
+    def __init__(self, decoders: Decoders | None) -> None:
+        self.hook: DecodeHook = decoders or decode_known
+        self._decoders = decoders
+
+    def knows(self, kind: object) -> bool:
+        """Return whether a decoder of the route makes values of a type."""
+        return self._decoders is not None and self._decoders.knows(kind)
+
+    def is_scalar(self, kind: object) -> bool:
+        """Return whether one text can hold a value of a type."""
+        return is_scalar(kind, self.knows)
+
+    def is_list(self, kind: object) -> bool:
+        """Return whether several texts can hold a value of a type."""
+        return is_list(kind, self.knows)
+
+    def fits_text(self, kind: object) -> bool:
+        """Return whether text, or a list of texts, can hold a value of a type."""
+        return kind is NO_DEFAULT or self.is_scalar(kind) or self.is_list(kind)
+
+    def text_type(self, kind: object, where: str, *, raw: bool = False) -> TextType:
+        """Return how text becomes a value of a type; see :func:`text_type`."""
+        try:
+            return text_type(kind, self.hook, raw=raw)
+        except DependencyError as error:
+            raise DependencyError(f"{where} is {format_type(kind)}: {error}.") from error
+
+    def fields(
+        self, parameter: Parameter, chain: Chain
+    ) -> Iterator[tuple[StructField, object, Marker | Depends | None]]:
+        """Yield each field of a parameter that is a Struct of several, with its type and its marker."""
+        if not parameter.checked:
+            raise DependencyError(
+                f"{chain[0]}: {parameter.name!r} is a Struct of several values, which cannot be left unchecked. Ask "
+                "for each as SkipValidation[...]."
+            )
+        where = f"{format_chain(chain)}: {format_type(parameter.info.origin)}"
+        try:
+            check_decodable(parameter.type, self.knows, UploadFile)
+            fields = struct_fields(parameter.info.inner)
+            msgspec.json.Decoder(parameter.type)
+        except (TypeError, ValueError, re.error, DependencyError) as error:
+            raise DependencyError(f"{where} cannot be read: {why_not(parameter.type, error)}.") from error
+        for field in fields:
+            kind, marker = split_markers(field.type, field.encode_name, where)
+            if isinstance(marker, Marker) and (marker.meta is not None or marker.alias is not None):
+                raise DependencyError(
+                    f"{where}: the field {field.encode_name!r} is constrained or renamed by {type(marker).__name__}(), "
+                    "of which a Struct knows nothing. Use msgspec.Meta for constraints, and msgspec.field(name=...) or "
+                    "rename= for names."
+                )
+            yield field, kind, marker
+
+
+def type_to_read(parameter: Parameter) -> object:
+    """Return the type that is read for ``parameter``: its own, or text where that is not checked."""
+    kind = str if parameter.type is NO_DEFAULT else parameter.type
+    if parameter.checked or is_file(parameter.info) or is_files(parameter.info):
+        return kind
+    return list[str] if is_list(kind) else str

@@ -1,0 +1,46 @@
+"""What a route, or a function around the plan of one, is planned with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from hybrid_gateway.binding.app_components import AppComponents
+from hybrid_gateway.binding.components import Components, Mode
+from hybrid_gateway.binding.input_types import InputLimits
+from hybrid_gateway.binding.shared_components import Sharing
+from hybrid_gateway.request.cleanup_phases import ANSWERED
+from hybrid_gateway.request.context import RequestContext
+
+__all__ = ["DjangoContextSource", "PlanScope"]
+
+
+class DjangoContextSource(Protocol):
+    """What makes Django's view of a request."""
+
+    @property
+    def builders(self) -> Mapping[type, tuple[Callable[[RequestContext], object], Mode]]:
+        """By the type that asks for it: the function of a context, and where it runs."""
+        ...
+
+    def give_body(self, ctx: RequestContext, body: bytes) -> None:
+        """Let it have the body."""
+
+
+class PlanScope(msgspec.Struct, frozen=True, kw_only=True):
+    """What a route, or a function that ``follows`` the plan of one and ends at ``moment``, is planned with."""
+
+    where: str
+    components: Components
+    app: AppComponents
+    constants: Mapping[object, object]  # ready values by type
+    path: Mapping[str, object]  # name → type that the route tree converts to
+    limits: InputLimits
+    parameters: Mapping[str, object] = {}  # name → annotation: what layers declare for every handler
+    given: Mapping[type, str] = {}  # ready variables by type: ``Exception`` in error handlers, for one
+    django: DjangoContextSource | None = None
+    sharing: Sharing | None = None  # the components that a route shares with the functions around it
+    follows: bool = False
+    moment: int = ANSWERED

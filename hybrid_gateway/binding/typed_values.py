@@ -1,0 +1,101 @@
+"""Values that a parameter gets for its type alone: the request in its parts, Django's view of it, what is ready."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import AsyncIterator, Iterable
+
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+from starlette.responses import Response
+
+from hybrid_gateway import http
+from hybrid_gateway.binding.body_planner import BodyPlanner
+from hybrid_gateway.binding.injected_types import BUILTINS, REQUEST
+from hybrid_gateway.binding.parameter_planner import ParameterPlanner
+from hybrid_gateway.binding.plan import Code, Phase, Step
+from hybrid_gateway.binding.plan_builder import Chain, PlanBuilder
+from hybrid_gateway.binding.plan_scope import PlanScope
+from hybrid_gateway.binding.signature import Parameter
+
+__all__ = ["TypedValues"]
+
+
+class TypedValues:
+    """Plans what parameters ask for by type."""
+
+    def __init__(self, builder: PlanBuilder, scope: PlanScope, parameters: ParameterPlanner, body: BodyPlanner) -> None:
+        self._builder = builder
+        self._scope = scope
+        self._parameters = parameters
+        self._body = body
+        self._from_django = {} if scope.django is None else scope.django.builders
+        self._gives_body = False  # to Django's request
+
+    def end(self) -> None:
+        """Let Django's request have the body that Starlette's does not read: everything is planned."""
+        if self._gives_body and self._scope.django is not None and REQUEST not in self._builder.variables:
+            self._body.share(self._scope.django.give_body)
+
+    def asks_for(self, kinds: Iterable[object]) -> bool:
+        """Return whether anything that is planned asks for one of these types of the request as a whole."""
+        return any(kind in self._builder.variables for kind in kinds)
+
+    def value(self, parameter: Parameter, chain: Chain, phase: Phase) -> Code | None:
+        """Return the variable of what ``parameter`` asks for by its type."""
+        kind = parameter.info.without_none
+        try:
+            hash(kind)
+        except TypeError:
+            return None
+        cls = typing.get_origin(kind) or kind  # Response[Any] is a Response
+        for given, variable in self._scope.given.items():
+            if _is_kind_of(cls, given):
+                self._builder.plan.sees_response |= given is Response
+                return Code(variable)
+        for asked in self._from_django:
+            if _is_kind_of(cls, asked) and self._scope.components.find(parameter) is None:
+                return self._of_django(asked, parameter.name, phase)
+        if kind in self._scope.constants and kind is not REQUEST:
+            return Code(self._builder.name("constant", self._scope.constants[kind]))
+        return self._of_request(kind, parameter, phase)
+
+    def _of_request(self, kind: object, parameter: Parameter, phase: Phase) -> Code | None:
+        if kind is REQUEST:
+            self._parameters.sees_path = True
+            self._builder.plan.sees_request = True
+            router = self._builder.name("router", self._scope.constants.get(REQUEST))
+            call = f"ctx.request({self._scope.limits.max_body_size}, {self._path_names()}, {router})"
+            return self._builder.read(kind, parameter.name, phase, Code(call))
+        if kind is http.PathParams:
+            self._parameters.sees_path = True
+            call = f"{self._builder.name('PathParams', kind)}(zip({self._path_names()}, ctx.path_values))"
+            return self._builder.read(kind, parameter.name, phase, Code(call))
+        if kind == AsyncIterator[bytes]:
+            return self._body.stream(parameter, phase)
+        if kind is http.Body:
+            return self._body.raw(parameter, (self._scope.where,), phase)
+        if kind in BUILTINS:
+            self._builder.plan.sees_request |= kind is http.Headers
+            call = f"{self._builder.function('builtin', BUILTINS[kind])}(ctx)"
+            return self._builder.read(kind, parameter.name, phase, Code(call))
+        return None
+
+    def _of_django(self, asked: type, name: str, phase: Phase) -> Code:
+        """Return the variable of what Django knows of a request: its request, its session."""
+        function, mode = self._from_django[asked]
+        plan = self._builder.plan
+        plan.visits = True
+        if asked in (HttpRequest, SessionBase):
+            plan.reads_cookies = plan.sees_request = True
+        if asked is HttpRequest and not phase.is_open:
+            self._gives_body = True
+        step = Step(call=Code(f"{self._builder.name('visit', function)}(ctx)"), mode=mode)
+        return self._builder.once(("visit", asked), name, phase.steps, lambda: step)
+
+    def _path_names(self) -> str:
+        return "ctx.path_names" if self._scope.follows else self._builder.name("path_names", tuple(self._scope.path))
+
+
+def _is_kind_of(cls: object, given: object) -> bool:
+    return cls is given or (isinstance(cls, type) and isinstance(given, type) and issubclass(cls, given))

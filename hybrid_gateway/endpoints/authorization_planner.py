@@ -1,0 +1,211 @@
+"""Schemes and guards in the plan of a route: who calls, and may they?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import msgspec
+
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme, Guard
+from hybrid_gateway.binding.components import Mode, mode_of
+from hybrid_gateway.binding.plan import Code, Phase, Step, code
+from hybrid_gateway.binding.plan_builder import Chain, format_chain
+from hybrid_gateway.binding.planner import BindingPlanner
+from hybrid_gateway.binding.shared_components import Needs
+from hybrid_gateway.binding.signature import Parameter, Signature, read_signature, reject_generator
+from hybrid_gateway.endpoints.authorization import (
+    COMBINED,
+    USERS,
+    evaluate_guard,
+    evaluate_guard_async,
+    require,
+    require_known_scheme,
+    require_or_challenge,
+    resolve_verdict,
+)
+from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.request.context import RequestContext
+
+__all__ = ["AuthorizationPlanner", "UserBelowMiddleware"]
+
+_AUTHENTICATION = "authentication"  # among the variables
+_NONE, _TRUE = Code("None"), Code("True")
+
+
+class UserBelowMiddleware(Protocol):
+    """What a route below Django's middleware asks about the caller, beside its schemes."""
+
+    def known(self, ctx: RequestContext) -> Authentication | None:
+        """Return what is known before a scheme is asked."""
+        ...
+
+    def as_left(self, ctx: RequestContext, authentication: Authentication | None) -> Authentication | None:
+        """Return what becomes of what the schemes have found; it may block."""
+        ...
+
+
+class AuthorizationPlanner:
+    """Plans the schemes and guards of one route, whose values ``planner`` plans.
+
+    A parameter of ``user_type``, or that is an :class:`Authentication`, gets who calls.
+    """
+
+    def __init__(
+        self,
+        planner: BindingPlanner,
+        schemes: Sequence[AuthenticationScheme],
+        user_type: type | None,
+        below: UserBelowMiddleware | None = None,
+    ) -> None:
+        self._planner = planner
+        self._builder = planner.builder
+        self._open = planner.plan.open
+        self._schemes = schemes
+        self._user_type = user_type
+        self._below = below
+        for scheme in schemes:
+            planner.query_names.update(scheme.query_carriers)
+        planner.add_source(self)
+
+    def needs(self) -> Needs:
+        """Return an account, still empty, of what functions on the way out of the route ask for."""
+
+        def callers(parameter: Parameter) -> list[Signature]:
+            if not self._is_authentication(parameter):
+                return []
+            return [read_signature(scheme.authenticate, self._planner.where) for scheme in self._schemes]
+
+        return Needs(self._planner.provider, callers)
+
+    # --- who calls
+
+    def authenticate(self, signature: Signature) -> None:
+        """Plan authentication first of all where the handler, or anything it needs, asks who calls.
+
+        A handler that cannot do without a user refuses before any guard runs.
+        """
+        if self._schemes and self._asks_for_user(signature, set()):
+            self._authentication((self._planner.where,))
+        for parameter in signature.parameters:
+            if self._planner.provider(parameter) is None:
+                self.value(parameter, (self._planner.where,), self._open)
+
+    def _asks_for_user(self, signature: Signature, seen: set[object]) -> bool:
+        for parameter in signature.parameters:
+            provider = self._planner.provider(parameter)
+            if provider is None:
+                if self._is_authentication(parameter):
+                    return True
+            elif provider.key not in seen:
+                seen.add(provider.key)
+                if self._asks_for_user(provider.signature, seen):
+                    return True
+        return False
+
+    def _is_authentication(self, parameter: Parameter) -> bool:
+        kind = parameter.info.without_none
+        return isinstance(kind, type) and kind in (self._user_type, Authentication)
+
+    def value(self, parameter: Parameter, chain: Chain, phase: Phase) -> Code | None:
+        """Return the variable of who calls, for a parameter that asks for that."""
+        if not self._is_authentication(parameter):
+            return None
+        kind, optional = parameter.info.without_none, parameter.info.is_optional
+        authentication = self._authentication(chain)
+        self._planner.plan.requires_user |= not optional
+        function = self._builder.name("identify", USERS[kind is self._user_type, optional])
+        step = Step(call=code("{}({})", function, authentication))
+        return self._builder.once(("authenticated", kind, optional), parameter.name, self._open.steps, lambda: step)
+
+    def _authentication(self, chain: Chain) -> Code:
+        if _AUTHENTICATION in self._builder.variables:
+            return self._builder.variables[_AUTHENTICATION]
+        if not self._schemes:
+            raise DependencyError(
+                f"{format_chain(chain)} asks for the user, but no authentication scheme applies to this route. "
+                "Set `authentication=[TokenAuthentication()]` on the handler or a layer around it, or "
+                'HYBRID_GATEWAY["AUTHENTICATION"].'
+            )
+        self._planner.plan.authenticates = True
+        known = Code("ctx.authentication")
+        if self._below is not None:
+            known = Code(f"{self._builder.name('known', self._below.known)}(ctx)")
+        found = self._assign(Step(call=known))
+        for scheme in self._schemes:
+            found = self._assign(self._ask_scheme(scheme, chain, found))
+        if self._below is not None:
+            call = code("{}(ctx, {})", self._builder.name("as_left", self._below.as_left), found)
+            found = self._assign(Step(call=call, mode="thread"))
+        self._add(code("{}(ctx, {})", self._builder.name("require_known_scheme", require_known_scheme), found))
+        self._builder.variables[_AUTHENTICATION] = found
+        return found
+
+    def _assign(self, step: Step) -> Code:
+        return self._builder.assign(_AUTHENTICATION, self._open.steps, step)
+
+    def _ask_scheme(self, scheme: AuthenticationScheme, chain: Chain, found: Code) -> Step:
+        where = f"{type(scheme).__qualname__}.authenticate"
+        reject_generator(scheme.authenticate, where, "It returns an Authentication or None.")
+        callee = self._builder.function("scheme", scheme.authenticate)
+        call = self._planner.call_early(scheme.authenticate, (*chain, where), callee)
+        mode = mode_of(scheme.authenticate, scheme.sync_to_thread)
+        return Step(call=call, mode=mode, before=code("{} if {} is not None else ", found, found))
+
+    # --- guards, and what else runs before the handler
+
+    def guard(self, guard: Guard) -> None:
+        """Run ``guard`` before the body is read; ``False`` refuses."""
+        where = (self._planner.where,)
+        if guard.looks_up and self._schemes:
+            # SECURITY: before the object is looked up, whose absence is an answer that the anonymous shall not get.
+            found = self._authentication(where)
+            self._add(code("{}({} is not None, {})", self._requirement(), found, found))
+        if guard.combines is not None:
+            verdict = code(
+                "{}({})", self._builder.name("resolve_verdict", resolve_verdict), self._verdict(guard, _TRUE)
+            )
+            asked = Step(call=verdict)
+        else:
+            asked = self._ask_guard(guard)
+        authentication = self._authentication(where) if self._schemes else _NONE
+        before, after = Code(f"{self._requirement()}("), code(", {})", authentication)
+        self._open.steps.append(msgspec.structs.replace(asked, before=before, after=after))
+
+    def _requirement(self) -> str:
+        return self._builder.name("require", require_or_challenge if self._schemes else require)
+
+    def _ask_guard(self, guard: Guard) -> Step:
+        """Return the call of ``guard``; what it needs is planned before."""
+        function = guard.function
+        where = f"the guard {getattr(function, '__qualname__', type(function).__qualname__)} of {self._planner.where}"
+        reject_generator(function, where, "A guard returns True or False, or raises.")
+        call = self._planner.call_early(function, (where,), self._builder.function("guard", function))
+        return Step(call=call, mode=mode_of(function, guard.sync_to_thread))
+
+    def _verdict(self, guard: Guard, condition: Code) -> Code:
+        """Return the variable of the verdict of a guard inside others; it is asked where ``condition`` holds."""
+        if guard.combines is not None:
+            combine, goes_on = COMBINED[guard.combines]
+            verdicts: list[Code] = []
+            for inner in guard.guards:
+                verdicts.append(self._verdict(inner, condition))
+                condition = code(f"{{}} and {{}} {goes_on}", condition, verdicts[-1])
+            listed = code(", ".join(["{}"] * len(verdicts)), *verdicts)
+            step = Step(call=code("{}({})", self._builder.name(f"{guard.combines}_of", combine), listed))
+        else:
+            asked = self._ask_guard(guard)
+            function = evaluate_guard_async if asked.mode == "loop" else evaluate_guard
+            call = code("{}(lambda: {})", self._builder.name("evaluate_guard", function), asked.call)
+            step = Step(call=call, mode=asked.mode, after=code(" if {} else None", condition))
+        return self._builder.assign("verdict", self._open.steps, step)
+
+    def check(
+        self, function: Callable[[RequestContext, Authentication | None], None], mode: Mode, *, authenticated: bool
+    ) -> None:
+        """Call ``function(ctx, authentication)`` here; the latter is ``None`` unless ``authenticated``."""
+        found = self._authentication((self._planner.where,)) if authenticated and self._schemes else _NONE
+        self._add(code("{}(ctx, {})", self._builder.name("check", function), found), mode)
+
+    def _add(self, call: Code, mode: Mode = "inline") -> None:
+        self._open.steps.append(Step(call=call, mode=mode))
