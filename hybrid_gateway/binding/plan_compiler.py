@@ -19,27 +19,27 @@ def compile_plan(
     title: str,
     extra: tuple[str, ...] = (),
     *,
-    fail: Callable[..., Awaitable[object]] | None = None,
-    leave: Callable[..., Awaitable[object]] | None = None,
+    on_error: Callable[..., Awaitable[object]] | None = None,
+    finish: Callable[..., Awaitable[object]] | None = None,
 ) -> tuple[Callable[..., Coroutine[object, None, Any]], str]:
     """Return the coroutine function ``endpoint(ctx, *extra)`` that runs ``plan``, and its source.
 
-    ``fail(ctx, error)`` makes an answer of what is raised; ``leave(ctx, answer)`` is awaited where the plan entered
-    something. Without them errors are raised, and the caller leaves.
+    ``on_error(ctx, error)`` makes a response of what is raised; ``finish(ctx, response)`` is awaited where the plan
+    entered something. Without them errors are raised, and the caller closes what was entered.
     """
     steps = _in_order(plan)
-    leaves = leave is not None and (plan.enters or plan.visits)
+    finishes = finish is not None and (plan.enters or plan.visits)
     body = ["errors = []"] if any(step.can_fail for step in steps) else []
-    body += _emit(steps, plan, "result =" if leaves else "return")
-    if fail is not None:
-        body = ["try:", *_indent(body), "except BaseException as error:", "    return await fail(ctx, error)"]
-    if leaves:
+    body += _emit(steps, plan, "result =" if finishes else "return")
+    if on_error is not None:
+        body = ["try:", *_indent(body), "except BaseException as error:", "    return await on_error(ctx, error)"]
+    if finishes:
         if not plan.enters:  # PERF: a scheme may ask for a visit, and most requests make no use of it
             body.append("if ctx.visit is None or ctx.visit.is_idle: return result")
-        body.append("return await leave(ctx, result)")
+        body.append("return await finish(ctx, result)")
     lines = [f"async def endpoint({', '.join(('ctx', *extra))}):", *_indent(body)]
     source = "\n".join(lines) + "\n"
-    names = {**plan.names, "reject": _reject, "fail": fail, "leave": leave}
+    names = {**plan.names, "reject": _reject, "on_error": on_error, "finish": finish}
     return define("endpoint", source, names, title), source
 
 

@@ -25,7 +25,6 @@ from hybrid_gateway.binding.injected_types import REQUEST
 from hybrid_gateway.binding.input_types import InputLimits
 from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.plan_scope import PlanScope
-from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, read_signature
 from hybrid_gateway.building.health_check_compiler import compile_health_check
 from hybrid_gateway.building.hook_compiler import HookCompiler
@@ -138,10 +137,12 @@ class EndpointBuilder:
         errors = self.errors(layers, planner.plan.authenticates, around)
         always, afterwards = self._hooks.leave(layers, around)
         ending = self._end(planner, route, secrets, errors, always, afterwards, cached)
-        respond, source = compile_plan(planner.plan, f"{method} {route.path}", fail=ending.fail, leave=ending.leave)
+        respond, source = compile_plan(
+            planner.plan, f"{method} {route.path}", on_error=ending.on_error, finish=ending.finish
+        )
         route.sources[method] = source
         if layers.timeout is not None:
-            respond = with_timeout(respond, check_timeout(layers.timeout), ending.give_up)
+            respond = with_timeout(respond, check_timeout(layers.timeout), ending.time_out)
         takes_form = any(entry.source == "form" for entry in planner.plan.inputs)
         passed = self._django_middleware(route, layers, schemes, where, takes_form=takes_form)
         return Endpoint(
@@ -246,27 +247,26 @@ class EndpointBuilder:
     ) -> Completion:
         """What concludes every answer of a route."""
         layers = route.layers
-        stamp = None if layers.cors is None else layers.cors.stamp
-        planner.plan.enters |= bool(always or afterwards) or stamp is not None or cached is not None
-        guard = private_response_headers(planner.plan, secrets.headers, layers)
-        if guard is not None and not planner.plan.enters:
-            planner.binding.change_last(guard)
+        add_cors = None if layers.cors is None else layers.cors.stamp
+        planner.plan.enters |= bool(always or afterwards) or add_cors is not None or cached is not None
+        mark_private = private_response_headers(planner.plan, secrets.headers, layers)
+        if mark_private is not None and not planner.plan.enters:
+            planner.binding.change_last(mark_private)
         return Completion(
             route.name,
-            close_all,
             errors,
             hooks=always,
-            afterwards=afterwards,
-            settle=finish_session,
-            keep=None if cached is None else cached.store,
-            guard=guard,
-            stamp=stamp,
+            after_response=afterwards,
+            finish_session=finish_session,
+            store_in_cache=None if cached is None else cached.store,
+            mark_private=mark_private,
+            add_cors=add_cors,
             path_names=tuple(_path_of(route)),
         )
 
     def without_route(self, errors: ErrorResponses) -> Completion:
         """What concludes answers that no route gives."""
-        return Completion("no route", close_all, errors)
+        return Completion("no route", errors)
 
     def _open(
         self, planner: RoutePlanner, layers: Layers, signature: Signature, around: RouteSurroundings

@@ -14,7 +14,7 @@ from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.signature import read_signature, reject_generator
 from hybrid_gateway.building.route_planner import RoutePlanner
-from hybrid_gateway.endpoints.hooks import Hook, answered
+from hybrid_gateway.endpoints.hooks import Hook, answer_early
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, FIRST_HOOK
@@ -129,7 +129,7 @@ def _plan_before_request(planner: BindingPlanner, function: Handler) -> None:
     encode = make_encoder(read_signature(function, where).returns, method="GET")
     call = planner.call_early(function, (where,), builder.function("before_request", function))
     response = builder.assign("early_response", steps, Step(call=call, mode=mode_of(function)))
-    names = builder.name("answered", answered), response, builder.name("encode", encode)
+    names = builder.name("answer_early", answer_early), response, builder.name("encode", encode)
     steps.append(Step(call=code("{}({}, {})", *names)))
 
 

@@ -37,7 +37,7 @@ class RejectedRequest:
         return await _around(self._gateway, self._answer)(ctx)
 
     async def _answer(self, ctx: RequestContext) -> Any:
-        return await self._completion.fail(ctx, self._refusal)
+        return await self._completion.on_error(ctx, self._refusal)
 
 
 class NotRouted:
@@ -84,11 +84,11 @@ class NotRouted:
         return None if cors is None else cors.preflight(ctx, methods)
 
     async def _answer(self, ctx: RequestContext) -> Any:
-        path, fail = self._path, self._table.without_route.fail
+        path, on_error = self._path, self._table.without_route.on_error
         if path == "*" and ctx.method == "OPTIONS":
             return _allow(("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"))
         if path is None:  # middleware has changed it
-            return await fail(ctx, BadRequest("The path of the request makes no sense here."))
+            return await on_error(ctx, BadRequest("The path of the request makes no sense here."))
         methods = self._table.tree.methods(path)
         other = None if methods else self._gateway.other_slash(self._table, path)
         if other is not None and self._gateway.trailing_slash == "ignore":
@@ -96,11 +96,11 @@ class NotRouted:
         elif other is not None:
             return _redirect(self._root.rstrip("/") + other, ctx.raw_query)
         if not methods:
-            return await fail(ctx, NotFound())
+            return await on_error(ctx, NotFound())
         if ctx.method == "OPTIONS":
             return self._preflight(ctx, path, methods) or _allow(methods)
         allow = ", ".join(sorted({*methods, "OPTIONS"}))
-        return await fail(ctx, MethodNotAllowed(headers={"Allow": allow}))
+        return await on_error(ctx, MethodNotAllowed(headers={"Allow": allow}))
 
 
 def _around(

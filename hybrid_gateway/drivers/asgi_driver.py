@@ -255,7 +255,7 @@ class ASGIDriver:
                 await endpoint.end(ctx, work)
                 raise
             if isinstance(error, Exception):
-                self._gateway.table.errors.report(ctx)  # the server logs it, and ends the connection
+                self._gateway.table.errors.send_signal(ctx)  # the server logs it, and ends the connection
             await endpoint.end(ctx, error=error)
             raise
         await endpoint.end(ctx, work if is_sent else None)

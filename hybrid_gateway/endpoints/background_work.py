@@ -1,4 +1,4 @@
-"""Work after an answer, and what is told of it when it fails: the client has its answer."""
+"""Work after a response, and the log entry where it fails: the client has its response."""
 
 from __future__ import annotations
 
@@ -10,28 +10,27 @@ from starlette.background import BackgroundTask, BackgroundTasks
 from hybrid_gateway.endpoints.errors import printable
 from hybrid_gateway.request.context import RequestContext
 
-__all__ = ["BackgroundWork", "report"]
+__all__ = ["BackgroundWork", "log_failure"]
 
 logger = logging.getLogger("django.request")
 
 
 class BackgroundWork(BackgroundTasks):
-    """The tasks of an answer, and what is to run after every answer of its route."""
+    """The tasks of one response, followed by those that run after every response of its route."""
 
     def __init__(self, own: BackgroundTask | None, always: Sequence[BackgroundTask]) -> None:
         super().__init__([*([] if own is None else [own]), *always])
         self.always = BackgroundTasks(always)
 
 
-def report(ctx: RequestContext, route: str, what: str, error: BaseException) -> None:
-    """Log what has failed once the answer to ``ctx`` was sent."""
-    path = printable(ctx.scope["path"])
+def log_failure(ctx: RequestContext, route: str, what: str, error: BaseException) -> None:
+    """Log what has failed once the response to ``ctx`` was sent."""
     logger.error(
         "%s of %s failed: %s %s",
         what,
         route,
         ctx.method,
-        path,
+        printable(ctx.scope["path"]),
         exc_info=(type(error), error, error.__traceback__),
         extra={"status_code": 500, "route": route},
     )

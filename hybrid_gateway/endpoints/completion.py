@@ -1,21 +1,22 @@
-"""How a request ends: the one place that knows whether its answer streams, and leaves what it has entered.
+"""The end of a request: its response is finished, and what it has entered is closed.
 
-How this works: what a request has entered (components that clean up, files) is left at a moment known at start-up; see
-``moments.py``. An answer that is whole is final only when everything is left: what nobody but the handler asks for at
-once, what hooks ask for after the last of them. So a clean-up that fails, such as a commit, is still an error's answer,
-and the hooks that follow see that. An answer that streams needs everything up to its last byte; ``end`` is for then.
-Whatever else happens, a cancelled task among it, ``leave`` lets nothing of it to the garbage collector.
+How this works: a request enters components that clean up, files, and the like; each is closed in a phase that is known
+at start-up (``request/cleanup_phases.py``). A complete response is final only when everything is closed: what nobody
+but the handler asks for at once, what hooks ask for after the last of them. So a clean-up that fails, such as a commit,
+still becomes an error response, and the hooks that follow see that one. A response that streams needs everything up to
+its last byte; ``end`` comes after that. Whatever happens, a cancelled task among it, nothing is left to the garbage
+collector.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 from starlette.background import BackgroundTask
 
+from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.concurrency.asgiref_bridge import enter_request, in_request
-from hybrid_gateway.endpoints.background_work import BackgroundWork, report
+from hybrid_gateway.endpoints.background_work import BackgroundWork, log_failure
 from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.endpoints.hooks import AnsweredEarly, Hook
 from hybrid_gateway.exceptions import HTTPException
@@ -23,91 +24,93 @@ from hybrid_gateway.request.background import each_task, join_tasks
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, ANSWERED, BEFORE_AFTER_ANSWER, EXPLAINED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.gateway_response import GatewayResponse, UnsentResponse
-from hybrid_gateway.responses.raw_response import is_complete
+from hybrid_gateway.responses.raw_response import EndpointResponse, is_complete, status_of
 from hybrid_gateway.responses.response_conversion import as_raw, as_response
 from hybrid_gateway.responses.streaming_response import StreamingResponse
 
 __all__ = ["Completion"]
 
-Unwind = Callable[..., Awaitable[BaseException | None]]
+ChangeResponse = Callable[[RequestContext, EndpointResponse], EndpointResponse]
 
 
 class Outcome:
-    """The answer to one request so far, and the error that it answers, if it is one's."""
+    """The response to one request so far, and the error that it is the response to, if there is one."""
 
-    __slots__ = ("answer", "ctx", "error", "saves")
+    __slots__ = ("ctx", "error", "response", "saves_session")
 
-    def __init__(self, ctx: RequestContext, answer: Any, error: BaseException | None, saves: bool) -> None:
+    def __init__(
+        self, ctx: RequestContext, response: EndpointResponse, error: Exception | None, saves_session: bool
+    ) -> None:
         self.ctx = ctx
-        self.answer = answer
+        self.response = response
         self.error = error
-        self.saves = saves  # a session, if there is one
+        self.saves_session = saves_session
 
     @property
-    def is_settled(self) -> bool:
-        """Whether it is clear that nothing is to be left. PERF: most requests have entered nothing."""
-        return type(self.answer) is tuple and not self.ctx.exits
+    def is_closed(self) -> bool:
+        """Whether nothing is left to close or to render. PERF: most requests have entered nothing."""
+        return isinstance(self.response, tuple) and not self.ctx.exits
 
     @property
-    def is_followed(self) -> bool:
-        """Whether something of the project runs while the answer is sent, or after it."""
-        return not is_complete(self.answer) or (type(self.answer) is not tuple and self.answer.background is not None)
+    def has_work_left(self) -> bool:
+        """Whether something of the project runs while the response is sent, or after it."""
+        response = self.response
+        return not is_complete(response) or (not isinstance(response, tuple) and response.background is not None)
 
     def discard(self) -> None:
-        """Let go of the answer, which will not be sent; its content is closed with the next clean-up."""
-        if not is_complete(self.answer):
-            self.ctx.on_exit("loop", UnsentResponse(self.answer, self.ctx.thread))
+        """Let go of the response, which will not be sent; its content is closed with the next clean-up."""
+        if not (isinstance(self.response, tuple) or is_complete(self.response)):
+            self.ctx.on_exit("loop", UnsentResponse(self.response, self.ctx.thread))
 
-    def replace(self, answer: Any) -> None:
-        """Send another answer; the work that was to follow the one before is done after it."""
-        before = self.answer
+    def replace(self, response: EndpointResponse) -> None:
+        """Send another response; the background work of the one before is done after it."""
+        before = self.response
         self.discard()
-        background = None if type(before) is tuple else before.background
+        background = None if isinstance(before, tuple) else before.background
         if background is not None:
-            answer = as_response(answer)
-            answer.background = join_tasks(background, answer.background)
-        self.answer = answer
+            response = as_response(response)
+            response.background = join_tasks(background, response.background)
+        self.response = response
 
 
 class Completion:
-    """How requests to one route end. ``name`` is the route's, for the log.
+    """The end of every request to one route, whose ``name`` is for the log.
 
-    ``hooks`` see every answer after those that the plan has entered have been noted; see ``leave``. ``afterwards`` run
-    once it is sent. ``unwind(ctx, error, moment)`` leaves what was entered.
+    ``hooks`` see every response, before those that the plan has entered; ``after_response`` run once it is sent.
+    Then ``finish_session(ctx, response)`` saves what a visitor has changed, ``store_in_cache(ctx)`` what the plan has
+    noted, and ``mark_private`` and ``add_cors`` change the headers last of all.
     """
 
     def __init__(
         self,
         name: str,
-        unwind: Unwind,
         errors: ErrorResponses,
         *,
         hooks: Sequence[Hook] = (),
-        afterwards: Sequence[Hook] = (),
-        settle: Callable[[Any, Any], Awaitable[Any]] | None = None,
-        keep: Callable[[Any], Awaitable[None]] | None = None,
-        guard: Callable[[Any, Any], Any] | None = None,
-        stamp: Callable[[Any, Any], Any] | None = None,
+        after_response: Sequence[Hook] = (),
+        finish_session: Callable[[RequestContext, EndpointResponse], Awaitable[EndpointResponse]] | None = None,
+        store_in_cache: Callable[[RequestContext], Awaitable[None]] | None = None,
+        mark_private: ChangeResponse | None = None,
+        add_cors: ChangeResponse | None = None,
         path_names: tuple[str, ...] = (),
     ) -> None:
         self._name = name
         self._path_names = path_names
-        self._unwind = unwind
         self._errors = errors
         self._hooks = tuple((hook, None) for hook in hooks)
-        self._afterwards = tuple(afterwards)
-        self._is_alone = not (hooks or afterwards)
-        self._settle = settle
-        self._keep = keep
-        self._guard = guard
-        self._stamp = stamp
+        self._after_response = tuple(hook.on_response for hook in after_response if hook.on_response is not None)
+        self._has_hooks = bool(hooks or after_response)
+        self._finish_session = finish_session
+        self._store_in_cache = store_in_cache
+        self._mark_private = mark_private
+        self._add_cors = add_cors
 
-    # --- up to the answer
+    # --- before the response is sent
 
-    async def fail(self, ctx: RequestContext, error: BaseException) -> Any:
-        """The answer to what the plan raised. Raises what ends a task, and what says that the client has gone."""
+    async def on_error(self, ctx: RequestContext, error: BaseException) -> EndpointResponse:
+        """Return the response to what the plan raised. Raises what ends a task, and ``ClientDisconnect``."""
         if type(error) is AnsweredEarly:
-            return await self.leave(ctx, error.answer)
+            return await self.finish(ctx, error.response)
         if self._path_names:
             ctx.path_names = self._path_names
         try:
@@ -115,60 +118,63 @@ class Completion:
                 ctx.is_given_up = True
                 raise error
             if ctx.exits:
-                error = await self._unwind(ctx, error, ANSWERED) or error
+                error = await close_all(ctx, error, ANSWERED) or error
             if not isinstance(error, Exception):
                 raise error
             ctx.answered_error = error
-            answer = await self._errors.answer(ctx, error)
+            response = await self._errors.respond(ctx, error)
         except BaseException as failure:
             await self._abandon(ctx, failure)
             raise
-        return await self.leave(ctx, answer, error)
+        return await self.finish(ctx, response, error)
 
-    async def leave(
-        self, ctx: RequestContext, answer: Any, error: Exception | None = None, *, saves: bool = True
-    ) -> Any:
-        """``answer``, or another one, once it is final, or ready to stream.
+    async def finish(
+        self,
+        ctx: RequestContext,
+        response: EndpointResponse,
+        error: Exception | None = None,
+        *,
+        saves_session: bool = True,
+    ) -> EndpointResponse:
+        """Return ``response``, or another one, once it is final, or ready to stream.
 
-        The hooks see it, the innermost first: functions, then those that the plan has entered. Then
-        ``settle(ctx, answer)`` ends the visit, ``keep(ctx)`` puts away what the plan has noted, and ``guard`` and
-        ``stamp`` of ``(ctx, answer)`` have the last words.
+        The hooks see it, the innermost first: functions, then those that the plan has entered.
         """
         outcome = None
         try:
-            # PERF: most answers are whole, and nobody looks at them.
-            if self._is_alone and type(answer) is tuple and ctx.visit is None and not ctx.entered:
-                failure = await self._unwind(ctx, error) if ctx.exits else error
+            # PERF: most responses are complete, and nobody looks at them.
+            if isinstance(response, tuple) and not self._has_hooks and ctx.visit is None and not ctx.entered:
+                failure = await close_all(ctx, error) if ctx.exits else error
                 if failure is None or failure is error:
                     if error is not None:
                         ctx.answered_error = None  # whose traceback knows the call
-                    elif self._keep is not None:
-                        await self._keep(ctx)
-                    return self._seal(ctx, answer)
+                    elif self._store_in_cache is not None:
+                        await self._store_in_cache(ctx)
+                    return self._change_headers(ctx, response)
                 if not isinstance(failure, Exception):
                     raise failure
                 error, ctx.answered_error = failure, failure
-                answer = await self._errors.answer(ctx, failure)
-            outcome = Outcome(ctx, answer, error, saves)
-            await self._conclude(outcome)
+                response = await self._errors.respond(ctx, failure)
+            outcome = Outcome(ctx, response, error, saves_session)
+            await self._complete(outcome)
         except BaseException as failure:
             if outcome is not None:
                 outcome.discard()
             await self._abandon(ctx, failure)
             raise
-        # What is left later sees it then.
-        ctx.answered_error = None if type(outcome.answer) is tuple else outcome.error
-        return outcome.answer
+        # What is closed later sees it then.
+        ctx.answered_error = None if isinstance(outcome.response, tuple) else outcome.error
+        return outcome.response
 
-    def _seal(self, ctx: RequestContext, answer: Any) -> Any:
-        if self._guard is not None:
-            answer = self._guard(ctx, answer)
-        return answer if self._stamp is None else self._stamp(ctx, answer)
+    def _change_headers(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+        if self._mark_private is not None:
+            response = self._mark_private(ctx, response)
+        return response if self._add_cors is None else self._add_cors(ctx, response)
 
-    async def give_up(self, ctx: RequestContext, error: Exception) -> Any:
-        """The answer to ``error`` for a handler that may still be busy: what it has entered it leaves itself.
+    async def time_out(self, ctx: RequestContext, error: Exception) -> EndpointResponse:
+        """Return the response to ``error`` for a handler that may still be busy, and closes what it has entered itself.
 
-        What answers in its place has a thread and components of its own. No session is saved.
+        What responds in its place has a thread and components of its own. No session is saved.
         """
         late = ctx.apart()
         late.path_names = self._path_names
@@ -176,49 +182,57 @@ class Completion:
             enter_request(late)
         try:
             late.answered_error = error
-            answer = await self._errors.answer(late, error)
+            response = await self._errors.respond(late, error)
         except BaseException as failure:
             await self._abandon(late, failure)
             raise
-        answer = await self.leave(late, answer, error, saves=False)
-        if type(answer) is tuple:
+        response = await self.finish(late, response, error, saves_session=False)
+        if isinstance(response, tuple):
             ctx.late = None
             late.release()
-        return answer
+        return response
 
-    async def _conclude(self, outcome: Outcome) -> None:
+    async def _complete(self, outcome: Outcome) -> None:
+        """Do everything that is to be done before the response is sent, in its order."""
         ctx = outcome.ctx
         if self._path_names:
             ctx.path_names = self._path_names
-        if not outcome.is_settled:
+        if not outcome.is_closed:
             await self._close(outcome, EXPLAINED)
         if self._hooks or ctx.entered:
             entered, ctx.entered = ctx.entered or (), None
             for hook, instance in (*self._hooks, *reversed(entered)):
-                await self._show(outcome, hook, instance)
-                if not outcome.is_settled:
+                await self._run_hook(outcome, hook, instance)
+                if not outcome.is_closed:
                     await self._close(outcome, hook.moment)
-        if not outcome.is_settled:
+        if not outcome.is_closed:
             await self._close(outcome, BEFORE_AFTER_ANSWER)
-        if ctx.visit is not None:
-            await self._end_visit(outcome)
-        if self._keep is not None and outcome.error is None:
-            await self._keep(ctx)
-        if self._afterwards:
-            self._add_afterwards(outcome)
-        elif not outcome.is_followed:
+        visit = ctx.visit
+        if visit is not None and not visit.is_idle and outcome.saves_session and self._finish_session is not None:
+            try:
+                outcome.response = await self._finish_session(ctx, outcome.response)
+            except Exception as failure:
+                await self._respond_late(outcome, failure)
+                await self._close(outcome, BEFORE_AFTER_ANSWER)
+        if self._store_in_cache is not None and outcome.error is None:
+            await self._store_in_cache(ctx)
+        if self._after_response:
+            response = outcome.response = as_response(outcome.response)
+            tasks = [BackgroundTask(run, ctx, None, response, outcome.error) for run in self._after_response]
+            response.background = BackgroundWork(response.background, tasks)
+        elif not outcome.has_work_left:
             if ctx.exits:
                 await self._close(outcome, AFTER_ANSWER)
             ctx.shared = None
-        outcome.answer = self._seal(ctx, outcome.answer)
+        outcome.response = self._change_headers(ctx, outcome.response)
 
-    async def _show(self, outcome: Outcome, hook: Hook, instance: Any) -> None:
-        """Show the answer to a hook, which may change or replace it; one that fails makes an error of it."""
-        unexpected = outcome.error is not None and _status(outcome.answer) >= 500
-        run = hook.on_error if unexpected and hook.on_error is not None else hook.on_response
+    async def _run_hook(self, outcome: Outcome, hook: Hook, instance: object) -> None:
+        """Show the response to a hook, which may change or replace it; one that fails makes an error of it."""
+        is_unexpected = outcome.error is not None and status_of(outcome.response) >= 500
+        run = hook.on_error if is_unexpected and hook.on_error is not None else hook.on_response
         if run is None:
             return
-        response = as_response(outcome.answer)
+        response = as_response(outcome.response)
         if isinstance(response, StreamingResponse):  # a hook may make another stream of its chunks
             response.fetch_with(lambda *content: outcome.ctx.thread.stream(*content))
         try:
@@ -226,90 +240,72 @@ class Completion:
         except Exception as failure:
             # The same again is a component that has failed before: the hook cannot run, and it is answered already.
             if failure is not outcome.error:
-                await self._fail_late(outcome, failure)
+                await self._respond_late(outcome, failure)
             return
-        outcome.answer = as_raw(response)
+        outcome.response = as_raw(response)
         if replaced is not None and replaced is not response:
             outcome.replace(replaced)
 
-    async def _fail_late(self, outcome: Outcome, error: Exception) -> None:
-        """Answer an error where there was an answer already; the work that was to follow that is not done."""
+    async def _respond_late(self, outcome: Outcome, error: Exception) -> None:
+        """Respond to an error where there was a response already, whose background work is not done."""
         outcome.discard()
         outcome.ctx.answered_error = error
-        outcome.answer = await self._errors.answer(outcome.ctx, error)
+        outcome.response = await self._errors.respond(outcome.ctx, error)
         outcome.error = error
 
-    async def _close(self, outcome: Outcome, moment: int) -> None:
-        """Leave what was entered up to ``moment``, if the answer is whole; what fails is answered instead."""
-        ctx = outcome.ctx
-        for handle in (self._errors.answer, self._errors.crash):  # the second for what the first has entered itself
-            response = outcome.answer
+    async def _close(self, outcome: Outcome, phase: int) -> None:
+        """Close what was entered up to ``phase``, if the response is complete; respond to what fails instead."""
+        ctx, errors = outcome.ctx, self._errors
+        for respond in (errors.respond, errors.respond_to_crash):  # the second for what the first has entered itself
+            response = outcome.response
             if isinstance(response, GatewayResponse) and response.is_rendered_late and not response.is_rendered:
                 try:  # what a handler or a hook has chosen: it needs its components
                     await response.render_late(ctx)
                 except Exception as error:
-                    await self._fail_late(outcome, error)
-            if not ctx.exits or not is_complete(outcome.answer):
+                    await self._respond_late(outcome, error)
+            if not ctx.exits or not is_complete(outcome.response):
                 return
-            failure = await self._unwind(ctx, outcome.error, moment)
+            failure = await close_all(ctx, outcome.error, phase)
             if failure is None or failure is outcome.error:
                 return
             if not isinstance(failure, Exception):
                 raise failure
             ctx.answered_error = failure
-            outcome.answer, outcome.error = await handle(ctx, failure), failure
-
-    async def _end_visit(self, outcome: Outcome) -> None:
-        visit = outcome.ctx.visit
-        if self._settle is None or not outcome.saves or visit is None or visit.is_idle:
-            return
-        try:
-            outcome.answer = await self._settle(outcome.ctx, outcome.answer)
-        except Exception as failure:
-            await self._fail_late(outcome, failure)
-            await self._close(outcome, BEFORE_AFTER_ANSWER)
-
-    def _add_afterwards(self, outcome: Outcome) -> None:
-        response = as_response(outcome.answer)
-        given = outcome.ctx, None, response, outcome.error
-        always = [BackgroundTask(hook.on_response, *given) for hook in self._afterwards if hook.on_response is not None]
-        response.background = BackgroundWork(response.background, always)
-        outcome.answer = response
+            outcome.response, outcome.error = await respond(ctx, failure), failure
 
     async def _abandon(self, ctx: RequestContext, error: BaseException) -> None:
-        """Leave everything, since there will be no answer. Raises what is in flight then, if it is another error."""
+        """Close everything, since there will be no response. Raises what is in flight then, if it is another error."""
         ctx.shared = ctx.answered_error = None
-        failure = await self._unwind(ctx, error) if ctx.exits else error
+        failure = await close_all(ctx, error) if ctx.exits else error
         if failure is not None and failure is not error:
             raise failure
 
-    # --- after it
+    # --- once it is sent
 
     async def end(
         self, ctx: RequestContext, background: BackgroundTask | None = None, error: BaseException | None = None
     ) -> None:
-        """After the last byte, or ``error`` in its place: leave what the answer needed, and do what is to follow.
+        """Close what the response needed, after its last byte or ``error`` in its place, and do the background work.
 
-        Nothing is raised but what ends a task, since the client has its answer: it is logged. Where a clean-up fails,
-        of what was to follow only that is done which follows every answer of the route.
+        Only what ends a task is raised: the client has its response, so errors are logged. Where a clean-up fails, only
+        that part of the work is done which follows every response of the route.
         """
         late, ctx = ctx.late, ctx.late or ctx
         error = error or ctx.answered_error
         try:
-            is_left = await self._leave_behind(ctx, error, BEFORE_AFTER_ANSWER)
-            if not is_left:
+            if not await self._close_sent(ctx, error, BEFORE_AFTER_ANSWER):
                 background = background.always if isinstance(background, BackgroundWork) else None
             if background is not None:
-                await self._do_afterwards(ctx, background)
+                await self._run_background(ctx, background)
         finally:
-            await self._leave_behind(ctx, error, AFTER_ANSWER)
+            await self._close_sent(ctx, error, AFTER_ANSWER)
             ctx.shared = ctx.answered_error = None
             if late is not None:
                 late.release()
 
-    async def _leave_behind(self, ctx: RequestContext, error: BaseException | None, moment: int) -> bool:
-        """Leave what was entered up to ``moment``; whether that went well."""
-        failure = await self._unwind(ctx, error, moment) if ctx.exits else error
+    async def _close_sent(self, ctx: RequestContext, error: BaseException | None, phase: int) -> bool:
+        """Close what was entered up to ``phase``; return whether that went well."""
+        failure = await close_all(ctx, error, phase) if ctx.exits else error
         if failure is None or failure is error:
             return True
         if not isinstance(failure, Exception):
@@ -317,10 +313,10 @@ class Completion:
         self._report(ctx, "A clean-up after the answer", failure)
         return False
 
-    async def _do_afterwards(self, ctx: RequestContext, work: BackgroundTask) -> None:
-        """Do all of ``work``, one task after the other; what one raises stops no other, but is seen by what it entered.
+    async def _run_background(self, ctx: RequestContext, work: BackgroundTask) -> None:
+        """Do all tasks of ``work``, one after the other; an error stops no other, but is seen by what its task entered.
 
-        What was entered for the answer, which is sent, sees nothing of it.
+        What was entered for the response, which is sent, sees nothing of it.
         """
         for task in each_task(work):
             entered, shared = len(ctx.exits or ()), dict(ctx.shared or ())
@@ -328,7 +324,7 @@ class Completion:
                 await task()
             except BaseException as failure:
                 if ctx.exits:
-                    await self._unwind(ctx, failure, since=entered)
+                    await close_all(ctx, failure, since=entered)
                 ctx.shared = shared
                 if not isinstance(failure, Exception):
                     raise
@@ -340,17 +336,12 @@ class Completion:
         try:
             raise error
         except Exception:
-            self._errors.report(ctx)
-            report(ctx, self._name, what, error)
+            self._errors.send_signal(ctx)
+            log_failure(ctx, self._name, what, error)
 
 
 def _is_same(failure: Exception, answered: BaseException | None) -> bool:
-    """Whether ``failure`` is what has been answered already: the error itself, or the same refusal once more."""
+    """Return whether ``failure`` has been answered already: the error itself, or the same HTTP error once more."""
     if failure is answered or answered is None:
         return failure is answered
     return isinstance(failure, HTTPException) and type(failure) is type(answered) and failure.args == answered.args
-
-
-def _status(answer: Any) -> int:
-    status: int = answer[0] if type(answer) is tuple else answer.status_code
-    return status

@@ -1,4 +1,4 @@
-"""Exceptions → answers: the project's own handlers first, Django's exceptions understood, the rest is a logged 500."""
+"""Exceptions → responses: the project's handlers first, then Django's and Starlette's exceptions, else a logged 500."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ from hybrid_gateway.exceptions import (
 )
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.problem_details import problem_response
-from hybrid_gateway.responses.raw_response import make_raw
+from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse, make_raw
 
-__all__ = ["DISK_FULL", "ErrorResponses", "printable", "translate"]
+__all__ = ["DISK_FULL", "ErrorHandler", "ErrorResponses", "printable", "translate"]
 
 logger = logging.getLogger("django.request")
 
-ErrorHandler = Callable[[Any, Exception], Awaitable[Any]]
+ErrorHandler = Callable[[RequestContext, Exception], Awaitable[EndpointResponse]]
 
 
 class ErrorResponses:
-    """What one route (or the gateway, where there is no route) makes of exceptions."""
+    """The responses of one route (or of the gateway, where there is no route) to exceptions."""
 
     def __init__(
         self,
         *,
         handlers: Mapping[type[BaseException] | int, ErrorHandler],
         challenges: tuple[str, ...] = (),
-        sender: Any = None,
+        sender: type | None = None,
         debugger: bool = False,
         awaits: bool = False,
-        django_request: Callable[[Any], Any] = lambda ctx: None,
+        django_request: Callable[[RequestContext], object] = lambda ctx: None,
     ) -> None:
         self.awaits = awaits  # whether some handler has to wait on a loop
         self._by_class = {key: handler for key, handler in handlers.items() if not isinstance(key, int)}
@@ -68,36 +68,30 @@ class ErrorResponses:
         self._debugger = debugger
         self._django_request = django_request
 
-    async def answer(self, ctx: RequestContext, error: Exception) -> Any:
-        """The answer to ``error``; a client that has gone is raised on, for the driver."""
+    async def respond(self, ctx: RequestContext, error: Exception) -> EndpointResponse:
+        """Return the response to ``error``; raise ``ClientDisconnect`` on, for the driver."""
         if isinstance(error, ClientDisconnect):
             raise error
         try:
-            handled = await self._handle(ctx, error)
+            return await self._handle(ctx, error)
         except Exception as failure:
             ctx.blame(error)
-            if failure is error:  # a handler leaves it to us, or asks for the component that has failed
-                return await self._answer_plainly(ctx, error)
-            failure.__context__ = failure.__context__ or error
-            return await self._crash(ctx, failure)
-        return handled
+            if failure is not error:
+                failure.__context__ = failure.__context__ or error
+                return await self._handle_crash(ctx, failure)
+            known = translate(error)  # a handler leaves it to us, or asks for the component that has failed
+            return await self.respond_to_crash(ctx, error) if known is None else self._problem(ctx, error, known)
 
-    async def crash(self, ctx: RequestContext, error: Exception) -> Any:
-        """The same without the project's handlers, of which one has made it necessary."""
-        return await self._answer_plainly(ctx, error, unexpected=True)
-
-    async def _answer_plainly(self, ctx: RequestContext, error: Exception, unexpected: bool = False) -> Any:
-        known = None if unexpected else translate(error)
-        if known is not None:
-            return self._problem(ctx, error, known)
+    async def respond_to_crash(self, ctx: RequestContext, error: Exception) -> EndpointResponse:
+        """Return the 500 for ``error`` without the project's handlers, one of which may have raised it."""
         self._report_crash(ctx, error)
-        return await self._bare(ctx, error)
+        return await _internal_error(ctx, error)
 
-    async def _handle(self, ctx: RequestContext, error: Exception) -> Any:
+    async def _handle(self, ctx: RequestContext, error: Exception) -> EndpointResponse:
         handler = _by_mro(self._by_class, type(error))
         known = translate(error)
         if known is None:
-            return await (handler(ctx, error) if handler is not None else self._crash(ctx, error))
+            return await (handler(ctx, error) if handler is not None else self._handle_crash(ctx, error))
         if handler is None and known is not error:
             handler = _by_mro(self._by_class, type(known))
         general = handler is None or handler in (self._by_class.get(HTTPException), self._by_class.get(Exception))
@@ -107,28 +101,18 @@ class ErrorResponses:
             return await handler(ctx, error)
         return self._problem(ctx, error, known)
 
-    def _problem(self, ctx: RequestContext, error: Exception, known: HTTPException) -> Any:
-        # What was refused before anybody was asked has no traceback.
+    def _problem(self, ctx: RequestContext, error: Exception, known: HTTPException) -> RawResponse:
+        # What was rejected before anybody was asked has no traceback.
         if known.status_code >= 500 and error.__traceback__ is not None and not known.quiet:
             _log(ctx, error, known.status_code)
-        self._challenge(known)
+        # SPEC: RFC 9110 section 15.5.2: a 401 names at least one way in.
+        has_challenge = any(name.lower() == "www-authenticate" for name in known.headers)
+        if known.status_code == 401 and self._challenges and not has_challenge:
+            known.headers["www-authenticate"] = ", ".join(self._challenges)
         return problem_response(known)
 
-    def _challenge(self, error: HTTPException) -> None:
-        # SPEC: RFC 9110 section 15.5.2: a 401 names at least one way in.
-        named = any(name.lower() == "www-authenticate" for name in error.headers)
-        if error.status_code == 401 and self._challenges and not named:
-            error.headers["www-authenticate"] = ", ".join(self._challenges)
-
-    def report(self, ctx: RequestContext) -> None:
-        """Tell whoever listens, as tools that collect errors do, of the exception that is being handled.
-
-        They get a Django request, as from Django; one that fails itself is logged and changes no answer.
-        """
-        signals.got_request_exception.send_robust(sender=self._sender, request=self._django_request(ctx))
-
-    async def _crash(self, ctx: RequestContext, error: Exception) -> Any:
-        """An exception nobody expected: logged, signalled, and told to the client only under ``DEBUG``."""
+    async def _handle_crash(self, ctx: RequestContext, error: Exception) -> EndpointResponse:
+        """Respond to an exception nobody expected by the project's handler of 500, if there is one."""
         self._report_crash(ctx, error)
         custom = self._by_status.get(500)
         if custom is not None:
@@ -138,31 +122,33 @@ class ErrorResponses:
                 ctx.blame(error)
                 if failure is not error:
                     _log(ctx, failure, 500)
-        return await self._bare(ctx, error)
+        return await _internal_error(ctx, error)
 
     def _report_crash(self, ctx: RequestContext, error: Exception) -> None:
         try:
             raise error
         except Exception:
-            self.report(ctx)
+            self.send_signal(ctx)
             _log(ctx, error, 500)
         if ctx.keeps_crash:
             ctx.crash = error
         if self._debugger:
             pdb.post_mortem(error.__traceback__)
 
-    async def _bare(self, ctx: RequestContext, error: Exception) -> Any:
-        if not settings.DEBUG:
-            return problem_response(InternalServerError())
-        return await _explain(ctx, error)
+    def send_signal(self, ctx: RequestContext) -> None:
+        """Send ``got_request_exception`` for the exception that is being handled, as tools that collect errors expect.
+
+        Receivers get a Django request, as from Django; one that fails itself is logged and changes no response.
+        """
+        signals.got_request_exception.send_robust(sender=self._sender, request=self._django_request(ctx))
 
 
-def _by_mro(handlers: Mapping[Any, ErrorHandler], kind: type) -> ErrorHandler | None:
+def _by_mro(handlers: Mapping[type[BaseException], ErrorHandler], kind: type) -> ErrorHandler | None:
     return next((handlers[parent] for parent in kind.__mro__ if parent in handlers), None)
 
 
 def printable(text: str) -> str:
-    """``text`` of a client for a log: what a terminal or a log file could take for something else is escaped."""
+    """Return ``text`` of a client for a log: what a terminal or a log file could take for something else is escaped."""
     return text.encode("unicode_escape").decode("ascii")
 
 
@@ -172,8 +158,10 @@ def _log(ctx: RequestContext, error: Exception, status: int) -> None:
     logger.error("%s: %s %s", reason(status), ctx.method, path, exc_info=detail, extra={"status_code": status})
 
 
-async def _explain(ctx: RequestContext, error: Exception) -> Any:
-    """Under ``DEBUG``: Django's traceback page for a browser, the traceback in problem details for a client."""
+async def _internal_error(ctx: RequestContext, error: Exception) -> RawResponse:
+    """Return a bare 500; under ``DEBUG`` Django's traceback page for a browser, problem details for a client."""
+    if not settings.DEBUG:
+        return problem_response(InternalServerError())
     accept = ctx.header(b"accept") or b""
     details = (type(error), error, error.__traceback__)
     lines = "".join(traceback.format_exception(*details)).splitlines()
@@ -192,7 +180,7 @@ async def _explain(ctx: RequestContext, error: Exception) -> Any:
 
 
 def translate(error: Exception) -> HTTPException | None:
-    """``error`` as an HTTP error, when it is one in Starlette's or Django's words."""
+    """Return ``error`` as an HTTP error, when it is one in Starlette's or Django's words."""
     if isinstance(error, HTTPException):
         return error
     for kind, translation in _TRANSLATIONS:
@@ -203,7 +191,7 @@ def translate(error: Exception) -> HTTPException | None:
     return ServiceUnavailable(headers={"Retry-After": "5"}) if has_failed_to_connect(error) else None
 
 
-def _from_validation(error: Any) -> HTTPException:
+def _from_validation(error: ValidationError) -> HTTPException:
     fields = error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
     return RequestValidationError(
         [
@@ -214,11 +202,11 @@ def _from_validation(error: Any) -> HTTPException:
     )
 
 
-def _from_starlette(error: Any) -> HTTPException:
+def _from_starlette(error: StarletteHTTPException) -> HTTPException:
     return HTTPException(error.status_code, error.detail, headers=error.headers)
 
 
-def _not_found(error: Any) -> HTTPException:
+def _not_found(error: Exception) -> HTTPException:
     # A message is shown only when somebody wrote one for people: get_object_or_404's names models and queries.
     return NotFound()
 

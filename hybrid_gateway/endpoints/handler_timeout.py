@@ -1,6 +1,7 @@
-"""Answers that do not come in time.
+"""Responses that do not come in time.
 
-What is given up is not awaited: what it entered is left behind whatever still runs on its thread, which may hang.
+A task that takes too long is cancelled, but not awaited: it closes what it entered behind whatever still runs on its
+thread, which may hang.
 """
 
 from __future__ import annotations
@@ -11,38 +12,45 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from functools import partial
 
 from hybrid_gateway.concurrency.unit_of_work import running_loop
 from hybrid_gateway.exceptions import ConfigurationError, GatewayTimeout
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import EndpointResponse
 
 __all__ = ["with_timeout", "check_timeout"]
 
 logger = logging.getLogger("hybrid_gateway")
 
-Respond = Callable[..., Coroutine[Any, Any, Any]]
+Respond = Callable[[RequestContext], Coroutine[object, None, EndpointResponse]]
 
-_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
-_TICK = 0.01  # seconds between two looks at how long the body takes, at least
-_given_up: set[asyncio.Task[Any]] = set()  # until they end: a loop knows its tasks only weakly
+_start_task: Callable[..., asyncio.Task[EndpointResponse]] = asyncio.Task
+if sys.version_info >= (3, 12):
+    _start_task = partial(asyncio.Task, eager_start=True)
+_MIN_WAIT = 0.01  # seconds between two looks at how long the body takes
+_timed_out: set[asyncio.Task[EndpointResponse]] = set()  # until they end: a loop knows its tasks only weakly
 
 
-def check_timeout(seconds: Any) -> float:
-    """``seconds``, if somebody may wait so long; else :class:`ConfigurationError`."""
+def check_timeout(seconds: object) -> float:
+    """Return ``seconds``; raise :class:`ConfigurationError` unless it is a positive number."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         raise ConfigurationError(f"timeout={seconds!r} must be a number of seconds above 0, or None.")
     return seconds
 
 
-def with_timeout(respond: Respond, seconds: float, give_up: Callable[[Any, Exception], Awaitable[Any]]) -> Respond:
-    """``respond`` whose answer after so many seconds is ``give_up(ctx, error)``, where there is a loop to tell."""
+def with_timeout(
+    respond: Respond,
+    seconds: float,
+    time_out: Callable[[RequestContext, Exception], Awaitable[EndpointResponse]],
+) -> Respond:
+    """Return ``respond`` whose response after so many seconds is ``time_out(ctx, error)``, where there is a loop."""
 
-    async def endpoint(ctx: RequestContext) -> Any:
+    async def endpoint(ctx: RequestContext) -> EndpointResponse:
         loop = running_loop()
         if loop is None:  # stepped by a WSGI worker
             return await respond(ctx)
-        task = asyncio.Task(respond(ctx), loop=loop, **_EAGER)
+        task = _start_task(respond(ctx), loop=loop)
         if task.done():  # PERF: what never waits needs no timer
             return task.result()
         try:
@@ -56,25 +64,25 @@ def with_timeout(respond: Respond, seconds: float, give_up: Callable[[Any, Excep
         if task.done():
             return task.result()
         task.cancel()
-        _given_up.add(task)
+        _timed_out.add(task)
         task.add_done_callback(_forget)
         try:
             raise GatewayTimeout(f"There was no answer within {seconds:g} s.")
         except GatewayTimeout as error:  # with a traceback, as all that are logged have one
-            return await give_up(ctx, error)
+            return await time_out(ctx, error)
 
     return endpoint
 
 
-async def _wait(task: asyncio.Task[Any], ctx: RequestContext, seconds: float) -> None:
-    """Until ``task`` is done or its time is up, in which the wait for the client's body does not count."""
+async def _wait(task: asyncio.Task[EndpointResponse], ctx: RequestContext, seconds: float) -> None:
+    """Wait until ``task`` is done or its time is up; the wait for the client's body does not count."""
     began, left = time.monotonic(), seconds
     while left > 0 and not task.done():
-        await asyncio.wait((task,), timeout=max(left, _TICK))
+        await asyncio.wait((task,), timeout=max(left, _MIN_WAIT))
         left = seconds + ctx.waited - (time.monotonic() - began)
 
 
-def _forget(task: asyncio.Task[Any]) -> None:
-    _given_up.discard(task)
+def _forget(task: asyncio.Task[EndpointResponse]) -> None:
+    _timed_out.discard(task)
     if not task.cancelled() and task.exception() is not None:
         logger.error("A request that took too long failed as it was given up", exc_info=task.exception())

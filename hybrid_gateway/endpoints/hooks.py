@@ -1,34 +1,41 @@
-"""Hooks around a handler: entered in order on the way in, left in reverse on the way out with the answer so far."""
+"""Hooks around a handler: entered in order on the way in, run in reverse on the way out with the response so far."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TypeAlias
 
 import msgspec
+from starlette.responses import Response
 
-__all__ = ["AnsweredEarly", "Hook", "answered"]
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import EndpointResponse
 
-Run = Callable[..., Awaitable[Any]]
+__all__ = ["AnsweredEarly", "Hook", "HookRun", "answer_early"]
+
+HookRun: TypeAlias = Callable[
+    [RequestContext, object, Response, BaseException | None], Awaitable[EndpointResponse | None]
+]
+"""``run(ctx, instance, response, error)``: a compiled hook; ``None`` leaves the response alone."""
 
 
 class AnsweredEarly(Exception):
-    """A hook has the answer, and nothing else of the route runs."""
+    """Raised where a hook, or a cache, has the response, so that nothing else of the route runs."""
 
-    def __init__(self, answer: Any) -> None:
-        self.answer = answer
+    def __init__(self, response: EndpointResponse) -> None:
+        self.response = response
 
 
-def answered(value: Any, encode: Callable[[Any], Any]) -> None:
-    """Called by a compiled endpoint with what a hook returned: anything but ``None`` is the answer."""
+def answer_early(value: object, encode: Callable[[object], EndpointResponse]) -> None:
+    """Raise :class:`AnsweredEarly` with what a hook has returned, unless that is ``None``."""
     if value is not None:
         raise AnsweredEarly(encode(value))
 
 
 class Hook(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """What runs on the way out, compiled: ``run(ctx, hook, response, error)``; ``None`` leaves the response alone."""
+    """The way out of one hook, compiled."""
 
-    moment: int  # of the request's end: when it has run
-    on_response: Run | None = None
-    on_error: Run | None = None
+    moment: int  # the cleanup phase that follows when it has run
+    on_response: HookRun | None = None
+    on_error: HookRun | None = None
     awaits: bool = False
