@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -24,6 +25,10 @@ from hybrid_gateway.tokens.scopes import check_scopes
 __all__ = ["JWTSessionAdmin", "TokenAdmin", "log_out_everywhere"]
 
 if TYPE_CHECKING:  # generic for type checkers only
+    from django.contrib.auth.base_user import AbstractBaseUser
+    from django.contrib.auth.models import AnonymousUser
+    from django_stubs_ext import StrOrPromise
+
     _ModelForm = forms.ModelForm[Token]
     _ModelAdmin = admin.ModelAdmin[Token]
     _SessionAdmin = admin.ModelAdmin[JWTSession]
@@ -51,7 +56,7 @@ class IssueForm(_ModelForm):
         help_text=_("Names between spaces, such as orders:read orders:write."),
     )
 
-    issuer: Any  # the user of the request; set by TokenAdmin.get_form
+    issuer: ClassVar[AbstractBaseUser | AnonymousUser]  # the user of the request; see TokenAdmin.get_form
 
     class Meta:
         model = Token
@@ -63,22 +68,19 @@ class IssueForm(_ModelForm):
         except ValueError as error:
             raise forms.ValidationError(str(error), code="not_scopes") from error
 
-    def clean_user(self) -> Any:
+    def clean_user(self) -> AbstractBaseUser:
         # SECURITY: a token acts for its user, so the permission to add tokens alone would make everyone a superuser.
         # Who may change a user could set a password and log in as them anyway.
-        user = self.cleaned_data["user"]
-        if user != self.issuer and not self.issuer.has_perm(_permission_to_change_users()):
+        user: AbstractBaseUser = self.cleaned_data["user"]
+        if user != self.issuer and not _may_change_users(self.issuer):
             raise forms.ValidationError(_("You may issue tokens for yourself only."), code="not_yours")
         return user
 
 
-def _user_model() -> Any:  # Any, because stubs do not know USERNAME_FIELD
-    return get_user_model()
-
-
-def _permission_to_change_users() -> str:
-    options = _user_model()._meta
-    return f"{options.app_label}.{get_permission_codename('change', options)}"
+# Any: a project's user model need not have permissions, as far as stubs know.
+def _may_change_users(user: Any) -> bool:
+    options = get_user_model()._meta
+    return bool(user.has_perm(f"{options.app_label}.{get_permission_codename('change', options)}"))
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -87,7 +89,7 @@ class StateFilter(admin.SimpleListFilter):
     title = _("state")
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> list[tuple[str, Any]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Token]) -> list[tuple[str, StrOrPromise]]:
         return [(state.value, state.label) for state in TokenState if state in _SELECT]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Token]) -> QuerySet[Token]:
@@ -95,7 +97,7 @@ class StateFilter(admin.SimpleListFilter):
         return queryset if select is None else select(queryset)
 
 
-_SELECT: dict[str, Any] = {
+_SELECT: dict[str, Callable[..., QuerySet[Token]]] = {
     TokenState.ACTIVE: TokenQuerySet.active,
     TokenState.EXPIRED: TokenQuerySet.expired,
     TokenState.REVOKED: TokenQuerySet.revoked,
@@ -105,11 +107,11 @@ _SELECT: dict[str, Any] = {
 @admin.action(description=_("Log out everywhere"), permissions=["change"])
 def log_out_everywhere(model_admin: admin.ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]) -> None:
     """End every token, API key, JWT and session of the selected users, or of the users of the selected tokens."""
-    is_users = issubclass(queryset.model, _user_model())
+    is_users = issubclass(queryset.model, get_user_model())
     users = {row.pk: row for row in ((entry if is_users else entry.user) for entry in queryset)}
     for user in users.values():
         # SECURITY: the permission to change tokens is not that to log a superuser out.
-        if not is_users and user != request.user and not _may_change_users(request):
+        if not is_users and user != request.user and not _may_change_users(request.user):
             model_admin.message_user(request, gettext("You may log out yourself only."), messages.ERROR)
             return
     for user in users.values():
@@ -118,11 +120,6 @@ def log_out_everywhere(model_admin: admin.ModelAdmin[Any], request: HttpRequest,
             model_admin.log_change(request, user, gettext("Logged out everywhere."))
     text = ngettext("%d user is logged out.", "%d users are logged out.", len(users)) % len(users)
     model_admin.message_user(request, text, messages.SUCCESS)
-
-
-def _may_change_users(request: HttpRequest) -> bool:
-    user: Any = request.user
-    return bool(user.has_perm(_permission_to_change_users()))
 
 
 @admin.register(Token)
@@ -141,29 +138,33 @@ class TokenAdmin(_ModelAdmin):
     readonly_fields = ("user", "hint", "state", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        return ("name", "hint", f"user__{_user_model().USERNAME_FIELD}")
+        return ("name", "hint", f"user__{get_user_model().USERNAME_FIELD}")
 
-    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
+    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
         return self.issue_fields if obj is None else self.fields
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
+    def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
         return () if obj is None else self.readonly_fields
 
-    def get_form(self, request: HttpRequest, obj: Token | None = None, change: bool = False, **kwargs: Any) -> Any:
+    def get_form(
+        self, request: HttpRequest, obj: Token | None = None, change: bool = False, **kwargs: object
+    ) -> type[_ModelForm]:
         if obj is not None:
             return super().get_form(request, obj, change, **kwargs)
-        form: Any = super().get_form(request, obj, change, **{**kwargs, "form": IssueForm})
-        form.issuer = request.user  # the class is made anew for each request
-        return form
 
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {"user": request.user.pk, **super().get_changeform_initial_data(request)}
+        class FormOfIssuer(IssueForm):
+            issuer = request.user
+
+        return super().get_form(request, obj, change, **{**kwargs, "form": FormOfIssuer})
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str | list[str]]:
+        return {"user": str(request.user.pk), **super().get_changeform_initial_data(request)}
 
     @admin.display(description=_("state"))
     def state(self, token: Token) -> str:
         return str(token.state.label)
 
-    def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Token, form: _ModelForm, change: bool) -> None:
         if change:
             # Only what the form holds: saving the rest would undo a revocation made meanwhile.
             obj.save(update_fields=["name"])
@@ -180,7 +181,7 @@ class TokenAdmin(_ModelAdmin):
     def render_change_form(
         self,
         request: HttpRequest,
-        context: dict[str, Any],
+        context: dict[str, object],
         add: bool = False,
         change: bool = False,
         form_url: str = "",
@@ -222,7 +223,7 @@ class JWTSessionAdmin(_SessionAdmin):
     readonly_fields = fields
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        return (f"user__{_user_model().USERNAME_FIELD}",)
+        return (f"user__{get_user_model().USERNAME_FIELD}",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

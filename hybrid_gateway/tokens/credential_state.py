@@ -1,9 +1,10 @@
-"""Why a credential in the database does or does not authenticate."""
+"""The state of a credential in the database: it authenticates, or there is a reason why not."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from hmac import compare_digest
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 from django.db import models
 from django.utils import timezone
@@ -11,11 +12,14 @@ from django.utils.translation import gettext_lazy as _
 
 from hybrid_gateway.tokens import secret
 
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
+
 __all__ = ["TokenState", "state_of"]
 
 
 class TokenState(models.TextChoices):
-    """Why a token does or does not authenticate."""
+    """The state of a token: it works, or the reason why it does not."""
 
     ACTIVE = "active", _("active")
     REVOKED = "revoked", _("revoked")
@@ -24,8 +28,24 @@ class TokenState(models.TextChoices):
     PASSWORD_CHANGED = "password_changed", _("password changed")
 
 
-def state_of(credential: Any) -> TokenState:
-    """The state of a row with ``user``, ``revoked_at``, ``expires_at`` and ``password_fingerprint``."""
+class StoredCredential(Protocol):
+    """A row of a credential."""
+
+    @property
+    def user(self) -> AbstractBaseUser: ...
+
+    @property
+    def password_fingerprint(self) -> str: ...
+
+    @property
+    def expires_at(self) -> datetime | None: ...
+
+    @property
+    def revoked_at(self) -> datetime | None: ...
+
+
+def state_of(credential: StoredCredential) -> TokenState:
+    """Return the state of a row."""
     if credential.revoked_at is not None:
         return TokenState.REVOKED
     if credential.expires_at is not None and credential.expires_at <= timezone.now():

@@ -1,4 +1,4 @@
-"""Which tokens of another issuer have ended before their time: kept in a cache, or in a table."""
+"""The tokens of other issuers that ended before their time, remembered in a cache or in a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+
+import msgspec
 
 from hybrid_gateway.cache_connections import thread_cache
 
@@ -19,11 +20,11 @@ class CacheDenylist:
     def __init__(self, alias: str = "default") -> None:
         self._alias = alias
 
-    def add(self, claims: Mapping[str, Any]) -> None:
-        lifetime = max(int(claims["exp"]) - int(time.time()) + _MARGIN, 1)
+    def add(self, claims: Mapping[str, object]) -> None:
+        lifetime = max(_end_of(claims) - int(time.time()), 1)
         thread_cache(self._alias).set(_PREFIX + _digest(claims), 1, timeout=lifetime)
 
-    def holds(self, claims: Mapping[str, Any]) -> bool:
+    def holds(self, claims: Mapping[str, object]) -> bool:
         return thread_cache(self._alias).get(_PREFIX + _digest(claims)) is not None
 
     def __repr__(self) -> str:
@@ -33,13 +34,13 @@ class CacheDenylist:
 class TableDenylist:
     """In a table of ``hybrid_gateway.tokens``: one more query per request; ``manage.py gateway prunetokens`` tidies."""
 
-    def add(self, claims: Mapping[str, Any]) -> None:
+    def add(self, claims: Mapping[str, object]) -> None:
         from hybrid_gateway.tokens.models import RevokedJWT
 
-        expires_at = datetime.fromtimestamp(int(claims["exp"]) + _MARGIN, UTC)
+        expires_at = datetime.fromtimestamp(_end_of(claims), UTC)
         RevokedJWT.objects.get_or_create(digest=_digest(claims), defaults={"expires_at": expires_at})
 
-    def holds(self, claims: Mapping[str, Any]) -> bool:
+    def holds(self, claims: Mapping[str, object]) -> bool:
         from hybrid_gateway.tokens.models import RevokedJWT
 
         return RevokedJWT.objects.filter(digest=_digest(claims)).exists()
@@ -52,7 +53,11 @@ _PREFIX = "hybrid_gateway.jwt.revoked:"
 _MARGIN = 300  # seconds: the longest leeway for which an expired token still counts
 
 
-def _digest(claims: Mapping[str, Any]) -> str:
+def _end_of(claims: Mapping[str, object]) -> int:
+    return int(msgspec.convert(claims["exp"], float, strict=False)) + _MARGIN
+
+
+def _digest(claims: Mapping[str, object]) -> str:
     # Hashed, because an issuer chooses both; the length tells apart where the one ends.
     issuer = str(claims.get("iss", ""))
     return sha256(f"{len(issuer)}:{issuer}:{claims['jti']}".encode()).hexdigest()

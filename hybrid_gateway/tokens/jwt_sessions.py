@@ -1,4 +1,4 @@
-"""What stands behind JSON Web Tokens: logins, tokens revoked before their time, users who logged out everywhere.
+"""The tables behind JSON Web Tokens: logins, tokens revoked before their time, users who logged out everywhere.
 
 How this works: a login by JWT is one row. Its access tokens name it (``sid``), and are good as long as it is; its
 refresh token is drawn anew each time, and the row knows the digest of the last one alone. So a refresh token that comes
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 from uuid import uuid4
 
 from django.conf import settings
@@ -68,7 +68,7 @@ class JWTSessionManager(models.Manager.from_queryset(JWTSessionQuerySet)):  # ty
         return prepare(lambda sid: self.get_queryset().select_related("user").filter(sid=sid))
 
     def working(self, sid: str) -> JWTSession | None:
-        """The login called ``sid`` with its user, by one query, unless it has ended."""
+        """Return the login called ``sid`` with its user, by one query, unless it has ended."""
         session = self._by_sid.first(sid=sid) if len(sid) == 32 and sid.isascii() and sid.isalnum() else None
         if session is None or session.sid != sid or not session.is_active:
             return None
@@ -95,8 +95,7 @@ class JWTSessionManager(models.Manager.from_queryset(JWTSessionQuerySet)):  # ty
     def end(self, plain: str) -> None:
         """End the login that a refresh token belongs to, be it the last one or an old one."""
         if secret.is_well_formed_refresh(plain):
-            sessions: Any = self.filter(sid=secret.login_of(plain))
-            sessions.revoke()
+            self.all().filter(sid=secret.login_of(plain)).revoke()
 
 
 class JWTSession(models.Model):
@@ -133,10 +132,10 @@ class JWTSession(models.Model):
         """Whether the login goes on."""
         return self.state is TokenState.ACTIVE
 
-    def claims(self, expires_in: timedelta) -> dict[str, Any]:
-        """What an access token of this login says, for ``expires_in`` or to the end of the login."""
+    def claims(self, expires_in: timedelta) -> dict[str, object]:
+        """Return what an access token of this login says, for ``expires_in`` or to the end of the login."""
         now = timezone.now()
-        claims = {
+        claims: dict[str, object] = {
             "sub": str(self.user.pk),
             "sid": self.sid,
             "jti": str(uuid4()),

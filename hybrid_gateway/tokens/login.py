@@ -1,4 +1,4 @@
-"""What every login route does before it hands anything out."""
+"""The check of a user name and a password, with which every login route begins."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 from django.contrib.auth.signals import user_logged_in
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from hybrid_gateway.auth.basic import check_credentials
 from hybrid_gateway.exceptions import Unauthorized
+from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.login_throttle import LoginAttempt
 
 if TYPE_CHECKING:
@@ -22,21 +23,18 @@ __all__ = ["CHALLENGE", "Credentials", "log_in"]
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="api"'}
 
 
-class Credentials(Struct):
-    """What somebody knows."""
+class Credentials(secret.SecretStruct):
+    """A user name and a password."""
 
     username: Annotated[str, Meta(max_length=254)]  # DJANGO: django/contrib/auth/forms.py, UsernameField
     password: Annotated[str, Meta(max_length=4096)]
 
-    def __repr__(self) -> str:
-        return "Credentials()"  # SECURITY: error reports show the variables of every frame
-
 
 @sensitive_variables("password")
 def log_in(request: HttpRequest, username: str, password: str) -> AbstractBaseUser:
-    """The active user with that name and password, whose ``last_login`` is noted; 401, or 429 after too many failures.
+    """Return the active user with that name and password, and note the login; raise 401, or 429 after many failures.
 
-    Blocks. SECURITY: an unknown, inactive or unusable user costs one hash and gets one answer, like a wrong password.
+    Blocks. SECURITY: an unknown, inactive or unusable user costs one hash and gets one response, like a wrong password.
     """
     attempt = LoginAttempt(request.META.get("REMOTE_ADDR", ""), username)
     attempt.count()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from asgiref.sync import sync_to_async
 from django.apps import apps
+from django.conf import settings
+from django.utils import timezone
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -15,7 +17,7 @@ __all__ = ["LoggedOut", "alogout_everywhere", "logout_everywhere"]
 
 
 class LoggedOut(NamedTuple):
-    """How much ended. ``sessions`` is None where the session engine cannot tell whose a session is."""
+    """The numbers of credentials that ended; ``sessions`` is None where the engine cannot tell whose a session is."""
 
     tokens: int
     jwt_sessions: int
@@ -31,37 +33,30 @@ def logout_everywhere(user: AbstractBaseUser) -> LoggedOut:
     """
     tokens = jwt_sessions = 0
     if apps.is_installed("hybrid_gateway.tokens"):
-        tokens, jwt_sessions = _end_rows(user)
+        # Imported late, as below: settings import this before any model may be imported.
+        from hybrid_gateway.tokens.models import JWTSession, SignOut, Token
+
+        SignOut.objects.update_or_create(user_id=user.pk, defaults={"at": timezone.now()})
+        tokens = Token.objects.all().filter(user_id=user.pk).revoke()
+        jwt_sessions = JWTSession.objects.all().filter(user_id=user.pk).revoke()
     return LoggedOut(tokens, jwt_sessions, _end_sessions(user))
 
 
 async def alogout_everywhere(user: AbstractBaseUser) -> LoggedOut:
-    """:func:`logout_everywhere` for ``async def``."""
+    """Call :func:`logout_everywhere` from ``async def``."""
     return await sync_to_async(logout_everywhere)(user)
 
 
-def _end_rows(user: AbstractBaseUser) -> tuple[int, int]:
-    from django.utils import timezone
-
-    from hybrid_gateway.tokens.models import JWTSession, SignOut, Token
-
-    SignOut.objects.update_or_create(user_id=user.pk, defaults={"at": timezone.now()})
-    tokens: Any = Token.objects.filter(user_id=user.pk)
-    sessions: Any = JWTSession.objects.filter(user_id=user.pk)
-    return tokens.revoke(), sessions.revoke()
-
-
 def _end_sessions(user: AbstractBaseUser) -> int | None:
-    from django.conf import settings
     from django.contrib.auth import SESSION_KEY
 
     if not apps.is_installed("django.contrib.sessions"):
         return None
-    store: Any = import_module(settings.SESSION_ENGINE).SessionStore
+    store = import_module(settings.SESSION_ENGINE).SessionStore
     if not hasattr(store, "get_model_class"):
         return None
     owner, ended = user._meta.pk.value_to_string(user), 0
-    # A session is a signed text: whose it is, only reading it tells.
+    # A session is a signed text: only reading it tells its user.
     for row in store.get_model_class()._default_manager.iterator():
         if store().decode(row.session_data).get(SESSION_KEY) == owner:
             store(row.session_key).delete()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.http import HttpRequest
-from msgspec import Struct
 
 from hybrid_gateway.auth import AllowAny, Authentication, TokenAuthentication
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.exceptions import Conflict, TooManyRequests, Unauthorized
 from hybrid_gateway.routing.declare import post
+from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.login import Credentials, log_in
 from hybrid_gateway.tokens.models import Token
 from hybrid_gateway.tokens.revocation import logout_everywhere
@@ -20,14 +20,11 @@ __all__ = ["Credentials", "IssuedToken", "login", "logout", "log_out_everywhere"
 _scheme = TokenAuthentication()
 
 
-class IssuedToken(Struct):
-    """The plain token, which cannot be asked for again, and when it ends."""
+class IssuedToken(secret.SecretStruct):
+    """The plain token, which cannot be asked for again, and its end."""
 
     token: str
     expires_at: datetime | None
-
-    def __repr__(self) -> str:
-        return "IssuedToken()"
 
 
 # No scheme reads the header here: a client whose old token has expired must be able to send it along.
@@ -59,7 +56,7 @@ def login(data: Credentials, request: HttpRequest) -> IssuedToken:
     response_headers={"Cache-Control": "no-store"},
 )
 def rotate(authentication: Authentication) -> IssuedToken:
-    """End the token that the request carries and answer the next one, which ends when the old one would have."""
+    """End the token that the request carries and return the next one, which ends when the old one would have."""
     try:
         token, plain = _token_of(authentication).rotate()
     except ValueError:

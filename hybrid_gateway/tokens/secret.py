@@ -10,6 +10,8 @@ import secrets
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from hybrid_gateway.auth.credential_store import ISSUED_PREFIX as PREFIX
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PREFIX",
     "REFRESH_PREFIX",
+    "SecretStruct",
     "digest",
     "generate",
     "generate_refresh",
@@ -36,13 +39,20 @@ _WELL_FORMED_REFRESH = re.compile(REFRESH_PREFIX + r"[A-Za-z0-9_-]{65}")
 _LOGIN = len(REFRESH_PREFIX) + 22  # characters that stay the same from refresh to refresh
 
 
+class SecretStruct(Struct):
+    """A body that holds secrets, none of which its text shows."""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"  # SECURITY: error reports show the variables of every frame
+
+
 def generate() -> str:
     """Draw a new plain token: 256 bits from the operating system, 47 URL-safe characters."""
     return PREFIX + secrets.token_urlsafe(32)
 
 
 def is_well_formed(plain: str) -> bool:
-    """Whether :func:`generate` could have drawn this."""
+    """Say whether :func:`generate` could have drawn this."""
     return _WELL_FORMED.fullmatch(plain) is not None
 
 
@@ -53,28 +63,28 @@ def generate_refresh(before: str | None = None) -> str:
 
 
 def is_well_formed_refresh(plain: str) -> bool:
-    """Whether :func:`generate_refresh` could have drawn this."""
+    """Say whether :func:`generate_refresh` could have drawn this."""
     return _WELL_FORMED_REFRESH.fullmatch(plain) is not None
 
 
 def login_of(plain: str) -> str:
-    """The public name of a refresh token's login. Who knows it has no token of that login, not even an old one."""
+    """Return the public name of a refresh token's login, which gives away no token of that login."""
     # SECURITY: a name of its own, so that nobody can end a login by guessing, and none is ever stored.
     return sha256(b"hybrid_gateway.tokens.login:" + plain[:_LOGIN].encode()).hexdigest()[:32]
 
 
 def digest(plain: str) -> str:
-    """The SHA-256 of a token, in hex. A slow, salted hash guards guessable secrets; 256 random bits need none."""
+    """Return the SHA-256 of a token, in hex. Guessable secrets need a slow, salted hash; 256 random bits do not."""
     return sha256(plain.encode()).hexdigest()
 
 
 def hint(plain: str) -> str:
-    """The first characters of a token, by which a person recognises it."""
+    """Return the first characters of a token, by which a person recognises it."""
     return plain[: len(PREFIX) + HINT_LENGTH]
 
 
 def password_fingerprint(user: AbstractBaseUser) -> str:
-    """A digest that changes when the user's password does, however it was changed."""
+    """Return a digest that changes when the user's password does, however it was changed."""
     # SECURITY: not get_session_auth_hash(): that is keyed with SECRET_KEY, and every token would die with the last
     # fallback of a rotated key, though it owes the key nothing. A plain digest reveals nothing that the password column
     # of the same database does not; the words before it keep it from equalling any other digest of that column.
