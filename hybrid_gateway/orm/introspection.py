@@ -16,7 +16,7 @@ from django.db.models import Model
 from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.columns.struct_annotations import Column, computed
 
-__all__ = ["StructInfo", "columns_of", "computed_of", "hints_of", "is_model_struct", "once_per_struct"]
+__all__ = ["StructInfo", "columns_of", "computed_of", "hints_of", "is_model_struct", "model_of", "once_per_struct"]
 
 R = TypeVar("R")
 
@@ -47,6 +47,12 @@ def is_model_struct(kind: Any) -> bool:
     """Tell whether an annotation is a :class:`~.ModelStruct` of a model, optional or not."""
     info = getattr(bare(kind), "__struct_info__", None)
     return info is not None and info.model is not None
+
+
+def model_of(struct: type[msgspec.Struct]) -> type[Model]:
+    """Return the model of a :class:`~.ModelStruct` class."""
+    model: type[Model] = vars(struct)["__struct_info__"].model
+    return model
 
 
 @once_per_struct

@@ -30,7 +30,8 @@ from hybrid_gateway.orm.introspection import StructInfo
 from hybrid_gateway.orm.read.fetch import fetch, get
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
-from hybrid_gateway.orm.write.write import create, create_many, update, update_many
+from hybrid_gateway.orm.write.bulk_writer import create_many, update_many
+from hybrid_gateway.orm.write.instance_writer import create, update
 from hybrid_gateway.spelling import check_options
 
 __all__ = ["ModelStruct", "check_all", "model_struct"]

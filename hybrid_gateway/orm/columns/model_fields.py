@@ -19,6 +19,7 @@ __all__ = [
     "choices_of",
     "describe_field",
     "has_several_columns",
+    "is_key_column",
     "is_server_managed",
     "key_columns",
     "own_validators",
@@ -57,6 +58,11 @@ def key_columns(model: type[models.Model]) -> tuple[ModelField, ...]:
     key = model._meta.pk
     fields = key.fields if isinstance(key, models.CompositePrimaryKey) else (key,)
     return tuple(field for field in fields if isinstance(field, models.Field))
+
+
+def is_key_column(field: ModelField, model: type[models.Model]) -> bool:
+    """Return whether a column is the key of a row, of its parents', or a part of it."""
+    return field.primary_key or field in key_columns(model)
 
 
 def has_several_columns(field: PathStep) -> bool:

@@ -27,7 +27,7 @@ from hybrid_gateway.orm.querysets.queryset_source import is_queryable
 from hybrid_gateway.orm.read.rows import fetch_with
 from hybrid_gateway.orm.views.row_keys import RowKey
 from hybrid_gateway.orm.write.optimistic_locking import check_version, expected_version, version_text
-from hybrid_gateway.orm.write.write import check_input
+from hybrid_gateway.orm.write.write_plan import check_input
 from hybrid_gateway.routing.declare import (
     HANDLER_OPTIONS,
     Controller,
@@ -276,7 +276,7 @@ class _ActionFactory:
             raise NotFound
         if self._version is not None:
             seen = getattr(instance, self._version.attname)
-            check_version(instance, self._version.name, expected_version(self._version, if_match, seen))
+            check_version(instance, self._version.name, expected_version(if_match, seen))
         return instance
 
     def _shown(self, rows: Any, condition: Mapping[str, Any], response: Any) -> Any:

@@ -1,97 +1,88 @@
-"""What models and databases refuse to have written, told to the client by the places of its fields.
+"""What models and databases reject, told to the client by the places of its fields.
 
-How this works: validators of the model run for what was written; what the database then refuses is looked at once more,
+How this works: validators of the model run for what was written; what the database then rejects is looked at once more,
 to say which field it was. What cannot be traced to one is told of the row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
+from types import TracebackType
 
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError, connections, models, transaction
 
+from hybrid_gateway._compat.django_connection_internals import in_atomic_block
+from hybrid_gateway._compat.django_orm_internals import is_unknown_value, is_vanished_row, unique_checks
 from hybrid_gateway.exceptions import (
     Conflict,
     ErrorEntry,
     HTTPException,
-    Location,
     NotFound,
     RequestValidationError,
     error_entry,
 )
 from hybrid_gateway.orm.columns.column_types import column_type_of
-from hybrid_gateway.orm.columns.model_fields import takes_empty
+from hybrid_gateway.orm.columns.model_fields import ModelField, base_field
+from hybrid_gateway.orm.write.struct_write import INVALID_VALUE, StructWrite
+from hybrid_gateway.orm.write.write_plan import ColumnWrite
 
-__all__ = [
-    "INVALID_VALUE",
-    "StructWrite",
-    "validate_instance",
-    "atomic_or_conflict",
-    "field_name",
-    "save_instance",
-    "raise_conflicts",
-]
-
-INVALID_VALUE = "This is no value of the field"
+__all__ = ["CONFLICTS_RAISED", "atomic_or_conflict", "save_instance", "validate_instance"]
 
 
-class StructWrite(Protocol):
-    """One Struct that is written."""
-
-    @property
-    def using(self) -> str: ...
-    @property
-    def loc(self) -> Location: ...
-    @property
-    def wires(self) -> Mapping[str, str]: ...  # names of the model → names of the wire
-    @property
-    def faults(self) -> Mapping[str, str]: ...  # names of the model → words: values that no column takes
-    @property
-    def columns_written(self) -> Sequence[Any]: ...
+# --- before a row is saved -----------------------------------------------------------------------------------------
 
 
-def validate_instance(instance: Any, plan: StructWrite, written: Any, *, full_clean: bool) -> None:
-    """Run the model's validators for the attributes ``written``, or all of them; raises what they refuse as a 422."""
-    names = {field_name(instance, name) for name in written}
-    faults = [error_entry((*plan.loc, plan.wires.get(name, name)), message) for name, message in plan.faults.items()]
+def validate_instance(
+    instance: models.Model, write: StructWrite, values: dict[str, object], *, full_clean: bool
+) -> None:
+    """Run the model's validators for the attributes of ``values``, or all; raise what they reject as a 422."""
+    written = [write.plan.by_attribute[name] for name in values]
     try:
-        settled = {*plan.faults, *(name for name in names - plan.faults.keys() if _is_settled(instance, name))}
+        skipped = {*write.faults}
+        for column in written:
+            if column.field_name not in skipped and _needs_no_validation(instance, column):
+                skipped.add(column.field_name)
         if full_clean:
-            instance.full_clean(exclude=settled)
+            instance.full_clean(exclude=skipped)
         else:
-            others = {field.name for field in instance._meta.fields} - names
-            instance.clean_fields(exclude=others | settled)
+            names = {column.field_name for column in written}
+            instance.clean_fields(exclude=skipped | (_field_names(type(instance)) - names))
     except ValidationError as error:
-        raise RequestValidationError([*faults, *_faults(error, plan)]) from None
+        raise RequestValidationError([*write.fault_entries(), *_entries(error, write)]) from None
     except DataError as error:  # of a foreign key, which has been looked up
-        raise _unstorable(plan) from error
-    except _UNFIT as error:
-        _raise_unfit(instance, plan, error, lambda field, value: field.clean(value, instance))
+        raise _unstorable(write) from error
+    except _CONVERSION_ERRORS as error:
+        _raise_unfit(instance, write, error, lambda field, value: field.clean(value, instance))
         raise
-    if faults:
-        raise RequestValidationError(faults)
+    if write.faults:
+        raise RequestValidationError([*write.fault_entries()])
 
 
-def _is_settled(instance: Any, name: str) -> bool:
-    """Whether a column holds a null that it may, an empty value that is its default, or an array with such nulls.
+@lru_cache(maxsize=1024)
+def _field_names(model: type[models.Model]) -> frozenset[str]:
+    return frozenset(field.name for field in model._meta.fields)
+
+
+def _needs_no_validation(instance: models.Model, column: ColumnWrite) -> bool:
+    """Return whether a value is a null that may be, an empty value that is the default, or an array with such nulls.
 
     DJANGO: to a model's validators those are missing without ``blank=True``, which is about forms. Raises what they
-    refuse of the other items of an array.
+    reject of the other items of an array.
     """
-    field = instance._meta.get_field(name)
-    value = instance.__dict__.get(field.attname) if field.concrete else field
+    value = instance.__dict__.get(column.attname) if column.field.concrete else column.field
     if value is None:
-        return bool(field.null)
-    if type(value) is list and None in value and column_type_of(field).is_array:
-        return _is_checked_without_nulls(instance, field, value)
-    return not value and value in field.empty_values and takes_empty(field)
+        return column.is_null
+    if column.is_array and type(value) is list and None in value:
+        return _is_valid_without_nulls(instance, column.field, value)
+    return not value and column.takes_empty and value in column.field.empty_values
 
 
-def _is_checked_without_nulls(instance: Any, field: Any, values: list[Any]) -> bool:
-    if not field.base_field.null or field.base_field.blank:
+def _is_valid_without_nulls(instance: models.Model, field: ModelField, values: list[object]) -> bool:
+    item = base_field(field)
+    if not item.null or item.blank:
         return False
     if others := [value for value in values if value is not None]:
         try:
@@ -101,104 +92,98 @@ def _is_checked_without_nulls(instance: Any, field: Any, values: list[Any]) -> b
     return True
 
 
-def field_name(instance: Any, attribute: str) -> str:
-    """The name of the field that an attribute is of."""
-    field = instance._meta._forward_fields_map.get(attribute)
-    return field.name if field is not None else attribute
-
-
-def _faults(error: ValidationError, plan: StructWrite) -> list[ErrorEntry]:
+def _entries(error: ValidationError, write: StructWrite) -> list[ErrorEntry]:
     by_field = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
     return [
-        error_entry(plan.loc if name == NON_FIELD_ERRORS else (*plan.loc, plan.wires.get(name, name)), message)
+        error_entry(write.location, message) if name == NON_FIELD_ERRORS else write.entry(name, message)
         for name, errors in by_field.items()
         for entry in errors
         for message in entry.messages
     ]
 
 
-def save_instance(instance: Any, plan: StructWrite, **options: Any) -> None:
-    """Save an instance; what the database refuses is a 409, or a 422 where its column cannot hold a value."""
+# --- as it is saved ------------------------------------------------------------------------------------------------
+
+
+def save_instance(instance: models.Model, write: StructWrite, save: Callable[[], None], *, is_new: bool) -> None:
+    """Call ``save``; what the database rejects is a 409, or a 422 where a column cannot hold a value."""
+    connection = connections[write.using]
     try:
-        with transaction.atomic(using=plan.using) if connections[plan.using].in_atomic_block else nullcontext():
-            instance.save(using=plan.using, **options)
+        with transaction.atomic(using=write.using) if in_atomic_block(connection) else nullcontext():
+            save()
     except IntegrityError as error:
-        raise _conflict(instance, plan) from error
+        raise _conflict(instance, write) from error
     except (DataError, OverflowError) as error:
-        raise _unstorable(plan) from error
-    except _UNFIT as error:
-        connection = connections[plan.using]
-        _raise_unfit(instance, plan, error, lambda field, value: field.get_db_prep_save(value, connection))
+        raise _unstorable(write) from error
+    except _CONVERSION_ERRORS as error:
+        _raise_unfit(instance, write, error, lambda field, value: field.get_db_prep_save(value, connection))
         raise
     except ProgrammingError as error:
-        if not _is_of_a_value(plan, error):
-            raise
-        raise _unstorable(plan) from error
+        # Of a class that the driver does not know, or a text with a syntax of its own.
+        if is_unknown_value(error) or any(column_type_of(column.field).has_syntax for column, _ in write.columns):
+            raise _unstorable(write) from error
+        raise
     except DatabaseError as error:
-        if "update_fields" in options and "did not affect any rows" in str(error):  # DJANGO: Model.save_base
+        if not is_new and is_vanished_row(error):
             raise NotFound from error
         raise
 
 
-def _is_of_a_value(plan: StructWrite, error: Exception) -> bool:
-    """Whether a driver knows no such class, or a text is none of those that have a syntax of their own."""
-    if any(words in str(error) for words in ("Error binding parameter", "cannot adapt type")):
-        return True
-    return any(column_type_of(write.field).has_syntax for write in plan.columns_written)
-
-
-_UNFIT = (TypeError, ValueError, ArithmeticError)
+_CONVERSION_ERRORS = (TypeError, ValueError, ArithmeticError)
 """What fields, those of projects above all, raise for values of which they can make nothing."""
 
 
-def _raise_unfit(instance: Any, plan: StructWrite, error: Exception, use: Callable[[Any, Any], Any]) -> None:
+def _raise_unfit(
+    instance: models.Model, write: StructWrite, error: Exception, use: Callable[[ModelField, object], object]
+) -> None:
     """Raise the 422 of values that a client has sent and their fields fail on, where that is what ``error`` is of."""
-    faults = []
-    for write in plan.columns_written:
+    entries = []
+    for column, _ in write.columns:
         try:
-            use(write.field, instance.__dict__.get(write.field.attname))
+            use(column.field, instance.__dict__.get(column.attname))
         except ValidationError:
             continue
-        except _UNFIT:
-            faults.append(error_entry((*plan.loc, write.wire), INVALID_VALUE))
-    if faults:
-        raise RequestValidationError(faults) from error
+        except _CONVERSION_ERRORS:
+            entries.append(write.entry(column.field_name, INVALID_VALUE))
+    if entries:
+        raise RequestValidationError(entries) from error
 
 
-def _unstorable(plan: StructWrite) -> RequestValidationError:
-    """A value that no validator knew to be too large or no text of its kind; at its place, where one is unknown."""
-    unknown = [write.wire for write in plan.columns_written if write.is_unknown]
-    place = unknown if len(unknown) == 1 else []
-    message = "The database cannot hold this value" if place else "The database cannot hold one of the values"
-    return RequestValidationError([error_entry((*plan.loc, *place), message)])
+def _unstorable(write: StructWrite) -> RequestValidationError:
+    """Return the 422 of a value that no validator knew to be too large, or no text of its kind."""
+    unknown = [column for column, _ in write.columns if column.is_unknown]
+    if len(unknown) == 1:
+        return RequestValidationError([write.entry(unknown[0].field_name, "The database cannot hold this value")])
+    return RequestValidationError([error_entry(write.location, "The database cannot hold one of the values")])
 
 
-def _conflict(instance: Any, plan: StructWrite) -> HTTPException:
-    """What the database has refused, in the words of the model."""
-    for find, error in ((_unique, Conflict), (_constraints, RequestValidationError)):
-        try:
-            find(instance, plan.using)
-        except ValidationError as found:
-            faults = _faults(found, plan)
-            if error is Conflict:
-                return Conflict("The row contradicts another one.", extra={"errors": faults})
-            return RequestValidationError(faults)
+def _conflict(instance: models.Model, write: StructWrite) -> HTTPException:
+    """Return what the database has rejected, in the words of the model."""
+    try:
+        _validate_unique(instance, write.using)
+    except ValidationError as found:
+        return Conflict("The row contradicts another one.", extra={"errors": _entries(found, write)})
+    try:
+        for constraint in instance._meta.constraints:
+            constraint.validate(type(instance), instance, using=write.using)
+    except ValidationError as found:
+        return RequestValidationError(_entries(found, write))
     return Conflict(_CONFLICT)
 
 
-def _unique(instance: Any, using: str) -> None:
+def _validate_unique(instance: models.Model, using: str) -> None:
     """Raise what a row contradicts others in.
 
     DJANGO: ``validate_unique()`` asks the default manager, which may hide the other row (of another tenant, deleted by
     a flag), and the default database.
     """
-    faults: dict[str, list[Any]] = {}
-    for model, names in instance._get_unique_checks(include_meta_constraints=True)[0]:
+    faults: dict[str, list[ValidationError]] = {}
+    for model, names in unique_checks(instance):
         fields = [instance._meta.get_field(name) for name in names]
-        values = {field.name: getattr(instance, field.attname) for field in fields}
+        values = {field.name: getattr(instance, field.attname) for field in fields if isinstance(field, models.Field)}
         rows = model._base_manager.using(using).filter(**values)
         if not instance._state.adding:
-            rows = rows.exclude(pk=instance._get_pk_val(model._meta))
+            rows = rows.exclude(pk=getattr(instance, model._meta.pk.attname))
         if None not in values.values() and rows.exists():
             place = names[0] if len(names) == 1 else NON_FIELD_ERRORS
             faults.setdefault(place, []).append(instance.unique_error_message(model, names))
@@ -209,14 +194,12 @@ def _unique(instance: Any, using: str) -> None:
             constraint.validate(type(instance), instance, using=using)
 
 
-def _constraints(instance: Any, using: str) -> None:
-    for constraint in instance._meta.constraints:
-        constraint.validate(type(instance), instance, using=using)
+# --- as a transaction ends -----------------------------------------------------------------------------------------
 
 
 @contextmanager
 def atomic_or_conflict(using: str | None, *, durable: bool = False) -> Iterator[None]:
-    """A transaction whose end may find what was deferred until then: a contradiction is a 409.
+    """Open a transaction whose end may find what was deferred until then: a contradiction is a 409.
 
     What its code raises itself stays as it is.
     """
@@ -231,14 +214,16 @@ def atomic_or_conflict(using: str | None, *, durable: bool = False) -> Iterator[
         raise Conflict(_CONFLICT) from error
 
 
-@contextmanager
-def raise_conflicts(block: AbstractContextManager[Any]) -> Iterator[None]:
-    """Tell as a 409 whatever the database refuses of several rows, or of one when the transaction ends."""
-    try:
-        with block:
-            yield
-    except IntegrityError as error:
-        raise Conflict(_CONFLICT) from error
+class _ConflictsRaised:
+    """Raises as a 409 whatever the database rejects of several rows, or of one when the transaction ends."""
 
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if isinstance(error, IntegrityError):
+            raise Conflict(_CONFLICT) from error
+
+
+CONFLICTS_RAISED = _ConflictsRaised()
 
 _CONFLICT = "The row contradicts another one, or a rule of the database."

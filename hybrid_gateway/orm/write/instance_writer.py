@@ -1,0 +1,107 @@
+"""Structs → rows: what clients sent is assigned, checked by the model's own validators, and saved.
+
+How this works: the plan of the class says which values go where, and validators of the model run for those; a foreign
+key has to lead somewhere. What nested Structs stand for is written before the row that refers to it, or after the row
+that it belongs to. One transaction holds everything that is more than one statement.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import msgspec
+from django.db import router, transaction
+from django.db.models import Model
+
+from hybrid_gateway.exceptions import Location
+from hybrid_gateway.orm.write.reverse_relations import RowWriter, write_relation
+from hybrid_gateway.orm.write.saved_values import insert_row, refresh_written, saved_names
+from hybrid_gateway.orm.write.struct_write import StructWrite
+from hybrid_gateway.orm.write.write_errors import CONFLICTS_RAISED, save_instance, validate_instance
+from hybrid_gateway.orm.write.write_plan import write_plan_of
+
+__all__ = ["create", "update"]
+
+_BODY: Location = ("body",)
+
+
+def create(
+    data: msgspec.Struct,
+    extra: dict[str, object],
+    *,
+    using: str | None = None,
+    full_clean: bool = False,
+    location: Location = _BODY,
+) -> Model:
+    """Save a new row of ``data`` and return it; ``extra`` are attributes that clients do not send."""
+    model = write_plan_of(type(data)).model
+    using = using or router.db_for_write(model)
+    write = StructWrite(data, extra, using, location)
+    with CONFLICTS_RAISED, _transaction(write):
+        values = write.column_values()
+        _write_nested(write, None, values)
+        instance = model(**values, **extra)
+        validate_instance(instance, write, values, full_clean=full_clean)
+        # SECURITY: of its parents as well, so that a key which a client sends overwrites none of them.
+        new = (Model,) if model._meta.parents else True
+
+        def save() -> None:
+            instance.save(using=using, force_insert=new)
+
+        insert_row(instance, using, lambda: save_instance(instance, write, save, is_new=True))
+        _write_relations(write, instance, is_new=True)
+    return instance
+
+
+def update(
+    data: msgspec.Struct,
+    instance: Model,
+    extra: dict[str, object],
+    *,
+    using: str | None = None,
+    full_clean: bool = False,
+    location: Location = _BODY,
+) -> Model:
+    """Save ``instance`` with what ``data`` says; columns it does not name are neither read nor written."""
+    using = using or router.db_for_write(type(instance), instance=instance)
+    write = StructWrite(data, extra, using, location)
+    with CONFLICTS_RAISED, _transaction(write):
+        values = write.column_values()
+        _write_nested(write, instance, values)
+        write.keep_key(instance, values)
+        written = {**values, **extra}
+        for name, value in written.items():
+            setattr(instance, name, value)
+        validate_instance(instance, write, values, full_clean=full_clean)
+        if written:
+            names = saved_names(type(instance), written)
+            save_instance(instance, write, lambda: instance.save(using=using, update_fields=names), is_new=False)
+            refresh_written(instance, using, names)
+        _write_relations(write, instance, is_new=False)
+    return instance
+
+
+def _transaction(write: StructWrite) -> AbstractContextManager[None]:
+    """Return one for several statements; where another one is open, each of them has a savepoint of its own."""
+    return nullcontext() if write.is_single_statement else transaction.atomic(using=write.using)
+
+
+def _write_nested(write: StructWrite, instance: Model | None, values: dict[str, object]) -> None:
+    """Write the rows that nested Structs of foreign keys stand for, and add them to ``values``."""
+    for column, item in write.nested:
+        location = (*write.location, column.wire)
+        related = getattr(instance, column.field_name) if instance is not None else None
+        if related is None:
+            related = create(item, {}, using=write.using, location=location)
+        else:
+            update(item, related, {}, using=write.using, location=location)
+        values[column.field_name] = related
+
+
+def _write_relations(write: StructWrite, instance: Model, *, is_new: bool) -> None:
+    """Write the other sides of an instance that has a key."""
+    for relation, value in write.relations:
+        write_relation(write, relation, instance, value, _ROW_WRITER, is_new=is_new)
+
+
+_ROW_WRITER = RowWriter(create, update)

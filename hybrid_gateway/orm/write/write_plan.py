@@ -1,0 +1,205 @@
+"""How a ModelStruct is written, found out once: which of its fields go to which columns, and what is done to values.
+
+How this works: a field of the Struct is written to the column of its name, unless the server manages that (automatic
+keys, ``auto_now``, ``editable=False``), or the Struct only reads it.
+"""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Callable, Iterator, Mapping
+
+import msgspec
+from django.db.models import Field, Model
+from django.db.models.fields.related import ForeignObjectRel
+
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.columns.annotation_types import bare
+from hybrid_gateway.orm.columns.column_types import column_type_of, is_unknown, write_converter
+from hybrid_gateway.orm.columns.model_fields import (
+    ModelField,
+    PathStep,
+    is_key_column,
+    is_server_managed,
+    takes_empty,
+    value_field,
+)
+from hybrid_gateway.orm.columns.struct_annotations import Column
+from hybrid_gateway.orm.columns.value_writers import Writer
+from hybrid_gateway.orm.introspection import columns_of, computed_of, is_model_struct, model_of, once_per_struct
+from hybrid_gateway.orm.querysets.lookup_paths import find_field
+
+__all__ = ["ColumnWrite", "RelationWrite", "WritePlan", "check_input", "is_reverse", "write_plan_of"]
+
+
+class FieldWrite(msgspec.Struct, frozen=True, kw_only=True, eq=False):
+    """A field of a Struct that is written."""
+
+    name: str
+    wire: str  # its name to clients
+    field_name: str  # its name on the model
+    attributes: frozenset[str]  # of an instance: owner, owner_id, pk
+
+
+class ColumnWrite(FieldWrite, frozen=True, kw_only=True, eq=False):
+    """One that goes to a column, or to the row that a foreign key refers to."""
+
+    field: ModelField
+    attname: str
+    convert: Writer
+    is_relation: bool
+    is_unknown: bool  # what it takes only the database can tell
+    is_key: bool  # or a part of it
+    is_null: bool
+    is_array: bool
+    takes_empty: bool
+    null_as_empty: bool  # it has no null, but an empty text
+    default: Callable[[], object] | None  # for None, which stands for an absent value of a column without null
+    is_left_out: bool  # where it is None: so that the database gives its default, where there is no ``default``
+    null_error: object  # of a null that would reach the database, as DJANGO's validators pass by blank columns
+
+
+class RelationWrite(FieldWrite, frozen=True, kw_only=True, eq=False):
+    """One whose values are rows that are written after the row that has them."""
+
+    field: PathStep
+    is_nested: bool
+    replaces: bool
+
+
+class WritePlan(msgspec.Struct, frozen=True, eq=False):
+    """How one Struct is written."""
+
+    model: type[Model]
+    columns: tuple[ColumnWrite, ...]
+    relations: tuple[RelationWrite, ...]
+    by_attribute: Mapping[str, ColumnWrite]
+    wires: Mapping[str, str]  # names of the model → names of the wire
+
+
+@once_per_struct
+def write_plan_of(struct: type[msgspec.Struct]) -> WritePlan:
+    """Return how ``struct`` is written; raises :class:`ConfigurationError` for what cannot be written."""
+    found = list(_field_writes(struct))
+    columns = tuple(entry for entry in found if isinstance(entry, ColumnWrite))
+    by_attribute = {name: entry for entry in columns for name in (entry.attname, entry.field_name)}
+    relations = tuple(entry for entry in found if isinstance(entry, RelationWrite))
+    wires = {entry.field_name: entry.wire for entry in found}
+    return WritePlan(model_of(struct), columns, relations, by_attribute, wires)
+
+
+def _field_writes(struct: type[msgspec.Struct]) -> Iterator[FieldWrite]:
+    columns, computed, model = columns_of(struct), computed_of(struct), model_of(struct)
+    for field in msgspec.structs.fields(struct):
+        column = columns.get(field.name) or Column()
+        if field.name in computed or column.read_only:
+            continue
+        path = field.name if column.source is ... else column.source
+        target = find_field(model, path) if isinstance(path, str) else None
+        if target is None:
+            continue
+        where = f"{struct.__qualname__}.{field.name}"
+        if is_reverse(target):
+            yield _relation_write(where, field, target, column)
+        elif isinstance(target, Field) and not (is_server_managed(target) or _is_parent_link(target)):
+            if _is_nested(field.type):
+                _check_write_rule(where, target, column, is_nested=True)
+            if not column_type_of(target).is_file:  # files are no text: assign them by name
+                yield _column_write(field, target, model)
+
+
+def is_reverse(field: PathStep) -> bool:
+    """Return whether its values are rows that are written after the row that has it."""
+    return isinstance(field, ForeignObjectRel) or bool(field.many_to_many or field.one_to_many)
+
+
+def _is_parent_link(field: ModelField) -> bool:
+    return bool(getattr(field.remote_field, "parent_link", False))
+
+
+def _column_write(field: msgspec.structs.FieldInfo, target: ModelField, model: type[Model]) -> ColumnWrite:
+    has_default = target.has_default() or target.has_db_default()
+    is_left_out = bool(target.concrete and not target.null and has_default and field.default is None)
+    has_value = not target.concrete or target.null or target.primary_key
+    # A field of a project may have a value of its own to give.
+    needs_value = not has_value and type(target).pre_save.__module__.startswith("django.")
+    return ColumnWrite(
+        name=field.name,
+        wire=field.encode_name,
+        field_name=target.name,
+        attributes=frozenset({target.name, target.attname, *(("pk",) if target.primary_key else ())}),
+        field=target,
+        attname=target.attname,
+        convert=write_converter(target) if target.concrete else lambda value, connection: value,
+        is_relation=target.is_relation,
+        is_unknown=target.concrete and is_unknown(value_field(target)),
+        is_key=is_key_column(target, model),
+        is_null=target.null,
+        is_array=column_type_of(target).is_array,
+        takes_empty=takes_empty(target),
+        null_as_empty=not target.null and target.empty_strings_allowed,
+        default=target.get_default if is_left_out and target.has_default() else None,
+        is_left_out=is_left_out,
+        null_error=target.error_messages["null"] if needs_value else None,  # in the language of the day,
+    )
+
+
+def _relation_write(where: str, field: msgspec.structs.FieldInfo, target: PathStep, column: Column) -> RelationWrite:
+    is_nested = _is_nested(field.type)
+    _check_write_rule(where, target, column, is_nested=is_nested)
+    return RelationWrite(
+        name=field.name,
+        wire=field.encode_name,
+        field_name=target.name,
+        attributes=frozenset((target.name,)),
+        field=target,
+        is_nested=is_nested,
+        replaces=column.write == "replace",
+    )
+
+
+def _is_nested(annotation: object) -> bool:
+    """Return whether a field holds a ``ModelStruct``, or a list of them."""
+    kind = bare(annotation)
+    return is_model_struct(typing.get_args(kind)[0] if typing.get_origin(kind) is list else kind)
+
+
+def _check_write_rule(where: str, target: PathStep, column: Column, *, is_nested: bool) -> None:
+    """Raise :class:`ConfigurationError` for nested Structs without a rule, and for a relation that cannot be given."""
+    if is_nested and column.write is None:
+        raise ConfigurationError(
+            f'{where} is nested: say what writing it means, Annotated[..., Column(write="create")] or '
+            'Column(write="replace").'
+        )
+    relation = target if isinstance(target, ForeignObjectRel) else target.remote_field
+    through: type[Model] | None = getattr(relation, "through", None)
+    needed = [] if through is None else [field.name for field in through._meta.concrete_fields if _needs_value(field)]
+    if through is not None and needed:
+        raise ConfigurationError(
+            f"{where} goes through {through.__name__}, whose rows need {', '.join(needed)}: write those, or mark it "
+            "Column(read_only=True)."
+        )
+
+
+def _needs_value(field: ModelField) -> bool:
+    """Return whether a row between two others needs a value that nobody sends."""
+    is_given = field.is_relation or field.primary_key or field.null or field.has_default() or field.generated
+    is_stamp = getattr(field, "auto_now_add", False) or getattr(field, "auto_now", False)
+    return not (is_given or is_stamp or field.has_db_default() or field.empty_strings_allowed)
+
+
+def check_input(struct: type[msgspec.Struct], model: type[Model]) -> None:
+    """Raise :class:`ConfigurationError` for a Struct that is not of ``model``, or that clients cannot write."""
+    if not is_model_struct(struct) or not issubclass(model, model_of(struct)):
+        raise ConfigurationError(f"{struct!r} must be a ModelStruct of {model.__name__}.")
+    columns = columns_of(struct)
+    for field in msgspec.structs.fields(struct):
+        column = columns.get(field.name)
+        target = find_field(model, field.name)
+        is_managed = target is not None and not is_reverse(target) and is_server_managed(target)
+        if is_managed and not (column is not None and (column.read_only or isinstance(column.source, str))):
+            raise ConfigurationError(
+                f"{struct.__qualname__}.{field.name} is managed by the server, so no client can set it: leave it out, "
+                "or mark it Column(read_only=True)."
+            )
+    write_plan_of(struct)  # raises for what cannot be written
