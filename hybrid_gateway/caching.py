@@ -24,6 +24,7 @@ from django.utils import timezone, translation
 from starlette.responses import Response
 
 from hybrid_gateway.access_control import Authentication
+from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Plan
 from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log_cache_up, thread_cache
 from hybrid_gateway.endpoints.hooks import AnsweredEarly
@@ -133,7 +134,8 @@ class ResponseCache:
         for tag in self._rules.tags:
             _check_tag(tag, path_names)
         self._headers = [name.encode("latin-1") for name in self._rules.vary]
-        self._cookies: list[str] = []
+        self._values: dict[str, list[str]] = {}  # other values that it varies by: their names, by source
+        self._value_headers: dict[bytes, None] = {}  # that those are read from
         self._skips_cookies = False
         self._max_stale = min(self._rules.seconds, MAX_STALE)
         self.mode: Literal["inline", "thread"] = execution_mode(self._rules.cache)  # where to look
@@ -143,11 +145,13 @@ class ResponseCache:
         # SECURITY: a session's cookie could be read from a whole request, and the response be its user's.
         self._skips_cookies = plan.sees_request and b"cookie" not in self._headers
         for entry in plan.inputs:
-            if entry.source == "header":
-                name = entry.name.encode("latin-1")
-                self._headers += [name] if name not in self._headers else []
-            elif entry.source == "cookie":
-                self._cookies.append(entry.name)
+            if entry.varies_by is None:
+                continue
+            if not SOURCES[entry.source].is_header:
+                self._values.setdefault(entry.source, []).append(entry.name)
+                self._value_headers[entry.varies_by.encode("latin-1")] = None
+            elif (name := entry.name.encode("latin-1")) not in self._headers:
+                self._headers.append(name)
 
     def lookup(self, ctx: RequestContext, authentication: Authentication | None) -> None:
         """Raise :class:`AnsweredEarly` with the stored response, if there is one that this caller may have."""
@@ -246,7 +250,7 @@ class ResponseCache:
     # --- names
 
     def _vary(self) -> list[Header]:
-        names = [name.title() for name in (*self._headers, *([b"cookie"] if self._cookies else []))]
+        names = [name.title() for name in (*self._headers, *self._value_headers)]
         return [(b"vary", b", ".join(names))] if names else []
 
     def _key(self, ctx: RequestContext, user: object) -> str:
@@ -254,7 +258,6 @@ class ResponseCache:
         query = ctx.query_pairs()
         if self._rules.query is not None:
             query = [pair for pair in query if pair[0] in self._rules.query]
-        cookies = ctx.cookies() if self._cookies else {}
         # SECURITY: JSON tells the parts apart, so no client can write one part into another.
         parts = [
             scope.get("scheme", "http"),
@@ -263,7 +266,7 @@ class ResponseCache:
             scope["path"],
             query,
             [_text(ctx.header(name)) for name in self._headers],
-            [cookies.get(name) for name in self._cookies],
+            [_read(ctx, source, names) for source, names in self._values.items()],
             None if user is None else str(user),
             ctx.accepted,
             # DJANGO: utils/cache.py, _i18n_cache_key_suffix
@@ -278,6 +281,12 @@ class ResponseCache:
             return list(self._rules.tags)
         values = dict(zip(self._path_names, ctx.path_values, strict=True))
         return [tag.format(**values) for tag in self._rules.tags]
+
+
+def _read(ctx: RequestContext, source: str, names: Sequence[str]) -> list[list[str] | None]:
+    lists = SOURCES[source].lists
+    values = {} if lists is None else lists(ctx)
+    return [values.get(name) for name in names]
 
 
 def _check_tag(tag: str, path_names: Sequence[str]) -> None:

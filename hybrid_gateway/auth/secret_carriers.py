@@ -34,8 +34,7 @@ class SecretCarriers(msgspec.Struct, frozen=True, kw_only=True):
         A scheme that reads headers as a whole, and says nothing of its own, may read any of them.
         """
         headers = [name.lower().encode("latin-1") for name in scheme.carriers]
-        headers += [entry.name.lower().encode("latin-1") for entry in plan.inputs if entry.source == "header"]
-        headers += [b"cookie" for entry in plan.inputs if entry.source == "cookie"]
+        headers += [entry.varies_by.lower().encode("latin-1") for entry in plan.inputs if entry.varies_by is not None]
         parameters = list(scheme.query_carriers)
         is_silent = not parameters and not scheme.declares("carriers") and not scheme.keywords
         asks = asks_for_query and not scheme.declares("query_carriers")

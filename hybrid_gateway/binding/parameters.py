@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
+from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
 from hybrid_gateway.binding.struct_fields import struct_fields
 from hybrid_gateway.binding.text_converters import TextType, is_list
@@ -19,17 +20,9 @@ from hybrid_gateway.codegen import define
 from hybrid_gateway.exceptions import ErrorEntry, NotFound
 from hybrid_gateway.request.context import RequestContext
 
-__all__ = ["SOURCES", "ParameterGroup", "Reader", "fresh", "path_reader", "struct_reader", "struct_value"]
+__all__ = ["ParameterGroup", "Reader", "fresh", "path_reader", "struct_reader", "struct_value"]
 
 Reader = Callable[[Any, list[ErrorEntry]], Any]
-
-SOURCES: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
-    "query": (RequestContext.query_values, RequestContext.query_lists),
-    "header": (RequestContext.header_values, RequestContext.header_lists),
-    "cookie": (RequestContext.cookies, lambda ctx: {name: [value] for name, value in ctx.cookies().items()}),
-}
-"""Where text comes from: values by name, and all values by name."""
-
 
 # --- single parameters ---------------------------------------------------------------------------------------------
 
@@ -41,7 +34,8 @@ class ParameterGroup:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._names: dict[str, Any] = {"values_of": SOURCES[source][0], "lists_of": SOURCES[source][1], "fresh": fresh}
+        row = SOURCES[source]
+        self._names: dict[str, Any] = {"values_of": row.values, "lists_of": row.lists, "fresh": fresh}
         self._lines: list[str] = []
         self._wire_names: list[str] = []
         self._takes = {"values": False, "lists": False}
@@ -59,7 +53,7 @@ class ParameterGroup:
         return position
 
     def _take(self, position: int, wire_name: str, *, many: bool) -> list[str]:
-        if self._source == "header" and not many:  # PERF: one of many
+        if SOURCES[self._source].is_header and not many:  # PERF: one of many
             self._names[f"h{position}"] = wire_name.encode("latin-1")
             return [f"text = ctx.header(h{position})", "if text is not None: text = text.decode('latin-1')"]
         source = "lists" if many else "values"
@@ -130,7 +124,8 @@ def struct_reader(
         known = kinds.get(encode_name)
         many = is_list(field.type) if known is None else known.many
         fields.append((name, encode_name, many, None if known is None else known.reader((source, name))))
-    lists_of, default = SOURCES[source][1], parameter.default
+    lists_of, default = SOURCES[source].lists, parameter.default
+    assert lists_of is not None
     wire_names: dict[str | int, str] = {encode_name: name for name, encode_name, _, _ in fields}
 
     def read(ctx: RequestContext, errors: list[ErrorEntry]) -> Any:

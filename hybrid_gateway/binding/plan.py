@@ -6,6 +6,7 @@ import msgspec
 
 from hybrid_gateway.binding.components import Mode
 from hybrid_gateway.binding.markers import Marker
+from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
 from hybrid_gateway.codegen import Names
 
@@ -58,7 +59,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Input(msgspec.Struct, frozen=True, kw_only=True):
     """A parameter or body as the documentation shows it."""
 
-    source: str  # "path", "query", "header", "cookie", "body", "form"
+    source: str  # of SOURCES
     name: str
     type: object
     required: bool
@@ -66,6 +67,17 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     marker: Marker | None = None
     media_type: str = ""
     closed: bool = False  # of a form that has no other fields
+
+    @property
+    def varies_by(self) -> str | None:
+        """The request header that a response varies by when the value is read; None where the URL says it all."""
+        varies_by = SOURCES[self.source].varies_by
+        return None if varies_by is None else varies_by(self.name)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the value tells one client from another."""
+        return SOURCES[self.source].is_private(self.name)
 
 
 def input_for(parameter: Parameter, source: str, name: str, kind: object, media_type: str = "") -> Input:

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Union
 
 import msgspec
 
-from hybrid_gateway.binding.markers import UNCHECKED, Cookie, Depends, Header, Marker, Query
+from hybrid_gateway.binding.markers import UNCHECKED, Depends, Marker
+from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.type_hints import resolve_aliases, resolve_new_types
 from hybrid_gateway.type_info import TypeInfo, type_info
@@ -229,9 +230,11 @@ def layered(name: str, annotation: object, where: str) -> Parameter:
     """Return a parameter that a layer declares; one that may be ``None`` may be left out."""
     where = f"{where}: parameters={{{name!r}: ...}}"
     kind, marker = split_markers(annotation, name, where)
-    if not isinstance(marker, Query | Header | Cookie | Depends):
+    if not isinstance(marker, Depends) and not (marker is not None and SOURCES[marker.source].allowed_in_layers):
+        markers = ", ".join(f"{row.marker.__name__}()" for row in SOURCES.values() if row.allowed_in_layers)
+        first, _, others = markers.partition(", ")
         raise DependencyError(
-            f"{where} must say where it comes from: Annotated[..., Header()], Query(), Cookie() or Depends(provider)."
+            f"{where} must say where it comes from: Annotated[..., {first}], {others} or Depends(provider)."
         )
     info = type_info(kind)
     raw = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)

@@ -100,7 +100,7 @@ def _trusts_cookies(endpoint: Endpoint) -> bool:
         return False
     if endpoint.schemes:  # whoever sends an Authorization header has meant to, and cookie-borne schemes check
         return False
-    return endpoint.reads_cookies or any(entry.source == "cookie" for entry in endpoint.inputs)
+    return endpoint.reads_cookies or any(entry.varies_by == "Cookie" for entry in endpoint.inputs)
 
 
 def _locale(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Input
 from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature
 from hybrid_gateway.binding.uploads import is_file, is_files
@@ -174,7 +175,8 @@ class _Writer:
             found["path", parameter.name] = self._parameter(entry, path_names[parameter.name], parameter)
         elsewhere = {*_IGNORED_HEADERS, *self._security.credentials(endpoint)}
         for entry in endpoint.inputs:
-            if entry.source in ("path", "body", "form") or (entry.source, entry.name.lower()) in elsewhere:
+            place = SOURCES[entry.source].openapi_in
+            if place in (None, "path") or (place, entry.name.lower()) in elsewhere:
                 continue
             written = self._parameter(entry, entry.name)
             # A parameter that both a handler and a component read is required when one of them requires it.
@@ -185,7 +187,7 @@ class _Writer:
     def _parameter(self, entry: Input, name: str, path: Parameter | None = None) -> dict[str, Any]:
         schema = self._input_schema(entry)
         marker = entry.marker
-        parameter: dict[str, Any] = {"name": name, "in": entry.source}
+        parameter: dict[str, Any] = {"name": name, "in": SOURCES[entry.source].openapi_in}
         description = getattr(marker, "description", None) or schema.pop("description", None)
         if path is not None and path.converter.name == "path":
             schema = {**schema, "format": "path"}

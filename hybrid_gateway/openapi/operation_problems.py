@@ -6,6 +6,7 @@ import typing
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Input
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.endpoints.errors import translate
@@ -31,7 +32,7 @@ def _is_parsed(entry: Input) -> bool:
 def problem_statuses(endpoint: Endpoint) -> list[int]:
     """The errors that the gateway itself may answer with, and those that ``raises=`` names."""
     layers = endpoint.route.layers
-    bodies = [entry for entry in endpoint.inputs if entry.source in ("body", "form")]
+    bodies = [entry for entry in endpoint.inputs if not SOURCES[entry.source].allowed_on_get]
     statuses = {
         400: any(map(_is_parsed, bodies)),
         401: bool(endpoint.schemes),

@@ -62,10 +62,9 @@ def private_response_headers(
     carriers: set[str] = set()
     if plan.authenticates:
         carriers.update(name.decode("latin-1").title() for name in secret_headers)
-    if plan.reads_cookies or any(entry.source == "cookie" for entry in plan.inputs):
+    if plan.reads_cookies:
         carriers.add("Cookie")
-    if any(entry.source == "header" and entry.name.lower() == "authorization" for entry in plan.inputs):
-        carriers.add("Authorization")
+    carriers.update(entry.varies_by.title() for entry in plan.inputs if entry.is_private and entry.varies_by)
     if carriers or plan.visits or plan.sees_request or plan.sees_response or layers.response_cookies:
         return PrivateResponseHeaders(sorted(carriers))
     return None

@@ -1,0 +1,77 @@
+"""The sources of parameters: a row of :data:`SOURCES` says all that the rooms of the gateway know of each.
+
+To add one, write a marker (``markers.py``) and a row here; reading, documentation, caches and checks follow from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from hybrid_gateway.binding.markers import Body, Cookie, Form, Header, Marker, Path, Query
+from hybrid_gateway.request.context import RequestContext
+
+__all__ = ["SOURCES", "ParameterSource"]
+
+
+class ParameterSource(msgspec.Struct, frozen=True, kw_only=True):
+    """One source of parameters.
+
+    What does not follow from the URL must say by which request header a response ``varies_by`` it, or caches would give
+    it to others.
+    """
+
+    marker: type[Marker]
+    values: Callable[[RequestContext], Mapping[str, str]] | None = None  # texts by name; None for what is no text
+    lists: Callable[[RequestContext], Mapping[str, list[str]]] | None = None  # all texts by name
+    is_header: bool = False  # each value is one header, which the context looks up faster than all of them
+    varies_by: Callable[[str], str] | None = None  # the request header that the value of a name comes from
+    is_private: Callable[[str], bool] = lambda name: False  # whether it tells one client from another
+    openapi_in: str | None = None  # where OpenAPI's parameters are; None for what is part of the body
+    allowed_on_get: bool = True
+    allowed_in_layers: bool = False  # whether layers may declare it for all their handlers
+
+    @property
+    def name(self) -> str:
+        return self.marker.source
+
+
+def _cookie_lists(ctx: RequestContext) -> dict[str, list[str]]:
+    return {name: [value] for name, value in ctx.cookies().items()}
+
+
+SOURCES: dict[str, ParameterSource] = {
+    row.name: row
+    for row in (
+        ParameterSource(
+            marker=Header,
+            values=RequestContext.header_values,
+            lists=RequestContext.header_lists,
+            is_header=True,
+            varies_by=lambda name: name,
+            is_private=lambda name: name.lower() in ("authorization", "cookie"),
+            openapi_in="header",
+            allowed_in_layers=True,
+        ),
+        ParameterSource(
+            marker=Query,
+            values=RequestContext.query_values,
+            lists=RequestContext.query_lists,
+            openapi_in="query",
+            allowed_in_layers=True,
+        ),
+        ParameterSource(
+            marker=Cookie,
+            values=RequestContext.cookies,
+            lists=_cookie_lists,
+            varies_by=lambda name: "Cookie",
+            is_private=lambda name: True,
+            openapi_in="cookie",
+            allowed_in_layers=True,
+        ),
+        ParameterSource(marker=Path, openapi_in="path"),
+        ParameterSource(marker=Body, allowed_on_get=False),
+        ParameterSource(marker=Form, allowed_on_get=False),
+    )
+}
