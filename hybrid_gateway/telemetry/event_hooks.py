@@ -1,7 +1,7 @@
-"""Event hooks that say what happens: an id for each request, its duration for the browser, a line in the log.
+"""Event hooks that observe: an id for each request, its duration for the browser, a line in the log.
 
-They are entered by a route's plan, not wrapped around it: every driver runs them, the lane included, and what no route
-answers (404, Django's paths) does not pass them; for that there are :class:`RequestIDs` and the metrics' plugin.
+They are entered by a route's plan, not wrapped around it: every driver runs them, the lane included. Requests without a
+route (404, Django's paths) do not pass them; for those there are :class:`RequestIDs` and the plugin for metrics.
 ``EVENT_HOOKS`` puts them around all routes.
 """
 
@@ -12,9 +12,10 @@ import re
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import uuid4
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from starlette.datastructures import Headers
 from starlette.requests import Request
@@ -23,20 +24,21 @@ from starlette.responses import Response
 from hybrid_gateway._compat.django_connection_internals import opened_connections
 from hybrid_gateway.auth.secret_carriers import SecretsInQueries
 from hybrid_gateway.endpoints.errors import printable
+from hybrid_gateway.types import Handler, Scope
 from hybrid_gateway.url_quoting import quote_encoded_path, quote_query
 
-__all__ = ["AccessLog", "DatabaseTiming", "RequestID", "RequestIDFilter", "ServerTiming", "request_id"]
+__all__ = ["AccessLog", "DatabaseTiming", "RequestID", "RequestIDFilter", "ServerTiming", "inline", "request_id"]
 
 request_id: ContextVar[str | None] = ContextVar("hybrid_gateway_request_id", default=None)
 """The id of the current request, where :class:`RequestID` has given it one."""
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Handler)
 
 _ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 
 
-def _inline(function: F) -> F:
-    """Run it where it is called: it never waits."""
+def inline(function: F) -> F:
+    """Make ``function`` run where it is called: it never waits."""
     function.sync_to_thread = False  # type: ignore[attr-defined]
     return function
 
@@ -44,7 +46,7 @@ def _inline(function: F) -> F:
 class RequestID:
     """Gives each request an id: the client's or proxy's ``X-Request-ID``, if it looks like one, or a new UUID.
 
-    The answer carries it, :data:`request_id` holds it, and :class:`RequestIDFilter` puts it into log records. Another
+    The response carries it, :data:`request_id` holds it, and :class:`RequestIDFilter` puts it into log records. Another
     header is the ``header`` of a subclass.
     """
 
@@ -53,17 +55,17 @@ class RequestID:
     def __init__(self) -> None:
         self.id = ""
 
-    @_inline
+    @inline
     def on_request(self, headers: Headers) -> None:
         self.take(headers.get(self.header, ""))
 
     def take(self, given: str) -> None:
         """Make ``given`` the id, if it may be one, else a new one."""
-        # SECURITY: it goes into logs and an answer's header, so not whatever a client writes.
+        # SECURITY: it goes into logs and a response's header, so not whatever a client writes.
         self.id = given if _ID.fullmatch(given) else uuid4().hex
         request_id.set(self.id)
 
-    @_inline
+    @inline
     def on_response(self, response: Response) -> None:
         response.headers[self.header] = self.id
 
@@ -77,19 +79,19 @@ class RequestIDFilter(logging.Filter):
 
 
 class ServerTiming:
-    """Tells a browser's developer tools how long the answer took. SPEC: W3C Server Timing: in milliseconds."""
+    """Tells a browser's developer tools how long the response took. SPEC: W3C Server Timing: in milliseconds."""
 
     def __init__(self) -> None:
         self._start = time.perf_counter()
 
-    @_inline
+    @inline
     def on_response(self, response: Response) -> None:
         duration = (time.perf_counter() - self._start) * 1000
         response.headers.append("Server-Timing", f"app;dur={duration:.1f}")
 
 
 class _Queries:
-    """How many queries a request has made, and how long they took."""
+    """The number of queries that a request has made, and the time they took."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -99,45 +101,45 @@ class _Queries:
 _queries: ContextVar[_Queries | None] = ContextVar("hybrid_gateway_queries", default=None)
 
 
-def _count_query(execute: Callable[..., Any], sql: str, parameters: Any, many: bool, context: Any) -> Any:
-    found = _queries.get()
+def _count_query(execute: Callable[..., object], sql: str, parameters: object, many: bool, context: object) -> object:
+    queries = _queries.get()
     start = time.perf_counter()
     try:
         return execute(sql, parameters, many, context)
     finally:
-        if found is not None:
-            found.count += 1
-            found.seconds += time.perf_counter() - start
+        if queries is not None:
+            queries.count += 1
+            queries.seconds += time.perf_counter() - start
 
 
-def _count_on(connection: Any, **kwargs: Any) -> None:
+def _count_on(connection: BaseDatabaseWrapper, **kwargs: object) -> None:
     if _count_query not in connection.execute_wrappers:
         connection.execute_wrappers.append(_count_query)
 
 
 class DatabaseTiming:
-    """Tells how many queries an answer took: ``Server-Timing: db;dur=1.2;desc="2 queries"``. On with ``DEBUG``."""
+    """Tells how many queries a response took: ``Server-Timing: db;dur=1.2;desc="2 queries"``. On with ``DEBUG``."""
 
     def __init__(self) -> None:
         connection_created.connect(_count_on, dispatch_uid="hybrid_gateway.telemetry")
         for connection in opened_connections():
             _count_on(connection)
-        self._found = _Queries()
-        _queries.set(self._found)
+        self._queries = _Queries()
+        _queries.set(self._queries)
 
-    @_inline
+    @inline
     def on_response(self, response: Response) -> None:
-        found = self._found
-        noun = "query" if found.count == 1 else "queries"
-        timing = f'db;dur={found.seconds * 1000:.1f};desc="{found.count} {noun}"'
+        queries = self._queries
+        noun = "query" if queries.count == 1 else "queries"
+        timing = f'db;dur={queries.seconds * 1000:.1f};desc="{queries.count} {noun}"'
         response.headers.append("Server-Timing", timing)
 
 
 class AccessLog:
-    """One line of ``hybrid_gateway.access`` per answer, at the level INFO.
+    """One line of ``hybrid_gateway.access`` per response, at the level INFO.
 
     ``127.0.0.1 "GET /products?page=2 HTTP/1.1" 200 512 3.1ms``: client, request, status, bytes (``-`` for a stream),
-    time until the answer was ready. The record has the same as attributes, for formatters that write JSON. Whatever a
+    time until the response was ready. The record has the same as attributes, for formatters that write JSON. Whatever a
     client could use to forge a line is escaped; parameters that schemes read credentials from are ``***``.
     """
 
@@ -146,7 +148,7 @@ class AccessLog:
     def __init__(self) -> None:
         self._start = time.perf_counter()
 
-    @_inline
+    @inline
     def on_response(self, response: Response, request: Request, secrets: SecretsInQueries) -> None:
         if not self.logger.isEnabledFor(logging.INFO):
             return
@@ -171,8 +173,8 @@ class AccessLog:
         )
 
 
-def _target(scope: Any, secrets: SecretsInQueries) -> str:
-    """The path and query as they were asked for, percent-encoded: no quote, blank or control can be in it."""
+def _target(scope: Scope, secrets: SecretsInQueries) -> str:
+    """Return path and query as they were asked for, percent-encoded: no quote, blank or control can be in it."""
     raw = scope.get("raw_path") or scope["path"].encode()
     target = quote_encoded_path(raw)
     query = quote_query(secrets.hide(scope.get("query_string", b"")), safe="[]")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from typing import Any
 
 import msgspec
 
@@ -12,7 +11,7 @@ from hybrid_gateway.telemetry.event_hooks import request_id
 
 __all__ = ["JSONFormatter"]
 
-# What every record has; whatever else it has came with ``extra=``.
+# The attributes of every record; all others came with ``extra=``.
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request_id"}
 _SHOWN = (str, int, float, bool, type(None))
 
@@ -27,7 +26,7 @@ class JSONFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        line: dict[str, Any] = {
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
@@ -43,15 +42,10 @@ class JSONFormatter(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = self.formatStack(record.stack_info)
-        return _text(line)
-
-
-def _text(line: dict[str, Any]) -> str:
-    try:
-        return _encode(line).decode()
-    except UnicodeEncodeError:  # half a surrogate pair, from a file name or a client
-        shown = {
-            name: value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
-            for name, value in line.items()
-        }
-        return _encode(shown).decode()
+        try:
+            return _encode(line).decode()
+        except UnicodeEncodeError:  # half a surrogate pair, from a file name or a client
+            for name, value in line.items():
+                if isinstance(value, str):
+                    line[name] = value.encode("utf-8", "backslashreplace").decode()
+            return _encode(line).decode()

@@ -12,14 +12,16 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter as Count
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Unpack
 from weakref import WeakKeyDictionary
 
 import msgspec
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.db import connections
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -30,10 +32,12 @@ from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends
 from hybrid_gateway.concurrency.instrumented_pool import InstrumentedPool
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.raw_response import status_of
+from hybrid_gateway.responses.raw_response import EndpointResponse, status_of
 from hybrid_gateway.responses.response_classes import Response
-from hybrid_gateway.routing.declare import Route
+from hybrid_gateway.routing.declare import HandlerOptions, Route
 from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.telemetry.event_hooks import inline
+from hybrid_gateway.telemetry.plugin_options import O, Respond
 
 __all__ = ["Prometheus", "PrometheusMiddleware"]
 
@@ -47,7 +51,7 @@ class PrometheusMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         name = "hybrid_gateway"
-        live: dict[str, Any] = {"multiprocess_mode": "livesum", "registry": registry}
+        gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
         self.registry = registry
         self.requests = Counter(
             f"{name}_requests",
@@ -62,8 +66,8 @@ class PrometheusMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.in_progress = Gauge(f"{name}_requests_in_progress", "Requests being answered.", **live)
-        self.busy = Gauge(f"{name}_threads_busy", "Threads at work, by pool.", ["pool"], **live)
+        self.in_progress = gauge(f"{name}_requests_in_progress", "Requests being answered.")
+        self.busy = gauge(f"{name}_threads_busy", "Threads at work, by pool.", ["pool"])
         self.waited = Histogram(
             f"{name}_thread_wait_seconds",
             "How long work waited for a thread.",
@@ -71,36 +75,48 @@ class PrometheusMetrics:
             buckets=_SECONDS,
             registry=registry,
         )
-        self.connections = Gauge(
-            f"{name}_database_connections", "Connections that threads hold open, by pool.", ["pool", "alias"], **live
+        self.connections = gauge(
+            f"{name}_database_connections", "Connections that threads hold open, by pool.", ["pool", "alias"]
         )
 
-    def count(self, method: str, route: str, status: str, seconds: float) -> None:
-        """One answer; ``status`` is a class such as ``2xx``, or ``aborted`` where nobody waited for it."""
-        method = method if method in _METHODS else "other"
-        self.requests.labels(method, route, status).inc()
-        self.seconds.labels(method, route).observe(seconds)
+    def start(self, method: str, route: str) -> InFlightRequest:
+        """Begin to measure a request."""
+        return InFlightRequest(self, method if method in _METHODS else "other", route)
 
     def begin(self, pool: str, waited: float) -> None:
-        """See ``PoolMeters``."""
+        """Note that a unit of work begins; see :class:`PoolMetrics`."""
         self.busy.labels(pool).inc()
         self.waited.labels(pool).observe(waited)
 
     def end(self, pool: str, opened: Count[str]) -> None:
-        """See ``PoolMeters``."""
+        """Note that a unit of work is done; see :class:`PoolMetrics`."""
         self.busy.labels(pool).dec()
         for alias in connections:
             self.connections.labels(pool, alias).set(opened[alias])
 
 
-_meters: WeakKeyDictionary[CollectorRegistry, PrometheusMetrics] = WeakKeyDictionary()
+class InFlightRequest:
+    """A request that is being answered."""
+
+    def __init__(self, metrics: PrometheusMetrics, method: str, route: str) -> None:
+        self._metrics, self._method, self.route = metrics, method, route
+        self._began = time.perf_counter()
+
+    def end(self, status: int | Literal["aborted"]) -> None:
+        """Record the response; ``aborted`` where nobody waited for it."""
+        family = f"{status // 100}xx" if isinstance(status, int) else status
+        self._metrics.requests.labels(self._method, self.route, family).inc()
+        self._metrics.seconds.labels(self._method, self.route).observe(time.perf_counter() - self._began)
 
 
-def _meters_of(registry: CollectorRegistry) -> PrometheusMetrics:
-    """A registry takes each name once, however many gateways a process builds."""
-    if registry not in _meters:
-        _meters[registry] = PrometheusMetrics(registry)
-    return _meters[registry]
+_registered: WeakKeyDictionary[CollectorRegistry, PrometheusMetrics] = WeakKeyDictionary()
+
+
+def _metrics_of(registry: CollectorRegistry) -> PrometheusMetrics:
+    """Return the metrics of a registry, which takes each name once, however many gateways a process builds."""
+    if registry not in _registered:
+        _registered[registry] = PrometheusMetrics(registry)
+    return _registered[registry]
 
 
 class Prometheus:
@@ -110,88 +126,78 @@ class Prometheus:
     """
 
     def __init__(
-        self, path: str | None = "/metrics", *, registry: CollectorRegistry = REGISTRY, **options: Any
+        self,
+        path: str | None = "/metrics",
+        *,
+        registry: CollectorRegistry = REGISTRY,
+        **options: Unpack[HandlerOptions],
     ) -> None:
         self._path = path
-        self._meters = _meters_of(registry)
-        self._options: Mapping[str, Any] = {"include_in_schema": False, **options}
+        self._metrics = _metrics_of(registry)
+        self._options: HandlerOptions = {
+            "name": "metrics",
+            "include_in_schema": False,
+            "sync_to_thread": False,
+            **options,
+        }
 
-    def on_gateway_init(self, options: Any) -> Any:
+    def on_gateway_init(self, options: O) -> O:
         """Put the hook before all others, measure the threads, add the route."""
-        hooks = (_hook(self._meters), *options.layers.event_hooks)
+        hooks = (_make_hook(self._metrics), *options.layers.event_hooks)
         routes = options.routes
         if self._path is not None:
-            routes = (*routes, Route(self._path, self._show, name="metrics", sync_to_thread=False, **self._options))
+            routes = (*routes, Route(self._path, self._show, **self._options))
         return options.replace(
             routes=routes,
             layers=msgspec.structs.replace(options.layers, event_hooks=hooks),
             around_unrouted=(self._around, *options.around_unrouted),
-            pool=partial(InstrumentedPool, meters=self._meters),
+            pool=partial(InstrumentedPool, meters=self._metrics),
         )
 
     def _show(self, headers: Headers) -> Response[bytes]:
         """All metrics, in the format that is asked for; on the loop, since they matter most when no thread is free."""
-        registry = self._meters.registry
+        registry = self._metrics.registry
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         encode, content_type = choose_encoder(headers.get("accept", ""))
         return Response(encode(registry), headers={"Content-Type": content_type, "Cache-Control": "no-store"})
 
-    async def _around(self, ctx: RequestContext, respond: Callable[[Any], Awaitable[Any]]) -> Any:
-        began = time.perf_counter()
-        with self._meters.in_progress.track_inprogress():
+    async def _around(self, ctx: RequestContext, respond: Respond) -> EndpointResponse:
+        request = self._metrics.start(ctx.method, "")
+        with self._metrics.in_progress.track_inprogress():
             response = await respond(ctx)
-        self._meters.count(ctx.method, "", _class_of(status_of(response)), time.perf_counter() - began)
+        request.end(status_of(response))
         return response
 
 
-def _class_of(status: int) -> str:
-    return f"{status // 100}xx"
+def _make_hook(metrics: PrometheusMetrics) -> type:
+    """Return an event hook that records requests in ``metrics``."""
 
-
-def _hook(meters: PrometheusMetrics) -> type:
-    """An event hook that tells ``meters``."""
-
-    def fly(route: FlatRoute, method: http.Method) -> Iterator[_Flight]:
+    @inline
+    def track(route: FlatRoute, method: http.Method) -> Iterator[InFlightRequest]:
         # A clean-up, since no hook sees the end of a request that nobody waits for any more.
-        flight = _Flight(meters, method, route.path)
-        with meters.in_progress.track_inprogress():
+        request = metrics.start(method, route.path)
+        with metrics.in_progress.track_inprogress():
             try:
-                yield flight
+                yield request
             except BaseException as error:
                 if isinstance(error, ClientDisconnect) or not isinstance(error, Exception):
-                    flight.end("aborted")
+                    request.end("aborted")
                 raise  # of the others on_response sees what becomes of them
 
-    fly.sync_to_thread = False  # type: ignore[attr-defined]
-    return type("Measured", (_Measured,), {"on_request": _asking_for(fly)})
+    class Measured:
+        _request: InFlightRequest
 
+        async def on_request(self, request: InFlightRequest) -> None:
+            self._request = request
 
-class _Flight:
-    """A request on its way."""
+        on_request.__annotations__["request"] = Annotated[InFlightRequest, Depends(track)]
 
-    def __init__(self, meters: PrometheusMetrics, method: str, route: str) -> None:
-        self._meters, self._method, self._route = meters, method, route
-        self._began = time.perf_counter()
+        async def on_response(self, response: Response[object]) -> None:
+            self._request.end(response.status_code)
 
-    def end(self, status: str) -> None:
-        self._meters.count(self._method, self._route, status, time.perf_counter() - self._began)
-
-
-class _Measured:
-    _flight: _Flight
-
-    async def on_response(self, response: Response[Any]) -> None:
-        self._flight.end(_class_of(response.status_code))
-
-
-def _asking_for(provider: Callable[..., Iterator[_Flight]]) -> Callable[..., Any]:
-    async def on_request(self: Any, flight: Any) -> None:
-        self._flight = flight
-
-    on_request.__annotations__["flight"] = Annotated[_Flight, Depends(provider)]
-    return on_request
+    return Measured
 
 
 class PrometheusMiddleware:
@@ -201,27 +207,28 @@ class PrometheusMiddleware:
     async_capable = True
     registry = REGISTRY
 
-    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self._get_response = get_response
-        self._meters = _meters_of(self.registry)
+        self._metrics = _metrics_of(self.registry)
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)
 
-    def __call__(self, request: Any) -> Any:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if self._is_async:
-            return self._answer_later(request)
-        began = time.perf_counter()
-        with self._meters.in_progress.track_inprogress():
-            return self._counted(request, self._get_response(request), began)
+            return self._call_async(request)
+        flight = self._metrics.start(request.method or "", "")
+        with self._metrics.in_progress.track_inprogress():
+            return _finish(flight, request, self._get_response(request))
 
-    async def _answer_later(self, request: Any) -> Any:
-        began = time.perf_counter()
-        with self._meters.in_progress.track_inprogress():
-            return self._counted(request, await self._get_response(request), began)
+    async def _call_async(self, request: HttpRequest) -> HttpResponseBase:
+        flight = self._metrics.start(request.method or "", "")
+        with self._metrics.in_progress.track_inprogress():
+            return _finish(flight, request, await self._get_response(request))
 
-    def _counted(self, request: Any, response: Any, began: float) -> Any:
-        route = request.resolver_match.route if request.resolver_match is not None else ""
-        status = _class_of(response.status_code)
-        self._meters.count(request.method, f"django:{route}", status, time.perf_counter() - began)
-        return response
+
+def _finish(flight: InFlightRequest, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    route = "" if request.resolver_match is None else request.resolver_match.route
+    flight.route = f"django:{route}"
+    flight.end(response.status_code)
+    return response
