@@ -1,4 +1,4 @@
-"""What annotations of responses are made of: classes with fields, whoever's they are, and what is around them."""
+"""Fields of annotated classes, whoever made them, and what stands around classes in annotations."""
 
 from __future__ import annotations
 
@@ -13,54 +13,50 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 import msgspec
-from django.http import HttpResponseBase
 from django.utils.functional import Promise
-from starlette.responses import Response as StarletteResponse
 
-from hybrid_gateway.type_info import is_pydantic_model
+from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES
+from hybrid_gateway.type_info import PydanticModel, is_pydantic_model
 
 __all__ = [
-    "FieldOf",
-    "arguments_of_bases",
+    "ResponseField",
+    "base_arguments",
     "fields_of",
-    "is_single",
     "is_structure",
     "is_value",
+    "is_value_type",
     "members_of",
     "root_of",
-    "without_wrapping",
+    "unwrap_annotation",
 ]
 
 
-class FieldOf(msgspec.Struct, frozen=True):
+class ResponseField(msgspec.Struct, frozen=True):
     """A field of a class, however that was made."""
 
     name: str
     wire: str
-    type: Any
+    type: object
     is_required: bool = True
     is_hidden: bool = False  # it is never sent
 
 
-def is_structure(kind: Any) -> bool:
-    """Whether instances of a class have fields that are written by their names."""
-    if not isinstance(kind, type) and not typing.is_typeddict(kind):
-        return False
-    return any(is_kind(kind) for is_kind, _ in _KINDS)
+def is_structure(kind: object) -> bool:
+    """Return whether instances of a class have fields that are written by their names."""
+    return isinstance(kind, type) and any(is_kind(kind) for is_kind, _ in _KINDS)
 
 
-def fields_of(kind: Any, origin: Any) -> Iterator[FieldOf]:
-    """The fields of ``kind``, which is ``origin``, or ``origin[...]`` with the types of its parameters."""
+def fields_of(kind: object, origin: type) -> Iterator[ResponseField]:
+    """Yield the fields of ``kind``, which is ``origin``, or ``origin[...]`` with the types of its parameters."""
     read = next(read for is_kind, read in _KINDS if is_kind(origin))
-    parameters = getattr(origin, "__parameters__", ())
-    given = dict(zip(parameters, typing.get_args(kind), strict=False))
-    for field in read(kind if read is _of_struct else origin):
+    given = dict(zip(getattr(origin, "__parameters__", ()), typing.get_args(kind), strict=False))
+    for field in read(kind if read is _read_struct else origin):
         hidden = field.is_hidden or _is_write_only(field.type)
         yield msgspec.structs.replace(field, type=_with_parameters(field.type, given), is_hidden=hidden)
 
 
-def without_wrapping(annotation: Any) -> Any:
-    """What an annotation is, without its metadata, and without the names that stand for it."""
+def unwrap_annotation(annotation: Any) -> object:
+    """Return an annotation without its metadata, qualifiers, new types, aliases and type variables."""
     while True:
         origin = typing.get_origin(annotation)
         if origin is Annotated or origin in _QUALIFIERS:
@@ -78,52 +74,49 @@ def without_wrapping(annotation: Any) -> Any:
             return annotation
 
 
-def members_of(kind: Any) -> list[Any] | None:
-    """What a union is made of, without ``None`` and the answers that are sent as they are; ``None`` for no union."""
+def members_of(kind: object) -> list[object] | None:
+    """Return the members of a union without ``None`` and responses; ``None`` for no union."""
     if typing.get_origin(kind) not in (Union, types.UnionType):
         return None
-    return [entry for entry in typing.get_args(kind) if not _is_answer(without_wrapping(entry))]
+    return [entry for entry in typing.get_args(kind) if not _is_sent_as_it_is(unwrap_annotation(entry))]
 
 
-def root_of(kind: Any) -> Any:
-    """The type of the one value that a class is written as; ``None`` for a class with fields of its own."""
-    return kind.model_fields["root"].annotation if getattr(kind, "__pydantic_root_model__", False) else None
+def _is_sent_as_it_is(kind: object) -> bool:
+    kind = typing.get_origin(kind) or kind
+    return isinstance(kind, type) and issubclass(kind, (types.NoneType, *RESPONSE_CLASSES))
 
 
-def arguments_of_bases(kind: Any) -> tuple[Any, ...]:
-    """What a class holds that is a list of something, or a dict: ``class Things(list[Thing])``."""
+def root_of(kind: type) -> object:
+    """Return the type of the one value that a class is written as; ``None`` for a class with fields of its own."""
+    is_root = is_pydantic_model(kind) and getattr(kind, "__pydantic_root_model__", False)
+    return kind.model_fields["root"].annotation if is_root and is_pydantic_model(kind) else None
+
+
+def base_arguments(kind: object) -> tuple[object, ...]:
+    """Return the type arguments of the first generic base of a class: ``class Things(list[Thing])``."""
     parents = (vars(parent) for parent in getattr(kind, "__mro__", ()))
     found = (typing.get_args(base) for members in parents for base in members.get("__orig_bases__", ()))
     return next(filter(None, found), ())
 
 
-def is_value(kind: Any) -> bool:
-    """Whether an annotation stands for values without fields: texts, numbers, dates, choices."""
-    if kind is Literal or kind is None:
-        return True
-    return isinstance(kind, type) and (issubclass(kind, SINGLE) or kind in (msgspec.UnsetType, type(None)))
+def is_value_type(kind: object) -> bool:
+    """Return whether an annotation stands for values without fields: texts, numbers, dates, choices."""
+    return kind is Literal or kind is None or (isinstance(kind, type) and issubclass(kind, _VALUES))
 
 
-def is_single(value: Any) -> bool:
-    """Whether nothing can be taken out of ``value``."""
-    return value is None or isinstance(value, SINGLE)
+def is_value(value: object) -> bool:
+    """Return whether nothing can be taken out of ``value``."""
+    return value is None or isinstance(value, _VALUES)
 
 
-SINGLE: tuple[type, ...] = (
+_VALUES: tuple[type, ...] = (
     *(str, bytes, bytearray, memoryview, int, float, complex, decimal.Decimal, uuid.UUID, enum.Enum, Promise),
-    *(datetime.date, datetime.time, datetime.timedelta, msgspec.Raw, msgspec.UnsetType),
+    *(datetime.date, datetime.time, datetime.timedelta, msgspec.Raw, msgspec.UnsetType, types.NoneType),
 )
 
 
-def _is_answer(kind: Any) -> bool:
-    kind = typing.get_origin(kind) or kind
-    if kind is type(None):
-        return True
-    return isinstance(kind, type) and issubclass(kind, (StarletteResponse, HttpResponseBase))
-
-
-def _is_write_only(annotation: Any) -> bool:
-    """Whether its metadata says that clients write it and never read it: ``writeOnly``, ``Column(write_only=True)``."""
+def _is_write_only(annotation: object) -> bool:
+    """Return whether the metadata says that a field is never read: ``writeOnly``, ``Column(write_only=True)``."""
     if typing.get_origin(annotation) is Annotated:
         inner, *extras = typing.get_args(annotation)
         if any(getattr(extra, "is_unseen", False) for extra in extras):  # a Column
@@ -134,74 +127,71 @@ def _is_write_only(annotation: Any) -> bool:
     return any(map(_is_write_only, members))
 
 
-def _with_parameters(annotation: Any, given: Mapping[Any, Any]) -> Any:
-    """An annotation with types in the place of type variables."""
-    if not given:
-        return annotation
+def _with_parameters(annotation: Any, given: Mapping[object, object]) -> object:
+    """Return an annotation with types in the place of type variables."""
     if isinstance(annotation, TypeVar):
         return given.get(annotation, annotation)
     parameters = getattr(annotation, "__parameters__", ())
-    if isinstance(annotation, type) or not parameters:
+    if not given or isinstance(annotation, type) or not parameters:
         return annotation
     return annotation[tuple(given.get(parameter, parameter) for parameter in parameters)]
 
 
-# --- kinds of classes ----------------------------------------------------------------------------------------------
+# --- kinds of classes: whether a class is one, and how its fields are read -----------------------------------------
 
 
-def _hints(kind: Any) -> Mapping[str, Any]:
-    """The types of fields; none where one names what is unknown at run time, so that of those nothing can be said."""
+def _hints(kind: type) -> Mapping[str, object]:
+    """Return the types of fields; none where one names what is unknown at run time, for then msgspec knows none."""
     try:
         return typing.get_type_hints(kind, include_extras=True)
     except NameError:
         return {}
 
 
-def _of_struct(kind: Any) -> Iterable[FieldOf]:
+def _read_struct(kind: Any) -> Iterable[ResponseField]:
     try:
         known = msgspec.structs.fields(kind)
     except NameError:
         names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
-        return [FieldOf(name, wire, Any, False) for name, wire in names]
-    return [FieldOf(field.name, field.encode_name, field.type, field.required) for field in known]
+        return [ResponseField(name, wire, Any, False) for name, wire in names]
+    return [ResponseField(field.name, field.encode_name, field.type, field.required) for field in known]
 
 
-def _of_dataclass(kind: Any) -> Iterable[FieldOf]:
+def _read_dataclass(kind: Any) -> Iterable[ResponseField]:
     hints = _hints(kind)
     for field in dataclasses.fields(kind):
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        yield FieldOf(field.name, field.name, hints.get(field.name, Any), not has_default)
+        yield ResponseField(field.name, field.name, hints.get(field.name, Any), not has_default)
 
 
-def _of_attrs(kind: Any) -> Iterable[FieldOf]:
+def _read_attrs(kind: Any) -> Iterable[ResponseField]:
     hints = _hints(kind)
     for field in kind.__attrs_attrs__:
-        yield FieldOf(field.name, field.name, hints.get(field.name, Any), not field.default)
+        yield ResponseField(field.name, field.name, hints.get(field.name, Any), not field.default)
 
 
-def _of_typed_dict(kind: Any) -> Iterable[FieldOf]:
-    hints = _hints(kind)
-    for name in (*kind.__required_keys__, *kind.__optional_keys__):
-        yield FieldOf(name, name, hints.get(name, Any), name in kind.__required_keys__)
+def _read_typed_dict(kind: Any) -> Iterable[ResponseField]:
+    for name, hint in _hints(kind).items() or dict.fromkeys(kind.__annotations__, Any).items():
+        yield ResponseField(name, name, hint, name in kind.__required_keys__)
 
 
-def _of_pydantic(kind: Any) -> Iterable[FieldOf]:
+def _read_pydantic(kind: type[PydanticModel]) -> Iterable[ResponseField]:
     for name, field in kind.model_fields.items():
         wire = field.serialization_alias or field.alias or name
-        yield FieldOf(name, wire, field.annotation, field.is_required(), bool(field.exclude))
-    for name, field in kind.model_computed_fields.items():
-        yield FieldOf(name, field.alias or name, field.return_type, False)
+        yield ResponseField(name, wire, field.annotation, field.is_required(), bool(field.exclude))
+    for name, computed in getattr(kind, "model_computed_fields").items():  # noqa: B009 (an attribute of pydantic's)
+        yield ResponseField(name, computed.alias or name, computed.return_type, False)
 
 
-_QUALIFIERS: tuple[Any, ...] = tuple(
+_QUALIFIERS: tuple[object, ...] = tuple(
     getattr(typing, name)
     for name in ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
     if hasattr(typing, name)
 )
-_KINDS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Iterable[FieldOf]]], ...] = (
-    (lambda kind: isinstance(kind, msgspec.StructMeta), _of_struct),
-    (typing.is_typeddict, _of_typed_dict),
-    (lambda kind: hasattr(kind, "__attrs_attrs__"), _of_attrs),
-    (is_pydantic_model, _of_pydantic),
-    (lambda kind: dataclasses.is_dataclass(kind), _of_dataclass),
+_KINDS: tuple[tuple[Callable[[type], bool], Callable[[Any], Iterable[ResponseField]]], ...] = (
+    (lambda kind: isinstance(kind, msgspec.StructMeta), _read_struct),
+    (typing.is_typeddict, _read_typed_dict),
+    (lambda kind: hasattr(kind, "__attrs_attrs__"), _read_attrs),
+    (is_pydantic_model, _read_pydantic),
+    (dataclasses.is_dataclass, _read_dataclass),
 )

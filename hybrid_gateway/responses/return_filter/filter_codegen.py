@@ -1,4 +1,4 @@
-"""Rules of return annotations as generated functions, which say of most values in no time that nothing is to be done.
+"""Rules as generated functions, which tell of most values in no time that they fit.
 
 How this works: the source of one function per class is written, by the rule's parts, and compiled once per route. It
 says yes to instances of the very classes that are annotated; where it says no, :meth:`Rule.narrow` has its say. What
@@ -8,7 +8,7 @@ was read from the database into a ``ModelStruct`` is taken at its word, as far a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TypeGuard
 
 from hybrid_gateway.codegen import define
 from hybrid_gateway.responses.return_filter.filter_rules import AnyOf, DictOf, Fields, ListOf, OptionalOf, Rule
@@ -16,10 +16,11 @@ from hybrid_gateway.responses.return_filter.filter_rules import AnyOf, DictOf, F
 __all__ = ["compile_fits"]
 
 
-def compile_fits(rule: Rule) -> Callable[[Any], bool]:
-    """The function that says whether a value fits ``rule``."""
-    if isinstance(rule, ListOf) and _is_told_by_class(rule.item):
-        return _all_of(rule)
+def compile_fits(rule: Rule) -> Callable[[object], bool]:
+    """Return the function that tells whether a value fits ``rule``."""
+    if isinstance(rule, ListOf) and _is_told_by_class(rule.item):  # most lists. PERF: at start-up
+        are_all, others = frozenset((rule.item.kind,)).issuperset, rule.fits
+        return lambda value: are_all(map(type, value)) if type(value) is list else others(value)
     if _is_told_by_class(rule):
         return rule.fits
     writer = _Writer()
@@ -27,47 +28,41 @@ def compile_fits(rule: Rule) -> Callable[[Any], bool]:
     return define(root, "\n".join(writer.functions), writer.names, "the filter of a return annotation")
 
 
-def _is_told_by_class(rule: Rule) -> bool:
-    """Whether an instance of the very class has nothing that is not annotated."""
-    if not isinstance(rule, Fields) or rule.is_searched_slowly:
+def _is_told_by_class(rule: Rule) -> TypeGuard[Fields]:
+    """Return whether an instance of the very class has nothing that is not annotated."""
+    if not isinstance(rule, Fields) or rule.needs_search:
         return False
     return rule.is_flat or (rule.is_row and not rule.hides_within)
-
-
-def _all_of(rule: ListOf) -> Callable[[Any], bool]:
-    """Most lists, without a function for each of them: PERF: at start-up."""
-    item: Any = rule.item
-    are_all, others = frozenset((item.kind,)).issuperset, rule.fits
-    return lambda value: are_all(map(type, value)) if type(value) is list else others(value)
 
 
 class _Writer:
     """Writes one function for each rule that is called, by name, so that classes may hold themselves."""
 
     def __init__(self) -> None:
-        self.names: dict[str, Any] = {}
+        self.names: dict[str, object] = {}
         self.functions: list[str] = []
         self._known: dict[int, str] = {}
 
     def function(self, rule: Rule) -> str:
-        """The name of the function that says whether its argument fits."""
+        """Return the name of the function that tells whether its argument fits."""
         if id(rule) not in self._known:
             name = self._known[id(rule)] = f"fits_{len(self._known)}"
             lines = self._fields(rule) if isinstance(rule, Fields) else [f"return {self.expression(rule, 'value')}"]
             self.functions.append("\n    ".join((f"def {name}(value):", *lines, "")))
         return self._known[id(rule)]
 
-    def name(self, value: Any) -> str:
-        """What the source calls ``value``."""
+    def name(self, value: object) -> str:
+        """Return a new name in the source for ``value``."""
         name = f"n{len(self.names)}"
         self.names[name] = value
         return name
 
     def expression(self, rule: Rule, value: str) -> str:
-        """Source that says whether ``value``, a name, fits."""
+        """Return the source that tells whether ``value``, a name, fits."""
         if isinstance(rule, Fields):
-            told = _is_told_by_class(rule)
-            return f"type({value}) is {self.name(rule.kind)}" if told else f"{self.function(rule)}({value})"
+            if _is_told_by_class(rule):
+                return f"type({value}) is {self.name(rule.kind)}"
+            return f"{self.function(rule)}({value})"
         if isinstance(rule, OptionalOf):
             inner = self.expression(rule.rule, value)
             return f"({value} is None or {inner} or {self.name(rule.fits)}({value}))"
@@ -80,12 +75,12 @@ class _Writer:
         return f"{self.name(rule.fits)}({value})"
 
     def _each(self, item: Rule, entries: str) -> str:
-        if isinstance(item, Fields) and _is_told_by_class(item):
+        if _is_told_by_class(item):
             return f"{self.name(frozenset((item.kind,)).issuperset)}(map(type, {entries}))"
         return f"all(map({self.function(item)}, {entries}))"
 
     def _fields(self, rule: Fields) -> list[str]:
-        if rule.is_searched_slowly:
+        if rule.needs_search:
             return [f"return {self.name(rule.fits)}(value)"]
         lines = [f"if type(value) is not {self.name(rule.kind)}: return False"]
         for place, (field, inner) in enumerate(rule.nested):

@@ -1,4 +1,4 @@
-"""What of a value is sent, by the kinds of annotations: as much of it as they name, and nothing else.
+"""One rule per kind of annotation: it takes of a value what the annotation names, and nothing else.
 
 How this works: ``fits`` is asked for each value, and looks at classes alone: an instance of the very class that is
 annotated has nothing else in it. Of whatever does not fit (dicts, instances of other classes and of subclasses, rows)
@@ -11,20 +11,20 @@ from __future__ import annotations
 import collections
 import functools
 import typing
-from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import TypeGuard
 
 import msgspec
-from django.db.models import Manager, QuerySet
+from django.db.models import Manager, Model, QuerySet
 
 from hybrid_gateway.exceptions import ResponseValidationError, error_entry
-from hybrid_gateway.responses.return_filter.annotation_fields import FieldOf, is_single, is_structure
+from hybrid_gateway.responses.enc_hook import TypeEncoders
+from hybrid_gateway.responses.return_filter.annotation_fields import ResponseField, is_structure, is_value
 
 __all__ = [
     "AnyOf",
     "Anything",
     "DictOf",
-    "Encoders",
     "Fields",
     "ListOf",
     "OptionalOf",
@@ -34,31 +34,31 @@ __all__ = [
     "Value",
 ]
 
-Encoders = Mapping[Any, Callable[[Any], Any]]
-
 _MANY = (list, tuple, set, frozenset, collections.deque, QuerySet, Manager)
 
 
 class Rule:
-    """What one annotation lets through."""
+    """The filter of one annotation."""
 
     names_fields = True  # or what is in it does
 
-    def fits(self, value: Any) -> bool:
-        """Whether ``value`` has nothing but what is annotated, by the classes of what it is made of."""
+    def fits(self, value: object) -> bool:
+        """Return whether ``value`` has nothing but what is annotated, by the classes of what it is made of."""
         raise NotImplementedError
 
-    def narrow(self, value: Any) -> Any:
-        """Of a value that does not fit, what is annotated; raises :class:`ResponseValidationError` where that is
-        nothing."""
+    def narrow(self, value: object) -> object:
+        """Return what is annotated of a value that does not fit.
+
+        Raises :class:`ResponseValidationError` where that is nothing.
+        """
         raise NotImplementedError
 
     def parts(self) -> Iterable[Rule]:
-        """The rules it is made of."""
+        """Return the rules inside this one."""
         return ()
 
-    def apply(self, value: Any) -> Any:
-        """``value``, or what of it may be sent."""
+    def apply(self, value: object) -> object:
+        """Return ``value``, or the part of it that may be sent."""
         return value if self.fits(value) else self.narrow(value)
 
 
@@ -68,48 +68,48 @@ class Rule:
 class Anything(Rule):
     names_fields = False
 
-    def fits(self, value: Any) -> bool:
+    def fits(self, value: object) -> bool:
         return True
 
 
 class Value(Rule):
-    """An annotation without fields. Something with fields in its place could be anything, so it is not sent."""
+    """An annotation without fields; what has fields is not sent in its place, for nobody can say what was meant."""
 
     names_fields = False
 
-    def fits(self, value: Any) -> bool:
+    def fits(self, value: object) -> bool:
         return not _has_fields(value)
 
-    def narrow(self, value: Any) -> Any:
+    def narrow(self, value: object) -> object:
         raise _misfit(value)
 
 
 class Fields(Rule):
     """A class with named fields: Struct, dataclass, attrs, TypedDict or pydantic's."""
 
-    def __init__(self, kind: Any, encoders: Encoders) -> None:
+    def __init__(self, kind: type, encoders: TypeEncoders) -> None:
         config = getattr(kind, "__struct_config__", None)
         self.kind = kind
         self.tag = (config.tag_field, config.tag) if config is not None and config.tag is not None else None
-        self.wires: frozenset[str] = frozenset()
+        self.wire_names: frozenset[str] = frozenset()
         self.required: frozenset[str] = frozenset()
         self.is_flat = False  # the class alone says everything
         self._encoders = encoders
         self._is_dict = typing.is_typeddict(kind)
         self._is_array = config is not None and config.array_like
         self._grows = hasattr(kind, "__attrs_attrs__")  # instances may have more attributes, and msgspec writes those
-        self._fields: tuple[tuple[FieldOf, Rule], ...] = ()
-        self.nested: tuple[tuple[FieldOf, Rule], ...] = ()
+        self._fields: tuple[tuple[ResponseField, Rule], ...] = ()
+        self.nested: tuple[tuple[ResponseField, Rule], ...] = ()
         self.hides = False
         self.is_row = getattr(kind, "__model__", None) is not None
 
-    def settle(self, fields: Iterable[tuple[FieldOf, Rule]]) -> None:
-        """Learn the fields, which may lead back here."""
+    def set_fields(self, fields: Iterable[tuple[ResponseField, Rule]]) -> None:
+        """Set the fields, whose rules may lead back to this one."""
         known = tuple(fields)
         self.hides = any(field.is_hidden for field, _ in known)
         self._fields = tuple(entry for entry in known if not entry[0].is_hidden)
         self.nested = tuple(entry for entry in self._fields if entry[1].names_fields)
-        self.wires = frozenset(field.wire for field, _ in self._fields)
+        self.wire_names = frozenset(field.wire for field, _ in self._fields)
         self.required = frozenset(field.wire for field, _ in self._fields if field.is_required)
         self.is_flat = not (self.nested or self.hides or self._is_dict or self._grows)
 
@@ -117,18 +117,22 @@ class Fields(Rule):
         return [rule for _, rule in self._fields]
 
     @property
-    def is_searched_slowly(self) -> bool:
-        """Whether the class says nothing, or not everything, of what its instances hold."""
+    def needs_search(self) -> bool:
+        """True where the class does not tell everything that its instances hold."""
         return self._is_dict or self._grows or self.hides
 
     @functools.cached_property
     def hides_within(self) -> bool:
-        """Whether instances have anything that is never sent, or hold what has."""
-        return any(isinstance(rule, Fields) and rule.hides for rule in _within(self))
+        """True where instances, or what they hold, have a field that is never sent."""
+        return any(isinstance(rule, Fields) and rule.hides for rule in _reachable(self))
 
-    def fits(self, value: Any) -> bool:
+    def fits(self, value: object) -> bool:
         if self._is_dict:
-            return type(value) is dict and value.keys() <= self.wires and self._entries_fit(value)
+            return (
+                type(value) is dict
+                and value.keys() <= self.wire_names
+                and all(rule.fits(value[field.wire]) for field, rule in self.nested if field.wire in value)
+            )
         if type(value) is not self.kind or self.hides:
             return False
         if self.is_row and not self.hides_within:  # what was read has what was asked for
@@ -137,14 +141,13 @@ class Fields(Rule):
             return False
         return all(rule.fits(getattr(value, field.name, None)) for field, rule in self.nested)
 
-    def _entries_fit(self, value: Any) -> bool:
-        return all(rule.fits(value[field.wire]) for field, rule in self.nested if field.wire in value)
-
-    def narrow(self, value: Any) -> Any:
+    def narrow(self, value: object) -> object:
         value = self._encoded(value)
         if isinstance(value, Mapping):
-            found = {field.wire: rule.apply(value[key]) for field, rule, key in self._keys_in(value)}
-        elif is_single(value):
+            keys = [field.wire if field.wire in value else field.name for field, _ in self._fields]
+            entries = zip(self._fields, keys, strict=True)
+            found = {field.wire: rule.apply(value[key]) for (field, rule), key in entries if key in value}
+        elif is_value(value):
             return value
         elif _is_many(value):  # several, where one is annotated
             return [self.apply(entry) for entry in _each(value)]
@@ -154,20 +157,14 @@ class Fields(Rule):
             return [found.get(field.wire) for field, _ in self._fields]
         return found if self.tag is None else {self.tag[0]: self.tag[1], **found}
 
-    def _encoded(self, value: Any) -> Any:
+    def _encoded(self, value: object) -> object:
         if self._encoders:
             kind = next((parent for parent in type(value).__mro__ if parent in self._encoders), None)
             if kind is not None and kind is not self.kind:
                 return self._encoders[kind](value)
         return value
 
-    def _keys_in(self, value: Mapping[Any, Any]) -> Iterable[tuple[FieldOf, Rule, str]]:
-        for field, rule in self._fields:
-            key = field.wire if field.wire in value else field.name
-            if key in value:
-                yield field, rule, key
-
-    def _by_attribute(self, value: Any) -> dict[str, Any]:
+    def _by_attribute(self, value: object) -> dict[str, object]:
         found = {}
         for field, rule in self._fields:
             attribute = getattr(value, field.name, msgspec.UNSET)
@@ -179,21 +176,21 @@ class Fields(Rule):
 
 
 class Root(Rule):
-    """A class that is written as the one value that it holds: ``RootModel`` of pydantic."""
+    """A class that is written as the value of its ``root``: ``RootModel`` of pydantic."""
 
     rule: Rule  # which may lead back here
 
-    def __init__(self, kind: Any) -> None:
+    def __init__(self, kind: type) -> None:
         self.kind = kind
 
     def parts(self) -> Iterable[Rule]:
         return (self.rule,)
 
-    def fits(self, value: Any) -> bool:
-        return type(value) is self.kind and self.rule.fits(value.root)
+    def fits(self, value: object) -> bool:
+        return type(value) is self.kind and self.rule.fits(getattr(value, "root"))  # noqa: B009 (mypy)
 
-    def narrow(self, value: Any) -> Any:
-        return self.rule.apply(value.root if isinstance(value, self.kind) else value)
+    def narrow(self, value: object) -> object:
+        return self.rule.apply(getattr(value, "root") if isinstance(value, self.kind) else value)  # noqa: B009
 
 
 class ListOf(Rule):
@@ -204,15 +201,15 @@ class ListOf(Rule):
     def parts(self) -> Iterable[Rule]:
         return (self.item,)
 
-    def fits(self, value: Any) -> bool:
+    def fits(self, value: object) -> bool:
         if not isinstance(value, (list, tuple, set, frozenset)):
-            return is_single(value)
+            return is_value(value)
         item = self.item
         if type(item) is Fields and item.is_flat:
             return {item.kind}.issuperset(map(type, value))  # PERF: without a call for each
         return all(map(item.fits, value))
 
-    def narrow(self, value: Any) -> Any:
+    def narrow(self, value: object) -> object:
         if _is_many(value):
             return [self.item.apply(entry) for entry in _each(value)]
         return self.item.apply(value)  # one, where several are annotated: no more of it than of each
@@ -229,12 +226,12 @@ class TupleOf(Rule):
     def parts(self) -> Iterable[Rule]:
         return self.items
 
-    def fits(self, value: Any) -> bool:
+    def fits(self, value: object) -> bool:
         if not isinstance(value, (tuple, list)) or len(value) != len(self.items):
-            return is_single(value)
+            return is_value(value)
         return all(rule.fits(entry) for rule, entry in zip(self.items, value, strict=True))
 
-    def narrow(self, value: Any) -> Any:
+    def narrow(self, value: object) -> object:
         if isinstance(value, Mapping) and self._names:
             value = [value.get(name) for name in self._names]
         if not isinstance(value, (tuple, list)) or len(value) != len(self.items):
@@ -250,10 +247,10 @@ class DictOf(Rule):
     def parts(self) -> Iterable[Rule]:
         return (self.item,)
 
-    def fits(self, value: Any) -> bool:
-        return all(map(self.item.fits, value.values())) if type(value) is dict else is_single(value)
+    def fits(self, value: object) -> bool:
+        return all(map(self.item.fits, value.values())) if type(value) is dict else is_value(value)
 
-    def narrow(self, value: Any) -> Any:
+    def narrow(self, value: object) -> object:
         if isinstance(value, Mapping):
             return {key: self.item.apply(entry) for key, entry in value.items()}
         return self.item.apply(value)
@@ -269,10 +266,10 @@ class OptionalOf(Rule):
     def parts(self) -> Iterable[Rule]:
         return (self.rule,)
 
-    def fits(self, value: Any) -> bool:
-        return self.rule.fits(value) or is_single(value)
+    def fits(self, value: object) -> bool:
+        return self.rule.fits(value) or is_value(value)
 
-    def narrow(self, value: Any) -> Any:
+    def narrow(self, value: object) -> object:
         return self.rule.narrow(value)
 
 
@@ -287,39 +284,39 @@ class AnyOf(Rule):
     def parts(self) -> Iterable[Rule]:
         return self.members
 
-    def fits(self, value: Any) -> bool:
+    def fits(self, value: object) -> bool:
         return any(member.fits(value) for member in self.members)
 
-    def narrow(self, value: Any) -> Any:
+    def narrow(self, value: object) -> object:
         return self._chosen(value).narrow(value)
 
-    def _chosen(self, value: Any) -> Rule:
+    def _chosen(self, value: object) -> Rule:
         if _is_many(value):
             return self._of_kind(ListOf, TupleOf)
         if isinstance(value, Mapping):
             return self._by_keys(value)
         kinds = {member.kind: member for member in self._classes}
         nearest = next((kinds[parent] for parent in type(value).__mro__ if parent in kinds), None)
-        return nearest or max(self._classes, key=lambda member: _shared(member, value), default=self.members[0])
+        return nearest or max(
+            self._classes,
+            key=lambda member: sum(hasattr(value, name) for name in member.wire_names),
+            default=self.members[0],
+        )
 
     def _of_kind(self, *kinds: type[Rule]) -> Rule:
         return next((member for member in self.members if isinstance(member, kinds)), self.members[0])
 
-    def _by_keys(self, value: Mapping[Any, Any]) -> Rule:
+    def _by_keys(self, value: Mapping[object, object]) -> Rule:
         tagged = [member for member in self._classes if member.tag and value.get(member.tag[0]) == member.tag[1]]
         candidates = tagged or [member for member in self._classes if member.required <= value.keys()]
         if not candidates and any(isinstance(member, DictOf) for member in self.members):
             return self._of_kind(DictOf)
-        best = max(candidates or self._classes, key=lambda member: len(member.wires & value.keys()), default=None)
+        best = max(candidates or self._classes, key=lambda member: len(member.wire_names & value.keys()), default=None)
         return best or self.members[0]
 
 
-def _shared(member: Fields, value: Any) -> int:
-    return sum(hasattr(value, name) for name in member.wires)
-
-
-def _within(rule: Rule) -> Iterable[Rule]:
-    """A rule and those it leads to, each once."""
+def _reachable(rule: Rule) -> Iterable[Rule]:
+    """Return a rule and those it leads to, each once."""
     found, waiting = {id(rule): rule}, [rule]
     while waiting:
         for inner in waiting.pop().parts():
@@ -332,8 +329,8 @@ def _within(rule: Rule) -> Iterable[Rule]:
 # --- values --------------------------------------------------------------------------------------------------------
 
 
-def _has_fields(value: Any) -> bool:
-    """Whether keys would be written for ``value``, or for something in it."""
+def _has_fields(value: object) -> bool:
+    """Return whether keys would be written for ``value``, or for something in it."""
     if isinstance(value, (list, tuple, set, frozenset)):
         return any(map(_has_fields, value))
     if isinstance(value, Mapping):
@@ -341,14 +338,14 @@ def _has_fields(value: Any) -> bool:
     return isinstance(value, msgspec.Struct) or (is_structure(type(value)) and not isinstance(value, type))
 
 
-def _is_many(value: Any) -> bool:
+def _is_many(value: object) -> TypeGuard[Iterable[object] | Manager[Model]]:
     return isinstance(value, _MANY) and not hasattr(type(value), "_fields")  # no named tuple
 
 
-def _each(value: Any) -> Iterable[Any]:
+def _each(value: Iterable[object] | Manager[Model]) -> Iterable[object]:
     return value.all() if isinstance(value, Manager) else value
 
 
-def _misfit(value: Any) -> ResponseValidationError:
+def _misfit(value: object) -> ResponseValidationError:
     words = f"A `{type(value).__qualname__}` has nothing of what is annotated, so it is not sent"
     return ResponseValidationError([error_entry(("response",), words, "type_error")])
