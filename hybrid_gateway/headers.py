@@ -1,13 +1,12 @@
-"""Header lines of answers: fixed at start-up where they can be; drivers add the length, which is framing."""
+"""Headers of responses: checked and written at start-up where they never change; drivers add the length."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.types import Header
+from hybrid_gateway.types import Header, Headers, Message, Send, StartResponse
 
 __all__ = [
     "NO_CONTENT",
@@ -17,27 +16,26 @@ __all__ = [
     "checked_send",
     "checked_start_response",
     "fix_headers",
+    "is_token",
     "with_content_length",
     "make_private",
     "merge_vary",
+    "parse_weights",
     "headers_to_send",
     "write_cache_control",
     "header_line",
 ]
 
 
-NO_CONTENT = frozenset({204, 304})  # SPEC: RFC 9110 sections 15.3.5 and 15.4.5; statuses below 200 are no answers
+NO_CONTENT = frozenset({204, 304})  # SPEC: RFC 9110 sections 15.3.5 and 15.4.5; statuses below 200 are no responses yet
 
 # SPEC: RFC 9110 section 5.1 (a token) and 5.5 (no controls but the tab)
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]*")
-
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _CONTROLS = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])
 
 
 class FixedHeaders(tuple[Header, ...]):
-    """Headers that an endpoint sends with each of its answers; ``lines`` is what HTTP/1.1 makes of them.
+    """Headers that an endpoint sends with each of its responses; ``lines`` is them as HTTP/1.1 writes them.
 
     Raises :class:`ConfigurationError` for what no server could send.
     """
@@ -57,35 +55,40 @@ class FixedHeaders(tuple[Header, ...]):
         return self
 
     def extended(self, header: Header) -> FixedHeaders:
-        """These and one more, which is the same each time; ``self`` where it has one of that name."""
+        """Return these and one more, which is the same each time; ``self`` where it has one of that name."""
         if self._extended is None:
             self._extended = self if header[0] in dict(self) else FixedHeaders((*self, header))
         return self._extended
 
 
-def fix_headers(headers: Sequence[Header]) -> Sequence[Header]:
-    """``headers`` checked and written once, unless they speak of the connection, which each answer decides."""
+def fix_headers(headers: Headers) -> Headers:
+    """Return ``headers``, checked and written once, unless they speak of the connection, decided by each response."""
     checked = FixedHeaders(headers)
     return headers if any(name == b"connection" for name, _ in headers) else checked
 
 
+def is_token(name: bytes) -> bool:
+    """Return whether ``name`` may name a header or a cookie. SPEC: RFC 9110 section 5.6.2."""
+    return bool(name) and not name.translate(None, _TOKEN)
+
+
 def check_header(name: bytes, value: bytes) -> None:
     """Raise ``ValueError`` for what no server may send: it could be taken for another header."""
-    if _NAME.fullmatch(name) is None:
+    if not is_token(name):
         raise ValueError(f"{name!r} is no name of a header.")
-    if _VALUE.fullmatch(value) is None:
+    if value != value.translate(None, _CONTROLS):
         raise ValueError(f"{value!r} is no value of the header {name.decode('latin-1')}.")
 
 
 def header_line(header: Header) -> bytes:
-    """The line of one header, its name in lower case. Raises ``ValueError`` as :func:`check_header` does."""
+    """Return the line of one header, its name in lower case. Raises ``ValueError`` as :func:`check_header` does."""
     name, value = header
     check_header(name, value)
     return b"%b: %b\r\n" % (name.lower(), value)
 
 
-def merge_vary(headers: Sequence[Header], names: bytes) -> list[Header]:
-    """``headers`` whose ``Vary`` names these as well, once, in one line."""
+def merge_vary(headers: Headers, names: bytes) -> list[Header]:
+    """Return ``headers`` with a ``Vary`` that names these as well, once, in one line."""
     if not names:
         return list(headers)
     given = [value for name, value in headers if name == b"vary"]
@@ -98,21 +101,18 @@ def merge_vary(headers: Sequence[Header], names: bytes) -> list[Header]:
     return [*(header for header in headers if header[0] != b"vary"), (b"vary", value)]
 
 
-def make_private(headers: Sequence[Header]) -> list[Header]:
-    """``headers`` that keep shared caches from an answer, unless its ``Cache-Control`` says who may keep it."""
+def make_private(headers: Headers) -> list[Header]:
+    """Return ``headers`` that keep a response out of shared caches, unless ``Cache-Control`` says who may store it."""
     given = b", ".join(value for name, value in headers if name == b"cache-control")
     words = {part.strip().partition(b"=")[0].lower() for part in given.split(b",")}
-    if words & _WHO:
+    if words & {b"private", b"public", b"no-store"}:
         return list(headers)
     value = b"%b, private" % given if given else b"private"
     return [*(header for header in headers if header[0] != b"cache-control"), (b"cache-control", value)]
 
 
-_WHO = {b"private", b"public", b"no-store"}
-
-
-def write_cache_control(value: Any) -> str:
-    """``{"public": True, "max_age": 60}`` as ``public, max-age=60``; text as it is.
+def write_cache_control(value: str | Mapping[str, Any]) -> str:
+    """Return ``{"public": True, "max_age": 60}`` as ``public, max-age=60``; text as it is.
 
     Raises :class:`ConfigurationError` for a directive that RFC 9111, 5861 and 8246 do not know.
     """
@@ -130,21 +130,26 @@ def write_cache_control(value: Any) -> str:
 
 _DIRECTIVES = frozenset(
     (
-        "immutable",
-        "max-age",
-        "must-revalidate",
-        "must-understand",
-        "no-cache",
-        "no-store",
-        "no-transform",
-        "private",
-        "proxy-revalidate",
-        "public",
-        "s-maxage",
-        "stale-if-error",
-        "stale-while-revalidate",
+        *("immutable", "max-age", "must-revalidate", "must-understand", "no-cache", "no-store", "no-transform"),
+        *("private", "proxy-revalidate", "public", "s-maxage", "stale-if-error", "stale-while-revalidate"),
     )
 )
+
+
+def parse_weights(accept: str) -> list[tuple[str, float]]:
+    """Return what an ``Accept`` or ``Accept-Encoding`` header lists, in lower case, with weights.
+
+    SPEC: RFC 9110 section 12.4.2: a weight of 0 means "not that".
+    """
+    found = []
+    for entry in filter(str.strip, accept.lower().split(",")):
+        value, *parameters = (part.strip() for part in entry.split(";"))
+        weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
+        try:
+            found.append((value, float(weight)))
+        except ValueError:
+            found.append((value, 0.0))
+    return found
 
 
 def check_headers(headers: Iterable[Header]) -> None:
@@ -161,10 +166,10 @@ def check_headers(headers: Iterable[Header]) -> None:
                 check_header(name, value)
 
 
-def checked_send(send: Any) -> Any:
-    """An ASGI ``send`` that raises ``ValueError`` instead of sending headers that could be taken for others."""
+def checked_send(send: Send) -> Send:
+    """Return an ASGI ``send`` that raises ``ValueError`` instead of sending headers that could be taken for others."""
 
-    async def check_and_send(message: Any) -> None:
+    async def check_and_send(message: Message) -> None:
         if message["type"] == "http.response.start":
             check_headers(message.get("headers", ()))
         await send(message)
@@ -172,10 +177,10 @@ def checked_send(send: Any) -> Any:
     return check_and_send
 
 
-def checked_start_response(start_response: Any) -> Any:
-    """The same for WSGI."""
+def checked_start_response(start_response: StartResponse) -> StartResponse:
+    """Return a ``start_response`` of WSGI that raises ``ValueError`` for headers that could be taken for others."""
 
-    def check_and_start(status: str, headers: Any, *exc_info: Any) -> Any:
+    def check_and_start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Callable[[bytes], object]:
         check_header(b"status", status.encode("latin-1"))
         check_headers((name.encode("latin-1"), value.encode("latin-1")) for name, value in headers)
         return start_response(status, headers, *exc_info)
@@ -183,17 +188,15 @@ def checked_start_response(start_response: Any) -> Any:
     return check_and_start
 
 
-def headers_to_send(status: int, headers: Sequence[Header], body: bytes) -> list[Header]:
-    """What a driver sends: ``headers``, checked, and how long the body is. Raises ``ValueError`` as
-    :func:`check_header` does.
-    """
+def headers_to_send(status: int, headers: Headers, body: bytes) -> list[Header]:
+    """Return ``headers``, checked, and the length of the body. Raises ``ValueError`` as :func:`check_header` does."""
     # SECURITY: not every server looks: some send what they are given, and one was ended by it (granian before 2.7.5).
     check_headers(headers)
     return with_content_length(status, headers, body)
 
 
-def with_content_length(status: int, headers: Sequence[Header], body: bytes) -> list[Header]:
-    """``headers`` and how long the body is; SPEC: RFC 9110 section 8.6 wants no length where there is no content."""
+def with_content_length(status: int, headers: Headers, body: bytes) -> list[Header]:
+    """Return ``headers`` and the length of the body. SPEC: RFC 9110 section 8.6: not where there is no content."""
     if status in NO_CONTENT:
         return list(headers)
     return [*headers, (b"content-length", b"%d" % len(body))]

@@ -1,4 +1,4 @@
-"""The small types a handler may ask for by annotation alone, after API Star.
+"""Small types that a handler may ask for by annotation alone, after API Star.
 
 ``def view(host: http.Host, method: http.Method)`` reads like documentation; each is computed only when asked for.
 """
@@ -83,7 +83,7 @@ S = TypeVar("S", str, bytes)
 
 
 class _Secret(Generic[S]):
-    """Holds what logs, tracebacks and answers never show; ``get_secret()`` gives it."""
+    """Holds what logs, tracebacks and responses never show; ``get_secret()`` gives it."""
 
     __slots__ = ("_value",)
 
@@ -115,12 +115,12 @@ def _as_bytes(value: str | bytes) -> bytes:
 
 
 class SecretString(_Secret[str]):
-    """Text that logs, tracebacks and answers never show; ``get_secret()`` gives it."""
+    """Text that logs, tracebacks and responses never show; ``get_secret()`` gives it."""
 
     __slots__ = ()
 
 
 class SecretBytes(_Secret[bytes]):
-    """The same for bytes."""
+    """Bytes that logs, tracebacks and responses never show; ``get_secret()`` gives them."""
 
     __slots__ = ()

@@ -228,7 +228,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     type_encoders: Annotated[dict[type, Handler], Option(update, import_mapping)] = {}
     type_decoders: Annotated[dict[type, Handler], Option(update, import_mapping)] = {}
     parameters: Annotated[dict[str, object], _mapping] = {}
-    cache_control: Annotated[object, _replaced] = None
+    cache_control: Annotated[str | Mapping[str, Any] | None, _replaced] = None
     etag: Annotated[bool, _switch] = False
     cache: Annotated[Any, _imported] = None
     compression: Annotated[Any, _imported] = False

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.headers import is_token
 from hybrid_gateway.sessions.django_context import DjangoContext
 
 __all__ = ["check_cookie_name", "read_cookie"]
 
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # SPEC: RFC 9110, section 5.6.2: token
-
 
 def check_cookie_name(name: str) -> str:
     """Return ``name``; raise :class:`ConfigurationError` for what no cookie can be called."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_token(name.encode()):
         raise ConfigurationError(f"cookie={name!r} must be the name of a cookie.")
     return name
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
-from typing import Any
 
 from django.utils.http import parse_http_date_safe
 
@@ -35,21 +35,21 @@ def add_etag(ctx: RequestContext, response: EndpointResponse) -> EndpointRespons
     return status, headers, body
 
 
-def not_modified_headers(headers: Any) -> list[Header]:
-    """The headers of a 304, of those of the 200."""
+def not_modified_headers(headers: Iterable[Header]) -> list[Header]:
+    """Return those headers of a 200 that its 304 has."""
     return [header for header in headers if header[0] not in _CONTENT]
 
 
 def matches(wanted: bytes, tag: bytes) -> bool:
-    """Whether ``If-None-Match: wanted`` names ``tag``; SPEC: section 13.1.2 compares weakly."""
+    """Return whether ``If-None-Match: wanted`` names ``tag``; SPEC: section 13.1.2 compares weakly."""
     if wanted.strip() == b"*":
         return True
     opaque = tag.removeprefix(b"W/")
     return opaque in [candidate.strip().removeprefix(b"W/") for candidate in wanted.split(b",")]
 
 
-def is_unmodified(request: Any, headers: Any) -> bool:
-    """Whether a client's ``If-None-Match`` or, without one, ``If-Modified-Since`` fits an answer's headers (text)."""
+def is_unmodified(request: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+    """Return whether ``If-None-Match``, or else ``If-Modified-Since``, of a request fits a response's headers."""
     wanted = request.get("if-none-match")
     if wanted is not None:
         return matches(wanted.encode("latin-1"), headers.get("etag", "").encode("latin-1"))

@@ -1,4 +1,4 @@
-"""How values that msgspec does not know become JSON and MessagePack: its ``enc_hook``."""
+"""The ``enc_hook`` of msgspec: plain values for what it does not know by itself."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ _MSGSPEC_ENCODERS: Mapping[str, _MakeMsgspecEncoder] = {
 
 
 class ResponseDefaults(msgspec.Struct, frozen=True):
-    """What a route adds to every response of its handler."""
+    """Status, headers and the like that a route gives to responses of its handler."""
 
     status: int
     empty_status: int  # where there is no value
@@ -106,7 +106,10 @@ def make_encoder(
         encode = lambda value: encode_by_class(_filter_content(inside, value), defaults)  # noqa: E731
     else:
         encode = _expecting(info, defaults)
-    return encode if rule is None else _filtering(rule, encode)
+    if rule is None:
+        return encode
+    fits = compile_fits(rule)
+    return lambda value: encode(value if fits(value) else _filter(rule, value))
 
 
 # --- by the annotation ---------------------------------------------------------------------------------------------
@@ -190,11 +193,6 @@ def _expecting(info: ResponseInfo, defaults: ResponseDefaults) -> Encoder:
 
 
 # --- filters: nothing is sent that the annotation does not name ----------------------------------------------------
-
-
-def _filtering(rule: Rule, encode: Encoder) -> Encoder:
-    fits = compile_fits(rule)
-    return lambda value: encode(value if fits(value) else _filter(rule, value))
 
 
 def _filter(rule: Rule, value: object) -> object:

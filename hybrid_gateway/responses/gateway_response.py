@@ -1,4 +1,4 @@
-"""How a class of responses is sent, rendered, closed and documented: what a new one overrides."""
+"""The base of our response classes: what a new one overrides to be sent, rendered, closed and documented."""
 
 from __future__ import annotations
 

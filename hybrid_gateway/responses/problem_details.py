@@ -1,9 +1,8 @@
-"""Errors on the wire: problem details, RFC 9457, one shape for every one of them."""
+"""Responses to errors: problem details, RFC 9457, one shape for every one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
@@ -17,9 +16,9 @@ PROBLEM = (b"content-type", b"application/problem+json")
 _encode = msgspec.json.Encoder(enc_hook=enc_hook).encode
 
 
-def problem_document(status: int, detail: Any = None, **members: Any) -> dict[str, Any]:
-    """The members of a problem document, in the order in which they are read."""
-    document: dict[str, Any] = {"type": "about:blank", "title": reason(status), "status": status}
+def problem_document(status: int, detail: object = None, **members: object) -> dict[str, object]:
+    """Return the members of a problem document, in the order in which they are read."""
+    document: dict[str, object] = {"type": "about:blank", "title": reason(status), "status": status}
     if detail is not None:
         document["detail"] = detail
     document.update(members)
@@ -27,12 +26,12 @@ def problem_document(status: int, detail: Any = None, **members: Any) -> dict[st
 
 
 def problem_response(error: HTTPException) -> RawResponse:
-    """The answer to an HTTP error; statuses below 400 keep their meaning and carry no document."""
+    """Return the response to an HTTP error; statuses below 400 keep their meaning and have no document."""
     status = error.status_code
     headers = [(name.lower().encode("latin-1"), str(value).encode("latin-1")) for name, value in error.headers.items()]
     if status < 400:
         return make_raw(status, None, b"", headers)
-    members: dict[str, Any] = {}
+    members: dict[str, object] = {}
     if isinstance(error, RequestValidationError):
         members["errors"] = error.errors
     if isinstance(error.extra, Mapping):

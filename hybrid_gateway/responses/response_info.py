@@ -73,7 +73,7 @@ class BodyContent(msgspec.Struct, frozen=True):
 
 
 class ResponseInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a handler with a return annotation may answer."""
+    """Facts about one return annotation."""
 
     value: object  # ``T`` of ``tuple[T, int]``, else the annotation
     has_status: bool  # it is ``tuple[T, int]``: a value and its status
@@ -89,7 +89,7 @@ class ResponseInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_none(self) -> bool:
-        """Whether nothing is sent, whatever is returned."""
+        """True where no body is sent, whatever is returned."""
         return self.value is types.NoneType
 
     def is_one_of(self, classes: tuple[type, ...]) -> bool:

@@ -77,7 +77,7 @@ def check_return_annotation(returns: object, handler: object, encoders: Containe
 
 
 class _Unsendable(Exception):
-    """Why values cannot be sent, and what to annotate."""
+    """An annotation whose values cannot be sent; the message says what to annotate."""
 
 
 def _check_stream(arguments: Sequence[object]) -> None:

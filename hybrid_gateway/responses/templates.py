@@ -1,4 +1,4 @@
-"""Django's templates as answers of typed handlers."""
+"""Django's templates as responses of typed handlers."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class TemplateResponse(GatewayResponse):
     def __init__(
         self,
         template_name: str,
-        context: Mapping[str, Any] | None = None,
+        context: Mapping[str, object] | None = None,
         status_code: int = DEFAULT_STATUS,
         headers: Mapping[str, str] | None = None,
         media_type: str | None = None,
@@ -63,10 +63,10 @@ class TemplateResponse(GatewayResponse):
         super().__init__(b"", status_code, headers, media_type, background)
         self.template_name = template_name
         self.context = dict(context or {})
-        self.user: Any = None
+        self.user: object = None
 
     async def render_late(self, ctx: RequestContext) -> None:
-        """Render, on the thread of the request, for its visit to Django, if it has one that is not Django's own."""
+        """Render on the thread of the request: for its own Django request, unless it has none or Django owns that."""
         if ctx.visit is not None and not ctx.visit.is_idle and not ctx.visit.is_below_django:
             # What it shows of the visit is what the handler has left there: its messages, whom it has logged in.
             await ctx.thread.run(self.render_for, ctx.visit.request)
@@ -107,7 +107,7 @@ class TemplateResponse(GatewayResponse):
             self.raw_headers[:] = make_private(self.raw_headers)
 
     def render_alone(self, scope: Scope) -> None:
-        """Render, on this thread, for a request that nobody has asked for."""
+        """Render, on this thread, for a Django request made for this alone."""
         request: Any = ASGIRequest(scope, io.BytesIO())
         request.template_response = self
         self._fill(_renderer(tuple(settings.MIDDLEWARE))(request))
