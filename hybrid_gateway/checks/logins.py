@@ -17,7 +17,7 @@ from django.utils.module_loading import import_string
 
 from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.checks.messages import name_routes, report
-from hybrid_gateway.checks.packages import PACKAGES, Package, is_ours, logs_in
+from hybrid_gateway.checks.packages import PACKAGES, is_ours, logs_in
 from hybrid_gateway.endpoints.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -101,24 +101,16 @@ def _reads_password(code: CodeType) -> bool:
 def _tokens(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
     closed = [endpoint for endpoint in endpoints if not endpoint.is_open and endpoint.schemes and not is_ours(endpoint)]
     schemes = [scheme for endpoint in closed for scheme in endpoint.schemes]
+    if any(not type(scheme).__module__.startswith("hybrid_gateway.") for scheme in schemes):
+        return  # one of the project's own may know any token
+    drf = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES", ())
     for package in PACKAGES.values():
-        if closed and _hands_out_tokens(package) and not any(_may_know(scheme, package) for scheme in schemes):
+        start = package.known_by
+        has_clients = start and (any(str(entry).startswith(start) for entry in drf) or apps.is_installed(start))
+        known = tuple(import_string(path) for path in package.schemes) if has_clients and closed else ()
+        if has_clients and closed and not any(isinstance(scheme, known) for scheme in schemes):
             message = (
                 f"No typed route knows the tokens of {package.name}: {name_routes(closed)} "
                 f"{'answers' if len(closed) == 1 else 'answer'} 401 to them."
             )
             yield report("W037", message, remedy=package.remedy)
-
-
-def _hands_out_tokens(package: Package) -> bool:
-    """Return whether the project shows that clients have tokens of the package."""
-    if not package.known_by:
-        return False
-    drf = getattr(settings, "REST_FRAMEWORK", {}).get("DEFAULT_AUTHENTICATION_CLASSES", ())
-    return any(str(entry).startswith(package.known_by) for entry in drf) or apps.is_installed(package.known_by)
-
-
-def _may_know(scheme: object, package: Package) -> bool:
-    """Return whether it is a scheme for these tokens, or one of the project's own, which may be."""
-    is_of_project = not type(scheme).__module__.startswith("hybrid_gateway.")
-    return is_of_project or any(isinstance(scheme, import_string(path)) for path in package.schemes)

@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from hybrid_gateway.auth.csrf import CSRFProtect
 from hybrid_gateway.checks.messages import name_routes, report
-from hybrid_gateway.checks.packages import PACKAGES, SAFE, Package, is_ours
+from hybrid_gateway.checks.packages import PACKAGES, SAFE, Package, hook_classes, is_ours
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.locale import Locale
 
@@ -106,17 +106,16 @@ def _trusts_cookies(endpoint: Endpoint) -> bool:
 def _locale(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
     if not _stands_before_django(_LOCALE):
         return
-    bare = [e for e in endpoints if not _has_locale(e) and not _passes(e, _LOCALE)]
+    bare = [
+        endpoint
+        for endpoint in endpoints
+        if not any(issubclass(kind, Locale) for kind in hook_classes(endpoint)) and not _passes(endpoint, _LOCALE)
+    ]
     if bare:
         routes = name_routes(bare)
         yield report(
             "W032", f"LocaleMiddleware does not stand before {routes}, which speak LANGUAGE_CODE to everybody."
         )
-
-
-def _has_locale(endpoint: Endpoint) -> bool:
-    hooks = endpoint.route.layers.event_hooks
-    return any(issubclass(hook if inspect.isclass(hook) else type(hook), Locale) for hook in hooks)
 
 
 def _atomic(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-from django.apps import AppConfig, apps
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.management import find_commands, load_command_class
@@ -57,8 +57,13 @@ def other_runserver() -> Iterator[CheckMessage]:
     """Yield W006 for staticfiles, W007 for another app, whose ``runserver`` is found before ours."""
     if not getattr(settings, "ASGI_APPLICATION", None):
         return
-    winner = next((config for config in apps.get_app_configs() if _has_runserver(config)), None)
-    if winner is None or winner.name == TAG or _extends_ours(type(load_command_class(winner.name, "runserver"))):
+    for winner in apps.get_app_configs():
+        if "runserver" in find_commands(str(Path(winner.path, "management"))):
+            break
+    else:
+        return
+    bases = type(load_command_class(winner.name, "runserver")).__mro__
+    if winner.name == TAG or any(base.__module__ == f"{TAG}.management.commands.runserver" for base in bases):
         return
     is_staticfiles = winner.name == "django.contrib.staticfiles"
     consequence = "it serves over WSGI alone." if is_staticfiles else "whether it serves ASGI_APPLICATION is up to it."
@@ -67,11 +72,3 @@ def other_runserver() -> Iterator[CheckMessage]:
         f"runserver is the command of {winner.name!r}: {consequence}",
         winner=winner.name,
     )
-
-
-def _has_runserver(config: AppConfig) -> bool:
-    return "runserver" in find_commands(str(Path(config.path, "management")))
-
-
-def _extends_ours(command: type) -> bool:
-    return any(base.__module__ == f"{TAG}.management.commands.runserver" for base in command.__mro__)

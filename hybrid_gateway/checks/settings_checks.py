@@ -41,16 +41,13 @@ def broken_configuration() -> Iterator[CheckMessage]:
             number = next(number for kind, number in _NUMBERS if isinstance(error, kind))
         yield report(number, str(error))
     except Exception as error:
-        yield report(number, _describe_with_place(error))
+        text = "".join(traceback.format_exception_only(error)).strip()
+        frames = traceback.extract_tb(error.__traceback__)
+        place = [frame for frame in frames if not frame.filename.startswith("<frozen")][-1]
+        yield report(number, f"{text}\n(raised in {place.filename}, line {place.lineno})")
 
 
 _NUMBERS = ((SettingsError, "E001"), (DependencyError, "E004"), (ConfigurationError, "E003"))
-
-
-def _describe_with_place(error: Exception) -> str:
-    text = "".join(traceback.format_exception_only(error)).strip()
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
-    return f"{text}\n(raised in {frames[-1].filename}, line {frames[-1].lineno})"
 
 
 def pooled_persistent_connections() -> Iterator[CheckMessage]:

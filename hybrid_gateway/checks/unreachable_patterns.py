@@ -45,13 +45,12 @@ def _unreachable(patterns: Iterable[Pattern], prefixes: Prefixes) -> Iterator[Pa
         starts = _starts(pattern)
         if isinstance(pattern, URLResolver) and ("/", False) in starts:
             yield from _unreachable(pattern.url_patterns, prefixes)  # include() at the root adds nothing to the path
-        elif not any(_reaches(prefixes, start, is_complete) for start, is_complete in starts):
+        elif not any(
+            # Django is asked for the path, or, unless it is complete, for any that begins with it.
+            start in prefixes or (not is_complete and any(prefix.startswith(start) for prefix in prefixes.prefixes))
+            for start, is_complete in starts
+        ):
             yield pattern
-
-
-def _reaches(prefixes: Prefixes, start: str, is_complete: bool) -> bool:
-    """Return whether Django is asked for the path, or, unless it is complete, for any that begins with it."""
-    return start in prefixes or (not is_complete and any(prefix.startswith(start) for prefix in prefixes.prefixes))
 
 
 def _starts(pattern: Pattern) -> list[tuple[str, bool]]:

@@ -17,6 +17,8 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hybrid_gateway.types import ASGIApp
+
 if TYPE_CHECKING:
     import uvicorn
 
@@ -45,7 +47,7 @@ class ASGIServer:
     def __repr__(self) -> str:
         return f"<ASGIServer on port {self.server_port}{' (stopped)' if self._done.is_set() else ''}>"
 
-    def set_app(self, application: Any) -> None:
+    def set_app(self, application: ASGIApp) -> None:
         """Take the ASGI application to serve."""
         import uvicorn
 
@@ -124,14 +126,12 @@ class _DjangoServerHandler(logging.Handler):
         self.target.log(level, '"%s %s HTTP/%s" %s', method, path, version, status, extra=extra)
 
 
-def _is_no_cancellation(record: logging.LogRecord) -> bool:
-    """Whether a record is worth reading: requests that a reload cancels are no errors of the application."""
-    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
-
-
 def log_like_django() -> None:
     """Give ``uvicorn.access`` the look of ``django.server``, unless the project's LOGGING configures it."""
-    logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+    # Requests that a reload cancels are no errors of the application.
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda record: not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+    )
     access = logging.getLogger("uvicorn.access")
     if not access.handlers:
         access.addHandler(_DjangoServerHandler())

@@ -1,4 +1,4 @@
-"""What Django's reloader does not do by itself: watch files that fail to import, wait for a lifespan on Ctrl-C."""
+"""Additions to Django's reloader: watch files that fail to import, wait for a lifespan on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import os
 import signal
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from django.utils import autoreload
 
 __all__ = ["InterruptDelay", "Suspects", "is_supervisor"]
 
 
-def is_supervisor(options: dict[str, Any]) -> bool:
-    """Whether this process only starts the one that serves, again and again."""
-    return options["use_reloader"] and os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) != "true"
+def is_supervisor(options: Mapping[str, object]) -> bool:
+    """Return whether this process only starts the one that serves, again and again."""
+    return bool(options["use_reloader"]) and os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) != "true"
 
 
 class Suspects:
@@ -43,7 +43,7 @@ class Suspects:
         self.files |= frozenset(path for name in files_of(error) if (path := Path(name)).is_file())
         self._extend()
 
-    def _started(self, sender: autoreload.BaseReloader, **kwargs: Any) -> None:
+    def _started(self, sender: autoreload.BaseReloader, **kwargs: object) -> None:
         self.running = sender
         self._extend()
 
@@ -54,7 +54,7 @@ class Suspects:
 
 
 def files_of(error: BaseException | None) -> Iterator[str]:
-    """The source files in the tracebacks of ``error`` and of what caused it."""
+    """Yield the source files in the tracebacks of ``error`` and of what caused it."""
     while error is not None:
         for frame in traceback.extract_tb(error.__traceback__):
             yield frame.filename

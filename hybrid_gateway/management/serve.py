@@ -15,7 +15,12 @@ __all__ = ["add_options", "serve"]
 
 
 def add_options(parser: CommandParser) -> None:
-    """The options of ``gateway serve``; their defaults are for a server behind a proxy or a platform's router."""
+    """Add the options of ``gateway serve``; their defaults are for a server behind a proxy or a platform's router."""
+    for add in (_add_address, _add_processes, _add_limits, _add_proxy_and_logs):
+        add(parser)
+
+
+def _add_address(parser: CommandParser) -> None:
     address = parser.add_argument_group("address")
     port = os.environ.get("PORT", "")
     address.add_argument(
@@ -31,6 +36,8 @@ def add_options(parser: CommandParser) -> None:
     address.add_argument("--ssl-keyfile", metavar="PATH", help="Private key, for TLS without a proxy.")
     address.add_argument("--ssl-certfile", metavar="PATH", help="Certificate that belongs to it.")
 
+
+def _add_processes(parser: CommandParser) -> None:
     processes = parser.add_argument_group("processes")
     processes.add_argument(
         "--workers", type=_positive, help="Processes; WEB_CONCURRENCY of the environment, or 1. One per core is usual."
@@ -53,6 +60,8 @@ def add_options(parser: CommandParser) -> None:
         "--limit-max-requests-jitter", type=int, default=0, metavar="N", help="... and up to N more, at random."
     )
 
+
+def _add_limits(parser: CommandParser) -> None:
     limits = parser.add_argument_group("time-outs, in seconds, and limits")
     limits.add_argument(
         "--keep-alive",
@@ -71,6 +80,8 @@ def add_options(parser: CommandParser) -> None:
         "--limit-concurrency", type=_positive, metavar="N", help="Answer 503 to more than N at once. Ends the lane."
     )
 
+
+def _add_proxy_and_logs(parser: CommandParser) -> None:
     proxy = parser.add_argument_group("proxy and logs")
     proxy.add_argument(
         "--proxy-headers", action=BooleanOptionalAction, default=True, help="Believe X-Forwarded-For and -Proto ..."
@@ -102,8 +113,8 @@ def _seconds(text: str) -> float:
     return number
 
 
-def import_string() -> str:
-    """The application as servers name it, ``module:attribute``. Raises ``CommandError`` where there is none."""
+def application_import_string() -> str:
+    """Return the application as servers name it, ``module:attribute``. Raises ``CommandError`` where there is none."""
     dotted = getattr(settings, "ASGI_APPLICATION", None)
     if not dotted:
         raise CommandError('There is nothing to serve: set ASGI_APPLICATION = "hybrid_gateway.asgi.application".')
@@ -115,9 +126,9 @@ def import_string() -> str:
 
 def serve(**options: Any) -> None:
     """Serve until a signal ends it. Raises ``CommandError`` without uvicorn and httptools, or for a wrong setting."""
-    application = import_string()
+    application = application_import_string()
     try:
-        import uvicorn
+        import uvicorn  # which is an extra, as is all that the lane needs
 
         from hybrid_gateway.drivers.lane.protocol import LaneProtocol
     except ImportError as error:
@@ -133,29 +144,18 @@ def serve(**options: Any) -> None:
         application,
         interface="asgi3",
         http=protocol,
-        host=options["host"],
-        port=options["port"],
-        uds=options["uds"],
-        fd=options["fd"],
-        backlog=options["backlog"],
-        root_path=options["root_path"],
-        ssl_keyfile=options["ssl_keyfile"],
-        ssl_certfile=options["ssl_certfile"],
-        workers=options["workers"],
-        reload=options["reload"],
-        loop=options["loop"],
-        limit_max_requests=options["limit_max_requests"],
-        limit_concurrency=options["limit_concurrency"],
         timeout_keep_alive=options["keep_alive"],
         timeout_graceful_shutdown=options["graceful_timeout"],
-        proxy_headers=options["proxy_headers"],
-        forwarded_allow_ips=options["forwarded_allow_ips"],
-        access_log=options["access_log"],
-        log_level=options["log_level"],
         server_header=False,
+        **{name: options[name] for name in _PASSED_ON},
         # Older versions of uvicorn do without: they replace processes all at once, and wait 5 seconds for a worker.
         **{name: options[option] for name, option in _NEWER.items() if name in known},
     )
 
 
+_PASSED_ON = (
+    *("host", "port", "uds", "fd", "backlog", "root_path", "ssl_keyfile", "ssl_certfile"),
+    *("workers", "reload", "loop", "limit_max_requests", "limit_concurrency"),
+    *("proxy_headers", "forwarded_allow_ips", "access_log", "log_level"),
+)
 _NEWER = {"limit_max_requests_jitter": "limit_max_requests_jitter", "timeout_worker_healthcheck": "worker_timeout"}

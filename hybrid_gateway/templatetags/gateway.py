@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django import template
 
 from hybrid_gateway.gateway.settings_gateway import default_gateway
@@ -14,7 +12,7 @@ register = template.Library()
 
 
 @register.simple_tag
-def gateway_url(route_name: str, **path_params: Any) -> str:
+def gateway_url(route_name: str, **path_params: object) -> str:
     """``{% gateway_url "product_detail" product_id=3 %}``: the path of a route, as ``reverse_url`` gives it.
 
     Raises ``NoReverseMatch`` as ``{% url %}`` does.

@@ -85,15 +85,16 @@ def has_cors(endpoint: Endpoint) -> bool:
 
 def has_request_id(endpoint: Endpoint) -> bool:
     """Return whether our hook does the same, which :class:`hybrid_gateway.telemetry.RequestIDs` adds, too."""
-    return any(issubclass(kind, RequestID) for kind in _hooks(endpoint))
+    return any(issubclass(kind, RequestID) for kind in hook_classes(endpoint))
 
 
 def has_metrics(endpoint: Endpoint) -> bool:
     """Return whether the hook of our plugin does the same."""
-    return any(kind.__module__ == "hybrid_gateway.telemetry.metrics" for kind in _hooks(endpoint))
+    return any(kind.__module__ == "hybrid_gateway.telemetry.metrics" for kind in hook_classes(endpoint))
 
 
-def _hooks(endpoint: Endpoint) -> list[type]:
+def hook_classes(endpoint: Endpoint) -> list[type]:
+    """Return the classes of the event hooks around a route."""
     return [hook if isinstance(hook, type) else type(hook) for hook in endpoint.route.layers.event_hooks]
 
 

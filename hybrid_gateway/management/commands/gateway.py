@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from django.apps import apps
@@ -21,6 +21,9 @@ from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.management.serve import add_options, serve
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.openapi.yaml_document import dump_yaml, load_yaml
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class Row(NamedTuple):
@@ -63,7 +66,7 @@ class Command(BaseCommand):
             "--days", type=_days, default=timedelta(days=30), help="How long ago; 30 days by default.", metavar="DAYS"
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: Any) -> None:
         subcommands: dict[str, Callable[..., None]] = {
             "serve": self.serve,
             "routes": self.routes,
@@ -73,13 +76,13 @@ class Command(BaseCommand):
         }
         subcommands[options["subcommand"]](**options)
 
-    def serve(self, **options: Any) -> None:
+    def serve(self, **options: object) -> None:
         """Serve until a signal ends it."""
         if settings.DEBUG:
             self.stderr.write(self.style.WARNING("DEBUG is on: errors show code and settings to whoever meets them."))
         serve(**options)
 
-    def routes(self, *, as_json: bool, **options: Any) -> None:
+    def routes(self, *, as_json: bool, **options: object) -> None:
         """Print both sides as one table."""
         try:
             rows = sorted(rows_of(default_gateway()), key=itemgetter(0))
@@ -87,7 +90,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(json.dumps([row._asdict() for row in rows], indent=2) if as_json else as_table(rows))
 
-    def openapi(self, *, kind: str, output: Path | None, check: Path | None, **options: Any) -> None:
+    def openapi(self, *, kind: str, output: Path | None, check: Path | None, **options: object) -> None:
         """Print the document, write it, or compare it with a file, JSON or YAML by its name."""
         try:
             gateway = default_gateway()
@@ -110,7 +113,7 @@ class Command(BaseCommand):
         else:
             output.write_text(text, encoding="utf-8")
 
-    def _compare(self, document: Any, file: Path) -> None:
+    def _compare(self, document: object, file: Path) -> None:
         try:
             text = file.read_text(encoding="utf-8")
             known = _with_yaml(load_yaml, text) if file.suffix in (".yaml", ".yml") else json.loads(text)
@@ -127,11 +130,11 @@ class Command(BaseCommand):
         self.stdout.write(self.style.SUCCESS(f"{file} is the document of the API."))
 
     def create_token(
-        self, *, user: str, name: str, expires_in: timedelta | None, scopes: list[str], **options: Any
+        self, *, user: str, name: str, expires_in: timedelta | None, scopes: list[str], **options: object
     ) -> None:
         """Issue a token; print it alone, so that a script can take it."""
         _need_tokens()
-        from hybrid_gateway.tokens.models import Token
+        from hybrid_gateway.tokens.models import Token  # the app need not be installed
 
         users: Any = get_user_model()
         try:
@@ -144,10 +147,10 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         self.stdout.write(plain)
 
-    def prune_tokens(self, *, days: timedelta, **options: Any) -> None:
+    def prune_tokens(self, *, days: timedelta, **options: object) -> None:
         """Delete what has been over for that long; what still works, or ended lately, stays."""
         _need_tokens()
-        from hybrid_gateway.tokens.pruning import prune
+        from hybrid_gateway.tokens.pruning import prune  # the app need not be installed
 
         for name, count in prune(days).items():
             self.stdout.write(f"{count} {name}")
@@ -158,8 +161,8 @@ def _need_tokens() -> None:
         raise CommandError('Tokens need the app: add "hybrid_gateway.tokens" to INSTALLED_APPS and migrate.')
 
 
-def differences(known: Any, current: Any, place: str = "") -> Iterator[str]:
-    """Where two documents differ, and how."""
+def differences(known: object, current: object, place: str = "") -> Iterator[str]:
+    """Yield the places where two documents differ, and how."""
     if isinstance(known, dict) and isinstance(current, dict):
         for key in sorted(known.keys() | current.keys(), key=str):
             inside = f"{place} → {key}" if place else str(key)
@@ -176,7 +179,7 @@ def differences(known: Any, current: Any, place: str = "") -> Iterator[str]:
         yield f"{place}: {json.dumps(known, ensure_ascii=False)} is now {json.dumps(current, ensure_ascii=False)}"
 
 
-def _with_yaml(function: Callable[[Any], Any], argument: Any) -> Any:
+def _with_yaml(function: Callable[[T], R], argument: T) -> R:
     try:
         return function(argument)
     except ImportError as error:
@@ -194,7 +197,7 @@ _days.__name__ = "number of days"  # argparse shows it: invalid number of days v
 
 
 def rows_of(gateway: Gateway) -> Iterator[Row]:
-    """Every route of the API and every prefix of Django's."""
+    """Yield every route of the API and every prefix of Django's."""
     for route in gateway.routes:
         yield Row(route.path, tuple(route.methods), route.name, "api", dotted_name(route.handler))
     for prefix in gateway.django_prefixes.prefixes:
@@ -204,22 +207,22 @@ def rows_of(gateway: Gateway) -> Iterator[Row]:
 
 
 def is_static(prefix: str) -> bool:
-    """Whether ``prefix`` is STATIC_URL, which may have the script prefix in front."""
+    """Return whether ``prefix`` is STATIC_URL, which may have the script prefix in front."""
     return prefix != "/" and (settings.STATIC_URL or "").endswith(prefix)
 
 
 _SIDES = {"django": "Django", "static": "Django's static files", "fallthrough": "Django, when no route matches"}
 
 
-def dotted_name(handler: Any) -> str:
-    """Where a handler is found in the project's code."""
-    function = getattr(handler, "__func__", handler)
-    name = getattr(function, "__qualname__", type(function).__qualname__)
+def dotted_name(handler: object) -> str:
+    """Return the dotted path of a handler in the project's code."""
+    function: object = getattr(handler, "__func__", handler)
+    name: str = getattr(function, "__qualname__", type(function).__qualname__)
     return f"{function.__module__}.{name.replace('.<locals>', '')}"
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """Columns as wide as their widest cell."""
+    """Return a table whose columns are as wide as their widest cell."""
     cells = [("Path", "Methods", "Name", "Answered by")]
     cells += [(row.path, ", ".join(row.methods) or "any", row.name, row.handler or _SIDES[row.side]) for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -98,7 +98,7 @@ class Command(NextCommand):
             leave(self.server, code, self.shutdown_grace)
 
     def bind(self, address: tuple[str, int], handler_class: object, *, ipv6: bool = False) -> ASGIServer:
-        """What Django calls as its server class."""
+        """Make the server; Django calls this as its server class."""
         self.server = ASGIServer(address, handler_class, ipv6=ipv6)
         return self.server
 
@@ -153,8 +153,8 @@ PRODUCTION_WARNING = (
 # --- what is served ------------------------------------------------------------------------------------------------
 
 
-def reason_for_wsgi(options: dict[str, Any]) -> str | None:
-    """Why this run is Django's own WSGI server, or None when ``ASGI_APPLICATION`` can be served."""
+def reason_for_wsgi(options: Mapping[str, object]) -> str | None:
+    """Return the reason why this run is Django's own WSGI server, or None when ``ASGI_APPLICATION`` can be served."""
     if options["use_wsgi"]:
         return "--wsgi was given."
     if not options["use_threading"]:
@@ -184,13 +184,13 @@ def with_static_files(application: Any, wanted: bool) -> Any:
     return handler(application)
 
 
-def static_files_wanted(options: dict[str, Any]) -> bool:
-    """What DEBUG, ``--nostatic`` and ``--insecure`` come to; the latter two exist when staticfiles is installed."""
-    return options.get("use_static_handler", False) and (settings.DEBUG or options["insecure_serving"])
+def static_files_wanted(options: Mapping[str, object]) -> bool:
+    """Return what DEBUG, ``--nostatic`` and ``--insecure`` say; the latter two exist when staticfiles is installed."""
+    return bool(options.get("use_static_handler")) and bool(settings.DEBUG or options["insecure_serving"])
 
 
 def about(gateway: Gateway, url: str) -> Iterator[tuple[str, str]]:
-    """What a developer likes to know at start-up: where the docs are, and who answers what."""
+    """Yield the lines that are shown at start-up: where the docs are, and which side answers which paths."""
     if gateway.serves_docs:
         yield "Docs", f"{url}{gateway.openapi.docs}"
     if gateway.django_prefixes.prefixes:
