@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, Literal, TypedDict, TypeVar, get_type_hints
 
 import msgspec
@@ -159,10 +159,6 @@ def _openapi(key: str, value: object) -> OpenAPISettings:
     return msgspec.structs.replace(section, webhooks=import_each(key, section.webhooks))
 
 
-def _tokens(key: str, value: object) -> TokenSettings:
-    return _read_section(key, value, TokenSettings)
-
-
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
@@ -203,7 +199,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """functions that run once per process, before the first request"""
     on_shutdown: Annotated[tuple[Any, ...], import_each] = ()
     """functions that run once per process, after the last request"""
-    tokens: Annotated[TokenSettings, _tokens] = TokenSettings()
+    tokens: Annotated[TokenSettings, partial(_read_section, section=TokenSettings)] = TokenSettings()
     """{keys}: lifetimes of tokens, limits for failed logins: see [authentication](authentication.md#failed-logins).
     Read for the process, not an argument of ``Gateway``"""
     health_checks: Annotated[tuple[Any, ...] | None, import_each] = None
