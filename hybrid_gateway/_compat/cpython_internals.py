@@ -2,8 +2,57 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import FrameType
+
 from hybrid_gateway._compat import Internal
 
-__all__: list[str] = []
+__all__ = ["caller_namespaces", "watch_calls"]
 
-INTERNALS: dict[str, Internal] = {}
+
+def caller_namespaces(depth: int) -> tuple[dict[str, object], Mapping[str, object]]:
+    """Return the global and the local names of a caller; with a depth of 1, that of the function that calls this."""
+    frame = sys._getframe(depth + 1)
+    return frame.f_globals, frame.f_locals
+
+
+@contextmanager
+def watch_calls(name: str) -> Iterator[list[tuple[str, str]]]:
+    """Collect the calls of Python functions of this name on this thread: their modules and qualified names.
+
+    A profiler that runs on this thread sees nothing of that stretch, and goes on afterwards.
+    """
+    called: list[tuple[str, str]] = []
+    before = sys.getprofile()
+
+    def watch(frame: FrameType, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_name == name:
+            called.append((str(frame.f_globals.get("__name__")), frame.f_code.co_qualname))
+
+    sys.setprofile(watch)
+    try:
+        yield called
+    finally:
+        # Before Python 3.12, a running cProfile is what getprofile() returns; it is no function, but has this method.
+        enable = getattr(before, "enable", None)
+        if enable is not None:
+            sys.setprofile(None)
+            enable()
+        else:
+            sys.setprofile(before)
+
+
+INTERNALS: dict[str, Internal] = {
+    "caller_namespaces": Internal(
+        "sys._getframe (f_globals, f_locals)",
+        "CPython 3.11-3.14",
+        "Loud: where annotations are text, a ModelStruct that a function defines knows no local name.",
+    ),
+    "watch_calls": Internal(
+        "sys.setprofile (events of Python functions), cProfile.Profile.enable",
+        "CPython 3.11-3.14",
+        "Silent: a prepared query would keep the tenant that its manager saw when it was prepared.",
+    ),
+}

@@ -8,17 +8,32 @@ that was ever made.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import msgspec
 from django.db.models import Model
 
+from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.columns.struct_annotations import Column, computed
 
-__all__ = ["StructInfo", "columns_of", "computed_of", "hints_of", "is_model_struct", "model_of", "once_per_struct"]
+__all__ = [
+    "STRUCT_INFO",
+    "StructInfo",
+    "columns_of",
+    "computed_of",
+    "hints_of",
+    "is_model_struct",
+    "model_of",
+    "once_per_struct",
+    "own_info",
+]
 
 R = TypeVar("R")
+StructClass = type[msgspec.Struct]
+
+STRUCT_INFO = "__struct_info__"
+"""The attribute of a class."""
 
 
 class StructInfo(msgspec.Struct, frozen=True, eq=False):
@@ -26,37 +41,48 @@ class StructInfo(msgspec.Struct, frozen=True, eq=False):
 
     model: type[Model] | None
     columns: Mapping[str, Column]
-    computed: Mapping[str, computed[Any]]
-    declared: Mapping[str, Any]  # annotations, without what the columns demand of clients
+    computed: Mapping[str, computed[object]]
+    declared: Mapping[str, object]  # annotations, without what the columns demand of clients
     derived: dict[object, Any] = {}  # what once_per_struct() has stored
 
 
-def once_per_struct(compute: Callable[[Any], R]) -> Callable[[Any], R]:
+def own_info(struct: type) -> StructInfo:
+    """Return what the metaclass knows of a class."""
+    info: StructInfo = vars(struct)[STRUCT_INFO]
+    return info
+
+
+def once_per_struct(compute: Callable[[StructClass], R]) -> Callable[[StructClass], R]:
     """Return ``compute`` with a cache of one result for each class."""
 
-    def derive(struct: Any) -> R:
-        derived: dict[object, R] = struct.__struct_info__.derived
-        if compute not in derived:
+    def derive(struct: StructClass) -> R:
+        derived: dict[object, R] = getattr(struct, STRUCT_INFO).derived
+        try:
+            return derived[compute]
+        except KeyError:
             derived[compute] = compute(struct)
         return derived[compute]
 
     return derive
 
 
-def is_model_struct(kind: Any) -> bool:
-    """Tell whether an annotation is a :class:`~.ModelStruct` of a model, optional or not."""
-    info = getattr(bare(kind), "__struct_info__", None)
+def is_model_struct(kind: object) -> TypeGuard[StructClass]:
+    """Return whether an annotation is a :class:`~.ModelStruct` of a model, optional or not."""
+    info: StructInfo | None = getattr(bare(kind), STRUCT_INFO, None)
     return info is not None and info.model is not None
 
 
-def model_of(struct: type[msgspec.Struct]) -> type[Model]:
-    """Return the model of a :class:`~.ModelStruct` class."""
-    model: type[Model] = vars(struct)["__struct_info__"].model
+@once_per_struct
+def model_of(struct: StructClass) -> type[Model]:
+    """Return the model of a class; raises :class:`ConfigurationError` for one without."""
+    model = own_info(struct).model
+    if model is None:
+        raise ConfigurationError(f"{struct.__qualname__} has no model: write class {struct.__name__}(..., model=...).")
     return model
 
 
 @once_per_struct
-def columns_of(struct: Any) -> Mapping[str, Column]:
+def columns_of(struct: StructClass) -> Mapping[str, Column]:
     """Return the :class:`Column` of each field by name, those of its bases included."""
     found: dict[str, Column] = {}
     for info in _infos(struct):
@@ -65,20 +91,19 @@ def columns_of(struct: Any) -> Mapping[str, Column]:
 
 
 @once_per_struct
-def computed_of(struct: Any) -> Mapping[str, computed[Any]]:
+def computed_of(struct: StructClass) -> Mapping[str, computed[object]]:
     """Return the computed fields by name, those of its bases included."""
-    found: dict[str, computed[Any]] = {}
+    found: dict[str, computed[object]] = {}
     for info in _infos(struct):
         found |= info.computed
     return found
 
 
-def _infos(struct: Any) -> list[StructInfo]:
-    parents = reversed(struct.__mro__)
-    return [vars(parent)["__struct_info__"] for parent in parents if "__struct_info__" in vars(parent)]
+def _infos(struct: type) -> list[StructInfo]:
+    return [own_info(parent) for parent in reversed(struct.__mro__) if STRUCT_INFO in vars(parent)]
 
 
 @once_per_struct
-def hints_of(struct: Any) -> Mapping[str, Any]:
+def hints_of(struct: StructClass) -> Mapping[str, object]:
     """Return the annotations of its fields, as msgspec has resolved them."""
     return {field.name: field.type for field in msgspec.structs.fields(struct)}

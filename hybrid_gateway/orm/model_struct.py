@@ -26,7 +26,7 @@ from hybrid_gateway.orm.columns.struct_annotations import (
     resolved,
     take_computed,
 )
-from hybrid_gateway.orm.introspection import StructInfo
+from hybrid_gateway.orm.introspection import StructInfo, own_info
 from hybrid_gateway.orm.read.fetch import fetch, get
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
@@ -136,7 +136,7 @@ def _inherited_annotations(bases: Sequence[Any]) -> dict[str, Any]:
     for base in reversed(bases):
         for parent in reversed(base.__mro__):
             if isinstance(parent, _ModelStructMeta):
-                found |= parent.__struct_info__.declared  # without what a column demands, which is added once
+                found |= own_info(parent).declared  # without what a column demands, which is added once
     return found
 
 

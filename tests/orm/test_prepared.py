@@ -1,5 +1,6 @@
 """Prepared queries: the rows of the ordinary query, whatever the values; what cannot be prepared is told."""
 
+import cProfile
 import datetime
 import decimal
 import uuid
@@ -8,8 +9,9 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, transaction
-from django.db.models import Avg, Count, F, Max, Q, Sum, Value
+from django.db.models import Avg, Case, Count, Exists, F, FilteredRelation, Max, OuterRef, Q, Sum, Value, When
 from django.db.models.functions import Coalesce, Now
+from django.db.models.lookups import GreaterThan
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -17,6 +19,7 @@ from django.utils import timezone
 from hybrid_gateway import ConfigurationError
 from hybrid_gateway.exceptions import NotFound
 from hybrid_gateway.orm import ModelStruct, prepare
+from hybrid_gateway.orm.query_cache.connection_cache import add_cache
 from tests.library.models import Author, Book, Loan, Publisher, Review
 from tests.orm import fuzz as orm_fuzz
 
@@ -263,6 +266,56 @@ def test_the_database_knows_what_time_it_is():
     Book.objects.update(printed=timezone.now() - datetime.timedelta(days=1))
     query = prepare(Title, lambda v: Book.objects.filter(pages=v, printed__lte=Now()))
     assert [titles(query.fetch(v=value)) for value in (1, 2)] == [["a"], ["b%"]]
+
+
+def test_why_a_query_is_compiled_anew_is_logged_once(caplog):
+    query = prepare(Title, lambda v: Book.objects.filter(pages__in=v))
+    add_cache(connection)
+    with caplog.at_level("DEBUG", "hybrid_gateway.orm"):
+        for _ in range(3):
+            assert query.fetch(v=[]) == []
+    assert [record.getMessage() for record in caplog.records] == [
+        "<Prepared Book: v> is compiled anew for some values: EmptyResultSet()",
+        "A query of Book is compiled anew for some values: EmptyResultSet()",
+    ]
+
+
+def test_a_query_is_prepared_below_a_profiler():
+    profiler = cProfile.Profile()
+    profiler.enable()
+    try:
+        query = prepare(Title, lambda v: Book.objects.filter(pages=v))
+        titles(query.fetch(v=1))
+    finally:
+        profiler.disable()
+    profiler.create_stats()
+    assert any(name == "fetch" for _, _, name in profiler.stats)  # type: ignore[attr-defined]
+
+
+def test_lookups_are_found_wherever_they_are():
+    in_annotation = prepare(
+        Title, lambda v: Book.objects.annotate(x=Case(When(pages=v, then=1), default=0)).filter(x=1).order_by("pk")
+    )
+    in_order = prepare(Title, lambda v: Book.objects.order_by(GreaterThan(F("pages"), v), "pk"))
+    in_join = prepare(
+        Title,
+        lambda v: Book.objects.annotate(r=FilteredRelation("reviews", condition=Q(reviews__stars=v))).filter(
+            r__isnull=False
+        ),
+    )
+    in_filter = prepare(lambda v: Book.objects.values("is_rare").annotate(n=Count("pk", filter=Q(pages__gt=v))))
+    in_query = prepare(
+        Title, lambda v: Book.objects.filter(Exists(Review.objects.filter(book=OuterRef("pk"), stars=v)))
+    )
+    for query, value, expected in [
+        (in_annotation, 2, ["b%"]),
+        (in_order, 2, ["a", "b%", "b_", "bx", "c"]),
+        (in_join, 3, ["bx"]),
+        (in_query, 4, ["c"]),
+    ]:
+        assert [titles(query.fetch(v=value)) for _ in range(2)] == [expected] * 2
+    counts = [{row["is_rare"]: row["n"] for row in in_filter.fetch(v=value)} for value in (1, 4)]
+    assert counts == [{False: 2, True: 2}, {False: 0, True: 1}]
 
 
 def test_managers_with_a_mind_of_their_own_are_refused(monkeypatch):

@@ -23,7 +23,8 @@ from django.db.models.sql import Query
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import column_type_of
 from hybrid_gateway.orm.columns.model_fields import PathStep, value_field
-from hybrid_gateway.orm.query_cache.placeholders import Parameter, lookups_of
+from hybrid_gateway.orm.query_cache.placeholders import lookups_of
+from hybrid_gateway.orm.query_cache.query_parameters import ParameterReference
 
 __all__ = [
     "VALUE_ERRORS",
@@ -74,7 +75,7 @@ def lookup_check(query: Any, kind: Any, where: str) -> ValueCheck | None:
 def _has_parameter(rhs: Any) -> bool:
     """Whether a lookup is given the parameter. DJANGO: that of ranges for a number puts a cast around it."""
     inner = rhs.get_source_expressions() if isinstance(rhs, models.Func) else [rhs]
-    return any(isinstance(entry, Parameter) for entry in inner)
+    return any(isinstance(entry, ParameterReference) for entry in inner)
 
 
 def _check_kind(lookup: Any, kind: Any, where: str) -> None:

@@ -29,7 +29,7 @@ from hybrid_gateway.orm.lists.filter_values import (
     has_too_many_parameters,
     lookup_check,
 )
-from hybrid_gateway.orm.query_cache.placeholders import Parameter
+from hybrid_gateway.orm.query_cache.query_parameters import Parameter
 from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, crosses_to_many
 from hybrid_gateway.orm.querysets.ordering import rearrangeable, term_name
 from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable

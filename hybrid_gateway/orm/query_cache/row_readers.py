@@ -1,108 +1,91 @@
-"""What becomes of the rows of a prepared query that are no Structs: tuples, dicts, values, instances, one number."""
+"""What becomes of the rows of a prepared query that are no Structs: tuples, dicts, single values, instances."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
-from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
+from django.db.models import Model, QuerySet
+from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
 
+from hybrid_gateway._compat.django_query_internals import (
+    DICTS,
+    INSTANCES,
+    SINGLES,
+    TUPLES,
+    InstanceReader,
+    convert_rows,
+    converters_of,
+    has_known_relations,
+    names_of_values,
+    row_kind,
+)
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.query_cache.sql_variants import Row
 
-__all__ = ["QuerysetRows", "read_count", "read_exists"]
+__all__ = ["QuerysetRows", "RowReader", "RowSource"]
 
-
-def read_exists(compiler: Any) -> Callable[[list[Any]], bool]:
-    return bool
-
-
-def read_count(compiler: Any) -> Callable[[list[Any]], int]:
-    return lambda rows: int(rows[0][0])
+RowReader = Callable[[list[Row]], list[Any]]
+"""Makes of the rows of one compiled query what its caller gets: Structs, instances, dicts, values."""
 
 
-def _tuples(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
-    columns = [column for column, *_ in compiler.select]
-    converters, width = compiler.get_converters(columns), len(columns)
+class RowSource(Protocol):
+    """How the rows of a prepared query are selected and read."""
 
-    def read(rows: list[Any]) -> list[Any]:
-        found = compiler.apply_converters(rows, converters) if converters else rows
-        return [tuple(row[:width]) for row in found]
+    def select(self, queryset: QuerySet[Model], title: str) -> Query:
+        """Return the query that selects what is read; raises ConfigurationError where it cannot be prepared."""
 
-    return read
+    def fetch(self, queryset: QuerySet[Model]) -> list[Any]:
+        """Return the rows of a queryset in the ordinary way."""
+
+    def reader(self, compiler: SQLCompiler, queryset: QuerySet[Model]) -> RowReader:
+        """Return what reads the rows of a compiled query."""
 
 
-def _dicts(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
-    query, read = compiler.query, _tuples(compiler, queryset)
-    # DJANGO: ValuesIterable (db/models/query.py)
-    names = list(query.selected or (*query.extra_select, *query.values_select, *query.annotation_select))
+class QuerysetRows:
+    """Rows that are no Structs: what their queryset makes of them."""
+
+    def select(self, queryset: QuerySet[Model], title: str) -> Query:
+        kind = row_kind(queryset)
+        if kind not in _READERS:
+            raise ConfigurationError(f"{title}: rows of {kind.__name__} cannot be prepared.")
+        return queryset.query.chain()
+
+    def fetch(self, queryset: QuerySet[Model]) -> list[Any]:
+        return list(queryset)
+
+    def reader(self, compiler: SQLCompiler, queryset: QuerySet[Model]) -> RowReader:
+        return _READERS[row_kind(queryset)](compiler, queryset)
+
+
+def _tuples(compiler: SQLCompiler, queryset: QuerySet[Model]) -> Callable[[list[Row]], list[tuple[object, ...]]]:
+    width = len(compiler.select)
+    converters = converters_of(compiler, range(width))
+    return lambda rows: [tuple(row[:width]) for row in convert_rows(compiler, rows, converters)]
+
+
+def _dicts(compiler: SQLCompiler, queryset: QuerySet[Model]) -> RowReader:
+    names, read = names_of_values(compiler), _tuples(compiler, queryset)
     return lambda rows: [dict(zip(names, row, strict=False)) for row in read(rows)]
 
 
-def _singles(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
+def _singles(compiler: SQLCompiler, queryset: QuerySet[Model]) -> RowReader:
     read = _tuples(compiler, queryset)
     return lambda rows: [row[0] for row in read(rows)]
 
 
-def _instances(compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
-    if compiler.annotation_col_map or queryset._known_related_objects:
+def _instances(compiler: SQLCompiler, queryset: QuerySet[Model]) -> RowReader:
+    reader = InstanceReader.of(compiler)
+    if reader is None or has_known_relations(queryset):
         raise ConfigurationError("Instances with annotations cannot be prepared; use values() or a ModelStruct.")
-    read, using = _tuples(compiler, queryset), compiler.connection.alias
-    instances = _Instances(compiler.klass_info, compiler.select, using)
-    return lambda rows: [instances.make(row) for row in read(rows)]
+    read = _tuples(compiler, queryset)
+    return lambda rows: [reader.read(row) for row in read(rows)]
 
 
-class _Instances:
-    """Instances of rows, with what ``select_related`` joined. DJANGO: ModelIterable and RelatedPopulator."""
-
-    def __init__(self, info: Any, select: Any, using: str) -> None:
-        self._model = info["model"]
-        self._using = using
-        self._places = list(info["select_fields"])
-        self._names = [select[place][0].target.attname for place in self._places]
-        self._key = next(
-            (
-                place
-                for place, name in zip(self._places, self._names, strict=True)
-                if name == self._model._meta.pk.attname
-            ),
-            None,
-        )
-        self._related = [
-            (_Instances(entry, select, using), entry["local_setter"], entry["remote_setter"])
-            for entry in info.get("related_klass_infos", ())
-        ]
-
-    def make(self, row: Any) -> Any:
-        if self._key is not None and row[self._key] is None:
-            return None
-        instance = self._model.from_db(self._using, self._names, [row[place] for place in self._places])
-        for related, set_here, set_there in self._related:
-            other = related.make(row)
-            set_here(instance, other)
-            if other is not None:
-                set_there(other, instance)
-        return instance
-
-
-_READERS: dict[Any, Any] = {
-    ModelIterable: _instances,
-    ValuesIterable: _dicts,
-    ValuesListIterable: _tuples,
-    FlatValuesListIterable: _singles,
+_READERS: dict[type, Callable[[SQLCompiler, QuerySet[Model]], RowReader]] = {
+    INSTANCES: _instances,
+    DICTS: _dicts,
+    TUPLES: _tuples,
+    SINGLES: _singles,
 }
-
-
-class QuerysetRows:
-    """How a prepared query reads rows that are no Structs: as its queryset has them."""
-
-    def select(self, queryset: Any, where: str) -> Any:
-        kind = queryset._iterable_class
-        if kind not in _READERS:
-            raise ConfigurationError(f"{where}: rows of {kind.__name__} cannot be prepared.")
-        return queryset.query.chain()
-
-    def fetch(self, queryset: Any) -> list[Any]:
-        return list(queryset)
-
-    def reader(self, compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
-        return _READERS[queryset._iterable_class](compiler, queryset)  # type: ignore[no-any-return]

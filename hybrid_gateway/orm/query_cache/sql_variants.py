@@ -1,8 +1,8 @@
-"""SQL that fits many values: compiled once, proven equal to what Django makes of the first of them, and kept.
+"""SQL that fits many values: compiled once, proven equal to what Django makes of the first of them, and stored.
 
-How this works: a query with :class:`~.parameters.Hole` for lookups is compiled to text and to a list of parameters, in
-which each hole says where its values go. Later values make the same lookups anew; as long as those come to the same
-pieces of SQL, the text is theirs as well. Whatever has not been proven, by comparing it with the SQL of the ordinary
+How this works: a query with placeholders for lookups is compiled to text and to a list of parameters, in which each
+placeholder says where its values go. Later values make the same lookups anew; as long as those come to the same
+fragments of SQL, the text is theirs as well. Whatever has not been proven, by comparing it with the SQL of the ordinary
 query, is never used.
 """
 
@@ -13,45 +13,52 @@ from typing import Any
 
 import msgspec
 from django.db import DataError
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
 
+from hybrid_gateway._compat.django_query_internals import Limits, limits_of
 from hybrid_gateway.orm.columns.postgresql_dates import ask_again
-from hybrid_gateway.orm.query_cache.placeholders import FIRST_NUMBER, Fragment, ParamSlot, SliceParam, making
+from hybrid_gateway.orm.query_cache.placeholders import Fragment, ParamSlot, compiling
+from hybrid_gateway.orm.query_cache.query_parameters import FIRST_SLICE_MARK, SliceParam
 
-__all__ = ["Limits", "Unsafe", "Variant", "Variants", "compile_variant", "is_proven"]
+__all__ = ["BoundVariant", "Row", "Unsafe", "Variant", "Variants", "compile_variant", "is_proven"]
 
-Limits = tuple[int, int | None]
-"""Where a slice begins and ends."""
+Row = Sequence[object]
+"""A row as a driver gives it."""
 
-_MOST = 64  # variants per query and connection
+_MAX_VARIANTS = 64  # of a query and a connection
 
 
 class Unsafe(Exception):
-    """These values are for the ordinary way."""
+    """No SQL is proven for these values: they are for the ordinary way."""
 
 
 class Variant(msgspec.Struct, frozen=True, eq=False):
-    """SQL that fits all values whose lookups come to the same pieces."""
+    """SQL that fits all values whose lookups come to the same fragments."""
 
-    pieces: list[Fragment]
+    fragments: list[Fragment]
     before: str
     after: str | None  # of the limits; None where there are none to be put between
-    parameters: list[Any]
-    read: Callable[[list[Any]], Any]
+    parameters: Sequence[object]
+    read: Callable[[list[Row]], Any]
 
-    def sql(self, connection: Any, limits: Limits | None) -> str:
-        """The text with these limits."""
+    def sql(self, connection: BaseDatabaseWrapper, limits: Limits | None) -> str:
+        """Return the text with these limits."""
         if self.after is None or limits is None:
             return self.before
         if limits == (0, None):
             return f"{self.before[:-1]}{self.after}"
         return f"{self.before}{connection.ops.limit_offset_sql(*limits)}{self.after}"
 
-    def bind(self, found: Sequence[Sequence[Any]]) -> list[Any]:
-        """The parameters of the text, of those of its pieces."""
-        return [found[entry.piece][entry.position] if type(entry) is ParamSlot else entry for entry in self.parameters]
+    def bind(self, found: Sequence[Sequence[object]]) -> list[Any]:
+        """Return the parameters of the text, made of those of its fragments."""
+        return [
+            found[entry.fragment][entry.position] if type(entry) is ParamSlot else entry for entry in self.parameters
+        ]
 
-    def run(self, connection: Any, limits: Limits | None, found: Sequence[Sequence[Any]]) -> Any:
-        """Ask the database; what becomes of the rows."""
+    def run(self, connection: BaseDatabaseWrapper, limits: Limits | None, found: Sequence[Sequence[object]]) -> Any:
+        """Ask the database; return what becomes of the rows."""
         with connection.cursor() as cursor:
             sql, parameters = self.sql(connection, limits), self.bind(found)
             cursor.execute(sql, parameters)
@@ -62,78 +69,87 @@ class Variant(msgspec.Struct, frozen=True, eq=False):
         return self.read(rows)
 
 
-def compile_variant(
-    query: Any, holes: int, connection: Any, values: Any, read: Callable[[Any], Any]
-) -> tuple[Variant, list[Sequence[Any]]]:
-    """The variant of ``query`` for ``values``, and the parameters of its pieces.
+BoundVariant = tuple[Variant, list[Sequence[object]]]
+"""A variant, and the parameters of its fragments for the values of the day."""
 
-    Limits of the query that no table reaches are left open. Raises :class:`Unsafe` where a condition has gone, because
-    these values make it superfluous.
+
+def compile_variant(
+    query: Query,
+    placeholders: int,
+    connection: BaseDatabaseWrapper,
+    values: object,
+    reader: Callable[[SQLCompiler], Callable[[list[Row]], Any]],
+) -> BoundVariant:
+    """Return the variant of ``query`` for ``values``.
+
+    Limits that are slice marks are left open. Raises :class:`Unsafe` where a condition has gone, because these values
+    make it superfluous.
     """
-    if connection.features.interprets_empty_strings_as_nulls:  # where one value is another lookup
-        raise Unsafe
+    if connection.features.interprets_empty_strings_as_nulls:
+        raise Unsafe("on this database, an empty text is another lookup")
     compiler = query.clone().get_compiler(connection=connection)
-    making.values, making.pieces = values, []
-    try:
+    with compiling(values) as fragments:
         sql, parameters = compiler.as_sql()
-        pieces = making.pieces
-    finally:
-        making.values, making.pieces = {}, []
-    if len(pieces) < holes or any(isinstance(entry, SliceParam) for entry in parameters):
-        raise Unsafe
+    if len(fragments) < placeholders or any(isinstance(entry, SliceParam) for entry in parameters):
+        raise Unsafe("these values make a condition superfluous")
     before, after = sql, None
-    if query.is_sliced and max(query.low_mark, query.high_mark or 0) >= FIRST_NUMBER:
-        marks = connection.ops.limit_offset_sql(query.low_mark, query.high_mark)
+    low, high = limits_of(query)
+    if max(low, high or 0) >= FIRST_SLICE_MARK:
+        marks = connection.ops.limit_offset_sql(low, high)
         if sql.count(marks) != 1:
-            raise Unsafe
+            raise Unsafe("the limits are not found in the SQL")
         before, _, after = sql.partition(marks)
-    variant = Variant(pieces, before, after, list(parameters), read(compiler))
-    return variant, [piece.bind(values)[1] for piece in pieces]
+    variant = Variant(fragments, before, after, parameters, reader(compiler))
+    return variant, [fragment.bind(values)[1] for fragment in fragments]
 
 
 class Variants:
     """The variants of one query for one connection."""
 
     def __init__(self) -> None:
+        self.is_fallback_logged = False
         self._leader: Variant | None = None
         self._known: dict[tuple[str, ...], Variant | None] = {}
 
     def find(
         self,
-        values: Any,
-        compile_: Callable[[], tuple[Variant, list[Sequence[Any]]]],
-        prove: Callable[[Variant, list[Sequence[Any]]], bool],
-    ) -> tuple[Variant, list[Sequence[Any]]]:
-        """The variant that fits ``values``, and the parameters of its pieces; raises :class:`Unsafe` for none."""
+        values: object,
+        compile_: Callable[[], BoundVariant],
+        prove: Callable[[Variant, list[Sequence[object]]], bool],
+    ) -> BoundVariant:
+        """Return the variant that fits ``values``; raises :class:`Unsafe` for none."""
         if self._leader is not None:
-            bound = [piece.bind(values) for piece in self._leader.pieces]
+            bound = [fragment.bind(values) for fragment in self._leader.fragments]
             key = tuple([sql for sql, _ in bound])
             if key in self._known:
                 known = self._known[key]
                 if known is None:
-                    raise Unsafe
+                    raise Unsafe("the SQL was not equal to that of Django")
                 return known, [parameters for _, parameters in bound]
         variant, found = compile_()
-        key = tuple([piece.sql for piece in variant.pieces])
-        if len(self._known) >= _MOST:
+        key = tuple([fragment.sql for fragment in variant.fragments])
+        if len(self._known) >= _MAX_VARIANTS:
             self._known.clear()
         self._leader = self._leader or variant
-        self._known[key] = variant if prove(variant, found) else None
-        if self._known[key] is None:
-            raise Unsafe
+        proven = prove(variant, found)
+        self._known[key] = variant if proven else None
+        if not proven:
+            raise Unsafe("the SQL is not equal to that of Django")
         return variant, found
 
 
-def is_proven(variant: Variant, found: Sequence[Sequence[Any]], limits: Limits | None, compiler: Any) -> bool:
-    """Whether it comes to the same SQL and parameters as the ordinary query of these very values."""
+def is_proven(
+    variant: Variant, found: Sequence[Sequence[object]], limits: Limits | None, compiler: SQLCompiler
+) -> bool:
+    """Return whether it comes to the same SQL and parameters as the ordinary query of these very values."""
     sql, parameters = compiler.as_sql()
     mine = variant.bind(found)
     same = variant.sql(compiler.connection, limits) == sql and len(mine) == len(parameters)
     return same and all(map(_is_same, mine, parameters))
 
 
-def _is_same(mine: Any, others: Any) -> bool:
-    if type(mine) is not type(others):
+def _is_same(mine: object, theirs: object) -> bool:
+    if type(mine) is not type(theirs):
         return False
     wrapped = getattr(mine, "obj", None)  # psycopg's Jsonb does not compare
-    return bool(mine == others) or (wrapped is not None and bool(wrapped == others.obj))
+    return bool(mine == theirs) or (wrapped is not None and bool(wrapped == getattr(theirs, "obj", None)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from django.db import connections
 from django.db.models.query import RawQuerySet
 
-from hybrid_gateway.orm.query_cache.automatic import find_variant
-from hybrid_gateway.orm.querysets.queryset_source import as_queryset, the_one
+from hybrid_gateway.orm.query_cache.simple_queries import find_variant
+from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, the_one
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.rows import rows_reader
@@ -16,11 +17,13 @@ from hybrid_gateway.orm.read.selection import check_model, execute, select
 
 __all__ = ["fetch", "get"]
 
+S = TypeVar("S", bound=msgspec.Struct)
+
 _MAX_GET = 21  # DJANGO: models/query.py, MAX_GET_RESULTS
 
 
-def fetch(struct: Any, source: Any) -> list[Any]:
-    """The rows of ``source`` as Structs, with their lists."""
+def fetch(struct: type[S], source: Source | RawQuerySet[Any]) -> list[S]:
+    """Return the rows of ``source`` as Structs, with their lists."""
     if isinstance(source, RawQuerySet):  # its columns are what somebody wrote
         return [from_model(struct, instance) for instance in source]
     queryset = as_queryset(source)
@@ -32,17 +35,16 @@ def fetch(struct: Any, source: Any) -> list[Any]:
         known = find_variant(plan, query, connection, lambda compiler: rows_reader(plan, compiler))
         if known is not None:
             variant, limits, found = known
-            structs: list[Any] = variant.run(connection, limits, found)
+            structs: list[S] = variant.run(connection, limits, found)
             return structs
     rows, compiler = execute(query, using)
     return rows_reader(plan, compiler)(rows) if rows else []
 
 
-def get(struct: Any, source: Any) -> Any:
-    """The one row of ``source``."""
+def get(struct: type[S], source: Source) -> S:
+    """Return the one row of ``source``."""
     queryset = as_queryset(source)
     query = queryset.query
     if not query.is_sliced and not query.combinator:
         queryset = (queryset if query.distinct_fields else queryset.order_by())[:_MAX_GET]
-    found = fetch(struct, queryset)
-    return the_one(found, queryset.model)
+    return the_one(fetch(struct, queryset), queryset.model)

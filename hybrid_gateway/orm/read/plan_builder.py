@@ -21,7 +21,14 @@ from hybrid_gateway.orm.columns.column_types import read_converter
 from hybrid_gateway.orm.columns.model_fields import check_has_one_column, has_several_columns, value_field
 from hybrid_gateway.orm.columns.modeltranslation import chosen_of
 from hybrid_gateway.orm.columns.struct_annotations import Column
-from hybrid_gateway.orm.introspection import columns_of, computed_of, hints_of, is_model_struct, once_per_struct
+from hybrid_gateway.orm.introspection import (
+    columns_of,
+    computed_of,
+    hints_of,
+    is_model_struct,
+    model_of,
+    once_per_struct,
+)
 from hybrid_gateway.orm.querysets.lookup_paths import (
     condition_filter,
     condition_paths,
@@ -41,12 +48,12 @@ __all__ = ["read_plan_of"]
 @once_per_struct
 def read_plan_of(struct: Any) -> ReadPlan:
     """Return how ``struct`` is read; raises ConfigurationError for a field that its model lacks or cannot fill."""
-    model = struct.__struct_info__.model
-    if model is None:
-        raise ConfigurationError(f"{struct.__qualname__} has no model: write class {struct.__name__}(..., model=...).")
+    model = model_of(struct)
     plan = ReadPlan(struct, model)
     plan.code = _ReadPlanBuilder(plan).struct(struct, model, "", ())
-    if not (plan.width or plan.many):  # nothing of a row is shown, but that there is one
+    if not (
+        plan.paths or plan.named or plan.expressions or plan.many
+    ):  # nothing of a row is shown, but that there is one
         plan.column_slot(model._meta.concrete_fields[0].attname)
     return plan
 
@@ -72,7 +79,7 @@ class _ReadPlanBuilder:
             else:
                 code = self._field(name, annotation, columns.get(name) or Column(), model, prefix, (*around, struct))
             arguments.append(f"{name}={code}")
-        return f"{self._plan.name_of('struct', struct)}({', '.join(arguments)})"
+        return f"{self._plan.name_for('struct', struct)}({', '.join(arguments)})"
 
     def _computed(self, entry: Any, model: Any, prefix: str, where: str) -> str:
         places = []
@@ -81,7 +88,7 @@ class _ReadPlanBuilder:
             if any(is_to_many(field) for field in steps):
                 raise ConfigurationError(f"{where} is computed of {path!r}, which leads to many rows.")
             places.append(self._column(model, steps, prefix + path))
-        return f"{self._plan.name_of('compute', entry.function)}({', '.join(places)})"
+        return f"{self._plan.name_for('compute', entry.function)}({', '.join(places)})"
 
     def _field(
         self, name: str, annotation: Any, column: Column, model: Any, prefix: str, around: tuple[Any, ...]
@@ -102,7 +109,7 @@ class _ReadPlanBuilder:
         place = self._plan.annotation_slot(f"_{name}" if expression is not None else name, expression)
         kind = bare(annotation)
         if kind in (float, str) and expression is not None:
-            return f"({place} if {place} is None else {self._plan.name_of('make', kind)}({place}))"
+            return f"({place} if {place} is None else {self._plan.name_for('make', kind)}({place}))"
         return place
 
     def _path(
@@ -128,8 +135,8 @@ class _ReadPlanBuilder:
         place = self._column(model, [*steps[:-1], field], prefix + path)
         if convert is None:
             return place
-        value = self._plan.name_of("value", None)
-        return f"(None if ({value} := {place}) is None else {self._plan.name_of('make', convert)}({value}))"
+        value = self._plan.name_for("value", None)
+        return f"(None if ({value} := {place}) is None else {self._plan.name_for('make', convert)}({value}))"
 
     def _column(self, model: Any, steps: Sequence[Any], path: str) -> str:
         """The place of what is at the end of a path: of a column, or of those that it is made of."""
@@ -145,7 +152,7 @@ class _ReadPlanBuilder:
             return self._plan.column_slot(path)
         names, choose = chosen
         places = ", ".join(self._plan.column_slot(before + name) for name in names)
-        return f"{self._plan.name_of('choose', choose)}({places})"
+        return f"{self._plan.name_for('choose', choose)}({places})"
 
     def _one(
         self,
@@ -192,7 +199,7 @@ class _ReadPlanBuilder:
             value = _value_of(related, steps, rest or "pk", read_converter(item, last, where))
         many = RelatedList(related, link, nested, value, column.order_by, column.filter, narrow, extra, own)
         self._plan.many.append(many)
-        return f"enter(many{len(self._plan.many) - 1}, {self._plan.column_slot(owner + key)})"
+        return f"add_list(many{len(self._plan.many) - 1}, {self._plan.column_slot(owner + key)})"
 
 
 def _value_of(related: Any, steps: Sequence[Any], path: str, convert: Any) -> tuple[tuple[str, ...], Any]:

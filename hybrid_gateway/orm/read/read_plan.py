@@ -1,8 +1,8 @@
 """How a ModelStruct is read: which columns one query selects, what becomes of a row, which lists need a query more.
 
-How this works: the fields of a class are walked once, together with the fields of its model. Every value that is needed
-gets a place in the row; what makes the Struct of a row is an expression of those places, compiled once per connection,
-because what Django's backends do to a value (a ``datetime`` of SQLite's text) differs from one to the next.
+How this works: every value that is needed has a slot in the row; what makes the Struct of a row is an expression of
+those slots, compiled once per connection, because what Django's backends do to a value (a ``datetime`` of SQLite's
+text) differs from one to the next.
 """
 
 from __future__ import annotations
@@ -15,53 +15,60 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
-from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model, Q, QuerySet
+from django.db.models.expressions import BaseExpression, Col
 from msgspec import UNSET
 
+from hybrid_gateway._compat.django_query_internals import Converters, own_columns
 from hybrid_gateway.codegen import define
 from hybrid_gateway.orm.query_cache.prepared import Prepared
 
-__all__ = ["ReadPlan", "RelatedList"]
+__all__ = ["Index", "ReadPlan", "RelatedList", "RowFactory"]
+
+Index = defaultdict[object, list[list[object]]]
+"""By key, the lists that the rows on the other side of it are added to."""
+
+RowFactory = Callable[..., Any]
+"""Makes the Struct of a row; its other arguments are an :data:`Index` for each list."""
 
 
 class ReadPlan:
     """How one class is read."""
 
-    def __init__(self, struct: Any, model: type[models.Model]) -> None:
+    def __init__(self, struct: type[msgspec.Struct], model: type[Model]) -> None:
         self.struct = struct
         self.model = model
         self.paths: list[str] = []  # of the row, in order: columns of the model and of what it refers to
         self.named: list[str] = []  # then: annotations that the queryset must bring
-        self.expressions: dict[str, Any] = {}  # then: those that are added to it
+        self.expressions: dict[str, BaseExpression] = {}  # then: those that are added to it
         self.many: list[RelatedList] = []
-        self.names: dict[str, Any] = {"enter": _enter, "UNSET": UNSET}  # what the code calls by name
-        self.code = ""  # an expression that makes the Struct, with places as ``{p0}``
+        self.names: dict[str, object] = {"add_list": _add_list, "UNSET": UNSET}  # what the code calls by name
+        self.code = ""  # an expression that makes the Struct, with slots as ``{p0}``
 
     @cached_property
-    def local_columns(self) -> tuple[Any, ...] | None:
-        """The columns, where all are of the model's own table; what Django would look up again for each query."""
-        if self.named or self.expressions:
-            return None
-        meta = self.model._meta
-        fields = [meta._forward_fields_map.get(path) for path in self.paths]  # type: ignore[attr-defined]
-        if any(field is None or field.model._meta.concrete_model is not meta.concrete_model for field in fields):
-            return None
-        # Not the field's own, which of a foreign key is without what the key's field makes of values.
-        return tuple(field.get_col(meta.db_table) for field in fields)
+    def selected(self) -> tuple[str, ...]:
+        """The paths and the names of annotations of a row, in order."""
+        return (*self.paths, *self.named, *self.expressions)
 
-    @property
+    @cached_property
+    def local_columns(self) -> tuple[Col, ...] | None:
+        """The columns, where all are of the model's own table; what Django would look up again for each query."""
+        return None if self.named or self.expressions else own_columns(self.model, self.paths)
+
+    @cached_property
     def width(self) -> int:
         """How many values of a row are the Struct's."""
-        return len(self.paths) + len(self.named) + len(self.expressions)
+        return len(self.selected)
 
     def column_slot(self, path: str) -> str:
-        """The name of the place of a column; asked for twice it is one."""
+        """Return the name of the slot of a column; asked for twice it is one."""
         if path not in self.paths:
             self.paths.append(path)
         return f"{{p{self.paths.index(path)}}}"
 
-    def annotation_slot(self, name: str, expression: Any = None) -> str:
-        """The name of the place of an annotation."""
+    def annotation_slot(self, name: str, expression: BaseExpression | None = None) -> str:
+        """Return the name of the slot of an annotation."""
         if expression is None:
             if name not in self.named:
                 self.named.append(name)
@@ -69,83 +76,81 @@ class ReadPlan:
         self.expressions[name] = expression
         return f"{{e{list(self.expressions).index(name)}}}"
 
-    def name_of(self, role: str, value: Any) -> str:
-        """What the code calls ``value``."""
+    def name_for(self, role: str, value: object) -> str:
+        """Return the name by which the code calls ``value``."""
         name = f"{role}{len(self.names)}"
         self.names[name] = value
         return name
 
-    def row_factory(self, converters: Mapping[int, tuple[Sequence[Any], Any]], connection: Any) -> Callable[..., Any]:
-        """The function that makes a Struct of a row and the indexes of its lists.
+    def row_factory(self, converters: Converters, connection: BaseDatabaseWrapper) -> RowFactory:
+        """Return the function that makes a Struct of a row and the indexes of its lists.
 
-        ``converters`` are Django's of one query: by place, functions and the expression they want to see.
+        ``converters`` are Django's of one query: by position, functions and the expression they want to see.
         """
+        groups = (("p", self.paths), ("n", self.named), ("e", self.expressions))
+        slots = [f"{letter}{number}" for letter, group in groups for number in range(len(group))]
         names = {**self.names, "connection": connection}
         cells: dict[str, str] = {}
-        for place in range(self.width):
-            cell = f"row[{place}]"
-            functions, expression = converters.get(place, ((), None))
+        for position, slot in enumerate(slots):
+            cell = f"row[{position}]"
+            functions, expression = converters.get(position, ((), None))
             for number, convert in enumerate(functions):
-                called = f"db{place}_{number}"
-                swift = _swift(convert, connection)
-                names |= {called: swift or convert, f"ex{place}": expression}
-                cell = f"{called}({cell})" if swift is not None else f"{called}({cell}, ex{place}, connection)"
-            cells[self._name(place)] = cell
+                called = f"db{position}_{number}"
+                fast = _fast_converter(convert, connection)
+                names |= {called: fast or convert, f"ex{position}": expression}
+                cell = f"{called}({cell})" if fast is not None else f"{called}({cell}, ex{position}, connection)"
+            cells[slot] = cell
         lists = "".join(f", many{number}" for number in range(len(self.many)))
         source = f"def make(row{lists}):\n    return {self.code.format_map(cells)}\n"
         return define("make", source, names, f"row of {self.struct.__qualname__}")
 
-    def _name(self, place: int) -> str:
-        columns, named = len(self.paths), len(self.named)
-        if place < columns:
-            return f"p{place}"
-        return f"n{place - columns}" if place < columns + named else f"e{place - columns - named}"
-
     def __repr__(self) -> str:
-        return f"<ReadPlan of {self.struct.__qualname__}: {', '.join([*self.paths, *self.named, *self.expressions])}>"
+        return f"<ReadPlan of {self.struct.__qualname__}: {', '.join(self.selected)}>"
 
 
-def _swift(convert: Any, connection: Any) -> Callable[[Any], Any] | None:
+def _fast_converter(convert: Callable[..., Any], connection: BaseDatabaseWrapper) -> Callable[[object], object] | None:
     """PERF: the most frequent conversion of SQLite without its detours, 0.2 µs instead of 0.9."""
     if connection.vendor != "sqlite" or getattr(convert, "__name__", "") != "convert_datetimefield_value":
         return None
 
-    def aware(value: Any) -> Any:
+    def make_aware(value: object) -> object:
         if type(value) is not datetime.datetime:
             return convert(value, None, connection)
         zone = connection.timezone
         return value if zone is None or value.tzinfo is not None else value.replace(tzinfo=zone)
 
-    return aware
+    return make_aware
 
 
-def _enter(index: defaultdict[Any, list[list[Any]]], key: Any) -> list[Any]:
-    """A list that the rows with this key will be added to."""
-    found: list[Any] = []
-    index[key].append(found)
-    return found
+def _add_list(index: Index, key: object) -> list[object]:
+    """Return a new list that the rows with this key will be added to."""
+    items: list[object] = []
+    index[key].append(items)
+    return items
 
 
 class RelatedList(msgspec.Struct, frozen=True, eq=False):
     """A list of a Struct: the rows on the other side, all at once, by the key that they share with their owners."""
 
-    model: Any  # on the other side
+    model: type[Model]  # on the other side
     link: str  # the path from there to the key
-    struct: Any  # what they become; None: single values
-    value: tuple[tuple[str, ...], Any] | None  # their paths, and what makes a value of those of a row
-    order_by: tuple[Any, ...]
-    condition: Any
-    narrow: Callable[[Any, Any], Any] | None  # how it is put to the rows
-    extra: Callable[[], dict[str, Any]] | None  # what else narrows the rows, of a generic relation
-    own: Callable[[Any], Any] | None  # what makes the owner's key of the link of a generic relation, which may be text
+    struct: type[msgspec.Struct] | None  # what they become; None: single values
+    value: tuple[Sequence[str], Callable[..., object] | None] | None  # their paths, and what makes a value of theirs
+    order_by: tuple[Any, ...]  # names and expressions
+    condition: Q | None
+    narrow: Callable[[QuerySet[Model], Q], QuerySet[Model]] | None  # how it is put to the rows
+    extra: Callable[[], Mapping[str, object]] | None  # what else narrows the rows, of a generic relation
+    owner_key: (
+        Callable[[object], object] | None
+    )  # makes the owner's key of a generic relation's link, which may be text
     prepared: dict[str, Prepared[Any] | None] = {}  # the query of these rows, by database
 
-    def rows(self, using: str) -> Any:
-        """The rows on the other side, in order, of whomever."""
+    def rows(self, using: str) -> QuerySet[Model]:
+        """Return the rows on the other side, in order, of all owners."""
         queryset = self.model._default_manager.using(using)
         if self.extra is not None:
             queryset = queryset.filter(**self.extra())
-        if self.narrow is not None:
+        if self.narrow is not None and self.condition is not None:
             # Managers of others (django-modeltranslation) change the condition that they are given.
             queryset = self.narrow(queryset, copy.deepcopy(self.condition))
         if self.order_by:

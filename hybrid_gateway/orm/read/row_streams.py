@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 
 from hybrid_gateway.orm.columns.postgresql_dates import widen
-from hybrid_gateway.orm.querysets.queryset_source import as_queryset
+from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
-from hybrid_gateway.orm.read.rows import fill, reading_of
+from hybrid_gateway.orm.read.rows import fill_lists, row_factory
 from hybrid_gateway.orm.read.selection import check_model, select
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.negotiation import choose_media_type
@@ -21,12 +21,17 @@ from hybrid_gateway.responses.streaming_response import StreamingResponse
 
 __all__ = ["JSON_LINES", "chunks", "stream"]
 
+S = TypeVar("S", bound=msgspec.Struct)
+Encode = Callable[[object, bytearray, int], None]
+
 JSON_LINES = "application/x-ndjson"
-_CHUNK = 2000  # rows; DJANGO: QuerySet.iterator
+_CHUNK_SIZE = 2000  # rows; DJANGO: QuerySet.iterator
 
 
-def stream(struct: Any, source: Any, accept: str = "", *, hook: Callable[[Any], Any] = enc_hook) -> StreamingResponse:
-    """The rows as they come, as an array or, where the client accepts those, as lines; ``hook`` is msgspec's."""
+def stream(
+    struct: type[msgspec.Struct], source: Source, accept: str = "", *, hook: Callable[[Any], Any] = enc_hook
+) -> StreamingResponse:
+    """Return the rows as they come, as an array or, where the client accepts those, as lines; ``hook`` is msgspec's."""
     kind = choose_media_type(accept, ("application/json", JSON_LINES)) if accept else "application/json"
     encode = msgspec.json.Encoder(enc_hook=hook).encode_into
     content = _lines if kind == JSON_LINES else _array
@@ -35,8 +40,8 @@ def stream(struct: Any, source: Any, accept: str = "", *, hook: Callable[[Any], 
     return response
 
 
-def _lines(found: Iterator[list[Any]], encode: Any) -> Iterator[bytes]:
-    with closing(found):  # type: ignore[type-var]
+def _lines(found: Generator[list[S]], encode: Encode) -> Iterator[bytes]:
+    with closing(found):
         for items in found:
             buffer = bytearray()
             for item in items:
@@ -45,9 +50,9 @@ def _lines(found: Iterator[list[Any]], encode: Any) -> Iterator[bytes]:
             yield bytes(buffer)
 
 
-def _array(found: Iterator[list[Any]], encode: Any) -> Iterator[bytes]:
+def _array(found: Generator[list[S]], encode: Encode) -> Iterator[bytes]:
     start = b"["
-    with closing(found):  # type: ignore[type-var]
+    with closing(found):
         for items in found:
             buffer = bytearray()
             for item in items:
@@ -58,8 +63,8 @@ def _array(found: Iterator[list[Any]], encode: Any) -> Iterator[bytes]:
     yield b"[]" if start == b"[" else b"]"
 
 
-def chunks(struct: Any, source: Any) -> Iterator[list[Any]]:
-    """The rows as Structs, 2,000 at a time, from a server-side cursor where the database has those.
+def chunks(struct: type[S], source: Source) -> Generator[list[S]]:
+    """Yield the rows as Structs, 2,000 at a time, from a server-side cursor where the database has those.
 
     DJANGO: ``DISABLE_SERVER_SIDE_CURSORS`` (for poolers that share connections by transaction) is heeded.
     """
@@ -76,6 +81,6 @@ def chunks(struct: Any, source: Any) -> Iterator[list[Any]]:
     with connection.chunked_cursor() if named else connection.cursor() as cursor:
         widen(cursor)  # at once: what a server-side cursor has given it does not give again
         cursor.execute(sql, parameters)
-        make = reading_of(plan, compiler)
-        while rows := cursor.fetchmany(_CHUNK):
-            yield fill(plan, make, rows, using) if plan.many else [make(row) for row in rows]
+        make = row_factory(plan, compiler)
+        while rows := cursor.fetchmany(_CHUNK_SIZE):
+            yield fill_lists(plan, make, rows, using) if plan.many else [make(row) for row in rows]

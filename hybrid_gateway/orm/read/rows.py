@@ -3,153 +3,143 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
+import msgspec
 from django.db import connections
+from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
+from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
 
+from hybrid_gateway._compat.django_query_internals import convert_rows, converters_of, typed_rows
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.query_cache.connection_cache import CACHE, ConnectionCache, add_cache
 from hybrid_gateway.orm.query_cache.prepared import Prepared
+from hybrid_gateway.orm.query_cache.row_readers import RowReader
+from hybrid_gateway.orm.query_cache.sql_variants import Row
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
-from hybrid_gateway.orm.read.read_plan import ReadPlan, RelatedList
-from hybrid_gateway.orm.read.selection import check_model, execute, select, selected_paths, unselected_paths
+from hybrid_gateway.orm.read.read_plan import Index, ReadPlan, RelatedList, RowFactory
+from hybrid_gateway.orm.read.selection import check_model, execute, select
 
-__all__ = ["fetch_with", "fill", "reading_of", "rows_reader"]
+__all__ = ["fetch_with", "fill_lists", "row_factory", "rows_reader"]
 
-Index = defaultdict[Any, list[list[Any]]]
+S = TypeVar("S", bound=msgspec.Struct)
+
+WithValues = tuple[S, tuple[object, ...]]
+"""A Struct, and the values of more columns of its row."""
 
 
-def rows_reader(plan: ReadPlan, compiler: Any) -> Callable[[list[Any]], list[Any]]:
-    """What makes Structs of the rows of a compiler's query, on its connection."""
-    make, using = reading_of(plan, compiler), compiler.connection.alias
+def rows_reader(plan: ReadPlan, compiler: SQLCompiler) -> RowReader:
+    """Return what makes Structs of the rows of a compiled query, on its connection."""
+    make, using = row_factory(plan, compiler), compiler.connection.alias
     if plan.many:
-        return lambda rows: fill(plan, make, rows, using)
+        return lambda rows: fill_lists(plan, make, rows, using)
     return lambda rows: [make(row) for row in rows]
 
 
-def fill(plan: ReadPlan, make: Callable[..., Any], rows: Sequence[Any], using: str) -> list[Any]:
-    """Structs of rows, and one more query for each of their lists."""
-    indexes: list[Index] = [defaultdict(list) for _ in plan.many]
-    found = [make(row, *indexes) for row in rows]
-    for many, index in zip(plan.many, indexes, strict=True):
-        if index:
-            _fill(many, index, using)
-    return found
+def row_factory(plan: ReadPlan, compiler: SQLCompiler) -> RowFactory:
+    """Return what makes a Struct of a row: made once per connection, unless it depends on the query's annotations."""
+    connection = compiler.connection
+    cache: ConnectionCache = getattr(connection, CACHE, None) or add_cache(connection)
+    make = cache.row_factories.get(plan)
+    if make is None:
+        make = plan.row_factory(converters_of(compiler, range(plan.width)), connection)
+        if not (plan.named or plan.expressions):
+            cache.row_factories[plan] = make
+    return make
 
 
-def _fill(many: RelatedList, index: Index, using: str) -> None:
-    """Add the rows on the other side to the lists of their owners."""
-    keys = list(index)
-    limit = connections[using].features.max_query_params or len(keys)
-    for start in range(0, len(keys), limit):
-        for key, item in _linked(many, keys[start : start + limit], using):
-            for found in index[key]:
-                found.append(item)
-
-
-def _linked(many: RelatedList, keys: list[Any], using: str) -> Iterator[tuple[Any, Any]]:
-    """Each row on the other side of ``keys``, with its key."""
-    if many.struct is not None:
-        for struct, (key,) in _linked_structs(many, keys, using):
-            yield key if many.own is None else many.own(key), struct
-        return
-    queryset = many.rows(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
-    paths, make = many.value or (("pk",), None)
-    for key, *values in _values(queryset.values_list(many.link, *paths).query, using):
-        key = key if many.own is None else many.own(key)
-        yield key, values[0] if make is None else make(*values)
-
-
-def _values(query: Any, using: str) -> Iterator[Sequence[Any]]:
-    """The rows of a query with what Django makes of their values."""
-    rows, compiler = execute(query, using)
-    if rows and compiler.has_extra_select:  # for an order: it stands behind the values. DJANGO: cursor_iter
-        rows = [row[: compiler.col_count] for row in rows]
-    yield from compiler.results_iter([rows]) if rows else ()
-
-
-def fetch_with(struct: Any, queryset: Any, paths: Sequence[str]) -> list[tuple[Any, tuple[Any, ...]]]:
-    """The rows as Structs, each with the values of more columns."""
+def fetch_with(struct: type[S], queryset: QuerySet[Model], paths: Sequence[str]) -> list[WithValues[S]]:
+    """Return the rows as Structs, each with the values of more columns."""
     plan = read_plan_of(struct)
     check_model(plan, queryset.model)
-    more = unselected_paths(plan, paths)
+    more = [path for path in paths if path not in plan.selected]
     rows, compiler = execute(select(plan, queryset, more=more), queryset.db)
-    return with_values(plan, compiler, paths)(rows) if rows else []
+    return _reader_with_values(plan, compiler, paths)(rows) if rows else []
 
 
-def with_values(
-    plan: ReadPlan, compiler: Any, paths: Sequence[str]
-) -> Callable[[list[Any]], list[tuple[Any, tuple[Any, ...]]]]:
-    """What makes Structs of rows, each with the values of ``paths``, which are selected behind the Struct's own."""
-    selected = [*selected_paths(plan), *unselected_paths(plan, paths)]
-    places = [selected.index(path) for path in paths]
-    converters = compiler.get_converters([compiler.select[place][0] for place in places])
+def _reader_with_values(plan: ReadPlan, compiler: SQLCompiler, paths: Sequence[str]) -> RowReader:
+    """Return what makes Structs of rows, each with the values of ``paths``; new ones are selected behind its own."""
+    selected = [*plan.selected, *(path for path in paths if path not in plan.selected)]
+    positions = [selected.index(path) for path in paths]
+    converters = converters_of(compiler, positions)
     make = rows_reader(plan, compiler)
 
-    def read(rows: list[Any]) -> list[tuple[Any, tuple[Any, ...]]]:
-        values: Any = [[row[place] for place in places] for row in rows]
-        if converters:
-            values = compiler.apply_converters(values, converters)
+    def read(rows: list[Row]) -> list[WithValues[Any]]:
+        values = convert_rows(compiler, [[row[position] for position in positions] for row in rows], converters)
         return [(made, tuple(entry)) for made, entry in zip(make(rows), values, strict=True)]
 
     return read
 
 
-def reading_of(plan: ReadPlan, compiler: Any) -> Callable[..., Any]:
-    """What makes a Struct of a row of this compiler's query: made once per connection, unless annotations matter."""
-    connection = compiler.connection
-    if plan.named or plan.expressions:
-        return plan.row_factory(_converters(compiler, plan.width), connection)
-    known: dict[Any, Any] = connection.__dict__.setdefault("_hybrid_gateway_readings", {})
-    make: Callable[..., Any] | None = known.get(plan)
-    if make is None:
-        make = known[plan] = plan.row_factory(_converters(compiler, plan.width), connection)
-    return make
+# --- lists ---------------------------------------------------------------------------------------------------------
 
 
-def _converters(compiler: Any, width: int) -> Any:
-    return compiler.get_converters([column for column, *_ in compiler.select[:width]])
+def fill_lists(plan: ReadPlan, make: RowFactory, rows: Sequence[Row], using: str) -> list[Any]:
+    """Return Structs of rows, and make one more query for each of their lists."""
+    indexes: list[Index] = [defaultdict(list) for _ in plan.many]
+    structs = [make(row, *indexes) for row in rows]
+    for many, index in zip(plan.many, indexes, strict=True):
+        keys = list(index)
+        limit = (connections[using].features.max_query_params or len(keys)) if keys else 1
+        for start in range(0, len(keys), limit):
+            for key, item in _related(many, keys[start : start + limit], using):
+                for items in index[key]:
+                    items.append(item)
+    return structs
 
 
-# --- lists of Structs ----------------------------------------------------------------------------------------------
+def _related(many: RelatedList, keys: list[object], using: str) -> Iterator[tuple[object, object]]:
+    """Yield what is on the other side of ``keys``, each with its key."""
+    owner_key = many.owner_key
+    if many.struct is not None:
+        for struct, (key,) in _related_structs(many, many.struct, keys, using):
+            yield key if owner_key is None else owner_key(key), struct
+        return
+    paths, make = many.value or (("pk",), None)
+    query = _rows_of(many, keys, using).values_list(many.link, *paths).query
+    rows, compiler = execute(query, using)
+    for key, *values in typed_rows(compiler, rows) if rows else ():
+        key = key if owner_key is None else owner_key(key)
+        yield key, values[0] if make is None else make(*values)
 
 
-def _linked_structs(many: RelatedList, keys: list[Any], using: str) -> list[tuple[Any, tuple[Any, ...]]]:
-    """Each Struct on the other side of ``keys``, with its key."""
-    if many.extra is None:  # a generic relation has a content type, whose number is the database's
-        if using not in many.prepared:
-            many.prepared[using] = _prepare(many, using)
-        prepared = many.prepared[using]
-        if prepared is not None:
-            return prepared.fetch(keys=keys)
-    return fetch_with(many.struct, _owned(many, keys, using), [many.link])
-
-
-def _owned(many: RelatedList, keys: Any, using: str) -> Any:
+def _rows_of(many: RelatedList, keys: object, using: str) -> QuerySet[Any]:
     return many.rows(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
 
 
-def _prepare(many: RelatedList, using: str) -> Prepared[Any] | None:
+def _related_structs(many: RelatedList, struct: type[S], keys: list[object], using: str) -> list[WithValues[S]]:
+    if many.extra is None:  # a generic relation has a content type, whose number is the database's
+        if using not in many.prepared:
+            many.prepared[using] = _prepare(many, struct, using)
+        prepared = many.prepared[using]
+        if prepared is not None:
+            return prepared.fetch(keys=keys)
+    return fetch_with(struct, _rows_of(many, keys, using), [many.link])
+
+
+def _prepare(many: RelatedList, struct: type[S], using: str) -> Prepared[WithValues[S]] | None:
     try:
-        return Prepared(_LinkedRows(many), lambda keys: _owned(many, keys, using))
+        return Prepared(_RelatedRows(struct, many.link), lambda keys: _rows_of(many, keys, using))
     except ConfigurationError:  # a default manager may do what cannot be prepared
         return None
 
 
-class _LinkedRows:
+class _RelatedRows:
     """How a prepared query reads the rows of a list: each comes with the key of its owner."""
 
-    def __init__(self, many: RelatedList) -> None:
-        self._struct = many.struct
-        self._link = many.link
+    def __init__(self, struct: type[msgspec.Struct], link: str) -> None:
+        self._struct = struct
+        self._link = link
 
-    def select(self, queryset: Any, where: str) -> Any:
+    def select(self, queryset: QuerySet[Model], title: str) -> Query:
         plan = read_plan_of(self._struct)
         return select(plan, queryset, more=[] if self._link in plan.paths else [self._link])
 
-    def fetch(self, queryset: Any) -> list[Any]:
+    def fetch(self, queryset: QuerySet[Model]) -> list[WithValues[Any]]:
         return fetch_with(self._struct, queryset, [self._link])
 
-    def reader(self, compiler: Any, queryset: Any) -> Callable[[list[Any]], list[Any]]:
-        return with_values(read_plan_of(self._struct), compiler, [self._link])
+    def reader(self, compiler: SQLCompiler, queryset: QuerySet[Model]) -> RowReader:
+        return _reader_with_values(read_plan_of(self._struct), compiler, [self._link])

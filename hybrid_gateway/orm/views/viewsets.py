@@ -21,7 +21,7 @@ from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends, Header
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, Forbidden, NotFound, PreconditionFailed
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
-from hybrid_gateway.orm.introspection import is_model_struct
+from hybrid_gateway.orm.introspection import is_model_struct, model_of
 from hybrid_gateway.orm.querysets.ordering import key_names, rearrangeable
 from hybrid_gateway.orm.querysets.queryset_source import is_queryable
 from hybrid_gateway.orm.read.rows import fetch_with
@@ -143,9 +143,9 @@ class ModelViewSet(ViewSet):
             return
         if not is_model_struct(cls.out):
             raise ConfigurationError(f"{cls.__qualname__}.out must be a ModelStruct, not {cls.out!r}.")
-        model = cls.out.__model__
+        model = model_of(cls.out)
         if not cls.basename:
-            cls.basename = model._meta.model_name
+            cls.basename = model._meta.model_name or ""
         if not getattr(cls, "tags", ()):
             setattr(cls, "tags", [str(model._meta.verbose_name_plural)])  # noqa: B010 (an option of any layer)
         super().__init_subclass__(**kwargs)
@@ -362,7 +362,7 @@ def crud(
     replace (PUT, by ``replace`` or else ``create``), change (PATCH, by ``update``) and delete; see
     :class:`ModelViewSet` for the rest. The names of the routes begin with ``name`` (``product_list``).
     """
-    if not is_model_struct(out) or not issubclass(model, out.__model__):
+    if not is_model_struct(out) or not issubclass(model, model_of(out)):
         raise ConfigurationError(f"crud({model.__name__}): out={out!r} must be a ModelStruct of it.")
     plural = str(model._meta.verbose_name_plural).replace(" ", "-").lower()
     wrapped = staticmethod(queryset) if inspect.isfunction(queryset) else queryset

@@ -8,6 +8,7 @@ from django.db.models import F, Q
 from django.test.utils import CaptureQueriesContext
 
 from hybrid_gateway.orm import ModelStruct
+from hybrid_gateway.orm.query_cache.connection_cache import add_cache
 from tests.library.models import Book, Publisher
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -112,9 +113,18 @@ def test_a_query_is_one_query(books):
 
 
 def test_no_more_is_kept_than_is_useful(monkeypatch):
-    monkeypatch.setattr("hybrid_gateway.orm.query_cache.automatic._MOST", 2)
-    kept = connections["default"].__dict__
-    kept.pop("_hybrid_gateway_automatic", None)
+    monkeypatch.setattr("hybrid_gateway.orm.query_cache.simple_queries._MAX_QUERIES", 2)
+    cache = add_cache(connections["default"])
     for order in ("pk", "title", "pages", "isbn", "pk"):
         titles(Book.objects.order_by(order))
-    assert len(kept["_hybrid_gateway_automatic"]) == 2
+    assert len(cache.simple_queries) == 2
+
+
+def test_why_a_query_is_compiled_anew_is_logged_once(caplog):
+    add_cache(connections["default"])
+    with caplog.at_level("DEBUG", "hybrid_gateway.orm"):
+        for _ in range(3):
+            assert titles(Book.objects.filter(pages__in=[])) == ""
+    assert [record.getMessage() for record in caplog.records] == [
+        "A query of Book is compiled anew for some values: EmptyResultSet()"
+    ]

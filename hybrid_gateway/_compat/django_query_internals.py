@@ -1,0 +1,462 @@
+"""Undocumented names of Django's querysets, queries, compilers and lookups."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar, cast
+
+from django.db.models import Count, Model, QuerySet
+from django.db.models.expressions import Col, Expression, ExpressionList, Value
+from django.db.models.fields.related_lookups import RelatedLookupMixin
+from django.db.models.lookups import BuiltinLookup, Exact, In, Lookup
+from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
+from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
+from django.db.models.sql.where import WhereNode
+
+from hybrid_gateway._compat import Internal
+
+__all__ = [
+    "DICTS",
+    "INSTANCES",
+    "SINGLES",
+    "TUPLES",
+    "InstanceReader",
+    "bind_lookup",
+    "chosen_database",
+    "conditions_of_joins",
+    "convert_rows",
+    "converters_of",
+    "copy_with_conditions",
+    "count_query",
+    "given_values",
+    "has_known_relations",
+    "has_one_sided_sql",
+    "has_prefetches",
+    "has_transformed_sides",
+    "limits_of",
+    "names_of_values",
+    "own_columns",
+    "row_kind",
+    "select_columns",
+    "select_paths",
+    "set_limits",
+    "simple_query_key",
+    "typed_rows",
+    "unread_instances",
+]
+
+M = TypeVar("M", bound=Model)
+AnyLookup: TypeAlias = "Lookup[Any]"
+Limits = tuple[int, int | None]
+"""Where a slice begins and ends."""
+Row = Sequence[object]
+
+INSTANCES, DICTS, TUPLES, SINGLES = ModelIterable, ValuesIterable, ValuesListIterable, FlatValuesListIterable
+"""What ``row_kind`` may be: of a queryset of instances, ``values()``, ``values_list()``, ``values_list(flat=True)``."""
+
+
+# --- querysets -----------------------------------------------------------------------------------------------------
+
+
+def row_kind(queryset: QuerySet[Model]) -> type:
+    """Return the class that makes what a queryset yields of its rows."""
+    return cast("type", queryset._iterable_class)
+
+
+def unread_instances(queryset: QuerySet[M]) -> QuerySet[M] | None:
+    """Return a queryset of instances without the rows that it has read; ``None`` for ``values()`` and their like."""
+    known: Any = queryset
+    if known._fields is not None or not issubclass(known._iterable_class, ModelIterable):
+        return None
+    return queryset if known._result_cache is None else queryset.all()
+
+
+def chosen_database(queryset: QuerySet[Model]) -> object:
+    """Return what was given to ``using()``, ``None`` where routers choose."""
+    return getattr(queryset, "_db")  # noqa: B009 (unknown to the stubs, as the names below)
+
+
+def has_prefetches(queryset: QuerySet[Model]) -> bool:
+    """Tell whether ``prefetch_related`` asks for more queries than one."""
+    return bool(getattr(queryset, "_prefetch_related_lookups"))  # noqa: B009
+
+
+def has_known_relations(queryset: QuerySet[Model]) -> bool:
+    """Tell whether the queryset sets relations of its instances to objects that it has, such as ``author.books``."""
+    return bool(getattr(queryset, "_known_related_objects"))  # noqa: B009
+
+
+# --- queries -------------------------------------------------------------------------------------------------------
+
+
+def limits_of(query: Query) -> Limits:
+    """Return where a query is sliced: ``(0, None)`` where it is not."""
+    return query.low_mark, query.high_mark
+
+
+def set_limits(query: Query, limits: Limits) -> None:
+    """Slice a query, whatever its slice was."""
+    query.low_mark, query.high_mark = limits
+
+
+def select_columns(query: Query, columns: tuple[Col, ...]) -> None:
+    """Make a query select columns of its own table and nothing else: what ``values()`` does, without its look-ups."""
+    query.select_related = False
+    query.clear_deferred_loading()
+    query.clear_select_fields()
+    query.get_initial_alias()
+    query.set_select(cast("list[Expression]", columns))
+
+
+def own_columns(model: type[Model], names: Sequence[str]) -> tuple[Col, ...] | None:
+    """Return the columns of these names for :func:`select_columns`; ``None`` if one is not of the model's own table."""
+    meta: Any = model._meta
+    fields = [meta._forward_fields_map.get(name) for name in names]
+    if any(field is None or field.model._meta.concrete_model is not meta.concrete_model for field in fields):
+        return None
+    # Not the field's own, which of a foreign key is without what the key's field makes of values.
+    return tuple(field.get_col(meta.db_table) for field in fields)
+
+
+def select_paths(query: Query, paths: Sequence[str]) -> None:
+    """Make a query select columns, annotations and what is at the end of paths, in this order."""
+    query.set_values(paths)
+
+
+def count_query(query: Query) -> Query:
+    """Return the query that counts the rows of another, which has neither slices, nor groups, nor annotations."""
+    counted = query.chain()
+    counted.clear_ordering(force=True)
+    counted.select_related = False
+    counted.clear_deferred_loading()
+    counted.clear_select_clause()
+    counted.add_annotation(Count("*"), "__count", select=True)
+    return counted
+
+
+def conditions_of_joins(query: Query) -> Iterator[WhereNode]:
+    """Yield the conditions of its ``FilteredRelation`` joins."""
+    for join in query.alias_map.values():
+        relation = getattr(join, "filtered_relation", None)
+        condition = getattr(relation, "resolved_condition", None)
+        if condition is not None:
+            yield condition
+
+
+# DJANGO: what a Query (db/models/sql/query.py) has of its own; everything else is the class's. Those with a value must
+# have that one, the others are in the key below, or come to nothing where there is one table and no annotation.
+_FREE = frozenset(
+    (
+        *("model", "alias_refcount", "alias_map", "table_map", "used_aliases", "where", "filter_is_sticky"),
+        *("_lookup_joins", "order_by", "high_mark", "low_mark", "select", "base_table", "standard_ordering"),
+        "default_ordering",
+    )
+)
+_FIXED: dict[str, object] = {
+    "alias_cols": True,
+    "external_aliases": {},
+    "annotations": {},
+    "extra": {},
+    "_filtered_relations": {},
+    "_annotation_select_cache": None,
+    "extra_order_by": (),
+    "select_related": False,
+    "deferred_loading": (frozenset(), True),
+    "values_select": (),
+    "selected": None,
+    "default_cols": False,
+}
+
+
+def simple_query_key(query: Query, lookups: list[AnyLookup]) -> tuple[object, ...] | None:
+    """Return what tells the SQL of a simple query from that of another, ``None`` for one that is not simple.
+
+    Simple is a query of one table with plain conditions on its columns, an order by name and a slice; the selected
+    columns are not in the key. Its lookups, in which the values are, are added to ``lookups``.
+    """
+    if type(query) is not Query or len(query.alias_map) > 1:
+        return None
+    for name, value in query.__dict__.items():
+        if name not in _FREE and (name not in _FIXED or _FIXED[name] != value):
+            return None
+    order = tuple(query.order_by)  # others put lists there
+    for entry in order:
+        if type(entry) is not str or entry == "?":
+            return None
+    where = _condition_key(query.where, query.base_table, lookups)
+    if where is None:
+        return None
+    ordering = (order, query.standard_ordering, query.default_ordering)
+    return where, ordering, query.low_mark > 0, query.high_mark is None
+
+
+def _condition_key(node: WhereNode, table: str | None, lookups: list[AnyLookup]) -> tuple[object, ...] | None:
+    key: list[object] = [node.connector, node.negated]
+    for child in node.children:
+        if isinstance(child, Lookup):
+            left = child.lhs
+            if type(left) is not Col or left.alias != table or hasattr(child.rhs, "resolve_expression"):
+                return None
+            if hasattr(child.rhs, "as_sql") or child.bilateral_transforms:
+                return None
+            key.append((type(child), left.target, left.output_field))
+            lookups.append(child)
+        elif type(child) is WhereNode:
+            inner = _condition_key(child, table, lookups)
+            if inner is None:
+                return None
+            key.append(inner)
+        else:
+            return None
+    return tuple(key)
+
+
+def copy_with_conditions(query: Query, replace: Callable[[AnyLookup], AnyLookup]) -> Query:
+    """Return a copy of a simple query with other lookups in its conditions, each made of one of its own, in order."""
+    copied = query.clone()
+    copied.where = _copy_conditions(query.where, replace)
+    return copied
+
+
+def _copy_conditions(node: WhereNode, replace: Callable[[AnyLookup], AnyLookup]) -> WhereNode:
+    copied = node.create(connector=node.connector, negated=node.negated)
+    children: list[Any] = node.children
+    made: list[Any] = [
+        replace(child) if isinstance(child, Lookup) else _copy_conditions(child, replace) for child in children
+    ]
+    copied.children.extend(made)
+    return copied
+
+
+# --- lookups -------------------------------------------------------------------------------------------------------
+
+
+def has_transformed_sides(lookup: AnyLookup) -> bool:
+    """Tell whether the right side of a lookup is transformed as its left side is."""
+    return bool(lookup.bilateral_transforms)
+
+
+def given_values(right: object) -> object:
+    """Return the right side of a lookup as ``filter()`` was given it: from Django 6.1 on, lists become expressions."""
+    if not isinstance(right, ExpressionList):
+        return right
+    return [entry.value if type(entry) is Value else entry for entry in right.get_source_expressions()]
+
+
+def has_one_sided_sql(lookup: AnyLookup) -> bool:
+    """Tell whether the SQL of a lookup is a column, an operator, and what :func:`bind_lookup` makes of the value."""
+    is_djangos = type(lookup).as_sql in (BuiltinLookup.as_sql, Exact.as_sql, RelatedLookupMixin.as_sql, In.as_sql)
+    return is_djangos and type(lookup.lhs) is Col and not isinstance(lookup.rhs, bool)
+
+
+def bind_lookup(lookup: AnyLookup, compiler: SQLCompiler) -> tuple[str, Sequence[object]]:
+    """Return the SQL and the parameters of the right side of a lookup."""
+    return lookup.process_rhs(compiler, compiler.connection)
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+Converters: TypeAlias = "dict[int, tuple[list[Callable[..., Any]], Expression]]"
+"""By the position of a column: the functions that the backend and the field put to its values, and the expression."""
+
+
+def converters_of(compiler: SQLCompiler, positions: Iterable[int]) -> Converters:
+    """Return the converters of the columns at ``positions`` of a compiled query, numbered from 0."""
+    select = compiler.select
+    return compiler.get_converters([select[position][0] for position in positions])
+
+
+def convert_rows(compiler: SQLCompiler, rows: Iterable[Row], converters: Converters) -> Iterable[Row]:
+    """Return rows with converted values; no converters, the same rows."""
+    return compiler.apply_converters(rows, converters) if converters else rows
+
+
+def names_of_values(compiler: SQLCompiler) -> list[str]:
+    """Return the names of the columns of ``values()``."""
+    query = compiler.query  # DJANGO: ValuesIterable (db/models/query.py)
+    return list(query.selected or (*query.extra_select, *query.values_select, *query.annotation_select))
+
+
+def typed_rows(compiler: SQLCompiler, rows: list[Row]) -> Iterator[Row]:
+    """Yield the rows of a compiled query, as a driver gives them, with the values that Django makes of them."""
+    if compiler.has_extra_select:  # for an order: it stands behind the values. DJANGO: cursor_iter
+        rows = [row[: compiler.col_count] for row in rows]
+    yield from compiler.results_iter([rows])
+
+
+class InstanceReader:
+    """Makes instances of rows, with what ``select_related`` joined. DJANGO: ModelIterable and RelatedPopulator."""
+
+    def __init__(self, info: Mapping[str, Any], select: Sequence[tuple[Col, object, object]], using: str) -> None:
+        self._model: type[Model] = info["model"]
+        self._using = using
+        self._positions: list[int] = list(info["select_fields"])
+        self._names = [select[position][0].target.attname for position in self._positions]
+        key = self._model._meta.pk.attname
+        self._key = self._positions[self._names.index(key)] if key in self._names else None
+        self._related = [
+            (InstanceReader(entry, select, using), entry["local_setter"], entry["remote_setter"])
+            for entry in info.get("related_klass_infos", ())
+        ]
+
+    @classmethod
+    def of(cls, compiler: SQLCompiler) -> InstanceReader | None:
+        """Return the reader of a compiled query; ``None`` for one with annotations."""
+        if compiler.annotation_col_map:
+            return None
+        return cls(compiler.klass_info, compiler.select, compiler.connection.alias)
+
+    def read(self, row: Row) -> Model | None:
+        """Return the instance of a row, whose values are converted; ``None`` where an outer join found nothing."""
+        if self._key is not None and row[self._key] is None:
+            return None
+        instance = self._model.from_db(self._using, self._names, [row[position] for position in self._positions])
+        for reader, set_here, set_there in self._related:
+            related = reader.read(row)
+            set_here(instance, related)
+            if related is not None:
+                set_there(related, instance)
+        return instance
+
+
+_SEEN = "Django 5.2-6.1"
+
+INTERNALS = {
+    "DICTS": Internal(
+        "django.db.models.query.ValuesIterable",
+        _SEEN,
+        "Loud: import error.",
+    ),
+    "INSTANCES": Internal(
+        "django.db.models.query.ModelIterable",
+        _SEEN,
+        "Loud: import error.",
+    ),
+    "InstanceReader": Internal(
+        "SQLCompiler.klass_info, SQLCompiler.annotation_col_map",
+        _SEEN,
+        "Loud, or instances with wrong attributes: prepared queries of instances.",
+    ),
+    "SINGLES": Internal(
+        "django.db.models.query.FlatValuesListIterable",
+        _SEEN,
+        "Loud: import error.",
+    ),
+    "TUPLES": Internal(
+        "django.db.models.query.ValuesListIterable",
+        _SEEN,
+        "Loud: import error.",
+    ),
+    "bind_lookup": Internal(
+        "django.db.models.lookups.Lookup.process_rhs",
+        _SEEN,
+        "Loud, or wrong parameters: prepared and simple queries with other values than the first.",
+    ),
+    "chosen_database": Internal(
+        "QuerySet._db",
+        _SEEN,
+        "Loud: attribute error where a queryset is prepared or a write chooses its database.",
+    ),
+    "conditions_of_joins": Internal(
+        "Query.alias_map, Join.filtered_relation, FilteredRelation.resolved_condition",
+        _SEEN,
+        "Silent: a parameter in the condition of a join is not found; the query is not prepared.",
+    ),
+    "convert_rows": Internal(
+        "SQLCompiler.apply_converters",
+        _SEEN,
+        "Loud: attribute error.",
+    ),
+    "converters_of": Internal(
+        "SQLCompiler.get_converters, SQLCompiler.select",
+        _SEEN,
+        "Loud, or values as the driver gives them.",
+    ),
+    "copy_with_conditions": Internal(
+        "Query.clone, WhereNode.children",
+        _SEEN,
+        "Silent: simple queries are compiled each time.",
+    ),
+    "count_query": Internal(
+        "Query.clear_ordering, Query.clear_select_clause, Query.add_annotation",
+        _SEEN,
+        "Loud: count() of a prepared query is not what QuerySet.count() makes, and runs as that.",
+    ),
+    "given_values": Internal(
+        "django.db.models.expressions.ExpressionList",
+        _SEEN,
+        "Loud: a parameter inside of a list is not found, and its query cannot be prepared.",
+    ),
+    "has_known_relations": Internal(
+        "QuerySet._known_related_objects",
+        _SEEN,
+        "Loud: attribute error where instances are prepared.",
+    ),
+    "has_one_sided_sql": Internal(
+        "as_sql of BuiltinLookup, Exact, In, RelatedLookupMixin",
+        _SEEN,
+        "Loud, or wrong SQL for other values than the first: the proof compares the first ones only.",
+    ),
+    "has_prefetches": Internal(
+        "QuerySet._prefetch_related_lookups",
+        _SEEN,
+        "Loud: attribute error where a query is prepared.",
+    ),
+    "has_transformed_sides": Internal(
+        "Lookup.bilateral_transforms",
+        _SEEN,
+        "Loud: attribute error where a query is prepared.",
+    ),
+    "limits_of": Internal(
+        "Query.low_mark, Query.high_mark",
+        _SEEN,
+        "Loud, or wrong slices.",
+    ),
+    "names_of_values": Internal(
+        "Query.selected, Query.extra_select, Query.values_select, Query.annotation_select",
+        _SEEN,
+        "Loud, or values under wrong names.",
+    ),
+    "own_columns": Internal(
+        "Options._forward_fields_map, Field.get_col",
+        _SEEN,
+        "Loud, or wrong columns.",
+    ),
+    "row_kind": Internal(
+        "QuerySet._iterable_class",
+        _SEEN,
+        "Loud: attribute error.",
+    ),
+    "select_columns": Internal(
+        "Query.clear_select_fields, Query.get_initial_alias, Query.set_select",
+        _SEEN,
+        "Loud, or wrong columns.",
+    ),
+    "select_paths": Internal(
+        "Query.set_values",
+        _SEEN,
+        "Loud, or wrong columns.",
+    ),
+    "set_limits": Internal(
+        "Query.low_mark, Query.high_mark",
+        _SEEN,
+        "Loud, or wrong slices.",
+    ),
+    "simple_query_key": Internal(
+        "Query.__dict__, WhereNode.children, Lookup.lhs, Col.target",
+        _SEEN,
+        "Silent: new attributes mean that no query is simple, so that each is compiled; attributes that mean "
+        "something else could mix up the SQL of two queries, which only the first values are compared with.",
+    ),
+    "typed_rows": Internal(
+        "SQLCompiler.results_iter, has_extra_select, col_count",
+        _SEEN,
+        "Loud, or values as the driver gives them.",
+    ),
+    "unread_instances": Internal(
+        "QuerySet._fields, QuerySet._iterable_class, QuerySet._result_cache",
+        _SEEN,
+        "Loud, or rows of a slice that are no list.",
+    ),
+}
