@@ -18,7 +18,7 @@ from hybrid_gateway.exceptions import (
 )
 from hybrid_gateway.orm.introspection import model_of
 from hybrid_gateway.orm.querysets.ordering import rearrangeable
-from hybrid_gateway.orm.querysets.queryset_source import as_queryset
+from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset
 from hybrid_gateway.orm.write.instance_writer import create, update
 from hybrid_gateway.orm.write.struct_keys import key_fields, key_in_struct
 from hybrid_gateway.orm.write.write_errors import atomic_or_conflict
@@ -41,7 +41,7 @@ def create_many(
 
 
 def update_many(
-    items: Sequence[msgspec.Struct], queryset: object, *, using: str | None, full_clean: bool
+    items: Sequence[msgspec.Struct], queryset: Source, *, using: str | None, full_clean: bool
 ) -> list[Model]:
     """Change the rows of ``queryset`` that the items name by their keys: all of them or none."""
     if not items:
