@@ -3,78 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any
+
+import msgspec
 
 from hybrid_gateway.access_control import AuthenticationScheme
-from hybrid_gateway.types import Header
+from hybrid_gateway.binding.plan import Input
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.types import ASGIMiddlewareFactory, Header
 
 __all__ = ["Endpoint"]
 
 
-class Endpoint:
+class Endpoint(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """One handler at one path, compiled. It holds no state of requests: any number may run at once.
 
-    ``await respond(ctx)`` is the answer to one request. Of exceptions, only a gone client's and those that end a task
-    come out. What is no tuple sends itself, and may still need what its handler entered: the driver takes its tasks off
-    it, and awaits ``end(ctx, tasks)`` after it, or ``end(ctx, error=...)`` where it could not be sent. PERF: both are
-    functions of their own, not methods around the plan: a coroutine less.
+    ``await respond(ctx)`` is the response to one request. Of exceptions, only ``ClientDisconnect`` and those that end a
+    task come out. A response that is no tuple sends itself, and may still need what its handler entered: the driver
+    takes its background tasks off it, and awaits ``end(ctx, tasks)`` after it, or ``end(ctx, error=...)`` where that
+    failed. PERF: both are functions of their own, not methods around the plan: a coroutine less.
     """
 
-    __slots__ = (
-        "awaits",
-        "callbacks",
-        "django_middleware",
-        "end",
-        "inputs",
-        "is_open",
-        "method",
-        "middleware",
-        "reads_cookies",
-        "respond",
-        "returns",
-        "route",
-        "schemes",
-        "security_headers",
-        "source",
-        "visits",
-    )
-
-    def __init__(
-        self,
-        *,
-        route: Any,
-        method: str,
-        respond: Callable[..., Coroutine[Any, Any, Any]],
-        end: Callable[..., Awaitable[None]],
-        awaits: bool,
-        source: str,
-        inputs: Sequence[Any] = (),
-        returns: Any = None,
-        schemes: Sequence[AuthenticationScheme] = (),
-        is_open: bool = True,
-        visits: bool = False,
-        reads_cookies: bool = False,
-        middleware: Sequence[Callable[[Any], Any]] = (),
-        django_middleware: Any = None,
-        callbacks: Mapping[str, Sequence[tuple[str, Endpoint]]] | None = None,
-        security_headers: Sequence[Header] = (),
-    ) -> None:
-        self.route = route
-        self.method = method
-        self.respond = respond
-        self.end = end
-        self.awaits = awaits
-        self.source = source
-        self.inputs = tuple(inputs)
-        self.returns = returns
-        self.schemes = tuple(schemes)
-        self.is_open = is_open  # to callers of whom nothing is known, as far as guards let them pass
-        self.visits = visits  # it asks for what Django knows of a visit
-        self.reads_cookies = reads_cookies  # of that: by a Django request or a session
-        self.middleware = tuple(middleware)
-        self.django_middleware = django_middleware  # the last of them, where it is Django's
-        self.callbacks = callbacks or {}
-        self.security_headers = tuple(security_headers)  # that each answer of it has, unless it has its own
+    route: FlatRoute
+    method: str
+    respond: Callable[[RequestContext], Coroutine[object, None, EndpointResponse]]
+    end: Callable[..., Awaitable[None]]
+    awaits: bool
+    """Whether it has to wait on an event loop."""
+    source: str
+    """The compiled code, to be read by people."""
+    inputs: Sequence[Input] = ()
+    returns: object = None
+    """The return annotation."""
+    schemes: Sequence[AuthenticationScheme] = ()
+    is_open: bool = True
+    """Whether callers of whom nothing is known may pass, as far as guards let them."""
+    visits: bool = False
+    """Whether it asks for what Django knows of a visitor."""
+    reads_cookies: bool = False
+    """Whether it does so by a Django request or a session."""
+    middleware: Sequence[ASGIMiddlewareFactory] = ()
+    django_middleware: ASGIMiddlewareFactory | None = None
+    """The last of ``middleware``, where it is Django's."""
+    callbacks: Mapping[str, Sequence[tuple[str, Endpoint]]] = {}
+    security_headers: Sequence[Header] = ()
+    """The headers that each response has, unless it has its own."""
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.method} {self.route.path}>"
