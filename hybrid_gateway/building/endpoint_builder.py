@@ -96,11 +96,11 @@ class EndpointBuilder:
         self._hooks = HookCompiler()
         self._arounds = SurroundingsCompiler(self._plan_around)
 
-    def readiness(self, checks: Sequence[Any], layers: Layers, hindrance: Callable[[], str | None]) -> None:
+    def readiness(self, checks: Sequence[Any], layers: Layers, not_ready_reason: Callable[[], str | None]) -> None:
         """Compile the health checks, which handlers may then ask for as ``Readiness``."""
         around = RouteSurroundings(self._plan_around, layers, {}, {})
         probes = [compile_health_check(entry, lambda where: around.planner(where, {}, ANSWERED)) for entry in checks]
-        self._constants[Readiness] = Readiness(probes, hindrance)
+        self._constants[Readiness] = Readiness(probes, not_ready_reason)
 
     def endpoint(self, route: FlatRoute, method: str) -> Endpoint:
         """Compile one route for one method; a mistake is raised with the route's name on it."""

@@ -1,8 +1,8 @@
-"""What django-allauth's headless API hands to apps: session tokens, and access tokens of its JWT strategy."""
+"""Credentials of django-allauth's headless API: session tokens, and access tokens of its JWT strategy."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from django.http import HttpRequest
 from starlette.datastructures import Headers
@@ -12,6 +12,9 @@ from hybrid_gateway.auth.authorization_header import read_authorization
 from hybrid_gateway.auth.jwt import MAX_TOKEN
 from hybrid_gateway.auth.user_lookup import logged_out_after
 from hybrid_gateway.exceptions import Unauthorized
+
+if TYPE_CHECKING:
+    from django.contrib.auth.base_user import AbstractBaseUser
 
 __all__ = ["AllauthAccessTokenAuthentication", "AllauthSessionTokenAuthentication"]
 
@@ -32,15 +35,16 @@ class AllauthSessionTokenAuthentication(AuthenticationScheme):
         if not tokens:
             return None
         from allauth.headless import app_settings
+        from django.contrib.auth import get_user
 
-        usable = len(tokens) == 1 and tokens[0].isascii() and tokens[0].isprintable()
-        session = None
-        if usable and len(tokens[0]) <= MAX_SESSION_TOKEN:
-            session = app_settings.TOKEN_STRATEGY.lookup_session(tokens[0])
-        user = None if session is None else _user_of(session)
-        if user is None:
+        request = HttpRequest()
+        if len(tokens) == 1 and tokens[0].isascii() and tokens[0].isprintable() and len(tokens[0]) <= MAX_SESSION_TOKEN:
+            request.session = app_settings.TOKEN_STRATEGY.lookup_session(tokens[0])
+        # SECURITY: checks the hash of the password that the session was begun with
+        user = get_user(request) if getattr(request, "session", None) is not None else None
+        if user is None or not user.is_authenticated or not user.is_active:
             raise Unauthorized("The session token is unknown or expired.")
-        return Authentication(user=user, scheme=self, token=session)
+        return Authentication(user=user, scheme=self, token=request.session)
 
     def openapi(self) -> dict[str, object]:
         return {"type": "apiKey", "in": "header", "name": "X-Session-Token"}
@@ -61,10 +65,8 @@ class AllauthAccessTokenAuthentication(AuthenticationScheme):
         authorization = read_authorization(headers)
         if authorization is None or authorization[0] not in self.keywords or authorization[1].count(".") != 2:
             return None
-        token = authorization[1]
-        claims = _claims(token) if len(token) <= MAX_TOKEN and token.isascii() else None
-        user = None if claims is None else _user_of_claims(claims)
-        if user is None or not user.is_active or claims is None or logged_out_after(claims.get("iat"), user):
+        claims, user = _verify(authorization[1])
+        if user is None or not user.is_active or logged_out_after(claims.get("iat"), user):
             raise Unauthorized("The token is malformed, expired or revoked.")
         return Authentication(user=user, scheme=self, token=claims)
 
@@ -72,28 +74,16 @@ class AllauthAccessTokenAuthentication(AuthenticationScheme):
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
-def _claims(token: str) -> dict[str, Any] | None:
-    from allauth.headless.tokens.strategies.jwt.internal import decode_token
+def _verify(token: str) -> tuple[dict[str, object], AbstractBaseUser | None]:
+    """Return the claims of a token and its user, None for one that is not good."""
+    from allauth.headless.tokens.strategies.jwt import internal
     from jwt import PyJWTError
 
-    try:
-        claims: dict[str, Any] | None = decode_token(token, "access")
-    except (PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
-        return None
-    return claims
-
-
-def _user_of_claims(claims: dict[str, Any]) -> Any:
-    from allauth.headless.tokens.strategies.jwt.internal import get_token_session, validate_token_user
-
-    session = get_token_session(claims)
-    return None if session is None else validate_token_user(claims, session)
-
-
-def _user_of(session: Any) -> Any:
-    from django.contrib.auth import get_user
-
-    request: Any = HttpRequest()
-    request.session = session
-    user = get_user(request)  # SECURITY: checks the hash of the password that the session was begun with
-    return user if user.is_authenticated and user.is_active else None
+    claims: dict[str, object] | None = None
+    if len(token) <= MAX_TOKEN and token.isascii():
+        try:
+            claims = internal.decode_token(token, "access")
+        except (PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
+            return {}, None
+    session = None if claims is None else internal.get_token_session(claims)
+    return claims or {}, None if session is None else internal.validate_token_user(claims, session)

@@ -1,4 +1,4 @@
-"""What a dishka container provides, as parameters of handlers: ``Gateway(..., plugins=[DishkaPlugin(container)])``.
+"""Values of a dishka container as parameters of handlers: ``Gateway(..., plugins=[DishkaPlugin(container)])``.
 
 ``FromDishka[Repository]`` is filled from a container of the request's own, which is closed with the request, after the
 last byte of a stream. Its context holds Starlette's ``Request``. ``FromDishka`` is dishka's own.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from dishka import AsyncContainer, Container, FromComponent, FromDishka
 from starlette.requests import Request
@@ -18,8 +17,6 @@ from hybrid_gateway.binding.components import Component
 from hybrid_gateway.gateway.options import GatewayOptions
 
 __all__ = ["DishkaPlugin", "FromDishka"]
-
-_FromComponent: Any = type(FromComponent())
 
 
 class DishkaPlugin:
@@ -32,33 +29,31 @@ class DishkaPlugin:
         self._container = container
 
     def on_gateway_init(self, options: GatewayOptions) -> GatewayOptions:
-        if isinstance(self._container, AsyncContainer):
-            components: list[Any] = [_open_async(self._container), _FromAsyncContainer()]
-        else:
-            components = [_open(self._container), _FromContainer()]
-        closing = options.replace(on_shutdown=(*options.on_shutdown, self._close))
-        return closing.inside(components=components)
+        """Add the container of a request, and what resolves parameters from it."""
 
-    async def _close(self) -> None:
-        closed = self._container.close()
-        if inspect.isawaitable(closed):
-            await closed
+        async def close() -> None:
+            closed = self._container.close()
+            if inspect.isawaitable(closed):
+                await closed
+
+        components = _components(self._container)
+        return options.replace(on_shutdown=(*options.on_shutdown, close)).inside(components=components)
 
 
-def _open_async(container: AsyncContainer) -> Any:
-    async def open_for_request(request: Request) -> AsyncIterator[AsyncContainer]:
-        async with container(context={Request: request}) as inner:
-            yield inner
+def _components(container: AsyncContainer | Container) -> Sequence[object]:
+    if isinstance(container, AsyncContainer):
 
-    return open_for_request
+        async def open_async(request: Request) -> AsyncIterator[AsyncContainer]:
+            async with container(context={Request: request}) as inner:
+                yield inner
 
+        return [open_async, _FromAsyncContainer()]
 
-def _open(container: Container) -> Any:
-    def open_for_request(request: Request) -> Iterator[Container]:
+    def open_sync(request: Request) -> Iterator[Container]:
         with container(context={Request: request}) as inner:
             yield inner
 
-    return open_for_request
+    return [open_sync, _FromContainer()]
 
 
 class _Marked(Component):
@@ -67,18 +62,21 @@ class _Marked(Component):
 
 
 class _FromAsyncContainer(_Marked):
-    async def resolve(self, parameter: inspect.Parameter, container: AsyncContainer) -> Any:
+    async def resolve(self, parameter: inspect.Parameter, container: AsyncContainer) -> object:
         kind, component = _key(parameter)
         return await container.get(kind, component=component)
 
 
 class _FromContainer(_Marked):
-    def resolve(self, parameter: inspect.Parameter, container: Container) -> Any:
+    def resolve(self, parameter: inspect.Parameter, container: Container) -> object:
         kind, component = _key(parameter)
         return container.get(kind, component=component)
 
 
-def _key(parameter: inspect.Parameter) -> tuple[Any, str]:
+def _key(parameter: inspect.Parameter) -> tuple[type[object], str]:
     kind, *extras = typing.get_args(parameter.annotation)
     [marker] = [extra for extra in extras if isinstance(extra, _FromComponent)]
     return kind, marker.component
+
+
+_FromComponent = type(FromComponent())

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cached_property
-from typing import Any
 
 from starlette.datastructures import Headers
 
@@ -28,6 +26,7 @@ class DRFTokenAuthentication(AuthenticationScheme):
     def __init__(self, *, keyword: str = "Token") -> None:
         if not keyword.isalpha() or not keyword.isascii():
             raise ConfigurationError(f'keyword={keyword!r} must be a word, such as "Token".')
+        self.keyword = keyword
         self.keywords = (keyword.lower(),)
         self.challenge = f'{keyword} realm="api"'
 
@@ -36,17 +35,13 @@ class DRFTokenAuthentication(AuthenticationScheme):
         authorization = read_authorization(headers)
         if authorization is None or authorization[0] not in self.keywords or not _KEY.fullmatch(authorization[1]):
             return None
-        token = self._tokens.filter(key=authorization[1]).first()
+        from rest_framework.authtoken.models import Token  # after the settings that make schemes
+
+        token = Token.objects.select_related("user").filter(key=authorization[1]).first()
         if token is None or not token.user.is_active or logged_out_after(token.created.timestamp(), token.user):
             raise Unauthorized("The token is unknown, or its user has logged out or been deactivated.")
         return Authentication(user=token.user, scheme=self, token=token)
 
-    @cached_property
-    def _tokens(self) -> Any:
-        from rest_framework.authtoken.models import Token
-
-        return Token.objects.select_related("user")
-
     def openapi(self) -> dict[str, object]:
-        description = f"{self.challenge.partition(' ')[0]} and 40 hex digits"  # type: ignore[union-attr]
+        description = f"{self.keyword} and 40 hex digits"
         return {"type": "apiKey", "in": "header", "name": "Authorization", "description": description}

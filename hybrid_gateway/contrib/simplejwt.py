@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
@@ -37,8 +35,10 @@ class SimpleJWTAuthentication(AuthenticationScheme):
 
         theirs = JWTAuthentication()
         try:
-            token = theirs.get_validated_token(_within_bounds(authorization[1]))
-            user: Any = theirs.get_user(token)
+            if len(authorization[1]) > MAX_TOKEN:
+                raise ValueError("too long")
+            token = theirs.get_validated_token(authorization[1].encode("ascii"))
+            user = theirs.get_user(token)
         except (APIException, TokenError, PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             raise Unauthorized("The token is malformed, expired or revoked.") from None
         if not user.is_active or logged_out_after(token.get("iat"), user):
@@ -47,9 +47,3 @@ class SimpleJWTAuthentication(AuthenticationScheme):
 
     def openapi(self) -> dict[str, object]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-
-
-def _within_bounds(token: str) -> bytes:
-    if len(token) > MAX_TOKEN:
-        raise ValueError("too long")
-    return token.encode("ascii")

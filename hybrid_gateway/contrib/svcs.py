@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import svcs
 
@@ -36,20 +36,20 @@ class SvcsPlugin:
         self._registry = registry
 
     def on_gateway_init(self, options: GatewayOptions) -> GatewayOptions:
+        """Add the container of a request, and what resolves parameters from it."""
+
         async def open_for_request() -> AsyncIterator[svcs.Container]:
             async with svcs.Container(self._registry) as container:
                 yield container
 
-        closing = options.replace(on_shutdown=(*options.on_shutdown, self._close))
+        closing = options.replace(on_shutdown=(*options.on_shutdown, self._registry.aclose))
         return closing.inside(components=[open_for_request, _FromContainer()])
-
-    async def _close(self) -> None:
-        await self._registry.aclose()
 
 
 class _FromContainer(Component):
     def can_handle_parameter(self, parameter: inspect.Parameter) -> bool:
         return any(isinstance(extra, _Service) for extra in typing.get_args(parameter.annotation)[1:])
 
-    async def resolve(self, parameter: inspect.Parameter, container: svcs.Container) -> Any:
-        return await container.aget(typing.get_args(parameter.annotation)[0])
+    async def resolve(self, parameter: inspect.Parameter, container: svcs.Container) -> object:
+        found: object = await container.aget(typing.get_args(parameter.annotation)[0])
+        return found

@@ -159,7 +159,7 @@ class Gateway:
         """Everything that is declared, ready to take the place of what was: a mistake in it changes nothing."""
         replaced = {key: value for replacements in overrides for key, value in replacements.items()}
         builder = EndpointBuilder(self, self.state, self._app, replaced)
-        builder.readiness(self.options.health_checks, self._layers, self._hindrance)
+        builder.readiness(self.options.health_checks, self._layers, self._not_ready_reason)
         endpoints: list[Endpoint] = []
         routes: list[FlatRoute] = []
         mounts = list(find_mounts(declared, self.options.path))
@@ -355,7 +355,7 @@ class Gateway:
         """Whether there is anything to start up."""
         return bool(self._lifespan) or not self._app.is_empty
 
-    def _hindrance(self) -> str | None:
+    def _not_ready_reason(self) -> str | None:
         """Why no request should come now, whatever the health checks say."""
         if self.draining:
             return "draining"

@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it is ready for requests: ``Include("", "hybrid_gateway.health.routes")``."""
+"""Liveness and readiness of the process: ``Include("", "hybrid_gateway.health.routes")``."""
 
 from hybrid_gateway.health.backends import caches, databases, migrations
 from hybrid_gateway.health.health_check import HealthCheck, Unhealthy, health_check

@@ -1,4 +1,4 @@
-"""Checks of what most projects stand on: databases, caches, and whether the schema is the code's."""
+"""Checks that most projects want: of databases, caches, and of a schema that fits the code."""
 
 from __future__ import annotations
 
@@ -20,20 +20,42 @@ logger = logging.getLogger("hybrid_gateway")
 
 @health_check()
 def databases() -> None:
-    """Every alias of ``DATABASES`` answers ``SELECT 1``; those that do not are named."""
-    _each(connections, _ask_database)
+    """Check that every alias of ``DATABASES`` answers ``SELECT 1``; those that do not are named."""
+
+    def ask(alias: str) -> None:
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchone()
+
+    _each(connections, ask)
 
 
 @health_check()
 def caches() -> None:
-    """Every alias of ``CACHES`` gives back what was put there; those that do not are named."""
-    _each(django_caches.settings, _ask_cache)
+    """Check that every alias of ``CACHES`` gives back what was put there; those that do not are named."""
+
+    def ask(alias: str) -> None:
+        cache, value = thread_cache(alias), uuid4().hex
+        cache.set(f"hybrid_gateway.health:{value}", value, timeout=10)
+        if cache.get(f"hybrid_gateway.health:{value}") != value and not isinstance(cache, DummyCache):
+            raise Unhealthy(f"{alias} keeps nothing")
+        cache.delete(f"hybrid_gateway.health:{value}")
+
+    _each(django_caches.settings, ask)
 
 
 @health_check(timeout=10.0, keep=60.0)
 def migrations() -> None:
-    """No database lacks a migration; reading them takes a while, so the outcome is kept for a minute."""
-    _each(connections, _look_for_migrations)
+    """Check that no database lacks a migration; reading them takes a while, so the outcome is good for a minute."""
+    from django.db.migrations.executor import MigrationExecutor  # the loader imports models
+
+    def ask(alias: str) -> None:
+        executor = MigrationExecutor(connections[alias])
+        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if waiting:
+            raise Unhealthy(f"{alias} lacks {len(waiting)} migration{'s' if len(waiting) > 1 else ''}")
+
+    _each(connections, ask)
 
 
 def _each(aliases: Iterable[str], ask: Callable[[str], None]) -> None:
@@ -49,26 +71,3 @@ def _each(aliases: Iterable[str], ask: Callable[[str], None]) -> None:
             failed.append(alias)
     if failed:
         raise Unhealthy(", ".join(failed))
-
-
-def _ask_database(alias: str) -> None:
-    with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT 1")
-        cursor.fetchone()
-
-
-def _ask_cache(alias: str) -> None:
-    cache, value = thread_cache(alias), uuid4().hex
-    cache.set(f"hybrid_gateway.health:{value}", value, timeout=10)
-    if cache.get(f"hybrid_gateway.health:{value}") != value and not isinstance(cache, DummyCache):
-        raise Unhealthy(f"{alias} keeps nothing")
-    cache.delete(f"hybrid_gateway.health:{value}")
-
-
-def _look_for_migrations(alias: str) -> None:
-    from django.db.migrations.executor import MigrationExecutor  # the loader imports models
-
-    executor = MigrationExecutor(connections[alias])
-    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if waiting:
-        raise Unhealthy(f"{alias} lacks {len(waiting)} migration{'s' if len(waiting) > 1 else ''}")

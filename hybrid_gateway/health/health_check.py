@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.types import Handler
 
 __all__ = ["HealthCheck", "Unhealthy", "as_health_check", "health_check"]
 
 
 class Unhealthy(Exception):
-    """What a check raises to say what is wrong. Whoever may ask ``/readyz`` reads its text: no secrets in it."""
+    """Raised by a check to tell what is wrong. Whoever may ask ``/readyz`` reads its text: no secrets in it."""
 
 
 class HealthCheck(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """A function that fails by raising, or by returning ``False``, and how it is run; see :func:`health_check`."""
 
-    function: Callable[..., Any]
+    function: Handler
     name: str
     timeout: float = 2.0
     keep: float = 1.0
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """The function itself."""
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        """Call the function itself."""
         return self.function(*args, **kwargs)
 
 
@@ -38,14 +38,14 @@ def health_check(*, name: str | None = None, timeout: float = 2.0, keep: float =
     if not timeout > 0:
         raise ConfigurationError(f"health_check(timeout={timeout!r}) needs a number of seconds above 0.")
 
-    def decorate(function: Callable[..., Any]) -> HealthCheck:
+    def decorate(function: Handler) -> HealthCheck:
         return HealthCheck(function=function, name=name or _name_of(function), timeout=timeout, keep=keep)
 
     return decorate
 
 
-def as_health_check(entry: Any) -> HealthCheck:
-    """An entry of ``HEALTH_CHECKS`` as a check; raises :class:`ConfigurationError` for what is none."""
+def as_health_check(entry: object) -> HealthCheck:
+    """Return an entry of ``HEALTH_CHECKS`` as a check; raise :class:`ConfigurationError` for what is none."""
     if isinstance(entry, HealthCheck):
         return entry
     if not callable(entry):
@@ -53,6 +53,6 @@ def as_health_check(entry: Any) -> HealthCheck:
     return HealthCheck(function=entry, name=_name_of(entry))
 
 
-def _name_of(function: Any) -> str:
+def _name_of(function: Handler) -> str:
     name: str = getattr(function, "__name__", type(function).__name__)
     return name

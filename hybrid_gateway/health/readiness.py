@@ -1,7 +1,7 @@
-"""The outcome of a gateway's health checks, asked for as often as anybody likes.
+"""The outcome of a gateway's health checks, for any number of probes.
 
 How this works: every check runs in a task and on a pool thread of its own, however many probes wait for it, and its
-outcome is kept for a while. So probes cost the database one query a second, not one each. A check that hangs holds one
+outcome is good for a while. So probes cost the database one query a second, not one each. A check that hangs holds one
 thread, since it is not run again before that thread is free.
 """
 
@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
 
 from hybrid_gateway.concurrency.asgiref_bridge import separate_thread, thread_sensitive
 from hybrid_gateway.concurrency.pooled_thread import PooledThread
@@ -22,21 +21,21 @@ __all__ = ["Probe", "Readiness"]
 
 logger = logging.getLogger("hybrid_gateway")
 
-_KEEP_FAILURE = 1.0  # seconds
+MAX_FAILURE_AGE = 1.0  # seconds for which a bad outcome is good
 
 
 class Readiness:
-    """What ``/readyz`` asks. ``hindrance()`` tells why no check matters just now, if so: starting, draining."""
+    """The health of the process. ``not_ready_reason()`` tells why no check matters now, if so: starting, draining."""
 
-    def __init__(self, probes: Sequence[Probe], hindrance: Callable[[], str | None]) -> None:
+    def __init__(self, probes: Sequence[Probe], not_ready_reason: Callable[[], str | None]) -> None:
         self._probes = probes
-        self._hindrance = hindrance
+        self._not_ready_reason = not_ready_reason
 
     async def ask(self) -> tuple[bool, dict[str, str]]:
-        """Whether the process is ready, and each check by name: ``"ok"``, or what is wrong, without secrets."""
-        hindrance = self._hindrance()
-        if hindrance is not None:
-            return False, {"gateway": hindrance}
+        """Return whether the process is ready, and each check by name: ``"ok"``, or what is wrong, without secrets."""
+        reason = self._not_ready_reason()
+        if reason is not None:
+            return False, {"gateway": reason}
         faults = await asyncio.gather(*(probe.fault() for probe in self._probes))
         outcomes = {probe.name: fault or "ok" for probe, fault in zip(self._probes, faults, strict=True)}
         return not any(faults), outcomes
@@ -45,7 +44,7 @@ class Readiness:
 class Probe:
     """One check; ``run(thread)`` runs it, injected parameters and all, with its blocking work on ``thread``."""
 
-    def __init__(self, check: HealthCheck, run: Callable[[RequestThread], Awaitable[Any]]) -> None:
+    def __init__(self, check: HealthCheck, run: Callable[[RequestThread], Awaitable[object]]) -> None:
         self.name = check.name
         self._check = check
         self._run = run
@@ -55,19 +54,19 @@ class Probe:
         self._until = 0.0
 
     async def fault(self) -> str | None:
-        """What is wrong, if anything; at most so old as the check allows, and known after its time-out."""
+        """Return what is wrong, if anything; at most as old as the check allows, and known after its time-out."""
         if time.monotonic() < self._until:
             return self._fault
         task = self._task
         if task is None or task.get_loop() is not asyncio.get_running_loop():
             if isinstance(self._thread, PooledThread) and self._thread.busy:
-                return self._note("still running", None)
+                return self._record("still running", None)
             task = self._task = asyncio.create_task(self._ask())
         await asyncio.wait((task,), timeout=self._check.timeout)
         if not task.done():
             task.cancel()
             self._task = None
-            return self._note(f"no answer within {self._check.timeout:g} s", None)
+            return self._record(f"no answer within {self._check.timeout:g} s", None)
         return self._fault
 
     async def _ask(self) -> None:
@@ -75,23 +74,23 @@ class Probe:
         try:
             with thread_sensitive(thread):
                 healthy = await self._run(thread)
-            self._note("failed" if healthy is False else None, None)
+            self._record("failed" if healthy is False else None, None)
         except Unhealthy as error:
-            self._note(str(error) or "failed", None)
+            self._record(str(error) or "failed", None)
         except Exception as error:
             # SECURITY: its text is for the log: drivers write hosts, users and worse into it.
-            self._note("failed", error)
+            self._record("failed", error)
         finally:
             thread.release()
             if self._task is asyncio.current_task():
                 self._task = None
 
-    def _note(self, fault: str | None, error: Exception | None) -> str | None:
-        """Keep the outcome, and log when it is another than before: probes come every few seconds."""
+    def _record(self, fault: str | None, error: Exception | None) -> str | None:
+        """Record the outcome, and log when it is another than before: probes come every few seconds."""
         if fault is not None and self._fault is None:
             logger.warning("The health check %r fails: %s", self.name, fault, exc_info=error)
         elif fault is None and self._fault is not None:
             logger.warning("The health check %r succeeds again", self.name)
         self._fault = fault
-        self._until = time.monotonic() + (self._check.keep if fault is None else min(self._check.keep, _KEEP_FAILURE))
+        self._until = time.monotonic() + (self._check.keep if fault is None else min(self._check.keep, MAX_FAILURE_AGE))
         return fault

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import json
@@ -21,28 +22,27 @@ _PROBE: HandlerOptions = {
     "guards": [AllowAny],
     "include_in_schema": False,
 }
-_UNKEPT = {"Cache-Control": "no-store"}
 
 
 @get("/livez", **_PROBE)
 async def livez() -> Response[dict[str, str]]:
-    """200 as long as the process takes up requests at all; a restart mends what this does not answer."""
-    return _answer({"status": "ok"}, 200, "application/json")
+    """Answer 200 as long as the process takes requests at all; a restart mends one that does not answer."""
+    return _respond({"status": "ok"}, 200)
 
 
 @get("/readyz", **_PROBE)
-async def readyz(readiness: Readiness) -> Response[dict[str, Any]]:
-    """200 when requests are welcome; 503 with the checks that failed, while starting up, and while draining."""
+async def readyz(readiness: Readiness) -> Response[dict[str, object]]:
+    """Answer 200 when requests are welcome; 503 with the checks that failed, while starting up, and while draining."""
     ready, checks = await readiness.ask()
     if ready:
-        return _answer({"status": "ok", "checks": checks}, 200, "application/json")
+        return _respond({"status": "ok", "checks": checks}, 200)
     failed = ", ".join(name for name, outcome in checks.items() if outcome != "ok")
     # Not raised: it is no error of the application, which a log would show with a traceback at every probe.
-    return _answer(problem_document(503, f"Not ready: {failed}.", checks=checks), 503, "application/problem+json")
+    return _respond(problem_document(503, f"Not ready: {failed}.", checks=checks), 503, "application/problem+json")
 
 
-def _answer(value: dict[str, Any], status: int, media_type: str) -> Response[Any]:
-    return Response(json.encode(value), status, _UNKEPT, media_type)
+def _respond(value: Mapping[str, object], status: int, media_type: str = "application/json") -> Response[Any]:
+    return Response(json.encode(value), status, {"Cache-Control": "no-store"}, media_type)
 
 
 routes = [livez, readyz]
