@@ -39,8 +39,9 @@ def fields_of(module: str, name: str) -> Iterator[Field]:
     body = next(node.body for node in ast.parse(source).body if isinstance(node, ast.ClassDef) and node.name == name)
     for node, after in zip(body, [*body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            documented = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
-            doc = re.sub(r"\s+", " ", str(after.value.value)).strip() if documented else ""
+            doc = ""
+            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                doc = re.sub(r"\s+", " ", str(after.value.value)).strip()
             default = ast.get_source_segment(source, node.value) if node.value else ""
             yield Field(node.target.id, ast.get_source_segment(source, node.annotation) or "", default or "", doc)
 

@@ -245,15 +245,15 @@ def _lines_of_body(function: Function) -> int:
 def local_imports(sources: list[Source], allowed: dict[str, str] | None = None) -> list[str]:
     """A function imports modules of ours only for a reason in pyproject.toml, ``[tool.house.local-imports]``."""
     modules = {source.module for source in sources}
-    allowed = house_config()["local-imports"] if allowed is None else allowed
+    reasons: dict[str, str] = house_config()["local-imports"] if allowed is None else allowed
     found: dict[str, str] = {}
     for source in sources:
         top_level = set(source.tree.body)
         for node, target in imports_of(source, modules):
             if node not in top_level and not _is_for_type_checkers(source, node):
                 found.setdefault(f"{source.module} -> {target}", source.at(node))
-    missing = [f"{place}: {arrow}" for arrow, place in found.items() if not allowed.get(arrow)]
-    return missing + [f"pyproject.toml: {arrow} is allowed, and not there" for arrow in allowed if arrow not in found]
+    missing = [f"{place}: {arrow}" for arrow, place in found.items() if not reasons.get(arrow)]
+    return missing + [f"pyproject.toml: {arrow} is allowed, and not there" for arrow in reasons if arrow not in found]
 
 
 def _is_for_type_checkers(source: Source, node: ast.stmt) -> bool:

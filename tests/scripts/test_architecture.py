@@ -28,3 +28,26 @@ def test_a_class_or_a_table_is_there(name):
 def test_our_own_words_are_a_dozen_at_most():
     words = PAGE.partition("## Our own words")[2]
     assert 8 <= len(re.findall(r"^\| \w", words, re.MULTILINE)) <= 12
+
+
+# Rooms of tests that are about more than one room of the package, or about what is beside it.
+ACROSS = {
+    "compat",
+    "django_suite",
+    "example",
+    "library",
+    "loadtests",
+    "packages",
+    "scripts",
+    "security",
+    "sites",
+    "typed",
+}
+
+
+def test_tests_stand_in_the_rooms_of_the_package():
+    package = {path.stem for path in (ROOT / "hybrid_gateway").iterdir()}
+    rooms = {path.parent.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").glob("*/**/test_*.py")}
+    assert rooms - package - ACROSS == set()
+    beside = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
+    assert beside - package - {"docs"} == set()
