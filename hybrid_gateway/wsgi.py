@@ -23,7 +23,7 @@ def get_wsgi_application() -> WSGIDriver:
     from hybrid_gateway.checks.serving import serving_gateway
 
     gateway = serving_gateway()
-    gateway.ending.watch_signals()  # a WSGI server tells of its end in no other way
+    gateway.dispatcher.shutdown.watch_signals()  # a WSGI server tells of its end in no other way
     return gateway.wsgi
 
 

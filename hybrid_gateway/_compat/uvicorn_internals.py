@@ -2,8 +2,159 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
+from uvicorn.server import ServerState
+
 from hybrid_gateway._compat import Internal
 
-__all__: list[str] = []
+__all__ = [
+    "RequestResponseCycle",
+    "ServerState",
+    "UvicornConnection",
+    "build_cycle",
+    "client_address",
+    "start_cycle",
+    "status_lines",
+    "target_of",
+    "unwrap_proxy_headers",
+]
 
-INTERNALS: dict[str, Internal] = {}
+status_lines = STATUS_LINE
+"""The first line of a response, by its status."""
+
+client_address = get_client_addr
+"""``client_address(scope)``: host and port of the client, as the access log has them."""
+
+target_of = get_path_with_query_string
+"""``target_of(scope)``: path and query, quoted, as the access log has them."""
+
+
+class UvicornConnection(HttpToolsProtocol):
+    """uvicorn's protocol, for a subclass that watches the time by itself.
+
+    What it has of its parent, and may count on: ``cycle`` (the request that is being answered, with ``keep_alive``,
+    ``response_started``, ``response_complete``, ``disconnected``, ``body``, ``more_body`` and ``message_event``),
+    ``pipeline`` (cycles and applications that wait, the next one last), ``flow`` (``write_paused``, ``read_paused``,
+    ``drain()``, ``resume_reading()``), ``tasks``, ``transport``, ``server_state`` (``default_headers``,
+    ``total_requests``), ``url`` and ``headers`` (of the head that is being parsed), ``server``, ``client``, ``scheme``,
+    ``app_state``, ``asgi_version``, ``limit_concurrency``, ``timeout_keep_alive`` (seconds), ``access_log`` and
+    ``access_logger``.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._unset_keepalive_if_required = cls.on_bytes  # type: ignore[assignment, method-assign]
+
+    def on_bytes(self) -> None:
+        """Do what is due when bytes have arrived, before they are parsed, and when the connection is lost."""
+
+
+def start_cycle(connection: HttpToolsProtocol, cycle: RequestResponseCycle, app: Any) -> None:
+    """Start the task of a request that has waited for its turn."""
+    start: Callable[..., None] | None = getattr(connection, "_start_asgi_task", None)
+    if start is not None:
+        start(cycle, app)
+        return
+    task = connection.loop.create_task(cycle.run_asgi(app))  # as its older versions do
+    task.add_done_callback(connection.tasks.discard)
+    connection.tasks.add(task)
+
+
+def build_cycle(connection: HttpToolsProtocol, scope: Any, *, keep_alive: bool) -> RequestResponseCycle:
+    """Return the ASGI side of a request that has come as a whole; ``message_event`` is set once it may be received."""
+    cycle = RequestResponseCycle(
+        scope=scope,
+        transport=connection.transport,
+        flow=connection.flow,
+        logger=connection.logger,
+        access_logger=connection.access_logger,
+        access_log=connection.access_log,
+        default_headers=connection.server_state.default_headers,
+        message_event=asyncio.Event(),
+        expect_100_continue=False,
+        keep_alive=keep_alive,
+        on_response=connection.on_response_complete,
+    )
+    cycle.more_body = False
+    return cycle
+
+
+def unwrap_proxy_headers(config: Config) -> tuple[Any, Callable[[Any], None]]:
+    """Return the application inside ``ProxyHeadersMiddleware``, and a function that does to a scope what that does."""
+    app: Any = config.loaded_app
+    if type(app) is not ProxyHeadersMiddleware:
+        return app, _leave_alone
+    proxy = ProxyHeadersMiddleware(_answer_nothing, config.forwarded_allow_ips)
+
+    def trust_proxy(scope: Any) -> None:
+        coroutine: Any = proxy(scope, _answer_nothing, _answer_nothing)
+        try:
+            coroutine.send(None)  # it changes the scope, and waits for nothing but the application
+        except StopIteration:
+            return
+
+    return app.app, trust_proxy
+
+
+def _leave_alone(scope: Any) -> None:
+    return None
+
+
+async def _answer_nothing(*args: Any) -> Any:
+    return None
+
+
+_SEEN = "uvicorn 0.32-0.54"
+
+INTERNALS: dict[str, Internal] = {
+    "status_lines": Internal(
+        "uvicorn.protocols.http.httptools_impl.STATUS_LINE",
+        _SEEN,
+        "Loud: import error. The lane has no first line for its responses.",
+    ),
+    "client_address": Internal(
+        "uvicorn.protocols.utils.get_client_addr", _SEEN, "Loud: import error. The lane's access log names no client."
+    ),
+    "target_of": Internal(
+        "uvicorn.protocols.utils.get_path_with_query_string",
+        _SEEN,
+        "Loud: import error. The lane's access log names no path.",
+    ),
+    "UvicornConnection": Internal(
+        "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol (its attributes, _unset_keepalive_if_required)",
+        _SEEN,
+        "Loud for an attribute: requests on the lane fail. Silent for the method: time-outs come early.",
+    ),
+    "RequestResponseCycle": Internal(
+        "uvicorn.protocols.http.httptools_impl.RequestResponseCycle",
+        _SEEN,
+        "Loud: import error. No stream on the lane.",
+    ),
+    "build_cycle": Internal(
+        "uvicorn.protocols.http.httptools_impl.RequestResponseCycle.__init__ (its arguments), more_body",
+        _SEEN,
+        "Loud: TypeError. Streams on the lane fail with 500.",
+    ),
+    "start_cycle": Internal(
+        "uvicorn.protocols.http.httptools_impl.HttpToolsProtocol._start_asgi_task, .tasks",
+        _SEEN,
+        "Silent: pipelined requests run in a context that uvicorn would have reset, or are not waited for at the end.",
+    ),
+    "ServerState": Internal(
+        "uvicorn.server.ServerState (default_headers: another list once a second; total_requests)",
+        _SEEN,
+        "Silent: responses of the lane have an old Date, and --limit-max-requests does not count them.",
+    ),
+    "unwrap_proxy_headers": Internal(
+        "uvicorn.config.Config.loaded_app, .forwarded_allow_ips; ProxyHeadersMiddleware (app, awaits nothing)",
+        _SEEN,
+        "Silent: the lane takes a proxy's address for the client's, and its http for https.",
+    ),
+}

@@ -32,6 +32,7 @@ from hybrid_gateway.building.route_planner import RoutePlanner
 from hybrid_gateway.building.shared_plan import RouteSurroundings, SurroundingsCompiler
 from hybrid_gateway.caching import ResponseCache
 from hybrid_gateway.concurrency.thread_pools import ThreadPools
+from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware, MiddlewarePass
 from hybrid_gateway.django_side.middleware_request import UserBelow
 from hybrid_gateway.endpoints.completion import Completion
@@ -82,14 +83,35 @@ class URLs:
         return URLPath(self._reverse_url(name, **path_params).removeprefix(get_script_prefix().rstrip("/")))
 
 
+class BuildContext(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """What all routes of one gateway are compiled with."""
+
+    gateway: object
+    """What those get who ask for the gateway."""
+    state: State
+    components: AppComponents
+    """Those that live as long as the process."""
+    reverse_url: Callable[..., str]
+    dispatcher: Dispatcher
+    pools: ThreadPools
+    middleware: Sequence[Any]
+    """ASGI middleware around all routes, as it is listed."""
+    debugger: bool
+    """Whether to open one where an unexpected exception was raised."""
+
+
 class EndpointBuilder:
     """Compiles routes for one gateway, with the same constants and app-lifetime components for all of them."""
 
-    def __init__(self, gateway: Any, state: State, app: AppComponents, overrides: Mapping[Any, Any]) -> None:
-        self._constants: dict[Any, Any] = {type(gateway): gateway, State: state, REQUEST: URLs(gateway.reverse_url)}
-        self._constants[SecretsInQueries] = SecretsInQueries(lambda: gateway.table.secrets)
-        self._gateway = gateway
-        self._app = app
+    def __init__(self, context: BuildContext, overrides: Mapping[Any, Any]) -> None:
+        self._context = context
+        self._constants: dict[Any, Any] = {
+            type(context.gateway): context.gateway,
+            State: context.state,
+            REQUEST: URLs(context.reverse_url),
+            SecretsInQueries: SecretsInQueries(lambda: context.dispatcher.table.secrets),
+        }
+        self._app = context.components
         self._overrides = dict(overrides)
         self._error_handlers: dict[Any, tuple[ErrorHandler, bool]] = {}
         self._secrets: dict[Any, SecretCarriers] = {}
@@ -121,7 +143,7 @@ class EndpointBuilder:
         layers = route.layers
         if settings.DEBUG and DatabaseTiming not in layers.event_hooks:
             layers = layers.inside({"event_hooks": [DatabaseTiming]})
-        check_order((*self._gateway.options.layers.middleware, *layers.middleware))
+        check_order((*self._context.middleware, *layers.middleware))
         schemes = layers.authentication
         signature = read_signature(route.handler, where)
         secrets = SecretCarriers.union(self._secrets_of(scheme, layers) for scheme in schemes)
@@ -212,12 +234,9 @@ class EndpointBuilder:
         return self._passing(layers, passed)
 
     def _passing(self, layers: Layers, passed: MiddlewarePass) -> DjangoMiddleware:
-        pools: ThreadPools = self._gateway.pools
-        names = layers.django_middleware
-        return DjangoMiddleware(names, passed, pools.below(names), pools.lend_held, self._refuse)
-
-    async def _refuse(self, *args: Any) -> None:
-        await self._gateway.asgi.answer_refused(*args)
+        pools, names = self._context.pools, layers.django_middleware
+        reject = self._context.dispatcher.send_rejection
+        return DjangoMiddleware(names, passed, pools.below(names), pools.lend_held, reject)
 
     def unrouted_middleware(self, layers: Layers) -> DjangoMiddleware | None:
         """What stands around answers where there is no route."""
@@ -306,7 +325,7 @@ class EndpointBuilder:
         return cached
 
     def _security_headers(self, layers: Layers) -> tuple[Header, ...]:
-        return self._gateway.security.headers_for(layers.response_headers)  # type: ignore[no-any-return]
+        return self._context.dispatcher.security.headers_for(layers.response_headers)
 
     def _callback(self, calls: Mapping[str, Any]) -> list[tuple[str, Endpoint]]:
         """What others are called with, by the expression that says where: compiled for the document alone."""
@@ -327,8 +346,8 @@ class EndpointBuilder:
             handlers={key: run for key, (run, _) in compiled.items()},
             awaits=any(awaits for _, awaits in compiled.values()),
             challenges=challenges if authenticates else (),
-            sender=type(self._gateway),
-            debugger=self._gateway.options.pdb_on_exception,
+            sender=type(self._context.gateway),
+            debugger=self._context.debugger,
             django_request=request_for_backends,
         )
 
@@ -363,8 +382,8 @@ class EndpointBuilder:
             if provider is not None and provider.lifetime == "app":
                 self._app.register(provider, components, self._constants, (where,))
                 found.append((parameter, provider))
-            elif (untyped and parameter.required) or _is_kind_of(parameter.type, self._gateway):
-                found.append((parameter, self._gateway))
+            elif (untyped and parameter.required) or _is_kind_of(parameter.type, self._context.gateway):
+                found.append((parameter, self._context.gateway))
             elif not untyped and parameter.type in self._constants:
                 found.append((parameter, self._constants[parameter.type]))
             elif parameter.required:
@@ -372,7 +391,7 @@ class EndpointBuilder:
                     f"{where} asks for {parameter.name!r}, and nothing that lives as long as the process provides it. "
                     'It may ask for the Gateway, its State, and components with lifetime = "app".'
                 )
-        if sum(given is self._gateway for _, given in found) > 1:
+        if sum(given is self._context.gateway for _, given in found) > 1:
             raise DependencyError(f"{where} has two parameters for the gateway: annotate what each shall be.")
         return found
 

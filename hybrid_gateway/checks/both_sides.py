@@ -48,7 +48,7 @@ def clashing_paths(gateway: Gateway) -> Iterator[CheckMessage]:
 
     Without ``FALLTHROUGH`` there are none: a route below a prefix of Django's is an error.
     """
-    if not gateway.fallthrough or not getattr(settings, "ROOT_URLCONF", None):
+    if not gateway.dispatcher.fallthrough or not getattr(settings, "ROOT_URLCONF", None):
         return
     try:
         found = list(dict.fromkeys((*_from_routes(gateway), *_from_urlconf(gateway))))
@@ -69,16 +69,16 @@ def clashing_paths(gateway: Gateway) -> Iterator[CheckMessage]:
 
 def _from_routes(gateway: Gateway) -> Iterator[_Clash]:
     """Yield what the URLconf answers of the paths of routes and mounts."""
-    for route in gateway.table.routes:
+    for route in gateway.dispatcher.table.routes:
         for preferred in _VALUES[:2]:
             yield from _asked_of_django(gateway, f"{'|'.join(route.methods)} {route.path}", _filled(route, preferred))
-    for mount in gateway.table.mounts.paths:
+    for mount in gateway.dispatcher.table.mounts.paths:
         yield from _asked_of_django(gateway, f"The mount at {mount}", mount)
 
 
 def _asked_of_django(gateway: Gateway, ours: str, path: str) -> Iterator[_Clash]:
     for candidate, is_exact in ((path, True), (_other_slash(path), False)):
-        match = gateway.django.resolve(candidate) if candidate else None
+        match = gateway.dispatcher.django.resolve(candidate) if candidate else None
         if match is not None and not _is_for_any_path(gateway, candidate, match):
             yield _Clash(ours, match.route, candidate, is_exact)
 
@@ -96,9 +96,9 @@ def _filled(route: FlatRoute, preferred: str) -> str:
 
 def _from_urlconf(gateway: Gateway) -> Iterator[_Clash]:
     """Yield what routes and mounts answer of the paths of the URLconf."""
-    tree, mounts = gateway.table.tree, gateway.table.mounts
+    tree, mounts = gateway.dispatcher.table.tree, gateway.dispatcher.table.mounts
     for path in _paths(get_resolver()):
-        match = gateway.django.resolve(path)
+        match = gateway.dispatcher.django.resolve(path)
         if match is None or _is_for_any_path(gateway, path, match):
             continue
         for candidate, is_exact in ((path, True), (_other_slash(path), False)):
@@ -118,7 +118,7 @@ def _other_slash(path: str) -> str:
 
 def _is_for_any_path(gateway: Gateway, path: str, match: ResolverMatch) -> bool:
     """Return whether the pattern would as well answer a path that nobody can have meant, with other names in it."""
-    other = gateway.django.resolve(re.sub("[^/]+", r"no-such-page-\g<0>", path))
+    other = gateway.dispatcher.django.resolve(re.sub("[^/]+", r"no-such-page-\g<0>", path))
     return path != "/" and other is not None and other.route == match.route
 
 

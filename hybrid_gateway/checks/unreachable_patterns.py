@@ -21,9 +21,9 @@ Pattern = URLPattern | URLResolver
 
 def unreachable_patterns(gateway: Gateway) -> Iterator[CheckMessage]:
     """Yield W001 for media files, W003 for other patterns."""
-    if gateway.fallthrough or not getattr(settings, "ROOT_URLCONF", None):
+    if gateway.dispatcher.fallthrough or not getattr(settings, "ROOT_URLCONF", None):
         return
-    patterns = list(_unreachable(get_resolver().url_patterns, gateway.django_prefixes))
+    patterns = list(_unreachable(get_resolver().url_patterns, gateway.dispatcher.prefixes))
     others = [pattern for pattern in patterns if not _is_media(pattern)]
     if len(others) < len(patterns):
         yield report(

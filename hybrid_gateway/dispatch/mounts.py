@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
-from typing import Any
+from types import TracebackType
+from typing import cast
 
+from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.dispatch.prefixes import Prefixes
 from hybrid_gateway.django_side.environ import build_environ
 from hybrid_gateway.headers import checked_start_response
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.routing.declare import Mount
+from hybrid_gateway.types import (
+    ASGIApp,
+    ASGIMiddlewareFactory,
+    Environ,
+    Header,
+    Headers,
+    Receive,
+    Scope,
+    Send,
+    StartResponse,
+    WSGIApp,
+)
 
 __all__ = ["Mounted", "Mounts"]
 
-_MEMORY = 64 * 1024  # bytes of a request body that are kept in memory
+MAX_BODY_IN_MEMORY = 64 * 1024  # bytes of a request body, beyond which it goes to a file
 
 
 class Mounts:
@@ -30,61 +44,61 @@ class Mounts:
 
     @property
     def paths(self) -> list[str]:
-        """Where something is mounted."""
+        """The paths at which something is mounted."""
         return list(self._by_prefix)
 
     def find(self, path: str) -> Mounted | None:
-        """What answers ``path``, where no route does."""
+        """Return the mount that answers ``path``, where no route does."""
         prefix = self.prefix(path)
         return None if prefix is None else self._by_prefix[prefix]
 
     def prefix(self, path: str) -> str | None:
-        """Below which path that is mounted."""
+        """Return the path at which that is mounted."""
         return self._prefixes.find(path) if self._by_prefix else None
 
 
 class Mounted:
-    """Stands where an endpoint would: its answer is the application itself."""
+    """A mounted application in the place of an endpoint."""
 
     awaits = False
-    middleware = ()
-    security_headers: tuple[Any, ...] = ()  # it has its own way
+    django_middleware = None
+    middleware: tuple[ASGIMiddlewareFactory, ...] = ()
+    security_headers: Headers = ()  # it has its own way
 
     def __init__(self, path: str, mount: Mount) -> None:
         self._path = path
-        self._app: Any = mount.app
+        self._app: object = mount.app
         self._is_wsgi = mount.protocol == "wsgi"
 
-    async def respond(self, ctx: RequestContext) -> Any:
-        """What sends itself: the application, to which the mount is part of ``root_path``."""
+    async def respond(self, ctx: RequestContext) -> ASGIApp:
+        """Return the application, to which the mount is part of ``root_path``."""
 
-        async def application(scope: Any, receive: Any, send: Any) -> None:
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
             # SPEC: ASGI HTTP scope: path holds all of it, root_path is where the application is mounted.
             inside = {**scope, "root_path": scope.get("root_path", "") + self._path}
             if self._is_wsgi:
-                await _serve_wsgi(self._app, inside, receive, send, ctx.thread)
+                await _serve_wsgi(cast("WSGIApp", self._app), inside, receive, send, ctx.thread)
             else:
-                await self._app(inside, receive, send)
+                await cast("ASGIApp", self._app)(inside, receive, send)
 
         return application
 
-    def serve_wsgi(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes] | None:
-        """The answer of a WSGI application to a WSGI server; ``None`` where the mount is none."""
+    def serve_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
+        """Answer a WSGI server by a WSGI application; return ``None`` where the mount is none."""
         if not self._is_wsgi:
             return None
         path = self._path.encode().decode("latin-1")  # SPEC: PEP 3333: a character for each byte
         rest = environ.get("PATH_INFO", "")[len(path) :]
         inside = {**environ, "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + path, "PATH_INFO": rest}
-        answer: Iterable[bytes] = self._app(inside, checked_start_response(start_response))
-        return answer
+        return cast("WSGIApp", self._app)(inside, checked_start_response(start_response))
 
-    async def end(self, ctx: RequestContext, background: Any = None, error: BaseException | None = None) -> None:
-        """Nothing was entered, and nothing follows."""
+    async def end(self, ctx: RequestContext, background: object = None, error: BaseException | None = None) -> None:
+        """Do nothing: nothing was opened, and nothing follows."""
 
 
-async def _serve_wsgi(app: Any, scope: Any, receive: Any, send: Any, thread: Any) -> None:
-    """A WSGI application, run on ``thread`` chunk by chunk; the request body is read before it starts."""
-    with tempfile.SpooledTemporaryFile(_MEMORY) as body:
+async def _serve_wsgi(app: WSGIApp, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
+    """Run a WSGI application on ``thread`` chunk by chunk; the request body is read before it starts."""
+    with tempfile.SpooledTemporaryFile(MAX_BODY_IN_MEMORY) as body:
         size, more = 0, True
         while more:
             message = await receive()
@@ -96,22 +110,22 @@ async def _serve_wsgi(app: Any, scope: Any, receive: Any, send: Any, thread: Any
         environ = build_environ(scope, "", body, size)
         if scope["path"] == scope["root_path"]:
             environ["PATH_INFO"] = ""  # an application that is mounted may tell it from "/"
-        answer = _WSGIAnswer(app, environ)
-        async with aclosing(thread.stream(answer)) as chunks:
+        response = _WSGIResponse(app, environ)
+        async with aclosing(thread.stream(response)) as chunks:  # type: ignore[type-var]
             async for chunk in chunks:
-                await answer.start(send)
+                await response.start(send)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await answer.start(send)
+        await response.start(send)
         await send({"type": "http.response.body", "body": b""})
 
 
-class _WSGIAnswer:
-    """The chunks of a WSGI application's answer, and what it says of them."""
+class _WSGIResponse:
+    """The chunks of a WSGI application's response, and what it says of them."""
 
-    def __init__(self, app: Any, environ: dict[str, Any]) -> None:
+    def __init__(self, app: WSGIApp, environ: Environ) -> None:
         self._app = app
         self._environ = environ
-        self._head: tuple[int, list[tuple[bytes, bytes]]] | None = None
+        self._head: tuple[int, list[Header]] | None = None
         self._is_started = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -123,14 +137,20 @@ class _WSGIAnswer:
             if close is not None:
                 close()
 
-    def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
-        if exc_info is not None and self._is_started:
+    def _start_response(
+        self,
+        status: str,
+        headers: list[tuple[str, str]],
+        exc_info: tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None] | None = None,
+        /,
+    ) -> Callable[[bytes], object]:
+        if exc_info is not None and exc_info[1] is not None and self._is_started:
             raise exc_info[1].with_traceback(exc_info[2])
         lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         self._head = int(status.partition(" ")[0]), lines
-        return _refuse_to_write
+        return _reject_write
 
-    async def start(self, send: Any) -> None:
+    async def start(self, send: Send) -> None:
         """Send status and headers, once."""
         if self._is_started:
             return
@@ -141,5 +161,5 @@ class _WSGIAnswer:
         await send({"type": "http.response.start", "status": status, "headers": headers})
 
 
-def _refuse_to_write(data: bytes) -> None:
+def _reject_write(data: bytes) -> None:
     raise NotImplementedError("The write() of start_response(), which PEP 3333 deprecates, is not supported.")

@@ -1,9 +1,9 @@
-"""What the head of a request must be before either side sees it: one path for everybody, a known method, a known host.
+"""The checks of a request's head before either side sees it: one path for everybody, a known method, a known host.
 
 How this works: drivers ask :meth:`RequestValidator.validate` once per request, before they decide which side answers,
 unless :meth:`RequestValidator.is_known_good` says that it is like the last of its connection. A path that two readers
-could take for two different things, or a header that they could read differently, is refused instead of interpreted, so
-that nobody's guard, and no proxy's rule, is side-stepped by a spelling. What is let through goes on as it came.
+could take for two different things, or a header that they could read differently, is rejected instead of interpreted,
+so that nobody's guard, and no proxy's rule, is side-stepped by a spelling. What is let through goes on as it came.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -29,7 +28,7 @@ from hybrid_gateway.exceptions import (
     URITooLong,
 )
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.types import Header
+from hybrid_gateway.types import Header, Scope
 
 __all__ = ["METHODS", "UNCHECKED_HOST", "RequestValidator", "is_plain_path", "normalize_path"]
 
@@ -38,9 +37,9 @@ UNCHECKED_HOST = "hybrid_gateway.unchecked_host"  # put there by a test client; 
 MAX_PATH = 8 * 1024  # bytes of a path as it was sent
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024  # names and values of all headers
-_MANY = 4 * 1024  # bytes of values from which on they are counted exactly
-_MAX_KNOWN = 512  # connections whose last headers are remembered, 4 KiB each at most
-_MAX_HOSTS = 1024  # names that are remembered as allowed
+MIN_EXACT_BYTES = 4 * 1024  # of all values, from which on they are counted exactly
+MAX_KNOWN_HEADS = 512  # connections whose last headers are remembered, 4 KiB each at most
+MAX_KNOWN_HOSTS = 1024  # names that are remembered as allowed
 
 # SPEC: the HTTP Method Registry of IANA, without CONNECT (we are no proxy), TRACE (it echoes secrets) and PRI. Routes
 # answer seven of them, and 405 to anything else; this is for Django's views and for what is mounted.
@@ -61,11 +60,13 @@ _NEVER_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\\\\\ufffd\ud800-\udfff]")
 _FRAGMENT = "The target of the request has a fragment."  # SPEC: RFC 9112 section 3.2: no form of it has one
 _HIDDEN_SLASH = re.compile(rb"%(2f|5c)", re.IGNORECASE)
 
+Server = tuple[str, int | str | None] | None
+
 _security_logger = logging.getLogger("django.security.DisallowedHost")
 
 
 class RequestValidator:
-    """The same rules for every driver.
+    """The rules for the head of a request, the same for every driver.
 
     ``side(path)`` says who answers a path, in whatever words; ``is_passed_on(path)`` whether that is no route.
     ``secrets()`` are the headers that nobody shall remember for longer than a request takes. ``takes_slash(path)`` says
@@ -75,7 +76,7 @@ class RequestValidator:
     def __init__(
         self,
         side: Callable[[str], object],
-        is_passed_on: Callable[[Any], bool],
+        is_passed_on: Callable[[str], bool],
         secrets: Callable[[], SecretCarriers],
         takes_slash: Callable[[str], bool] | None = None,
     ) -> None:
@@ -86,18 +87,18 @@ class RequestValidator:
         self._takes_slash = takes_slash
         self._hosts: set[bytes] = set()
         # The last headers of a connection, with an allowed host; most clients send them again and again. Bounded.
-        self._known: dict[Any, tuple[list[Header], dict[bytes, bytes]]] = {}
+        self._known: dict[object, tuple[list[Header], dict[bytes, bytes]]] = {}
         setting_changed.connect(self._forget_hosts)
 
-    def _forget_hosts(self, *, setting: str, **kwargs: Any) -> None:
+    def _forget_hosts(self, *, setting: str, **kwargs: object) -> None:
         if setting in ("ALLOWED_HOSTS", "DEBUG", "USE_X_FORWARDED_HOST"):
             self._hosts.clear()
             self._known.clear()
 
-    def is_known_good(self, ctx: RequestContext, scope: Any, path: str | None) -> bool:
-        """Whether a request is like most: a plain path, an allowed host, the headers that its connection sent before.
+    def is_known_good(self, ctx: RequestContext, scope: Scope, path: str | None) -> bool:
+        """Return whether a request is like most: a plain path, a known host, and headers as its connection sent before.
 
-        PERF: :meth:`judge` and :meth:`judge_host` would find nothing, and take 1.6 µs more.
+        PERF: :meth:`validate` and :meth:`validate_host` would find nothing, and take 1.6 µs more.
         """
         client = scope.get("client")
         known = self._known.get(client) if type(client) is tuple else None
@@ -117,35 +118,36 @@ class RequestValidator:
         return True
 
     def validate(self, ctx: RequestContext, path: str | None) -> HTTPException | None:
-        """Why the request of ``ctx`` is refused, if it is; ``path`` is below the script prefix, ``None`` if unclear.
+        """Return why the request of ``ctx`` is rejected, if it is.
 
+        ``path`` is below the script prefix, ``None`` where nobody can tell it.
         Headers whose name has an underscore are taken out of ``ctx.raw_headers``.
         """
         scope = ctx.scope
-        refusal = self._judge_headers(ctx, scope.get("client"))
-        if refusal is not None:
-            return refusal
+        error = self._validate_headers(ctx, scope.get("client"))
+        if error is not None:
+            return error
         raw_path = scope.get("raw_path") or b""
         if ctx.raw_query and _has_fragment(ctx.raw_query):
-            return _ending(ctx, BadRequest(_FRAGMENT))
+            return _closing(ctx, BadRequest(_FRAGMENT))
         if (
             path is None
             or not is_plain_path(path)
             or raw_path.find(b"%") >= 0  # PERF: `in` takes ten times as long, for bytes
             or raw_path.find(b"#") >= 0
-            or ((lower := path.lower()) != path and self._differ(lower, path))
+            or ((lower := path.lower()) != path and self._is_ambiguous(lower, path))
         ):
-            refusal = self.judge_path(path, raw_path, ctx.method)
-            if refusal is not None:
-                return refusal if raw_path.find(b"#") < 0 else _ending(ctx, refusal)
+            error = self.validate_path(path, raw_path, ctx.method)
+            if error is not None:
+                return error if raw_path.find(b"#") < 0 else _closing(ctx, error)
         elif len(path) > MAX_PATH:
             return URITooLong(f"The path is longer than {MAX_PATH} bytes.")
-        if ctx.method not in METHODS and self._is_passed_on(path):
+        if ctx.method not in METHODS and path is not None and self._is_passed_on(path):
             # SECURITY: Django takes "get" for GET, which what stands before it need not do.
             return NotImplementedByServer("The method of the request is not known here.")
         return None
 
-    def _judge_headers(self, ctx: RequestContext, client: Any) -> HTTPException | None:
+    def _validate_headers(self, ctx: RequestContext, client: object) -> HTTPException | None:
         raw_headers: list[Header] = ctx.raw_headers
         headers = dict(raw_headers)
         # PERF: joined first, so that a request is one or two searches, not some for each of its headers: 1.6 µs.
@@ -155,32 +157,32 @@ class RequestValidator:
             ctx.raw_headers = raw_headers = [header for header in raw_headers if b"_" not in header[0]]
             headers = dict(raw_headers)
         ctx.headers_by_name = headers
-        if b"transfer-encoding" in headers and _ends_in_doubt(headers, ctx.scope.get("http_version")):
-            return _ending(ctx, BadRequest("The length of the request's body can be read in more than one way."))
+        if b"transfer-encoding" in headers and _has_ambiguous_length(headers, ctx.scope.get("http_version")):
+            return _closing(ctx, BadRequest("The length of the request's body can be read in more than one way."))
         count = len(raw_headers)
-        if count != len(headers) or count > MAX_HEADERS or len(values) > _MANY:
-            refusal = _judge_many(ctx, raw_headers)
-            if refusal is not None:
-                return refusal
+        if count != len(headers) or count > MAX_HEADERS or len(values) > MIN_EXACT_BYTES:
+            error = _validate_many(ctx, raw_headers)
+            if error is not None:
+                return error
         if len(values.translate(None, _CONTROLS)) != len(values):
             return BadRequest("A header of the request has control characters.")
-        if type(client) is tuple and headers.get(b"host") in self._hosts and len(names) + len(values) < _MANY:
+        if type(client) is tuple and headers.get(b"host") in self._hosts and len(names) + len(values) < MIN_EXACT_BYTES:
             self._remember(client, raw_headers, headers, names)
         return None
 
-    def _remember(self, client: Any, raw_headers: list[Header], headers: dict[bytes, bytes], names: bytes) -> None:
+    def _remember(self, client: object, raw_headers: list[Header], headers: dict[bytes, bytes], names: bytes) -> None:
         secrets = self._secrets()
-        if len(self._known) >= _MAX_KNOWN or secrets is not self._known_by:
+        if len(self._known) >= MAX_KNOWN_HEADS or secrets is not self._known_by:
             self._known.clear()
             self._known_by = secrets
         if not secrets.are_in(headers, names):
             self._known[client] = list(raw_headers), headers
 
-    def _differ(self, one: str, other: str) -> bool:
+    def _is_ambiguous(self, one: str, other: str) -> bool:
         return self._side(one) != self._side(other)
 
-    def judge_path(self, path: str | None, raw_path: bytes, method: str) -> HTTPException | None:
-        """Whether a path that is not plain has one meaning all the same."""
+    def validate_path(self, path: str | None, raw_path: bytes, method: str) -> HTTPException | None:
+        """Return whether a path that is not plain has one meaning all the same."""
         if path == "*" and method == "OPTIONS":
             return None
         if path is None or not path.startswith("/"):
@@ -193,12 +195,12 @@ class RequestValidator:
             return BadRequest("The path of the request has characters that no path may have.")
         # SECURITY: a slash that a proxy did not see, or everything that only one of two readers would resolve.
         hides_slash = _HIDDEN_SLASH.search(raw_path) is not None
-        if (hides_slash and not self._may_hide_slash(path, raw_path)) or self._differ(normalize_path(path), path):
+        if (hides_slash and not self._may_hide_slash(path, raw_path)) or self._is_ambiguous(normalize_path(path), path):
             return BadRequest("The path of the request can be read in more than one way.")
         return None
 
     def _may_hide_slash(self, path: str, raw_path: bytes) -> bool:
-        """Whether a path with an encoded slash goes to the same place for everybody: ``ENCODED_SLASHES``.
+        """Return whether a path with an encoded slash goes to the same place for everybody: ``ENCODED_SLASHES``.
 
         It is read with the slash, as Django does, with a character in its place, as routers of raw paths do, and
         resolved, as some proxies do.
@@ -215,7 +217,7 @@ class RequestValidator:
     # --- the host
 
     def validate_host(self, ctx: RequestContext, *, log: bool = True) -> HTTPException | None:
-        """Hosts by Django's rules and settings; what is allowed is remembered, what is not logged as Django does."""
+        """Return why the host is rejected, if it is: by Django's rules and settings, logged as Django does."""
         if self.knows_host(ctx):
             return None
         headers, scope = ctx.headers_by_name or {}, ctx.scope
@@ -226,24 +228,24 @@ class RequestValidator:
         if host is None and version == "1.1" and not (server and isinstance(server[1], str)):
             return BadRequest("The request has no Host header.")  # SPEC: RFC 9112 section 3.2
         try:
-            _as_django_sees_it(host, headers.get(b"x-forwarded-host"), server).get_host()
+            _build_django_request(host, headers.get(b"x-forwarded-host"), server).get_host()
         except DisallowedHost as error:
             if log:  # DJANGO: by the logger that response_for_exception takes (core/handlers/exception.py)
                 _security_logger.error("%s", error, extra={"status_code": 400})
             return BadRequest(str(error) if settings.DEBUG else "The Host header names no host that is served here.")
         if host is not None and not settings.USE_X_FORWARDED_HOST:
-            if len(self._hosts) >= _MAX_HOSTS:
+            if len(self._hosts) >= MAX_KNOWN_HOSTS:
                 self._hosts.clear()
             self._hosts.add(host)
         return None
 
     def knows_host(self, ctx: RequestContext) -> bool:
-        """Whether the host of a judged request was allowed before."""
+        """Return whether the host of a judged request was allowed before."""
         return ctx.header(b"host") in self._hosts
 
 
 def is_plain_path(path: str) -> bool:
-    """Whether nothing in ``path`` could be read in another way, but for the case of its letters. PERF: 0.2 µs."""
+    """Return whether ``path`` can be read in one way only, but for the case of its letters. PERF: 0.2 µs."""
     return (
         path.startswith("/")
         and path.isascii()
@@ -258,8 +260,8 @@ def _has_fragment(query: bytes | str) -> bool:
     return query.find(b"#") >= 0
 
 
-def _ends_in_doubt(headers: Mapping[bytes, bytes], version: str | None) -> bool:
-    """Whether two readers of a body that has a transfer coding could see two ends of it, or two bodies."""
+def _has_ambiguous_length(headers: Mapping[bytes, bytes], version: str | None) -> bool:
+    """Return whether two readers of a body that has a transfer coding could see two ends of it, or two bodies."""
     # SPEC: RFC 9112 section 6.1: Content-Length beside it is an attempt to smuggle, HTTP/1.0 does not know it; RFC 9113
     # section 8.2.2 and RFC 9114 section 4.2 forbid it. None: who calls us says nothing of versions. Section 6.3: a body
     # without chunks at last has no end. Other codings nobody undoes here, and servers differ in what they do with them.
@@ -268,15 +270,15 @@ def _ends_in_doubt(headers: Mapping[bytes, bytes], version: str | None) -> bool:
     return b"content-length" in headers or version not in ("1.1", None)
 
 
-def _ending(ctx: RequestContext, refusal: HTTPException) -> HTTPException:
-    """The same, as the last answer of its connection: what follows on it could be a part of this request."""
+def _closing(ctx: RequestContext, error: HTTPException) -> HTTPException:
+    """Return ``error`` as the last response of its connection: what follows could be a part of this request."""
     if ctx.is_http_1:
-        refusal.headers["connection"] = "close"
-    return refusal
+        error.headers["connection"] = "close"
+    return error
 
 
 def normalize_path(path: str) -> str:
-    """What the most obliging reader could make of ``path``: decoded once more, folded, resolved."""
+    """Return what the most obliging reader could make of ``path``: decoded once more, folded, resolved."""
     text = unicodedata.normalize("NFKC", unquote(path)).casefold().replace("\\", "/")
     segments: list[str] = []
     for segment in text.split("/"):
@@ -289,8 +291,8 @@ def normalize_path(path: str) -> str:
     return "/" + "/".join(segments) + slash
 
 
-def _judge_many(ctx: RequestContext, headers: Sequence[Header]) -> HTTPException | None:
-    """Headers that are many, large or repeated."""
+def _validate_many(ctx: RequestContext, headers: Sequence[Header]) -> HTTPException | None:
+    """Return why headers are rejected that are many, large or repeated."""
     if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
         return RequestHeaderFieldsTooLarge(
             f"More than {MAX_HEADERS} headers, or {MAX_HEADER_BYTES} bytes of them, are not read."
@@ -298,15 +300,17 @@ def _judge_many(ctx: RequestContext, headers: Sequence[Header]) -> HTTPException
     seen: set[bytes] = set()
     for name, value in headers:
         if name in _SINGLE and name in seen:
-            refusal = BadRequest(f"The header {name.decode('ascii').title()} was sent more than once.")
-            return _ending(ctx, refusal) if name in _FRAMING else refusal
+            error = BadRequest(f"The header {name.decode('ascii').title()} was sent more than once.")
+            return _closing(ctx, error) if name in _FRAMING else error
         if len(value) != len(value.translate(None, _CONTROLS)):
             return BadRequest("A header of the request has control characters.")
         seen.add(name)
     return None
 
 
-def _as_django_sees_it(host: bytes | None, forwarded: bytes | None, server: Any) -> HttpRequest:
+def _build_django_request(
+    host: bytes | None, forwarded: bytes | None, server: tuple[str, int | str | None] | None
+) -> HttpRequest:
     request = HttpRequest()
     name, port = server or ("", None)
     request.META = {"SERVER_NAME": name or "", "SERVER_PORT": str(port or 80)}

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from hybrid_gateway.auth.secret_carriers import SecretCarriers
 from hybrid_gateway.binding.signature import Parameter
+from hybrid_gateway.conf import TrailingSlash
+from hybrid_gateway.cors import CORS
 from hybrid_gateway.dispatch.mounts import Mounts
+from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
 from hybrid_gateway.endpoints.completion import Completion
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.layers import FlatRoute
 from hybrid_gateway.routing.route_tree import RouteTree
+from hybrid_gateway.types import Headers
 
 __all__ = ["RoutingTable", "routes_by_name", "build_route_tree"]
 
@@ -36,16 +41,31 @@ class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What becomes of exceptions where no route answers."""
     without_route: Completion
     """How requests end that no route answers."""
-    django_middleware: Any
-    """What stands around answers where there is no route: Django's middleware of the whole gateway, or None."""
+    django_middleware: DjangoMiddleware | None
+    """Django's middleware of the whole gateway, around responses without a route."""
     passes_django: bool
     """Whether that, or any route, has any."""
+    cors: CORS | None
+    """The rules for responses without a route."""
+    security_headers: Headers
+    """Headers of responses without a route."""
+    around_unrouted: Sequence[Callable[..., Awaitable[EndpointResponse]]]
+    """What plugins have put around responses without a route, outer to inner."""
+    trailing_slash: TrailingSlash
+    """What becomes of a path that is a route's but for its final slash."""
     webhooks: Sequence[Endpoint]
     """Routes that others are to offer, for the document alone."""
     hooks: Mapping[int, Sequence[tuple[Parameter, Any]]]
     """What start-up hooks and the like are given, by the hook's ``id()``: values, or providers that live as long."""
     secrets: SecretCarriers
     """Where requests to any of the routes carry secrets."""
+
+    def other_slash(self, path: str) -> str | None:
+        """Return the route's path that differs from ``path`` by its final slash, unless slashes are taken strictly."""
+        if self.trailing_slash == "strict" or path == "/":
+            return None
+        other = path[:-1] if path.endswith("/") else path + "/"
+        return other if self.tree.methods(other) else None
 
     def __repr__(self) -> str:
         return f"<Table of {len(self.routes)} routes>"

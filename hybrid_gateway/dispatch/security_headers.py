@@ -1,4 +1,4 @@
-"""What Django's SecurityMiddleware and its relatives do for its pages, for the answers of routes.
+"""The headers of Django's SecurityMiddleware and its relatives, for the responses of routes.
 
 How this works: ``MIDDLEWARE`` says whether a project wants it, and ``SECURE_*``, ``X_FRAME_OPTIONS`` and ``SECURE_CSP``
 say what. The headers are part of what an encoder fixes at start-up; drivers add them to every other answer, errors
@@ -9,7 +9,7 @@ one away from a layer.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -19,7 +19,7 @@ from hybrid_gateway.exceptions import HTTPException
 from hybrid_gateway.headers import FixedHeaders
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.problem_details import PROBLEM
-from hybrid_gateway.types import Header, Send
+from hybrid_gateway.types import Header, Headers, Message, Send
 from hybrid_gateway.url_quoting import quote_path, quote_query
 
 __all__ = ["SecurityHeaders"]
@@ -34,7 +34,7 @@ class SecurityHeaders:
     """The security headers of a project's answers, its redirect to HTTPS, and what counts as HTTPS."""
 
     def __init__(self) -> None:
-        listed = _listed((_SECURITY, _FRAMES, _CSP))
+        listed = _find_listed((_SECURITY, _FRAMES, _CSP))
         guards_transport = _SECURITY in listed
         self.headers = tuple(_headers(listed))
         self.hsts = _hsts() if guards_transport and settings.SECURE_HSTS_SECONDS else None
@@ -47,14 +47,14 @@ class SecurityHeaders:
         return f"<SecurityHeaders: {', '.join(name.decode() for name, _ in self.headers) or 'no headers'}>"
 
     def headers_for(self, declared: Mapping[str, Any]) -> tuple[Header, ...]:
-        """The headers of a layer that declares ``response_headers`` of its own."""
+        """Return the headers of a layer that declares ``response_headers`` of its own."""
         names = {name.lower().encode("latin-1") for name in declared}
         return tuple(header for header in self.headers if header[0] not in names)
 
     # --- on the way in
 
     def is_secure(self, ctx: RequestContext) -> bool:
-        """Whether a request came over HTTPS, by ``SECURE_PROXY_SSL_HEADER`` where a proxy says so."""
+        """Return whether a request came over HTTPS, by ``SECURE_PROXY_SSL_HEADER`` where a proxy says so."""
         if ctx.is_secure is None:
             ctx.is_secure = self._is_secure(ctx)
         return bool(ctx.is_secure)
@@ -69,7 +69,7 @@ class SecurityHeaders:
         return bool(ctx.scope.get("scheme") in ("https", "wss"))
 
     def redirect(self, ctx: RequestContext, path: str) -> HTTPException | None:
-        """The way to HTTPS, where the project wants it and ``path`` is not exempt."""
+        """Return the redirect to HTTPS, where the project wants it and ``path`` is not exempt."""
         # DJANGO: SecurityMiddleware.process_request (middleware/security.py)
         if self.is_secure(ctx) or any(pattern.search(path.lstrip("/")) for pattern in self._exempt):
             return None
@@ -81,15 +81,13 @@ class SecurityHeaders:
 
     # --- on the way out
 
-    def complete(
-        self, ctx: RequestContext, status: int, headers: Sequence[Header], own: Sequence[Header]
-    ) -> Sequence[Header]:
-        """``headers`` with those of ``own`` that are missing, and with HSTS over HTTPS.
+    def finalize(self, ctx: RequestContext, status: int, headers: Headers, own: Headers) -> Headers:
+        """Return ``headers`` with those of ``own`` that are missing, and with HSTS over HTTPS.
 
         :class:`FixedHeaders` have had theirs since start-up.
         """
         if len(headers) == 1 and headers[0] is PROBLEM:
-            headers = self._of_problems(status, own)
+            headers = self._problem_headers(status, own)
         if type(headers) is FixedHeaders:
             if self.hsts is None or not self.is_secure(ctx):
                 return headers
@@ -100,32 +98,32 @@ class SecurityHeaders:
             missing.append(self.hsts)
         return [*headers, *missing] if missing else headers
 
-    def _of_problems(self, status: int, own: Sequence[Header]) -> FixedHeaders:
-        """The headers of most errors, once for each status, which the lane writes with them, and layer. PERF: 2 µs."""
+    def _problem_headers(self, status: int, own: Headers) -> FixedHeaders:
+        """Return the headers of most errors, made once for each status and layer. PERF: 2 µs."""
         key = status, tuple(own)
         known = self._problems.get(key)
         if known is None:
             known = self._problems[key] = FixedHeaders((PROBLEM, *own))
         return known
 
-    def completing(self, send: Send, ctx: RequestContext, own: Sequence[Header]) -> Send:
-        """``send`` for an answer that sends itself."""
+    def finalizing(self, send: Send, ctx: RequestContext, own: Headers) -> Send:
+        """Return ``send`` for a response that sends itself: it adds what :meth:`finalize` does."""
         if not own and self.hsts is None:
             return send
 
-        async def send_completed(message: Any) -> None:
+        async def send_finalized(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message = {
                     **message,
-                    "headers": self.complete(ctx, message["status"], list(message.get("headers", ())), own),
+                    "headers": self.finalize(ctx, message["status"], list(message.get("headers", ())), own),
                 }
             await send(message)
 
-        return send_completed
+        return send_finalized
 
 
-def _listed(wanted: Iterable[str]) -> set[str]:
-    """Which of ``wanted`` are in ``MIDDLEWARE``, themselves or as somebody's base class."""
+def _find_listed(wanted: Iterable[str]) -> set[str]:
+    """Return which of ``wanted`` are in ``MIDDLEWARE``, themselves or as somebody's base class."""
     found: set[str] = set()
     kinds = {name: _import(name) for name in wanted}
     for entry in settings.MIDDLEWARE:
@@ -188,7 +186,7 @@ def _proxy_header() -> tuple[bytes, bytes] | None:
 
 
 def _host(ctx: RequestContext) -> str:
-    """The host that was asked for, and found to be one of ``ALLOWED_HOSTS``."""
+    """Return the host of the request, which was found to be one of ``ALLOWED_HOSTS``."""
     forwarded = ctx.header(b"x-forwarded-host") if settings.USE_X_FORWARDED_HOST else None
     host: bytes = forwarded or ctx.header(b"host") or (ctx.scope.get("server") or ("",))[0].encode("latin-1")
     return host.decode("latin-1")

@@ -1,4 +1,4 @@
-"""The end of a process: nothing new is begun, event streams end, and what is being answered may finish.
+"""Shutdown of a process: new requests are rejected, event streams end, and what is being answered may finish.
 
 How this works: servers tell an application of its end only after the last connection has closed, for which a stream
 that never ends lets them wait. So the gateway hears of it itself: from the signal, from the lane's protocol, or from
@@ -6,7 +6,7 @@ whoever calls ``gateway.drain()``.
 
 A server hears the signal, too, but closes its door a moment later, and clients with a kept-alive connection know of
 nothing. What comes in that moment is answered as ever, and told that the connection ends: so a process that is replaced
-by another one fails nobody. After it, requests are refused.
+by another one fails nobody. After it, requests are rejected.
 """
 
 from __future__ import annotations
@@ -18,71 +18,71 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from types import FrameType
 
-__all__ = ["LAST_CALL", "Shutdown"]
+__all__ = ["GRACE_AFTER_SIGNAL", "Shutdown"]
 
 logger = logging.getLogger("hybrid_gateway")
 
-LAST_CALL = 0.5  # seconds after the signal in which a request is still answered; uvicorn needs 0.1 to close its door
+GRACE_AFTER_SIGNAL = 0.5  # seconds in which a request is still answered; uvicorn needs 0.1 to close its sockets
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Shutdown:
-    """Whether the process is about to end, and who wants to know. ``grace`` is seconds that streams get to finish."""
+    """The end of the process: whether it has begun, and who is told. ``grace`` is seconds that streams get."""
 
     def __init__(self, grace: float) -> None:
-        self.is_on = False
+        self.has_begun = False
         self._grace = grace
-        self._refuses_from = float("inf")
+        self._rejects_from = float("inf")
         self._listeners: dict[Callable[[], object], asyncio.AbstractEventLoop] = {}
-        self._replaced: dict[int, Any] = {}
+        self._replaced: dict[int, Callable[[int, FrameType | None], object]] = {}
 
     def __repr__(self) -> str:
-        return f"<Shutdown: {'on' if self.is_on else 'off'}>"
+        return f"<Shutdown: {'on' if self.has_begun else 'off'}>"
 
     @property
-    def refuses(self) -> bool:
+    def rejects_requests(self) -> bool:
         """Whether a request comes too late to be answered."""
-        return self.is_on and time.monotonic() >= self._refuses_from
+        return self.has_begun and time.monotonic() >= self._rejects_from
 
-    def begin(self, last_call: float = 0.0) -> None:
-        """In ``last_call`` seconds new requests are refused. May be called again, and by a signal handler."""
-        self._refuses_from = min(self._refuses_from, time.monotonic() + last_call)
-        if self.is_on:
+    def begin(self, grace: float = 0.0) -> None:
+        """Reject new requests with 503 in ``grace`` seconds. May be called again, and by a signal handler."""
+        self._rejects_from = min(self._rejects_from, time.monotonic() + grace)
+        if self.has_begun:
             return
-        self.is_on = True
+        self.has_begun = True
         for listener, loop in list(self._listeners.items()):
             with suppress(RuntimeError):  # its loop is closed
                 loop.call_soon_threadsafe(listener)
 
     def reset(self) -> None:
-        """A server begins, maybe after another one has ended in the same process, as in tests."""
-        self.is_on, self._refuses_from = False, float("inf")
+        """Begin anew: a server starts, maybe after another one has ended in the same process, as in tests."""
+        self.has_begun, self._rejects_from = False, float("inf")
 
     @contextmanager
-    def calling(self, listener: Callable[[], object]) -> Iterator[None]:
-        """While entered, ``listener`` is called on the running loop when it begins, or at once if it has begun."""
+    def notifying(self, listener: Callable[[], object]) -> Iterator[None]:
+        """While entered, call ``listener`` on the running loop when the shutdown begins, or at once if it has begun."""
         loop = asyncio.get_running_loop()
         self._listeners[listener] = loop
-        if self.is_on:
+        if self.has_begun:
             loop.call_soon(listener)
         try:
             yield
         finally:
             self._listeners.pop(listener, None)
 
-    async def bounded(self, answer: Awaitable[None]) -> bool:
-        """Await an answer that streams; once the grace is over, cut it. Whether it came to its end.
+    async def with_timeout(self, stream: Awaitable[None]) -> bool:
+        """Await a streaming response; once the grace is over, cut it. Return whether it came to its end.
 
         One that did not is left unfinished, which tells the client that something is missing.
         """
         loop, deadline = asyncio.get_running_loop(), asyncio.timeout(None)
         try:
             async with deadline:
-                with self.calling(lambda: deadline.reschedule(loop.time() + self._grace)):
-                    await answer
+                with self.notifying(lambda: deadline.reschedule(loop.time() + self._grace)):
+                    await stream
         except TimeoutError:
             if not deadline.expired():
                 raise
@@ -93,19 +93,17 @@ class Shutdown:
     # --- signals
 
     def watch_signals(self) -> None:
-        """Begin with SIGTERM or SIGINT, before whoever handles it now; only the main thread can, others do nothing."""
+        """Begin with SIGTERM or SIGINT, before its present handler; only the main thread can, others do nothing."""
         if threading.current_thread() is not threading.main_thread():
             return
         for number in _SIGNALS:
             before = signal.getsignal(number)
-            if (
-                callable(before) and number not in self._replaced
-            ):  # not where it ends the process at once, or is ignored
+            if callable(before) and number not in self._replaced:  # else it ends the process at once, or is ignored
                 self._replaced[number] = before
                 signal.signal(number, self._on_signal)
 
-    def _on_signal(self, number: int, frame: Any) -> None:
-        self.begin(LAST_CALL)
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.begin(GRACE_AFTER_SIGNAL)
         self._replaced[number](number, frame)
 
     def forget_signals(self) -> None:

@@ -17,16 +17,16 @@ logger = logging.getLogger("hybrid_gateway")
 class LateStart:
     """Runs ``startup`` once, and ``shutdown`` when the process ends, both in one task, as task groups need it.
 
-    The end is a signal (``ending``), once no request is being answered any more: uvicorn ends the process before the
+    The end is a signal (``process``), once no request is being answered any more: uvicorn ends the process before the
     event loop has ended. Elsewhere it is the loop's end, which cancels the task: ``asyncio.run`` waits for it.
     """
 
     def __init__(
-        self, startup: Callable[[], Awaitable[None]], shutdown: Callable[[], Awaitable[None]], ending: Shutdown
+        self, startup: Callable[[], Awaitable[None]], shutdown: Callable[[], Awaitable[None]], process: Shutdown
     ) -> None:
         self._startup = startup
         self._shutdown = shutdown
-        self._ending = ending
+        self._process_shutdown = process
         self._started: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None  # the loop itself keeps no task alive
         self._count = 0
@@ -76,7 +76,7 @@ class LateStart:
         self._idle.set()
         started.set_result(None)
         try:
-            with self._ending.calling(self._is_over.set):
+            with self._process_shutdown.notifying(self._is_over.set):
                 await self._is_over.wait()
             await self._idle.wait()
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, Unpack
 
 import msgspec
@@ -13,9 +13,51 @@ from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings,
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.health import databases
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions, Layers
+from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.routing.declare import import_routes
 from hybrid_gateway.spelling import check_options
+from hybrid_gateway.types import Handler
 
-__all__ = ["GatewayOptions", "Plugin", "apply_plugins"]
+__all__ = ["GatewayArguments", "GatewayOptions", "Plugin", "apply_plugins", "gateway_options"]
+
+
+class GatewayArguments(LayerOptions, total=False):
+    """The keyword arguments of ``Gateway``: these, and the options of a layer, which all routes get."""
+
+    path: str
+    """What stands before the path of every route."""
+    django_routes: Iterable[str]
+    """Path prefixes that Django answers."""
+    django_side: DjangoSideMode
+    """Which of Django's handlers runs a page: by the view (``"auto"``), always ``"wsgi"``, always ``"asgi"``."""
+    fallthrough: bool
+    """Whether Django gets the paths that neither side knows."""
+    trailing_slash: TrailingSlash
+    """The other spelling of a path: redirected, ``"strict"``ly unknown, or ``"ignore"``d."""
+    encoded_slashes: EncodedSlashes
+    """A path with ``%2f`` in it: 400, or ``"django"``: passed on where Django answers it however it is read."""
+    threads: int
+    """Threads for ``def`` handlers, the ORM and Django's views."""
+    body_timeout: float
+    """Seconds in which a body must come, and one more for every KiB of it."""
+    graceful_timeout: float
+    """Seconds that streams get when the process ends."""
+    pdb_on_exception: bool
+    """Open a debugger where an unexpected exception was raised."""
+    openapi: OpenAPISettings | None
+    """The document, and its pages; by default there is none."""
+    static: bool | None
+    """Whether static files are served: always, never, or by default while ``DEBUG`` is on."""
+    lifespan: Sequence[Handler] | Handler
+    """Context managers, synchronous or asynchronous, that are open as long as the process serves."""
+    on_startup: Sequence[Handler] | Handler
+    """Functions that run before the first request."""
+    on_shutdown: Sequence[Handler] | Handler
+    """Functions that run after the last request."""
+    health_checks: Sequence[Any] | None
+    """Functions that ``/readyz`` asks; by default ``databases``."""
+    plugins: Sequence[Any]
+    """Objects or classes with ``on_gateway_init(options)``, which returns the options, changed or not."""
 
 
 class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,30 +75,47 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     graceful_timeout: float = 10
     pdb_on_exception: bool = False
     openapi: OpenAPISettings = OpenAPISettings(enabled=False)
-    lifespan: tuple[Callable[..., Any], ...] = ()
-    on_startup: tuple[Callable[..., Any], ...] = ()
-    on_shutdown: tuple[Callable[..., Any], ...] = ()
+    lifespan: tuple[Handler, ...] = ()
+    on_startup: tuple[Handler, ...] = ()
+    on_shutdown: tuple[Handler, ...] = ()
     health_checks: tuple[Any, ...] = (databases,)
-    around_unrouted: tuple[Callable[..., Awaitable[Any]], ...] = ()
-    """For plugins: ``async around(ctx, respond)``, outer to inner, which gives back the answer of ``respond(ctx)`` to
-    what no route answers (404, 405, redirects, OPTIONS, what is refused before). Nothing in it may wait."""
+    around_unrouted: tuple[Callable[..., Awaitable[EndpointResponse]], ...] = ()
+    """For plugins: ``async around(ctx, respond)``, outer to inner, which gives back the response of ``respond(ctx)`` to
+    what no route answers (404, 405, redirects, OPTIONS, rejected requests). Nothing in it may wait."""
     pool: Callable[..., ThreadPool] = ThreadPool
     """For plugins: makes the pools of threads, ``pool(size, name=...)``."""
     layers: Layers = Layers()
 
     def replace(self, **changes: Any) -> GatewayOptions:
-        """The same with other values: ``options.replace(routes=[*options.routes, health])``."""
+        """Return these with other values: ``options.replace(routes=[*options.routes, health])``."""
         check_options(changes, self.__struct_fields__, "GatewayOptions.replace()")
-        return msgspec.structs.replace(self, **{name: _frozen(value) for name, value in changes.items()})
+        frozen = {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
+        return msgspec.structs.replace(self, **frozen)
 
     def inside(self, **options: Unpack[LayerOptions]) -> GatewayOptions:
-        """The same with more options of a layer, merged as those of a router are: ``options.inside(guards=[Paid])``."""
+        """Return these with more options of a layer, merged as a router's are: ``options.inside(guards=[Paid])``."""
         check_options(options, LAYER_OPTIONS, "GatewayOptions.inside()")
         return msgspec.structs.replace(self, layers=self.layers.inside(options, "the gateway"))
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+def gateway_options(routes: Sequence[Any] | str, arguments: GatewayArguments) -> GatewayOptions:
+    """Return the options that ``Gateway(routes, **arguments)`` means, before plugins change them."""
+    given: dict[str, Any] = dict(arguments)
+    layer = {name: given.pop(name) for name in list(given) if name in LAYER_OPTIONS}
+    own = {name: given[name] for name in given.keys() & set(GatewayOptions.__struct_fields__)}
+    for name in ("openapi", "health_checks"):
+        if own.get(name, ()) is None:
+            del own[name]
+    for name in ("lifespan", "on_startup", "on_shutdown"):
+        if callable(own.get(name)):
+            own[name] = (own[name],)
+    for name in own.keys() & {"django_routes", "health_checks", "lifespan", "on_startup", "on_shutdown"}:
+        own[name] = tuple(own[name])
+    return GatewayOptions(
+        routes=tuple(import_routes(routes, "HYBRID_GATEWAY['ROUTES']") if isinstance(routes, str) else routes),
+        layers=Layers().inside(layer, "the gateway"),
+        **own,
+    )
 
 
 class Plugin(Protocol):
@@ -66,7 +125,10 @@ class Plugin(Protocol):
 
 
 def apply_plugins(options: GatewayOptions, plugins: Iterable[Any]) -> GatewayOptions:
-    """What ``plugins``, one after the other, make of ``options``; raises :class:`ConfigurationError` for no plugin."""
+    """Return what ``plugins``, one after the other, make of ``options``.
+
+    Raises :class:`ConfigurationError` for what is no plugin.
+    """
     for entry in plugins:
         plugin: Any = entry() if inspect.isclass(entry) else entry
         if not hasattr(plugin, "on_gateway_init"):

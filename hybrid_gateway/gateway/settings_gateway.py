@@ -52,8 +52,8 @@ def from_settings(settings: GatewaySettings) -> Gateway:
         health_checks=settings.health_checks,
         **settings.layer,
     )
-    if gateway.django_prefixes.prefixes or gateway.fallthrough:
-        _ = gateway.django.wsgi_handler  # a broken MIDDLEWARE fails now, not at the first request
+    if gateway.dispatcher.prefixes.prefixes or settings.fallthrough:
+        _ = gateway.dispatcher.django.wsgi_handler  # a broken MIDDLEWARE fails now, not at the first request
     return gateway
 
 

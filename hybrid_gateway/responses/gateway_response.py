@@ -49,11 +49,11 @@ class ResponseThread(Protocol):
 class ShutdownSignal(Protocol):
     """The end of the process, as far as streams need to know."""
 
-    def calling(self, listener: Callable[[], object], /) -> AbstractContextManager[None]:
+    def notifying(self, listener: Callable[[], object], /) -> AbstractContextManager[None]:
         """Call ``listener`` when the process is told to end, as long as the context is open."""
         ...
 
-    def bounded(self, answer: Awaitable[None], /) -> Awaitable[bool]:
+    def with_timeout(self, stream: Awaitable[None], /) -> Awaitable[bool]:
         """Await a stream, and cut it once the grace period is over; return whether it came to its end."""
         ...
 

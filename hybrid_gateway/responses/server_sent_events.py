@@ -85,7 +85,7 @@ class EventSourceResponse(StreamingResponse):
 
     async def send_chunks(self, scope: Scope, receive: Receive, send: Send, shutdown: ShutdownSignal) -> bool:
         """Send events until there are no more, or the process is told to end: then the stream ends at once."""
-        self.until = shutdown.calling
+        self.until = shutdown.notifying
         await self(scope, receive, send)
         return True
 

@@ -78,7 +78,7 @@ class StreamingResponse(GatewayResponse, responses.StreamingResponse):
 
     async def send_chunks(self, scope: Scope, receive: Receive, send: Send, shutdown: ShutdownSignal) -> bool:
         """Send the head and all chunks; return whether the stream came to its end before the process did."""
-        return await shutdown.bounded(self(scope, receive, send))
+        return await shutdown.with_timeout(self(scope, receive, send))
 
     async def stream_response(self, send: Send) -> None:
         try:

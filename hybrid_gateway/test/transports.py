@@ -23,7 +23,7 @@ from hybrid_gateway._compat.django_test_internals import BODY_FILE
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread
 from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
-from hybrid_gateway.drivers.wsgi_driver import build_scope
+from hybrid_gateway.drivers.wsgi_scope import build_scope
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
 from hybrid_gateway.test.client_response import ClientResponse
 
@@ -75,7 +75,8 @@ class GatewayHandler(ClientHandler):
 
     def __call__(self, environ: dict[str, Any]) -> Any:
         gateway = self.target.gateway
-        if gateway.is_django(path_text(environ["PATH_INFO"])) and not gateway.refuses(build_scope(environ)):
+        dispatcher = gateway.dispatcher
+        if dispatcher.is_django(path_text(environ["PATH_INFO"])) and not dispatcher.rejects(build_scope(environ)):
             return super().__call__(environ)
         for name, value in self.target.headers.items():
             environ.setdefault(HttpHeaders.to_wsgi_name(name), value)
@@ -101,7 +102,8 @@ class AsyncGatewayHandler(AsyncClientHandler):
 
     async def __call__(self, scope: dict[str, Any]) -> Any:
         gateway = self.target.gateway
-        if gateway.is_django(scope["path"].removeprefix(scope.get("root_path", ""))) and not gateway.refuses(scope):
+        dispatcher, path = gateway.dispatcher, scope["path"].removeprefix(scope.get("root_path", ""))
+        if dispatcher.is_django(path) and not dispatcher.rejects(scope):
             return await super().__call__(scope)
         scope.setdefault("query_string", b"")
         body_file = scope.pop(BODY_FILE, None)

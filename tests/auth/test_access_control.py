@@ -69,7 +69,7 @@ def test_a_scheme_of_the_projects_own_is_all_that_its_class_says(serve: Any, cap
 
 def test_its_secrets_are_known_and_it_is_documented() -> None:
     gateway = Gateway([hall])
-    table = gateway.table
+    table = gateway.dispatcher.table
     assert table.secrets == SecretCarriers(headers=frozenset({b"x-door"}), query=frozenset({"door"}))
     document = build_document(gateway.endpoints, OpenAPISettings())
     described = {"type": "apiKey", "in": "header", "name": "X-Door", "description": "A word at the door."}

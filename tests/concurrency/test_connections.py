@@ -123,8 +123,8 @@ class Here:
         return self
 
     def __exit__(self, *exc_info):
-        self.gateway.pool.close()
-        self.gateway.streams.close()
+        self.gateway.pools.typed.close()
+        self.gateway.pools.streams.close()
         self.gateway.loop_thread.close()
         wait_until(lambda: not self.own_threads())
         if self.settings["OPTIONS"].get("pool"):

@@ -128,8 +128,8 @@ def gateway():
     with override_settings(ROOT_URLCONF="tests.concurrency.test_isolation", MIDDLEWARE=middleware, ALLOWED_HOSTS=["*"]):
         gateway = Gateway([sync_handler, async_handler, mixed_handler, stream], django_routes=["/django/"], threads=4)
         yield gateway
-        gateway.pool.close()
-        gateway.streams.close()
+        gateway.pools.typed.close()
+        gateway.pools.streams.close()
         gateway.loop_thread.close()
 
 
@@ -336,6 +336,6 @@ def test_twenty_thousand_requests_leave_nothing_behind():
         return before, counts()
 
     (before, all_before), (after, all_after) = asyncio.run(main())
-    gateway.pool.close()
+    gateway.pools.typed.close()
     assert {name: number for name, number in after.items() if number > before[name] + 3} == {}
     assert all_after - all_before < 100

@@ -257,9 +257,9 @@ def served():
         routes = [below, below_async, below_endless, Route("/plain", page_of_ours)]
         gateway = Gateway(routes, django_routes=["/page/"], threads=2)
         yield gateway
-        gateway.pool.close()
-        gateway.streams.close()
-        wait_until(lambda: gateway.pool._budget.alive == 0)
+        gateway.pools.typed.close()
+        gateway.pools.streams.close()
+        wait_until(lambda: gateway.pools.typed._budget.alive == 0)
 
 
 def page_of_ours() -> int:
@@ -303,5 +303,5 @@ def test_a_request_that_holds_the_only_thread_waits_for_no_other_of_its_kind():
         gateway = Gateway([ready], threads=1, health_checks=[check])
         sent = asyncio.run(asyncio.wait_for(ask(gateway, "/ready"), 10))
     assert (sent[0]["status"], sent[1]["body"]) == (200, b"true")
-    gateway.pool.close()
-    gateway.streams.close()
+    gateway.pools.typed.close()
+    gateway.pools.streams.close()

@@ -1094,7 +1094,7 @@ def test_a_transaction_left_open_in_a_task_of_a_request_is_rolled_back_with_it(a
         return count_items()
 
     gateway = Gateway([leave, count], middleware=[middleware], threads=1)
-    gateway.pool.name = "own"
+    gateway.pools.typed.name = "own"
 
     async def main():
         gc.disable()  # that a collection would roll it back, too, is not good enough
@@ -1104,8 +1104,8 @@ def test_a_transaction_left_open_in_a_task_of_a_request_is_rolled_back_with_it(a
             gc.enable()
 
     assert asyncio.run(main()) == (b"1", b"0")
-    gateway.pool.close()
-    wait_until(lambda: not threads_of(gateway.pool))
+    gateway.pools.typed.close()
+    wait_until(lambda: not threads_of(gateway.pools.typed))
 
 
 def test_a_blocking_handler_may_ask_its_own_gateway(ask):
@@ -1128,7 +1128,7 @@ def test_two_gateways_may_share_a_loop_and_one_may_go(ask):
 
     def build(pool_name):
         gateway = Gateway([name])
-        gateway.pool.name = pool_name
+        gateway.pools.typed.name = pool_name
         return gateway
 
     async def main():
@@ -1248,7 +1248,7 @@ def test_under_wsgi_a_task_that_outlives_its_request_goes_to_the_pool(worker):
     gateway = Gateway([start])
     assert worker(gateway, "/start") == b"worker_0"
     assert gateway.loop_thread.run(finish()) == "gateway-1"
-    gateway.pool.close()
+    gateway.pools.typed.close()
     gateway.loop_thread.close()
 
 
@@ -1275,7 +1275,7 @@ def test_no_cancellation_cuts_a_clean_up_short(ask, gate, when):
         return number
 
     gateway = Gateway([use], threads=1)
-    other = PooledThread(gateway.pool, gateway.streams)
+    other = PooledThread(gateway.pools.typed, gateway.pools.streams)
 
     async def main():
         task = asyncio.create_task(ask(gateway, "/use"))
@@ -1290,7 +1290,7 @@ def test_no_cancellation_cuts_a_clean_up_short(ask, gate, when):
         return list(events)
 
     assert asyncio.run(main()) == ["closing", "closed"]
-    gateway.pool.close()
+    gateway.pools.typed.close()
 
 
 @pytest.mark.parametrize("path", ["/whole", "/stream", "/fail"])
@@ -1380,7 +1380,7 @@ def test_whatever_belongs_to_a_request_uses_its_thread(ask, scratch):
         on_startup=[start],
         on_shutdown=[start],
     )
-    gateway.pool.name = "own"
+    gateway.pools.typed.name = "own"
 
     async def main():
         messages = iter(["lifespan.startup", "lifespan.shutdown"])
@@ -1398,8 +1398,8 @@ def test_whatever_belongs_to_a_request_uses_its_thread(ask, scratch):
     assert asyncio.run(main()) == (b"chunk", b"sorry")
     assert [name for name, _ in used] == ["own"] * 11
     assert {wrapper.connection for _, wrapper in used} == {None}
-    gateway.pool.close()
-    wait_until(lambda: not threads_of(gateway.pool))
+    gateway.pools.typed.close()
+    wait_until(lambda: not threads_of(gateway.pools.typed))
 
 
 def test_asgiref_knows_the_route_of_an_async_function():

@@ -206,7 +206,7 @@ def test_django_gets_the_very_scope_and_environ(monkeypatch):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 
-    monkeypatch.setattr(gateway.django, "asgi", django_asgi)
+    monkeypatch.setattr(gateway.dispatcher.django, "asgi", django_asgi)
     scope: dict[str, Any] = {"extra": object(), "root_path": "/app"}
     asgi(gateway, "/app/pages/", **scope)
     assert seen[0][1]["extra"] is scope["extra"]
@@ -343,18 +343,18 @@ def test_settings_are_read_again_when_they_change():
     before = default_gateway()
     assert default_gateway() is before
     with override_settings(HYBRID_GATEWAY={"ROUTES": "tests.routes", "THREADS": 3}):
-        assert default_gateway().pool.size == 3
-    assert default_gateway().pool.size == 8
+        assert default_gateway().pools.typed.size == 3
+    assert default_gateway().pools.typed.size == 8
     with override_settings(DEBUG=True):
         assert default_gateway().reverse_url("docs") == "/docs"
 
 
 def test_static_url_is_djangos_by_itself():
-    assert default_gateway().is_django("/static/admin/css/base.css")
+    assert default_gateway().dispatcher.is_django("/static/admin/css/base.css")
     with override_settings(STATIC_URL="https://cdn.example/"):
-        assert not default_gateway().is_django("/static/x")
+        assert not default_gateway().dispatcher.is_django("/static/x")
     with override_settings(STATIC_URL="/assets/"):
-        assert default_gateway().is_django("/assets/x")
+        assert default_gateway().dispatcher.is_django("/assets/x")
 
 
 @pytest.mark.parametrize("protocol", [asgi, wsgi])

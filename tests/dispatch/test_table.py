@@ -47,7 +47,7 @@ def watch(gateway: Gateway, protocol: str, faults: list[str], done: threading.Ev
             path = gateway.reverse_url(f"number-{number}")
         except NoReverseMatch:
             continue
-        if gateway.side(f"/mounts/{number}/x") == "":
+        if gateway.dispatcher.side(f"/mounts/{number}/x") == "":
             faults.append(f"{path} has a name, and its mount is not there")
         if client.get(path).status_code != 200:
             faults.append(f"{path} has a name and no answer")
@@ -93,11 +93,11 @@ def test_nothing_is_lost_where_several_threads_register(switching: None) -> None
 
 def test_the_table_is_one_value_that_nobody_changes() -> None:
     gateway = Gateway([numbered(1)])
-    before = gateway.table
+    before = gateway.dispatcher.table
     with pytest.raises(AttributeError):
-        before.tree = gateway.table.tree  # type: ignore[misc]
+        before.tree = gateway.dispatcher.table.tree  # type: ignore[misc]
     gateway.register(numbered(2))
-    assert gateway.table is not before
+    assert gateway.dispatcher.table is not before
     assert before.tree.find("/numbers/2", "GET") is None
     assert [route.path for route in before.routes] == ["/numbers/1"]
 
@@ -117,10 +117,10 @@ def unresolved(thing: Missing) -> None: ...  # type: ignore[name-defined]  # noq
 @pytest.mark.parametrize("route", [broken, unresolved, get("/numbers/1")(lambda: None), "no route"])
 def test_what_cannot_be_built_changes_nothing(route: Any) -> None:
     gateway = Gateway([numbered(1)])
-    before = gateway.table
+    before = gateway.dispatcher.table
     with pytest.raises((ConfigurationError, NameError)):
         gateway.register(route)
-    assert gateway.table is before
+    assert gateway.dispatcher.table is before
     gateway.register(numbered(2))
     assert [route.path for route in gateway.routes] == ["/numbers/1", "/numbers/2"]
 

@@ -55,18 +55,18 @@ class LentProtocol(LaneProtocol):
     authentication: Any = None
     marks: dict[str, Any] = {}
 
-    class call_class(LaneRequest):  # noqa: N801
-        protocol: LentProtocol  # type: ignore[assignment]
+    class request_class(LaneRequest):  # noqa: N801
+        connection: LentProtocol
 
-        def __init__(self, protocol: LentProtocol, *args: Any) -> None:
-            super().__init__(protocol, *args)
-            self.authentication = protocol.authentication
+        def __init__(self, connection: LentProtocol, *args: Any) -> None:
+            super().__init__(connection, *args)
+            self.authentication = connection.authentication
 
         def describe(self) -> Any:
-            return {**super().describe(), **self.protocol.marks}
+            return {**super().describe(), **self.connection.marks}
 
         def _lend(self) -> CallingThread:
-            return self.protocol.thread
+            return self.connection.thread
 
 
 async def exchange(gateway: Gateway, scope: dict[str, Any], body: bytes, thread: CallingThread) -> bytes:

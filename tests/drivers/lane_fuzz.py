@@ -175,7 +175,7 @@ ROUTES = [
 ]  # fmt: skip
 
 
-class CountedCall(LaneRequest):
+class CountedRequest(LaneRequest):
     """Counts what did not go through ASGI, so that a run shows that it compared two roads."""
 
     def __init__(self, *args: Any) -> None:
@@ -187,7 +187,7 @@ class CountedCall(LaneRequest):
 
 
 class CountingLane(LaneProtocol):
-    call_class = CountedCall
+    request_class = CountedRequest
 
 
 # --- two roads --------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ GET = b"GET %b HTTP/1.1\r\nHost: example.org\r\n\r\n"
 class CountedLane(LaneProtocol):
     calls: list[LaneRequest] = []
 
-    class call_class(LaneRequest):
+    class request_class(LaneRequest):
         def __init__(self, *args: Any) -> None:
             super().__init__(*args)
             CountedLane.calls.append(self)
@@ -487,7 +487,7 @@ SAYS_CLOSE = tuple(map(int, uvicorn.__version__.split(".")[:2])) >= (0, 51)
 def test_a_connection_outlives_the_shutdown_for_the_request_that_is_on_its_way_and_for_no_other(
     is_wrapped, monkeypatch
 ):
-    monkeypatch.setattr("hybrid_gateway.drivers.lane.protocol.LAST_CALL", 2.0)  # enough on a busy machine
+    monkeypatch.setattr("hybrid_gateway.drivers.lane.protocol.GRACE_AFTER_SIGNAL", 2.0)  # enough on a busy machine
     gateway = Gateway([slow])
 
     async def wrapper(scope: Any, receive: Any, send: Any) -> None:

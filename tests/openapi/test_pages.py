@@ -95,7 +95,7 @@ async def order(callback: str) -> None: ...
 def test_callbacks_and_webhooks_are_in_the_document_and_nowhere_else():
     settings = OpenAPISettings(enabled=True, webhooks=(order_paid,))
     gateway = Gateway([order, Route("/again", order.handler, methods=["POST"], name="again")], openapi=settings)
-    document = build_document(gateway.endpoints[:1], settings, gateway.table.webhooks)
+    document = build_document(gateway.endpoints[:1], settings, gateway.dispatcher.table.webhooks)
     validate(document)
     callback = document["paths"]["/orders"]["post"]["callbacks"]["paid"]["{$request.query.callback}"]["post"]
     assert callback["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Paid"}

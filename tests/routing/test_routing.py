@@ -337,7 +337,7 @@ def test_what_reverse_writes_matching_reads(text):
         path = unquote(gateway.reverse_url("item_by_slug", slug=text))
     except UnicodeEncodeError:
         return
-    endpoint, values = gateway.table.tree.find(path, "GET")
+    endpoint, values = gateway.dispatcher.table.tree.find(path, "GET")
     assert (endpoint.route.name, values) == ("item_by_slug", (text,))
 
 

@@ -98,16 +98,16 @@ def test_what_comes_right_after_the_signal_is_answered_as_the_last_of_its_connec
         return "x"
 
     gateway = Gateway([x])
-    gateway.ending.begin(0.2)
+    gateway.dispatcher.shutdown.begin(0.2)
     assert gateway.draining
     status, headers, body = ask(gateway, "/x")
     assert (status, headers[b"connection"], body) == (200, b"close", b"x")
     assert b"connection" not in ask(gateway, "/x", http_version="2")[1]
-    gateway.ending.begin(60)  # later news, as of the server after the signal, give no more time
+    gateway.dispatcher.shutdown.begin(60)  # later news, as of the server after the signal, give no more time
     sleep(0.25)
     assert ask(gateway, "/x")[0] == 503
     asyncio.run(gateway.startup())
-    gateway.ending.begin(60)
+    gateway.dispatcher.shutdown.begin(60)
     gateway.drain()  # whoever says it means it
     assert ask(gateway, "/x")[0] == 503
 
@@ -142,8 +142,8 @@ def test_two_gateways_of_a_process_hear_a_signal_in_whatever_order_they_end():
         second.watch_signals()
         first.forget_signals()  # which the second one still leads to
         signal.raise_signal(signal.SIGTERM)
-        assert heard == [signal.SIGTERM] and first.is_on and second.is_on
-        assert not first.refuses and not second.refuses  # not at once
+        assert heard == [signal.SIGTERM] and first.has_begun and second.has_begun
+        assert not first.rejects_requests and not second.rejects_requests  # not at once
         second.forget_signals()
         signal.raise_signal(signal.SIGTERM)
         assert len(heard) == 2
@@ -184,7 +184,7 @@ def test_an_event_stream_that_waits_ends_at_once_and_closes_its_iterator():
     async def chunks():
         response = EventSourceResponse(events(), heartbeat=None)
         ending = Shutdown(1)
-        response.until = ending.calling
+        response.until = ending.notifying
         sent = []
 
         async def send(message):

@@ -105,7 +105,7 @@ def test_f3_a_handler_that_hangs_is_a_504_and_others_do_not_notice(gate, caplog,
     assert all(headers[b"content-type"] == b"application/problem+json" for _, headers, _ in answers)
     assert errors(caplog) == ["Gateway Timeout: GET /slow"] * 12
     assert threading.active_count() <= before + 2  # those of the gateway, however many wait
-    assert len(gateway.pool._workers) == (2 if kind == "def" else 0)
+    assert len(gateway.pools.typed._workers) == (2 if kind == "def" else 0)
 
 
 def test_f3_work_that_nobody_waits_for_any_more_never_begins(gate):
@@ -233,7 +233,7 @@ def test_f3_a_health_check_that_hangs_holds_one_thread_however_often_it_is_asked
             status, _, _ = await ask(gateway, "/readyz")
             assert status == 503
             await asyncio.sleep(0.02)
-        assert len(gateway.pool._workers) == 1
+        assert len(gateway.pools.typed._workers) == 1
         assert b"still running" in (await ask(gateway, "/readyz"))[2]
         gate.set()
         for _ in range(100):
@@ -565,7 +565,7 @@ def test_f1_a_thousand_cancelled_handlers_leave_nothing_behind(kind):
     assert asyncio.run(scenario()) == []
     assert len(entered) == len(left)
     assert "cancelled" in left
-    assert len(gateway.pool._workers) <= 8
+    assert len(gateway.pools.typed._workers) <= 8
 
 
 async def settled(condition):

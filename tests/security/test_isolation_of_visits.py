@@ -72,8 +72,8 @@ def gateway(settings):
     settings.ALLOWED_HOSTS = ["*"]
     gateway = Gateway([blocking, awaiting, stream, request], event_hooks=[Locale, TimeZone(cookie="zone")], threads=4)
     yield gateway
-    gateway.pool.close()
-    gateway.streams.close()
+    gateway.pools.typed.close()
+    gateway.pools.streams.close()
     gateway.loop_thread.close()
 
 

@@ -33,9 +33,9 @@ def judged(
         "http_version": "1.1", "client": ("127.0.0.1", port),
     }  # fmt: skip
     call = RequestContext(scope, lambda: None, gateway.lend_thread)  # type: ignore[arg-type]
-    if gateway.screening.is_known_good(call, scope, path):
+    if gateway.dispatcher.validator.is_known_good(call, scope, path):
         return Judged(None, True, call)
-    refusal = gateway.asgi.refuse(call, path)
+    refusal = gateway.dispatcher.validate(call, path)
     return Judged(None if refusal is None else refusal.status_code, False, call)
 
 
@@ -100,7 +100,7 @@ def test_a_hidden_slash_is_looked_for_in_the_path_as_it_was_sent(gateway):
         "http_version": "1.1", "client": ("127.0.0.1", 1),
     }  # fmt: skip
     call = RequestContext(scope, lambda: None, gateway.lend_thread)  # type: ignore[arg-type]
-    assert not gateway.screening.is_known_good(call, scope, "/x/y")
+    assert not gateway.dispatcher.validator.is_known_good(call, scope, "/x/y")
 
 
 def test_other_settings_forget_hosts(gateway):
@@ -112,9 +112,9 @@ def test_secrets_and_large_heads_are_not_remembered_and_all_are_bounded(gateway,
     monkeypatch.setattr(screening, "_MAX_KNOWN", 10)
     for number in range(100):
         judged(gateway, [(b"host", b"testserver"), (b"x", b"%d" % number)], port=number)
-    assert 0 < len(gateway.screening._known) <= 10
-    gateway.screening._known.clear()
+    assert 0 < len(gateway.dispatcher.validator._known) <= 10
+    gateway.dispatcher.validator._known.clear()
     for name in (b"cookie", b"authorization", b"x-api-key"):
         judged(gateway, [(b"host", b"testserver"), (name, b"secret")])
     judged(gateway, [(b"host", b"testserver"), (b"x", b"y" * 5000)])
-    assert not gateway.screening._known
+    assert not gateway.dispatcher.validator._known

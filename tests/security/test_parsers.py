@@ -245,7 +245,7 @@ def test_r_lin_queries_and_forms(client, settings, unit):
 @pytest.mark.parametrize("unit", ["-", "a-", "/", "a/", "%2d", ".json", "-.json", "a-a-.json/"])
 def test_r_lin_paths(client, unit):
     """The route tree by itself: a gateway answers 414 to what is longer than 8 KiB, which is long enough."""
-    tree = client.gateway.table.tree
+    tree = client.gateway.dispatcher.table.tree
     for prefix in ("/mixed/", "/deep/", "/nowhere/"):
         assert_linear(
             lambda text, prefix=prefix: tree.find(prefix + text, "GET"), lambda size: unit * (size // len(unit))

@@ -90,7 +90,7 @@ def remembers(gateway: Gateway, *headers: tuple[bytes, bytes]) -> bool:
 def test_a_header_that_a_scheme_reads_is_not_remembered(scheme: Any, place: Any) -> None:
     gateway = place(scheme)
     assert not remembers(gateway, (b"x-door", b"sesame"))
-    assert not any(b"sesame" in dict(head).values() for head, _ in gateway.screening._known.values())
+    assert not any(b"sesame" in dict(head).values() for head, _ in gateway.dispatcher.validator._known.values())
 
 
 @pytest.mark.parametrize("scheme", SECRET, ids=repr)
@@ -118,7 +118,7 @@ def test_what_becomes_secret_is_forgotten() -> None:
     assert remembers(gateway, (b"x-door", b"sesame"))
     gateway.register(get("/y", authentication=[ByParameter()])(lambda: "y"))
     judged(gateway, [HOST], port=2)
-    assert not any(b"sesame" in dict(head).values() for head, _ in gateway.screening._known.values())
+    assert not any(b"sesame" in dict(head).values() for head, _ in gateway.dispatcher.validator._known.values())
 
 
 # --- logs

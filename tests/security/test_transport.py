@@ -216,7 +216,7 @@ def test_r_host_what_is_remembered_is_bounded(monkeypatch):
         monkeypatch.setattr("hybrid_gateway.dispatch.request_checks._MAX_HOSTS", 10)
         for number in range(50):
             assert client.get("/json", headers={"Host": f"h{number}.test"}).status_code == 200
-        assert len(gateway.screening._hosts) <= 10
+        assert len(gateway.dispatcher.validator._hosts) <= 10
 
 
 def test_r_host_under_debug_the_answer_says_what_to_do(serve, caplog):

@@ -133,7 +133,7 @@ def test_threads_tell_how_long_work_waited_for_them(registry):
 
     async def scenario():
         plain = Gateway([blocking])
-        assert type(gateway.pool) is not type(plain.pool)
+        assert type(gateway.pools.typed) is not type(plain.pools.typed)
 
         async def run():
             await gateway({**SCOPE, "path": "/blocking"}, receive, send)

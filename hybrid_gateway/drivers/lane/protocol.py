@@ -17,33 +17,56 @@ import asyncio
 import sys
 from contextlib import suppress
 from contextvars import Context, copy_context
+from enum import Enum
 from typing import Any
 
 from starlette.requests import ClientDisconnect
 from uvicorn.config import Config
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
-from uvicorn.server import ServerState
 
+from hybrid_gateway._compat.uvicorn_internals import (
+    RequestResponseCycle,
+    ServerState,
+    UvicornConnection,
+    build_cycle,
+    client_address,
+    start_cycle,
+    target_of,
+)
 from hybrid_gateway.concurrency.asgiref_bridge import enter_request
-from hybrid_gateway.dispatch.shutdown import LAST_CALL
-from hybrid_gateway.drivers.lane.request import LaneRequest
-from hybrid_gateway.drivers.lane.server_state import AccessLogger, ValidatedHead, lane_of, start_line
+from hybrid_gateway.dispatch.shutdown import GRACE_AFTER_SIGNAL
+from hybrid_gateway.drivers.lane.access_log import AccessLogger
+from hybrid_gateway.drivers.lane.request import LaneRequest, ValidatedHead
+from hybrid_gateway.drivers.lane.server import LaneServer, lane_server, start_line
+from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, check_headers
+from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.types import ASGIApp, Headers, Receive, Scope, Send
 
 __all__ = ["LaneProtocol"]
 
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
-_MAX_TRAILERS = 8 * 1024  # bytes
+MAX_TRAILER_BYTES = 8 * 1024
 _EMPTY = Context()  # for timers: in the context of a request they would keep it alive
 
 _CRASH = FixedHeaders([(b"content-type", b"text/plain; charset=utf-8")])
 
-# What of a request on uvicorn's road is still to come, and with it which time-out ends the wait.
-_NOTHING, _HEAD, _BODY = range(3)
+
+class RequestPhase(Enum):
+    """What of a request on uvicorn's road is still to come, and with it which time-out ends the wait.
+
+    ``on_message_begin`` leads from the first to the second, ``on_headers_complete`` to the third, and
+    ``on_message_complete`` or an upgrade back to the first.
+    """
+
+    IDLE = "no request has begun, or all of it has come"  # timeout_keep_alive, once it is answered
+    HEAD = "a head has begun"  # head_timeout, from its first byte
+    BODY = "a body has begun"  # body_timeout, from its last bytes
 
 
-class LaneProtocol(HttpToolsProtocol):
+_IDLE, _HEAD, _BODY = RequestPhase  # PERF: a global each; Python 3.11 looks up a member of an Enum by a descriptor
+
+
+class LaneProtocol(UvicornConnection):
     """One connection. uvicorn makes it: ``uvicorn.run(gateway, http=LaneProtocol)``.
 
     ``head_timeout`` and ``body_timeout`` are seconds: a head must be complete that long after its first byte (or after
@@ -52,8 +75,8 @@ class LaneProtocol(HttpToolsProtocol):
 
     head_timeout = 30.0
     body_timeout = 30.0
-    call_class: type[LaneRequest] = LaneRequest
-    judged = ValidatedHead()  # the last that was found to be in order
+    request_class: type[LaneRequest] = LaneRequest
+    validated_head = ValidatedHead()  # the last that was found to be in order
 
     def __init__(
         self,
@@ -68,32 +91,44 @@ class LaneProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self.head_timeout = head_timeout or self.head_timeout
         self.body_timeout = body_timeout or self.body_timeout
-        self.lane = lane_of(config, server_state, self.loop)
+        self.lane = lane_server(config, server_state, self.loop)
         if self.lane is not None and self.access_log:
-            self.access_logger = AccessLogger(self.access_logger, self.lane.gateway)  # type: ignore[assignment]
-        self._awaited = _NOTHING
-        self._trailing = 0  # bytes of trailers
-        self._is_last = False
-        self._lingers = False
+            self.access_logger = AccessLogger(self.access_logger, self.lane.dispatcher)  # type: ignore[assignment]
+        self._phase = _IDLE
+        self._trailer_bytes = 0
+        self._ignores_data = False  # the last request of the connection has come
+        self._is_ending = False  # with the server, after one more request
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def application(self) -> ServedApplication:
+        return self._lane.application
+
+    @property
+    def _lane(self) -> LaneServer:
+        assert self.lane is not None
+        return self.lane
+
+    def trust_proxy(self, scope: Scope) -> None:
+        self._lane.trust_proxy(scope)
+
     def data_received(self, data: bytes) -> None:
-        if self._awaited == _NOTHING and self.lane is not None and (self.cycle is None or self.cycle.response_complete):
+        if self._phase is _IDLE and self.lane is not None and (self.cycle is None or self.cycle.response_complete):
             ctx = self.lane.take(self, data)
             if ctx is not None:
                 self._start(ctx)
                 return
-        if not self._is_last:
+        if not self._ignores_data:
             super().data_received(data)
-            self._await_rest()
+            self._watch_rest()
 
     # --- on the lane
 
     def _start(self, ctx: LaneRequest) -> None:
         self._deadline = None
         if not ctx.keep_alive:  # what comes after it is not even looked at, as by uvicorn's parser
-            self._is_last = True
+            self._ignores_data = True
         # SECURITY: in a context of its own; what a handler sets there no other request sees.
         self.cycle = ctx  # type: ignore[assignment]
         task = asyncio.Task(self._serve(ctx), loop=self.loop, context=copy_context(), **_EAGER)
@@ -104,24 +139,24 @@ class LaneProtocol(HttpToolsProtocol):
     async def _serve(self, ctx: LaneRequest) -> None:
         enter_request(ctx)
         try:
-            answer = await ctx.endpoint.respond(ctx)
-            if type(answer) is tuple:
+            response: EndpointResponse = await ctx.endpoint.respond(ctx)
+            if isinstance(response, tuple):
                 if self.flow.write_paused and not ctx.disconnected:
                     await self.flow.drain()
-                self._write(ctx, *answer)
+                self._write(ctx, *response)
             else:
-                await self._stream(ctx, answer)
+                await self._stream(ctx, response)
         except BaseException as error:
             self._fail(ctx, error)
         finally:
             ctx.release()
 
-    def _write(self, ctx: LaneRequest, status: int, headers: Any, body: bytes) -> None:
+    def _write(self, ctx: LaneRequest, status: int, headers: Headers, body: bytes) -> None:
         if ctx.disconnected:
             return
-        lane: Any = self.lane
+        lane: LaneServer = self.lane  # type: ignore[assignment]  # PERF: no call of a property
         if type(headers) is not FixedHeaders or lane.has_hsts:
-            headers = lane.gateway.security.complete(ctx, status, headers, ctx.endpoint.security_headers)
+            headers = lane.dispatcher.security.finalize(ctx, status, headers, ctx.endpoint.security_headers)
             check_headers(headers)  # raises where they must not be sent: a 500
         ctx.is_started = True
         if self.access_log:
@@ -132,7 +167,7 @@ class LaneProtocol(HttpToolsProtocol):
         else:
             self.transport.write(self._write_all(ctx, status, headers, body))
         ctx.response_complete = True
-        if ctx.awaits_end is not None:
+        if ctx.end_event is not None:
             ctx.set()
         if self.cycle is ctx:  # type: ignore[comparison-overlap]
             self.cycle = None  # type: ignore[assignment]
@@ -140,10 +175,9 @@ class LaneProtocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def _write_all(self, ctx: LaneRequest, status: int, headers: Any, body: bytes) -> bytes:
-        """The answer as uvicorn would write it."""
-        lane: Any = self.lane
-        lines = [lane.start(status)]
+    def _write_all(self, ctx: LaneRequest, status: int, headers: Headers, body: bytes) -> bytes:
+        """Return the response as uvicorn would write it."""
+        lines = [self._lane.start(status)]
         closes = False
         for name, value in headers:
             lines.append(b"%b: %b\r\n" % (name.lower(), value))
@@ -156,22 +190,9 @@ class LaneProtocol(HttpToolsProtocol):
             lines.append(b"connection: close\r\n")
         return b"".join([*lines, b"\r\n", body if ctx.method != "HEAD" else b""])
 
-    async def _stream(self, ctx: LaneRequest, response: Any) -> None:
-        """Let a Starlette response send itself through an ASGI cycle that takes the place of ``ctx``."""
-        cycle = RequestResponseCycle(
-            scope=ctx.scope,  # type: ignore[arg-type]
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,  # pyright: ignore[reportArgumentType]
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=ctx.keep_alive,
-            on_response=self.on_response_complete,
-        )
-        cycle.more_body = False
+    async def _stream(self, ctx: LaneRequest, response: ASGIApp) -> None:
+        """Let a response send itself through an ASGI cycle that takes the place of ``ctx``."""
+        cycle = build_cycle(self, ctx.scope, keep_alive=ctx.keep_alive)
         cycle.disconnected = ctx.disconnected
         if not ctx.is_read:
             cycle.body += ctx.body
@@ -179,12 +200,13 @@ class LaneProtocol(HttpToolsProtocol):
             cycle.message_event.set()
         if self.cycle is ctx:  # type: ignore[comparison-overlap]
             self.cycle = cycle
+        dispatcher = self._lane.dispatcher
 
-        async def application(scope: Any, receive: Any, send: Any) -> None:
+        async def application(scope: Scope, receive: Receive, send: Send) -> None:
             with suppress(ClientDisconnect):  # nobody is left to answer
-                await ctx.gateway.asgi.send_response(ctx, ctx.endpoint, response, receive, send)
+                await dispatcher.run_response(ctx, ctx.endpoint, response, receive, send)
 
-        await cycle.run_asgi(application)
+        await cycle.run_asgi(application)  # type: ignore[arg-type]
 
     def _fail(self, ctx: LaneRequest, error: BaseException) -> None:
         """What uvicorn does when an application raises instead of answering; a client that has gone is no error."""
@@ -201,48 +223,48 @@ class LaneProtocol(HttpToolsProtocol):
 
     def _log(self, ctx: LaneRequest, status: int) -> None:
         scope: Any = ctx.scope
-        client, path = get_client_addr(scope), get_path_with_query_string(scope)
+        client, path = client_address(scope), target_of(scope)
         self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, ctx.method, path, scope["http_version"], status)
 
     def shutdown(self) -> None:
         """Called by the server for each connection when it ends."""
         if self.lane is not None:
-            self.lane.gateway.ending.begin(LAST_CALL)
+            self.lane.dispatcher.shutdown.begin(GRACE_AFTER_SIGNAL)
         if self.cycle is None or self.cycle.response_complete:
             # A request may be on its way already: it is answered, as the last one of the connection.
-            self._lingers, self.head_timeout = True, LAST_CALL
-            self._watch(LAST_CALL)
+            self._is_ending, self.head_timeout = True, GRACE_AFTER_SIGNAL
+            self._watch(GRACE_AFTER_SIGNAL)
         else:
             super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
-        if self._lingers:  # nobody would tell the websocket to end
+        if self._is_ending:  # nobody would tell the websocket to end
             self.transport.close()
             return
-        self._awaited = _NOTHING
+        self._phase = _IDLE
         self._stop_watching()
         super().handle_websocket_upgrade()
 
     # --- on uvicorn's road: what is still to come of a request
 
     def on_message_begin(self) -> None:
-        self._awaited, self._trailing = _HEAD, 0
+        self._phase, self._trailer_bytes = _HEAD, 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._awaited != _BODY:
+        if self._phase is not _BODY:
             super().on_header(name, value)
             return
-        # SECURITY: what follows a chunked body is no header: nobody has judged it. SPEC: RFC 9110 section 6.5.1
-        self._trailing += len(name) + len(value)
-        if self._trailing > _MAX_TRAILERS:
+        # SECURITY: what follows a chunked body is no header: nobody has validated it. SPEC: RFC 9110 section 6.5.1
+        self._trailer_bytes += len(name) + len(value)
+        if self._trailer_bytes > MAX_TRAILER_BYTES:
             raise ValueError("The trailers of the request are too long.")
 
     def on_headers_complete(self) -> None:
         self._check_target()
-        self._awaited = _BODY
+        self._phase = _BODY
         super().on_headers_complete()
-        if self._lingers and self.cycle is not None:
+        if self._is_ending and self.cycle is not None:
             self.cycle.keep_alive = False
 
     def _check_target(self) -> None:
@@ -258,7 +280,7 @@ class LaneProtocol(HttpToolsProtocol):
             raise ValueError("The target and the Host header of the request name two hosts.")
 
     def on_message_complete(self) -> None:
-        self._awaited = _NOTHING
+        self._phase = _IDLE
         super().on_message_complete()
 
     # --- time-outs: one timer per connection, which looks whether the deadline has moved
@@ -278,28 +300,18 @@ class LaneProtocol(HttpToolsProtocol):
         if self.flow.read_paused:
             self.flow.resume_reading()
         if self.pipeline:
-            self._start_next(*self.pipeline.pop())
+            start_cycle(self, *self.pipeline.pop())
         else:
             self._watch(self.timeout_keep_alive)
 
-    def _start_next(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Start a request that has waited for its turn, as uvicorn does; its older versions do so in one place only."""
-        start: Any = getattr(self, "_start_asgi_task", None)
-        if start is not None:
-            start(cycle, app)
-            return
-        task = self.loop.create_task(cycle.run_asgi(app))
-        task.add_done_callback(self.tasks.discard)
-        self.tasks.add(task)
-
-    def _unset_keepalive_if_required(self) -> None:
-        if self._awaited != _HEAD:  # more bytes of a head give it no more time
+    def on_bytes(self) -> None:
+        if self._phase is not _HEAD:  # more bytes of a head give it no more time
             self._deadline = None
 
-    def _await_rest(self) -> None:
-        if self._awaited == _BODY:
+    def _watch_rest(self) -> None:
+        if self._phase is _BODY:
             self._watch(self.body_timeout)
-        elif self._awaited == _HEAD and self._deadline is None:
+        elif self._phase is _HEAD and self._deadline is None:
             self._watch(self.head_timeout)
 
     def _watch(self, seconds: float) -> None:
@@ -309,7 +321,7 @@ class LaneProtocol(HttpToolsProtocol):
             if self._timer.when() <= deadline + 0.001:
                 return
             self._timer.cancel()
-        self._timer = self.loop.call_later(seconds, self._look, context=_EMPTY)
+        self._timer = self.loop.call_later(seconds, self._check_deadline, context=_EMPTY)
 
     def _stop_watching(self) -> None:
         self._deadline = None
@@ -317,16 +329,16 @@ class LaneProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
 
-    def _look(self) -> None:
+    def _check_deadline(self) -> None:
         self._timer = None
         if self._deadline is None or self.transport.is_closing():
             return
         left = self._deadline - self.loop.time()
         if left > 0.001:
-            self._timer = self.loop.call_later(left, self._look, context=_EMPTY)
+            self._timer = self.loop.call_later(left, self._check_deadline, context=_EMPTY)
         elif self.cycle is None or self.cycle.response_complete:
             self.transport.close()
-        elif self._awaited != _BODY or self.flow.read_paused:  # it is the application that takes its time
+        elif self._phase is not _BODY or self.flow.read_paused:  # it is the application that takes its time
             self._watch(self.body_timeout)
         else:
             self._end_stalled_body(self.cycle)

@@ -1,49 +1,78 @@
-"""A request on the lane: what endpoints read of it, and what uvicorn asks of the cycle that it stands for."""
+"""A request on the lane: what endpoints read of it, and what it asks of the connection that it came on."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
-from hybrid_gateway.gateway.application import Gateway
+from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.drivers.served_application import ServedApplication
+from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.request.context import RequestContext, body_too_large
-from hybrid_gateway.types import Header
+from hybrid_gateway.types import Header, Message, Scope
 
-if TYPE_CHECKING:
-    from hybrid_gateway.drivers.lane.protocol import LaneProtocol
-    from hybrid_gateway.drivers.lane.server_state import Found
+__all__ = ["LaneConnection", "LaneRequest", "Match", "ValidatedHead"]
 
-__all__ = ["LaneRequest"]
+Match = tuple[str, Endpoint, tuple[Any, ...]]  # method, endpoint, values in the path
+
+
+class ValidatedHead(NamedTuple):
+    """A head that is in order, but for its first line, and what it says; nobody changes that."""
+
+    text: bytes = b""
+    headers: Sequence[Header] = ()
+    by_name: dict[bytes, bytes] = {}  # of a repeated header the last
+    is_secure: bool = False  # whether it came over HTTPS
+
+
+class LaneConnection(Protocol):
+    """A connection as its requests, and what all connections of a server share, see it."""
+
+    validated_head: ValidatedHead
+    """The last that was found to be in order."""
+    request_class: type[LaneRequest]
+    limit_concurrency: int | None
+    server: tuple[str, int | None] | None
+    client: tuple[str, int] | None
+    app_state: dict[str, Any]
+
+    @property
+    def asgi_version(self) -> str: ...
+
+    @property
+    def scheme(self) -> str | None: ...
+
+    @property
+    def application(self) -> ServedApplication:
+        """The gateway that answers."""
+        ...
+
+    def trust_proxy(self, scope: Scope) -> None:
+        """Change ``scope`` to what the headers of a trusted proxy say."""
+        ...
 
 
 class LaneRequest(RequestContext):
-    """One request on the lane: a ctx, and what uvicorn's protocol asks of the cycle that it stands for."""
+    """One request on the lane: its context, and what uvicorn's protocol asks of the cycle that it stands for."""
 
-    # PERF: see Call; what is usual is a class attribute, and what few ask for is made when somebody does.
+    # PERF: see RequestContext; what is usual is a class attribute, and what few ask for is made when somebody does.
     body = b""
     keep_alive = True
     disconnected = False
     response_complete = False
     is_started = False
     is_read = False
-    awaits_end: asyncio.Event | None = None
+    end_event: asyncio.Event | None = None
 
-    def __init__(self, protocol: LaneProtocol, found: Found, url: bytes, query: bytes) -> None:
-        self.protocol = protocol
-        self.method, self.endpoint, self.path_values = found
+    def __init__(self, connection: LaneConnection, match: Match, url: bytes, query: bytes) -> None:
+        self.connection = connection
+        self.method, self.endpoint, self.path_values = match
         self.url = url
         self.raw_query = query
-        self._head = protocol.judged
-
-    @property
-    def gateway(self) -> Gateway:
-        """The gateway that answers."""
-        lane = self.protocol.lane
-        assert lane is not None
-        return lane.gateway
+        self._head = connection.validated_head
 
     @cached_property
     def raw_headers(self) -> list[Header]:  # type: ignore[override]
@@ -57,30 +86,29 @@ class LaneRequest(RequestContext):
     def is_secure(self) -> bool:  # type: ignore[override]
         return self._head.is_secure
 
-    def _lend(self) -> Any:
-        return self.gateway.lend_thread()
+    def _lend(self) -> PooledThread:
+        return self.connection.application.lend_thread()
 
-    def describe(self) -> MutableMapping[str, Any]:
-        """The ASGI scope that uvicorn would have made of the request."""
-        protocol, lane = self.protocol, self.protocol.lane
-        assert lane is not None
+    def describe(self) -> Scope:
+        """Return the ASGI scope that uvicorn would have made of the request."""
+        connection = self.connection
         raw_path = self.url.partition(b"?")[0]
-        scope = {
+        scope: Scope = {
             "type": "http",
-            "asgi": {"version": protocol.config.asgi_version, "spec_version": "2.3"},
+            "asgi": {"version": connection.asgi_version, "spec_version": "2.3"},
             "http_version": "1.1",
-            "server": protocol.server,
-            "client": protocol.client,
-            "scheme": protocol.scheme,
+            "server": connection.server,
+            "client": connection.client,
+            "scheme": connection.scheme,
             "root_path": "",
             "headers": self.raw_headers,
-            "state": protocol.app_state.copy(),
+            "state": connection.app_state.copy(),
             "method": self.method,
             "path": unquote(raw_path.decode("ascii")),
             "raw_path": raw_path,
             "query_string": self.raw_query,
         }
-        lane.trust_proxy(scope)
+        connection.trust_proxy(scope)
         return scope
 
     # --- the body, which has come; and the client, which may go
@@ -94,21 +122,21 @@ class LaneRequest(RequestContext):
             raise body_too_large(limit)
         return self.body
 
-    async def _receive(self) -> MutableMapping[str, Any]:
+    async def _receive(self) -> Message:
         if not self.is_read and not self.disconnected:
             self.is_read = True
             return {"type": "http.request", "body": self.body, "more_body": False}
         if not self.disconnected and not self.response_complete:
-            self.awaits_end = self.awaits_end or asyncio.Event()
-            await self.awaits_end.wait()
+            self.end_event = self.end_event or asyncio.Event()
+            await self.end_event.wait()
         return {"type": "http.disconnect"}
 
     @property
     def message_event(self) -> LaneRequest:
-        """What uvicorn calls ``set()`` of when the client has gone."""
+        """The event that uvicorn sets when the client has gone: the request itself."""
         return self
 
     def set(self) -> None:
-        """Nothing more will come: tell whoever waits for a message."""
-        if self.awaits_end is not None:
-            self.awaits_end.set()
+        """Tell whoever waits for a message that nothing more will come."""
+        if self.end_event is not None:
+            self.end_event.set()

@@ -98,7 +98,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         # Through JSON, so that what is compared is what clients get.
         document = json.loads(
-            msgspec.json.encode(build_document(gateway.endpoints, gateway.openapi, gateway.table.webhooks))
+            msgspec.json.encode(build_document(gateway.endpoints, gateway.openapi, gateway.dispatcher.table.webhooks))
         )
         if check is not None:
             self._compare(document, check)
@@ -200,9 +200,9 @@ def rows_of(gateway: Gateway) -> Iterator[Row]:
     """Yield every route of the API and every prefix of Django's."""
     for route in gateway.routes:
         yield Row(route.path, tuple(route.methods), route.name, "api", dotted_name(route.handler))
-    for prefix in gateway.django_prefixes.prefixes:
+    for prefix in gateway.dispatcher.prefixes.prefixes:
         yield Row(prefix, (), "", "static" if is_static(prefix) else "django")
-    if gateway.fallthrough:
+    if gateway.dispatcher.fallthrough:
         yield Row("*", (), "", "fallthrough")
 
 

@@ -176,7 +176,7 @@ def load_application(path: str) -> Any:
 
 def with_static_files(application: Any, wanted: bool) -> Any:
     """``application``, behind Django's handler of static files when they are ``wanted`` and it does not serve them."""
-    if not wanted or (isinstance(application, Gateway) and application.django.static):
+    if not wanted or (isinstance(application, Gateway) and application.dispatcher.django.static):
         return application
     from django.contrib.staticfiles import handlers
 
@@ -193,6 +193,6 @@ def about(gateway: Gateway, url: str) -> Iterator[tuple[str, str]]:
     """Yield the lines that are shown at start-up: where the docs are, and which side answers which paths."""
     if gateway.serves_docs:
         yield "Docs", f"{url}{gateway.openapi.docs}"
-    if gateway.django_prefixes.prefixes:
-        yield "Django", " ".join(sorted(gateway.django_prefixes.prefixes))
+    if gateway.dispatcher.prefixes.prefixes:
+        yield "Django", " ".join(sorted(gateway.dispatcher.prefixes.prefixes))
     yield "API", f"{len(gateway.routes)} routes"

@@ -1,0 +1,114 @@
+"""A WSGI environ as an ASGI scope and ``receive``, and a response's head as ``start_response`` wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from http import HTTPStatus
+from urllib.parse import quote
+
+from django.core.handlers.wsgi import get_script_name
+from starlette.requests import ClientDisconnect
+
+from hybrid_gateway.dispatch.dispatcher import FORCED_AUTHENTICATION
+from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
+from hybrid_gateway.exceptions import reason
+from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
+from hybrid_gateway.types import Environ, Header, Message, Receive, Scope, StartResponse
+
+__all__ = ["build_receive", "build_scope", "start"]
+
+_CHUNK = 64 * 1024  # bytes read from wsgi.input at a time
+_FROM_TESTS = (FORCED_AUTHENTICATION, UNCHECKED_CSRF, UNCHECKED_HOST)  # no server has such keys
+
+
+def build_scope(environ: Environ) -> Scope:
+    """Return the ASGI scope of a WSGI request. SPEC: PEP 3333 strings are bytes in latin-1."""
+    root = get_script_name(environ).rstrip("/")
+    path = environ.get("PATH_INFO", "").encode("latin-1").decode("utf-8", "replace") or "/"
+    headers = [
+        (name[5:].replace("_", "-").lower().encode("latin-1"), value.encode("latin-1"))
+        for name, value in environ.items()
+        if name.startswith("HTTP_")
+    ]
+    for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        if environ.get(name):
+            headers.append((name.replace("_", "-").lower().encode(), environ[name].encode("latin-1")))
+    scope: Scope = {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
+        "method": environ["REQUEST_METHOD"],
+        "scheme": environ.get("wsgi.url_scheme", "http"),
+        "path": root + path,
+        "raw_path": _raw_path(environ) or quote(root + path).encode(),
+        "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
+        "root_path": root,
+        "headers": headers,
+        "client": (environ["REMOTE_ADDR"], _number(environ.get("REMOTE_PORT"))) if environ.get("REMOTE_ADDR") else None,
+        "server": (environ["SERVER_NAME"], _number(environ.get("SERVER_PORT"))) if "SERVER_NAME" in environ else None,
+    }
+    if "SERVER_PROTOCOL" in environ:
+        scope["http_version"] = environ["SERVER_PROTOCOL"].partition("/")[2]
+    for key in _FROM_TESTS:
+        if key in environ:
+            scope[key] = environ[key]
+    return scope
+
+
+def _raw_path(environ: Environ) -> bytes:
+    """Return the path as it was asked for, where the server tells: gunicorn, uWSGI, Waitress and others do."""
+    target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if "#" in target:  # which the server has cut: see RequestValidator
+        return target.encode("latin-1", "replace")
+    return target.partition("?")[0].encode("latin-1", "replace") if target.startswith("/") else b""
+
+
+def build_receive(environ: Environ) -> Receive:
+    """Return ``wsgi.input`` as an ASGI ``receive``: as many bytes as announced, or to the end of a terminated stream.
+
+    It raises ``ClientDisconnect`` where fewer come.
+    """
+    stream = environ["wsgi.input"]
+    length = environ.get("CONTENT_LENGTH")
+    left = _number(length) if length and _is_number(length) else None
+    if left is None and not environ.get("wsgi.input_terminated"):
+        left = 0
+
+    async def receive() -> Message:
+        nonlocal left
+        size = _CHUNK if left is None else min(left, _CHUNK)
+        chunk = stream.read(size) if size else b""
+        if left is not None:
+            left -= len(chunk)
+            if left and not chunk:
+                raise ClientDisconnect
+        more = bool(chunk) if left is None else left > 0
+        return {"type": "http.request", "body": chunk, "more_body": more}
+
+    return receive
+
+
+def _is_number(text: str) -> bool:
+    # SECURITY: only ASCII digits are digits, and int() raises for 5,000 of them.
+    return text.isascii() and text.isdigit() and len(text) <= 18
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and _is_number(text) else 0
+
+
+def start(start_response: StartResponse, status: int, headers: Iterable[Header]) -> None:
+    """Call ``start_response`` with the head of a response."""
+    # SPEC: PEP 3333, "Other HTTP Features": what speaks of the connection is the server's alone.
+    lines = [
+        (name.decode("latin-1").title(), value.decode("latin-1")) for name, value in headers if name != b"connection"
+    ]
+    start_response(f"{status} {_phrase(status)}", lines)
+
+
+def _phrase(status: int) -> str:
+    if status >= 400:
+        return reason(status)
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"

@@ -1,0 +1,122 @@
+"""What a gateway declares → the :class:`RoutingTable` by which it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from django.conf import settings
+
+from hybrid_gateway.building.endpoint_builder import BuildContext, EndpointBuilder
+from hybrid_gateway.conf import OpenAPISettings
+from hybrid_gateway.dispatch.dispatcher import Dispatcher
+from hybrid_gateway.dispatch.mounts import Mounts
+from hybrid_gateway.dispatch.routing_table import RoutingTable, build_route_tree, routes_by_name
+from hybrid_gateway.endpoints.endpoint import Endpoint
+from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.gateway.options import GatewayOptions
+from hybrid_gateway.layer_options import Layers
+from hybrid_gateway.routing.declare import Mount, describe_handler
+from hybrid_gateway.routing.layers import FlatRoute, find_mounts, flatten
+from hybrid_gateway.types import Handler
+
+__all__ = ["TableBuilder"]
+
+
+class TableBuilder:
+    """Compiles all routes of one gateway, anew whenever they change.
+
+    ``hooks`` are what runs at start-up and shutdown; ``not_ready_reason()`` tells why no request should come now.
+    """
+
+    def __init__(
+        self,
+        context: BuildContext,
+        dispatcher: Dispatcher,
+        options: GatewayOptions,
+        openapi: OpenAPISettings,
+        hooks: Sequence[Handler],
+        not_ready_reason: Callable[[], str | None],
+    ) -> None:
+        self._context = context
+        self._dispatcher = dispatcher
+        self._options = options
+        self._openapi = openapi
+        self._hooks = hooks
+        self._not_ready_reason = not_ready_reason
+        self._layers = msgspec.structs.replace(options.layers, middleware=())  # which is around all of them, once
+
+    def build(self, declared: Sequence[Any], overrides: Iterable[Mapping[Any, Any]]) -> RoutingTable:
+        """Return a table of ``declared``, ready to take the place of another; a mistake raises and changes nothing."""
+        replaced = {key: value for replacements in overrides for key, value in replacements.items()}
+        builder = EndpointBuilder(self._context, replaced)
+        options, layers = self._options, self._layers
+        builder.readiness(options.health_checks, layers, self._not_ready_reason)
+        mounts = list(find_mounts(declared, options.path))
+        for path, mount in mounts:
+            self._check_mount(path, mount)
+        flat = list(flatten(declared, layers, options.path))
+        for route in flat:
+            self._check_reachable(route)
+        endpoints: list[Endpoint] = []
+        routes: list[FlatRoute] = []
+        for route in [*flat, *self._own_routes(lambda: table, {route.path for route in flat}, Mounts(mounts))]:
+            compiled = [builder.endpoint(route, method) for method in route.methods]
+            routes.append(compiled[0].route)
+            endpoints += compiled
+        errors = builder.errors(layers)
+        unrouted = builder.unrouted_middleware(layers)
+        table = RoutingTable(
+            routes=routes,
+            endpoints=endpoints,
+            names=routes_by_name(routes),
+            tree=build_route_tree(endpoints),
+            mounts=Mounts(mounts),
+            errors=errors,
+            without_route=builder.without_route(errors),
+            django_middleware=unrouted,
+            passes_django=unrouted is not None or any(endpoint.django_middleware for endpoint in endpoints),
+            cors=options.layers.cors,
+            security_headers=self._dispatcher.security.headers,
+            around_unrouted=options.around_unrouted,
+            trailing_slash=options.trailing_slash,
+            webhooks=builder.described(self._openapi.webhooks),
+            secrets=builder.secrets(),
+            hooks={id(hook): builder.given_to(hook, layers) for hook in self._hooks},
+        )
+        return table
+
+    def _own_routes(
+        self, table: Callable[[], RoutingTable], taken: Collection[str], mounts: Mounts
+    ) -> Iterable[FlatRoute]:
+        """Return the routes of the document and its pages, where the project has nothing at their paths."""
+
+        def is_taken(path: str) -> bool:
+            dispatcher = self._dispatcher
+            if path in taken or mounts.find(path) is not None or dispatcher.prefixes.find(path.casefold()) is not None:
+                return True
+            return dispatcher.fallthrough and dispatcher.django.has_page(path)
+
+        enabled = self._openapi.enabled if self._openapi.enabled is not None else settings.DEBUG
+        if not enabled or is_taken(self._openapi.path):
+            return ()
+        from hybrid_gateway.openapi import routes as openapi_routes  # what nobody sees in production need not be loaded
+
+        own = flatten(openapi_routes(table, self._openapi), Layers())
+        return [route for route in own if not is_taken(route.path)]
+
+    def _check_reachable(self, route: FlatRoute) -> None:
+        path = route.path if route.template.is_static else route.path.partition("{")[0]
+        prefixes = self._dispatcher.prefixes
+        prefix = prefixes.find(path) or prefixes.find(path.casefold())
+        if prefix is not None:
+            raise RouteError(
+                f"{route.methods[0]} {route.path} ({describe_handler(route.handler)}) lies under {prefix!r}, which "
+                "Django answers, so it could never be reached. Move the route, or narrow ALLOWED_DJANGO_ROUTES."
+            )
+
+    def _check_mount(self, path: str, mount: Mount) -> None:
+        prefix = self._dispatcher.prefixes.find(path)
+        if prefix is not None:
+            raise RouteError(f"{mount!r} lies under {prefix!r}, which Django answers, so it could never be reached.")

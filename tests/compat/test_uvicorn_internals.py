@@ -1,0 +1,150 @@
+"""Canaries of ``hybrid_gateway/_compat/uvicorn_internals.py``."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import Any
+
+import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from hybrid_gateway._compat import uvicorn_internals as internals
+from tests.compat import canary
+from tests.drivers.lane import Transport
+
+GET = b"GET /a?b=c HTTP/1.1\r\nHost: example.org\r\n\r\n"
+
+
+async def answer(scope: Any, receive: Any, send: Any) -> None:
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+
+class Timed(internals.UvicornConnection):
+    arrivals = 0
+
+    def on_bytes(self) -> None:
+        self.arrivals += 1
+
+
+def connect(kind: type[HttpToolsProtocol] = Timed, app: Any = answer, **options: Any) -> Any:
+    config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", **options)
+    config.load()
+    state = internals.ServerState()
+    protocol = kind(config, state, {"key": 1}, asyncio.get_running_loop())
+    protocol.connection_made(Transport(peername=("192.0.2.1", 4321), sockname=("192.0.2.2", 80)))
+    return protocol
+
+
+async def finish(protocol: Any) -> bytes:
+    while protocol.tasks:
+        await asyncio.wait(protocol.tasks)
+        await asyncio.sleep(0)
+    return bytes(protocol.transport.written)
+
+
+@canary("status_lines")
+def test_there_is_a_first_line_for_each_status() -> None:
+    assert internals.status_lines[204] == b"HTTP/1.1 204 No Content\r\n"
+    assert internals.status_lines[299] == b"HTTP/1.1 299 \r\n"
+    assert set(range(200, 600)) <= set(internals.status_lines)
+
+
+@canary("client_address", "target_of")
+def test_the_access_log_names_client_and_target() -> None:
+    scope: Any = {"type": "http", "client": ("192.0.2.1", 80), "path": "/a b", "query_string": b"c=d", "root_path": ""}
+    assert internals.client_address(scope) == "192.0.2.1:80"
+    assert internals.target_of(scope) == "/a%20b?c=d"
+
+
+@canary("UvicornConnection")
+def test_a_connection_has_its_attributes_and_tells_of_bytes() -> None:
+    async def main() -> None:
+        protocol = connect()
+        for name in ("headers", "url", "tasks", "pipeline", "timeout_keep_alive", "limit_concurrency", "access_logger"):
+            assert name == "url" or hasattr(protocol, name), name
+        assert (protocol.server, protocol.client, protocol.scheme) == (("192.0.2.2", 80), ("192.0.2.1", 4321), "http")
+        assert (protocol.app_state, protocol.asgi_version, protocol.access_log) == ({"key": 1}, "3.0", False)
+        assert (protocol.flow.write_paused, protocol.flow.read_paused) == (False, False)
+        await protocol.flow.drain()
+        protocol.flow.resume_reading()
+        before = protocol.server_state.total_requests
+        protocol.data_received(GET)
+        assert protocol.arrivals == 1
+        assert protocol.url == b"/a?b=c" and protocol.headers == [(b"host", b"example.org")]
+        cycle = protocol.cycle
+        assert not (cycle.response_started or cycle.response_complete or cycle.disconnected or cycle.more_body)
+        assert cycle.keep_alive and cycle.body == b"" and cycle.message_event.is_set()
+        assert (await finish(protocol)).endswith(b"\r\n\r\n/a")
+        assert cycle.response_started and cycle.response_complete
+        assert protocol.server_state.total_requests == before + 1 and protocol.arrivals >= 2
+
+    asyncio.run(main())
+
+
+@canary("RequestResponseCycle", "build_cycle")
+def test_a_cycle_that_is_built_by_hand_answers() -> None:
+    async def main() -> None:
+        protocol = connect()
+        scope = {"type": "http", "method": "GET", "path": "/x", "http_version": "1.1", "headers": []}
+        cycle = internals.build_cycle(protocol, scope, keep_alive=False)
+        assert isinstance(cycle, internals.RequestResponseCycle) and not cycle.more_body
+        cycle.message_event.set()
+        await cycle.run_asgi(answer)
+        assert protocol.transport.written.endswith(b"\r\nconnection: close\r\n\r\n/x") and protocol.transport.closed
+
+    asyncio.run(main())
+
+
+@canary("start_cycle")
+def test_a_cycle_that_waited_is_started_as_a_task_of_the_connection() -> None:
+    async def main() -> None:
+        protocol = connect()
+        cycle = internals.build_cycle(
+            protocol,
+            {"type": "http", "method": "GET", "path": "/y", "http_version": "1.1", "headers": []},
+            keep_alive=True,
+        )
+        cycle.message_event.set()
+        internals.start_cycle(protocol, cycle, answer)
+        assert len(protocol.tasks) == 1
+        assert (await finish(protocol)).endswith(b"/y")
+
+    asyncio.run(main())
+    assert list(inspect.signature(HttpToolsProtocol._start_asgi_task).parameters) == ["self", "cycle", "app"]
+
+
+@canary("ServerState")
+def test_a_server_makes_another_list_of_default_headers_each_second() -> None:
+    async def main() -> None:
+        config = uvicorn.Config(answer, log_config=None)
+        config.load()
+        server = uvicorn.Server(config)
+        found = []
+        for counter in (0, 10):
+            await server.on_tick(counter)
+            found.append(server.server_state.default_headers)
+        assert found[0] is not found[1] and [name for name, _ in found[0]] == [b"date", b"server"]
+        assert server.server_state.total_requests == 0
+
+    asyncio.run(main())
+
+
+@canary("unwrap_proxy_headers")
+def test_what_is_wrapped_for_proxies_is_found_and_its_headers_are_trusted() -> None:
+    config = uvicorn.Config(answer, log_config=None, forwarded_allow_ips="192.0.2.1")
+    config.load()
+    assert type(config.loaded_app) is ProxyHeadersMiddleware
+    app, trust_proxy = internals.unwrap_proxy_headers(config)
+    assert app is answer
+    headers = [(b"x-forwarded-proto", b"https"), (b"x-forwarded-for", b"198.51.100.7")]
+    scope = {"type": "http", "client": ("192.0.2.1", 1), "scheme": "http", "headers": headers}
+    trust_proxy(scope)
+    assert (scope["scheme"], scope["client"][0]) == ("https", "198.51.100.7")
+    bare = uvicorn.Config(answer, log_config=None, proxy_headers=False)
+    bare.load()
+    assert internals.unwrap_proxy_headers(bare)[0] is answer
