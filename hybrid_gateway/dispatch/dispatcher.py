@@ -224,6 +224,7 @@ class Dispatcher:
             raise
         await responder.end(ctx, work if is_sent else None)
 
+
 def force_authentication(ctx: RequestContext) -> None:
     """Take over who a test client says is calling."""
     if FORCED_AUTHENTICATION in ctx.scope:

@@ -9,8 +9,7 @@ from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
 from hybrid_gateway.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.raw_response import make_raw
-from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse
+from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse, make_raw
 from hybrid_gateway.types import ASGIMiddlewareFactory
 from hybrid_gateway.url_quoting import quote_path
 

@@ -29,7 +29,7 @@ __all__ = ["RoutingTable", "routes_by_name", "build_route_tree"]
 class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Everything that is compiled of what a gateway declares. It is built whole, and then takes the place of another.
 
-    Whoever looks twice for one request takes it once (``table = gateway.table``) and asks that.
+    Whoever looks twice for one request takes it once (``table = dispatcher.table``) and asks that.
     """
 
     routes: Sequence[FlatRoute]

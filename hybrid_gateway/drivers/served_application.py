@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 
 from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry
 from hybrid_gateway.concurrency.loop_thread import LoopThread
-from hybrid_gateway.concurrency.thread_pools import ThreadPools
 from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.thread_pools import ThreadPools
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.types import ASGIMiddlewareFactory
 

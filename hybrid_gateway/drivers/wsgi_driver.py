@@ -20,8 +20,7 @@ from collections.abc import Iterable, Iterator
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
-from hybrid_gateway.concurrency.caller_threads import InlineThread
-from hybrid_gateway.concurrency.caller_threads import WaitingThread
+from hybrid_gateway.concurrency.caller_threads import InlineThread, WaitingThread
 from hybrid_gateway.concurrency.pooled_thread import PooledThread
 from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.concurrency.unit_of_work import close_unit, open_unit

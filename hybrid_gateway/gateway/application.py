@@ -16,10 +16,10 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway.binding.app_components import AppComponents
 from hybrid_gateway.building.endpoint_builder import BuildContext, middleware_factories
 from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry, ThreadHolder, in_request, run_in_fresh_context
-from hybrid_gateway.concurrency.pooled_connections import reset_pooled_connections
 from hybrid_gateway.concurrency.loop_thread import LoopThread
-from hybrid_gateway.concurrency.thread_pools import ThreadPools
+from hybrid_gateway.concurrency.pooled_connections import reset_pooled_connections
 from hybrid_gateway.concurrency.request_thread import RequestThread
+from hybrid_gateway.concurrency.thread_pools import ThreadPools
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.dispatch.prefixes import Prefixes, static_prefix

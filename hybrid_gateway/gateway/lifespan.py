@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.app_components import AppComponents
+from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.signature import Parameter, reject_generator
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.types import Handler
