@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from hybrid_gateway.auth.csrf import CSRFProtect
 from hybrid_gateway.checks.messages import name_routes, report
-from hybrid_gateway.checks.packages import PACKAGES, SAFE, Package, hook_classes, is_ours
+from hybrid_gateway.checks.packages import PACKAGES, SAFE, Package, hook_classes, is_ours, none
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.locale import Locale
 
@@ -26,6 +26,10 @@ _SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 _CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 _LOCALE = "django.middleware.locale.LocaleMiddleware"
 _LOGIN = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+_REMEDY = (
+    "List it in DJANGO_MIDDLEWARE or django_middleware= of a layer where it is needed, or write an event hook or ASGI "
+    "middleware that does the same."
+)
 
 
 def missed_middleware(endpoints: Iterable[Endpoint]) -> Iterator[CheckMessage]:
@@ -176,24 +180,11 @@ def _package_of(name: str) -> Package | None:
             return _ROOTS[path.partition(".")[0]]
     if name.startswith(_AT_HOME) or any(_covers(name, ours) for ours in (_LOCALE, _LOGIN)):
         return None
-    return _unknown(name)
+    return _middleware(name)
 
 
-def _unknown(name: str) -> Package:
-    return Package(
-        name=name,
-        verdict="with",
-        says="",
-        middleware=(name,),
-        remedy="List it in DJANGO_MIDDLEWARE or django_middleware= of a layer where it is needed, or write an event "
-        "hook or ASGI middleware that does the same.",
-    )
-
-
-def _built_in(name: str, option: str, has: Callable[[Endpoint], bool]) -> Package:
-    return Package(
-        name=name, verdict="with", says="", middleware=(name,), remedy=f"Say {option} on a layer.", replaced=has
-    )
+def _middleware(name: str, remedy: str = _REMEDY, has: Callable[[Endpoint], bool] = none) -> Package:
+    return Package(name=name, verdict="with", says="", middleware=(name,), remedy=remedy, replaced=has)
 
 
 # Of no concern to typed routes, or looked after: by the checks above, by the dispatch, by schemes.
@@ -204,22 +195,22 @@ _ROOTS = {path.partition(".")[0]: package for package in PACKAGES.values() for p
 _DJANGOS = {
     package.name: package
     for package in (
-        _built_in(
+        _middleware(
             "django.middleware.gzip.GZipMiddleware",
-            "compression=True",
+            "Say compression=True on a layer.",
             lambda endpoint: bool(endpoint.route.layers.compression),
         ),
-        _built_in(
+        _middleware(
             "django.middleware.http.ConditionalGetMiddleware",
-            "etag=True",
-            lambda endpoint: bool(endpoint.route.layers.etag),
+            "Say etag=True on a layer.",
+            lambda endpoint: endpoint.route.layers.etag,
         ),
-        _built_in(
+        _middleware(
             "django.middleware.cache.FetchFromCacheMiddleware",
-            "cache=60, in seconds,",
+            "Say cache=60, in seconds, on a layer.",
             lambda endpoint: endpoint.route.layers.cache is not None,
         ),
-        _unknown("django.contrib.auth.middleware.RemoteUserMiddleware"),
-        _unknown("django.contrib.sites.middleware.CurrentSiteMiddleware"),
+        _middleware("django.contrib.auth.middleware.RemoteUserMiddleware"),
+        _middleware("django.contrib.sites.middleware.CurrentSiteMiddleware"),
     )
 }

@@ -6,7 +6,7 @@ Every message has a hint and an id, by which ``SILENCED_SYSTEM_CHECKS`` silences
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 
 from django.core.checks import CheckMessage, register
 
@@ -30,49 +30,37 @@ from hybrid_gateway.checks.settings_checks import (
 )
 from hybrid_gateway.checks.tenants import missed_tenants
 from hybrid_gateway.checks.unreachable_patterns import unreachable_patterns
-from hybrid_gateway.gateway.application import Gateway
 
 __all__ = ["register_checks"]
 
-Found = Iterable[CheckMessage]
-CheckFunction = Callable[..., Found]
+
+def check_project(app_configs: object = None, **kwargs: object) -> Iterator[CheckMessage]:
+    """Yield what is wrong with settings, applications and databases, and then with a gateway that could be built."""
+    yield from broken_configuration()
+    yield from other_applications()
+    yield from other_runserver()
+    yield from pooled_persistent_connections()
+    yield from whitenoise_under_asgi()
+    if (gateway := current_gateway()) is not None:
+        yield from unreachable_patterns(gateway)
+        yield from front_page_alone(gateway)
+        yield from clashing_paths(gateway)
+        yield from missed_middleware(gateway.endpoints)
+        yield from missed_tenants(gateway.endpoints)
+        yield from closed_doors(gateway.endpoints)
 
 
-def missed_by_routes(gateway: Gateway) -> Iterator[CheckMessage]:
-    """Yield W030 to W037, E006 and E040: what Django's side has by its settings, and routes may be missing."""
-    for check in (missed_middleware, missed_tenants, closed_doors):
-        yield from check(gateway.endpoints)
-
-
-def _one_check(*of_settings: Callable[[], Found], of_gateways: Sequence[Callable[[Gateway], Found]]) -> CheckFunction:
-    def check(app_configs: object = None, **kwargs: object) -> Iterator[CheckMessage]:
-        for of_the_settings in of_settings:
-            yield from of_the_settings()
-        gateway = current_gateway()
-        if gateway is not None:
-            for of_the_gateway in of_gateways:
-                yield from of_the_gateway(gateway)
-
-    return check
-
-
-CHECK = _one_check(
-    broken_configuration,
-    other_applications,
-    other_runserver,
-    pooled_persistent_connections,
-    whitenoise_under_asgi,
-    of_gateways=(unreachable_patterns, front_page_alone, clashing_paths, missed_by_routes),
-)
-CHECK_BEFORE_DEPLOYMENT = _one_check(
-    unchecked_connections,
-    single_threaded_sqlite,
-    old_packages,
-    of_gateways=(public_documentation, transport_in_clear),
-)
+def check_deployment(app_configs: object = None, **kwargs: object) -> Iterator[CheckMessage]:
+    """Yield what is fit for development and not for the internet."""
+    yield from unchecked_connections()
+    yield from single_threaded_sqlite()
+    yield from old_packages()
+    if (gateway := current_gateway()) is not None:
+        yield from public_documentation(gateway)
+        yield from transport_in_clear(gateway)
 
 
 def register_checks() -> None:
-    """Register every check with Django; the app's ``ready()`` calls it, again for each ``override_settings``."""
-    register(CHECK, TAG)
-    register(CHECK_BEFORE_DEPLOYMENT, TAG, deploy=True)
+    """Register the checks with Django; the app's ``ready()`` calls it, again for each ``override_settings``."""
+    register(check_project, TAG)
+    register(check_deployment, TAG, deploy=True)
