@@ -3,9 +3,17 @@
 from hybrid_gateway.access_control import AllowAny, Authentication, AuthenticationScheme, Guard
 from hybrid_gateway.auth.api_key import APIKeyAuthentication
 from hybrid_gateway.auth.basic import BasicAuthentication
-from hybrid_gateway.auth.combined_guards import AllOf, AnyOf
 from hybrid_gateway.auth.csrf import CSRFProtect, check_csrf
-from hybrid_gateway.auth.guards import HasPermission, HasScope, InGroup, IsAuthenticated, IsStaff, IsSuperuser
+from hybrid_gateway.auth.guards import (
+    AllOf,
+    AnyOf,
+    HasPermission,
+    HasScope,
+    InGroup,
+    IsAuthenticated,
+    IsStaff,
+    IsSuperuser,
+)
 from hybrid_gateway.auth.jwt import JWTAuthentication
 from hybrid_gateway.auth.session import SessionAuthentication
 from hybrid_gateway.auth.token import TokenAuthentication

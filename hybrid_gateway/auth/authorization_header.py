@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from starlette.datastructures import Headers
 
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 
-__all__ = ["quoted_realm", "read_authorization"]
+__all__ = ["quoted_realm", "read_credentials"]
 
 
-def read_authorization(headers: Headers) -> tuple[str, str] | None:
-    """Split the ``Authorization`` header into its scheme, in lower case, and its credentials; None without one."""
+def read_credentials(headers: Headers, keywords: Collection[str]) -> str | None:
+    """Return what the ``Authorization`` header holds after one of ``keywords``; None where it opens with none."""
     values = headers.getlist("authorization")
     if not values:
         return None
@@ -19,7 +21,7 @@ def read_authorization(headers: Headers) -> tuple[str, str] | None:
         raise Unauthorized("The Authorization header was sent more than once.")
     # SPEC: RFC 9110, section 11.4: auth-scheme 1*SP token68, the scheme in any case
     scheme, _, credentials = values[0].partition(" ")
-    return scheme.lower(), credentials.strip(" ")
+    return credentials.strip(" ") if scheme.lower() in keywords else None
 
 
 def quoted_realm(realm: str) -> str:

@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.authorization_header import quoted_realm, read_authorization
+from hybrid_gateway.auth.authorization_header import quoted_realm, read_credentials
 from hybrid_gateway.exceptions import Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
 
@@ -39,10 +39,10 @@ class BasicAuthentication(AuthenticationScheme):
 
     def authenticate(self, headers: Headers, visit: DjangoContext | None = None) -> Authentication | None:
         """Check name and password with ``django.contrib.auth.authenticate``, on a pool thread."""
-        authorization = read_authorization(headers)
-        if authorization is None or authorization[0] not in self.keywords:
+        credentials = read_credentials(headers, self.keywords)
+        if credentials is None:
             return None
-        user = check_credentials(*_decode(authorization[1]), None if visit is None else visit.request)
+        user = check_credentials(*_decode(credentials), None if visit is None else visit.request)
         if user is None:
             raise Unauthorized("The username or the password is wrong.")
         return Authentication(user=user, scheme=self)

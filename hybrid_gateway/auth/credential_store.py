@@ -35,30 +35,22 @@ M = TypeVar("M", bound="Model")
 
 
 class StoredToken(Protocol):
-    """A token or API key that works."""
+    """A token or API key that works, with its owner."""
 
     @property
-    def user(self) -> AbstractBaseUser:
-        """Its owner, loaded."""
-        ...
+    def user(self) -> AbstractBaseUser: ...
 
-    @property
-    def scopes(self) -> Sequence[str]:
-        """What it was issued for."""
-        ...
+    scopes: Sequence[str]
 
 
 class JWTLogin(Protocol):
-    """A login that JSON Web Tokens belong to."""
+    """A login that JSON Web Tokens belong to, with its user."""
 
     @property
-    def user(self) -> AbstractBaseUser:
-        """Who logged in, loaded."""
-        ...
+    def user(self) -> AbstractBaseUser: ...
 
     def claims(self, expires_in: timedelta) -> Mapping[str, object]:
         """Return what an access token says that lives for ``expires_in``, or to the end of the login."""
-        ...
 
 
 class CredentialStore(Protocol):
@@ -66,27 +58,21 @@ class CredentialStore(Protocol):
 
     def find_token(self, plain: str) -> StoredToken | None:
         """Return the token with this plain text, if it works, and note its use."""
-        ...
 
     def find_login(self, sid: str) -> JWTLogin | None:
         """Return the login called ``sid``, unless it has ended."""
-        ...
 
     def start_login(self, user: AbstractBaseUser, *, expires_in: timedelta, scopes: Sequence[str]) -> JWTLogin:
         """Begin a login by JWT that ends after ``expires_in``."""
-        ...
 
     def end_login(self, sid: object) -> None:
         """End the login called ``sid``; an unknown one is no error."""
-        ...
 
     def with_logout_times(self, users: QuerySet[M]) -> QuerySet[M]:
         """Return ``users`` such that :meth:`logged_out_at` needs no query of its own."""
-        ...
 
     def logged_out_at(self, user: AbstractBaseUser) -> datetime | None:
         """Return when ``user`` last logged out everywhere."""
-        ...
 
 
 _registered: CredentialStore | None = None

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated, ClassVar
 
-from hybrid_gateway.access_control import Authentication, Guard
+from hybrid_gateway.access_control import Authentication, Guard, as_guard
 from hybrid_gateway.binding.markers import Depends
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Handler
 
-__all__ = ["HasPermission", "HasScope", "InGroup", "IsAuthenticated", "IsStaff", "IsSuperuser"]
+__all__ = ["AllOf", "AnyOf", "HasPermission", "HasScope", "InGroup", "IsAuthenticated", "IsStaff", "IsSuperuser"]
 
 
 class IsAuthenticated(Guard):
@@ -142,6 +142,38 @@ class InGroup(Guard):
 
     def __repr__(self) -> str:
         return _call(self, self.groups)
+
+
+# --- guards made of guards. Each is asked once, in order, and only as long as the verdict is open.
+
+
+class _Combined(Guard):
+    """Several guards; the planner of a route asks them one by one, each on the thread it needs."""
+
+    def __init__(self, *guards: object) -> None:
+        self._entries = guards
+        if len(guards) < 2 or not all(callable(guard) for guard in guards):
+            raise ConfigurationError(f"{self!r} needs two guards at least.")
+        self.guards = tuple(as_guard(entry) for entry in guards)
+        users_needed = [guard.needs_user for guard in self.guards]
+        self.needs_user = all(users_needed) if self.combines == "any" else any(users_needed)
+        self.looks_up = self.needs_user and any(guard.looks_up for guard in self.guards)
+
+    def __repr__(self) -> str:
+        shown = (entry.__name__ if hasattr(entry, "__name__") else repr(entry) for entry in self._entries)
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+class AnyOf(_Combined):
+    """Lets in whom one of these guards lets in; of several refusals that are raised the last is the response."""
+
+    combines = "any"
+
+
+class AllOf(_Combined):
+    """Lets in whom every one of these guards lets in; for use inside :class:`AnyOf`, since layers add guards anyway."""
+
+    combines = "all"
 
 
 _MATCHES = {"all": all, "any": any}

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.authorization_header import read_authorization
+from hybrid_gateway.auth.authorization_header import read_credentials
 from hybrid_gateway.auth.credential_cookies import check_cookie_name, read_cookie
 from hybrid_gateway.auth.credential_store import JWTLogin, check_installed, credential_store
 from hybrid_gateway.auth.csrf import check_csrf
@@ -49,11 +49,9 @@ class Denylist(Protocol):
 
     def add(self, claims: Mapping[str, object]) -> None:
         """Reject the token with these claims from now on."""
-        ...
 
     def holds(self, claims: Mapping[str, object]) -> bool:
         """Say whether the token with these claims is rejected; called for every request, on a pool thread."""
-        ...
 
 
 @reject_unknown_keywords()
@@ -131,12 +129,9 @@ class JWTAuthentication(AuthenticationScheme):
 
     def authenticate_header(self, headers: Headers) -> Authentication | None:
         """Authenticate by the ``Authorization`` header alone, also with ``cookie=``."""
-        authorization = read_authorization(headers)
-        if authorization is None or authorization[0] not in self.keywords:
+        token = read_credentials(headers, self.keywords)
+        if token is None or token.count(".") != 2:
             return None
-        token = authorization[1]
-        if token.count(".") != 2:
-            return None  # it is no JWT
         if self.issuer is not None and len(token) <= MAX_TOKEN and _unverified_issuer(token) != self.issuer:
             return None  # another scheme may know its issuer
         return self._authenticate_token(token)

@@ -47,7 +47,6 @@ class Keys(Protocol):
 
     def find(self, kid: str | None) -> Key | None:
         """Return the key called ``kid``, or the only one there is; None for a stranger."""
-        ...
 
 
 class KeyRing:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.authorization_header import read_authorization
+from hybrid_gateway.auth.authorization_header import read_credentials
 from hybrid_gateway.auth.credential_store import ISSUED_PREFIX, check_installed, credential_store
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.spelling import reject_unknown_keywords
@@ -33,11 +33,8 @@ class TokenAuthentication(AuthenticationScheme):
 
     def authenticate(self, headers: Headers) -> Authentication | None:
         """Look the token up with its user in one query, on a pool thread."""
-        authorization = read_authorization(headers)
-        if authorization is None:
-            return None
-        keyword, plain = authorization
-        if keyword not in self.keywords or not plain.startswith(ISSUED_PREFIX):
+        plain = read_credentials(headers, self.keywords)
+        if plain is None or not plain.startswith(ISSUED_PREFIX):
             return None
         token = credential_store().find_token(plain)
         if token is None:

@@ -63,8 +63,7 @@ from hybrid_gateway.sessions.django_context import DjangoContextPlanner, request
 from hybrid_gateway.sessions.session_middleware import finish_session
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.telemetry import DatabaseTiming
-from hybrid_gateway.throttling.route_throttles import RouteThrottles, add_rate_limit
-from hybrid_gateway.throttling.throttle import Throttle
+from hybrid_gateway.throttling.throttle import RouteThrottles, Throttle, add_rate_limit
 from hybrid_gateway.type_hints import resolve_new_types
 from hybrid_gateway.type_info import strip_annotated
 from hybrid_gateway.types import Header

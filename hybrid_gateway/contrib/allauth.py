@@ -8,7 +8,7 @@ from django.http import HttpRequest
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.authorization_header import read_authorization
+from hybrid_gateway.auth.authorization_header import read_credentials
 from hybrid_gateway.auth.jwt import MAX_TOKEN
 from hybrid_gateway.auth.user_lookup import logged_out_after
 from hybrid_gateway.exceptions import Unauthorized
@@ -62,10 +62,10 @@ class AllauthAccessTokenAuthentication(AuthenticationScheme):
 
     def authenticate(self, headers: Headers) -> Authentication | None:
         """Have the token verified, then load its session and user, on a pool thread."""
-        authorization = read_authorization(headers)
-        if authorization is None or authorization[0] not in self.keywords or authorization[1].count(".") != 2:
+        token = read_credentials(headers, self.keywords)
+        if token is None or token.count(".") != 2:
             return None
-        claims, user = _verify(authorization[1])
+        claims, user = _verify(token)
         if user is None or not user.is_active or logged_out_after(claims.get("iat"), user):
             raise Unauthorized("The token is malformed, expired or revoked.")
         return Authentication(user=user, scheme=self, token=claims)

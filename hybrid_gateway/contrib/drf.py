@@ -7,7 +7,7 @@ import re
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.authorization_header import read_authorization
+from hybrid_gateway.auth.authorization_header import read_credentials
 from hybrid_gateway.auth.user_lookup import logged_out_after
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 
@@ -32,12 +32,12 @@ class DRFTokenAuthentication(AuthenticationScheme):
 
     def authenticate(self, headers: Headers) -> Authentication | None:
         """Look the key up with its user in one query, on a pool thread."""
-        authorization = read_authorization(headers)
-        if authorization is None or authorization[0] not in self.keywords or not _KEY.fullmatch(authorization[1]):
+        key = read_credentials(headers, self.keywords)
+        if key is None or not _KEY.fullmatch(key):
             return None
         from rest_framework.authtoken.models import Token  # after the settings that make schemes
 
-        token = Token.objects.select_related("user").filter(key=authorization[1]).first()
+        token = Token.objects.select_related("user").filter(key=key).first()
         if token is None or not token.user.is_active or logged_out_after(token.created.timestamp(), token.user):
             raise Unauthorized("The token is unknown, or its user has logged out or been deactivated.")
         return Authentication(user=token.user, scheme=self, token=token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.authorization_header import read_authorization
+from hybrid_gateway.auth.authorization_header import read_credentials
 from hybrid_gateway.auth.jwt import MAX_TOKEN
 from hybrid_gateway.auth.user_lookup import logged_out_after
 from hybrid_gateway.exceptions import Unauthorized
@@ -25,8 +25,8 @@ class SimpleJWTAuthentication(AuthenticationScheme):
 
     def authenticate(self, headers: Headers) -> Authentication | None:
         """Have the token verified and its user loaded, on a pool thread."""
-        authorization = read_authorization(headers)
-        if authorization is None or authorization[0] not in self.keywords or authorization[1].count(".") != 2:
+        plain = read_credentials(headers, self.keywords)
+        if plain is None or plain.count(".") != 2:
             return None
         from jwt import PyJWTError
         from rest_framework.exceptions import APIException
@@ -35,9 +35,9 @@ class SimpleJWTAuthentication(AuthenticationScheme):
 
         theirs = JWTAuthentication()
         try:
-            if len(authorization[1]) > MAX_TOKEN:
+            if len(plain) > MAX_TOKEN:
                 raise ValueError("too long")
-            token = theirs.get_validated_token(authorization[1].encode("ascii"))
+            token = theirs.get_validated_token(plain.encode("ascii"))
             user = theirs.get_user(token)
         except (APIException, TokenError, PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
             raise Unauthorized("The token is malformed, expired or revoked.") from None

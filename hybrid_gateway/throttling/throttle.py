@@ -1,19 +1,22 @@
-"""One rate limit: so many in a window of time."""
+"""Rate limits: so many in a window of time; those of a route, as its plan checks them."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from typing import Literal, NamedTuple
 
-from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.access_control import Authentication
+from hybrid_gateway.exceptions import ConfigurationError, TooManyRequests
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.raw_response import EndpointResponse, add_headers
 from hybrid_gateway.spelling import reject_unknown_keywords
-from hybrid_gateway.throttling.throttle_store import ThrottleStore
+from hybrid_gateway.throttling import throttle_store
 from hybrid_gateway.types import Scope
 
-__all__ = ["Hit", "Throttle"]
+__all__ = ["Hit", "RouteThrottles", "Throttle", "add_rate_limit"]
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*")
@@ -64,7 +67,7 @@ class Throttle:
         self.cache = cache
         self.fail = fail
 
-    def count(self, store: ThrottleStore, kind: str, *parts: str) -> Hit:
+    def count(self, store: throttle_store.ThrottleStore, kind: str, *parts: str) -> Hit:
         """Count once more what ``parts`` name, in the current window; raise :class:`StoreUnavailable` if impossible."""
         window, elapsed = divmod(time.time(), self.seconds)
         # Hashed, because a client may have a say in it, and caches have rules for keys. SECURITY: with their lengths,
@@ -76,3 +79,57 @@ class Throttle:
 
     def __repr__(self) -> str:
         return f"Throttle({self.rate!r}{'' if self.scope is None else f', scope={self.scope!r}'})"
+
+
+class RouteThrottles:
+    """The limits of one route that are checked together: those of addresses, or those of users."""
+
+    def __init__(self, throttles: Sequence[tuple[str, Throttle]], fail: Literal["open", "closed"] = "open") -> None:
+        self._throttles = [  # with the place each stands at
+            (throttle.scope or place, throttle, throttle_store.STORE(throttle.cache), throttle.fail or fail)
+            for place, throttle in throttles
+        ]
+
+    @property
+    def mode(self) -> Literal["inline", "thread"]:
+        """Where to count: on the request's thread, where that waits for somebody else."""
+        return "thread" if any(store.mode == "thread" for _, _, store, _ in self._throttles) else "inline"
+
+    def check(self, ctx: RequestContext, authentication: Authentication | None) -> None:
+        """Count the request; raise 429 with ``Retry-After`` where one limit is passed, 503 where nobody can tell."""
+        for place, throttle, store, fail in self._throttles:
+            try:
+                hit = throttle.count(store, "throttle", place, _client(throttle, ctx, authentication))
+            except throttle_store.StoreUnavailable:
+                if fail == "closed":
+                    raise
+                continue
+            state = (throttle.limit, max(throttle.limit - hit.number, 0), hit.reset)
+            if hit.number > throttle.limit:
+                raise TooManyRequests(headers={**_headers(state), "Retry-After": str(hit.reset)})
+            # The tightest one is what a client has to know.
+            if ctx.rate_limit is None or state[1] < ctx.rate_limit[1]:
+                ctx.rate_limit = state
+
+
+def _client(throttle: Throttle, ctx: RequestContext, authentication: Authentication | None) -> str:
+    if callable(throttle.by):
+        return f"own:{throttle.by(ctx.scope)}"
+    if throttle.by == "user" and authentication is not None:
+        return f"user:{authentication.user.pk}"
+    client = ctx.scope.get("client")
+    return f"address:{client[0] if client else ''}"
+
+
+def _headers(state: tuple[int, int, int]) -> dict[str, str]:
+    limit, remaining, reset = state
+    return {"RateLimit-Limit": str(limit), "RateLimit-Remaining": str(remaining), "RateLimit-Reset": str(reset)}
+
+
+def add_rate_limit(ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+    """Return ``response`` with what is left to the client."""
+    if ctx.rate_limit is None:
+        return response
+    return add_headers(
+        response, [(name.lower().encode(), value.encode()) for name, value in _headers(ctx.rate_limit).items()]
+    )

@@ -34,14 +34,12 @@ class StoredCredential(Protocol):
     @property
     def user(self) -> AbstractBaseUser: ...
 
-    @property
-    def password_fingerprint(self) -> str: ...
+    password_fingerprint: str
+    revoked_at: datetime | None
 
     @property
-    def expires_at(self) -> datetime | None: ...
-
-    @property
-    def revoked_at(self) -> datetime | None: ...
+    def expires_at(self) -> datetime | None:
+        """The end, where there is one."""
 
 
 def state_of(credential: StoredCredential) -> TokenState:

@@ -22,26 +22,21 @@ class DatabaseCredentials:
     """The :class:`~hybrid_gateway.auth.credential_store.CredentialStore` of ``hybrid_gateway.tokens``."""
 
     def find_token(self, plain: str) -> Token | None:
-        """Return the working token with this plain text."""
         return Token.objects.authenticate(plain)
 
     def find_login(self, sid: str) -> JWTSession | None:
-        """Return the login called ``sid``, unless it has ended."""
         return JWTSession.objects.working(sid)
 
     def start_login(self, user: AbstractBaseUser, *, expires_in: timedelta, scopes: Sequence[str]) -> JWTSession:
-        """Begin a login; its refresh token is dropped, so nobody can prolong it."""
+        # Without its refresh token nobody can prolong it.
         return JWTSession.objects.start(user, expires_in=expires_in, scopes=scopes)[0]
 
     def end_login(self, sid: object) -> None:
-        """End the login called ``sid``."""
         JWTSession.objects.all().filter(sid=sid).revoke()
 
     def with_logout_times(self, users: QuerySet[M]) -> QuerySet[M]:
-        """Join the time of the last logout everywhere."""
         return users.select_related("gateway_sign_out")
 
     def logged_out_at(self, user: AbstractBaseUser) -> datetime | None:
-        """Return when ``user`` last logged out everywhere."""
         sign_out: SignOut | None = getattr(user, "gateway_sign_out", None)
         return None if sign_out is None else sign_out.at
