@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, partial
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import quote
 
 import msgspec
@@ -20,12 +20,13 @@ from hybrid_gateway.openapi.viewers import VIEWERS, Viewer
 from hybrid_gateway.openapi.yaml_document import as_yaml
 from hybrid_gateway.responses.response_classes import HTMLResponse, Response
 from hybrid_gateway.routing.declare import Route
+from hybrid_gateway.types import Handler
 
 __all__ = ["HasEndpoints", "routes"]
 
 
 class HasEndpoints(Protocol):
-    """What the document is written from: a gateway."""
+    """A gateway, as far as the document is written from it."""
 
     @property
     def endpoints(self) -> Sequence[Endpoint]: ...
@@ -35,7 +36,7 @@ class HasEndpoints(Protocol):
 
 
 def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list[Route]:
-    """The routes of the document, ``openapi`` and ``openapi_yaml``, and of its pages, of which ``docs`` is ours.
+    """Return routes of the document, ``openapi`` and ``openapi_yaml``, and of its pages, of which ``docs`` is ours.
 
     The document is built when first asked for: ``table()`` is not, yet. Names are defaulted, so that a project's own
     routes may bear them.
@@ -59,7 +60,7 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list
         return Response(encoded(_prefix()), media_type="application/json")
 
     def openapi_yaml() -> Response[bytes]:
-        """The same as YAML."""
+        """The API as an OpenAPI document, in YAML."""
         return Response(encoded_as_yaml(_prefix()), media_type="application/yaml")
 
     def docs() -> HTMLResponse:
@@ -68,13 +69,13 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list
         return HTMLResponse(page, headers=_page_headers(CONTENT_SECURITY_POLICY))
 
     def view_with(viewer: Viewer) -> HTMLResponse:
-        """The same as one of the pages that others have made."""
+        """The API as one of the pages that others have made."""
         page = viewer.page(settings.title, _prefix() + settings.path, settings.assets.rstrip("/"))
         return HTMLResponse(page, headers=_page_headers(viewer.content_security_policy(settings.assets)))
 
-    paths: list[tuple[str, Callable[..., Any]]] = [(settings.path, openapi)]
+    paths: list[tuple[str, Handler]] = [(settings.path, openapi)]
     paths += [(settings.path.removesuffix(".json") + ".yaml", openapi_yaml)]
-    pages: list[tuple[str, Callable[..., Any]]] = [(settings.docs, docs)]
+    pages: list[tuple[str, Handler]] = [(settings.docs, docs)]
     pages += [(f"{settings.docs.rstrip('/')}/{name}", partial(view_with, VIEWERS[name])) for name in VIEWERS]
     return [
         *(_route(path, handler, settings, refuse_others) for path, handler in paths),
@@ -82,7 +83,7 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list
     ]
 
 
-def _route(path: str, handler: Callable[..., Any], settings: OpenAPISettings, ask: Callable[..., Any]) -> Route:
+def _route(path: str, handler: Handler, settings: OpenAPISettings, ask: Handler) -> Route:
     if not settings.staff_only:
         return Route(path, handler, guards=[AllowAny], include_in_schema=False, sync_to_thread=False)
     check_apps()
@@ -97,7 +98,7 @@ def _route(path: str, handler: Callable[..., Any], settings: OpenAPISettings, as
 
 
 def _prefix() -> str:
-    """The script prefix as a URL has it, without the last slash."""
+    """Return the script prefix as a URL has it, without the last slash."""
     return quote(get_script_prefix().rstrip("/"))
 
 

@@ -18,14 +18,16 @@ from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import reason
+from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.openapi.operation_problems import is_json, problem_statuses
 from hybrid_gateway.openapi.operation_responses import success_responses
 from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, as_json, plain_name, same_name
-from hybrid_gateway.openapi.schema_types import Use
+from hybrid_gateway.openapi.schema_types import JSONObject, Use
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
 from hybrid_gateway.orm.read.row_streams import JSON_LINES
 from hybrid_gateway.routing.path_template import Parameter, PathTemplate
 from hybrid_gateway.type_info import type_info
+from hybrid_gateway.types import Handler
 
 __all__ = ["build_document"]
 
@@ -58,7 +60,7 @@ class Problem(msgspec.Struct, kw_only=True, rename={"kind": "type"}):
 
 def build_document(
     endpoints: Iterable[Endpoint], settings: OpenAPISettings, webhooks: Sequence[Endpoint] = ()
-) -> dict[str, Any]:
+) -> JSONObject:
     """The document of all endpoints that are in the schema, ready for a JSON encoder."""
     shown = [endpoint for endpoint in endpoints if endpoint.route.layers.include_in_schema]
     apart = _Writer(shown, webhooks, EVERYTHING)
@@ -81,7 +83,7 @@ def build_document(
     return {**document, "tags": [{"name": tag} for tag in tags]} if tags else document
 
 
-def _custom_types(layers: Any) -> dict[Use, dict[Any, Any]]:
+def _custom_types(layers: Layers) -> dict[Use, dict[type, object]]:
     """What stands for classes of the project: what a decoder takes, or else what an encoder returns."""
     taken = {kind: _first_parameter(decode) for kind, decode in layers.type_decoders.items()}
     given = {kind: _returned(encode) for kind, encode in layers.type_encoders.items()}
@@ -92,24 +94,24 @@ def _custom_types(layers: Any) -> dict[Use, dict[Any, Any]]:
     return {Use.TEXT: received, Use.RECEIVED: received, Use.SENT: {**taken, **given}}
 
 
-def _first_parameter(decode: Any) -> Any:
+def _first_parameter(decode: Handler) -> object:
     parameters = () if isinstance(decode, type) else read_signature(decode, repr(decode)).parameters
     return parameters[0].type if parameters else NO_DEFAULT
 
 
-def _returned(encode: Any) -> Any:
+def _returned(encode: Handler) -> object:
     return encode if isinstance(encode, type) else read_signature(encode, repr(encode)).returns
 
 
 class _Writer:
     """Paths and components, filled endpoint by endpoint."""
 
-    def __init__(self, shown: Sequence[Endpoint], webhooks: Sequence[Endpoint], two_faced: Container[Any]) -> None:
-        self.paths: dict[str, dict[str, Any]] = {}
-        self.webhooks: dict[str, dict[str, Any]] = {}
+    def __init__(self, shown: Sequence[Endpoint], webhooks: Sequence[Endpoint], two_faced: Container[object]) -> None:
+        self.paths: dict[str, JSONObject] = {}
+        self.webhooks: dict[str, JSONObject] = {}
         self.schemas = Schemas(two_faced)
         self._security = SecuritySchemes()
-        self._problems: dict[str, dict[str, Any]] = {}
+        self._problems: dict[str, JSONObject] = {}
         self._problem = self.schemas.schema(Problem)
         called = [endpoint for one in shown for called in one.callbacks.values() for _, endpoint in called]
         self._operation_ids = _operation_ids([*shown, *called, *webhooks])
@@ -120,7 +122,7 @@ class _Writer:
             self.webhooks.setdefault(endpoint.route.name, {})[endpoint.method.lower()] = operation
 
     @property
-    def components(self) -> dict[str, Any]:
+    def components(self) -> JSONObject:
         """The components object."""
         return {
             "schemas": self.schemas.components,
@@ -137,13 +139,13 @@ class _Writer:
             names = {parameter.name: f"{parameter.name}_{parameter.converter.name}" for parameter in parameters}
         self.paths.setdefault(_path(template, names), {})[method] = self._operation(endpoint, names)
 
-    def _operation(self, endpoint: Endpoint, path_names: dict[str, str], *, ours: bool = True) -> dict[str, Any]:
+    def _operation(self, endpoint: Endpoint, path_names: dict[str, str], *, ours: bool = True) -> JSONObject:
         """One operation: what goes in and what comes out; of somebody else's we send the one and receive the other."""
         route = endpoint.route
         self._received, self._sent = (Use.RECEIVED, Use.SENT) if ours else (Use.SENT, Use.RECEIVED)
         self.schemas.custom = _custom_types(route.layers)
         summary, description = _words(route.handler)
-        operation: dict[str, Any] = {
+        operation: JSONObject = {
             "operationId": self._operation_ids[endpoint],
             "tags": list(dict.fromkeys(route.layers.tags)),
             "summary": route.options.get("summary", summary or _spoken(route.name)),
@@ -159,16 +161,16 @@ class _Writer:
             operation["callbacks"] = {name: self._callback(called) for name, called in endpoint.callbacks.items()}
         return operation if security is None else {**operation, "security": security}
 
-    def _callback(self, called: Sequence[tuple[str, Endpoint]]) -> dict[str, Any]:
-        paths: dict[str, Any] = {}
+    def _callback(self, called: Sequence[tuple[str, Endpoint]]) -> JSONObject:
+        paths: JSONObject = {}
         for expression, endpoint in called:
             paths.setdefault(expression, {})[endpoint.method.lower()] = self._operation(endpoint, {}, ours=False)
         return paths
 
     # --- what goes in
 
-    def _parameters(self, endpoint: Endpoint, path_names: dict[str, str]) -> list[dict[str, Any]]:
-        found: dict[tuple[str, str], dict[str, Any]] = {}
+    def _parameters(self, endpoint: Endpoint, path_names: dict[str, str]) -> list[JSONObject]:
+        found: dict[tuple[str, str], JSONObject] = {}
         given = {entry.name: entry for entry in endpoint.inputs if entry.source == "path"}
         for parameter in endpoint.route.template.parameters:
             entry = given.get(parameter.name) or _path_input(parameter)
@@ -184,10 +186,10 @@ class _Writer:
                 found[entry.source, entry.name]["required"] = True
         return list(found.values())
 
-    def _parameter(self, entry: Input, name: str, path: Parameter | None = None) -> dict[str, Any]:
+    def _parameter(self, entry: Input, name: str, path: Parameter | None = None) -> JSONObject:
         schema = self._input_schema(entry)
         marker = entry.marker
-        parameter: dict[str, Any] = {"name": name, "in": SOURCES[entry.source].openapi_in}
+        parameter: JSONObject = {"name": name, "in": SOURCES[entry.source].openapi_in}
         description = getattr(marker, "description", None) or schema.pop("description", None)
         if path is not None and path.converter.name == "path":
             schema = {**schema, "format": "path"}
@@ -200,7 +202,7 @@ class _Writer:
             parameter["deprecated"] = True
         return {**parameter, "schema": schema}
 
-    def _input_schema(self, entry: Input) -> dict[str, Any]:
+    def _input_schema(self, entry: Input) -> JSONObject:
         # Text has no null: a parameter that may be None is one that may be left out.
         if entry.source == "body":
             schema = self.schemas.schema(entry.type, self._received)
@@ -215,7 +217,7 @@ class _Writer:
             schema = self.schemas.with_default(schema, entry.default, Use.TEXT)
         return schema
 
-    def _request_body(self, endpoint: Endpoint) -> dict[str, Any]:
+    def _request_body(self, endpoint: Endpoint) -> JSONObject:
         fields = [entry for entry in endpoint.inputs if entry.source == "form"]
         if fields:
             return self._form(fields)
@@ -224,23 +226,23 @@ class _Writer:
             return {}
         # Only JSON that is missing is refused; raw bytes may be none, and what they are is the handler's to say.
         json = [entry for entry in bodies if is_json(entry)]
-        content: dict[str, Any] = {entry.media_type: {"schema": dict(_BINARY)} for entry in bodies}
+        content: JSONObject = {entry.media_type: {"schema": dict(_BINARY)} for entry in bodies}
         for entry in json:
             schema = {"schema": self._input_schema(entry)}
             content |= dict.fromkeys([entry.media_type, *endpoint.route.layers.media_types], schema)
-        body: dict[str, Any] = {"content": content, "required": any(entry.required for entry in json)}
+        body: JSONObject = {"content": content, "required": any(entry.required for entry in json)}
         description = next((text for entry in bodies if (text := getattr(entry.marker, "description", None))), None)
         return {"description": description, **body} if description else body
 
-    def _form(self, fields: Sequence[Input]) -> dict[str, Any]:
-        properties: dict[str, Any] = {}
+    def _form(self, fields: Sequence[Input]) -> JSONObject:
+        properties: JSONObject = {}
         for entry in fields:
             schema = self._input_schema(entry)
             if description := getattr(entry.marker, "description", None):
                 schema["description"] = description
             properties[entry.name] = schema
         required = [entry.name for entry in fields if entry.required]
-        form: dict[str, Any] = {
+        form: JSONObject = {
             "type": "object",
             "properties": properties,
             **({"required": required} if required else {}),
@@ -251,7 +253,7 @@ class _Writer:
             entry.name: entry.media_type or ", ".join(getattr(entry.marker, "content_types", ())) for entry in fields
         }
         encoding = {name: {"contentType": kind} for name, kind in types.items() if kind}
-        written: dict[str, Any] = {"schema": form, **({"encoding": encoding} if encoding else {})}
+        written: JSONObject = {"schema": form, **({"encoding": encoding} if encoding else {})}
         content = {"multipart/form-data": written}
         if not any(is_file(info) or is_files(info) for info in (type_info(entry.type) for entry in fields)):
             content["application/x-www-form-urlencoded"] = written
@@ -259,9 +261,9 @@ class _Writer:
 
     # --- what comes out
 
-    def _responses(self, endpoint: Endpoint) -> dict[str, Any]:
+    def _responses(self, endpoint: Endpoint) -> JSONObject:
         route = endpoint.route
-        responses: dict[str, Any] = success_responses(
+        responses: JSONObject = success_responses(
             endpoint.returns, endpoint.method, route.options, partial(self.schemas.schema, use=self._sent)
         )
         headers = _header_objects(route.layers)
@@ -288,10 +290,10 @@ class _Writer:
         return name
 
 
-def _header_objects(layers: Any) -> dict[str, Any]:
+def _header_objects(layers: Layers) -> JSONObject:
     """The headers of every successful answer."""
     declared = {name: value for name, value in layers.response_headers.items() if value is not None}
-    fixed: dict[str, Any] = {name: {"schema": {"type": "string", "const": value}} for name, value in declared.items()}
+    fixed: JSONObject = {name: {"schema": {"type": "string", "const": value}} for name, value in declared.items()}
     if layers.etag:
         fixed["ETag"] = {"schema": {"type": "string"}}
     if layers.response_cookies:
@@ -338,7 +340,7 @@ def _spoken(name: str) -> str:
     return re.sub(r"[\W_]+", " ", name.rpartition(":")[2]).strip().capitalize()
 
 
-def _words(handler: Any) -> tuple[str, str]:
+def _words(handler: object) -> tuple[str, str]:
     """A handler's docstring: its first line, and the rest."""
     while hasattr(handler, "func") and hasattr(
         handler, "keywords"

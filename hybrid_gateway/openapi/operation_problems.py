@@ -1,10 +1,10 @@
-"""Which problems an operation may answer with."""
+"""Statuses of the problems that an operation may respond with."""
 
 from __future__ import annotations
 
 import typing
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Iterable
+from typing import Annotated
 
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Input
@@ -13,7 +13,6 @@ from hybrid_gateway.endpoints.errors import translate
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.openapi.security_schemes import has_guards
 from hybrid_gateway.responses.response_info import read_response_info
-from hybrid_gateway.routing.layers import FlatRoute
 
 __all__ = ["is_json", "problem_statuses"]
 
@@ -21,7 +20,7 @@ _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
 def is_json(entry: Input) -> bool:
-    """Whether it is a body of JSON."""
+    """Return whether an input is a body of JSON."""
     return entry.media_type == "application/json"
 
 
@@ -30,14 +29,16 @@ def _is_parsed(entry: Input) -> bool:
 
 
 def problem_statuses(endpoint: Endpoint) -> list[int]:
-    """The errors that the gateway itself may answer with, and those that ``raises=`` names."""
+    """Return the statuses of errors of the gateway itself, and those that ``raises=`` names."""
     layers = endpoint.route.layers
+    negotiates = len(layers.media_types) > 1 or "template" in endpoint.route.options
+    checks_csrf = endpoint.method not in _SAFE and any("Cookie" in scheme.carriers for scheme in endpoint.schemes)
     bodies = [entry for entry in endpoint.inputs if not SOURCES[entry.source].allowed_on_get]
     statuses = {
         400: any(map(_is_parsed, bodies)),
         401: bool(endpoint.schemes),
-        403: has_guards(endpoint) or _checks_csrf(endpoint),
-        406: _negotiates(endpoint.route) and read_response_info(endpoint.returns).is_json,
+        403: has_guards(endpoint) or checks_csrf,
+        406: negotiates and read_response_info(endpoint.returns).is_json,
         404: bool(endpoint.route.template.parameters),
         413: bool(bodies),
         415: any(map(_is_parsed, bodies)),
@@ -45,22 +46,15 @@ def problem_statuses(endpoint: Endpoint) -> list[int]:
         429: bool(layers.throttle),
         504: layers.timeout is not None,
     }
-    return sorted({*(status for status, given in statuses.items() if given), *_raised(endpoint.route.options)})
+    return sorted(
+        {*(status for status, given in statuses.items() if given), *_raised(endpoint.route.options.get("raises", ()))}
+    )
 
 
-def _checks_csrf(endpoint: Endpoint) -> bool:
-    """Whether credentials may come by cookie with a method that needs Django's token then."""
-    return endpoint.method not in _SAFE and any("Cookie" in scheme.carriers for scheme in endpoint.schemes)
-
-
-def _negotiates(route: FlatRoute) -> bool:
-    return len(route.layers.media_types) > 1 or "template" in route.options
-
-
-def _raised(options: Mapping[str, Any]) -> list[int]:
-    """The statuses that ``raises=`` names; a Django exception has that of its translation."""
+def _raised(entries: Iterable[object]) -> list[int]:
+    """Return the statuses that ``raises=`` names; a Django exception has that of its translation."""
     found = []
-    for entry in options.get("raises", ()):
+    for entry in entries:
         status = entry if isinstance(entry, int) else getattr(entry, "status_code", None)
         if status is None and isinstance(entry, type) and issubclass(entry, Exception):
             known = translate(entry())
@@ -72,7 +66,7 @@ def _raised(options: Mapping[str, Any]) -> list[int]:
 
 
 def _may_be_invalid(entry: Input) -> bool:
-    """Whether a value can be wrong by its content; a path that does not fit its converter is another path, 404."""
+    """Return whether a value can be wrong by its content; a path that does not fit its converter is another, 404."""
     if entry.source == "path":
         return typing.get_origin(entry.type) is Annotated
     return entry.source != "body" or is_json(entry)

@@ -6,21 +6,21 @@ import re
 import typing
 from collections.abc import Callable
 from enum import Enum
-from typing import Any
 
 from hybrid_gateway.openapi.schema_types import Schema, SchemaWriter, Use
-from hybrid_gateway.type_info import is_pydantic_model
+from hybrid_gateway.type_info import PydanticModel, is_pydantic_model
 
 __all__ = ["schema_of_model"]
 
 _DEFINITION = "#/$defs/"
 
 
-def schema_of_model(writer: SchemaWriter, cls: Any) -> Schema:
-    """The schema of a model, its references those of components; ``{}`` for one that pydantic cannot write."""
+def schema_of_model(writer: SchemaWriter, cls: type[PydanticModel]) -> Schema:
+    """Return the schema of a model, its references those of components; its title where pydantic cannot write it."""
     mode = "serialization" if writer.use is Use.SENT else "validation"
     try:
-        schema = cls.model_json_schema(by_alias=True, mode=mode, ref_template=_DEFINITION + "{model}")
+        write: Callable[..., Schema] = getattr(cls, "model_json_schema")  # noqa: B009 (an attribute of pydantic's)
+        schema = write(by_alias=True, mode=mode, ref_template=_DEFINITION + "{model}")
     except Exception as error:  # of pydantic's own making, which need not be installed
         writer.unknown[f"pydantic cannot write {cls.__qualname__}: {error}"] = None
         return {"title": cls.__name__}
@@ -41,27 +41,25 @@ def schema_of_model(writer: SchemaWriter, cls: Any) -> Schema:
             )
         return names[name]
 
-    resolved: Schema = _resolved(schema, reference)
-    return resolved
+    return _resolved(schema, reference)
 
 
-def _resolved(schema: Any, reference: Callable[[str], Schema]) -> Any:
-    """A schema with references to components."""
-    if isinstance(schema, list):
-        return [_resolved(entry, reference) for entry in schema]
-    if isinstance(schema, dict):
-        return {
-            key: reference(value.removeprefix(_DEFINITION))["$ref"]
-            if isinstance(value, str) and value.startswith(_DEFINITION)
-            else _resolved(value, reference)
-            for key, value in schema.items()
-        }
-    return schema
+def _resolved(schema: Schema, reference: Callable[[str], Schema]) -> Schema:
+    """Return a schema with references to components."""
+    return {key: _resolved_value(value, reference) for key, value in schema.items()}
 
 
-def _classes_inside(model: Any) -> dict[str, Any]:
-    """Models and enums inside a model, by the names that pydantic gives them: short ones where those are not taken."""
-    found: dict[Any, None] = {}
+def _resolved_value(value: object, reference: Callable[[str], Schema]) -> object:
+    if isinstance(value, str) and value.startswith(_DEFINITION):
+        return reference(value.removeprefix(_DEFINITION))["$ref"]
+    if isinstance(value, list):
+        return [_resolved_value(entry, reference) for entry in value]
+    return _resolved(value, reference) if isinstance(value, dict) else value
+
+
+def _classes_inside(model: type[PydanticModel]) -> dict[str, type]:
+    """Return models and enums inside a model by the names that pydantic gives them: short ones unless taken."""
+    found: dict[type, None] = {}
     _collect(model, found)
     classes = list(found)
     short = [_definition_name(cls.__name__) for cls in classes]
@@ -75,7 +73,7 @@ def _definition_name(name: str) -> str:
     return re.sub(r"[^a-zA-Z0-9.\-_]", "_", name).replace(".", "__")
 
 
-def _collect(kind: Any, found: dict[Any, None]) -> None:
+def _collect(kind: object, found: dict[type, None]) -> None:
     if isinstance(kind, type) and (is_pydantic_model(kind) or issubclass(kind, Enum)):
         if kind in found:
             return

@@ -15,7 +15,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Container, Mapping
 from enum import Enum
-from typing import Any
 
 from msgspec import inspect as mi
 
@@ -44,17 +43,17 @@ class Schemas:
     ``two_faced`` are the classes whose components differ by use, as :meth:`two_faced` of an earlier writing finds them.
     """
 
-    def __init__(self, two_faced: Container[Any] = ()) -> None:
+    def __init__(self, two_faced: Container[object] = ()) -> None:
         self.components: dict[str, Schema] = {}
-        self.custom: Mapping[Use, Mapping[Any, Any]] = {}  # classes of the project → the type that stands for them
+        self.custom: Mapping[Use, Mapping[type, object]] = {}  # classes of the project → the type that stands for them
         self.unknown: dict[str, None] = {}  # what could not be written, in words
         self.use = Use.SENT  # of what is being written
-        self._names: dict[tuple[Any, Use], str] = {}  # of components
+        self._names: dict[tuple[object, Use], str] = {}  # of components
         self._is_two_faced = two_faced
         self._taken: set[str] = set()
 
-    def schema(self, kind: Any, use: Use = Use.SENT) -> Schema:
-        """The schema of a type; of one of which nothing is known, ``{}``: anything goes."""
+    def schema(self, kind: object, use: Use = Use.SENT) -> Schema:
+        """Return the schema of a type; ``{}``, which allows anything, where nothing is known of it."""
         before, self.use = self.use, use
         try:
             return self.write(read_type(kind))
@@ -64,16 +63,19 @@ class Schemas:
         finally:
             self.use = before
 
-    def with_default(self, schema: Schema, default: Any, use: Use) -> Schema:
-        """``schema`` with a default, where that can be shown."""
+    def with_default(self, schema: Schema, default: object, use: Use) -> Schema:
+        """Return ``schema`` with a default, where that can be shown."""
         before, self.use = self.use, use
         try:
             return with_default(self, schema, default)
         finally:
             self.use = before
 
-    def write(self, info: Any) -> Schema:
-        """The schema of what has been read. ``Meta(extra={"received": keywords})`` names those that answers lack."""
+    def write(self, info: mi.Type) -> Schema:
+        """Return the schema of a type that was read.
+
+        ``Meta(extra={"received": keywords})`` names keywords that responses lack.
+        """
         words: Schema = {}
         received: tuple[str, ...] = ()
         while isinstance(info, mi.Metadata):
@@ -84,7 +86,7 @@ class Schemas:
         left_out = received if self.use is Use.SENT else ()
         return {keyword: value for keyword, value in written.items() if keyword not in left_out}
 
-    def _plain(self, info: Any) -> Schema:
+    def _plain(self, info: mi.Type) -> Schema:
         if isinstance(info, mi.CustomType) and isinstance(info.cls, type) and issubclass(info.cls, Enum):
             info = mi.EnumType(info.cls)  # Django's choices: msgspec.inspect knows enums by their metaclass alone
         if isinstance(info, mi.CustomType) and is_pydantic_model(info.cls):
@@ -96,8 +98,8 @@ class Schemas:
             return self.component(info.cls, title_of(info.cls), lambda: writer(self, info))
         return writer(self, info)
 
-    def component(self, cls: Any, title: str, write: Callable[[], Schema]) -> Schema:
-        """A reference to a class, written when first asked for; its name is known before, for it may hold itself."""
+    def component(self, cls: object, title: str, write: Callable[[], Schema]) -> Schema:
+        """Return a reference to a class, written when first asked for. Its name is known before: it may hold itself."""
         use = Use.SENT if self.use is Use.SENT else Use.RECEIVED
         faces = [use] if cls in self._is_two_faced else [Use.SENT, Use.RECEIVED]
         known = next((self._names[cls, face] for face in faces if (cls, face) in self._names), None)
@@ -110,7 +112,7 @@ class Schemas:
                 written["title"] = known  # generators call classes by their titles: no two may have the same
         return {"$ref": _REF + known}
 
-    def _free_name(self, cls: Any, title: str, suffix: str) -> str:
+    def _free_name(self, cls: object, title: str, suffix: str) -> str:
         short = plain_name(title) + suffix
         names = [short, f"{plain_name(getattr(cls, '__module__', ''))}_{short}"]
         names += [f"{short}_{number}" for number in range(2, len(self.components) + 3)]
@@ -118,11 +120,11 @@ class Schemas:
         self._taken.add(same_name(name))
         return name
 
-    def two_faced(self) -> frozenset[Any]:
-        """The classes that were written as received and as sent, and differ; of a writing that kept them apart."""
+    def two_faced(self) -> frozenset[object]:
+        """Return classes whose schemas differ as received and as sent, after a writing that kept these apart."""
         pairs = {cls: (name, self._names[cls, Use.SENT]) for (cls, use), name in self._names.items()
                  if use is Use.RECEIVED and (cls, Use.SENT) in self._names}  # fmt: skip
-        differ: set[Any] = set()
+        differ: set[object] = set()
         while True:
             # Two are the same if they are with all that they refer to, of which is known so far that it differs.
             alike = {_REF + received: _REF + sent for cls, (received, sent) in pairs.items() if cls not in differ}
@@ -147,8 +149,8 @@ class Everything:
 EVERYTHING = Everything()
 
 
-def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
-    """A schema with other names in its references, and none of its own."""
+def _renamed(schema: object, names: Mapping[str, str]) -> object:
+    """Return a schema with other names in its references, and none of its own."""
     if isinstance(schema, dict):
         return {
             key: _renamed(value, names) for key, value in schema.items() if key != "title" or isinstance(value, dict)
@@ -159,10 +161,10 @@ def _renamed(schema: Any, names: Mapping[str, str]) -> Any:
 
 
 def plain_name(name: str) -> str:
-    """The name as that of a component. A dot is allowed there, but generators make files and classes of names."""
+    """Return a name for a component. A dot is allowed there, but generators make files and classes of names."""
     return re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_") or "Object"
 
 
 def same_name(name: str) -> str:
-    """What two names have in common that generators, which write them in other cases, cannot tell apart."""
+    """Return a name as generators see it, which write names in other cases: equal for two that they confuse."""
     return name.replace("_", "").casefold()

@@ -1,22 +1,24 @@
-"""What schemas are made of, and what their writers ask of one another."""
+"""Types of schemas and of their writers."""
 
 from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
-__all__ = ["JSONObject", "Schema", "SchemaWriter", "Use"]
+from msgspec import inspect as mi
 
-JSONObject = dict[str, object]
-"""An object of the document; its values are what JSON knows."""
+__all__ = ["JSONObject", "Schema", "SchemaWriter", "Use", "WriteType"]
+
+JSONObject = dict[str, Any]
+"""An object of the document. SPEC: OpenAPI 3.1 and JSON Schema 2020-12 say what is where in it."""
 
 Schema = JSONObject
 """A schema, JSON Schema 2020-12."""
 
 
 class Use(enum.Enum):
-    """What becomes of a value: it is read from text, from a body, or sent."""
+    """The way of a value: it is read from text, received in a body, or sent."""
 
     TEXT = "text"
     RECEIVED = "received"
@@ -37,10 +39,14 @@ class SchemaWriter(Protocol):
         """Return the schema of a type."""
         ...
 
-    def write(self, info: object) -> Schema:
+    def write(self, info: mi.Type) -> Schema:
         """Return the schema of a type that has been read."""
         ...
 
     def component(self, cls: object, title: str, write: Callable[[], Schema]) -> Schema:
         """Return a reference to a class, which ``write`` writes when it is first asked for."""
         ...
+
+
+WriteType = Callable[[SchemaWriter, Any], Schema]
+"""``write(writer, info)``: the schema of one kind of type, which ``msgspec.inspect`` has described by ``info``."""

@@ -1,4 +1,4 @@
-"""Whether a schema of the document allows a value: as much of JSON Schema as defaults are held to."""
+"""Validation of defaults against their schemas: as much of JSON Schema as that needs."""
 
 from __future__ import annotations
 
@@ -6,24 +6,27 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from types import NoneType
-from typing import Any
+
+from hybrid_gateway.openapi.schema_types import Schema
 
 __all__ = ["JSON_TYPES", "admits"]
 
 JSON_TYPES = ((str, "string"), (bool, "boolean"), (int, "integer"), (float, "number"), (NoneType, "null"))
 
-Keeps = Callable[[Any, Any], bool]
+Keeps = Callable[..., bool]  # of a value and its bound
 
 
-def admits(schema: Mapping[str, Any], value: Any, components: Mapping[str, Any], *, bounds: bool = True) -> bool:
-    """Whether ``value`` is of the type that ``schema`` names, or one of its choices; with ``bounds``, within those."""
+def admits(schema: Schema, value: object, components: Mapping[str, Schema], *, bounds: bool = True) -> bool:
+    """Return whether ``value`` is of the type or among the choices of ``schema``; with ``bounds``, within those."""
     if "$ref" in schema:
         schema = components.get(schema["$ref"].rpartition("/")[2], {})
     if "anyOf" in schema:
         return any(admits(member, value, components, bounds=bounds) for member in schema["anyOf"])
     if "const" in schema or "enum" in schema:
         return any(type(known) is type(value) and known == value for known in schema.get("enum", [schema.get("const")]))
-    names = _names_of(value)
+    names = {name for kind, name in (*JSON_TYPES, (list, "array"), (dict, "object")) if type(value) is kind}
+    if "integer" in names:
+        names.add("number")
     kinds = schema.get("type", names)
     if names.isdisjoint([kinds] if isinstance(kinds, str) else kinds):
         return False
@@ -32,14 +35,10 @@ def admits(schema: Mapping[str, Any], value: Any, components: Mapping[str, Any],
         return False
     if isinstance(value, list):
         return all(admits(schema.get("items", {}), entry, components, bounds=bounds) for entry in value)
-    named = schema.get("properties", {}) if isinstance(value, dict) else {}
-    return all(admits(named[name], value[name], components, bounds=bounds) for name in named if name in value)
-
-
-def _names_of(value: Any) -> set[str]:
-    """What JSON Schema calls the type of a value of JSON."""
-    found = {name for kind, name in (*JSON_TYPES, (list, "array"), (dict, "object")) if type(value) is kind}
-    return {*found, "number"} if "integer" in found else found
+    if not isinstance(value, dict):
+        return True
+    named = schema.get("properties", {}).items()
+    return all(admits(inner, value[name], components, bounds=bounds) for name, inner in named if name in value)
 
 
 _NUMBERS: Mapping[str, Keeps] = {

@@ -9,27 +9,27 @@ import itertools
 import operator
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from types import NoneType
-from typing import Any, Union
+from typing import Any, Final, Union
 
 import msgspec
 from msgspec import inspect as mi
 
 from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.http import SecretBytes, SecretString
-from hybrid_gateway.openapi.schema_types import Schema, SchemaWriter, Use
+from hybrid_gateway.openapi.schema_types import Schema, SchemaWriter, Use, WriteType
 from hybrid_gateway.openapi.schema_validation import JSON_TYPES, admits
 from hybrid_gateway.responses.enc_hook import enc_hook
 
 __all__ = ["COMPONENTS", "NOT_JSON", "WRITERS", "as_json", "title_of", "with_default", "write_unknown"]
 
-NOT_JSON: Any = object()
+NOT_JSON: Final = object()
 
 
-def as_json(value: Any) -> Any:
-    """A default as the document shows it, or ``NOT_JSON`` for what cannot be shown."""
+def as_json(value: object) -> object:
+    """Return a default as the document shows it, or ``NOT_JSON`` for what cannot be shown."""
     try:
         return msgspec.json.decode(msgspec.json.encode(value, enc_hook=enc_hook, order="deterministic"))
     except (TypeError, ValueError, RecursionError):
@@ -39,8 +39,8 @@ def as_json(value: Any) -> Any:
 # --- names and words of a class ------------------------------------------------------------------------------------
 
 
-def title_of(cls: Any) -> str:
-    """A class with its arguments: ``Envelope[list[int]]``."""
+def title_of(cls: object) -> str:
+    """Return the name of a class with its arguments: ``Envelope[list[int]]``."""
     if cls in (None, NoneType):
         return "None"
     arguments = typing.get_args(cls)
@@ -53,8 +53,8 @@ def title_of(cls: Any) -> str:
     return f"{name}[{', '.join(map(title_of, arguments))}]" if arguments else name
 
 
-def _about(cls: Any) -> Schema:
-    """Title and description of a class; the docstrings that Python makes up by itself are none."""
+def _about(cls: type) -> Schema:
+    """Return title and description of a class; docstrings that Python makes up by itself are none."""
     own = typing.get_origin(cls) or cls
     doc = inspect.cleandoc(vars(own).get("__doc__") or "")
     about: Schema = {"title": title_of(cls)}
@@ -66,44 +66,44 @@ def _about(cls: Any) -> Schema:
 # --- scalars -------------------------------------------------------------------------------------------------------
 
 
-def _constant(**schema: Any) -> Callable[[SchemaWriter, Any], Schema]:
+def _constant(**schema: object) -> WriteType:
     return lambda writer, info: dict(schema)
 
 
-def _limited(kind: str, limits: Mapping[str, str], **more: Any) -> Callable[[SchemaWriter, Any], Schema]:
-    def write(writer: SchemaWriter, info: Any) -> Schema:
+def _limited(kind: str, limits: Mapping[str, str], **more: object) -> WriteType:
+    def write(writer: SchemaWriter, info: mi.Type) -> Schema:
         return {"type": kind, **more, **_limits(info, limits)}
 
     return write
 
 
-def _limits(info: Any, limits: Mapping[str, str]) -> Schema:
+def _limits(info: mi.Type, limits: Mapping[str, str]) -> Schema:
     return {keyword: value for name, keyword in limits.items() if (value := getattr(info, name)) is not None}
 
 
-def _zoned(kind: str) -> Callable[[SchemaWriter, Any], Schema]:
-    """SPEC: OpenAPI's registry of formats has ``...-local`` for what has no zone."""
+def _zoned(kind: str) -> WriteType:
+    """Return a writer of times. SPEC: OpenAPI's registry of formats has ``...-local`` for what has no zone."""
     return lambda writer, info: {"type": "string", "format": f"{kind}-local" if info.tz is False else kind}
 
 
-def _write_decimal(writer: SchemaWriter, info: Any) -> Schema:
-    """Sent as text, for a float may be another number; a number is understood all the same."""
+def _write_decimal(writer: SchemaWriter, info: mi.DecimalType) -> Schema:
+    """Write text as which it is sent, for a float may be another number; a number is understood all the same."""
     schema: Schema = {"type": "string", "format": "decimal", "pattern": _DECIMAL}
     return {**schema, "type": ["string", "number"]} if writer.use is Use.RECEIVED else schema
 
 
-def _write_literal(writer: SchemaWriter, info: Any) -> Schema:
+def _write_literal(writer: SchemaWriter, info: mi.LiteralType) -> Schema:
     return _one_of(info.values)
 
 
-def _one_of(values: Iterable[Any]) -> Schema:
+def _one_of(values: Iterable[object]) -> Schema:
     values = list(values)
     kinds = sorted({name for value in values for kind, name in JSON_TYPES if type(value) is kind})
     schema: Schema = {"type": kinds[0] if len(kinds) == 1 else kinds} if kinds else {}
     return {**schema, "const": values[0]} if len(values) == 1 else {**schema, "enum": values}
 
 
-def _write_enum(writer: SchemaWriter, info: Any) -> Schema:
+def _write_enum(writer: SchemaWriter, info: mi.EnumType) -> Schema:
     if issubclass(info.cls, enum.Flag):
         return {**_about(info.cls), "type": "integer", **_sums_of(info.cls)}
     members = {member.name: as_json(member.value) for member in info.cls}
@@ -115,25 +115,25 @@ def _write_enum(writer: SchemaWriter, info: Any) -> Schema:
 
 
 def _sums_of(flags: type[enum.Flag]) -> Schema:
-    """What a set of flags may be as a number; of those that keep numbers without a meaning, any."""
+    """Return the numbers that stand for a set of flags; no limit for flags that keep numbers without a meaning."""
     if flags._boundary_ is not enum.STRICT:  # type: ignore[attr-defined]
         return {}
     every = ~flags(0)
     if every.value & (every.value + 1) == 0:  # no bit between is without a name; a negative number names what is left
         return {"minimum": ~every.value, "maximum": every.value}
-    if len(flags) > _MOST_FLAGS:
+    if len(flags) > MAX_LISTED_FLAGS:
         return {}
     return {
         "enum": sorted({functools.reduce(operator.or_, chosen, flags(0)).value for chosen in _choices(list(flags))})
     }
 
 
-def _choices(members: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+def _choices(members: Sequence[enum.Flag]) -> Iterable[tuple[enum.Flag, ...]]:
     return itertools.chain.from_iterable(itertools.combinations(members, n) for n in range(len(members) + 1))
 
 
-def write_unknown(writer: SchemaWriter, info: Any) -> Schema:
-    """What is sent by way of its plain base class; anything where there is none."""
+def write_unknown(writer: SchemaWriter, info: mi.Type) -> Schema:
+    """Write the schema of the plain base class as which a value is sent; anything where there is none."""
     cls = getattr(info, "cls", None)
     if not isinstance(cls, type):
         return {}
@@ -143,7 +143,7 @@ def write_unknown(writer: SchemaWriter, info: Any) -> Schema:
 # --- containers ----------------------------------------------------------------------------------------------------
 
 
-def _write_array(writer: SchemaWriter, info: Any) -> Schema:
+def _write_array(writer: SchemaWriter, info: mi.ListType | mi.SetType | mi.FrozenSetType | mi.VarTupleType) -> Schema:
     schema = {"type": "array", "items": writer.write(info.item_type), **_limits(info, _ITEMS)}
     # What comes twice is received as once; that is wrong only where it is too few then.
     if isinstance(info, mi.SetType | mi.FrozenSetType) and (writer.use is Use.SENT or info.min_length):
@@ -151,12 +151,12 @@ def _write_array(writer: SchemaWriter, info: Any) -> Schema:
     return schema
 
 
-def _write_tuple(writer: SchemaWriter, info: Any) -> Schema:
+def _write_tuple(writer: SchemaWriter, info: mi.TupleType) -> Schema:
     return _fixed_array([writer.write(item) for item in info.item_types], len(info.item_types))
 
 
 def _fixed_array(entries: Sequence[Schema], required: int) -> Schema:
-    """An array of just these entries, in the one form that every generator takes.
+    """Return an array of just these entries, in the one form that every generator takes.
 
     ``maxItems`` ends it. Linters want ``items`` beside ``prefixItems``; ``false`` is more than some can read, and what
     is no choice of two or more others take for the type of one more entry.
@@ -171,14 +171,14 @@ def _fixed_array(entries: Sequence[Schema], required: int) -> Schema:
     }
 
 
-def _write_dict(writer: SchemaWriter, info: Any) -> Schema:
+def _write_dict(writer: SchemaWriter, info: mi.DictType) -> Schema:
     schema = {"type": "object", "additionalProperties": writer.write(info.value_type), **_limits(info, _PROPERTIES)}
     keys = _write_key(writer, info.key_type)
     return {**schema, "propertyNames": keys} if keys else schema
 
 
-def _write_key(writer: SchemaWriter, info: Any) -> Schema:
-    """What the names in an object may be: the key as text; ``{}`` for any, or where nothing can be said."""
+def _write_key(writer: SchemaWriter, info: mi.Type) -> Schema:
+    """Write the names of an object: the key as text; ``{}`` for any, or where nothing can be said."""
     while isinstance(info, mi.Metadata):
         info = info.type
     if isinstance(info, mi.CustomType | mi.EnumType) and isinstance(info.cls, type) and issubclass(info.cls, enum.Enum):
@@ -191,8 +191,8 @@ def _write_key(writer: SchemaWriter, info: Any) -> Schema:
     return {name: value for name, value in keys.items() if name != "type"} if keys.get("type") == "string" else {}
 
 
-def as_text(value: Any) -> str:
-    """A key of an object as JSON has it."""
+def as_text(value: object) -> str:
+    """Return a key of an object as JSON has it."""
     return value if isinstance(value, str) else msgspec.json.encode(value, enc_hook=enc_hook).decode().strip('"')
 
 
@@ -222,7 +222,7 @@ def _write_object(writer: SchemaWriter, info: Any) -> Schema:
     return schema
 
 
-def _write_field(writer: SchemaWriter, field: Any) -> Schema:
+def _write_field(writer: SchemaWriter, field: mi.Field) -> Schema:
     schema = writer.write(field.type)
     if field.default is None:  # ``price: float = None`` is sent as null
         return schema if writer.use is not Use.SENT or admits(schema, None, writer.components) else _nullable(schema)
@@ -230,8 +230,8 @@ def _write_field(writer: SchemaWriter, field: Any) -> Schema:
     return schema if default is None else with_default(writer, schema, default)
 
 
-def with_default(writer: SchemaWriter, schema: Schema, default: Any) -> Schema:
-    """``schema`` with its default. One of another type is left out, but where it is sent it may be.
+def with_default(writer: SchemaWriter, schema: Schema, default: object) -> Schema:
+    """Return ``schema`` with its default. One of another type is left out, but where it is sent it may be.
 
     One beyond the bounds is what a request without it means, all the same.
     """
@@ -245,21 +245,20 @@ def with_default(writer: SchemaWriter, schema: Schema, default: Any) -> Schema:
     return {"anyOf": [schema, _one_of([shown])], "default": shown} if is_sent else schema
 
 
-def default_of(default: Any, factory: Any) -> Any:
-    """The default of a field, or ``None`` where there is none to show. Of functions nobody knows what they do."""
+def default_of(default: object, factory: object) -> object:
+    """Return the default of a field, or ``None`` where there is none to show, as of functions that make one."""
     if factory is not msgspec.NODEFAULT and isinstance(factory, type):
         if factory in _EMPTY:
             return factory()
-        if issubclass(factory, msgspec.Struct) and all(_is_settled(field) for field in msgspec.structs.fields(factory)):
+        if issubclass(factory, msgspec.Struct) and all(
+            not field.required and field.default_factory in (msgspec.NODEFAULT, *_EMPTY)
+            for field in msgspec.structs.fields(factory)
+        ):
             return factory()
     return None if default in (msgspec.NODEFAULT, msgspec.UNSET) else default
 
 
-def _is_settled(field: Any) -> bool:
-    return not field.required and (field.default_factory is msgspec.NODEFAULT or field.default_factory in _EMPTY)
-
-
-def _write_union(writer: SchemaWriter, info: Any) -> Schema:
+def _write_union(writer: SchemaWriter, info: mi.UnionType) -> Schema:
     members = [member for member in info.types if not isinstance(member, mi.NoneType)]
     if not members:
         return {"type": "null"}
@@ -268,12 +267,13 @@ def _write_union(writer: SchemaWriter, info: Any) -> Schema:
     return schema if len(members) == len(info.types) else _nullable(schema)
 
 
-def _discriminator(members: Sequence[Any], schemas: Sequence[Schema]) -> Schema:
-    tags = [getattr(member, "tag_field", None) for member in members]
-    if None in tags or len(set(tags)) > 1:
+def _discriminator(members: Sequence[mi.Type], schemas: Sequence[Schema]) -> Schema:
+    structs = [member for member in members if isinstance(member, mi.StructType) and member.tag_field is not None]
+    fields = {struct.tag_field for struct in structs}
+    if len(structs) < len(members) or len(fields) > 1:
         return {}
-    mapping = {str(member.tag): schema["$ref"] for member, schema in zip(members, schemas, strict=True)}
-    return {"discriminator": {"propertyName": tags[0], "mapping": mapping}}
+    mapping = {str(struct.tag): schema["$ref"] for struct, schema in zip(structs, schemas, strict=True)}
+    return {"discriminator": {"propertyName": fields.pop(), "mapping": mapping}}
 
 
 def _nullable(schema: Schema) -> Schema:
@@ -288,7 +288,7 @@ def _nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-_MOST_FLAGS = 6  # whose sums are listed
+MAX_LISTED_FLAGS = 6  # of an enum whose sums are listed
 _EMPTY = (list, dict, set, frozenset, tuple, str, int, float, bool)
 _NUMBERS = {
     "ge": "minimum",
@@ -322,7 +322,7 @@ _base64 = _constant(
     pattern="^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
 )
 
-WRITERS: dict[Any, Callable[[SchemaWriter, Any], Schema]] = {
+WRITERS: dict[type[mi.Type], WriteType] = {
     mi.AnyType: _constant(),
     mi.RawType: _constant(),
     mi.NoneType: _constant(type="null"),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.conf import settings
 
@@ -13,6 +12,7 @@ from hybrid_gateway.binding.markers import Cookie, Header, Query
 from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.openapi.schema import plain_name
+from hybrid_gateway.openapi.schema_types import JSONObject
 
 __all__ = ["SecuritySchemes", "has_guards"]
 
@@ -21,10 +21,10 @@ class SecuritySchemes:
     """Collects the security schemes that operations refer to, by name, in ``components``."""
 
     def __init__(self) -> None:
-        self.components: dict[str, dict[str, Any]] = {}
+        self.components: dict[str, JSONObject] = {}
 
-    def requirements(self, endpoint: Endpoint) -> list[Any] | None:
-        """The ``security`` of an operation, one of its entries is enough; None where nobody asks who calls."""
+    def requirements(self, endpoint: Endpoint) -> Sequence[Mapping[str, Sequence[str]]] | None:
+        """Return the ``security`` of an operation, of which one entry is enough; None where nobody asks who calls."""
         layers = endpoint.route.layers
         names = {scheme: self._name(scheme) for scheme in layers.authentication}
         if layers.security is not None:
@@ -40,13 +40,18 @@ class SecuritySchemes:
         return [*alternatives, {}] if endpoint.is_open and not has_guards(endpoint) else alternatives
 
     def credentials(self, endpoint: Endpoint) -> set[tuple[str, str]]:
-        """Where the schemes of an operation read keys, and by which names: those are no parameters beside."""
+        """Return sources and names of the keys that an operation's schemes read: those are no parameters beside."""
         named = [self.components[self._name(scheme)] for scheme in endpoint.route.layers.authentication]
         return {(one["in"], one["name"].lower()) for one in named if one.get("type") == "apiKey"}
 
     def _name(self, scheme: AuthenticationScheme) -> str:
-        """The class's name, with a number for a second scheme of that class that reads something else."""
-        description, base = _described(scheme), plain_name(type(scheme).__name__)
+        """Return the class's name, with a number for a second scheme of that class that reads something else."""
+        if scheme.declares("openapi"):
+            description = scheme.openapi()
+        else:
+            words = inspect.getdoc(type(scheme)) if vars(type(scheme)).get("__doc__") else None
+            description = {**_guessed(scheme), **({"description": words} if words else {})}
+        base = plain_name(type(scheme).__name__)
         name, number = base, 1
         while self.components.setdefault(name, description) != description:
             number += 1
@@ -54,15 +59,8 @@ class SecuritySchemes:
         return name
 
 
-def _described(scheme: AuthenticationScheme) -> dict[str, Any]:
-    """The security scheme object: the scheme's own, or what can be told from how it authenticates."""
-    if scheme.declares("openapi"):
-        return scheme.openapi()
-    words = inspect.getdoc(type(scheme)) if vars(type(scheme)).get("__doc__") else None
-    return {**_guessed(scheme), **({"description": words} if words else {})}
-
-
-def _guessed(scheme: AuthenticationScheme) -> dict[str, Any]:
+def _guessed(scheme: AuthenticationScheme) -> JSONObject:
+    """Return the security scheme object, as far as it can be told from how the scheme authenticates."""
     if scheme.keywords:
         return {"type": "http", "scheme": scheme.keywords[0].lower()}
     for parameter in read_signature(scheme.authenticate, f"{type(scheme).__name__}.authenticate").parameters:
@@ -76,7 +74,7 @@ def _guessed(scheme: AuthenticationScheme) -> dict[str, Any]:
 
 
 def _scopes(guards: Iterable[Guard]) -> list[str]:
-    """What all of these guards together ask of credentials; of what any of several may ask, nothing can be said."""
+    """Return the scopes that all of these guards ask for; nothing of those of which one is enough."""
     found: dict[str, None] = {}
     for guard in guards:
         if guard.combines != "any":
@@ -86,5 +84,5 @@ def _scopes(guards: Iterable[Guard]) -> list[str]:
 
 
 def has_guards(endpoint: Endpoint) -> bool:
-    """Whether any guard of the route may refuse; ``AllowAny`` does not."""
+    """Return whether any guard of the route may reject a request; ``AllowAny`` does not."""
     return any(not guard.drops_outer_guards for guard in endpoint.route.layers.guards)

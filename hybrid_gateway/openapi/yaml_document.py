@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from importlib import import_module
-from typing import Any
 
 __all__ = ["as_yaml", "dump_yaml", "load_yaml"]
 
 
-def dump_yaml(document: Any) -> str:
+def dump_yaml(document: object) -> str:
     """YAML, in the order of the document; raises ``ImportError`` without PyYAML."""
     text: str = import_module("yaml").safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
     return text
 
 
-def load_yaml(text: str) -> Any:
+def load_yaml(text: str) -> object:
     """The value; raises ``ValueError`` for what is no YAML, and ``ImportError`` without PyYAML."""
     yaml = import_module("yaml")
     try:
