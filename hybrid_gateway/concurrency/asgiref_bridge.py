@@ -9,7 +9,7 @@ the context variable ``_current`` names. See ``_compat/asgiref_internals.py`` fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar, copy_context
 from functools import partial
@@ -207,7 +207,7 @@ class ReentrantThread(UnsharedThread):
                 self._waiting = None
         return self._thread.submit(function, *args)
 
-    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
+    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
         if isinstance(self._thread, PooledThread) and not self._thread.exclusive:
             return self._thread.stream(chunks, close)
         self.hold_long()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
 from concurrent.futures import CancelledError, Future
 from functools import partial
 from queue import SimpleQueue
@@ -75,7 +75,7 @@ class InlineThread(UnsharedThread):
             future.set_exception(error)
         return future
 
-    async def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
+    async def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncGenerator[T, None]:
         try:
             for chunk in chunks:
                 yield chunk
@@ -104,7 +104,7 @@ class WaitingThread:
     def submit(self, function: Callable[..., T], /, *args: object) -> Future[T]:
         return self.pooled.submit(function, *args)
 
-    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
+    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
         return self.pooled.stream(chunks, close)
 
     def beside(self) -> WaitingThread:

@@ -18,13 +18,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
-__all__ = ["RequestThread"]
+__all__ = ["AsyncStream", "RequestThread"]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class AsyncStream(Protocol[T_co]):
+    """An asynchronous iterator that can be closed before its end."""
+
+    def __aiter__(self) -> AsyncIterator[T_co]: ...
+
+    def __anext__(self) -> Awaitable[T_co]: ...
+
+    def aclose(self) -> Awaitable[object]: ...
 
 
 class RequestThread(Protocol):
-    """Where the blocking work of one request runs: at most one thread at a time."""
+    """The thread that the blocking work of one request runs on: at most one at a time."""
 
     def run(self, function: Callable[..., T], /, *args: object) -> Awaitable[T]:
         """Run ``function(*args)`` as a unit of work, in the context of the task that awaits its result."""
@@ -34,7 +45,7 @@ class RequestThread(Protocol):
         """Run ``function(*args)`` as a unit of work; for users of :class:`concurrent.futures.Executor`."""
         ...
 
-    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncIterator[T]:
+    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> AsyncStream[T]:
         """Iterate a blocking iterable off the loop, on one thread from first to last; ``close()`` runs there too."""
         ...
 

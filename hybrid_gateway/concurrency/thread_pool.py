@@ -83,7 +83,7 @@ class Worker:
 
 
 class _Budget:
-    """How many threads the pools that share it may have."""
+    """The number of threads that the pools which share it may have."""
 
     def __init__(self, size: int) -> None:
         self.size = size

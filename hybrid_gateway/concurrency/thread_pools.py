@@ -1,4 +1,4 @@
-"""The threads of a gateway, and who shares them: only requests that passed the same middleware.
+"""The threads of a gateway, which only requests share that passed the same middleware.
 
 How this works: middleware may leave something on a thread or on its connections (``SET search_path``, ``SET ROLE``, a
 ``threading.local``) and count on the next request to pass it, too. So Django's side has threads of its own, which typed
@@ -25,36 +25,36 @@ class ThreadPools:
         self._make = make
         self._size = size
         self.typed = make(size, name="gateway")
-        self.django = self._beside("gateway-django")
+        self.django = self._make_sharing("gateway-django")
         self.streams = make(MAX_LONG_HOLDS, name="gateway-stream")
         self._others: dict[frozenset[str], ThreadPool] = {}
 
-    def _beside(self, name: str) -> ThreadPool:
+    def _make_sharing(self, name: str) -> ThreadPool:
         pool = self._make(self._size, name=name)
         pool.share(self.typed)
         return pool
 
     def below(self, names: Iterable[str]) -> ThreadPool:
-        """The pool of requests that pass the middleware ``names``."""
+        """Return the pool of requests that pass the middleware ``names``."""
         passed = frozenset(filter(may_leave_state, names))
         if not passed:
             return self.typed
         if passed.issuperset(name for name in settings.MIDDLEWARE if may_leave_state(name)):
             return self.django
         if passed not in self._others:
-            self._others[passed] = self._beside(f"gateway-some-{len(self._others) + 1}")
+            self._others[passed] = self._make_sharing(f"gateway-some-{len(self._others) + 1}")
         return self._others[passed]
 
     def lend(self) -> PooledThread:
-        """A thread for a request of a typed route."""
+        """Return a thread for a request of a typed route."""
         return PooledThread(self.typed, self.streams)
 
     def lend_django(self) -> PooledThread:
-        """A thread for a request of Django's side."""
+        """Return a thread for a request of Django's side."""
         return PooledThread(self.django, self.streams)
 
     def lend_held(self, pool: ThreadPool) -> PooledThread:
-        """A thread for a request below middleware: one, and for nobody else, from its first unit to its last."""
+        """Return a thread for a request below middleware: its own from its first unit of work to its last."""
         thread = PooledThread(pool, self.streams)
         thread.hold()
         return thread
@@ -66,7 +66,7 @@ class ThreadPools:
 
 
 def may_leave_state(name: str) -> bool:
-    """Whether middleware may leave something on its thread: all but Django's own, and what is known to answer alone."""
+    """Return whether middleware may leave something on its thread: all but Django's own, and what is known not to."""
     return not name.startswith(_LEAVES_NOTHING)
 
 

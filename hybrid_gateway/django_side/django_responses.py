@@ -1,4 +1,4 @@
-"""What Django's side answers: whole, or as a stream that leaves the thread its view ran on.
+"""Responses of Django's side: complete, or a stream that leaves the thread its view ran on.
 
 A blocking iterator moves to a thread of its own, or stays on that of its view, which the pool may replace meanwhile,
 where middleware may have left something there; an asynchronous one moves to the event loop. All take along the context,
@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Iterator
 from contextlib import aclosing
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from django.core.handlers.asgi import ASGIHandler
-from django.http import FileResponse, StreamingHttpResponse
+from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
-from hybrid_gateway.concurrency.request_thread import RequestThread
-from hybrid_gateway.types import Send
+from hybrid_gateway.concurrency.request_thread import AsyncStream, RequestThread
+from hybrid_gateway.types import Header, Send
 
 __all__ = [
     "DjangoResponseState",
@@ -27,23 +27,24 @@ __all__ = [
     "TravellingStream",
     "discard",
     "discard_result",
+    "send_complete",
     "send_stream",
     "send_until",
 ]
 
 
 class DjangoResponseState(NamedTuple):
-    """Of one request."""
+    """Django's response to one request, as it is sent."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    headers: list[Header]
     content: bytes | TravellingStream
 
 
 class Stream:
     """A streaming response whose iterator and ``close()`` run in the context of its request."""
 
-    def __init__(self, response: Any, context: contextvars.Context) -> None:
+    def __init__(self, response: HttpResponseBase, context: contextvars.Context) -> None:
         self._response = response
         self._context = context
         self._parts: Iterator[bytes] | None = None
@@ -53,8 +54,7 @@ class Stream:
 
     def __next__(self) -> bytes:
         if self._parts is None:
-            parts: Iterator[bytes] = self._context.run(iter, self._response)
-            self._parts = parts
+            self._parts = self._context.run(iter, cast("StreamingHttpResponse", self._response))
         return self._context.run(next, self._parts)
 
     def close(self) -> None:
@@ -62,9 +62,12 @@ class Stream:
 
 
 class TravellingStream(Stream):
-    """The same, sent from another thread or the event loop than the view ran on. Made by the view's thread."""
+    """A streaming response that another thread, or the event loop, sends than its view ran on.
 
-    def __init__(self, response: StreamingHttpResponse, made: Any, body: IO[bytes]) -> None:
+    Made by the view's thread. ``made`` is what Django's handler has returned for ``response``, perhaps a wrapper.
+    """
+
+    def __init__(self, response: StreamingHttpResponse, made: HttpResponseBase, body: IO[bytes]) -> None:
         super().__init__(made, contextvars.copy_context())
         self._django_response = response
         if isinstance(response, FileResponse):
@@ -78,7 +81,7 @@ class TravellingStream(Stream):
         self._script_prefix = get_script_prefix()
         self._urlconf = get_urlconf()
 
-    def _arrive(self) -> None:
+    def _activate(self) -> None:
         if self._language is None:
             translation.deactivate_all()
         else:
@@ -89,14 +92,14 @@ class TravellingStream(Stream):
 
     def __next__(self) -> bytes:
         if self._parts is None:
-            self._context.run(self._arrive)
+            self._context.run(self._activate)
         return super().__next__()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    async def __aiter__(self) -> AsyncGenerator[bytes, None]:
         for variable, value in self._context.items():
             variable.set(value)
-        self._arrive()
-        parts: Any = aiter(self._django_response)
+        self._activate()
+        parts = cast("AsyncGenerator[bytes, None]", aiter(self._django_response))
         async with aclosing(parts):
             async for part in parts:
                 yield part
@@ -108,12 +111,20 @@ class TravellingStream(Stream):
             self._body.close()
 
 
-async def send_stream(answer: DjangoResponseState, stream: TravellingStream, send: Send, thread: RequestThread) -> None:
+async def send_complete(response: DjangoResponseState, send: Send) -> None:
+    """Send a response whose content is all there."""
+    await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+    await send({"type": "http.response.body", "body": response.content})
+
+
+async def send_stream(
+    response: DjangoResponseState, stream: TravellingStream, send: Send, thread: RequestThread
+) -> None:
     """Send a stream to its end, and close it on ``thread``."""
     thread.hold_long()
     try:
-        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-        parts: Any = aiter(stream) if stream.is_async else thread.stream(stream, stream.close)
+        await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
+        parts: AsyncStream[bytes] = aiter(stream) if stream.is_async else thread.stream(stream, stream.close)
         async with aclosing(parts):
             async for part in parts:
                 await send({"type": "http.response.body", "body": part, "more_body": True})
@@ -136,13 +147,13 @@ async def send_until(disconnect: asyncio.Future[None], sending: Awaitable[None])
         sender.result()
 
 
-async def discard(answer: DjangoResponseState, thread: RequestThread) -> None:
-    """Close an answer that nobody wants any more."""
-    if isinstance(answer.content, TravellingStream):
-        await thread.run(answer.content.close)
+async def discard(response: DjangoResponseState, thread: RequestThread) -> None:
+    """Close a response that nobody wants any more."""
+    if isinstance(response.content, TravellingStream):
+        await thread.run(response.content.close)
 
 
 def discard_result(thread: RequestThread, unit: asyncio.Future[DjangoResponseState]) -> None:
-    """The same for what a unit of work has answered, if it has."""
+    """Close the response of a unit of work, if it has made one."""
     if not unit.cancelled() and unit.exception() is None:
         asyncio.ensure_future(discard(unit.result(), thread))  # noqa: RUF006  (the thread holds on to it)

@@ -8,20 +8,20 @@ from collections.abc import Iterable
 from typing import IO
 
 from hybrid_gateway.request.path_info import path_info
-from hybrid_gateway.types import Environ, Scope
+from hybrid_gateway.types import Environ, Header, Scope
 
-__all__ = ["Environ", "Scope", "build_environ", "is_utf8", "resolved_path"]
+__all__ = ["build_environ", "is_utf8", "resolved_path"]
 
 
 def resolved_path(scope: Scope, forced_script_name: str) -> str:
-    """The path that Django resolves, below the script name; ``forced_script_name`` is the setting."""
+    """Return the path that Django resolves, below the script name; ``forced_script_name`` is the setting."""
     # DJANGO: get_script_prefix in core/handlers/asgi.py
     path: str = scope["path"]
     return path_info(path, forced_script_name or scope.get("root_path") or "") or path
 
 
 def build_environ(scope: Scope, forced_script_name: str, body: IO[bytes], size: int) -> Environ:
-    """The environ of a request whose body of ``size`` bytes has been read into ``body``."""
+    """Return the environ of a request whose body of ``size`` bytes has been read into ``body``."""
     query = scope.get("query_string", b"")
     environ = {
         "REQUEST_METHOD": scope["method"],
@@ -51,7 +51,7 @@ def build_environ(scope: Scope, forced_script_name: str, body: IO[bytes], size: 
     return environ
 
 
-def _add_headers(environ: Environ, headers: Iterable[tuple[bytes, bytes]]) -> None:
+def _add_headers(environ: Environ, headers: Iterable[Header]) -> None:
     repeated: dict[str, list[str]] = {}
     for name, value in headers:
         key = _header_key(name)
@@ -70,8 +70,8 @@ def _add_headers(environ: Environ, headers: Iterable[tuple[bytes, bytes]]) -> No
 
 
 def _header_key(name: bytes) -> str:
-    """The environ key of a header; empty for a header that must not be seen."""
-    return _known_header_key(name) if len(name) <= _LONGEST_KNOWN else _make_header_key(name)
+    """Return the environ key of a header; empty for a header that must not be seen."""
+    return _known_header_key(name) if len(name) <= _MAX_CACHED_NAME else _make_header_key(name)
 
 
 def _make_header_key(name: bytes) -> str:
@@ -82,7 +82,7 @@ def _make_header_key(name: bytes) -> str:
 
 
 # SECURITY: clients choose the names, so what is remembered of them is bounded in number and length.
-_LONGEST_KNOWN = 64
+_MAX_CACHED_NAME = 64  # bytes
 _known_header_key = functools.lru_cache(maxsize=512)(_make_header_key)
 
 
@@ -92,7 +92,7 @@ def _wsgi_text(text: str) -> str:
 
 
 def is_utf8(query: bytes | str) -> bool:
-    """Whether a query string is what a URL may hold."""
+    """Return whether a query string is what a URL may hold."""
     if isinstance(query, str) or query.isascii():
         return True
     try:

@@ -15,40 +15,42 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext, suppress
 from typing import IO, Any, Generic, Literal, TypeVar, overload
 
-from asgiref.sync import iscoroutinefunction
 from django.apps import apps
 from django.conf import settings
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
-from django.core.exceptions import RequestAborted, SuspiciousFileOperation
+from django.core.exceptions import RequestAborted
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import FileResponse, Http404
-from django.urls import ResolverMatch, URLResolver, get_resolver
-from django.urls.resolvers import LocalePrefixPattern
-from django.utils import translation
-from django.utils.module_loading import import_string
+from django.http import FileResponse
+from django.urls import ResolverMatch
 
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
 from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.concurrency.thread_pools import may_leave_state
+from hybrid_gateway.django_side.django_handlers import (
+    DJANGO_RESPONSE,
+    has_whitenoise,
+    make_asgi_handler,
+    make_wsgi_handler,
+)
 from hybrid_gateway.django_side.django_responses import (
     DjangoResponseState,
     Stream,
     TravellingStream,
     discard,
     discard_result,
+    send_complete,
     send_stream,
     send_until,
 )
-from hybrid_gateway.django_side.environ import Environ, Scope, build_environ, is_utf8, resolved_path
+from hybrid_gateway.django_side.environ import build_environ, is_utf8, resolved_path
 from hybrid_gateway.django_side.request_body import listen_for_disconnect, read_body, with_body_timeout
+from hybrid_gateway.django_side.urlconf import URLConf
 from hybrid_gateway.endpoints.errors import DISK_FULL, printable
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.headers import check_headers, checked_start_response
-from hybrid_gateway.types import Message, Receive, Send, StartResponse
+from hybrid_gateway.types import Environ, Message, Receive, Scope, Send, StartResponse
 
 __all__ = ["DjangoSide"]
 
@@ -81,7 +83,7 @@ class once(Generic[T]):  # noqa: N801  (reads as a decorator)
 
 
 class DjangoSide:
-    """Answers requests with Django's own handlers, in the ``mode`` of the setting ``DJANGO_SIDE``.
+    """Django's own handlers, chosen for each request by the ``mode`` of the setting ``DJANGO_SIDE``.
 
     Settings are read when it is built. ``static`` says whether static files are served too; ``None`` follows ``DEBUG``,
     unless WhiteNoise does.
@@ -92,7 +94,7 @@ class DjangoSide:
     ) -> None:
         self.mode = mode
         self._body_timeout = body_timeout
-        wanted = settings.DEBUG and not _has_whitenoise() if static is None else static
+        wanted = settings.DEBUG and not has_whitenoise() if static is None else static
         self.static = bool(wanted and settings.STATIC_URL and apps.is_installed("django.contrib.staticfiles"))
         self._script_name: str = settings.FORCE_SCRIPT_NAME or ""
         self._leaves_something = any(map(may_leave_state, settings.MIDDLEWARE))
@@ -104,31 +106,29 @@ class DjangoSide:
 
     @once
     def wsgi_handler(self) -> WSGIHandler:
-        """Django's ``WSGIHandler`` with the middleware of the settings; built when first read, which blocks."""
-        handler = _KeepingHandler()
-        return _KeepingStaticHandler(handler) if self.static else handler
+        """Django's ``WSGIHandler``; built when first read, which blocks."""
+        return make_wsgi_handler(self.static)
 
     @once
     def asgi_handler(self) -> ASGIHandler:
-        """Django's ``ASGIHandler``, the same way."""
-        handler = ASGIHandler()
-        return _ASGIStaticFiles(handler) if self.static else handler
+        """Django's ``ASGIHandler``; built when first read, which blocks."""
+        return make_asgi_handler(self.static)
 
     @once
-    def views(self) -> _Views:
-        """What the URLconf holds; importing it blocks."""
-        return _Views(self._urlconf)
+    def views(self) -> URLConf:
+        """The URLconf of the settings; importing it blocks."""
+        return URLConf(self._urlconf)
 
     def resolve(self, path_info: str) -> ResolverMatch | None:
-        """What the URLconf of the settings makes of a path; ``None`` where it has nothing for it, or is broken."""
+        """Return the match of a path in the URLconf; ``None`` where it has nothing for it, or is broken."""
         return self.views.resolve(path_info)
 
     def has_page(self, path_info: str) -> bool:
-        """Whether the URLconf has a page there, with or without a final slash, by a pattern that is not for any path.
+        """Return whether the URLconf has a page there, with or without a final slash, by a pattern not for any path.
 
         Nothing is remembered: a gateway may be built while the URLconf is being imported.
         """
-        views, path = _Views(self._urlconf), path_info.rstrip("/")
+        views, path = URLConf(self._urlconf), path_info.rstrip("/")
         parent, _, name = path.rpartition("/")
         for slash in ("", "/"):
             match = views.resolve(path + slash)
@@ -138,37 +138,37 @@ class DjangoSide:
         return False
 
     def wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a WSGI request: Django's response itself, or a stream that stays in the request's context."""
+        """Return the response to a WSGI request: Django's own, or a stream that stays in the request's context."""
         # Language, time zone and script prefix live in the context: in a copy of it they die with the request.
         context = contextvars.copy_context()
-        response: Any = context.run(self.wsgi_handler, environ, checked_start_response(start_response))
+        response = context.run(self.wsgi_handler, environ, checked_start_response(start_response))
         return Stream(response, context) if getattr(response, "streaming", False) else response
 
     async def asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
-        """Answer an HTTP request; blocking work runs on ``thread``, which the caller releases.
+        """Respond to an HTTP request; blocking work runs on ``thread``, which the caller releases.
 
         Raises ``RequestTimeout`` before anything is sent when the body does not come.
         """
         if await self._wants_asgi(scope, thread):
-            await self._answer_by_asgi(scope, receive, send, thread)
+            await self._respond_by_asgi(scope, receive, send, thread)
         else:
-            await self._answer_by_wsgi(scope, receive, send, thread)
+            await self._respond_by_wsgi(scope, receive, send, thread)
 
     async def _wants_asgi(self, scope: Scope, thread: RequestThread) -> bool:
         if self.mode != "auto":
             return self.mode == "asgi"
         if not is_utf8(scope.get("query_string", b"")):
             return True  # DJANGO: ASGIRequest answers 400, WSGIRequest would guess (core/handlers/asgi.py)
-        views: _Views = await self._built("views", thread)
-        return views.has_async and views.is_async(resolved_path(scope, self._script_name))
-
-    async def _built(self, name: str, thread: RequestThread) -> Any:
-        return self.__dict__[name] if name in self.__dict__ else await thread.run(getattr, self, name)
+        if "views" not in self.__dict__:
+            await thread.run(getattr, self, "views")
+        return self.views.has_async and self.views.is_async(resolved_path(scope, self._script_name))
 
     # --- an asynchronous view ---
 
-    async def _answer_by_asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
-        handler: Any = await self._built("asgi_handler", thread)
+    async def _respond_by_asgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
+        if "asgi_handler" not in self.__dict__:
+            await thread.run(getattr, self, "asgi_handler")
+        handler: Any = self.asgi_handler
         thread.hold()  # what middleware leaves there is the view's, and nobody else's; as below Django's own handler
         with thread_sensitive(thread):
             # A task of its own, so that language, time zone and script prefix end with it.
@@ -179,7 +179,7 @@ class DjangoSide:
 
     # --- every other view ---
 
-    async def _answer_by_wsgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
+    async def _respond_by_wsgi(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         try:
             body, size = await read_body(with_body_timeout(receive, self._body_timeout), thread, self._memory_limit)
         except RequestAborted:
@@ -187,22 +187,19 @@ class DjangoSide:
         except OSError as error:
             if error.errno not in DISK_FULL:
                 raise
-            answer = _without_view(507, scope["path"])
-            await send({"type": "http.response.start", "status": 507, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": answer.content})
+            await send_complete(_without_view(507, scope["path"]), send)
             return
         environ = build_environ(scope, self._script_name, body, size)
         disconnect = asyncio.ensure_future(listen_for_disconnect(receive))
         try:
-            answer = await self._run(environ, thread)
+            response = await self._run(environ, thread)
             if disconnect.done():
-                await discard(answer, thread)
+                await discard(response, thread)
                 disconnect.result()
-            elif isinstance(answer.content, TravellingStream):
-                await send_until(disconnect, send_stream(answer, answer.content, send, thread))
+            elif isinstance(response.content, TravellingStream):
+                await send_until(disconnect, send_stream(response, response.content, send, thread))
             else:
-                await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-                await send({"type": "http.response.body", "body": answer.content})
+                await send_complete(response, send)
         finally:
             disconnect.cancel()
 
@@ -211,7 +208,7 @@ class DjangoSide:
         try:
             return await asyncio.shield(unit)
         except asyncio.CancelledError:
-            # A running view cannot be stopped. What it answers is dropped.
+            # A running view cannot be stopped. Its response is dropped.
             unit.add_done_callback(functools.partial(discard_result, thread))
             raise
 
@@ -227,7 +224,7 @@ class DjangoSide:
             if settings.DEBUG_PROPAGATE_EXCEPTIONS:
                 raise
             return _without_view(500, environ["PATH_INFO"])
-        response = environ.get(_RESPONSE, made)
+        response = environ.get(DJANGO_RESPONSE, made)
         status, headers = started[-1]
         # DJANGO: 5.2 puts a space before cookies (core/handlers/wsgi.py), which ASGI servers may refuse.
         encoded = [(name.encode("ascii"), value.strip().encode("latin-1")) for name, value in headers]
@@ -250,53 +247,8 @@ class DjangoSide:
             body.close()
 
 
-def _has_whitenoise() -> bool:
-    """Whether WhiteNoise, or a subclass of the project's, serves static files: under ``DEBUG`` by the same finders."""
-    kinds = []
-    for name in settings.MIDDLEWARE:
-        with suppress(Exception):  # Django's handlers tell what is wrong
-            kinds.append(import_string(name))
-    bases = [base for kind in kinds if isinstance(kind, type) for base in kind.__mro__]
-    return any(base.__module__ == "whitenoise.middleware" for base in bases)
-
-
-_RESPONSE = "hybrid_gateway.response"  # in the environ
-
-
-class _Keeping:
-    """Keeps Django's response where it is found: error trackers patch its handlers to give back a wrapper of theirs."""
-
-    def get_response(self, request: Any) -> Any:
-        handler: Any = super()
-        response = request.environ[_RESPONSE] = handler.get_response(request)
-        return response
-
-
-class _KeepingHandler(_Keeping, WSGIHandler):
-    pass
-
-
-class _NothingOutside:
-    """Paths that lead out of the static files are 404, like others that lead nowhere."""
-
-    def serve(self, request: Any) -> Any:
-        # DJANGO: StaticFilesHandlerMixin.get_response (contrib/staticfiles/handlers.py) answers Http404 alone, so that
-        # a client could have a traceback logged for each of its requests.
-        try:
-            return super().serve(request)  # type: ignore[misc]
-        except SuspiciousFileOperation as error:
-            raise Http404 from error
-
-
-class _KeepingStaticHandler(_Keeping, _NothingOutside, StaticFilesHandler):  # type: ignore[misc]
-    pass
-
-
-class _ASGIStaticFiles(_NothingOutside, ASGIStaticFilesHandler): ...  # type: ignore[misc]
-
-
 def _guarded(send: Send, path: str, thread: RequestThread) -> Send:
-    """``send``, but for an answer whose headers must not be sent, which is a 500 instead.
+    """Return ``send`` that sends a 500 in place of a response whose headers must not be sent.
 
     It raises nothing: Django 5.2 would close neither its response nor the body of the request.
     """
@@ -310,9 +262,7 @@ def _guarded(send: Send, path: str, thread: RequestThread) -> Send:
             check_headers(message.get("headers", ()))
         except ValueError:
             is_dropped = True
-            answer = _without_view(500, path)
-            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": answer.content})
+            await send_complete(_without_view(500, path), send)
         else:
             if message.get("more_body"):
                 thread.hold_long()
@@ -322,55 +272,12 @@ def _guarded(send: Send, path: str, thread: RequestThread) -> Send:
 
 
 def _without_view(status: int, path: str) -> DjangoResponseState:
+    """Log the exception that is being handled, and return a plain response."""
     # DJANGO: ASGIHandler.handle_uncaught_exception (core/handlers/asgi.py): there is no server further up that would
-    # turn the exception into an answer.
+    # turn the exception into a response.
     title = reason(status)
     logger.exception("%s: %s", title, printable(path), extra={"status_code": status})
     text = traceback.format_exc() if settings.DEBUG else title
     content = text.encode()
     headers = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Content-Length", b"%d" % len(content))]
     return DjangoResponseState(status, headers, content)
-
-
-# --- which views there are -------------------------------------------------------------------------------------------
-
-
-class _Views:
-    """A URLconf, walked once."""
-
-    def __init__(self, urlconf: str | None) -> None:
-        self._urlconf = urlconf
-        self.has_async = False
-        self._has_languages = False
-        try:
-            self._walk(get_resolver(urlconf))
-        except Exception:
-            # A URLconf that cannot be imported: Django's handler meets the same error and answers it.
-            logger.debug("The URLconf %r cannot be read", urlconf, exc_info=True)
-
-    def _walk(self, root: URLResolver) -> None:
-        waiting, seen = [root], {id(root)}
-        while waiting:
-            resolver = waiting.pop()
-            self._has_languages |= isinstance(resolver.pattern, LocalePrefixPattern)
-            for pattern in resolver.url_patterns:
-                if not isinstance(pattern, URLResolver):
-                    self.has_async |= iscoroutinefunction(pattern.callback)
-                elif id(pattern) not in seen:  # a URLconf may include itself
-                    seen.add(id(pattern))
-                    waiting.append(pattern)
-
-    def is_async(self, path_info: str) -> bool:
-        """Whether an ``async def`` view answers ``path_info``, as far as the URLconf of the settings knows."""
-        match = self.resolve(path_info)
-        return match is not None and iscoroutinefunction(match.func)
-
-    def resolve(self, path_info: str) -> ResolverMatch | None:
-        """What answers ``path_info``, in the language that its beginning names."""
-        language = translation.get_language_from_path(path_info) if self._has_languages else None
-        try:
-            with translation.override(language) if language else nullcontext():
-                return get_resolver(self._urlconf).resolve(path_info)
-        except Exception:
-            # Resolver404, or an error of a converter or an included URLconf: Django's handler meets it again.
-            return None
