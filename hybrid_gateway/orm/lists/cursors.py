@@ -14,61 +14,73 @@ import datetime
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TypeAlias, cast
 
 import msgspec
 from django.core import signing
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import connections
-from django.db.models import F, OrderBy, Q
+from django.db.models import F, Model, OrderBy, Q
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import BaseExpression
 from django.db.models.fields.related import ForeignObjectRel
 from django.db.models.functions import Random
+from django.db.models.sql import Query
 
+from hybrid_gateway._compat.django_orm_internals import is_reversed, unreversed
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns.column_types import column_type_of, write_converter
-from hybrid_gateway.orm.columns.model_fields import value_field
-from hybrid_gateway.orm.columns.ranges import range_converter
-from hybrid_gateway.orm.querysets.ordering import is_total_order, key_names, order_terms, rearrangeable, term_name
+from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, value_field
+from hybrid_gateway.orm.columns.ranges import DriverRange, range_converter
+from hybrid_gateway.orm.querysets.ordering import (
+    OrderTerm,
+    Rows,
+    is_total_order,
+    key_names,
+    order_terms,
+    rearrangeable,
+    term_name,
+)
 
-__all__ = ["Keyset", "CursorPosition", "check_order", "cursor_order", "read_cursor"]
+__all__ = ["CursorPosition", "Keyset", "check_order", "cursor_order", "read_cursor"]
+
+Annotations: TypeAlias = Mapping[str, BaseExpression]
 
 
 class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
     """The values of a row in the columns of an order, and the direction in which to go on."""
 
     backwards: bool
-    values: list[Any]
+    values: list[object]
 
 
-class _Term(msgspec.Struct, frozen=True):
+class _Term(msgspec.Struct, frozen=True, eq=False):
     """One column of an order."""
 
     path: str
-    field: Any
+    field: ModelField
     nullable: bool = False
     descending: bool = False
     nulls_first: bool | None = None  # None: as the database has it
-    expression: Any = None  # that the path is the name of
-    told: str = ""  # the expression as SQL, the same in every process
+    expression: BaseExpression | F | None = None  # that the path is the name of
+    sql: str = ""  # of the expression, the same in every process
 
     def reversed(self) -> _Term:
         nulls_first = None if self.nulls_first is None else not self.nulls_first
         return msgspec.structs.replace(self, descending=not self.descending, nulls_first=nulls_first)
 
-    def ordering(self, *, backwards: bool) -> Any:
+    def ordering(self, *, backwards: bool) -> OrderTerm:
         term = self.reversed() if backwards else self
         if term.nulls_first is None or not term.nullable:
             return f"-{term.path}" if term.descending else term.path
-        nulls: dict[str, Any] = {"nulls_first": True} if term.nulls_first else {"nulls_last": True}
-        return F(term.path).desc(**nulls) if term.descending else F(term.path).asc(**nulls)
+        first, last = term.nulls_first or None, not term.nulls_first or None
+        return OrderBy(F(term.path), descending=term.descending, nulls_first=first, nulls_last=last)
 
-    def equal(self, value: Any) -> Q:
+    def equal(self, value: object) -> Q:
         return Q(**{f"{self.path}__isnull": True}) if value is None else Q(**{self.path: value})
 
-    def behind(self, value: Any, *, backwards: bool, small_nulls: bool) -> Q | None:
-        """Rows with a value behind ``value``; ``None`` where there cannot be any.
+    def behind(self, value: object, *, backwards: bool, small_nulls: bool) -> Q | None:
+        """Return the condition of rows with a value behind ``value``; ``None`` where there cannot be any.
 
         ``small_nulls`` says that ``NULL`` is less than anything to the database.
         """
@@ -82,14 +94,14 @@ class _Term(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         nulls = "" if self.nulls_first is None else f" nulls {'first' if self.nulls_first else 'last'}"
-        column = self.path if self.expression is None else self.told
+        column = self.path if self.expression is None else self.sql
         return f"{'-' if self.descending else ''}{column}{nulls}"
 
 
 class _Order:
     """The terms of an order, and what is made of them once."""
 
-    def __init__(self, model: Any, terms: tuple[_Term, ...]) -> None:
+    def __init__(self, model: type[Model], terms: tuple[_Term, ...]) -> None:
         self._model = model
         self.terms = terms
         self.paths = [term.path for term in terms]
@@ -100,7 +112,7 @@ class _Order:
 
     @property
     def signer(self) -> signing.Signer:
-        """Of its places; with the key of the day, which tests and rotations change."""
+        """The signer of its cursors; with the key of the day, which tests and rotations change."""
         return signing.Signer(salt=self._salt)
 
     @cached_property
@@ -111,14 +123,14 @@ class _Order:
 class Keyset:
     """A queryset in an order that gives every row its place."""
 
-    def __init__(self, queryset: Any) -> None:
+    def __init__(self, queryset: Rows) -> None:
         self._order = order = cursor_order(queryset)
         queryset = rearrangeable(queryset)
         self._queryset = queryset.annotate(**order.expressions) if order.expressions else queryset
         self.paths = order.paths
 
-    def after(self, place: CursorPosition | None) -> Any:
-        """The rows behind ``place`` in its direction, all of them without one."""
+    def after(self, place: CursorPosition | None) -> Rows:
+        """Return the rows behind ``place`` in its direction, all of them without one."""
         if place is None:
             return self._ordered(backwards=False)
         small_nulls = connections[self._queryset.db].features.order_by_nulls_first
@@ -132,19 +144,17 @@ class Keyset:
         ordered = self._ordered(backwards=place.backwards)
         return ordered.filter(behind) if found else ordered.none()
 
-    def _ordered(self, *, backwards: bool) -> Any:
-        ordered = self._queryset.order_by(*[term.ordering(backwards=backwards) for term in self._order.terms])
-        ordered.query.extra_order_by = ()
-        ordered.query.standard_ordering = True  # the terms have been turned already
-        return ordered
+    def _ordered(self, *, backwards: bool) -> Rows:
+        terms = [term.ordering(backwards=backwards) for term in self._order.terms]
+        return unreversed(self._queryset.order_by(*terms))  # the terms have been turned already
 
-    def cursor(self, values: Sequence[Any], *, backwards: bool) -> str:
-        """The place of a row as text."""
+    def cursor(self, values: Sequence[object], *, backwards: bool) -> str:
+        """Return the place of a row as text."""
         packed = msgspec.json.encode(CursorPosition(backwards, [_plain(value) for value in values]), enc_hook=str)
         return self._order.signer.sign(base64.urlsafe_b64encode(packed).decode().rstrip("="))
 
     def read(self, text: str) -> CursorPosition:
-        """The other way round; raises ``ValueError`` for what is no cursor of this order."""
+        """Return the place that a text names; raises ``ValueError`` for what is no cursor of this order."""
         connection = connections[self._queryset.db]
         try:
             packed = self._order.signer.unsign(text)
@@ -160,16 +170,19 @@ class Keyset:
         return CursorPosition(place.backwards, values)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if hasattr(value, "isempty"):
-        return range_converter(_plain)(value)
+        return _plain_range(cast("DriverRange", value))
     if isinstance(value, float) and not math.isfinite(value):  # JSON has no NaN
         return str(value)
     return value.isoformat() if isinstance(value, datetime.datetime) else value  # RFC 3339 has no offsets of seconds
 
 
+_plain_range = range_converter(_plain)
+
+
 def read_cursor(text: str, keyset: Keyset) -> CursorPosition:
-    """The place a client sent; raises a 422 for anything that this list has not given it."""
+    """Return the place a client sent; raise a 422 for anything that this list has not given it."""
     try:
         return keyset.read(text)
     except ValueError:
@@ -179,29 +192,30 @@ def read_cursor(text: str, keyset: Keyset) -> CursorPosition:
 # --- the terms of an order -----------------------------------------------------------------------------------------
 
 
-def check_order(model: Any, given: Sequence[Any], annotations: Sequence[str]) -> None:
+def check_order(model: type[Model], given: Sequence[OrderTerm], annotations: Sequence[str]) -> None:
     """Raise :class:`ConfigurationError` for what no cursor can order by; ``annotations`` are left to the queryset."""
     for entry in given:
         if term_name(entry) not in annotations:
             list(_term(model, entry, {}))
 
 
-def cursor_order(queryset: Any) -> _Order:
-    """The order of a queryset; raises :class:`ConfigurationError` for one that no cursor has."""
+def cursor_order(queryset: Rows) -> _Order:
+    """Return the order of a queryset; raises :class:`ConfigurationError` for one that no cursor has."""
     order = _order(queryset.model, order_terms(queryset), queryset.query)
-    return order if queryset.query.standard_ordering else order.reversed()
+    return order.reversed() if is_reversed(queryset) else order
 
 
-def _order(model: Any, given: tuple[Any, ...], query: Any) -> _Order:
+def _order(model: type[Model], given: tuple[OrderTerm, ...], query: Query) -> _Order:
     annotations = query.annotations
-    if all(type(entry) is str and entry.lstrip("-+") not in annotations for entry in given):
-        return _order_of_names(model, given)
+    names = tuple(entry for entry in given if type(entry) is str and entry.lstrip("-+") not in annotations)
+    if len(names) == len(given):
+        return _order_of_names(model, names)
     shown = query.annotation_select
     # What alias() names cannot be selected; a second name of it can.
     return _Order(
         model,
         tuple(
-            msgspec.structs.replace(term, path=f"_place{number}", expression=F(term.path), told=term.path)
+            msgspec.structs.replace(term, path=f"_place{number}", expression=F(term.path), sql=term.path)
             if term.path in annotations and term.path not in shown
             else term
             for number, term in enumerate(_whole(model, given, annotations), 1)
@@ -210,12 +224,12 @@ def _order(model: Any, given: tuple[Any, ...], query: Any) -> _Order:
 
 
 @lru_cache(maxsize=1024)
-def _order_of_names(model: Any, given: tuple[str, ...]) -> _Order:
+def _order_of_names(model: type[Model], given: tuple[str, ...]) -> _Order:
     return _Order(model, tuple(_whole(model, given, {})))
 
 
-def _whole(model: Any, given: Sequence[Any], annotations: Mapping[str, Any]) -> Iterator[_Term]:
-    """The terms of ``given``, and those of the key where rows could tie without it."""
+def _whole(model: type[Model], given: Sequence[OrderTerm], annotations: Annotations) -> Iterator[_Term]:
+    """Yield the terms of ``given``, and those of the key where rows could tie without it."""
     names: tuple[str, ...] = ()
     for entry in (*given, *key_names(model)):
         for term in _term(model, entry, annotations):
@@ -227,8 +241,8 @@ def _whole(model: Any, given: Sequence[Any], annotations: Mapping[str, Any]) -> 
             return
 
 
-def _term(model: Any, entry: Any, annotations: Mapping[str, Any], depth: int = 0) -> Iterator[_Term]:
-    """The terms that an entry of ``order_by`` comes to: more than one, where a related model has an order."""
+def _term(model: type[Model], entry: object, annotations: Annotations, depth: int = 0) -> Iterator[_Term]:
+    """Yield the terms that an entry of ``order_by`` comes to: more than one, where a related model has an order."""
     descending, nulls_first = False, None
     if isinstance(entry, OrderBy):
         descending, nulls_first = entry.descending, True if entry.nulls_first else False if entry.nulls_last else None
@@ -244,50 +258,55 @@ def _term(model: Any, entry: Any, annotations: Mapping[str, Any], depth: int = 0
     descending = descending != _is_minus(entry)
     if name in annotations:
         field = getattr(annotations[name], "output_field", None)
-        _refuse_windows(annotations[name])
-        yield _Term(name, _comparable(field, name), True, descending, nulls_first)
+        _reject_window(annotations[name])
+        yield _Term(name, _orderable(field, name), True, descending, nulls_first)
         return
     fields, rest = _follow(model, name)
     field, nullable = fields[-1], any(step.null for step in fields)
+    related = field.related_model if isinstance(entry, str) and not _names_key(field, name) else None
     if rest:
         yield _expression(model, F(name), descending, nulls_first)
-    elif field.is_relation and isinstance(entry, str) and not _names_key(field, name) and _order_of_related(field):
-        if depth > _DEEPEST:
+    elif related is not None and related._meta.ordering:
+        if depth > _MAX_DEPTH:
             raise ConfigurationError(f"A cursor cannot order by {name!r}: its model is ordered by itself without end.")
-        for inner in _order_of_related(field):
-            yield from _below(name, inner, field, descending, depth, nullable)
+        for inner in related._meta.ordering:
+            yield from _below(name, inner, related, descending, depth, nullable)
     else:
-        yield _Term(_key_path(field, name), _comparable(value_field(field), name), nullable, descending, nulls_first)
+        yield _Term(_key_path(field, name), _orderable(value_field(field), name), nullable, descending, nulls_first)
 
 
-_DEEPEST = 10
+_MAX_DEPTH = 10
 
 
-def _is_minus(entry: Any) -> bool:
+def _is_minus(entry: object) -> bool:
     return isinstance(entry, str) and entry.startswith("-")
 
 
-def _below(name: str, entry: Any, field: Any, descending: bool, depth: int, nullable: bool) -> Iterator[_Term]:
-    """The terms of a related model's order, seen from here. DJANGO: SQLCompiler.find_ordering_name."""
-    for term in _term(field.related_model, entry, {}, depth + 1):
+def _below(
+    name: str, entry: OrderTerm, related: type[Model], descending: bool, depth: int, nullable: bool
+) -> Iterator[_Term]:
+    """Yield the terms of a related model's order, seen from here. DJANGO: SQLCompiler.find_ordering_name."""
+    for term in _term(related, entry, {}, depth + 1):
         if term.expression is not None:
             raise ConfigurationError(
-                f"A cursor cannot order by {name!r}: the order of {field.related_model.__name__} has an expression. "
+                f"A cursor cannot order by {name!r}: the order of {related.__name__} has an expression. "
                 f"Order by columns of it: {name}__..."
             )
         below = msgspec.structs.replace(term, path=f"{name}{LOOKUP_SEP}{term.path}", nullable=nullable or term.nullable)
         yield below.reversed() if descending else below
 
 
-def _follow(model: Any, path: str) -> tuple[list[Any], list[str]]:
-    """The fields of a path, and what follows them (transforms)."""
-    at = model
-    fields: list[Any] = []
+def _follow(model: type[Model], path: str) -> tuple[list[PathStep], list[str]]:
+    """Return the fields of a path, and what follows them (transforms)."""
+    at: type[Model] | None = model
+    fields: list[PathStep] = []
     names = path.split(LOOKUP_SEP)
     for position, name in enumerate(names):
         try:
+            if at is None:
+                raise FieldDoesNotExist
             field = at._meta.pk if name == "pk" else at._meta.get_field(name)
-        except (FieldDoesNotExist, AttributeError):
+        except FieldDoesNotExist:
             if fields and not fields[-1].is_relation and fields[-1].get_transform(name) is not None:
                 return fields, names[position:]
             raise ConfigurationError(
@@ -301,16 +320,11 @@ def _follow(model: Any, path: str) -> tuple[list[Any], list[str]]:
     return fields, []
 
 
-def _order_of_related(field: Any) -> Sequence[Any]:
-    ordering: Sequence[Any] = field.related_model._meta.ordering
-    return ordering
-
-
-def _names_key(field: Any, name: str) -> bool:
+def _names_key(field: PathStep, name: str) -> bool:
     return name.rpartition(LOOKUP_SEP)[2] in ("pk", getattr(field, "attname", None))
 
 
-def _key_path(field: Any, path: str) -> str:
+def _key_path(field: PathStep, path: str) -> str:
     if isinstance(field, ForeignObjectRel):
         return f"{path}{LOOKUP_SEP}pk"
     if not field.is_relation or _names_key(field, path):
@@ -319,21 +333,21 @@ def _key_path(field: Any, path: str) -> str:
     return f"{before}{LOOKUP_SEP}{field.attname}" if before else str(field.attname)
 
 
-def _expression(model: Any, expression: Any, descending: bool, nulls_first: bool | None) -> _Term:
+def _expression(model: type[Model], expression: object, descending: bool, nulls_first: bool | None) -> _Term:
     if not isinstance(expression, (BaseExpression, F)) or isinstance(expression, Random):
         raise ConfigurationError(f"A cursor orders by columns, not by {expression!r}; name them: Cursor(ordering=...).")
-    _refuse_windows(expression)
+    _reject_window(expression)
     query = model._base_manager.annotate(_place=expression).order_by().values("_place").query
-    field = _comparable(getattr(query.annotations["_place"], "output_field", None), str(expression))
+    field = _orderable(getattr(query.annotations["_place"], "output_field", None), str(expression))
     return _Term(str(query), field, True, descending, nulls_first, expression, str(query))
 
 
-def _refuse_windows(expression: Any) -> None:
+def _reject_window(expression: object) -> None:
     if getattr(expression, "contains_over_clause", False):
         raise ConfigurationError(f"A cursor cannot order by {expression!r}: a window changes with the rows behind it.")
 
 
-def _comparable(field: Any, name: str) -> Any:
+def _orderable(field: ModelField | None, name: str) -> ModelField:
     if field is None or not column_type_of(field).has_order:
         raise ConfigurationError(f"A cursor cannot order by {name!r}: values of any type have no order; cast it.")
     return field

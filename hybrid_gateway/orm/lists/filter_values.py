@@ -20,6 +20,7 @@ from django.db.models.functions import Cast
 from django.db.models.lookups import In, IsNull, Range, Regex
 from django.db.models.sql import Query
 
+from hybrid_gateway._compat.django_connection_internals import in_atomic_block
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import column_type_of
 from hybrid_gateway.orm.columns.model_fields import PathStep, value_field
@@ -30,13 +31,12 @@ __all__ = [
     "VALUE_ERRORS",
     "ValueCheck",
     "lookup_check",
-    "has_too_many_parameters",
     "can_retry_in_parts",
     "client_message",
 ]
 
 ValueCheck = Callable[[Any, str], str | None]
-"""What is wrong with a value, if anything, for a database."""
+"""A value and a database → what is wrong with it, if anything."""
 
 VALUE_ERRORS = (
     DatabaseError,
@@ -50,11 +50,11 @@ VALUE_ERRORS = (
 )
 """What making, compiling and running a query raises for values that it cannot be asked with."""
 
-# --- what a lookup refuses -----------------------------------------------------------------------------------------
+# --- what a lookup rejects -----------------------------------------------------------------------------------------
 
 
-def lookup_check(query: Any, kind: Any, where: str) -> ValueCheck | None:
-    """What to look at before a value is compared by the one lookup of ``query`` that has a parameter."""
+def lookup_check(query: Query, kind: object, where: str) -> ValueCheck | None:
+    """Return the check of values that the one lookup of ``query`` which has a parameter compares with."""
     lookup = next((found for found in lookups_of(query) if _has_parameter(found.rhs)), None)
     _check_kind(lookup, kind, where)
     _check_cast(getattr(lookup, "rhs", None), where)
@@ -72,13 +72,13 @@ def lookup_check(query: Any, kind: Any, where: str) -> ValueCheck | None:
     return None if make_check is None else _each(make_check(field))
 
 
-def _has_parameter(rhs: Any) -> bool:
-    """Whether a lookup is given the parameter. DJANGO: that of ranges for a number puts a cast around it."""
+def _has_parameter(rhs: object) -> bool:
+    """Return whether a lookup is given the parameter. DJANGO: that of ranges for a number puts a cast around it."""
     inner = rhs.get_source_expressions() if isinstance(rhs, models.Func) else [rhs]
     return any(isinstance(entry, ParameterReference) for entry in inner)
 
 
-def _check_kind(lookup: Any, kind: Any, where: str) -> None:
+def _check_kind(lookup: object, kind: object, where: str) -> None:
     """Raise :class:`ConfigurationError` where no value of a type can be right."""
     is_list = (typing.get_origin(kind) or kind) in _LISTS
     is_text = typing.get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, (str, enum.Enum)))
@@ -90,7 +90,7 @@ def _check_kind(lookup: Any, kind: Any, where: str) -> None:
         raise ConfigurationError(f"{where} is a regular expression, so its type is str.")
 
 
-def _check_cast(rhs: Any, where: str) -> None:
+def _check_cast(rhs: object, where: str) -> None:
     """Raise :class:`ConfigurationError` for a cast that no database understands."""
     # DJANGO: 5.2 casts to numeric(None, None) where a decimal has no digits, as those of a DecimalRangeField have none.
     if isinstance(rhs, Cast) and "None" in (rhs.output_field.cast_db_type(connections["default"]) or ""):
@@ -104,16 +104,16 @@ _LISTS = (list, tuple, set, frozenset)
 _COMPARING = ("exact", "in", "gt", "gte", "lt", "lte")
 
 
-def _each(check: Callable[[Any], str | None]) -> ValueCheck:
-    def check_all(value: Any, using: str) -> str | None:
+def _each(check: Callable[[object], str | None]) -> ValueCheck:
+    def check_all(value: object, using: str) -> str | None:
         entries = value if isinstance(value, _LISTS) else [value]
         return next((message for message in map(check, entries) if message is not None), None)
 
     return check_all
 
 
-def _pattern(kind: Any, value: str, using: str) -> str | None:
-    """What is wrong with a regular expression: they are the database's, which alone can tell."""
+def _pattern(kind: type[Regex], value: str, using: str) -> str | None:
+    """Return what is wrong with a regular expression: they are the database's, which alone can tell."""
     connection = connections[using]
     if connection.vendor == "sqlite":  # where they are Python's
         try:
@@ -124,7 +124,7 @@ def _pattern(kind: Any, value: str, using: str) -> str | None:
     query = Query(None)
     sql, parameters = kind(models.Value("", models.TextField()), value).as_sql(query.get_compiler(using), connection)
     try:
-        with transaction.atomic(using) if connection.in_atomic_block else nullcontext(), connection.cursor() as cursor:
+        with transaction.atomic(using) if in_atomic_block(connection) else nullcontext(), connection.cursor() as cursor:
             cursor.execute(f"SELECT {sql}", parameters)
     except DataError:
         return _NO_PATTERN
@@ -138,19 +138,14 @@ _NO_PATTERN = "Not a regular expression"
 
 
 def client_message(error: Exception) -> str:
-    """What a client is told; a database's own words may tell of tables."""
+    """Return what a client is told; a database's own words may tell of tables."""
     if isinstance(error, ValidationError):
         return " ".join(error.messages)
     return "Not a value that this can be compared with"
 
 
-def has_too_many_parameters(error: Exception) -> bool:
-    """Whether a query had more values than its database takes: SQLite's limit, or psycopg's of server-side binding."""
-    return any(words in str(error) for words in ("too many SQL variables", "number of parameters must be"))
-
-
-def can_retry_in_parts(error: Exception, rows: Any) -> bool:
-    """Whether the query of a part of the filters can say more of an error of all of them."""
+def can_retry_in_parts(error: Exception, rows: models.QuerySet[models.Model]) -> bool:
+    """Return whether the query of a part of the filters can say more of an error of all of them."""
     if not isinstance(error, DatabaseError):
         return True
     connection = connections[rows.db]

@@ -10,14 +10,16 @@ import enum
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence, Sized
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 from django.core.exceptions import FieldError
 from django.db import DataError
-from django.db.models import Q
+from django.db.models import Model, Q
+from django.db.models.sql import Query
 from msgspec import UNSET
 
+from hybrid_gateway._compat.django_orm_internals import is_too_many_parameters
 from hybrid_gateway.exceptions import ConfigurationError, ErrorEntry, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.columns.value_limits import limit_violation
@@ -26,16 +28,18 @@ from hybrid_gateway.orm.lists.filter_values import (
     ValueCheck,
     can_retry_in_parts,
     client_message,
-    has_too_many_parameters,
     lookup_check,
 )
 from hybrid_gateway.orm.query_cache.query_parameters import Parameter
 from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, crosses_to_many
-from hybrid_gateway.orm.querysets.ordering import rearrangeable, term_name
+from hybrid_gateway.orm.querysets.ordering import OrderTerm, Rows, rearrangeable, term_name
 from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
 from hybrid_gateway.type_hints import resolve_class_aliases
 
 __all__ = ["FilterSet", "Lookup", "Ordering", "Search", "client_orders"]
+
+
+R = TypeVar("R")
 
 
 class Lookup:
@@ -65,11 +69,13 @@ class Ordering:
     ``Ordering(newest="-created_at")``, ``Ordering(best=F("rating").desc(nulls_last=True))``.
     """
 
-    def __init__(self, **names: Any) -> None:
-        self.names = names
+    def __init__(self, **names: OrderTerm) -> None:
+        self.names: Mapping[str, OrderTerm] = names
 
 
-Apply = Callable[[Any, Any], Any]
+FilterType: TypeAlias = type[msgspec.Struct]
+Marker = Lookup | Search | Ordering
+Apply = Callable[[Rows, Any], Rows]
 """A queryset and the value of a field → the queryset."""
 
 
@@ -82,18 +88,18 @@ class _Filter(msgspec.Struct, frozen=True):
     check: ValueCheck | None = None
     has_enums: bool = False
 
-    def fault(self, message: str) -> ErrorEntry:
+    def error(self, message: str) -> ErrorEntry:
         return error_entry(("query", self.wire), message)
 
-    def unfit(self, value: Any, using: str) -> str | None:
-        """What is wrong with a value, as far as that can be said before it is compared."""
+    def violation(self, value: object, using: str) -> str | None:
+        """Return what is wrong with a value, as far as that can be said before it is compared."""
         return limit_violation(value) or (self.check(value, using) if self.check is not None else None)
 
 
 class FilterSet:
     """The filters of one route: a Struct, checked against a model."""
 
-    def __init__(self, struct: Any, model: Any) -> None:
+    def __init__(self, struct: FilterType, model: type[Model]) -> None:
         _check_struct(struct)
         self.struct = struct
         self.forbids_unknown = bool(struct.__struct_config__.forbid_unknown_fields)
@@ -106,12 +112,12 @@ class FilterSet:
                 raise ConfigurationError(f"{where} has no default: a filter may be left out, so write `= None`.")
             marker = _marker(field)
             apply, check = _apply(field, marker, model, where)
-            made = _Filter(field.name, field.encode_name, apply, check, _has_enums(field.type))
-            (ordered if isinstance(marker, Ordering) else self._fields).append(made)
+            entry = _Filter(field.name, field.encode_name, apply, check, _has_enums(field.type))
+            (ordered if isinstance(marker, Ordering) else self._fields).append(entry)
         self._fields += ordered
 
-    def use(self, source: Any, values: Any, use: Callable[[Any], Any]) -> Any:
-        """What ``use`` makes of the rows of ``source`` that a client asks for, in the order it asks for.
+    def use(self, source: object, values: msgspec.Struct, use: Callable[[object], R]) -> R:
+        """Call ``use`` with the rows of ``source`` that a client asks for, in the order it asks for.
 
         Values that the columns, or the database, cannot be compared with are 422, each at its place.
         """
@@ -124,12 +130,12 @@ class FilterSet:
         try:
             return use(queryset)
         except VALUE_ERRORS as error:
-            faults = self._blamed(given, error, queryset.db)
+            faults = self._errors(given, error, queryset.db)
             if not faults:
                 raise
             raise RequestValidationError(faults) from error
 
-    def _given(self, values: Any) -> list[tuple[_Filter, Any]]:
+    def _given(self, values: msgspec.Struct) -> list[tuple[_Filter, object]]:
         given = []
         for entry in self._fields:
             value = getattr(values, entry.name)
@@ -137,45 +143,45 @@ class FilterSet:
                 given.append((entry, _without_enums(value) if entry.has_enums else value))
         return given
 
-    def _narrowed(self, queryset: Any, given: Sequence[tuple[_Filter, Any]]) -> Any:
+    def _narrowed(self, queryset: Rows, given: Sequence[tuple[_Filter, object]]) -> Rows:
         faults = []
         for entry, value in given:
-            message = entry.unfit(value, queryset.db)
+            message = entry.violation(value, queryset.db)
             if message is None:
                 try:
                     queryset = entry.apply(queryset, value)
                 except VALUE_ERRORS as error:
                     message = client_message(error)
             if message is not None:
-                faults.append(entry.fault(message))
+                faults.append(entry.error(message))
         if faults:
             raise RequestValidationError(faults)
         return queryset
 
-    def _blamed(self, given: Sequence[tuple[_Filter, Any]], error: Exception, using: str) -> list[ErrorEntry]:
-        """The filters whose values the query has failed for; none, where it was something else."""
-        if has_too_many_parameters(error):
+    def _errors(self, given: Sequence[tuple[_Filter, object]], error: Exception, using: str) -> list[ErrorEntry]:
+        """Return the errors of the filters whose values the query has failed for; none, where it was something else."""
+        if is_too_many_parameters(error):
             longest, _ = max(given, key=lambda entry: len(entry[1]) if isinstance(entry[1], Sized) else 0)
-            return [longest.fault("More values than the database takes")]
+            return [longest.error("More values than the database takes")]
         rows = self._model._base_manager.using(using).order_by()
         if not can_retry_in_parts(error, rows):
             is_sole = len(given) == 1 and isinstance(error, DataError)
-            return [given[0][0].fault(client_message(error))] if is_sole else []
+            return [given[0][0].error(client_message(error))] if is_sole else []
         faults = []
         for entry, value in given:
             try:
                 entry.apply(rows, value).count()
             except VALUE_ERRORS as found:
-                faults.append(entry.fault(client_message(found)))
+                faults.append(entry.error(client_message(found)))
         if not faults and isinstance(error, DataError):  # none of them is to blame alone
             faults = [error_entry(("query",), client_message(error))]
         return faults
 
 
-def client_orders(struct: Any) -> list[Any]:
-    """What clients may order by, as ``order_by`` takes it."""
+def client_orders(struct: FilterType) -> list[OrderTerm]:
+    """Return what clients may order by, as ``order_by`` takes it."""
     _check_struct(struct)
-    found: list[Any] = []
+    found: list[OrderTerm] = []
     for field in msgspec.structs.fields(struct):
         marker = _marker(field)
         if isinstance(marker, Ordering):
@@ -183,28 +189,28 @@ def client_orders(struct: Any) -> list[Any]:
     return found
 
 
-def _check_struct(struct: Any) -> None:
+def _check_struct(struct: FilterType) -> None:
     if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
         raise ConfigurationError(f"filters={struct!r} must be a Struct.")
     resolve_class_aliases(struct)
 
 
-def _marker(field: Any) -> Any:
+def _marker(field: msgspec.structs.FieldInfo) -> Marker | None:
     return next((extra for extra in _extras(field.type) if isinstance(extra, (Lookup, Search, Ordering))), None)
 
 
-def _has_enums(annotation: Any) -> bool:
+def _has_enums(annotation: object) -> bool:
     inner = typing.get_args(annotation)
     return any(map(_has_enums, inner)) if inner else isinstance(annotation, type) and issubclass(annotation, enum.Enum)
 
 
-def _without_enums(value: Any) -> Any:
+def _without_enums(value: object) -> object:
     if isinstance(value, (list, tuple, set, frozenset)):
         return type(value)(map(_without_enums, value))
     return value.value if isinstance(value, enum.Enum) else value
 
 
-def _extras(annotation: Any) -> list[Any]:
+def _extras(annotation: object) -> list[object]:
     found = list(getattr(annotation, "__metadata__", ()))
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         for member in typing.get_args(annotation):
@@ -212,7 +218,9 @@ def _extras(annotation: Any) -> list[Any]:
     return found
 
 
-def _apply(field: Any, marker: Any, model: Any, where: str) -> tuple[Apply, ValueCheck | None]:
+def _apply(
+    field: msgspec.structs.FieldInfo, marker: Marker | None, model: type[Model], where: str
+) -> tuple[Apply, ValueCheck | None]:
     if isinstance(marker, Search):
         return _search(marker, model, where), None
     if isinstance(marker, Ordering):
@@ -231,16 +239,16 @@ def _apply(field: Any, marker: Any, model: Any, where: str) -> tuple[Apply, Valu
 _TAKE_LISTS = ("__in", "__range", "__contains", "__contained_by", "__overlap", "__has_keys", "__has_any_keys")
 
 
-def _search(marker: Search, model: Any, where: str) -> Apply:
+def _search(marker: Search, model: type[Model], where: str) -> Apply:
     paths = [path if "__icontains" in path else f"{path}__icontains" for path in marker.paths]
     for path in paths:
         _try(model, Q(**{path: "text"}), where)
 
     narrow = condition_filter(model, paths)
 
-    def search(queryset: Any, value: str) -> Any:
+    def search(queryset: Rows, value: str) -> Rows:
         # SECURITY: however much is sent, a row is not compared with more than this.
-        for word in value[:_LONGEST_SEARCH].split()[:_MOST_WORDS]:
+        for word in value[:_MAX_SEARCH_CHARACTERS].split()[:_MAX_SEARCH_WORDS]:
             anywhere = Q()
             for path in paths:
                 anywhere |= Q(**{path: word})
@@ -250,15 +258,15 @@ def _search(marker: Search, model: Any, where: str) -> Apply:
     return search
 
 
-_LONGEST_SEARCH = 500
-_MOST_WORDS = 20  # each is a condition per column
+_MAX_SEARCH_CHARACTERS = 500
+_MAX_SEARCH_WORDS = 20  # each is a condition per column
 
 
-def _order(marker: Ordering, kind: Any, model: Any, where: str) -> Apply:
+def _order(marker: Ordering, kind: object, model: type[Model], where: str) -> Apply:
     many, words = typing.get_origin(kind) is list, _literal_words(kind)
     if not words:
         raise ConfigurationError(f'{where} must list what clients may order by: Literal["name", "-price"].')
-    names: Mapping[str, Any] = {word: marker.names.get(word, word) for word in words}
+    names: Mapping[str, OrderTerm] = {word: marker.names.get(word, word) for word in words}
     for name in names.values():
         try:
             model._default_manager.order_by(name)
@@ -271,19 +279,19 @@ def _order(marker: Ordering, kind: Any, model: Any, where: str) -> Apply:
                 "Order by an annotation of the queryset, such as Min(...)."
             )
 
-    def order(queryset: Any, value: Any) -> Any:
+    def order(queryset: Rows, value: Any) -> Rows:
         return queryset.order_by(*(names[word] for word in (value if many else [value])))
 
     return order
 
 
-def _literal_words(kind: Any) -> tuple[str, ...]:
+def _literal_words(kind: object) -> tuple[str, ...]:
     inner = bare(typing.get_args(kind)[0]) if typing.get_origin(kind) is list else kind
     return typing.get_args(inner) if typing.get_origin(inner) is Literal else ()
 
 
-def _try(model: Any, condition: Q, where: str) -> Any:
-    """The query of ``condition``; raises :class:`ConfigurationError` where the model has no such lookup."""
+def _try(model: type[Model], condition: Q, where: str) -> Query:
+    """Return the query of ``condition``; raises :class:`ConfigurationError` where the model has no such lookup."""
     try:
         return model._default_manager.filter(condition).query
     except (FieldError, TypeError, ValueError) as error:

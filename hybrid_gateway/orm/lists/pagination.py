@@ -8,8 +8,9 @@ so that no row is on two pages, and none on no page, because it ties with anothe
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
@@ -18,12 +19,13 @@ from django.db import connections
 from django.db.models import Model
 from django.db.models.query import RawQuerySet
 from msgspec import UNSET, UnsetType
+from starlette.responses import Response
 
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.lists.cursors import Keyset, check_order, cursor_order, read_cursor
-from hybrid_gateway.orm.querysets.ordering import count_rows, rearrangeable, with_total_order
-from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
+from hybrid_gateway.orm.querysets.ordering import OrderTerm, Rows, count_rows, rearrangeable, with_total_order
+from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, is_queryable
 from hybrid_gateway.orm.read.fetch import fetch
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
@@ -46,8 +48,16 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+M = TypeVar("M", int, int | None)
 
 Counting = bool | Literal["estimate"]
+PageSource: TypeAlias = "Rows | list[object]"
+"""Rows to be paged: a queryset, or a list where they are there already."""
+QueryValues: TypeAlias = Mapping[str, Any]
+"""The values of the parameters of a style, which are of their annotations."""
+Changes = Mapping[str, object] | None
+"""The parameters of a neighbour."""
 
 
 class Page(msgspec.Struct, Generic[T], kw_only=True, dict=True):
@@ -61,15 +71,18 @@ class Page(msgspec.Struct, Generic[T], kw_only=True, dict=True):
     next: str | None = None
     previous: str | None = None
 
-    def fetch(self, queryset: Any) -> Page[T]:
-        """This page of ``queryset``."""
-        turn: PageRequest = self.__dict__["turn"]
-        page: Page[T] = turn.page(queryset)
+    def fetch(self, queryset: object) -> Page[T]:
+        """Return this page of ``queryset``."""
+        page: Page[T] = self.__dict__[REQUESTED].page(queryset)
         return page
 
-    async def afetch(self, queryset: Any) -> Page[T]:
+    async def afetch(self, queryset: object) -> Page[T]:
         """:meth:`fetch`, on the thread of the request."""
         return await sync_to_async(self.fetch)(queryset)
+
+
+REQUESTED = "page_request"
+"""The attribute of a :class:`Page` that a handler asks for."""
 
 
 class NumberedPage(Page[T], Generic[T], kw_only=True):
@@ -97,15 +110,15 @@ class PageRequest(msgspec.Struct, frozen=True):
     """What one request asks of a paginated list."""
 
     style: Pagination
-    struct: Any
-    values: Mapping[str, Any]
+    struct: type[msgspec.Struct]
+    values: QueryValues
     path: str
     query: str
-    response: Any
+    response: Response
     where: str = ""
 
-    def page(self, source: Any) -> Any:
-        """The page, and its ``Link`` header (RFC 8288)."""
+    def page(self, source: object) -> Page[msgspec.Struct]:
+        """Return the page, and set its ``Link`` header (RFC 8288)."""
         try:
             page, following, previous = self.style.page(self.struct, pageable_rows(source), self.values)
         except ConfigurationError as error:
@@ -120,50 +133,46 @@ class PageRequest(msgspec.Struct, frozen=True):
             self.response.headers["Link"] = ", ".join(links)
         return page
 
-    def _url(self, changes: Mapping[str, Any]) -> str:
+    def _url(self, changes: Mapping[str, object]) -> str:
         pairs = [pair for pair in parse_qsl(self.query, keep_blank_values=True) if pair[0] not in changes]
         pairs += [(name, str(value)) for name, value in changes.items() if value is not None]
         return f"{quote_path(self.path)}?{urlencode(pairs)}"
 
 
-def is_pageable(value: Any) -> bool:
-    """Whether what a handler returned is rows, and not an answer of its own."""
+def is_pageable(value: object) -> bool:
+    """Return whether what a handler returned is rows, and not an answer of its own."""
     return isinstance(value, (list, tuple, RawQuerySet)) or is_queryable(value)
 
 
-def pageable_rows(source: Any) -> Any:
-    """Rows to be paged: a queryset, or a list where they are there already."""
-    return list(source) if isinstance(source, (list, tuple, RawQuerySet)) else as_queryset(source)
-
-
-Changes = Mapping[str, Any] | None
-"""The parameters of a neighbour."""
+def pageable_rows(source: object) -> PageSource:
+    """Return rows to be paged of what a handler has returned."""
+    return list(source) if isinstance(source, (list, tuple, RawQuerySet)) else as_queryset(cast("Source", source))
 
 
 class Pagination:
-    """What the three styles are to a route."""
+    """A style of pages, as a route uses it."""
 
-    envelope: Any = Page
+    envelope: Any = Page  # to be subscripted
 
-    def check(self, struct: Any, where: str) -> None:
+    def check(self, struct: type[msgspec.Struct], where: str) -> None:
         """Raise :class:`ConfigurationError` for what cannot be a list of ``struct``."""
 
-    def check_order(self, model: Any, orders: Sequence[Any], where: str) -> None:
+    def check_order(self, model: type[Model], orders: Sequence[OrderTerm], where: str) -> None:
         """Raise :class:`ConfigurationError` for what clients may order a list of ``model`` by, if this style cannot."""
 
-    def check_rows(self, queryset: Any, where: str) -> None:
+    def check_rows(self, queryset: Rows, where: str) -> None:
         """Raise :class:`ConfigurationError` for the order of a queryset, if this style cannot page it."""
 
-    def arranged(self, queryset: Any) -> Any:
-        """The queryset as this style orders it, before a client does."""
+    def arranged(self, queryset: Rows) -> Rows:
+        """Return the queryset as this style orders it, before a client does."""
         return queryset
 
-    def parameters(self) -> dict[str, tuple[Any, Any]]:
-        """Query parameters: name → annotation and default."""
+    def parameters(self) -> dict[str, tuple[object, object]]:
+        """Return the query parameters: name → annotation and default."""
         raise NotImplementedError
 
-    def page(self, struct: Any, queryset: Any, values: Mapping[str, Any]) -> tuple[Any, Changes, Changes]:
-        """The page, and the parameters of the next and of the previous one."""
+    def page(self, struct: type[S], source: PageSource, values: QueryValues) -> tuple[Page[S], Changes, Changes]:
+        """Return the page, and the parameters of the next and of the previous one."""
         raise NotImplementedError
 
 
@@ -180,20 +189,20 @@ class PageNumber(Pagination):
         self.size, self.max_size = _sizes(size, max_size, "size")
         self.count: Counting = count
 
-    def parameters(self) -> dict[str, tuple[Any, Any]]:
-        page = (Annotated[int, Query(ge=1, le=_MOST, description="Which page, from 1.")], 1)
+    def parameters(self) -> dict[str, tuple[object, object]]:
+        page = (Annotated[int, Query(ge=1, le=_MAX_NUMBER, description="Which page, from 1.")], 1)
         if self.max_size is None:
             return {"page": page}
         size = Annotated[int, Query(ge=1, le=self.max_size, description="How many items a page has.")]
         return {"page": page, "size": (size, self.size)}
 
-    def page(self, struct: Any, queryset: Any, values: Mapping[str, Any]) -> tuple[Any, Changes, Changes]:
+    def page(self, struct: type[S], source: PageSource, values: QueryValues) -> tuple[Page[S], Changes, Changes]:
         number, size = values["page"], values.get("size", self.size)
-        items, total, more = _slice(struct, queryset, (number - 1) * size, size, self.count)
-        pages: Any = UNSET if total is UNSET else max(1, -(-total // size))
+        items, total, more = _slice(struct, source, (number - 1) * size, size, self.count)
+        pages = UNSET if isinstance(total, UnsetType) else max(1, -(-total // size))
         page = NumberedPage(items=items, page=number, size=size, total=total, pages=pages)
-        last = number if pages is UNSET else pages
-        previous = None if number == 1 else {"page": min(number - 1, last) if pages is not UNSET else number - 1}
+        last = number if isinstance(pages, UnsetType) else pages
+        previous = None if number == 1 else {"page": min(number - 1, last)}
         return page, {"page": number + 1} if more else None, previous
 
 
@@ -207,14 +216,14 @@ class LimitOffset(Pagination):
         self.limit, self.max_limit = _sizes(min(limit, max_limit), max_limit, "limit")
         self.count: Counting = count
 
-    def parameters(self) -> dict[str, tuple[Any, Any]]:
+    def parameters(self) -> dict[str, tuple[object, object]]:
         limit = Annotated[int, Query(ge=1, le=self.max_limit, description="How many items there are at most.")]
-        offset = Annotated[int, Query(ge=0, le=_MOST, description="How many items are left out before them.")]
+        offset = Annotated[int, Query(ge=0, le=_MAX_NUMBER, description="How many items are left out before them.")]
         return {"limit": (limit, self.limit), "offset": (offset, 0)}
 
-    def page(self, struct: Any, queryset: Any, values: Mapping[str, Any]) -> tuple[Any, Changes, Changes]:
+    def page(self, struct: type[S], source: PageSource, values: QueryValues) -> tuple[Page[S], Changes, Changes]:
         limit, offset = values["limit"], values["offset"]
-        items, total, more = _slice(struct, queryset, offset, limit, self.count)
+        items, total, more = _slice(struct, source, offset, limit, self.count)
         page = SlicedPage(items=items, limit=limit, offset=offset, total=total)
         following = {"limit": limit, "offset": offset + limit} if more else None
         return page, following, {"limit": limit, "offset": max(0, offset - limit)} if offset else None
@@ -235,44 +244,37 @@ class Cursor(Pagination):
         self.size, self.max_size = _sizes(size, max_size, "size")
 
     def check(self, struct: Any, where: str) -> None:
-        shape = read_plan_of(struct)
-        try:
-            check_order(shape.model, self.ordering, shape.named)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{where}: {error}") from error
+        plan = read_plan_of(struct)
+        with _errors_at(where):
+            check_order(plan.model, self.ordering, plan.named)
 
-    def check_order(self, model: Any, orders: Sequence[Any], where: str) -> None:
-        for order in orders:
-            try:
-                check_order(model, [order], ())
-            except ConfigurationError as error:
-                raise ConfigurationError(f"{where}: {error}") from error
+    def check_order(self, model: type[Model], orders: Sequence[OrderTerm], where: str) -> None:
+        with _errors_at(where):
+            check_order(model, orders, ())
 
-    def check_rows(self, queryset: Any, where: str) -> None:
+    def check_rows(self, queryset: Rows, where: str) -> None:
         if not self.ordering:
-            try:
+            with _errors_at(where):
                 cursor_order(queryset)
-            except ConfigurationError as error:
-                raise ConfigurationError(f"{where}: {error}") from error
 
-    def arranged(self, queryset: Any) -> Any:
+    def arranged(self, queryset: Rows) -> Rows:
         return rearrangeable(queryset).order_by(*self.ordering) if self.ordering else queryset
 
-    def parameters(self) -> dict[str, tuple[Any, Any]]:
+    def parameters(self) -> dict[str, tuple[object, object]]:
         cursor = Query(max_length=2048, description="Where the page begins, from the links of another one.")
-        found: dict[str, tuple[Any, Any]] = {"cursor": (Annotated[str | None, cursor], None)}
+        found: dict[str, tuple[object, object]] = {"cursor": (Annotated[str | None, cursor], None)}
         if self.max_size is not None:
             size = Annotated[int, Query(ge=1, le=self.max_size, description="How many items a page has.")]
             found["size"] = (size, self.size)
         return found
 
-    def page(self, struct: Any, queryset: Any, values: Mapping[str, Any]) -> tuple[Any, Changes, Changes]:
-        if isinstance(queryset, list):
-            if not queryset:
+    def page(self, struct: type[S], source: PageSource, values: QueryValues) -> tuple[Page[S], Changes, Changes]:
+        if isinstance(source, list):
+            if not source:
                 return CursorPage(items=[]), None, None
             raise ConfigurationError("A cursor needs a queryset, not a list.")
         size, text = values.get("size", self.size), values["cursor"]
-        keyset = Keyset(queryset)
+        keyset = Keyset(source)
         start = None if text is None else read_cursor(text, keyset)
         backwards = start is not None and start.backwards
         found = fetch_with(struct, keyset.after(start)[: size + 1], keyset.paths)
@@ -280,49 +282,56 @@ class Cursor(Pagination):
         if backwards:
             found.reverse()
         page = CursorPage(items=[item for item, _ in found])
-        ends: Any = (found[0][1], found[-1][1]) if found else (None, None)
-        if start is not None and not found:  # everything there is gone: back to where the client came from
-            ends = (start.values, start.values)
-        first, last = ends
+        # Where everything is gone: back to where the client came from.
+        gone = None if start is None else start.values
+        first, last = (found[0][1], found[-1][1]) if found else (gone, gone)
         has_next, has_previous = (True, more) if backwards else (more, start is not None)
         following = {"cursor": keyset.cursor(last, backwards=False)} if has_next and last is not None else None
         previous = {"cursor": keyset.cursor(first, backwards=True)} if has_previous and first is not None else None
         return page, following, previous
 
 
-_MOST = 2**31 - 1  # more rows than anybody pages through; what databases take as an offset is far above it
+@contextmanager
+def _errors_at(where: str) -> Iterator[None]:
+    """Say where it is that a :class:`ConfigurationError` is of."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
 
 
-def _sizes(size: int, most: int | None, name: str) -> Any:
+_MAX_NUMBER = 2**31 - 1  # more rows than anybody pages through; what databases take as an offset is far above it
+
+
+def _sizes(size: int, most: M, name: str) -> tuple[int, M]:
     if size < 1 or (most is not None and most < size):
         raise ConfigurationError(f"{name}={size!r} must be 1 or more, and not above max_{name}={most!r}.")
     return size, most
 
 
 def _slice(
-    struct: Any, queryset: Any, offset: int, limit: int, count: Counting
-) -> tuple[list[Any], int | UnsetType, bool]:
-    """The rows, how many there are in all, and whether there are more behind these."""
-    if isinstance(queryset, list):
-        shown = [
-            from_model(struct, row) if isinstance(row, Model) else row for row in queryset[offset : offset + limit]
-        ]
-        return shown, len(queryset) if count else UNSET, len(queryset) > offset + limit
-    items = fetch(struct, with_total_order(queryset)[offset : offset + limit + (not count)])
+    struct: type[S], source: PageSource, offset: int, limit: int, count: Counting
+) -> tuple[list[S], int | UnsetType, bool]:
+    """Return the rows, how many there are in all, and whether there are more behind these."""
+    if isinstance(source, list):
+        rows = source[offset : offset + limit]
+        shown = [from_model(struct, row) if isinstance(row, Model) else cast("S", row) for row in rows]
+        return shown, len(source) if count else UNSET, len(source) > offset + limit
+    items = fetch(struct, with_total_order(source)[offset : offset + limit + (not count)])
     if not count:
         return items[:limit], UNSET, len(items) > limit
     if len(items) < limit and (items or not offset):
         return items, offset + len(items), False  # the end is in sight, so nobody needs to count
     if count != "estimate":
-        total = count_rows(queryset)
+        total = count_rows(source)
         return items, total, total > offset + limit
     if not items:
-        return items, min(_estimate(queryset), offset), False
-    return items, max(_estimate(queryset), offset + limit), True
+        return items, min(_estimate(source), offset), False
+    return items, max(_estimate(source), offset + limit), True
 
 
-def _estimate(queryset: Any) -> int:
-    """What the planner of PostgreSQL expects; other databases count."""
+def _estimate(queryset: Rows) -> int:
+    """Return the number of rows that the planner of PostgreSQL expects; other databases count."""
     if connections[queryset.db].vendor != "postgresql":
         return count_rows(queryset)
     queryset = queryset if queryset.query.is_sliced else queryset.order_by()

@@ -21,6 +21,7 @@ from hybrid_gateway.orm.querysets.lookup_paths import crosses_to_many, find_fiel
 
 __all__ = [
     "OrderTerm",
+    "Rows",
     "count_rows",
     "is_total_order",
     "key_names",
@@ -30,6 +31,7 @@ __all__ = [
     "with_total_order",
 ]
 
+Rows: TypeAlias = "QuerySet[Model]"
 OrderTerm: TypeAlias = str | Combinable
 """What ``order_by`` takes."""
 
@@ -41,7 +43,7 @@ def key_names(model: type[Model]) -> tuple[str, ...]:
     return ("pk",) if len(columns) == 1 else tuple(field.attname for field in columns)
 
 
-def with_total_order(queryset: QuerySet[Model]) -> QuerySet[Model]:
+def with_total_order(queryset: Rows) -> Rows:
     """Return the queryset in an order that leaves no ties."""
     query, model = queryset.query, queryset.model
     given = order_terms(queryset) or tuple(_column(model, name) for name in query.distinct_fields)
@@ -53,7 +55,7 @@ def with_total_order(queryset: QuerySet[Model]) -> QuerySet[Model]:
     return queryset.order_by(*given, *key_names(model))
 
 
-def rearrangeable(queryset: QuerySet[Model]) -> QuerySet[Model]:
+def rearrangeable(queryset: Rows) -> Rows:
     """Return the same rows, as a queryset that can be narrowed and ordered.
 
     One that cannot is a slice, a union, or ``distinct("column")``.
@@ -68,7 +70,7 @@ def rearrangeable(queryset: QuerySet[Model]) -> QuerySet[Model]:
     return free.filter(pk__in=_keys(with_total_order(queryset)))
 
 
-def _keys(queryset: QuerySet[Model]) -> object:
+def _keys(queryset: Rows) -> object:
     """Return the keys of its rows: a query, or a list where the database has no place for one."""
     names, query = key_names(queryset.model), queryset.query
     if query.combinator and query.is_sliced:  # whose order needs columns beside the key
@@ -81,7 +83,7 @@ def _keys(queryset: QuerySet[Model]) -> object:
     return keys.order_by() if query.combinator and not query.is_sliced else keys
 
 
-def count_rows(queryset: QuerySet[Model]) -> int:
+def count_rows(queryset: Rows) -> int:
     """Return how many rows a list has."""
     query = queryset.query
     if query.combinator and query.is_sliced:  # DJANGO: with an order, it cannot be counted (5.2 and 6.1)

@@ -27,7 +27,7 @@ from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.introspection import is_model_struct
 from hybrid_gateway.orm.lists.filters import FilterSet, client_orders
-from hybrid_gateway.orm.lists.pagination import Page, PageRequest, Pagination, is_pageable, pageable_rows
+from hybrid_gateway.orm.lists.pagination import REQUESTED, Page, PageRequest, Pagination, is_pageable, pageable_rows
 from hybrid_gateway.orm.model_struct import check_all
 from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
@@ -234,7 +234,7 @@ def _paginated(
         )
         for entry in asked:
             page: Page[Any] = Page(items=[])
-            setattr(page, "turn", _FilteredTurn(turn, filtered, taken))  # noqa: B010 (no field of it)
+            setattr(page, REQUESTED, _FilteredTurn(turn, filtered, taken))
             values[entry.name] = page
         return {**taken, "turn": turn}
 
