@@ -10,6 +10,7 @@ from hybrid_gateway.conf import GatewaySettings, get_settings
 from hybrid_gateway.dispatch.prefixes import static_prefix
 from hybrid_gateway.exceptions import SettingsError
 from hybrid_gateway.gateway.application import Gateway
+from hybrid_gateway.gateway.options import GatewayArguments
 
 __all__ = ["default_gateway", "from_settings", "serve_static"]
 
@@ -31,25 +32,12 @@ def from_settings(settings: GatewaySettings) -> Gateway:
         raise SettingsError(
             'HYBRID_GATEWAY["ROUTES"] is missing: name the module with your `routes` list, such as "config.routes".'
         )
+    shared = GatewayArguments.__annotations__.keys() & set(settings.__struct_fields__)
     gateway = Gateway(
         settings.routes,
         django_routes=settings.allowed_django_routes or static_prefix(),
-        django_side=settings.django_side,
-        fallthrough=settings.fallthrough,
-        trailing_slash=settings.trailing_slash,
-        encoded_slashes=settings.encoded_slashes,
-        threads=settings.threads,
-        body_timeout=settings.body_timeout,
-        graceful_timeout=settings.graceful_timeout,
-        pdb_on_exception=settings.pdb_on_exception,
-        openapi=settings.openapi,
         static=_static_files,
-        path=settings.path,
-        plugins=settings.plugins,
-        lifespan=settings.lifespan,
-        on_startup=settings.on_startup,
-        on_shutdown=settings.on_shutdown,
-        health_checks=settings.health_checks,
+        **{name: getattr(settings, name) for name in shared},
         **settings.layer,
     )
     if gateway.dispatcher.prefixes.prefixes or settings.fallthrough:

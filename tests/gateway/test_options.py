@@ -8,9 +8,9 @@ import pytest
 from django.test import override_settings
 
 from hybrid_gateway import ConfigurationError, Controller, Gateway, Mount, Request, Router, get, post
-from hybrid_gateway.conf import READERS, HybridGatewaySettings, get_settings
+from hybrid_gateway.conf import READERS, GatewaySettings, HybridGatewaySettings, get_settings
 from hybrid_gateway.exceptions import Forbidden
-from hybrid_gateway.gateway.options import GatewayOptions
+from hybrid_gateway.gateway.options import GatewayArguments, GatewayOptions
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.test import TestClient
@@ -71,6 +71,14 @@ def test_plugins_run_in_order_and_what_is_none_is_told():
 def test_what_type_checkers_read_lists_the_options_that_there_are():
     assert set(LayerOptions.__annotations__) == LAYER_OPTIONS
     assert set(HybridGatewaySettings.__annotations__) == set(READERS)
+
+
+def test_every_setting_of_a_gateway_is_an_argument_of_it():
+    apart = {"routes", "allowed_django_routes", "tokens", "layer"}
+    assert set(GatewaySettings.__struct_fields__) - apart <= GatewayArguments.__annotations__.keys()
+    assert set(GatewayOptions.__struct_fields__) - {"routes", "layers", "around_unrouted", "pool"} <= (
+        GatewayArguments.__annotations__.keys()
+    )
 
 
 def test_the_settings_take_every_option_of_a_layer():
