@@ -30,6 +30,7 @@ from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log
 from hybrid_gateway.endpoints.hooks import AnsweredEarly
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_parts import PendingEntry
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.responses.response_conversion import as_raw
 from hybrid_gateway.spelling import reject_unknown_keywords
@@ -110,15 +111,6 @@ async def ainvalidate(*tags: str, cache: str = "default") -> None:
     await sync_to_async(invalidate)(*tags, cache=cache)
 
 
-class _PendingEntry(msgspec.Struct):
-    """What is known of a request whose response may be stored."""
-
-    key: str
-    versions: dict[str, str]
-    renews: bool  # while others get the old one
-    response: tuple[int, list[Header], bytes] | None = None
-
-
 class ResponseCache:
     """The cache of one route. ``changes`` are made to every response of it, stored or not."""
 
@@ -180,7 +172,7 @@ class ResponseCache:
         log_cache_up(self._rules.cache)
         if entry is not None and not renews:
             raise AnsweredEarly(self._hit(ctx, entry))
-        ctx.cacheable = _PendingEntry(key, versions, renews)
+        ctx.cacheable = PendingEntry(key, versions, renews)
 
     def _stale_seconds(self, headers: Headers) -> int:
         """Return for how many seconds a response is served after its time. SPEC: RFC 9111 section 4.2.4."""
@@ -227,7 +219,7 @@ class ResponseCache:
 
     async def store(self, ctx: RequestContext) -> None:
         """Store what was remembered."""
-        pending: _PendingEntry | None = ctx.cacheable
+        pending = ctx.cacheable
         if pending is None or (pending.response is None and not pending.renews):
             return
         if self.mode == "inline":
@@ -235,7 +227,7 @@ class ResponseCache:
         else:
             await ctx.thread.run(self._write, pending)
 
-    def _write(self, pending: _PendingEntry) -> None:
+    def _write(self, pending: PendingEntry) -> None:
         seconds = self._rules.seconds
         try:
             cache = thread_cache(self._rules.cache)

@@ -1,73 +1,78 @@
-"""Clean-up: what a request entered is left last in, first out; what the process entered, at shutdown."""
+"""Clean-up of a request: what it has entered is left last in, first out."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable
-from contextlib import suppress
-from typing import Any, NoReturn
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from types import TracebackType
+from typing import Literal, NoReturn, TypeVar
 
-from hybrid_gateway.binding.components import Mode
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, ANSWERED
-from hybrid_gateway.request.context import Exit, RequestContext
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_parts import Exit, SyncExit
 
 __all__ = ["close_all", "enter", "enter_async"]
 
-logger = logging.getLogger("hybrid_gateway")
+T = TypeVar("T")
 
 
-# --- a request's own -----------------------------------------------------------------------------------------------
-
-
-def enter(ctx: RequestContext, manager: Any, mode: Mode, moment: int = ANSWERED) -> Any:
+def enter(
+    ctx: RequestContext,
+    manager: AbstractContextManager[T],
+    mode: Literal["inline", "thread"],
+    moment: int = ANSWERED,
+) -> T:
     """Enter a context manager and remember to leave it with the request; at once where that was cancelled meanwhile."""
     value = manager.__enter__()
     entry = ctx.on_exit(mode, manager, moment)
     if ctx.is_given_up:
-        _leave_at_once(ctx, entry)
+        _leave_at_once(ctx, entry, manager)
     return value
 
 
-def _leave_at_once(ctx: RequestContext, entry: Exit) -> NoReturn:
+def _leave_at_once(ctx: RequestContext, entry: Exit, manager: SyncExit) -> NoReturn:
     """On a thread for which nobody waits any more; unless the loop, which has begun to leave, has come to it first."""
     error = asyncio.CancelledError("The request was given up.")
     try:
         (ctx.exits or []).remove(entry)
     except ValueError:
         raise error from None
-    entry.manager.__exit__(type(error), error, None)
+    manager.__exit__(type(error), error, None)
     raise error
 
 
-async def enter_async(ctx: RequestContext, manager: Any, mode: Mode, moment: int = ANSWERED) -> Any:
+async def enter_async(
+    ctx: RequestContext, manager: AbstractAsyncContextManager[T], mode: Literal["loop"], moment: int = ANSWERED
+) -> T:
     """Enter an asynchronous context manager and remember to leave it with the request."""
     value = await manager.__aenter__()
-    ctx.on_exit(mode, manager, moment)
+    ctx.on_async_exit(manager, moment)
     return value
 
 
 async def close_all(
     ctx: RequestContext, error: BaseException | None, moment: int = AFTER_ANSWER, *, since: int = 0
 ) -> BaseException | None:
-    """Leave what the request entered up to ``moment``, each where it was entered; give back the error now in flight.
+    """Leave what the request entered up to ``moment``, each where it was entered; return the error now in flight.
 
     What was entered before ``since``, a position among the entries, is left alone.
     Every clean-up sees the error, unless it was entered to answer that. One that fails replaces it and never keeps the
     others from running; one that swallows it does not turn the failure into an answer.
     """
     while (entry := _next_exit(ctx.exits or [], moment, since)) is not None:
-        mode, manager = entry.mode, entry.manager
-        details: Any = (None, None, None)
+        details: Details = (None, None, None)
         if error is not None and error is not entry.known_error:
             details = (type(error), error, error.__traceback__)
         try:
-            if mode == "loop":
-                await manager.__aexit__(*details)
-            elif mode == "thread":
-                await _to_its_end(ctx.thread.run(_leave, ctx, manager, *details))
+            if entry.async_manager is not None:
+                await entry.async_manager.__aexit__(*details)
+            elif entry.manager is None:
+                continue
+            elif entry.mode == "thread":
+                await _shielded(ctx.thread.run(_leave, ctx, entry.manager, details))
             else:
-                manager.__exit__(*details)
+                entry.manager.__exit__(*details)
         except BaseException as raised:
             error = raised
     if ctx.shared:  # what is closed is nobody's any more
@@ -85,8 +90,11 @@ def _next_exit(exits: list[Exit], moment: int, since: int) -> Exit | None:
     return None
 
 
-def _leave(ctx: RequestContext, manager: Any, *details: Any) -> None:
-    """On the thread of the request, which is free again with the last that was entered there."""
+Details = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+def _leave(ctx: RequestContext, manager: SyncExit, details: Details) -> None:
+    """Leave ``manager`` on the thread of the request, which is free again with the last that was entered there."""
     try:
         manager.__exit__(*details)
     finally:
@@ -94,7 +102,7 @@ def _leave(ctx: RequestContext, manager: Any, *details: Any) -> None:
             ctx.thread.free()
 
 
-async def _to_its_end(unit: Awaitable[Any]) -> None:
+async def _shielded(unit: Awaitable[None]) -> None:
     """Await a clean-up that blocks; no cancellation, nor several, skip it in the queue or leave it behind.
 
     The request lets its thread go afterwards, and with it a transaction that the clean-up was to commit. Asynchronous

@@ -10,11 +10,11 @@ from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.building.route_planner import RoutePlanner
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.health.health_check import as_health_check
 from hybrid_gateway.health.readiness import Probe
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.declare import describe_handler
 
 __all__ = ["compile_health_check"]

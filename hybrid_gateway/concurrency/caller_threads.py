@@ -17,9 +17,9 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway._compat.asgiref_internals import thread_state
 from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.concurrency.pooled_thread import PooledThread
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.concurrency.thread_stream import ThreadStream
 from hybrid_gateway.concurrency.unit_of_work import AwaitableWorkItem, FutureWorkItem, WorkItem, set_main_event_loop
+from hybrid_gateway.request.request_thread import RequestThread
 
 __all__ = [
     "AsgirefThread",

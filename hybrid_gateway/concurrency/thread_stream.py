@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.concurrency.unit_of_work import run_in_context
+from hybrid_gateway.request.request_thread import RequestThread
 
 __all__ = ["ThreadStream"]
 

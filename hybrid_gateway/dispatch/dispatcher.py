@@ -15,7 +15,7 @@ from django.urls import set_script_prefix
 from starlette.responses import Response
 
 from hybrid_gateway.auth import Authentication
-from hybrid_gateway.concurrency.caller_threads import is_disconnect
+from hybrid_gateway.concurrency.caller_threads import InlineThread, is_disconnect
 from hybrid_gateway.conf import EncodedSlashes
 from hybrid_gateway.dispatch.fallback import NotRouted, RejectedRequest
 from hybrid_gateway.dispatch.prefixes import Prefixes
@@ -132,7 +132,7 @@ class Dispatcher:
     def rejects(self, scope: Scope) -> bool:
         """Return whether neither side would see an HTTP request, by its path, its method or its headers."""
         path = path_info(scope["path"], scope.get("root_path", ""))
-        return self.validator.validate(RequestContext(scope, _no_body, _no_body), path) is not None
+        return self.validator.validate(RequestContext(scope, _no_body, InlineThread), path) is not None
 
     async def send_rejection(self, ctx: RequestContext, error: HTTPException, receive: Receive, send: Send) -> None:
         """Answer a request that neither side shall see."""

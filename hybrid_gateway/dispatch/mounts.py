@@ -8,11 +8,11 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import cast
 
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.dispatch.prefixes import Prefixes
 from hybrid_gateway.django_side.environ import build_environ
 from hybrid_gateway.headers import checked_start_response
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.declare import Mount
 from hybrid_gateway.types import (
     ASGIApp,

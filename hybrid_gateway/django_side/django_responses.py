@@ -18,7 +18,7 @@ from django.http import FileResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import get_script_prefix, get_urlconf, set_script_prefix, set_urlconf
 from django.utils import timezone, translation
 
-from hybrid_gateway.concurrency.request_thread import AsyncStream, RequestThread
+from hybrid_gateway.request.request_thread import AsyncStream, RequestThread
 from hybrid_gateway.types import Header, Send
 
 __all__ = [

@@ -26,7 +26,6 @@ from django.http import FileResponse
 from django.urls import ResolverMatch
 
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.concurrency.thread_pools import may_leave_state
 from hybrid_gateway.django_side.django_handlers import (
     DJANGO_RESPONSE,
@@ -50,6 +49,7 @@ from hybrid_gateway.django_side.urlconf import URLConf
 from hybrid_gateway.endpoints.errors import DISK_FULL, printable
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.headers import check_headers, checked_start_response
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Environ, Message, Receive, Scope, Send, StartResponse
 
 __all__ = ["DjangoSide"]

@@ -10,8 +10,8 @@ from asgiref.sync import sync_to_async
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from starlette.requests import ClientDisconnect
 
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.django_side.middleware_request import MiddlewareRequest, ReplayableBody
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.cookies import set_cookie_headers
 from hybrid_gateway.types import Header, Message, Receive, Send
 

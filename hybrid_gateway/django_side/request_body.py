@@ -9,8 +9,8 @@ from typing import IO
 
 from django.core.exceptions import RequestAborted
 
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.request.body_deadline import BodyDeadline
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Message, Receive
 
 __all__ = ["listen_for_disconnect", "with_body_timeout", "read_body"]

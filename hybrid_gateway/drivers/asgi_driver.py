@@ -10,7 +10,6 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread, thread_sensitive
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.dispatch.dispatcher import force_authentication
 from hybrid_gateway.dispatch.responder import Responder
 from hybrid_gateway.drivers.served_application import ServedApplication
@@ -19,6 +18,7 @@ from hybrid_gateway.headers import FixedHeaders, checked_send, headers_to_send, 
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.path_info import path_info
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Message, Receive, Scope, Send
 

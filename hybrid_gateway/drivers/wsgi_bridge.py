@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from hybrid_gateway.concurrency.caller_threads import CallingThread
 from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.concurrency.pooled_thread import PooledThread
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.drivers.wsgi_scope import build_receive, start
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Environ, Message, Receive, Scope, Send, StartResponse
 
 __all__ = ["ThreadedASGIApp", "run_on_loop", "step"]

@@ -22,7 +22,6 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
 from hybrid_gateway.concurrency.caller_threads import InlineThread, WaitingThread
 from hybrid_gateway.concurrency.pooled_thread import PooledThread
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.concurrency.unit_of_work import close_unit, open_unit
 from hybrid_gateway.dispatch.dispatcher import force_authentication
 from hybrid_gateway.dispatch.fallback import RejectedRequest
@@ -34,6 +33,7 @@ from hybrid_gateway.drivers.wsgi_bridge import ThreadedASGIApp, run_on_loop, ste
 from hybrid_gateway.drivers.wsgi_scope import build_receive, build_scope, start
 from hybrid_gateway.headers import headers_to_send
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse
 

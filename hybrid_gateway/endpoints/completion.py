@@ -22,7 +22,7 @@ from hybrid_gateway.endpoints.hooks import AnsweredEarly, Hook
 from hybrid_gateway.exceptions import HTTPException
 from hybrid_gateway.request.background import each_task, join_tasks
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, ANSWERED, BEFORE_AFTER_ANSWER, EXPLAINED
-from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.context import EnteredHook, RequestContext
 from hybrid_gateway.responses.gateway_response import GatewayResponse, UnsentResponse
 from hybrid_gateway.responses.raw_response import EndpointResponse, is_complete, status_of
 from hybrid_gateway.responses.response_conversion import as_raw, as_response
@@ -60,7 +60,7 @@ class Outcome:
     def discard(self) -> None:
         """Let go of the response, which will not be sent; its content is closed with the next clean-up."""
         if not (isinstance(self.response, tuple) or is_complete(self.response)):
-            self.ctx.on_exit("loop", UnsentResponse(self.response, self.ctx.thread))
+            self.ctx.on_async_exit(UnsentResponse(self.response, self.ctx.thread))
 
     def replace(self, response: EndpointResponse) -> None:
         """Send another response; the background work of the one before is done after it."""
@@ -226,7 +226,7 @@ class Completion:
             ctx.shared = None
         outcome.response = self._change_headers(ctx, outcome.response)
 
-    async def _run_hook(self, outcome: Outcome, hook: Hook, instance: object) -> None:
+    async def _run_hook(self, outcome: Outcome, hook: EnteredHook, instance: object) -> None:
         """Show the response to a hook, which may change or replace it; one that fails makes an error of it."""
         is_unexpected = outcome.error is not None and status_of(outcome.response) >= 500
         run = hook.on_error if is_unexpected and hook.on_error is not None else hook.on_response

@@ -18,7 +18,6 @@ from hybrid_gateway.building.endpoint_builder import BuildContext, middleware_fa
 from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry, ThreadHolder, in_request, run_in_fresh_context
 from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.concurrency.pooled_connections import reset_pooled_connections
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.concurrency.thread_pools import ThreadPools
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
@@ -32,6 +31,7 @@ from hybrid_gateway.gateway.lifespan import Lifespan
 from hybrid_gateway.gateway.options import GatewayArguments, apply_plugins, gateway_options
 from hybrid_gateway.gateway.table_builder import TableBuilder
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.declare import HANDLER_OPTIONS
 from hybrid_gateway.routing.layers import FlatRoute, join_paths
 from hybrid_gateway.routing.reverse import build_path

@@ -14,8 +14,8 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from hybrid_gateway.concurrency.asgiref_bridge import separate_thread, thread_sensitive
 from hybrid_gateway.concurrency.pooled_thread import PooledThread
-from hybrid_gateway.concurrency.request_thread import RequestThread
 from hybrid_gateway.health.health_check import HealthCheck, Unhealthy
+from hybrid_gateway.request.request_thread import RequestThread
 
 __all__ = ["Probe", "Readiness"]
 

@@ -1,17 +1,19 @@
-"""Waiting for the bytes of a body, but not for ever."""
+"""The time-out of a body, whose bytes come one message at a time."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Generator
-from typing import Any
+from typing import TypeVar
 
 from hybrid_gateway.exceptions import RequestTimeout
 
 __all__ = ["BodyDeadline"]
 
-_RATE = 1024  # bytes a second that a body must come at, once its time-out has passed
+T = TypeVar("T")
+
+MIN_BYTES_PER_SECOND = 1024  # that a body must come at, once its time-out has passed
 
 
 class BodyDeadline:
@@ -33,13 +35,13 @@ class BodyDeadline:
         """Seconds that the client has let us wait, up to now."""
         return self._waited + (0.0 if self._since is None else time.monotonic() - self._since)
 
-    async def wait_for(self, steps: Generator[Any, Any, Any], waited_for: Any, received: int) -> Any:
-        """What an awaitable gives whose first of ``steps`` waits; raises ``RequestTimeout`` (408) if it is too late.
+    async def wait_for(self, steps: Generator[object, object, T], waited_for: object, received: int) -> T:
+        """Await what has taken the first of its ``steps``; raise ``RequestTimeout`` (408) if that takes too long.
 
         ``received`` are the bytes so far.
         """
         self._since = now = time.monotonic()
-        left = self._begun + self._seconds + received / _RATE - now
+        left = self._begun + self._seconds + received / MIN_BYTES_PER_SECOND - now
         deadline = asyncio.timeout(left)
         try:
             async with deadline:
@@ -52,24 +54,25 @@ class BodyDeadline:
             self._waited, self._since = self.waited, None
         return message
 
-    async def wait(self, awaitable: Awaitable[Any], received: int) -> Any:
-        """The same from the first step on."""
+    async def wait(self, awaitable: Awaitable[T], received: int) -> T:
+        """Await something; raise ``RequestTimeout`` if that takes too long."""
         steps = awaitable.__await__()
         try:
             waited_for = next(steps)
         except StopIteration as stop:
-            return stop.value
+            result: T = stop.value
+            return result
         return await self.wait_for(steps, waited_for, received)
 
 
-class _Rest(Awaitable[Any]):
+class _Rest(Awaitable[T]):
     """The rest of an awaitable that has taken its first step."""
 
-    def __init__(self, steps: Generator[Any, Any, Any], waited_for: Any) -> None:
+    def __init__(self, steps: Generator[object, object, T], waited_for: object) -> None:
         self._steps = steps
         self._waited_for = waited_for
 
-    def __await__(self) -> Generator[Any, Any, Any]:
+    def __await__(self) -> Generator[object, object, T]:
         # SPEC: PEP 380: this is `yield from` after its first step; an iterator need not have throw().
         waited_for = self._waited_for
         while True:
@@ -83,5 +86,6 @@ class _Rest(Awaitable[Any]):
                 try:
                     waited_for = throw(error)
                 except StopIteration as stop:
-                    return stop.value
+                    result: T = stop.value
+                    return result
         return (yield from self._steps)

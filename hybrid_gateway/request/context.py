@@ -3,70 +3,77 @@
 from __future__ import annotations
 
 import copy
-import functools
-from collections.abc import AsyncIterator, Callable, MutableMapping
-from typing import Any, NamedTuple
-from urllib.parse import unquote_plus
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Literal, Protocol
 
-from django.conf import settings
-from django.core.signals import setting_changed
-from django.dispatch import receiver
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 
+from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
 from hybrid_gateway.request.background import OutgoingResponse
 from hybrid_gateway.request.body_deadline import BodyDeadline
 from hybrid_gateway.request.cleanup_phases import ANSWERED
 from hybrid_gateway.request.cookie_header import parse_cookies
-from hybrid_gateway.types import Receive, Scope
+from hybrid_gateway.request.query_string import check_field_count, max_fields, parse_query
+from hybrid_gateway.request.request_parts import AsyncExit, DjangoState, Exit, PendingEntry, SyncExit
+from hybrid_gateway.request.request_thread import RequestThread
+from hybrid_gateway.types import Header, Headers, Message, Receive, Scope
 
-__all__ = ["RequestContext", "Exit", "check_field_count", "parse_query", "body_too_large"]
+__all__ = ["EnteredHook", "RequestContext", "body_too_large"]
+
+HookRun = Callable[
+    ["RequestContext", object, Response, BaseException | None],
+    Awaitable[tuple[int, Headers, bytes] | Response | None],
+]
 
 
-class Exit(NamedTuple):
-    """What a request has entered, and is to leave."""
+class EnteredHook(Protocol):
+    """A compiled hook whose way in has run: ``run(ctx, instance, response, error)`` are its ways out."""
 
-    moment: int  # when
-    mode: str  # where: on the loop, on its thread, or anywhere
-    manager: Any
-    known_error: BaseException | None  # what had gone wrong before
+    @property
+    def moment(self) -> int: ...
+    @property
+    def on_response(self) -> HookRun | None: ...
+    @property
+    def on_error(self) -> HookRun | None: ...
 
 
 class RequestContext:
     """The state of one request, from its head to its answer. Made by a driver, dropped with the answer."""
 
     # PERF: what most requests never touch is a class attribute until somebody sets it; twelve slots cost 0.3 µs.
-    path_values: tuple[Any, ...] = ()
+    path_values: tuple[object, ...] = ()
     path_names: tuple[str, ...] = ()  # known once the plan of the route has ended
-    authentication: Any = None
+    authentication: Authentication | None = None
     exits: list[Exit] | None = None  # what was entered, in order
     answered_error: BaseException | None = None  # that an answer has been made of: what is entered later has no part in
-    shared: dict[Any, tuple[int, Any]] | None = None  # components that others ask for than the plan, and until when
-    entered: list[tuple[Any, Any]] | None = None  # hooks and their instances, in order
+    shared: dict[object, tuple[int, object]] | None = None  # components for others than the plan; until when
+    entered: list[tuple[EnteredHook, object]] | None = None  # hooks and their instances, in order
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
     has_read_cookies = False  # a handler has, of a whole Request
-    visit: Any = None  # what Django knows of the request, where anybody has asked
-    cacheable: Any = None  # what is known of an answer that may be kept
-    accepted = ""  # the media type of the answer, where a route offers several
+    visit: DjangoState | None = None  # what Django knows of the request, where anybody has asked
+    cacheable: PendingEntry | None = None  # where the response may be stored
+    accepted = ""  # the media type of the response, where a route offers several
     is_secure: bool | None = None  # whether it came over HTTPS, once somebody has asked
     received = 0  # bytes of the body so far
     body_timeout = 30.0  # seconds until it must have come, and one more for every KiB
-    _patience: BodyDeadline | None = None
+    _body_deadline: BodyDeadline | None = None
     _outgoing: OutgoingResponse | None = None
     _query: list[tuple[str, str]] | None = None
     headers_by_name: dict[bytes, bytes] | None = None  # of a repeated header the last
     _scope: Scope | None = None
-    _thread: Any = None
-    _over = False
+    _thread: RequestThread | None = None
+    _is_over = False
     keeps_crash = False
     crash: Exception | None = None  # what nobody expected, where it is kept for somebody
     is_given_up = False  # cancelled: what a thread is entering for it just now is left there
     late: RequestContext | None = None  # what goes on for a client whose request has taken too long
 
-    def __init__(self, scope: Scope, receive: Receive, lend: Callable[[], Any]) -> None:
+    def __init__(self, scope: Scope, receive: Receive, lend: Callable[[], RequestThread]) -> None:
         self.method: str = scope["method"]
         self.raw_query: bytes = scope.get("query_string", b"")  # without "?"
-        self.raw_headers: list[tuple[bytes, bytes]] = scope["headers"]  # names in lower case
+        self.raw_headers: list[Header] = scope["headers"]  # names in lower case
         self._scope = scope
         self._receive = receive
         self._lend = lend
@@ -79,14 +86,14 @@ class RequestContext:
         return self._scope
 
     def with_state(self) -> Scope:
-        """The same, with a ``state`` that all who look at the request share; a server may have put one there."""
+        """Return the scope with a ``state`` that all who look at the request share; a server may have put one there."""
         scope = self.scope
         if scope.get("state") is None:
             scope["state"] = {}
         return scope
 
     def adopt(self, scope: Scope) -> Scope:
-        """From here on the request is what ``scope`` says."""
+        """Let the request be what ``scope`` says from here on."""
         self._scope = scope
         return scope
 
@@ -96,7 +103,7 @@ class RequestContext:
         return bool(self.scope.get("http_version", "1.1").startswith("1"))
 
     def describe(self) -> Scope:
-        """The scope of a request that did not come with one."""
+        """Return the scope of a request that did not come with one."""
         raise RuntimeError("The request is over.")
 
     @property
@@ -107,36 +114,36 @@ class RequestContext:
         return self._outgoing
 
     @property
-    def thread(self) -> Any:
+    def thread(self) -> RequestThread:
         """The thread of the request, lent when first asked for; what outlives the request gets a released one."""
         if self._thread is None:
             self._thread = self._lend()
-            if self._over:
+            if self._is_over:
                 self._thread.release()
         return self._thread
 
-    def move(self, thread: Any) -> None:
-        """From here on the request goes on on ``thread``."""
+    def move(self, thread: RequestThread) -> None:
+        """Let the request go on on ``thread``."""
         self._thread = thread
 
     @property
-    def lender(self) -> Callable[[], Any]:
-        """What lends the thread of the request."""
+    def lender(self) -> Callable[[], RequestThread]:
+        """The function that lends the thread of the request."""
         return self._lend
 
-    def borrow(self, lend: Callable[[], Any]) -> None:
-        """From here on the thread of the request is one that ``lend()`` gives; the one it had is given back."""
+    def borrow(self, lend: Callable[[], RequestThread]) -> None:
+        """Let the request go on on a thread that ``lend()`` gives; give back the one that it had."""
         if self._thread is not None:
             self._thread.release()
             self._thread = None
         self._lend = lend
 
     def release(self) -> None:
-        """The request is over: give its thread back, and keep nothing else of it.
+        """End the request: give its thread back, and drop all else.
 
         Tasks that outlive the request, and timers of the server, go on in contexts that know this object.
         """
-        self._over = True
+        self._is_over = True
         self._scope = None
         if self.visit is not None:
             self.visit = None
@@ -144,7 +151,7 @@ class RequestContext:
             self._thread.release()
 
     def apart(self) -> RequestContext:
-        """The same request for who answers in the place of its handler, which may still be busy on its thread."""
+        """Return the same request for who responds in place of its handler, which may still be busy on its thread."""
         other = copy.copy(self)
         other.exits = other.shared = other._thread = None
         other._lend = lambda: self.thread.beside()
@@ -152,8 +159,8 @@ class RequestContext:
         self.late = other
         return other
 
-    def on_exit(self, mode: str, manager: Any, moment: int = ANSWERED) -> Exit:
-        """Leave ``manager`` at a moment of the request's end, on the loop, on its thread, or anywhere.
+    def on_exit(self, mode: Literal["inline", "thread"], manager: SyncExit, moment: int = ANSWERED) -> Exit:
+        """Leave ``manager`` at a moment of the request's end, on its thread, or anywhere.
 
         A thread that something was entered on is held until that is left: it may live on there.
         """
@@ -161,20 +168,26 @@ class RequestContext:
             self.exits = []
         if mode == "thread":
             self.thread.hold()
-        entry = Exit(moment, mode, manager, self.answered_error)
+        entry = Exit(moment, mode, manager, None, self.answered_error)
         self.exits.append(entry)
         return entry
 
+    def on_async_exit(self, manager: AsyncExit, moment: int = ANSWERED) -> None:
+        """Leave ``manager`` at a moment of the request's end, on the loop."""
+        if self.exits is None:
+            self.exits = []
+        self.exits.append(Exit(moment, "loop", None, manager, self.answered_error))
+
     def blame(self, error: BaseException) -> None:
-        """What was entered to answer ``error`` could not: it shall see that, as what was entered before does."""
+        """Let what was entered to answer ``error`` see that, too, as what was entered before does: it could not."""
         if self.exits:
             entries = [
                 entry._replace(known_error=None) if entry.known_error is error else entry for entry in self.exits
             ]
             self.exits = entries
 
-    def enter(self, hook: Any, instance: Any) -> None:
-        """From here on ``hook`` sees how the request ends."""
+    def enter(self, hook: EnteredHook, instance: object) -> None:
+        """Let ``hook`` see how the request ends."""
         if self.entered is None:
             self.entered = []
         self.entered.append((hook, instance))
@@ -182,17 +195,17 @@ class RequestContext:
     # --- query, headers, cookies
 
     def query_pairs(self) -> list[tuple[str, str]]:
-        """Names and values of the query string, in order."""
+        """Return the names and values of the query string, in order."""
         if self._query is None:
             self._query = parse_query(self.raw_query)
         return self._query
 
     def query_values(self) -> dict[str, str]:
-        """The query by name; of a repeated name the last value, as in Django."""
+        """Return the query by name; of a repeated name the last value, as in Django."""
         raw = self.raw_query
         if not raw:
             return {}
-        most = _most_fields()
+        most = max_fields()
         try:  # PERF: the usual query, without a list of pairs in between
             text = raw.decode("ascii")
             if "%" not in text and "+" not in text and (most is None or raw.count(b"&") < most):
@@ -202,31 +215,31 @@ class RequestContext:
         return dict(self.query_pairs())
 
     def query_lists(self) -> dict[str, list[str]]:
-        """The query by name, every value."""
+        """Return the query by name, every value."""
         lists: dict[str, list[str]] = {}
         for name, value in self.query_pairs():
             lists.setdefault(name, []).append(value)
         return lists
 
     def header(self, name: bytes) -> bytes | None:
-        """One header by its lower-case name; of a repeated header the last."""
+        """Return a header by its lower-case name; of a repeated header the last."""
         if self.headers_by_name is None:
             self.headers_by_name = dict(self.raw_headers)
         return self.headers_by_name.get(name)
 
     def header_values(self) -> dict[str, str]:
-        """The headers by lower-case name."""
+        """Return the headers by lower-case name."""
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self.raw_headers}
 
     def header_lists(self) -> dict[str, list[str]]:
-        """The headers by lower-case name, every value."""
+        """Return the headers by lower-case name, every value."""
         lists: dict[str, list[str]] = {}
         for name, value in self.raw_headers:
             lists.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
         return lists
 
     def cookies(self) -> dict[str, str]:
-        """The cookies by name."""
+        """Return the cookies by name."""
         merged: dict[str, str] = {}
         for name, value in self.raw_headers:
             if name == b"cookie":
@@ -237,7 +250,7 @@ class RequestContext:
     # --- body
 
     async def read_body(self, limit: int) -> bytes:
-        """The whole body, at most ``limit`` bytes; more raises 413 as soon as it is known."""
+        """Return the whole body; raise 413 as soon as more than ``limit`` bytes are announced or have come."""
         self.check_body(limit)
         message = await self.receive(limit)
         if not message.get("more_body", False):
@@ -250,7 +263,7 @@ class RequestContext:
         return bytes(parts)
 
     def check_body(self, limit: int) -> None:
-        """Refuse a body that announces more than ``limit`` bytes, or an encoding."""
+        """Reject a body that announces more than ``limit`` bytes, or an encoding."""
         encoding = self.header(b"content-encoding")
         if encoding is not None and encoding.strip().lower() not in (b"", b"identity"):
             # SECURITY: nothing is unpacked, so no small body becomes a large one. SPEC: RFC 9110 section 15.5.16
@@ -262,17 +275,17 @@ class RequestContext:
             if len(declared) > 18 or int(declared) > limit:
                 raise body_too_large(limit)
 
-    async def receive(self, limit: int) -> MutableMapping[str, Any]:
-        """The next message of the body. SECURITY: what arrives is counted, whatever Content-Length says."""
+    async def receive(self, limit: int) -> Message:
+        """Return the next message of the body. SECURITY: what arrives is counted, whatever Content-Length says."""
         steps = self._receive().__await__()
         try:  # PERF: most bodies have come already, and need no timer
             waited_for = next(steps)
         except StopIteration as stop:
-            message: MutableMapping[str, Any] = stop.value
+            message: Message = stop.value
         else:
-            if self._patience is None:
-                self._patience = BodyDeadline(self.body_timeout)
-            message = await self._patience.wait_for(steps, waited_for, self.received)
+            if self._body_deadline is None:
+                self._body_deadline = BodyDeadline(self.body_timeout)
+            message = await self._body_deadline.wait_for(steps, waited_for, self.received)
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         self.received += len(message.get("body", b""))
@@ -283,10 +296,10 @@ class RequestContext:
     @property
     def waited(self) -> float:
         """Seconds that the client has let us wait for its body."""
-        return 0.0 if self._patience is None else self._patience.waited
+        return 0.0 if self._body_deadline is None else self._body_deadline.waited
 
     async def stream(self, limit: int) -> AsyncIterator[bytes]:
-        """The body as it comes, at most ``limit`` bytes."""
+        """Yield the body as it comes, at most ``limit`` bytes."""
         self.check_body(limit)
         more = True
         while more:
@@ -295,12 +308,12 @@ class RequestContext:
                 yield message["body"]
             more = message.get("more_body", False)
 
-    def request(self, limit: int, path_names: tuple[str, ...], router: Any) -> Request:
-        """Starlette's ``Request``, its body bounded like every other; ``router`` is what its ``url_for`` asks."""
+    def request(self, limit: int, path_names: tuple[str, ...], router: object) -> Request:
+        """Return Starlette's ``Request``, its body bounded like every other; its ``url_for`` asks ``router``."""
         values = dict(zip(path_names, self.path_values, strict=False))  # where no route answers, nobody names them
         scope = {**self.with_state(), "path_params": values, "router": router}
 
-        async def receive() -> MutableMapping[str, Any]:
+        async def receive() -> Message:
             if not self.received:
                 self.check_body(limit)
             return await self.receive(limit)
@@ -309,49 +322,18 @@ class RequestContext:
 
 
 class _Request(Request):
-    """Starlette's, which notes that somebody has read its cookies."""
+    """Starlette's request, which notes that its cookies were read."""
 
     def __init__(self, scope: Scope, receive: Receive, ctx: RequestContext) -> None:
         super().__init__(scope, receive)
-        self._call = ctx
+        self._ctx = ctx
 
     @property
     def cookies(self) -> dict[str, str]:
-        self._call.has_read_cookies = True
+        self._ctx.has_read_cookies = True
         return super().cookies
 
 
 def body_too_large(limit: int) -> ContentTooLarge:
-    """The error for a body of more than ``limit`` bytes."""
+    """Return the error for a body of more than ``limit`` bytes."""
     return ContentTooLarge(f"The body is larger than {limit} bytes.")
-
-
-@functools.cache  # PERF: 0.3 µs; Django's settings are an object whose every attribute goes through Python code
-def _most_fields() -> int | None:
-    most: int | None = settings.DATA_UPLOAD_MAX_NUMBER_FIELDS
-    return most
-
-
-@receiver(setting_changed)
-def _forget_most_fields(**kwargs: Any) -> None:
-    _most_fields.cache_clear()
-
-
-def check_field_count(count: int, what: str) -> None:
-    """Raise 400 for more than Django's ``DATA_UPLOAD_MAX_NUMBER_FIELDS`` of something."""
-    most = _most_fields()
-    if most is not None and count > most:
-        # DJANGO: TooManyFieldsSent is 400 as well, for request.GET too (http/request.py)
-        raise BadRequest(f"The request has more than {most} {what}.")
-
-
-def parse_query(raw: bytes) -> list[tuple[str, str]]:
-    """Split ``application/x-www-form-urlencoded`` text; only ``&`` separates, blank values are kept."""
-    if not raw:
-        return []
-    check_field_count(raw.count(b"&") + 1, "parameters")
-    text = raw.decode("utf-8", "replace")
-    pairs = [pair.partition("=") for pair in text.split("&") if pair]
-    if "%" in text or "+" in text:
-        return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pairs]
-    return [(name, value) for name, _, value in pairs]

@@ -29,6 +29,7 @@ from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.binding.components import Mode
 from hybrid_gateway.exceptions import BadRequest
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_parts import DjangoState
 from hybrid_gateway.types import Scope
 
 if TYPE_CHECKING:
@@ -235,7 +236,7 @@ def no_view(request: HttpRequest) -> NoReturn:
 
 def request_for_backends(ctx: RequestContext) -> HttpRequest | None:
     """Return the request for receivers of signals: the one that there is, else one of the head; never blocks."""
-    visit: DjangoContext | None = ctx.visit
+    visit = ctx.visit
     found: HttpRequest | None = ctx.scope.get(DJANGO_REQUEST) or (None if visit is None else visit.own_request)
     if found is not None:
         return found
@@ -257,12 +258,11 @@ class DjangoContextPlanner:
         self._csrf_exempt = csrf_exempt
         self._check = check
 
-    def visit(self, ctx: RequestContext) -> DjangoContext:
+    def visit(self, ctx: RequestContext) -> DjangoState:
         """Return the context of a request."""
         if ctx.visit is None:
             ctx.visit = DjangoContext(ctx, is_csrf_exempt=self._csrf_exempt, check=self._check)
-        visit: DjangoContext = ctx.visit
-        return visit
+        return ctx.visit
 
     def request(self, ctx: RequestContext) -> HttpRequest:
         """Return the Django request of a request."""

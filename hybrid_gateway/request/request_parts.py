@@ -1,0 +1,66 @@
+"""What a request gathers on its way: what it has entered, what may be stored of it, what Django knows of it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Literal, NamedTuple, Protocol
+
+import msgspec
+from django.contrib.sessions.backends.base import SessionBase
+from django.http import HttpRequest
+
+from hybrid_gateway.types import Header
+
+__all__ = ["AsyncExit", "DjangoState", "Exit", "PendingEntry", "SyncExit"]
+
+
+class SyncExit(Protocol):
+    """What is closed by ``__exit__``: a context manager, or a form with its files."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> object: ...
+
+
+class AsyncExit(Protocol):
+    """What is closed by ``__aexit__``: an asynchronous context manager, or a response that is not sent."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> object: ...
+
+
+class Exit(NamedTuple):
+    """What a request has entered, and is to leave: one of the two managers."""
+
+    moment: int  # when
+    mode: Literal["inline", "thread", "loop"]  # where: anywhere, on its thread, or on the loop
+    manager: SyncExit | None
+    async_manager: AsyncExit | None
+    known_error: BaseException | None  # what had gone wrong before
+
+
+class PendingEntry(msgspec.Struct):
+    """What is known of a request whose response may be stored in a cache."""
+
+    key: str
+    versions: dict[str, str]
+    renews: bool  # while others get the old one
+    response: tuple[int, list[Header], bytes] | None = None
+
+
+class DjangoState(Protocol):
+    """What Django knows of a request: its own request and session, each built when first asked for."""
+
+    @property
+    def is_idle(self) -> bool: ...
+    @property
+    def is_below_django(self) -> bool: ...
+    @property
+    def request(self) -> HttpRequest: ...
+    @property
+    def session(self) -> SessionBase: ...
+    @property
+    def own_request(self) -> HttpRequest | None: ...
+    def session_request(self) -> HttpRequest | None: ...
+    def give_body(self, body: bytes) -> None: ...
