@@ -221,7 +221,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
         dict[type[Exception] | int, Handler], Option(update, import_mapping, holds_functions=True)
     ] = {}
     tags: Annotated[tuple[str, ...], Option(append, anything)] = ()
-    security: Annotated[tuple[object, ...] | None, Option(replace_list, anything)] = None
+    security: Annotated[tuple[Mapping[str, Sequence[str]], ...] | None, Option(replace_list, anything)] = None
     response_headers: Annotated[dict[str, str | None], _mapping] = {}
     response_cookies: Annotated[tuple[object, ...], Option(append_cookies, anything)] = ()
     media_types: Annotated[tuple[str, ...], Option(replace_list, anything)] = ()  # JSON alone

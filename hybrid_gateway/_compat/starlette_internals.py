@@ -2,8 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
+
 from hybrid_gateway._compat import Internal
 
-__all__: list[str] = []
+__all__ = ["ChunkedResponse", "chunks_of"]
 
-INTERNALS: dict[str, Internal] = {}
+
+class ChunkedResponse(StreamingResponse):
+    """A stream whose chunks can be replaced, and whose sending can be extended by :meth:`send_stream`."""
+
+    @property
+    def chunks(self) -> AsyncIterator[Any]:
+        """What is sent."""
+        return cast("AsyncIterator[Any]", self.body_iterator)
+
+    @chunks.setter
+    def chunks(self, chunks: AsyncIterator[Any]) -> None:
+        self.body_iterator = chunks
+
+    async def stream_response(self, send: Send) -> None:
+        await self.send_stream(send)
+
+    async def send_stream(self, send: Send) -> None:
+        """Send the head and all chunks; cancelled when the client has gone."""
+        await super().stream_response(send)
+
+
+def chunks_of(response: Response) -> object:
+    """Return the iterator of a stream of Starlette's own; ``None`` for a response without one."""
+    return getattr(response, "body_iterator", None)
+
+
+INTERNALS: dict[str, Internal] = {
+    "ChunkedResponse": Internal(
+        name="starlette.responses.StreamingResponse.body_iterator, .stream_response",
+        seen="starlette 0.42-1.10",
+        breaks="Streams are fetched on threads of anyio's and are not closed; events have no heartbeat. Silent.",
+    ),
+    "chunks_of": Internal(
+        name="starlette.responses.StreamingResponse.body_iterator",
+        seen="starlette 0.42-1.10",
+        breaks="A stream of Starlette's own class that a hook has replaced is not closed. Silent.",
+    ),
+}

@@ -27,7 +27,6 @@ from hybrid_gateway.openapi.security_schemes import SecuritySchemes
 from hybrid_gateway.orm.read.row_streams import JSON_LINES
 from hybrid_gateway.routing.path_template import Parameter, PathTemplate
 from hybrid_gateway.type_info import type_info
-from hybrid_gateway.types import Handler
 
 __all__ = ["build_document"]
 
@@ -54,14 +53,14 @@ class Problem(msgspec.Struct, kw_only=True, rename={"kind": "type"}):
     kind: Annotated[str, msgspec.Meta(extra_json_schema={"format": "uri-reference"})]
     title: str
     status: int
-    detail: Any = None
+    detail: Any = None  # anything that JSON knows
     errors: Annotated[list[ProblemError], msgspec.Meta(description="Every fault of the request, with a 422.")] = []
 
 
 def build_document(
     endpoints: Iterable[Endpoint], settings: OpenAPISettings, webhooks: Sequence[Endpoint] = ()
 ) -> JSONObject:
-    """The document of all endpoints that are in the schema, ready for a JSON encoder."""
+    """Return the document of all endpoints that are in the schema, ready for a JSON encoder."""
     shown = [endpoint for endpoint in endpoints if endpoint.route.layers.include_in_schema]
     apart = _Writer(shown, webhooks, EVERYTHING)
     writer = _Writer(shown, webhooks, apart.schemas.two_faced())
@@ -84,23 +83,19 @@ def build_document(
 
 
 def _custom_types(layers: Layers) -> dict[Use, dict[type, object]]:
-    """What stands for classes of the project: what a decoder takes, or else what an encoder returns."""
-    taken = {kind: _first_parameter(decode) for kind, decode in layers.type_decoders.items()}
-    given = {kind: _returned(encode) for kind, encode in layers.type_encoders.items()}
-    taken, given = (
-        {kind: known for kind, known in found.items() if known is not NO_DEFAULT} for found in (taken, given)
-    )
+    """Return the types that stand for classes of the project: what a decoder takes, or else an encoder returns."""
+    taken: dict[type, object] = {}
+    given: dict[type, object] = {}
+    for kind, decode in layers.type_decoders.items():
+        parameters = () if isinstance(decode, type) else read_signature(decode, repr(decode)).parameters
+        if parameters and parameters[0].type is not NO_DEFAULT:
+            taken[kind] = parameters[0].type
+    for kind, encode in layers.type_encoders.items():
+        returns = encode if isinstance(encode, type) else read_signature(encode, repr(encode)).returns
+        if returns is not NO_DEFAULT:
+            given[kind] = returns
     received = {**given, **taken}
     return {Use.TEXT: received, Use.RECEIVED: received, Use.SENT: {**taken, **given}}
-
-
-def _first_parameter(decode: Handler) -> object:
-    parameters = () if isinstance(decode, type) else read_signature(decode, repr(decode)).parameters
-    return parameters[0].type if parameters else NO_DEFAULT
-
-
-def _returned(encode: Handler) -> object:
-    return encode if isinstance(encode, type) else read_signature(encode, repr(encode)).returns
 
 
 class _Writer:
@@ -112,7 +107,7 @@ class _Writer:
         self.schemas = Schemas(two_faced)
         self._security = SecuritySchemes()
         self._problems: dict[str, JSONObject] = {}
-        self._problem = self.schemas.schema(Problem)
+        self._problem_content = {"application/problem+json": {"schema": self.schemas.schema(Problem)}}
         called = [endpoint for one in shown for called in one.callbacks.values() for _, endpoint in called]
         self._operation_ids = _operation_ids([*shown, *called, *webhooks])
         for endpoint in shown:
@@ -140,7 +135,7 @@ class _Writer:
         self.paths.setdefault(_path(template, names), {})[method] = self._operation(endpoint, names)
 
     def _operation(self, endpoint: Endpoint, path_names: dict[str, str], *, ours: bool = True) -> JSONObject:
-        """One operation: what goes in and what comes out; of somebody else's we send the one and receive the other."""
+        """Return one operation. Of somebody else's, such as a webhook, we send what goes in, and receive the rest."""
         route = endpoint.route
         self._received, self._sent = (Use.RECEIVED, Use.SENT) if ours else (Use.SENT, Use.RECEIVED)
         self.schemas.custom = _custom_types(route.layers)
@@ -148,7 +143,7 @@ class _Writer:
         operation: JSONObject = {
             "operationId": self._operation_ids[endpoint],
             "tags": list(dict.fromkeys(route.layers.tags)),
-            "summary": route.options.get("summary", summary or _spoken(route.name)),
+            "summary": route.options.get("summary", summary or _words_of_name(route.name)),
             "description": route.options.get("description", description),
             "deprecated": route.options.get("deprecated", False),
             "parameters": self._parameters(endpoint, path_names),
@@ -158,14 +153,13 @@ class _Writer:
         operation["responses"] = self._responses(endpoint)
         security = self._security.requirements(endpoint)
         if endpoint.callbacks:
-            operation["callbacks"] = {name: self._callback(called) for name, called in endpoint.callbacks.items()}
+            callbacks: JSONObject = {name: {} for name in endpoint.callbacks}
+            operation["callbacks"] = callbacks
+            for name, called in endpoint.callbacks.items():
+                for expression, theirs in called:
+                    path = callbacks[name].setdefault(expression, {})
+                    path[theirs.method.lower()] = self._operation(theirs, {}, ours=False)
         return operation if security is None else {**operation, "security": security}
-
-    def _callback(self, called: Sequence[tuple[str, Endpoint]]) -> JSONObject:
-        paths: JSONObject = {}
-        for expression, endpoint in called:
-            paths.setdefault(expression, {})[endpoint.method.lower()] = self._operation(endpoint, {}, ours=False)
-        return paths
 
     # --- what goes in
 
@@ -280,18 +274,14 @@ class _Writer:
         if route.layers.etag and endpoint.method == "GET":
             responses["304"] = {"description": "Not Modified"}
         for status in problem_statuses(endpoint):
-            responses.setdefault(str(status), {"$ref": f"#/components/responses/{self._problem_response(status)}"})
+            name = reason(status).replace(" ", "")
+            self._problems.setdefault(name, {"description": reason(status), "content": dict(self._problem_content)})
+            responses.setdefault(str(status), {"$ref": f"#/components/responses/{name}"})
         return responses
-
-    def _problem_response(self, status: int) -> str:
-        name = reason(status).replace(" ", "")
-        content = {"application/problem+json": {"schema": self._problem}}
-        self._problems.setdefault(name, {"description": reason(status), "content": content})
-        return name
 
 
 def _header_objects(layers: Layers) -> JSONObject:
-    """The headers of every successful answer."""
+    """Return the headers of every successful response."""
     declared = {name: value for name, value in layers.response_headers.items() if value is not None}
     fixed: JSONObject = {name: {"schema": {"type": "string", "const": value}} for name, value in declared.items()}
     if layers.etag:
@@ -315,7 +305,7 @@ def _path(template: PathTemplate, names: dict[str, str]) -> str:
 
 
 def _path_input(parameter: Parameter) -> Input:
-    """A path parameter that no signature names, for the handler asked for ``http.PathParams`` or the request."""
+    """Return a path parameter that no signature names, for a handler that asks for the request, or ``PathParams``."""
     return Input(source="path", name=parameter.name, type=parameter.converter.type, required=True)
 
 
@@ -323,7 +313,7 @@ def _path_input(parameter: Parameter) -> Input:
 
 
 def _operation_ids(endpoints: Sequence[Endpoint]) -> dict[Endpoint, str]:
-    """One name per operation; those that the project chose are given out first."""
+    """Return one name per operation; those that the project chose are given out first."""
     found: dict[Endpoint, str] = {}
     taken: set[str] = set()
     for endpoint in sorted(endpoints, key=lambda endpoint: "operation_id" not in endpoint.route.options):
@@ -335,16 +325,14 @@ def _operation_ids(endpoints: Sequence[Endpoint]) -> dict[Endpoint, str]:
     return found
 
 
-def _spoken(name: str) -> str:
-    """A route's name as words: ``List items`` of ``orders:list_items``."""
+def _words_of_name(name: str) -> str:
+    """Return a route's name as words: ``List items`` for ``orders:list_items``."""
     return re.sub(r"[\W_]+", " ", name.rpartition(":")[2]).strip().capitalize()
 
 
 def _words(handler: object) -> tuple[str, str]:
-    """A handler's docstring: its first line, and the rest."""
-    while hasattr(handler, "func") and hasattr(
-        handler, "keywords"
-    ):  # functools.partial, whose own docstring is its class's
+    """Return a handler's docstring: its first line, and the rest."""
+    while isinstance(handler, partial):  # whose own docstring is its class's
         handler = handler.func
     summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
     return summary.strip(), description.strip()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol
 from django.http import HttpResponseBase
 from starlette import background, responses
 
+from hybrid_gateway._compat.starlette_internals import chunks_of
 from hybrid_gateway.headers import checked_send
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.types import Receive, Send
@@ -107,5 +108,5 @@ class UnsentResponse:
     async def __aexit__(self, *details: object) -> None:
         if isinstance(self._response, GatewayResponse):
             await self._response.discard(self._thread)
-        elif (close := getattr(getattr(self._response, "body_iterator", None), "aclose", None)) is not None:
+        elif (close := getattr(chunks_of(self._response), "aclose", None)) is not None:
             await close()

@@ -109,4 +109,4 @@ def _check_class(cls: type, annotation: object, encoders: Container[type]) -> No
 
 def _is_abstract(cls: type) -> bool:
     """Return whether values are of some class below it, of which nothing is known."""
-    return cls is object or inspect.isabstract(cls) or getattr(cls, "_is_protocol", False) or cls.__module__ == "typing"
+    return cls is object or inspect.isabstract(cls) or typing.Protocol in cls.__bases__ or cls.__module__ == "typing"

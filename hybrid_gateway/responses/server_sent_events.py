@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from starlette.background import BackgroundTask
@@ -89,10 +89,10 @@ class EventSourceResponse(StreamingResponse):
         await self(scope, receive, send)
         return True
 
-    async def stream_response(self, send: Send) -> None:
-        events = cast("AsyncIterator[Any]", self.body_iterator)
-        self.body_iterator = _encode_events(_with_heartbeat(events, self.heartbeat, self.until), events)
-        await super().stream_response(send)
+    async def send_stream(self, send: Send) -> None:
+        events = self.chunks
+        self.chunks = _encode_events(_with_heartbeat(events, self.heartbeat, self.until), events)
+        await super().send_stream(send)
 
 
 async def _encode_events(items: AsyncIterator[Any], source: AsyncIterator[Any]) -> AsyncIterator[bytes]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from anyio import CancelScope
 from asgiref.sync import sync_to_async
-from starlette import responses
 from starlette.background import BackgroundTask
 from starlette.concurrency import iterate_in_threadpool
 
+from hybrid_gateway._compat.starlette_internals import ChunkedResponse
 from hybrid_gateway.headers import check_headers
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.gateway_response import (
@@ -29,7 +29,7 @@ Fetch = Callable[[Iterable[Any], Close | None], Chunks]
 """Makes an asynchronous iterator of a blocking iterable, and of what is to be called after it."""
 
 
-class StreamingResponse(GatewayResponse, responses.StreamingResponse):
+class StreamingResponse(GatewayResponse, ChunkedResponse):
     """A stream; a blocking iterable is fetched on a thread of the gateway, on one from the first chunk to the last."""
 
     on_close: Close | None = None  # closes what belongs to the content; called once
@@ -55,7 +55,7 @@ class StreamingResponse(GatewayResponse, responses.StreamingResponse):
         """Let ``fetch`` get the chunks of a blocking iterable, unless somebody has begun to."""
         self._fetch = fetch
         if self._blocking is not None:
-            self.body_iterator = self._begin()
+            self.chunks = self._begin()
 
     def _begin(self) -> Chunks:
         assert self._blocking is not None
@@ -80,9 +80,9 @@ class StreamingResponse(GatewayResponse, responses.StreamingResponse):
         """Send the head and all chunks; return whether the stream came to its end before the process did."""
         return await shutdown.with_timeout(self(scope, receive, send))
 
-    async def stream_response(self, send: Send) -> None:
+    async def send_stream(self, send: Send) -> None:
         try:
-            await super().stream_response(send)
+            await super().send_stream(send)
         finally:
             # Starlette stops listening for the client by cancelling this, which must not cut the clean-up short.
             with CancelScope(shield=True):
@@ -91,7 +91,7 @@ class StreamingResponse(GatewayResponse, responses.StreamingResponse):
     async def aclose(self) -> None:
         """Close the content, however little of it was sent."""
         try:
-            await close_iterator(self.body_iterator)
+            await close_iterator(self.chunks)
         finally:
             on_close, self.on_close = self.on_close, None
             if on_close is not None:
@@ -103,7 +103,7 @@ class StreamingResponse(GatewayResponse, responses.StreamingResponse):
         self._blocking = self.on_close = None
         if unread != (None, None):
             await thread.run(_close, *unread)
-        await close_iterator(self.body_iterator)
+        await close_iterator(self.chunks)
 
 
 class ByteStream(StreamingResponse):

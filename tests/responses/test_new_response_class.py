@@ -55,13 +55,13 @@ class LineStream(StreamingResponse):
     media_type = "application/jsonl"
     documented_type = Line
 
-    async def stream_response(self, send: Any) -> None:
-        lines = self.body_iterator
-        self.body_iterator = _encoded(lines)
+    async def send_stream(self, send: Any) -> None:
+        lines = self.chunks
+        self.chunks = _encoded(lines)
         try:
-            await super().stream_response(send)
+            await super().send_stream(send)
         finally:
-            await lines.aclose()  # type: ignore[union-attr]
+            await lines.aclose()  # type: ignore[attr-defined]
 
 
 async def _encoded(lines: AsyncIterator[Any]) -> AsyncIterator[bytes]:
