@@ -23,7 +23,6 @@ __all__ = [
     "TUPLES",
     "InstanceReader",
     "bind_lookup",
-    "chosen_database",
     "conditions_of_joins",
     "convert_rows",
     "converters_of",
@@ -42,6 +41,7 @@ __all__ = [
     "select_paths",
     "set_limits",
     "simple_query_key",
+    "slice_of",
     "typed_rows",
     "unread_instances",
 ]
@@ -72,14 +72,9 @@ def unread_instances(queryset: QuerySet[M]) -> QuerySet[M] | None:
     return queryset if known._result_cache is None else queryset.all()
 
 
-def chosen_database(queryset: QuerySet[Model]) -> object:
-    """Return what was given to ``using()``, ``None`` where routers choose."""
-    return getattr(queryset, "_db")  # noqa: B009 (unknown to the stubs, as the names below)
-
-
 def has_prefetches(queryset: QuerySet[Model]) -> bool:
     """Tell whether ``prefetch_related`` asks for more queries than one."""
-    return bool(getattr(queryset, "_prefetch_related_lookups"))  # noqa: B009
+    return bool(getattr(queryset, "_prefetch_related_lookups"))  # noqa: B009 (unknown to the stubs, as the next one)
 
 
 def has_known_relations(queryset: QuerySet[Model]) -> bool:
@@ -95,18 +90,24 @@ def limits_of(query: Query) -> Limits:
     return query.low_mark, query.high_mark
 
 
+def slice_of(query: Query) -> Limits | None:
+    """Return where a query is sliced, ``None`` where it is not."""
+    low, high = query.low_mark, query.high_mark
+    return (low, high) if low or high is not None else None
+
+
 def set_limits(query: Query, limits: Limits) -> None:
     """Slice a query, whatever its slice was."""
     query.low_mark, query.high_mark = limits
 
 
-def select_columns(query: Query, columns: tuple[Col, ...]) -> None:
+def select_columns(query: Query, columns: Any) -> None:
     """Make a query select columns of its own table and nothing else: what ``values()`` does, without its look-ups."""
     query.select_related = False
     query.clear_deferred_loading()
     query.clear_select_fields()
     query.get_initial_alias()
-    query.set_select(cast("list[Expression]", columns))
+    query.set_select(columns)
 
 
 def own_columns(model: type[Model], names: Sequence[str]) -> tuple[Col, ...] | None:
@@ -353,11 +354,6 @@ INTERNALS = {
         _SEEN,
         "Loud, or wrong parameters: prepared and simple queries with other values than the first.",
     ),
-    "chosen_database": Internal(
-        "QuerySet._db",
-        _SEEN,
-        "Loud: attribute error where a queryset is prepared or a write chooses its database.",
-    ),
     "conditions_of_joins": Internal(
         "Query.alias_map, Join.filtered_relation, FilteredRelation.resolved_condition",
         _SEEN,
@@ -448,6 +444,11 @@ INTERNALS = {
         _SEEN,
         "Silent: new attributes mean that no query is simple, so that each is compiled; attributes that mean "
         "something else could mix up the SQL of two queries, which only the first values are compared with.",
+    ),
+    "slice_of": Internal(
+        "Query.low_mark, Query.high_mark",
+        _SEEN,
+        "Loud, or wrong slices.",
     ),
     "typed_rows": Internal(
         "SQLCompiler.results_iter, has_extra_select, col_count",

@@ -51,12 +51,6 @@ def test_what_a_queryset_has_read_is_left_behind(book: Book, django_assert_num_q
     assert internals.unread_instances(Book.objects.values_list("pk")) is None
 
 
-@canary("chosen_database")
-def test_a_queryset_knows_what_using_was_given() -> None:
-    assert internals.chosen_database(Book.objects.all()) is None
-    assert internals.chosen_database(Book.objects.using("default")) == "default"
-
-
 @canary("has_prefetches", "has_known_relations")
 def test_a_queryset_knows_its_prefetches_and_known_relations(book: Book) -> None:
     assert not internals.has_prefetches(Book.objects.all())
@@ -65,11 +59,13 @@ def test_a_queryset_knows_its_prefetches_and_known_relations(book: Book) -> None
     assert internals.has_known_relations(book.reviews.all())
 
 
-@canary("limits_of", "set_limits")
+@canary("limits_of", "set_limits", "slice_of")
 def test_slices_are_limits() -> None:
     query = Book.objects.order_by("pk")[2**52 : 2**53].query
     assert internals.limits_of(query) == (2**52, 2**53)
+    assert internals.slice_of(query) == (2**52, 2**53)
     assert internals.limits_of(Book.objects.all().query) == (0, None)
+    assert internals.slice_of(Book.objects.all().query) is None
     internals.set_limits(query, (1, 4))
     assert str(query) == str(Book.objects.order_by("pk")[1:4].query)
 

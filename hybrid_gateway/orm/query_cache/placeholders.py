@@ -99,7 +99,6 @@ class PlaceholderLookup(_Lookup):
     def __init__(self, left: Any, right: object) -> None:
         self.lhs = left
         self.rhs = right
-        self.bilateral_transforms = []
 
     def get_source_expressions(self) -> list[Any]:
         return [self.lhs]
@@ -218,9 +217,9 @@ class _Inserter:
         names = set(parameters_in(lookup.rhs))
         if not names:
             _reject_moment(lookup)
-        elif has_transformed_sides(lookup):
-            raise ConfigurationError(f"{type(lookup).__name__} transforms both sides, which cannot be prepared.")
         elif id(lookup) not in self.made and not isinstance(lookup, PlaceholderLookup):
+            if has_transformed_sides(lookup):
+                raise ConfigurationError(f"{type(lookup).__name__} transforms both sides, which cannot be prepared.")
             self._seen[id(lookup)] = lookup
             self.made[id(lookup)] = ParameterLookup(lookup)
             self.names |= names

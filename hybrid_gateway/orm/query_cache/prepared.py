@@ -203,7 +203,7 @@ class PreparedAggregate:
                     "by a prepared query."
                 )
             # All rows are one group: by a constant, which SELECT then leaves out. None of them is no group, see get().
-            one_group = queryset.order_by().annotate(_all=Value(1)).values("_all")
+            one_group = queryset.order_by().annotate(one_group=Value(1)).values("one_group")
             return cast("QuerySet[Any, Any]", one_group.annotate(**expressions))
 
         rows.__signature__ = inspect.signature(build)  # type: ignore[attr-defined]

@@ -25,6 +25,7 @@ from hybrid_gateway._compat.django_query_internals import (
     limits_of,
     set_limits,
     simple_query_key,
+    slice_of,
 )
 from hybrid_gateway.orm.query_cache.connection_cache import CACHE, ConnectionCache, add_cache
 from hybrid_gateway.orm.query_cache.placeholders import PlaceholderLookup
@@ -58,7 +59,7 @@ def find_variant(
         variants = known[key] = Variants()
     else:
         known.move_to_end(key)
-    limits = limits_of(query) if query.is_sliced else None
+    limits = slice_of(query)
     try:
         variant, found = variants.find(
             lookups,

@@ -16,13 +16,8 @@ from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
 from hybrid_gateway._compat.cpython_internals import watch_calls
-from hybrid_gateway._compat.django_query_internals import (
-    Limits,
-    chosen_database,
-    count_query,
-    has_prefetches,
-    limits_of,
-)
+from hybrid_gateway._compat.django_orm_internals import chosen_database
+from hybrid_gateway._compat.django_query_internals import Limits, count_query, has_prefetches, limits_of
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.query_cache.placeholders import insert_placeholders
 from hybrid_gateway.orm.query_cache.query_parameters import FIRST_SLICE_MARK, Parameter, SliceParam, Values
@@ -94,7 +89,8 @@ class StatementBuilder:
             raise ConfigurationError(f"{self.title} must return a QuerySet, not {queryset!r}.")
         if has_prefetches(queryset):
             raise ConfigurationError(f"{self.title} prefetches, which cannot be prepared.")
-        if isinstance(chosen_database(queryset), SliceParam):
+        database: object = chosen_database(queryset)
+        if isinstance(database, SliceParam):
             raise ConfigurationError(f"{self.title} chooses a database by a parameter, which cannot be prepared.")
         return queryset, marked
 

@@ -28,7 +28,8 @@ def fetch(struct: type[S], source: Source | RawQuerySet[Any]) -> list[S]:
         return [from_model(struct, instance) for instance in source]
     queryset = as_queryset(source)
     plan = read_plan_of(struct)
-    check_model(plan, queryset.model)
+    if queryset.model is not plan.model:  # PERF: asked here, since it nearly never is
+        check_model(plan, queryset.model)
     query, using = select(plan, queryset), queryset.db
     if query.select and query.select is plan.local_columns:
         connection = connections[using]

@@ -31,8 +31,7 @@ def select(plan: ReadPlan, queryset: QuerySet[Model], *, more: Sequence[str] = (
     if plan.expressions:
         queryset = queryset.annotate(**plan.expressions)
     query = queryset.query.chain()
-    missing = [name for name in plan.named if name not in query.annotations]
-    if missing:
+    if missing := plan.named and [name for name in plan.named if name not in query.annotations]:
         raise ConfigurationError(
             f"{plan.struct.__qualname__} reads {', '.join(missing)}, which the queryset must annotate()."
         )
