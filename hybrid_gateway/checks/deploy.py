@@ -112,6 +112,6 @@ def _installed(name: str) -> str | None:
 
 
 def _release(text: str) -> tuple[int, ...]:
-    """``"5.2.18rc1"`` → ``(5, 2, 18)``."""
+    """Return the numbers of a version: ``(5, 2, 18)`` of ``"5.2.18rc1"``."""
     match = re.match(r"\d+(?:\.\d+)*", text)
     return tuple(map(int, match[0].split("."))) if match else ()

@@ -13,7 +13,7 @@ register = template.Library()
 
 @register.simple_tag
 def gateway_url(route_name: str, **path_params: object) -> str:
-    """``{% gateway_url "product_detail" product_id=3 %}``: the path of a route, as ``reverse_url`` gives it.
+    """Return the path of a route: ``{% gateway_url "product_detail" product_id=3 %}``.
 
     Raises ``NoReverseMatch`` as ``{% url %}`` does.
     """

@@ -38,7 +38,7 @@ SHUTDOWN_GRACE = 2.5  # seconds a stop waits for the lifespan, after which stuck
 
 
 def next_runserver() -> type[DjangoCommand]:
-    """The command of the nearest app listed after ours that extends Django's, or Django's own.
+    """Return the command of the nearest app listed after ours that extends Django's, or Django's own.
 
     An app that replaces ``inner_run``, as Daphne does, starts a server of its own and is passed over.
     """
@@ -117,7 +117,7 @@ class Command(NextCommand):
         super().inner_run(*args, **options)
 
     def get_handler(self, *args: Any, **options: Any) -> Any:
-        """``ASGI_APPLICATION`` with static files, or what the command below ours serves over WSGI."""
+        """Return ``ASGI_APPLICATION`` with static files, or what the command below ours serves over WSGI."""
         if self.why_wsgi is not None:
             return super().get_handler(*args, **options)
         self.application = load_application(settings.ASGI_APPLICATION)
@@ -175,7 +175,7 @@ def load_application(path: str) -> Any:
 
 
 def with_static_files(application: Any, wanted: bool) -> Any:
-    """``application``, behind Django's handler of static files when they are ``wanted`` and it does not serve them."""
+    """Return ``application``, behind Django's handler of static files where these are wanted and it serves none."""
     if not wanted or (isinstance(application, Gateway) and application.dispatcher.django.static):
         return application
     from django.contrib.staticfiles import handlers
