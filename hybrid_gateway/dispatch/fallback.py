@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
 from hybrid_gateway.dispatch.routing_table import RoutingTable
-from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
+from hybrid_gateway.endpoints.endpoint import PooledMiddleware
 from hybrid_gateway.exceptions import BadRequest, HTTPException, MethodNotAllowed, NotFound
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse, make_raw
@@ -46,7 +46,7 @@ class NotRouted:
     ``path`` is ``None`` where middleware has changed it to one that makes no sense; ``root`` is the script prefix.
     """
 
-    django_middleware: DjangoMiddleware | None = None
+    django_middleware: PooledMiddleware | None = None
     middleware: tuple[ASGIMiddlewareFactory, ...] = ()
     path_values: tuple[object, ...] = ()
 

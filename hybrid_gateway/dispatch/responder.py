@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
+from hybrid_gateway.endpoints.endpoint import PooledMiddleware
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers
@@ -22,7 +22,7 @@ class Responder(Protocol):
         ...
 
     @property
-    def django_middleware(self) -> DjangoMiddleware | None:
+    def django_middleware(self) -> PooledMiddleware | None:
         """The last of them, where that is Django's."""
         ...
 

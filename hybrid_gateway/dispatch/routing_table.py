@@ -12,9 +12,8 @@ from hybrid_gateway.binding.signature import Parameter
 from hybrid_gateway.conf import TrailingSlash
 from hybrid_gateway.cors import CORS
 from hybrid_gateway.dispatch.mounts import Mounts
-from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
 from hybrid_gateway.endpoints.completion import Completion
-from hybrid_gateway.endpoints.endpoint import Endpoint
+from hybrid_gateway.endpoints.endpoint import Endpoint, PooledMiddleware
 from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.responses.raw_response import EndpointResponse
@@ -41,7 +40,7 @@ class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """What becomes of exceptions where no route answers."""
     without_route: Completion
     """How requests end that no route answers."""
-    django_middleware: DjangoMiddleware | None
+    django_middleware: PooledMiddleware | None
     """Django's middleware of the whole gateway, around responses without a route."""
     passes_django: bool
     """Whether that, or any route, has any."""

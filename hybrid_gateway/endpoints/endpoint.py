@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
 from hybrid_gateway.access_control import AuthenticationScheme
 from hybrid_gateway.binding.plan import Input
+from hybrid_gateway.concurrency.thread_pool import ThreadPool
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.layers import FlatRoute
-from hybrid_gateway.types import ASGIMiddlewareFactory, Header
+from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Header
 
-__all__ = ["Endpoint"]
+__all__ = ["Endpoint", "PooledMiddleware"]
+
+
+class PooledMiddleware(Protocol):
+    """Middleware of Django's side around a route, whose requests share threads with others that pass the same."""
+
+    @property
+    def pool(self) -> ThreadPool: ...
+
+    def __call__(self, app: ASGIApp, /) -> ASGIApp: ...
 
 
 class Endpoint(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -44,7 +55,7 @@ class Endpoint(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     reads_cookies: bool = False
     """Whether it does so by a Django request or a session."""
     middleware: Sequence[ASGIMiddlewareFactory] = ()
-    django_middleware: ASGIMiddlewareFactory | None = None
+    django_middleware: PooledMiddleware | None = None
     """The last of ``middleware``, where it is Django's."""
     callbacks: Mapping[str, Sequence[tuple[str, Endpoint]]] = {}
     security_headers: Sequence[Header] = ()

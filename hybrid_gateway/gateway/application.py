@@ -14,7 +14,8 @@ from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.binding.app_components import AppComponents
-from hybrid_gateway.building.endpoint_builder import BuildContext, middleware_factories
+from hybrid_gateway.building.build_context import BuildContext
+from hybrid_gateway.building.middleware_compiler import middleware_factories
 from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry, ThreadHolder, in_request, run_in_fresh_context
 from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.concurrency.pooled_connections import reset_pooled_connections

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from hybrid_gateway.building.endpoint_builder import BuildContext, EndpointBuilder
+from hybrid_gateway.building.build_context import BuildContext
+from hybrid_gateway.building.endpoint_builder import EndpointBuilder
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.dispatch.mounts import Mounts
@@ -52,7 +53,7 @@ class TableBuilder:
         replaced = {key: value for replacements in overrides for key, value in replacements.items()}
         builder = EndpointBuilder(self._context, replaced)
         options, layers = self._options, self._layers
-        builder.readiness(options.health_checks, layers, self._not_ready_reason)
+        builder.add_readiness(options.health_checks, layers, self._not_ready_reason)
         mounts = list(find_mounts(declared, options.path))
         for path, mount in mounts:
             self._check_mount(path, mount)
@@ -81,9 +82,9 @@ class TableBuilder:
             security_headers=self._dispatcher.security.headers,
             around_unrouted=options.around_unrouted,
             trailing_slash=options.trailing_slash,
-            webhooks=builder.described(self._openapi.webhooks),
+            webhooks=builder.undispatched(self._openapi.webhooks),
             secrets=builder.secrets(),
-            hooks={id(hook): builder.given_to(hook, layers) for hook in self._hooks},
+            hooks={id(hook): builder.hook_arguments(hook, layers) for hook in self._hooks},
         )
         return table
 

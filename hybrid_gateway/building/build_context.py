@@ -1,0 +1,157 @@
+"""What all routes of one gateway are compiled with, and empty plans for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from django.urls import get_script_prefix
+from starlette.datastructures import State, URLPath
+from starlette.responses import Response
+
+from hybrid_gateway.access_control import AuthenticationScheme
+from hybrid_gateway.auth import check_csrf
+from hybrid_gateway.auth.secret_carriers import SecretsInQueries
+from hybrid_gateway.binding.app_components import AppComponents
+from hybrid_gateway.binding.components import Components
+from hybrid_gateway.binding.decoders import Decoders
+from hybrid_gateway.binding.injected_types import REQUEST
+from hybrid_gateway.binding.input_types import InputLimits
+from hybrid_gateway.binding.plan_scope import PlanScope
+from hybrid_gateway.building.route_planner import RoutePlanner
+from hybrid_gateway.building.shared_plan import RouteSurroundings
+from hybrid_gateway.concurrency.thread_pools import ThreadPools
+from hybrid_gateway.dispatch.dispatcher import Dispatcher
+from hybrid_gateway.django_side.middleware_request import UserBelow
+from hybrid_gateway.layer_options import Layers
+from hybrid_gateway.routing.declare import Route
+from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.sessions.django_context import DjangoContextPlanner
+from hybrid_gateway.types import Header
+
+__all__ = ["BuildContext", "PlanFactory", "path_types"]
+
+
+class BuildContext(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """What a gateway gives to the compilers of its routes."""
+
+    gateway: object
+    """What those get who ask for the gateway."""
+    state: State
+    components: AppComponents
+    """Those that live as long as the process."""
+    reverse_url: Callable[..., str]
+    dispatcher: Dispatcher
+    pools: ThreadPools
+    middleware: Sequence[object]
+    """ASGI middleware around all routes, as it is listed."""
+    debugger: bool
+    """Whether to open one where an unexpected exception was raised."""
+
+    def security_headers(self, layers: Layers) -> tuple[Header, ...]:
+        """Return the security headers of responses below ``layers``."""
+        return self.dispatcher.security.headers_for(layers.response_headers)
+
+
+class _URLs:
+    """The router of Starlette's ``Request``, which ``request.url_for(name, **path_params)`` asks for a path."""
+
+    def __init__(self, reverse_url: Callable[..., str]) -> None:
+        self._reverse_url = reverse_url
+
+    def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
+        """Return the path below the script prefix, which the base URL of a request holds already."""
+        return URLPath(self._reverse_url(name, **path_params).removeprefix(get_script_prefix().rstrip("/")))
+
+
+class PlanFactory:
+    """Makes empty plans; ``overrides`` take the place of components, as :meth:`Gateway.override` says.
+
+    ``constants`` are what any function may ask for, by type.
+    """
+
+    def __init__(self, context: BuildContext, overrides: Mapping[Any, Any]) -> None:
+        self.constants: dict[object, object] = {
+            type(context.gateway): context.gateway,
+            State: context.state,
+            REQUEST: _URLs(context.reverse_url),
+            SecretsInQueries: SecretsInQueries(lambda: context.dispatcher.table.secrets),
+        }
+        self._app_components = context.components
+        self._overrides = dict(overrides)
+
+    def components(self, layers: Layers) -> Components:
+        """Return the components that functions below ``layers`` may ask for."""
+        return Components(layers.components, self._overrides)
+
+    def for_route(
+        self,
+        route: FlatRoute,
+        layers: Layers,
+        schemes: Sequence[AuthenticationScheme],
+        where: str,
+        around: RouteSurroundings | None,
+        *,
+        needs_content_type: bool,
+    ) -> RoutePlanner:
+        """Return an empty plan for the handler of one route.
+
+        ``needs_content_type``: a JSON body without one is none.
+        """
+        body_allowed = bool(set(route.methods) - {"GET", "HEAD"})
+        scope = PlanScope(
+            where=where,
+            components=self.components(layers),
+            app=self._app_components,
+            constants={**self.constants, Route: route, FlatRoute: route},
+            path=path_types(route),
+            limits=_input_limits(layers, body_allowed=body_allowed, declared=needs_content_type),
+            parameters=layers.parameters,
+            given={Response: "ctx.outgoing"},
+            django=DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf),
+            sharing=around,
+        )
+        return RoutePlanner(scope, schemes, UserBelow() if layers.django_middleware else None)
+
+    def around_route(
+        self, around: RouteSurroundings, where: str, given: Mapping[Any, str], moment: int
+    ) -> RoutePlanner:
+        """Return an empty plan for a function that runs once a route's plan has ended: the body is gone."""
+        layers = around.layers
+        scope = PlanScope(
+            where=where,
+            components=self.components(layers),
+            app=self._app_components,
+            constants=self.constants,
+            path=around.path,
+            limits=_input_limits(layers, body_allowed=False, follows=True),
+            parameters=layers.parameters,
+            given=given,
+            django=DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf),
+            sharing=around,
+            follows=True,
+            moment=moment,
+        )
+        return RoutePlanner(scope, layers.authentication)
+
+    def surroundings(self, layers: Layers) -> RouteSurroundings:
+        """Return what functions have in common that belong to no route."""
+        return RouteSurroundings(self.around_route, layers, {}, {})
+
+
+def path_types(route: FlatRoute) -> dict[str, Any]:
+    """Return the names of the values in a path, and the types that the tree makes of them."""
+    return {parameter.name: parameter.converter.type for parameter in route.template.parameters}
+
+
+def _input_limits(layers: Layers, *, body_allowed: bool, declared: bool = False, follows: bool = False) -> InputLimits:
+    return InputLimits(
+        declared=declared,
+        follows=follows,
+        max_body_size=layers.max_body_size,
+        max_upload_size=layers.max_upload_size,
+        media_types=layers.media_types,
+        decoders=Decoders(layers.type_decoders) if layers.type_decoders else None,
+        body_allowed=body_allowed,
+    )

@@ -1,0 +1,130 @@
+"""How the value of a handler becomes a response: its encoder, and what is done to the response before it is final."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.conf import settings
+from starlette.responses import Response
+
+from hybrid_gateway.binding.components import Mode, mode_of
+from hybrid_gateway.binding.decoders import Decoders, check_custom, decode_known
+from hybrid_gateway.building.route_planner import RoutePlanner
+from hybrid_gateway.caching import ResponseCache
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.headers import write_cache_control
+from hybrid_gateway.layer_options import Layers
+from hybrid_gateway.orm.views.handler_results import AdaptedHandler
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.compression import Compression
+from hybrid_gateway.responses.conditional import add_etag
+from hybrid_gateway.responses.encoders import make_encoder
+from hybrid_gateway.responses.negotiation import HTML, JSON, Negotiation, check_media_types
+from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.responses.response_conversion import add_outgoing
+from hybrid_gateway.responses.response_info import default_status, read_response_info
+from hybrid_gateway.responses.templates import template_encoder
+from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.throttling.throttle import add_rate_limit
+from hybrid_gateway.types import Headers
+
+__all__ = ["keep_value", "plan_response"]
+
+ResponseChange = Callable[[RequestContext, EndpointResponse], EndpointResponse]
+
+
+def plan_response(
+    planner: RoutePlanner, route: FlatRoute, method: str, adapted: AdaptedHandler, security_headers: Headers
+) -> ResponseCache | None:
+    """Plan the call of a handler, and what is done to its response; return the cache of the responses, if any."""
+    layers, cache = route.layers, None
+    encode, negotiation = _choose_encoder(route, method, adapted, security_headers)
+    changes = _list_changes(layers)
+    if negotiation is not None:
+        planner.authorization.check(negotiation.check, "inline", authenticated=False)
+    if layers.cache is not None and method == "GET":
+        cache = ResponseCache(layers.cache, changes, [parameter.name for parameter in route.template.parameters])
+        planner.authorization.check(cache.lookup, cache.mode, authenticated=planner.plan.authenticates)
+        changes = [cache.remember, *changes]
+    changes = [add_outgoing, *changes]
+    planner.binding.result(
+        adapted.handler,
+        adapted.signature,
+        _handler_mode(route),
+        encode,
+        changes=changes if negotiation is None else [negotiation.encode, *changes],
+        if_asked=add_outgoing,
+    )
+    if cache is not None:
+        cache.depends_on(planner.plan)
+    return cache
+
+
+def _choose_encoder(
+    route: FlatRoute, method: str, adapted: AdaptedHandler, security_headers: Headers
+) -> tuple[Callable[[Any], Any], Negotiation | None]:
+    """Return what makes a response of a handler's value, or what chooses that by what the client accepts."""
+    layers, returns, status = route.layers, adapted.returns, route.options.get("status_code")
+    for kind in layers.type_encoders:
+        check_custom(kind, "type_encoders")
+    make = functools.partial(
+        make_encoder,
+        method=method,
+        status=status,
+        headers=_response_headers(layers),
+        cookies=layers.response_cookies,
+        security=security_headers,
+        validate=_is_validated(layers, adapted),
+        encoders=layers.type_encoders,
+        decode=Decoders(layers.type_decoders) if layers.type_decoders else decode_known,
+    )
+    media_types, template = check_media_types(layers.media_types or (JSON,)), route.options.get("template")
+    is_json = read_response_info(returns).is_json
+    if template is not None and not is_json:
+        raise ConfigurationError(f"template={template!r} shows JSON values, but the handler returns {returns!r}.")
+    if (media_types == (JSON,) and template is None) or not is_json:
+        return make(returns), None
+    encoders: dict[str, Any] = {kind: make(returns, media_type=kind) for kind in media_types}
+    if template is not None:
+        encoders[HTML] = template_encoder(template, default_status(method, status), make(Response))
+    return keep_value, Negotiation(encoders)
+
+
+def keep_value(value: Any) -> Any:
+    """Return ``value``: an encoder for what nobody sends."""
+    return value
+
+
+def _is_validated(layers: Layers, adapted: AdaptedHandler) -> bool:
+    if layers.validate_response is not None:
+        return layers.validate_response
+    return settings.DEBUG and not adapted.reads_rows  # a column was checked against its type when the class was made
+
+
+def _response_headers(layers: Layers) -> dict[str, str]:
+    """Return the headers of every response of a handler."""
+    declared = {name: value for name, value in layers.response_headers.items() if value is not None}
+    if layers.cache_control is None:
+        return declared
+    return {"Cache-Control": write_cache_control(layers.cache_control), **declared}
+
+
+def _list_changes(layers: Layers) -> Sequence[ResponseChange]:
+    """Return what is done to every complete response of a handler, in order."""
+    changes: list[ResponseChange] = [add_etag] if layers.etag else []
+    if layers.throttle:
+        changes.append(add_rate_limit)
+    if layers.compression:
+        changes.append(Compression() if layers.compression is True else layers.compression)
+    return changes
+
+
+def _handler_mode(route: FlatRoute) -> Mode:
+    """Return where the handler is called; a generator function runs none of its code then, so that may be anywhere."""
+    handler = getattr(route.handler, "__func__", route.handler)
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        return "inline"
+    return mode_of(route.handler, route.options.get("sync_to_thread"))
