@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from django.apps import apps
 
@@ -34,23 +34,26 @@ ISSUED_PREFIX = "hgt_"  # lets other bearer schemes tell our tokens apart, and s
 M = TypeVar("M", bound="Model")
 
 
+# Any: type checkers know columns by Django's plugin alone, and which class a user is, is the project's choice.
 class StoredToken(Protocol):
     """A token or API key that works, with its owner."""
 
     @property
-    def user(self) -> AbstractBaseUser: ...
+    def user(self) -> Any: ...
 
-    scopes: Sequence[str]
+    @property
+    def scopes(self) -> Any: ...
 
 
 class JWTLogin(Protocol):
     """A login that JSON Web Tokens belong to, with its user."""
 
     @property
-    def user(self) -> AbstractBaseUser: ...
+    def user(self) -> Any: ...
 
     def claims(self, expires_in: timedelta) -> Mapping[str, object]:
         """Return what an access token says that lives for ``expires_in``, or to the end of the login."""
+        ...
 
 
 class CredentialStore(Protocol):
@@ -58,21 +61,27 @@ class CredentialStore(Protocol):
 
     def find_token(self, plain: str) -> StoredToken | None:
         """Return the token with this plain text, if it works, and note its use."""
+        ...
 
     def find_login(self, sid: str) -> JWTLogin | None:
         """Return the login called ``sid``, unless it has ended."""
+        ...
 
     def start_login(self, user: AbstractBaseUser, *, expires_in: timedelta, scopes: Sequence[str]) -> JWTLogin:
         """Begin a login by JWT that ends after ``expires_in``."""
+        ...
 
     def end_login(self, sid: object) -> None:
         """End the login called ``sid``; an unknown one is no error."""
+        ...
 
     def with_logout_times(self, users: QuerySet[M]) -> QuerySet[M]:
         """Return ``users`` such that :meth:`logged_out_at` needs no query of its own."""
+        ...
 
     def logged_out_at(self, user: AbstractBaseUser) -> datetime | None:
         """Return when ``user`` last logged out everywhere."""
+        ...
 
 
 _registered: CredentialStore | None = None

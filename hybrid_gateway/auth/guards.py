@@ -160,7 +160,7 @@ class _Combined(Guard):
         self.looks_up = self.needs_user and any(guard.looks_up for guard in self.guards)
 
     def __repr__(self) -> str:
-        shown = (entry.__name__ if hasattr(entry, "__name__") else repr(entry) for entry in self._entries)
+        shown = (getattr(entry, "__name__", None) or repr(entry) for entry in self._entries)
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

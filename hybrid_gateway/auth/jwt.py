@@ -49,9 +49,11 @@ class Denylist(Protocol):
 
     def add(self, claims: Mapping[str, object]) -> None:
         """Reject the token with these claims from now on."""
+        ...
 
     def holds(self, claims: Mapping[str, object]) -> bool:
         """Say whether the token with these claims is rejected; called for every request, on a pool thread."""
+        ...
 
 
 @reject_unknown_keywords()

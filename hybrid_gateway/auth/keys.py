@@ -88,7 +88,10 @@ class KeyRing:
 class DerivedKeys(KeyRing):
     """Keys made of ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``, read when first used: settings build schemes before."""
 
-    can_sign = True  # asked before settings can be read
+    @property
+    def can_sign(self) -> bool:
+        """Always; asked before settings can be read."""
+        return True
 
     def __init__(self, algorithms: Sequence[str]) -> None:
         self._algorithms = tuple(algorithms)

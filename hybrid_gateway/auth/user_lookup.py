@@ -34,7 +34,8 @@ class UserResolver:
         # Identity is the primary key, which nobody can change or take over, as they could a name.
         if login is None or str(login.user.pk) != claims["sub"]:
             return None
-        return login.user
+        user: AbstractBaseUser = login.user
+        return user
 
     def of_foreign_token(self, claims: Mapping[str, object]) -> AbstractBaseUser | None:
         """Return the active user with that claim, unless they logged out everywhere after the token was made."""

@@ -79,11 +79,11 @@ def _verify(token: str) -> tuple[dict[str, object], AbstractBaseUser | None]:
     from allauth.headless.tokens.strategies.jwt import internal
     from jwt import PyJWTError
 
-    claims: dict[str, object] | None = None
-    if len(token) <= MAX_TOKEN and token.isascii():
-        try:
-            claims = internal.decode_token(token, "access")
-        except (PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
-            return {}, None
+    if len(token) > MAX_TOKEN or not token.isascii():
+        return {}, None
+    try:
+        claims = internal.decode_token(token, "access")
+    except (PyJWTError, ValueError, TypeError, KeyError, RecursionError, OverflowError):
+        claims = None
     session = None if claims is None else internal.get_token_session(claims)
-    return claims or {}, None if session is None else internal.validate_token_user(claims, session)
+    return claims or {}, None if session is None or claims is None else internal.validate_token_user(claims, session)

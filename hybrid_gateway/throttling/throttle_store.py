@@ -27,15 +27,18 @@ class ThrottleStore(Protocol):
     @property
     def mode(self) -> Literal["inline", "thread"]:
         """Where to call :meth:`increment`: on the request's thread, where it waits for somebody else."""
+        ...
 
     def increment(self, key: str, seconds: int) -> int:
         """Add one to a counter that lives ``seconds`` from its first use, and return it; atomic.
 
         Raises :class:`StoreUnavailable` where nobody can tell.
         """
+        ...
 
     def decrement(self, key: str) -> None:
         """Take one back; raises nothing where the counter is gone or cannot be reached."""
+        ...
 
 
 class CacheStore:

@@ -77,9 +77,12 @@ class IssueForm(_ModelForm):
         return user
 
 
-# Any: a project's user model need not have permissions, as far as stubs know.
-def _may_change_users(user: Any) -> bool:
-    options = get_user_model()._meta
+def _user_model() -> Any:  # Any, because stubs do not know USERNAME_FIELD
+    return get_user_model()
+
+
+def _may_change_users(user: Any) -> bool:  # Any, because stubs know users without permissions
+    options = _user_model()._meta
     return bool(user.has_perm(f"{options.app_label}.{get_permission_codename('change', options)}"))
 
 
@@ -138,12 +141,12 @@ class TokenAdmin(_ModelAdmin):
     readonly_fields = ("user", "hint", "state", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        return ("name", "hint", f"user__{get_user_model().USERNAME_FIELD}")
+        return ("name", "hint", f"user__{_user_model().USERNAME_FIELD}")
 
-    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
+    def get_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
         return self.issue_fields if obj is None else self.fields
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Token | None = None) -> Any:
         return () if obj is None else self.readonly_fields
 
     def get_form(
@@ -223,7 +226,7 @@ class JWTSessionAdmin(_SessionAdmin):
     readonly_fields = fields
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        return (f"user__{get_user_model().USERNAME_FIELD}",)
+        return (f"user__{_user_model().USERNAME_FIELD}",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

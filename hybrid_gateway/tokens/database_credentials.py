@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from django.db.models import Model, QuerySet
 
+from hybrid_gateway.tokens.jwt_sessions import JWTSessionQuerySet
 from hybrid_gateway.tokens.models import JWTSession, SignOut, Token
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class DatabaseCredentials:
         return JWTSession.objects.start(user, expires_in=expires_in, scopes=scopes)[0]
 
     def end_login(self, sid: object) -> None:
-        JWTSession.objects.all().filter(sid=sid).revoke()
+        JWTSessionQuerySet(JWTSession).filter(sid=sid).revoke()
 
     def with_logout_times(self, users: QuerySet[M]) -> QuerySet[M]:
         return users.select_related("gateway_sign_out")

@@ -95,7 +95,7 @@ class JWTSessionManager(models.Manager.from_queryset(JWTSessionQuerySet)):  # ty
     def end(self, plain: str) -> None:
         """End the login that a refresh token belongs to, be it the last one or an old one."""
         if secret.is_well_formed_refresh(plain):
-            self.all().filter(sid=secret.login_of(plain)).revoke()
+            JWTSessionQuerySet(self.model, using=self.db).filter(sid=secret.login_of(plain)).revoke()
 
 
 class JWTSession(models.Model):

@@ -7,6 +7,8 @@ counted as they are typed, never folded, and the user they lead to by primary ke
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth import get_user_model
 
 from hybrid_gateway.conf import get_settings
@@ -52,7 +54,7 @@ class LoginAttempt:
 
 def _find_user(username: str) -> str:
     """Return the primary key behind a name; something as unique where there is none, so that both cost the same."""
-    users = get_user_model()
+    users: Any = get_user_model()  # stubs do not know USERNAME_FIELD
     pk = None
     if "\0" not in username:
         name = users.normalize_username(username)

@@ -34,11 +34,12 @@ def logout_everywhere(user: AbstractBaseUser) -> LoggedOut:
     tokens = jwt_sessions = 0
     if apps.is_installed("hybrid_gateway.tokens"):
         # Imported late, as below: settings import this before any model may be imported.
-        from hybrid_gateway.tokens.models import JWTSession, SignOut, Token
+        from hybrid_gateway.tokens.jwt_sessions import JWTSession, JWTSessionQuerySet, SignOut
+        from hybrid_gateway.tokens.models import Token, TokenQuerySet
 
         SignOut.objects.update_or_create(user_id=user.pk, defaults={"at": timezone.now()})
-        tokens = Token.objects.all().filter(user_id=user.pk).revoke()
-        jwt_sessions = JWTSession.objects.all().filter(user_id=user.pk).revoke()
+        tokens = TokenQuerySet(Token).filter(user_id=user.pk).revoke()
+        jwt_sessions = JWTSessionQuerySet(JWTSession).filter(user_id=user.pk).revoke()
     return LoggedOut(tokens, jwt_sessions, _end_sessions(user))
 
 
