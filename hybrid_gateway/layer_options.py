@@ -121,7 +121,7 @@ class LayerOptions(TypedDict, total=False):
 
 
 class _WrongShape(Exception):
-    """What an inner value must be; ``{name}`` stands for the option."""
+    """An inner value of the wrong shape; the message says what it must be, ``{name}`` stands for the option."""
 
 
 def replace(outer: object, inner: object) -> object:
@@ -200,7 +200,7 @@ _size = Option(replace, positive("a number of bytes, 1 or more"))
 
 
 class Layers(msgspec.Struct, frozen=True, kw_only=True):
-    """What the layers around a handler add up to. Documented option by option in :class:`LayerOptions`."""
+    """The options of a handler with those of all layers around it; :class:`LayerOptions` documents them."""
 
     components: Annotated[tuple[object, ...], Option(append, import_each, holds_functions=True)] = ()  # outer to inner
     authentication: Annotated[tuple[AuthenticationScheme, ...], Option(replace_schemes, import_each)] = ()

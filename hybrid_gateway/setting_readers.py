@@ -24,7 +24,7 @@ __all__ = [
     "typed",
 ]
 
-SettingReader = Callable[[str, Any], Any]
+SettingReader = Callable[[str, object], Any]
 """``read(key, value)``: the value to use; raises :class:`SettingsError`, which names the key."""
 
 

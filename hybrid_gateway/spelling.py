@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.types import Handler
 
 __all__ = [
     "GUARDING",
@@ -21,14 +22,14 @@ __all__ = [
     "NOTES",
     "check_attributes_of",
     "check_options",
-    "hint",
-    "meant",
-    "misspelt",
-    "stands_for",
+    "suggestion",
+    "options_meant",
+    "closest_option",
+    "foreign_name",
     "reject_unknown_keywords",
 ]
 
-T = TypeVar("T", bound=Callable[..., Any])
+T = TypeVar("T", bound=Handler)
 
 GUARDING = frozenset(
     (
@@ -193,7 +194,7 @@ def check_options(
     """
     for option in options:
         if option not in known:
-            raise error(f"{where} has no {word} {option!r}.{hint(option, known, elsewhere=elsewhere, word=word)}")
+            raise error(f"{where} has no {word} {option!r}.{suggestion(option, known, elsewhere=elsewhere, word=word)}")
 
 
 def reject_unknown_keywords(
@@ -201,13 +202,13 @@ def reject_unknown_keywords(
     elsewhere: Mapping[str, Collection[str]] = {},
     error: type[ConfigurationError] = ConfigurationError,
 ) -> Callable[[T], T]:
-    """Decorate a class or a function whose keywords users type: an unknown one is told by :func:`check_options`.
+    """Decorate a class or a function whose keywords users type: :func:`check_options` raises for an unknown one.
 
     ``more`` are keywords beside those of its signature.
     """
 
     def decorate(made: T) -> T:
-        function: Any = made.__init__ if inspect.isclass(made) else made
+        function: Handler = made.__init__ if inspect.isclass(made) else made
         parameters = inspect.signature(function).parameters.values()
         named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         known = {*(entry.name for entry in parameters if entry.kind in named and entry.name != "self"), *more}
@@ -215,8 +216,8 @@ def reject_unknown_keywords(
         @functools.wraps(function)
         def checked(*args: Any, **keywords: Any) -> Any:
             if not known.issuperset(keywords):
-                told_of = type(args[0]).__name__ if inspect.isclass(made) else made.__name__
-                where = f"{told_of}({_shown(args[inspect.isclass(made) :][:1])})"
+                declaration = type(args[0]).__name__ if inspect.isclass(made) else made.__name__
+                where = f"{declaration}({_shown(args[inspect.isclass(made) :][:1])})"
                 check_options(keywords, known, where, error, elsewhere=elsewhere)
             return function(*args, **keywords)
 
@@ -228,7 +229,7 @@ def reject_unknown_keywords(
     return decorate
 
 
-def check_attributes_of(entry: Any, known: Collection[str], *, methods: bool = False) -> None:
+def check_attributes_of(entry: object, known: Collection[str], *, methods: bool = False) -> None:
     """Raise :class:`ConfigurationError` where the class of ``entry`` has one of ``known`` misspelt.
 
     Attributes are values, or, with ``methods``, functions.
@@ -238,13 +239,13 @@ def check_attributes_of(entry: Any, known: Collection[str], *, methods: bool = F
     for name, value in members.items():
         if name in known or name.startswith("_") or inspect.isroutine(value) is not methods:
             continue
-        meant = misspelt(name, known)
-        if meant is not None:
-            raise ConfigurationError(f"{kind.__qualname__} has an attribute {name!r}. Did you mean {meant!r}?")
+        options_meant = closest_option(name, known)
+        if options_meant is not None:
+            raise ConfigurationError(f"{kind.__qualname__} has an attribute {name!r}. Did you mean {options_meant!r}?")
 
 
-def _shown(arguments: tuple[Any, ...]) -> str:
-    """The first argument, where it tells which declaration it is."""
+def _shown(arguments: tuple[object, ...]) -> str:
+    """Return the first argument, where it tells which declaration it is."""
     return "".join(
         entry.__name__ if inspect.isclass(entry) else repr(entry)
         for entry in arguments
@@ -255,32 +256,32 @@ def _shown(arguments: tuple[Any, ...]) -> str:
 # --- what was meant ------------------------------------------------------------------------------------------------
 
 
-def hint(
+def suggestion(
     name: str,
     known: Collection[str],
     *,
     elsewhere: Mapping[str, Collection[str]] = {},
     word: str = "option",
 ) -> str:
-    """A sentence, with a blank before it, that says what to write instead of ``name``."""
+    """Return a sentence, with a blank before it, that says what to write instead of ``name``."""
     for declaration, options in elsewhere.items():
         if name in options:
             return f" It is an option of {declaration}."
     plain = _plain(name)
     if plain in NOTES and not any(option in known for option in (plain, *MEANINGS.get(plain, ()))):
         return f" {NOTES[plain]}"
-    found = meant(name, known)
+    found = options_meant(name, known)
     if found:
         return f" Did you mean {' or '.join(map(repr, found))}?"
     for declaration, options in elsewhere.items():
-        there = meant(name, options)
+        there = options_meant(name, options)
         if there:
             return f" What it says is said by {there[0]!r}, an option of {declaration}."
     return f" Known {word}s: {', '.join(sorted(option for option in known if not option.startswith('_')))}."
 
 
-def meant(name: str, known: Collection[str]) -> tuple[str, ...]:
-    """The options that ``name`` may stand for, the likeliest alone where one is."""
+def options_meant(name: str, known: Collection[str]) -> tuple[str, ...]:
+    """Return the options that ``name`` may stand for, the likeliest alone where one is."""
     ours = {option.lower(): option for option in known}
     plain = _plain(name)
     for asked in (plain, *(plain.removeprefix(prefix) for prefix in _PREFIXES if plain.startswith(prefix))):
@@ -289,12 +290,12 @@ def meant(name: str, known: Collection[str]) -> tuple[str, ...]:
         said = tuple(ours[option] for option in MEANINGS.get(asked, ()) if option in ours)
         if said:
             return said if MEANINGS[asked] in _EITHER else said[:1]
-    option = misspelt(name, ours)
+    option = closest_option(name, ours)
     if option is not None:
         return (ours[option],)
     if plain in MEANINGS:  # it is nothing that this declaration has, whatever its letters are like
         return ()
-    foreign = misspelt(name, MEANINGS)
+    foreign = closest_option(name, MEANINGS)
     said = () if foreign is None else tuple(ours[entry] for entry in MEANINGS[foreign] if entry in ours)
     if said:
         return said[:1]
@@ -302,45 +303,45 @@ def meant(name: str, known: Collection[str]) -> tuple[str, ...]:
     return (ours[close[0]],) if close else _by_word(plain, ours)
 
 
-def misspelt(name: str, options: Iterable[str]) -> str | None:
-    """Which of ``options`` ``name`` is, but for a letter or two, their case, or that it is a default."""
+def closest_option(name: str, options: Iterable[str]) -> str | None:
+    """Return which of ``options`` is ``name``, but for a letter or two, their case, or that it is a default."""
     plain = _plain(name).removeprefix("default_")
     found = ((_distance(plain, option), option) for option in options)
-    return min((entry for entry in found if entry[0] <= _most(entry[1])), default=(0, None))[1]
+    return min((entry for entry in found if entry[0] <= _allowed_typos(entry[1])), default=(0, None))[1]
 
 
 @functools.lru_cache(maxsize=1024)  # PERF: functions have the same attributes again and again; 1.6 ms a route without
-def stands_for(name: str) -> str | None:
-    """Which of the names that others use ``name`` is, or is but for a letter or two."""
+def foreign_name(name: str) -> str | None:
+    """Return the option of another framework that ``name`` is, but for a letter or two."""
     plain = _plain(name)
     if plain in MEANINGS:
         return plain
-    return misspelt(name, (entry for entry in MEANINGS if len(entry) > 7))
+    return closest_option(name, (entry for entry in MEANINGS if len(entry) > 7))
 
 
 def _by_word(plain: str, ours: Mapping[str, str]) -> tuple[str, ...]:
-    """By one of its words: ``my_view_guards``."""
+    """Return an option that is one of the words of a name: ``my_view_guards``."""
     words = [word for word in plain.split("_") if len(word) > 3]
     for word in words:
         for option in ours:
-            if _distance(word, option) <= min(1, _most(option)) or option in plain:
+            if _distance(word, option) <= min(1, _allowed_typos(option)) or option in plain:
                 return (ours[option],)
     return ()
 
 
 def _plain(name: str) -> str:
-    """In small letters, with underscores between words: ``permissionClasses`` is ``permission_classes``."""
+    """Return a name in small letters with underscores between words: ``permissionClasses``, ``permission_classes``."""
     snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(name)).lower()
     return re.sub(r"[^a-z0-9]+", "_", snake).strip("_")
 
 
-def _most(option: str) -> int:
-    """How many letters may be wrong."""
+def _allowed_typos(option: str) -> int:
+    """Return the number of letters that may be wrong."""
     return 2 if len(option) > 7 else 1 if len(option) > 3 else 0
 
 
 def _distance(one: str, other: str) -> int:
-    """How many letters are missing, too many, changed, or in the other order; 9 for too many of them."""
+    """Return the number of letters that are missing, too many, changed, or swapped; 9 for too many of them."""
     if abs(len(one) - len(other)) > 2 or len(set(one) ^ set(other)) > 4:
         return 9
     before: list[int] = []

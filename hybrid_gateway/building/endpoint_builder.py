@@ -36,7 +36,7 @@ from hybrid_gateway.orm.views.handler_results import adapt_handler
 from hybrid_gateway.request.cleanup_phases import ANSWERED
 from hybrid_gateway.responses.return_checks import check_return_annotation
 from hybrid_gateway.routing.declare import describe_handler
-from hybrid_gateway.routing.layers import FlatRoute, flatten
+from hybrid_gateway.routing.flat_routes import FlatRoute, flatten
 from hybrid_gateway.sessions.cache_privacy import private_response_headers
 from hybrid_gateway.sessions.session_middleware import finish_session
 from hybrid_gateway.telemetry import DatabaseTiming

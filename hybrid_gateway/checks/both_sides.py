@@ -17,7 +17,7 @@ from django.utils.regex_helper import normalize
 
 from hybrid_gateway.checks.messages import report
 from hybrid_gateway.gateway.application import Gateway
-from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.routing.path_template import Parameter
 
 __all__ = ["clashing_paths", "front_page_alone"]

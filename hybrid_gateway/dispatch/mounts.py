@@ -111,7 +111,7 @@ async def _serve_wsgi(app: WSGIApp, scope: Scope, receive: Receive, send: Send, 
         if scope["path"] == scope["root_path"]:
             environ["PATH_INFO"] = ""  # an application that is mounted may tell it from "/"
         response = _WSGIResponse(app, environ)
-        async with aclosing(thread.stream(response)) as chunks:  # type: ignore[type-var]
+        async with aclosing(thread.stream(response)) as chunks:
             async for chunk in chunks:
                 await response.start(send)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -18,7 +18,7 @@ from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.declare import describe_handler
-from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.routing.route_tree import RouteTree
 from hybrid_gateway.types import Headers
 

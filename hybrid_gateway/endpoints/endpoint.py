@@ -12,7 +12,7 @@ from hybrid_gateway.binding.plan import Input
 from hybrid_gateway.concurrency.thread_pool import ThreadPool
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse
-from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Header
 
 __all__ = ["Endpoint", "PooledMiddleware"]

@@ -19,7 +19,7 @@ from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.routing.declare import Mount, describe_handler
-from hybrid_gateway.routing.layers import FlatRoute, find_mounts, flatten
+from hybrid_gateway.routing.flat_routes import FlatRoute, find_mounts, flatten
 from hybrid_gateway.types import Handler
 
 __all__ = ["TableBuilder"]

@@ -1,4 +1,4 @@
-"""What the body of a controller may hold beside its options and handlers: whatever is honestly the project's own.
+"""Checks of controllers: their bodies hold options, handlers and attributes that nobody can take for an option.
 
 How this works: a name that is no option is the project's own, unless it looks like one that was meant. Names of what
 protects, in the words of any framework or misspelt by a letter or two, are always refused, for a controller without
@@ -10,12 +10,11 @@ from __future__ import annotations
 import inspect
 import re
 import types
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.routing.declare import Route
-from hybrid_gateway.spelling import GUARDING, MEANINGS, NOTES, check_options, misspelt, stands_for
+from hybrid_gateway.spelling import GUARDING, MEANINGS, NOTES, check_options, closest_option, foreign_name
 
 __all__ = ["check_attributes", "check_function"]
 
@@ -31,7 +30,7 @@ _HARMLESS = frozenset(("csrf_exempt", "sync_to_thread"))  # attributes of functi
 
 
 def check_attributes(
-    controller: type, members: Mapping[str, Any], known: Collection[str], elsewhere: Mapping[str, Collection[str]]
+    controller: type, members: Mapping[str, object], known: Collection[str], elsewhere: Mapping[str, Collection[str]]
 ) -> None:
     """Raise :class:`RouteError` for attributes that look like options of ``known`` or ``elsewhere``, and are none.
 
@@ -55,24 +54,24 @@ def check_attributes(
             check_options([name], known, where, RouteError, elsewhere=elsewhere)
 
 
-def check_function(function: Any, known: Collection[str], where: str) -> None:
+def check_function(function: object, known: Collection[str], where: str) -> None:
     """Raise :class:`RouteError` for what decorators of other frameworks have left on a handler to protect it."""
     for name in getattr(function, "__dict__", ()):
         if name not in known and name not in _HARMLESS and _protects(name):
             check_options([name], known, where, RouteError)
 
 
-def _is_own(name: str, value: Any, known: Collection[str]) -> bool:
-    """Whether nobody can take it for an option: it is one, a handler, private, or a class inside."""
+def _is_own(name: str, value: object, known: Collection[str]) -> bool:
+    """Return whether nobody can take a name for an option: it is one, a handler, private, or a class inside."""
     if name in known or name.startswith("_") or isinstance(value, Route):
         return True
     return inspect.isclass(value) and not name.islower()
 
 
 def _looks_meant(
-    name: str, value: Any, known: Collection[str], elsewhere: Mapping[str, Collection[str]], is_read: bool
+    name: str, value: object, known: Collection[str], elsewhere: Mapping[str, Collection[str]], is_read: bool
 ) -> bool:
-    option = misspelt(name, known)
+    option = closest_option(name, known)
     if option in GUARDING or _protects(name):
         return True
     if is_read or name.isupper():
@@ -82,7 +81,7 @@ def _looks_meant(
     if callable(value) or isinstance(value, (property, classmethod, staticmethod)):
         return has_said
     others = {entry for options in elsewhere.values() for entry in options}
-    if option is not None or misspelt(name, others) is not None or name in NOTES:
+    if option is not None or closest_option(name, others) is not None or name in NOTES:
         return True
     plain = name.lower()
     if _speaks_of_protection(plain) or any(entry in plain for entry in GUARDING.intersection(known)):
@@ -91,8 +90,8 @@ def _looks_meant(
 
 
 def _protects(name: str) -> bool:
-    """Whether it is what another framework calls something that protects, and nothing else."""
-    said = None if _HONEST.search(name.lower()) else stands_for(name)
+    """Return whether it is the name in another framework of something that protects, and of nothing else."""
+    said = None if _HONEST.search(name.lower()) else foreign_name(name)
     return said is not None and MEANINGS[said][0] in GUARDING and _PROTECTION.search(said) is not None
 
 
@@ -104,8 +103,8 @@ def _speaks_of_protection(name: str) -> bool:
     return _HONEST.search(name) is None and _PROTECTION.search(name) is not None
 
 
-def _names_read(values: Any) -> Iterator[str]:
-    """The names that the functions among ``values`` look up, of any object."""
+def _names_read(values: Iterable[object]) -> Iterator[str]:
+    """Yield the names that the functions among ``values`` look up, of any object."""
     for value in values:
         for function in (value, *(getattr(value, part, None) for part in _PARTS)):
             code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)

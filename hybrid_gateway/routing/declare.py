@@ -1,4 +1,4 @@
-"""What a project writes: verbs, routes, routers, includes, controllers. Nothing here is compiled or changed later."""
+"""Declarations of a project: verbs, routes, routers, includes, controllers. None is compiled or changed here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from hybrid_gateway.exceptions import RouteError, check_status
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.spelling import check_options, reject_unknown_keywords
+from hybrid_gateway.types import ASGIApp, Handler, WSGIApp
 
 __all__ = [
     "Controller",
@@ -30,7 +31,7 @@ __all__ = [
     "route",
 ]
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Handler)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -42,19 +43,19 @@ class HandlerOptions(LayerOptions, total=False):
     """Name for ``reverse_url``; defaults to the function's name."""
     status_code: int
     """Status of a successful answer."""
-    response: Any
-    """What the handler answers, where its annotation must say something else to a type checker."""
+    response: object
+    """The type of the response, where the annotation must say something else to a type checker."""
     template: str
     """A Django template that shows the JSON value, as ``data``, to clients that would rather have HTML."""
-    filters: Any
+    filters: object
     """A Struct of query parameters that narrow and order the rows of a list (``hybrid_gateway.orm``)."""
     chunked: bool
     """Whether a list of a ``ModelStruct`` is sent row by row as it is read, as an array or as lines of JSON."""
     sync_to_thread: bool
     """``False`` runs a ``def`` handler on the event loop: only for code that never blocks."""
-    raises: Sequence[Any]
+    raises: Sequence[type[Exception] | int]
     """Errors that the handler raises, classes of ``hybrid_gateway.exceptions`` or status codes, for the document."""
-    callbacks: Mapping[str, Mapping[str, Any]]
+    callbacks: Mapping[str, Mapping[str, Route]]
     """For the document: by name, what the handler will call later: runtime expression → route that describes it."""
     summary: str
     description: str
@@ -66,8 +67,8 @@ class HandlerOptions(LayerOptions, total=False):
 HANDLER_OPTIONS = frozenset(HandlerOptions.__annotations__) | LAYER_OPTIONS
 
 
-def describe_handler(handler: Any) -> str:
-    """``module.function (file, line N)``: how errors name a handler."""
+def describe_handler(handler: object) -> str:
+    """Return ``module.function (file, line N)``, as errors name a handler."""
     function = getattr(handler, "__func__", handler)
     name = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
     code = getattr(function, "__code__", None)
@@ -80,7 +81,7 @@ class Route:
     def __init__(
         self,
         path: str | Sequence[str],
-        handler: Callable[..., Any],
+        handler: Handler,
         *,
         methods: Iterable[str] = ("GET",),
         **options: Unpack[HandlerOptions],
@@ -115,7 +116,7 @@ class Route:
         return f"<Route {'|'.join(self.methods)} {' '.join(self.paths)}: {describe_handler(self.handler)}>"
 
 
-def _check_status(status: Any, where: str) -> None:
+def _check_status(status: object, where: str) -> None:
     try:
         if not isinstance(status, int):
             raise ValueError(f"{status!r} is no number.")
@@ -139,18 +140,18 @@ class Router:
     """A prefix, a list of routes, and options for all of them; ``name=`` puts a namespace before their names."""
 
     def __init__(
-        self, path: str, routes: Sequence[Any], *, name: str | None = None, **options: Unpack[LayerOptions]
+        self, path: str, routes: Sequence[object], *, name: str | None = None, **options: Unpack[LayerOptions]
     ) -> None:
         if isinstance(routes, str):
             raise RouteError(f"Router({path!r}) takes a list of routes; Include() takes a dotted module.")
         self.path = path
         self.name = name
         self.options: Mapping[str, Any] = options
-        self._routes: Sequence[Any] = routes
+        self._routes: Sequence[object] = routes
 
     @property
-    def routes(self) -> Sequence[Any]:
-        """What the router holds."""
+    def routes(self) -> Sequence[object]:
+        """The routes, routers, controllers and mounts below the prefix."""
         return self._routes
 
     def __repr__(self) -> str:
@@ -162,14 +163,14 @@ class Include(Router):
     """A router whose routes may also be a dotted module with a ``routes`` list, imported when a gateway is built."""
 
     def __init__(
-        self, path: str, routes: str | Sequence[Any], *, name: str | None = None, **options: Unpack[LayerOptions]
+        self, path: str, routes: str | Sequence[object], *, name: str | None = None, **options: Unpack[LayerOptions]
     ) -> None:
         super().__init__(path, () if isinstance(routes, str) else routes, name=name, **options)
         self._module = routes if isinstance(routes, str) else None
 
     @property
-    def routes(self) -> Sequence[Any]:
-        """What the router holds; raises :class:`RouteError` when the module has no ``routes``."""
+    def routes(self) -> Sequence[object]:
+        """The entries of the list, or of the module; raises :class:`RouteError` when that has no ``routes``."""
         return self._routes if self._module is None else import_routes(self._module, f"Include({self.path!r})")
 
 
@@ -181,25 +182,22 @@ class Mount:
     ``root_path`` (``SCRIPT_NAME``), never a lifespan, and no layer applies to it: it guards itself.
     """
 
-    def __init__(self, path: str, app: Any, *, protocol: Literal["asgi", "wsgi"] | None = None) -> None:
+    def __init__(self, path: str, app: ASGIApp | WSGIApp, *, protocol: Literal["asgi", "wsgi"] | None = None) -> None:
         if not callable(app) or isinstance(app, type):
             raise RouteError(f"Mount({path!r}) needs an ASGI or WSGI application, not {app!r}.")
         if "{" in path or not path.strip("/"):
             raise RouteError(f"Mount({path!r}) needs a path of its own, without parameters.")
         self.path = path
         self.app = app
-        self.protocol = protocol or _protocol(app)
+        is_async = iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__)
+        self.protocol = protocol or ("asgi" if is_async else "wsgi")
 
     def __repr__(self) -> str:
         return f"<Mount {self.path}: {self.app!r}>"
 
 
-def _protocol(app: Any) -> Literal["asgi", "wsgi"]:
-    return "asgi" if iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__) else "wsgi"
-
-
-def import_routes(module: str, where: str) -> Sequence[Any]:
-    """The ``routes`` list of a dotted module; what goes wrong while importing it is raised as it is."""
+def import_routes(module: str, where: str) -> Sequence[object]:
+    """Return the ``routes`` list of a dotted module; errors of its import are raised as they are."""
     try:
         routes = import_module(module).routes
     except AttributeError as error:
@@ -227,7 +225,7 @@ class Controller:
 def route(
     path: str | Sequence[str] = "", *, methods: Iterable[str] = ("GET",), **options: Unpack[HandlerOptions]
 ) -> Callable[[F], F]:
-    """Make a route of a function; what comes back is still callable as that function."""
+    """Make a route of a function; it can still be called as that function."""
 
     def decorate(handler: F) -> F:
         return Route(path, handler, methods=methods, **options)  # type: ignore[return-value]

@@ -7,28 +7,27 @@ import decimal
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.text_values import READERS
 
-__all__ = ["CONVERTERS", "Converter", "Parameter", "PathTemplate", "converter_for_type"]
+__all__ = ["CONVERTERS", "Converter", "Parameter", "PathTemplate", "PathValues", "Segment", "converter_for_type"]
 
 
 class Converter(msgspec.Struct, frozen=True, kw_only=True):
-    """How one kind of path parameter is read and written.
+    """A kind of path parameter, as it is read and written.
 
     ``convert`` gives ``None`` for text that is not of this kind, so that matching never raises; ``rank`` orders
     converters at one place of the tree, the strictest first.
     """
 
     name: str
-    type: Any
+    type: type
     rank: int
-    convert: Callable[[str], Any]
-    to_string: Callable[[Any], str] = str
+    convert: Callable[[str], object]
+    to_string: Callable[..., str] = str
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -40,6 +39,7 @@ class Parameter(msgspec.Struct, frozen=True):
 
 
 Segment = str | tuple[str | Parameter, ...]  # static text, or text and parameters mixed
+PathValues = tuple[object, ...]  # of the parameters of a path, converted, in order
 
 _PARAMETER = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")
 
@@ -75,8 +75,8 @@ class PathTemplate(msgspec.Struct, frozen=True):
     def has_tail(self) -> bool:
         return bool(self.segments) and _is_tail(self.segments[-1])
 
-    def typed(self, types: Mapping[str, Any]) -> PathTemplate:
-        """The same template with the converters of untyped parameters taken from annotations."""
+    def typed(self, types: Mapping[str, object]) -> PathTemplate:
+        """Return the template with the converters of untyped parameters taken from annotations."""
 
         def retype(part: str | Parameter) -> str | Parameter:
             if isinstance(part, str) or part.explicit or part.name not in types:
@@ -149,15 +149,15 @@ def _read_text(text: str) -> str | None:
     return text or None
 
 
-def _write_iso(value: Any) -> str:
+def _write_iso(value: object) -> str:
     return value if isinstance(value, str) else str(msgspec.to_builtins(value))
 
 
-def _converter(name: str, kind: Any, rank: int, to_string: Callable[[Any], str] = str) -> Converter:
-    """A converter that takes what the reader of its type takes, everywhere else."""
+def _converter(name: str, kind: type, rank: int, to_string: Callable[..., str] = str) -> Converter:
+    """Return a converter that takes the texts that the reader of its type takes, here and in other parameters."""
     read_text = READERS[kind]
 
-    def convert(text: str) -> Any:
+    def convert(text: str) -> object:
         try:
             return read_text(text)
         except msgspec.ValidationError:
@@ -182,9 +182,11 @@ CONVERTERS: dict[str, Converter] = {
     )
 }
 
-_BY_TYPE = {converter.type: converter for converter in CONVERTERS.values() if converter.name != "path"}
+_BY_TYPE: dict[object, Converter] = {
+    converter.type: converter for converter in CONVERTERS.values() if converter.name != "path"
+}
 
 
-def converter_for_type(annotation: Any) -> Converter:
-    """The converter for an annotated type; ``str`` for types that binding converts from text by itself."""
+def converter_for_type(annotation: object) -> Converter:
+    """Return the converter for an annotated type; ``str`` for types that binding converts from text by itself."""
     return _BY_TYPE.get(annotation, CONVERTERS["str"])

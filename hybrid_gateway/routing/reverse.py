@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from django.urls import NoReverseMatch
 
@@ -13,7 +12,7 @@ from hybrid_gateway.url_quoting import quote_path, quote_segment
 __all__ = ["build_path"]
 
 
-def build_path(name: str, template: PathTemplate, values: Mapping[str, Any]) -> str:
+def build_path(name: str, template: PathTemplate, values: Mapping[str, object]) -> str:
     """Fill ``template`` with ``values``, percent-encoded; raise ``NoReverseMatch`` for missing, surplus or bad ones."""
     names = {parameter.name for parameter in template.parameters}
     missing, surplus = names - values.keys(), values.keys() - names
@@ -27,7 +26,7 @@ def build_path(name: str, template: PathTemplate, values: Mapping[str, Any]) -> 
     )
 
 
-def _write(part: str | Parameter, name: str, values: Mapping[str, Any]) -> str:
+def _write(part: str | Parameter, name: str, values: Mapping[str, object]) -> str:
     if isinstance(part, str):
         return quote_segment(part)
     value = values[part.name]

@@ -9,9 +9,9 @@ the depth of the path, not on the number of routes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from hybrid_gateway.routing.path_template import Converter, Parameter, PathTemplate, Segment
+from hybrid_gateway.routing.path_template import Converter, Parameter, PathTemplate, PathValues, Segment
 
 E = TypeVar("E")
 
@@ -28,7 +28,7 @@ class _Node(Generic[E]):
 
 
 class _Matcher:
-    """What a parametrised segment accepts: one whole-segment converter, or text and parameters mixed."""
+    """The matcher of a segment with parameters: one whole-segment converter, or text and parameters mixed."""
 
     __slots__ = ("converters", "key", "match", "rank", "tail")
 
@@ -41,20 +41,23 @@ class _Matcher:
         self.rank = (1 if whole else 0, self.converters[0].rank, -len(segment))
         self.match = _match_whole(self.converters[0]) if whole else self._match_mixed(segment)
 
-    def _match_mixed(self, segment: tuple[str | Parameter, ...]) -> Any:
+    def _match_mixed(self, segment: tuple[str | Parameter, ...]) -> Callable[[str], PathValues | None]:
         converters = self.converters
 
-        def match(text: str) -> tuple[Any, ...] | None:
+        def match(text: str) -> PathValues | None:
             texts = _split_mixed(segment, text)
-            return None if texts is None else _convert_all(converters, texts)
+            if texts is None:
+                return None
+            values = tuple(converter.convert(text) for converter, text in zip(converters, texts, strict=True))
+            return None if None in values else values
 
         return match
 
 
 def _split_mixed(segment: tuple[str | Parameter, ...], text: str) -> tuple[str, ...] | None:
-    """The texts of the parameters, each as short as possible and never empty; ``None`` where it does not fit.
+    """Return the texts of the parameters, each as short as possible and never empty; ``None`` where it does not fit.
 
-    SECURITY: what `([^/]+?)-([^/]+?)[.]json` would find, which takes time by the square of the length.
+    SECURITY: a regular expression, `([^/]+?)-([^/]+?)[.]json`, would take time by the square of the length.
     """
     *inner, last = segment
     end = len(text)
@@ -81,30 +84,25 @@ def _split_mixed(segment: tuple[str | Parameter, ...], text: str) -> tuple[str, 
     return (*found, text[start:end])
 
 
-def _match_whole(converter: Converter) -> Callable[[str], tuple[Any, ...] | None]:
+def _match_whole(converter: Converter) -> Callable[[str], PathValues | None]:
     convert = converter.convert
 
-    def match(text: str) -> tuple[Any, ...] | None:
+    def match(text: str) -> PathValues | None:
         value = convert(text)
         return None if value is None else (value,)
 
     return match
 
 
-def _convert_all(converters: tuple[Converter, ...], texts: tuple[str, ...]) -> tuple[Any, ...] | None:
-    values = tuple(converter.convert(text) for converter, text in zip(converters, texts, strict=True))
-    return None if None in values else values
-
-
 class RouteTree(Generic[E]):
     """Endpoints by path and method. Built once, then only read: safe from any thread."""
 
     def __init__(self) -> None:
-        self.static: dict[str, dict[str, tuple[E, tuple[Any, ...]]]] = {}  # path → method → what find() gives
+        self.static: dict[str, dict[str, tuple[E, PathValues]]] = {}  # path → method → what find() gives
         self._root: _Node[E] = _Node()
 
     def add(self, template: PathTemplate, method: str, endpoint: E) -> E:
-        """Put ``endpoint`` at ``template``, unless another is there; give back the one that is there now."""
+        """Put ``endpoint`` at ``template``, unless another is there; return the one that is there now."""
         if template.is_static:
             return self.static.setdefault(template.path, {}).setdefault(method, (endpoint, ()))[0]
         return self._node(template.segments).endpoints.setdefault(method, endpoint)
@@ -128,8 +126,8 @@ class RouteTree(Generic[E]):
         node.parameters.sort(key=lambda entry: entry[0].rank)
         return child
 
-    def find(self, path: str, method: str) -> tuple[E, tuple[Any, ...]] | None:
-        """The endpoint for ``path`` and ``method`` with the converted values of its parameters, in order."""
+    def find(self, path: str, method: str) -> tuple[E, PathValues] | None:
+        """Return the endpoint for ``path`` and ``method`` with the converted values of its parameters, in order."""
         endpoints = self.static.get(path)
         if endpoints is not None:
             found = endpoints.get(method)
@@ -137,10 +135,10 @@ class RouteTree(Generic[E]):
                 return found
         return self._walk(path[1:].split("/"), method)
 
-    def _walk(self, segments: list[str], method: str) -> tuple[E, tuple[Any, ...]] | None:
-        """The search where there is one way at most; from the first fork on it back-tracks. PERF: half its time."""
+    def _walk(self, segments: list[str], method: str) -> tuple[E, PathValues] | None:
+        """Search where there is one way at most; back-track from the first fork on. PERF: half the time."""
         node: _Node[E] = self._root
-        values: tuple[Any, ...] = ()
+        values: PathValues = ()
         for depth, segment in enumerate(segments):
             child = node.static.get(segment)
             parameters = node.parameters
@@ -160,7 +158,7 @@ class RouteTree(Generic[E]):
         return None if endpoint is None else (endpoint, values)
 
     def methods(self, path: str) -> set[str]:
-        """Every method that some endpoint answers at ``path``; empty when the path is unknown."""
+        """Return every method that some endpoint answers at ``path``; none for an unknown path."""
         found = set(self.static.get(path, ()))
         for node in _leaves(self._root, path[1:].split("/"), 0):
             found.update(node.endpoints)
@@ -168,8 +166,8 @@ class RouteTree(Generic[E]):
 
 
 def _search(
-    node: _Node[E], segments: list[str], depth: int, values: tuple[Any, ...], method: str
-) -> tuple[E, tuple[Any, ...]] | None:
+    node: _Node[E], segments: list[str], depth: int, values: PathValues, method: str
+) -> tuple[E, PathValues] | None:
     if depth == len(segments):
         endpoint = node.endpoints.get(method)
         return None if endpoint is None else (endpoint, values)

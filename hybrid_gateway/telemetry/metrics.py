@@ -35,7 +35,7 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse, status_of
 from hybrid_gateway.responses.response_classes import Response
 from hybrid_gateway.routing.declare import HandlerOptions, Route
-from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.telemetry.event_hooks import inline
 from hybrid_gateway.telemetry.plugin_options import O, Respond
 

@@ -60,7 +60,7 @@ from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.layer_options import LAYER_OPTIONS
 from hybrid_gateway.orm import Column, Cursor, LimitOffset, ModelStruct, ModelViewSet, PageNumber, ViewSet, action, crud
 from hybrid_gateway.routing.declare import HANDLER_OPTIONS
-from hybrid_gateway.spelling import GUARDING, MEANINGS, hint
+from hybrid_gateway.spelling import GUARDING, MEANINGS, suggestion
 
 
 class GroupOut(ModelStruct, model=Group):
@@ -421,7 +421,7 @@ def test_what_others_call_it_leads_somewhere() -> None:
         if foreign not in HANDLER:
             assert any(entry in everything for entry in ours) or ours, foreign
         if ours[0] in HANDLER and foreign not in HANDLER:
-            assert repr(ours[0]) in hint(foreign, HANDLER), foreign
+            assert repr(ours[0]) in suggestion(foreign, HANDLER), foreign
     assert GUARDING - {"queryset", "given", "deletes", "write_guards"} <= LAYER
 
 

@@ -20,6 +20,7 @@ from hybrid_gateway.routing.declare import (
     describe_handler,
 )
 from hybrid_gateway.routing.path_template import PathTemplate
+from hybrid_gateway.types import Handler
 
 __all__ = ["FlatRoute", "find_mounts", "flatten"]
 
@@ -29,7 +30,7 @@ class FlatRoute(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     template: PathTemplate
     methods: tuple[str, ...]
-    handler: Any
+    handler: Handler
     name: str
     named: bool  # by the project; a name taken from the function may repeat until somebody reverses it
     layers: Layers
@@ -55,8 +56,8 @@ class FlatRoute(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return f"<Route {'|'.join(self.methods)} {self.path}: {describe_handler(self.handler)}>"
 
 
-def flatten(routes: Sequence[Any], layers: Layers, prefix: str = "", namespace: str = "") -> Iterator[FlatRoute]:
-    """Every route under ``routes``, in order; raise :class:`RouteError` for an entry that is none."""
+def flatten(routes: Sequence[object], layers: Layers, prefix: str = "", namespace: str = "") -> Iterator[FlatRoute]:
+    """Yield every route under ``routes``, in order; raise :class:`RouteError` for an entry that is none."""
     for entry in routes:
         if isinstance(entry, Route):
             yield from _flatten_route(entry, entry.handler, layers, prefix, namespace)
@@ -69,8 +70,8 @@ def flatten(routes: Sequence[Any], layers: Layers, prefix: str = "", namespace: 
             raise RouteError(_not_a_route(entry, prefix))
 
 
-def find_mounts(routes: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, Mount]]:
-    """Every mount under ``routes``, with its whole path; raise :class:`RouteError` where a path has parameters."""
+def find_mounts(routes: Sequence[object], prefix: str = "") -> Iterator[tuple[str, Mount]]:
+    """Yield every mount under ``routes``, with its whole path; raise :class:`RouteError` if that has parameters."""
     for entry in routes:
         if isinstance(entry, Mount):
             path = join_paths(prefix, entry.path)
@@ -81,7 +82,7 @@ def find_mounts(routes: Sequence[Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from find_mounts(entry.routes, join_paths(prefix, entry.path))
 
 
-def _flatten_route(route: Route, handler: Any, layers: Layers, prefix: str, namespace: str) -> Iterator[FlatRoute]:
+def _flatten_route(route: Route, handler: Handler, layers: Layers, prefix: str, namespace: str) -> Iterator[FlatRoute]:
     for declared in (route, inspect.unwrap(route.handler)):
         check_function(declared, HANDLER_OPTIONS, f"Route {route.paths[0]!r} for {describe_handler(route.handler)}")
     name = route.options.get("name")
@@ -104,7 +105,7 @@ def _flatten_route(route: Route, handler: Any, layers: Layers, prefix: str, name
 def _flatten_controller(
     controller: type[Controller], layers: Layers, prefix: str, namespace: str
 ) -> Iterator[FlatRoute]:
-    members: dict[str, Any] = {}
+    members: dict[str, object] = {}
     for owner in reversed(controller.__mro__):
         members.update(vars(owner))
     check_attributes(controller, members, LAYER_OPTIONS, {"each handler": HANDLER_OPTIONS})
@@ -125,8 +126,8 @@ def _flatten_controller(
         raise RouteError(f"The controller {controller.__module__}.{controller.__qualname__} has no handlers.")
 
 
-def _bound(value: Any, instance: Controller) -> Any:
-    """Functions of a controller's body that ask for ``self`` as methods of ``instance``, alone or among others."""
+def _bound(value: Any, instance: Controller) -> object:
+    """Return functions that ask for ``self`` as methods of ``instance``, alone or among others."""
     if isinstance(value, Mapping):
         return {key: _bound(entry, instance) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
@@ -138,13 +139,13 @@ def _bound(value: Any, instance: Controller) -> Any:
 
 
 def join_paths(prefix: str, path: str) -> str:
-    """Two parts of a path template with exactly one slash between them; an empty part adds nothing."""
+    """Return two parts of a path template with exactly one slash between them; an empty part adds nothing."""
     if not path:
         return prefix
     return f"{prefix.rstrip('/')}/{path.lstrip('/')}"
 
 
-def _not_a_route(entry: Any, prefix: str) -> str:
+def _not_a_route(entry: object, prefix: str) -> str:
     where = f" under {prefix!r}" if prefix else ""
     if isinstance(entry, Controller):
         return f"{entry!r}{where} is a Controller instance; list the class."
