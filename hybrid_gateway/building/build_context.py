@@ -26,7 +26,7 @@ from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.django_side.middleware_request import UserBelow
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.routing.declare import Route
-from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.sessions.django_context import DjangoContextPlanner
 from hybrid_gateway.types import Header
 

@@ -18,7 +18,7 @@ from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware, Middle
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.types import ASGIMiddlewareFactory
 
 __all__ = ["DjangoMiddlewareCompiler", "middleware_factories"]

@@ -27,7 +27,7 @@ from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.responses.response_conversion import add_outgoing
 from hybrid_gateway.responses.response_info import default_status, read_response_info
 from hybrid_gateway.responses.templates import template_encoder
-from hybrid_gateway.routing.layers import FlatRoute
+from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.throttling.throttle import add_rate_limit
 from hybrid_gateway.types import Headers
 
