@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import house
+from gates import read_sources
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the package beside this script, whatever is installed
@@ -81,7 +82,7 @@ def checks_table() -> Iterator[str]:
 
 def floors() -> Iterator[str]:
     """Yield the picture of the floors."""
-    yield from ("```", house.picture(house.read_sources(), house.declared_floors()), "```")
+    yield from ("```", house.picture(read_sources(), house.declared_floors()), "```")
 
 
 PARTS = {"settings": settings_table, "layers": layers_table, "checks": checks_table, "floors": floors}

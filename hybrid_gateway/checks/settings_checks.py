@@ -20,10 +20,10 @@ __all__ = ["broken_configuration", "current_gateway", "pooled_persistent_connect
 
 
 def current_gateway() -> Gateway | None:
-    """Return the gateway of the settings; ``None`` where there is none or :func:`broken_configuration` tells why."""
+    """Return the gateway of the settings; ``None`` where there is none, or none can be built."""
     try:
         return default_gateway() if hasattr(settings, "HYBRID_GATEWAY") else None
-    except Exception:
+    except Exception:  # broken_configuration() tells why
         return None
 
 
