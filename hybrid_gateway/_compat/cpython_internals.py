@@ -9,13 +9,18 @@ from types import FrameType
 
 from hybrid_gateway._compat import Internal
 
-__all__ = ["caller_namespaces", "watch_calls"]
+__all__ = ["caller_namespaces", "set_class", "watch_calls"]
 
 
 def caller_namespaces(depth: int) -> tuple[dict[str, object], Mapping[str, object]]:
     """Return the global and the local names of a caller; with a depth of 1, that of the function that calls this."""
     frame = sys._getframe(depth + 1)
     return frame.f_globals, frame.f_locals
+
+
+def set_class(instance: object, kind: type) -> None:
+    """Make ``instance`` one of ``kind``, also where its class has a property ``__class__`` of its own."""
+    vars(object)["__class__"].__set__(instance, kind)
 
 
 @contextmanager
@@ -45,6 +50,11 @@ def watch_calls(name: str) -> Iterator[list[tuple[str, str]]]:
 
 
 INTERNALS: dict[str, Internal] = {
+    "set_class": Internal(
+        "object.__class__, as a descriptor",
+        "CPython 3.11-3.14",
+        "Loud: middleware that assigns request.__class__ raises TypeError below django_middleware=.",
+    ),
     "caller_namespaces": Internal(
         "sys._getframe (f_globals, f_locals)",
         "CPython 3.11-3.14",

@@ -1,4 +1,4 @@
-"""One request and its answer, between an endpoint that speaks ASGI and middleware that speaks Django."""
+"""One request and its response, between an endpoint that speaks ASGI and middleware that speaks Django."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from asgiref.sync import sync_to_async
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from starlette.requests import ClientDisconnect
 
-from hybrid_gateway.django_side.middleware_request import MiddlewareRequest, ReplayableBody
+from hybrid_gateway.django_side.middleware_request import MiddlewareRequest
+from hybrid_gateway.django_side.request_body import ReplayableBody
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.cookies import set_cookie_headers
-from hybrid_gateway.types import Header, Message, Receive, Send
+from hybrid_gateway.types import ASGIApp, Header, Message, Receive, Scope, Send
 
 __all__ = ["MiddlewareExchange"]
 
@@ -22,12 +23,12 @@ _CHUNK = 256 * 1024  # bytes of a body on disk that the endpoint gets at a time
 
 
 class MiddlewareExchange:
-    """Runs the endpoint in a task of its own, below what the middleware does, and sends what becomes of its answer."""
+    """The endpoint in a task of its own, below the middleware, and its response on the way back to the client."""
 
     def __init__(
         self,
-        app: Any,
-        scope: Any,
+        app: ASGIApp,
+        scope: Scope,
         receive: Receive,
         body: ReplayableBody,
         request: MiddlewareRequest,
@@ -40,27 +41,27 @@ class MiddlewareExchange:
         self._read = 0
         self._request = request
         self._thread = thread
-        self._messages: asyncio.Queue[Message] = asyncio.Queue()
+        self._sent: asyncio.Queue[Message] = asyncio.Queue()
         self._is_sent = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._task: asyncio.Future[None] | None = None
         self._cookies: list[Header] = []
         self._is_replayed = False
-        self._is_whole = False
+        self._is_complete = False
         self._is_exhausted = False
-        self.is_left = False  # by the client, before there was an answer
+        self.is_disconnected = False  # before there was a response
 
-    async def response(self) -> Any:
-        """What the endpoint answers, as a Django response."""
-        self._task = asyncio.create_task(self._app(self._scope, self._replay, self._take))
+    async def respond(self) -> HttpResponse | StreamingHttpResponse:
+        """Run the endpoint, and return its response as one of Django's."""
+        self._task = asyncio.ensure_future(self._app(self._scope, self._replay, self._take))
         start = await self._next()
         first = await self._next()
-        headers = self._headers(start["headers"])
-        self._is_whole = not first.get("more_body", False)
-        if not self._is_whole:
+        headers = self._read_headers(start["headers"])
+        self._is_complete = not first.get("more_body", False)
+        if not self._is_complete:
             return StreamingHttpResponse(self._chunks(first), status=start["status"], headers=headers)
         return HttpResponse(first.get("body", b""), status=start["status"], headers=headers)
 
-    def _headers(self, lines: Iterable[Header]) -> dict[str, str]:
+    def _read_headers(self, lines: Iterable[Header]) -> dict[str, str]:
         headers: dict[str, str] = {"Content-Type": ""}
         for name, value in lines:
             title, text = name.decode("latin-1").title(), value.decode("latin-1")
@@ -83,9 +84,9 @@ class MiddlewareExchange:
             message = await self._next()
 
     async def _next(self) -> Message:
-        """The next message of the endpoint; raises what it raises."""
+        """Return the next message of the endpoint; raise what it raises."""
         assert self._task is not None
-        waiting = asyncio.ensure_future(self._messages.get())
+        waiting = asyncio.ensure_future(self._sent.get())
         try:
             await asyncio.wait((waiting, self._task), return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
@@ -93,10 +94,10 @@ class MiddlewareExchange:
         finally:
             waiting.cancel()
         self._task.result()
-        raise ClientDisconnect  # it has ended without an answer, since nobody is left to get one
+        raise ClientDisconnect  # it has ended without a response, since nobody is left to get one
 
     async def _replay(self) -> Message:
-        """``receive`` of the endpoint: the body again, a piece at a time where it is on disk."""
+        """Be ``receive`` of the endpoint: the body again, a piece at a time where it is on disk."""
         if self._is_replayed:
             return await self._receive()
         body = self._body
@@ -109,17 +110,18 @@ class MiddlewareExchange:
         return {"type": "http.request", "body": chunk, "more_body": not self._is_replayed}
 
     async def _take(self, message: Message) -> None:
-        """``send`` of the endpoint; it goes on when what it said has been sent."""
+        """Be ``send`` of the endpoint, which goes on when what it said has been sent."""
         self._is_sent.clear()
-        self._messages.put_nowait(message)
+        self._sent.put_nowait(message)
         if message["type"] == "http.response.body":
             await self._is_sent.wait()
 
     async def send_on(self, response: Any, send: Send) -> None:
-        """Send what the middleware has made of the answer."""
-        headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in _items(response)]
+        """Send what the middleware has made of the response."""
+        items = [(name, value) for name, value in response.items() if value or name != "Content-Type"]  # as added above
+        headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in items]
         headers += (*set_cookie_headers(response.cookies), *self._cookies)
-        start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
+        start: Message = {"type": "http.response.start", "status": response.status_code, "headers": headers}
         if response.streaming:
             await self._send_stream(start, response, send)
             return
@@ -155,7 +157,7 @@ class MiddlewareExchange:
         finally:
             await self._close(response)
 
-    async def _close(self, response: Any) -> None:
+    async def _close(self, response: HttpResponseBase) -> None:
         """Close response and request on the thread: Django looks after connections, and temporary files go."""
         await self._thread.run(self._close_both, response)
 
@@ -166,19 +168,14 @@ class MiddlewareExchange:
             self._request.close()
 
     async def finish(self) -> None:
-        """Let the endpoint end: by itself after an answer that was taken to its end, else by cancelling it."""
+        """Let the endpoint end: by itself after a response that was taken to its end, else by cancelling it."""
         task, self._task = self._task, None
         if task is None:
             return
-        if self._is_whole or self._is_exhausted:
+        if self._is_complete or self._is_exhausted:
             self._is_sent.set()
         else:
             task.cancel()
         await asyncio.wait((task,))
         if not task.cancelled():
             task.result()
-
-
-def _items(response: Any) -> Iterable[tuple[str, str]]:
-    """Its headers, but for the content type that a Django response has even where the endpoint gave it none."""
-    return [(name, value) for name, value in response.items() if value or name != "Content-Type"]

@@ -10,46 +10,56 @@ decorated.
 
 from __future__ import annotations
 
-import io
-import threading
 from collections.abc import Awaitable, Callable
 from functools import cache, partial
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.apps import apps
 from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
+from hybrid_gateway._compat.cpython_internals import set_class
 from hybrid_gateway._compat.django_internals import evaluate, is_evaluated, set_csrf_unchecked
-from hybrid_gateway.auth import Authentication
+from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread, InlineThread
+from hybrid_gateway.django_side.request_body import ReplayableBody
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.sessions.django_context import DJANGO_REQUEST, UNCHECKED_CSRF
+from hybrid_gateway.request.request_thread import RequestThread
+from hybrid_gateway.sessions.django_context import DJANGO_REQUEST, UNCHECKED_CSRF, DjangoContext
+from hybrid_gateway.types import Message, Scope
 
-if TYPE_CHECKING:
-    from hybrid_gateway.sessions.django_context import DjangoContext
+__all__ = ["Caller", "MiddlewareRequest", "UserBelow"]
 
-__all__ = ["ReplayableBody", "Caller", "UserBelow", "MiddlewareRequest"]
+_UNSET = object()
 
-_UNSET: Any = object()
+
+class EndpointBelow(Protocol):
+    """The endpoint below the middleware, as the request leads to it."""
+
+    is_disconnected: bool
+
+    async def respond(self) -> HttpResponseBase: ...
 
 
 class MiddlewareRequest(ASGIRequest):
     """Django's request of one typed route with ``django_middleware=``."""
 
-    def __init__(self, scope: Any, body: ReplayableBody, caller: Caller) -> None:
+    def __init__(self, scope: Scope, body: ReplayableBody, caller: Caller) -> None:
         super().__init__(scope, body.reader())
         set_csrf_unchecked(self, UNCHECKED_CSRF in scope)
         self.caller = caller
-        self.is_answered = False  # whole, with nothing to come after it
-        self.passage: Any = None  # for the middleware's other end: the exchange, and the call
-        self._session_user: Any = _UNSET  # AuthenticationMiddleware's
-        self._left: Any = _UNSET  # what other middleware has assigned
-        self._logged_in: Any = _UNSET  # what the route has, by login() or logout()
-        self._looked: tuple[Any, Any] = (None, None)
+        self.is_answered = False  # by a complete response, with nothing to come after it
+        self.endpoint: EndpointBelow | None = None
+        self.ctx: RequestContext | None = None  # of the middleware
+        self._session_user: object = _UNSET  # as AuthenticationMiddleware has assigned it
+        self._assigned_user: object = _UNSET  # by other middleware
+        self._login_user: object = _UNSET  # assigned by the route, in login() or logout()
+        self._lazy_user: SimpleLazyObject[Any] | None = None  # made for the user in ``_lazy_for``
+        self._lazy_for: object = _UNSET
 
     @property
     def __class__(self) -> type:
@@ -58,29 +68,28 @@ class MiddlewareRequest(ASGIRequest):
     @__class__.setter
     def __class__(self, kind: type) -> None:
         """Some middleware (django-pghistory's) puts a class of its own under the request; it stays one of these."""
-        _set_class(self, _merged(kind))
+        set_class(self, _merged(kind))
 
     # --- who calls
 
     @property
     def user(self) -> Any:
-        """Who calls, as far as the middleware has come; looked up when first used."""
-        if self._logged_in is not _UNSET:
-            return self._logged_in
-        if self._left is _UNSET and not apps.is_installed("django.contrib.auth"):
+        """The user, as far as the middleware has come; looked up when first used."""
+        if self._login_user is not _UNSET:
+            return self._login_user
+        assigned = self._assigned_user
+        if assigned is _UNSET and not apps.is_installed("django.contrib.auth"):
             raise AttributeError("'django.contrib.auth' is not among INSTALLED_APPS.")
-        left, user = self._looked
-        if user is None or left is not self._left:
-            user = SimpleLazyObject(partial(self._find_user, self._left))
-            self._looked = (self._left, user)
-        return user
+        if self._lazy_user is None or self._lazy_for is not assigned:
+            self._lazy_user, self._lazy_for = SimpleLazyObject(partial(self._find_user, assigned)), assigned
+        return self._lazy_user
 
     @user.setter
-    def user(self, user: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def user(self, user: object) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         if self.caller.is_inside:
-            self._logged_in = user
+            self._login_user = user
         else:
-            self._left = user
+            self._assigned_user = user
 
     @property
     def auser(self) -> Callable[[], Awaitable[Any]]:
@@ -88,49 +97,50 @@ class MiddlewareRequest(ASGIRequest):
         return self._find_user_async
 
     @auser.setter
-    def auser(self, auser: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """What goes with an assigned :attr:`user`, which says it all."""
+    def auser(self, auser: object) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Ignore it: :attr:`user` is assigned with it."""
 
     def session_user_is_set(self) -> None:
-        """``AuthenticationMiddleware`` has assigned the user: the session's, which is one credential of several."""
-        self._session_user, self._left = self._left, _UNSET
+        """Take the assigned user for the session's, as of ``AuthenticationMiddleware``: one credential of several."""
+        self._session_user, self._assigned_user = self._assigned_user, _UNSET
 
-    def _find_user(self, left: Any) -> Any:
+    def _find_user(self, assigned: object) -> Any:
         authentication = self.caller.ask()
         if authentication is None:
-            return self._assigned(left)
-        if left is _UNSET:
+            return self._evaluate_assigned(assigned)
+        if assigned is _UNSET:
             return authentication.user
-        return evaluate(left) if _is_by_session(authentication) else _decorated(authentication.user, left)
+        return evaluate(assigned) if _is_by_session(authentication) else _decorated(authentication.user, assigned)
 
     async def _find_user_async(self) -> Any:
-        if self._logged_in is _UNSET:
+        if self._login_user is _UNSET:
             await self.caller.ask_async()
         user = self.user
         return evaluate(user) if is_evaluated(user) else await sync_to_async(evaluate)(user)
 
-    def _assigned(self, left: Any) -> Any:
-        from django.contrib.auth.models import AnonymousUser
+    def _evaluate_assigned(self, assigned: object) -> Any:
+        from django.contrib.auth.models import AnonymousUser  # needs the app registry
 
-        assigned = self._session_user if left is _UNSET else left
+        if assigned is _UNSET:
+            assigned = self._session_user
         return AnonymousUser() if assigned is _UNSET else evaluate(assigned)
 
     def find_session_user(self, visit: DjangoContext) -> Any:
-        """The session's user as middleware has left it; what ``SessionAuthentication`` asks."""
-        from django.contrib.auth import get_user
+        """Return the session's user as middleware has left it, for ``SessionAuthentication``."""
+        from django.contrib.auth import get_user  # needs the app registry
 
-        if self._left is not _UNSET or self._session_user is not _UNSET:
-            return self._assigned(self._left)
+        if self._assigned_user is not _UNSET or self._session_user is not _UNSET:
+            return self._evaluate_assigned(self._assigned_user)
         if not hasattr(self, "session"):  # without Django's middleware for it
             self.session = visit.session
         return get_user(self)
 
     def as_left(self, authentication: Authentication | None) -> Authentication | None:
-        """What the route's authentication has found, with the user that the middleware has left."""
+        """Return what the route's authentication has found, with the user that the middleware has assigned."""
         self.caller.know(authentication)
-        if authentication is None or self._left is _UNSET:
+        if authentication is None or self._assigned_user is _UNSET:
             return authentication
-        user = evaluate(self._left)
+        user = evaluate(self._assigned_user)
         if not _is_by_session(authentication):
             user = _decorated(authentication.user, user)
         elif not user.is_authenticated:
@@ -142,20 +152,17 @@ class MiddlewareRequest(ASGIRequest):
         )
 
 
-_set_class = vars(object)["__class__"].__set__
-
-
 @cache
 def _merged(kind: type) -> type:
     return type(kind.__name__, (kind, MiddlewareRequest), {"__module__": kind.__module__})
 
 
 class UserBelow:
-    """What plans of routes below middleware ask of authentication, beside their schemes."""
+    """Functions that plans of routes below middleware call for the user, beside their schemes."""
 
     @staticmethod
     def known(ctx: RequestContext) -> Authentication | None:
-        """What was found out for the middleware already; raises what that has raised."""
+        """Return what was found out for the middleware already; raise what that has raised."""
         request: MiddlewareRequest = ctx.scope[DJANGO_REQUEST]
         request.caller.check()
         known: Authentication | None = ctx.authentication
@@ -163,7 +170,7 @@ class UserBelow:
 
     @staticmethod
     def as_left(ctx: RequestContext, authentication: Authentication | None) -> Authentication | None:
-        """What was found, with the user that the middleware has left; blocks."""
+        """Return what was found, with the user that the middleware has assigned; blocks."""
         request: MiddlewareRequest = ctx.scope[DJANGO_REQUEST]
         return request.as_left(authentication)
 
@@ -172,137 +179,93 @@ def _is_by_session(authentication: Authentication) -> bool:
     return authentication.scheme is not None and authentication.scheme.reads_session
 
 
-def _decorated(user: Any, left: Any) -> Any:
-    """``user`` as middleware has left them; somebody else who was left there is not them."""
-    left = evaluate(left)
-    return left if type(left) is type(user) and left.pk == user.pk else user
+def _decorated(user: Any, assigned: object) -> Any:
+    """Return the assigned user where it is ``user`` with something added, else ``user``."""
+    found = evaluate(assigned)
+    return found if type(found) is type(user) and found.pk == user.pk else user
 
 
 class Caller:
-    """Asks the route's own authentication, at most once, for middleware that wants to know before the route does."""
+    """The caller of a route, found by its own authentication, at most once, for middleware that asks before it does."""
 
     def __init__(
         self,
         ctx: RequestContext,
-        scope: Any,
-        authenticate: Callable[[RequestContext], Awaitable[Any]] | None,
+        scope: Scope,
+        authenticate: Callable[[RequestContext], Awaitable[Authentication | None]] | None,
         *,
         awaits: bool,
     ) -> None:
-        self._call = ctx
+        self._ctx = ctx
         self._scope = scope  # of the route, which has the request in it
         self._authenticate = authenticate
         self._awaits = awaits
         self._is_done = authenticate is None
-        self._known = ctx.authentication  # by a test client
-        self._refusal: Exception | None = None  # what asking has raised, and the route is to raise
+        self._known: Authentication | None = ctx.authentication  # by a test client
+        self._error: Exception | None = None  # raised by asking, and to be raised by the route
         self.is_inside = False  # whether the route itself has begun
 
     def know(self, authentication: Authentication | None) -> None:
-        """The route has found out by itself."""
+        """Take what the route has found out by itself."""
         self._known, self._is_done = authentication, True
 
     def enter(self, ctx: RequestContext) -> None:
-        """The route begins, and knows what is known."""
-        self._call, self.is_inside = ctx, True
+        """Begin the route, which knows what is known."""
+        self._ctx, self.is_inside = ctx, True
         ctx.authentication = self._known
         ctx.keeps_crash = True
 
     def check(self) -> None:
         """Raise what asking has raised, once."""
-        refusal, self._refusal = self._refusal, None
-        if refusal is not None:
-            raise refusal
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def take_crash(self) -> Exception | None:
-        """The exception that nobody expected, if the route has raised one."""
-        crash, self._call.crash = self._call.crash, None
+        """Return the exception that nobody expected, if the route has raised one, and forget it."""
+        crash, self._ctx.crash = self._ctx.crash, None
         return crash
 
     def ask(self) -> Authentication | None:
-        """From a thread that blocks."""
+        """Return who calls; asks on a thread that may block."""
         if not self._is_done and self._known is None:
             self._is_done = True  # whom asking leads back here finds nobody
             if self._awaits:
                 async_to_sync(self._ask_below_sync_code)()
             else:
-                self._step()
-        known: Authentication | None = self._known
-        return known
+                coroutine = self._ask(InlineThread())
+                try:
+                    coroutine.send(None)
+                except StopIteration:
+                    return self._known
+                coroutine.close()
+                raise RuntimeError("Authentication without asynchronous code waited: a defect of hybrid_gateway.")
+        return self._known
 
     async def ask_async(self) -> Authentication | None:
-        """From the event loop."""
+        """Return who calls; asks on the event loop."""
         if not self._is_done and self._known is None:
             self._is_done = True
-            await self._ask(self._call.thread)
-        known: Authentication | None = self._known
-        return known
-
-    def _step(self) -> None:
-        coroutine = self._ask(InlineThread())
-        try:
-            coroutine.send(None)
-        except StopIteration:
-            return
-        coroutine.close()
-        raise RuntimeError("Authentication without asynchronous code waited; this is a defect of hybrid_gateway.")
+            await self._ask(self._ctx.thread)
+        return self._known
 
     async def _ask_below_sync_code(self) -> None:
-        thread = self._call.thread
+        thread = self._ctx.thread
         await self._ask(thread if isinstance(thread, AsgirefThread) else ReentrantThread(thread).use_for_task())
 
-    async def _ask(self, thread: Any) -> None:
+    async def _ask(self, thread: RequestThread) -> None:
         assert self._authenticate is not None
         ctx, error = RequestContext(self._scope, _no_body, lambda: thread), None
-        ctx.path_values = self._call.path_values
+        ctx.path_values = self._ctx.path_values
         try:
             self._known = await self._authenticate(ctx)
-        except Exception as refusal:
-            error = self._refusal = refusal
+        except Exception as failure:
+            error = self._error = failure
         if ctx.exits:
-            failure = await close_all(ctx, error)
-            if failure is not None and isinstance(failure, Exception):
-                self._known, self._refusal = None, failure
+            failed = await close_all(ctx, error)
+            if isinstance(failed, Exception):
+                self._known, self._error = None, failed
 
 
-async def _no_body() -> Any:
+async def _no_body() -> Message:
     raise RuntimeError("Authentication comes before the body.")
-
-
-class ReplayableBody:
-    """The body of a request, for several that read it, each from its beginning."""
-
-    def __init__(self, file: IO[bytes], size: int) -> None:
-        self._file = file
-        self._lock = threading.Lock()
-        self.size = size
-        self.is_in_memory = isinstance(file, io.BytesIO)
-
-    def read(self, position: int, size: int) -> bytes:
-        """So many bytes from there, or what there is; blocks where the body is on disk."""
-        with self._lock:
-            self._file.seek(position)
-            return self._file.read(size)
-
-    def reader(self) -> IO[bytes]:
-        """A file of its own, as far as its reader sees."""
-        return io.BufferedReader(_Reader(self), 64 * 1024)
-
-    def close(self) -> None:
-        """Forget the body."""
-        self._file.close()
-
-
-class _Reader(io.RawIOBase):
-    def __init__(self, body: ReplayableBody) -> None:
-        self._body = body
-        self._position = 0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._body.read(self._position, len(buffer))
-        buffer[: len(data)] = data
-        self._position += len(data)
-        return len(data)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import tempfile
-from io import BytesIO
-from typing import IO
+import threading
+from typing import IO, TYPE_CHECKING
 
 from django.core.exceptions import RequestAborted
 
@@ -13,19 +14,22 @@ from hybrid_gateway.request.body_deadline import BodyDeadline
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Message, Receive
 
-__all__ = ["listen_for_disconnect", "with_body_timeout", "read_body"]
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+__all__ = ["ReplayableBody", "listen_for_disconnect", "read_body", "with_body_timeout"]
 
 
 async def read_body(
     receive: Receive, thread: RequestThread, memory_limit: int, limit: float = math.inf
 ) -> tuple[IO[bytes], int]:
-    """The body and its size, past ``memory_limit`` on disk; ``RequestAborted`` when the client goes away.
+    """Return the body and its size, past ``memory_limit`` on disk; raise ``RequestAborted`` when the client goes away.
 
     Of more than ``limit`` bytes only so much is read that the size tells.
     """
     chunk, more = await _receive_chunk(receive)
     if not more:
-        return BytesIO(chunk), len(chunk)
+        return io.BytesIO(chunk), len(chunk)
     body = tempfile.SpooledTemporaryFile(max_size=memory_limit)  # noqa: SIM115  (closed with the response)
     size = 0
     try:
@@ -50,7 +54,7 @@ async def read_body(
 
 
 def with_body_timeout(receive: Receive, seconds: float) -> Receive:
-    """``receive`` that waits for the rest of a body, but not for ever; for the client's end it does."""
+    """Return ``receive`` that waits for the rest of a body, but not for ever; for the client's end it does."""
     patience = BodyDeadline(seconds)
     received, more = 0, True
 
@@ -79,3 +83,43 @@ async def listen_for_disconnect(receive: Receive) -> None:
     if message["type"] != "http.disconnect":
         # DJANGO: the same exception as ASGIHandler.listen_for_disconnect
         raise AssertionError(f"Invalid ASGI message after request body: {message['type']}")
+
+
+class ReplayableBody:
+    """The body of a request, for several that read it, each from its beginning."""
+
+    def __init__(self, file: IO[bytes], size: int) -> None:
+        self._file = file
+        self._lock = threading.Lock()
+        self.size = size
+        self.is_in_memory = isinstance(file, io.BytesIO)
+
+    def read(self, position: int, size: int) -> bytes:
+        """Return ``size`` bytes from ``position``, or what there is; blocks where the body is on disk."""
+        with self._lock:
+            self._file.seek(position)
+            return self._file.read(size)
+
+    def reader(self) -> IO[bytes]:
+        """Return a file that has a position of its own."""
+        return io.BufferedReader(_Reader(self), 64 * 1024)
+
+    def close(self) -> None:
+        """Forget the body."""
+        self._file.close()
+
+
+class _Reader(io.RawIOBase):
+    def __init__(self, body: ReplayableBody) -> None:
+        self._body = body
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
+        data = self._body.read(self._position, len(view))
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)

@@ -10,6 +10,29 @@ from hybrid_gateway._compat import cpython_internals as internals
 from tests.compat import canary
 
 
+@canary("set_class")
+def test_a_class_is_changed_below_a_property_of_that_name() -> None:
+    class Original:
+        changes: list[type] = []
+
+        @property
+        def __class__(self) -> type:
+            return type(self)
+
+        @__class__.setter
+        def __class__(self, kind: type) -> None:
+            self.changes.append(kind)
+            internals.set_class(self, kind)
+
+    class Changed(Original):
+        pass
+
+    instance = Original()
+    instance.__class__ = Changed  # type: ignore[assignment]
+    assert type(instance) is instance.__class__ is Changed
+    assert Original.changes == [Changed]
+
+
 @canary("caller_namespaces")
 def test_the_names_of_a_caller_are_found() -> None:
     def ask() -> Any:
