@@ -10,11 +10,11 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import msgspec
 from asgiref.sync import sync_to_async
-from django.db.models import Manager, Model, QuerySet
+from django.db.models import Model
 from django.db.models.query import RawQuerySet
 from starlette.responses import Response
 
@@ -25,40 +25,52 @@ from hybrid_gateway.binding.validation import unknown
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.orm.columns.annotation_types import bare
-from hybrid_gateway.orm.introspection import is_model_struct
+from hybrid_gateway.orm.introspection import is_model_struct, model_of
 from hybrid_gateway.orm.lists.filters import FilterSet, client_orders
 from hybrid_gateway.orm.lists.pagination import REQUESTED, Page, PageRequest, Pagination, is_pageable, pageable_rows
-from hybrid_gateway.orm.model_struct import check_all
-from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
+from hybrid_gateway.orm.model_struct import ModelStruct, check_all
+from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, is_queryable
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.row_streams import stream
 from hybrid_gateway.orm.write.transactions import in_transaction
-from hybrid_gateway.responses.enc_hook import enc_hook, enc_hook_with
+from hybrid_gateway.responses.enc_hook import TypeEncoders, enc_hook, enc_hook_with
 from hybrid_gateway.type_info import type_info
+from hybrid_gateway.types import Handler
 
-__all__ = ["AdaptedHandler", "adapt_handler"]
+__all__ = ["SOURCE_ATTRIBUTE", "AdaptedHandler", "adapt_handler"]
 
-_LAZY = (QuerySet, RawQuerySet, Manager, Model)
+# Names of the parameters that are added to a handler's.
+_FILTERS, _QUERY, _PATH, _QUERY_STRING = "_filters", "_query", "_path", "_query_string"
+_RESPONSE, _ACCEPT, _PAGE_REQUEST = "_response", "_accept", "_page_request"
+
+Arguments: TypeAlias = Mapping[str, Any]
+"""The values of parameters by name, which are of their annotations."""
+Convert = Callable[[object, Arguments], object]
+"""What a handler returned, and the values of the parameters that were added to it → what is sent."""
+UseRows = Callable[[object], object]
+Filtered = Callable[[object, Arguments, UseRows], object]
+"""What a handler returned, the values of the added parameters, and what is done with the rows that these leave."""
+Split = Callable[[dict[str, Any]], Arguments]
+"""Takes the values of added parameters out of all of them."""
 
 
 class AdaptedHandler(msgspec.Struct):
     """A handler as the gateway calls it."""
 
-    handler: Any
+    handler: Handler
     signature: Signature
-    returns: Any
+    returns: object
     reads_rows: bool = False
-    query_names: set[str] = set()  # of the query parameters, where others are refused; known once the route is planned
+    query_names: set[str] = set()  # of the query parameters, where others are rejected; known once the route is planned
 
 
 def adapt_handler(
-    handler: Any, signature: Signature, returns: Any, layers: Layers, options: Mapping[str, Any]
+    handler: Handler, signature: Signature, returns: object, layers: Layers, options: Mapping[str, Any]
 ) -> AdaptedHandler:
-    """``handler`` with what its route says about rows and transactions; itself, where that is nothing."""
+    """Return ``handler`` with what its route says about rows and transactions; itself, where that is nothing."""
     where = signature.where
     adapted = AdaptedHandler(handler, signature, returns)
     rows = _Rows.of(returns)
-    wants_page = any(entry.info.origin is Page for entry in signature.parameters)
     if layers.atomic:
         adapted.handler = in_transaction(handler, layers.atomic, where)
     if rows is None:
@@ -69,11 +81,7 @@ def adapt_handler(
     check_all(final=True)
     read_plan_of(rows.struct)
     adapted.reads_rows = True
-    pagination, filters = layers.pagination, options.get("filters")
-    if pagination is not None and not isinstance(pagination, Pagination):
-        raise ConfigurationError(f"{where}: pagination={pagination!r} must be PageNumber(), LimitOffset() or Cursor().")
-    if wants_page and pagination is None:
-        raise ConfigurationError(f"{where} asks for a Page, but there is no pagination= on it or around it.")
+    pagination, filters = _pagination_of(layers, signature), options.get("filters")
     if not rows.is_list:
         return _wrap(adapted, rows.one, {})
     if options.get("chunked"):
@@ -83,38 +91,51 @@ def adapt_handler(
     if pagination is None:
         return _wrap(adapted, lambda value, values: filtered(value, values, rows.many), more)
     pagination.check(rows.struct, where)
-    if (source := getattr(handler, "__rows__", None)) is not None:
+    if (source := getattr(handler, SOURCE_ATTRIBUTE, None)) is not None:
         pagination.check_rows(as_queryset(source), where)
     if filters is not None:
-        pagination.check_order(rows.struct.__model__, client_orders(filters), where)
+        pagination.check_order(model_of(rows.struct), client_orders(filters), where)
     adapted.returns = pagination.envelope[rows.struct]
     return _paginated(adapted, rows, pagination, filtered, more)
+
+
+SOURCE_ATTRIBUTE = "__rows__"
+"""The attribute of a handler that names what it returns rows of, where that is known before anybody asks."""
+
+
+def _pagination_of(layers: Layers, signature: Signature) -> Pagination | None:
+    """Return the style of a route; raises :class:`ConfigurationError` for what is none, and a Page without one."""
+    pagination, where = layers.pagination, signature.where
+    if pagination is None:
+        if any(entry.info.origin is Page for entry in signature.parameters):
+            raise ConfigurationError(f"{where} asks for a Page, but there is no pagination= on it or around it.")
+        return None
+    if not isinstance(pagination, Pagination):
+        raise ConfigurationError(f"{where}: pagination={pagination!r} must be PageNumber(), LimitOffset() or Cursor().")
+    return pagination
 
 
 class _Rows(msgspec.Struct, frozen=True):
     """What a return annotation says about rows."""
 
-    struct: Any
+    struct: type[ModelStruct]
     is_list: bool
 
     @staticmethod
-    def of(returns: Any) -> _Rows | None:
+    def of(returns: object) -> _Rows | None:
         kind = bare(returns) if returns is not NO_DEFAULT else None
-        if is_model_struct(kind):
-            return _Rows(kind, False)
-        arguments = typing.get_args(kind)
-        if (typing.get_origin(kind) in (list, Page)) and is_model_struct(arguments[0]):
-            return _Rows(bare(arguments[0]), True)
-        return None
+        is_list = typing.get_origin(kind) in (list, Page)
+        item = typing.get_args(kind)[0] if is_list else kind
+        return _Rows(cast("type[ModelStruct]", bare(item)), is_list) if is_model_struct(item) else None
 
-    def one(self, value: Any, values: Mapping[str, Any]) -> Any:
-        """One row of whatever a handler returned."""
+    def one(self, value: object, values: Arguments) -> object:
+        """Return one row of whatever a handler returned."""
         if isinstance(value, Model):
             return self.struct.from_model(value)
         return self.struct.get(value) if is_queryable(value) else value
 
-    def many(self, value: Any) -> Any:
-        """All rows of whatever a handler returned."""
+    def many(self, value: object) -> object:
+        """Return all rows of whatever a handler returned."""
         if isinstance(value, RawQuerySet) or is_queryable(value):
             return self.struct.fetch(value)
         if isinstance(value, list) and any(isinstance(entry, Model) for entry in value):
@@ -122,35 +143,28 @@ class _Rows(msgspec.Struct, frozen=True):
         return value
 
 
-Convert = Callable[[Any, Mapping[str, Any]], Any]
-"""What a handler returned, and the values of the parameters that were added to it → what is sent."""
-
-
 def _wrap(
-    adapted: AdaptedHandler,
-    convert: Convert,
-    more: Mapping[str, Parameter],
-    give: Callable[[dict[str, Any]], Any] | None = None,
+    adapted: AdaptedHandler, convert: Convert, more: Mapping[str, Parameter], split: Split | None = None
 ) -> AdaptedHandler:
-    """The handler, followed by ``convert`` on the thread of the database; ``more`` are parameters of the latter.
+    """Put ``convert`` behind the handler, on the thread of the database; ``more`` are parameters of the former.
 
-    ``give`` takes those out of what is passed, and adds what the handler itself asks for.
+    ``split`` takes those out of what is passed, and adds what the handler itself asks for.
     """
     handler, names = adapted.handler, tuple(more)
-    take = give or (lambda values: {name: values.pop(name) for name in names})
+    take: Split = split or (lambda values: {name: values.pop(name) for name in names})
     if is_async(handler):
 
-        async def respond_async(**values: Any) -> Any:
+        async def respond_async(**values: object) -> object:
             taken = take(values)
             value = await handler(**values)
-            if isinstance(value, _LAZY) or taken or _has_models(value) or is_queryable(value):
+            if taken or _reads_database(value):
                 return await sync_to_async(convert)(value, taken)
             return value
 
         adapted.handler = respond_async
     else:
 
-        def respond(**values: Any) -> Any:
+        def respond(**values: object) -> object:
             taken = take(values)
             return convert(handler(**values), taken)
 
@@ -160,55 +174,49 @@ def _wrap(
     return adapted
 
 
-def _has_models(value: Any) -> bool:
-    return isinstance(value, list) and any(isinstance(entry, Model) for entry in value)
+def _reads_database(value: object) -> bool:
+    """Return whether a Struct of what a handler has returned may cost a query."""
+    if isinstance(value, list):
+        return any(isinstance(entry, Model) for entry in value)
+    return isinstance(value, (RawQuerySet, Model)) or is_queryable(value)
 
 
 # --- filters -------------------------------------------------------------------------------------------------------
 
 
-Filtered = Callable[[Any, Mapping[str, Any], Callable[[Any], Any]], Any]
-"""What a handler returned, the values of the added parameters, and what is done with the rows that these leave."""
-
-
-def _filtered(filters: Any, rows: _Rows, more: dict[str, Parameter], adapted: AdaptedHandler) -> Filtered:
+def _filtered(
+    filters: type[msgspec.Struct] | None, rows: _Rows, more: dict[str, Parameter], adapted: AdaptedHandler
+) -> Filtered:
     if filters is None:
         return lambda value, values, use: use(value)
-    chosen = FilterSet(filters, rows.struct.__model__)
-    more["_filters"] = _parameter("_filters", filters, Query())
+    chosen = FilterSet(filters, model_of(rows.struct))
+    more[_FILTERS] = _parameter(_FILTERS, filters, Query())
     if chosen.forbids_unknown:
-        more["_query"] = _parameter("_query", http.QueryParams)
+        more[_QUERY] = _parameter(_QUERY, http.QueryParams)
 
-    def apply(value: Any, values: Mapping[str, Any], use: Callable[[Any], Any]) -> Any:
+    def apply(value: object, values: Arguments, use: UseRows) -> object:
         if chosen.forbids_unknown:
-            _refuse_unknown(values["_query"], adapted.query_names)
-        return chosen.use(value, values["_filters"], use) if is_pageable(value) else use(value)
+            errors = unknown("query", dict.fromkeys(values[_QUERY]), adapted.query_names)
+            if errors:
+                raise RequestValidationError(errors)
+        return chosen.use(value, values[_FILTERS], use) if is_pageable(value) else use(value)
 
     return apply
 
 
-def _refuse_unknown(query: Any, known: set[str]) -> None:
-    errors = unknown("query", dict.fromkeys(query), known)
-    if errors:
-        raise RequestValidationError(errors)
-
-
-def _parameter(name: str, annotation: Any, marker: Any = None, default: Any = NO_DEFAULT) -> Parameter:
-    if marker is None:
-        annotation, marker = split_markers(annotation, name, name)
+def _parameter(name: str, annotation: object, marker: Query | None = None, default: object = NO_DEFAULT) -> Parameter:
     raw = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
-    return Parameter(name=name, info=type_info(annotation), marker=marker, default=default, raw=raw)
+    if marker is not None:
+        return Parameter(name=name, info=type_info(annotation), marker=marker, default=default, raw=raw)
+    annotation, found = split_markers(annotation, name, name)
+    return Parameter(name=name, info=type_info(annotation), marker=found, default=default, raw=raw)
 
 
 # --- pages ---------------------------------------------------------------------------------------------------------
 
 
 def _paginated(
-    adapted: AdaptedHandler,
-    rows: _Rows,
-    pagination: Pagination,
-    filtered: Filtered,
-    more: dict[str, Parameter],
+    adapted: AdaptedHandler, rows: _Rows, pagination: Pagination, filtered: Filtered, more: dict[str, Parameter]
 ) -> AdaptedHandler:
     own = {f"_page_{name}": name for name in pagination.parameters()}
     for (name, wire), (annotation, default) in zip(own.items(), pagination.parameters().values(), strict=True):
@@ -216,69 +224,68 @@ def _paginated(
         assert isinstance(marker, Query)
         marker.alias = wire
         more[name] = _parameter(name, kind, marker, default)
-    more |= {
-        "_path": _parameter("_path", http.Path),
-        "_query_string": _parameter("_query_string", http.QueryString),
-        "_response": _parameter("_response", Response),
-    }
+    for name, annotation in ((_PATH, http.Path), (_QUERY_STRING, http.QueryString), (_RESPONSE, Response)):
+        more[name] = _parameter(name, annotation)
     added, where = tuple(more), adapted.signature.where
-    asked = [entry for entry in adapted.signature.parameters if entry.info.origin is Page]
-    kept = tuple(entry for entry in adapted.signature.parameters if entry not in asked)
+    parameters = adapted.signature.parameters
+    asked = tuple(entry.name for entry in parameters if entry.info.origin is Page)
+    kept = tuple(entry for entry in parameters if entry.name not in asked)
     adapted.signature = msgspec.structs.replace(adapted.signature, parameters=kept)
 
-    def give(values: dict[str, Any]) -> dict[str, Any]:
+    def split(values: dict[str, Any]) -> Arguments:
         taken = {name: values.pop(name) for name in added}
         chosen = {wire: taken[name] for name, wire in own.items()}
-        turn = PageRequest(
-            pagination, rows.struct, chosen, taken["_path"], taken["_query_string"], taken["_response"], where
+        request = PageRequest(
+            pagination, rows.struct, chosen, taken[_PATH], taken[_QUERY_STRING], taken[_RESPONSE], where
         )
-        for entry in asked:
-            page: Page[Any] = Page(items=[])
-            setattr(page, REQUESTED, _FilteredTurn(turn, filtered, taken))
-            values[entry.name] = page
-        return {**taken, "turn": turn}
+        for name in asked:
+            page: Page[object] = Page(items=[])
+            setattr(page, REQUESTED, _FilteredPageRequest(request, filtered, taken))
+            values[name] = page
+        return {**taken, _PAGE_REQUEST: request}
 
-    def convert(value: Any, taken: Mapping[str, Any]) -> Any:
+    def convert(value: object, taken: Arguments) -> object:
         if not is_pageable(value):
             return value
-        return _FilteredTurn(taken["turn"], filtered, taken).page(value)
+        return _FilteredPageRequest(taken[_PAGE_REQUEST], filtered, taken).page(value)
 
-    return _wrap(adapted, convert, more, give)
+    return _wrap(adapted, convert, more, split)
 
 
-class _FilteredTurn:
-    """A turn of the rows that the client asks for."""
+class _FilteredPageRequest:
+    """A page of the rows that the client asks for."""
 
-    def __init__(self, turn: PageRequest, filtered: Filtered, taken: Mapping[str, Any]) -> None:
-        self._turn = turn
+    def __init__(self, request: PageRequest, filtered: Filtered, taken: Arguments) -> None:
+        self._request = request
         self._filtered = filtered
         self._taken = taken
 
-    def page(self, source: Any) -> Any:
-        source = pageable_rows(source)
-        if not isinstance(source, list):
-            source = self._turn.style.arranged(source)
-        return self._filtered(source, self._taken, self._turn.page)
+    def page(self, source: object) -> object:
+        rows = pageable_rows(source)
+        if not isinstance(rows, list):
+            rows = self._request.style.arranged(rows)
+        return self._filtered(rows, self._taken, self._request.page)
 
 
 # --- long lists ----------------------------------------------------------------------------------------------------
 
 
 def _chunked(
-    adapted: AdaptedHandler, rows: _Rows, filters: Any, encoders: Mapping[Any, Callable[[Any], Any]]
+    adapted: AdaptedHandler, rows: _Rows, filters: type[msgspec.Struct] | None, encoders: TypeEncoders
 ) -> AdaptedHandler:
     hook = enc_hook_with(encoders) if encoders else enc_hook
-    more: dict[str, Parameter] = {"_accept": _parameter("_accept", http.Headers)}
+    more = {_ACCEPT: _parameter(_ACCEPT, http.Headers)}
     filtered = _filtered(filters, rows, more, adapted)
 
-    def convert(value: Any, taken: Mapping[str, Any]) -> Any:
+    def convert(value: object, taken: Arguments) -> object:
         if not is_queryable(value):
             return filtered(value, taken, rows.many)
 
-        def send(found: Any) -> Any:
+        def send(found: object) -> Response:
+            source = cast("Source", found)
             if found is not value:  # filters are tried while there still can be a 422
-                found.order_by().exists()
-            return stream(rows.struct, found, taken["_accept"].get("accept", ""), hook=hook)
+                as_queryset(source).order_by().exists()
+            return stream(rows.struct, source, taken[_ACCEPT].get("accept", ""), hook=hook)
 
         return filtered(value, taken, send)
 

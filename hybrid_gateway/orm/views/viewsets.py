@@ -9,25 +9,19 @@ can neither be seen, nor written, nor be written into existence.
 from __future__ import annotations
 
 import inspect
-import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Unpack
+from typing import Any, ClassVar, TypeAlias, Unpack
 
 import msgspec
-from django.db.models import Manager, Model, ProtectedError, QuerySet, RestrictedError
-from starlette.responses import Response
+from django.db.models import Manager, Model, QuerySet
 
-from hybrid_gateway import http
-from hybrid_gateway.binding.markers import Depends, Header
-from hybrid_gateway.exceptions import ConfigurationError, Conflict, Forbidden, NotFound, PreconditionFailed
+from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.orm.introspection import is_model_struct, model_of
-from hybrid_gateway.orm.querysets.ordering import key_names, rearrangeable
-from hybrid_gateway.orm.querysets.queryset_source import is_queryable
-from hybrid_gateway.orm.read.rows import fetch_with
+from hybrid_gateway.orm.model_struct import ModelStruct
+from hybrid_gateway.orm.querysets.queryset_source import Source
+from hybrid_gateway.orm.views.model_actions import GENERATED, ViewModel, generate_actions
 from hybrid_gateway.orm.views.row_keys import RowKey
-from hybrid_gateway.orm.write.optimistic_locking import check_version, expected_version, version_text
-from hybrid_gateway.orm.write.write_plan import check_input
 from hybrid_gateway.routing.declare import (
     HANDLER_OPTIONS,
     Controller,
@@ -35,9 +29,11 @@ from hybrid_gateway.routing.declare import (
     Route,
 )
 from hybrid_gateway.spelling import reject_unknown_keywords
-from hybrid_gateway.url_quoting import quote_path
+from hybrid_gateway.types import Handler
 
 __all__ = ["ModelViewSet", "ViewSet", "action", "crud"]
+
+StructClass: TypeAlias = type[ModelStruct]
 
 _ACTIONS: Mapping[str, tuple[str, bool]] = {
     "list": ("GET", False),
@@ -47,15 +43,15 @@ _ACTIONS: Mapping[str, tuple[str, bool]] = {
     "partial_update": ("PATCH", True),
     "destroy": ("DELETE", True),
 }
-"""What each method answers, and whether it is of one row."""
+"""The HTTP method of each action, and whether it is of one row."""
 
-_NAMES = {"retrieve": "detail", "destroy": "delete"}  # in the names of routes
+_ROUTE_NAMES = {"retrieve": "detail", "destroy": "delete"}
 
 
 class _Action(msgspec.Struct, frozen=True):
     """What ``@action`` says of a method."""
 
-    function: Any
+    function: Handler
     methods: tuple[str, ...]
     detail: bool
     path: str
@@ -65,10 +61,10 @@ class _Action(msgspec.Struct, frozen=True):
 @reject_unknown_keywords(*HANDLER_OPTIONS)
 def action(
     *, detail: bool, methods: Iterable[str] = ("GET",), path: str | None = None, **options: Unpack[HandlerOptions]
-) -> Callable[[Callable[..., Any]], Any]:
-    """One more route of a :class:`ViewSet`: below one row (``detail=True``: ``/{pk}/publish``) or below all of them."""
+) -> Callable[[Handler], Any]:
+    """Add a route to a :class:`ViewSet`, below one row (``detail=True``: ``/{pk}/publish``) or below all of them."""
 
-    def decorate(function: Callable[..., Any]) -> Any:
+    def decorate(function: Handler) -> _Action:
         below = f"/{function.__name__}" if path is None else f"/{path.strip('/')}"
         upper = tuple(method.upper() for method in ((methods,) if isinstance(methods, str) else methods))
         return _Action(function, upper, detail, below, dict(options))
@@ -85,7 +81,7 @@ class ViewSet(Controller):
     basename: ClassVar[str] = ""
     """What the names of the routes begin with; that of the class in lower case, without ``ViewSet``, by default."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         if cls.__dict__.get("abstract", False):
             return
@@ -98,7 +94,7 @@ class ViewSet(Controller):
                 cls._add_action(name, member, {})
 
     @classmethod
-    def _add_action(cls, name: str, function: Any, options: dict[str, Any]) -> None:
+    def _add_action(cls, name: str, function: Handler, options: dict[str, Any]) -> None:
         method, of_a_row = _ACTIONS[name]
         cls._add(name, function, (method,), cls._row_path() if of_a_row else "", options)
 
@@ -107,9 +103,9 @@ class ViewSet(Controller):
         return f"/{{{cls.lookup}}}"
 
     @classmethod
-    def _add(cls, name: str, function: Any, methods: Sequence[str], path: str, options: dict[str, Any]) -> None:
+    def _add(cls, name: str, function: Handler, methods: Sequence[str], path: str, options: dict[str, Any]) -> None:
         base = cls.basename or cls.__name__.lower().removesuffix("viewset")
-        options = {"name": f"{base}_{_NAMES.get(name, name)}", **options}
+        options = {"name": f"{base}_{_ROUTE_NAMES.get(name, name)}", **options}
         setattr(cls, name, Route(path, function, methods=methods, **options))
 
 
@@ -126,18 +122,18 @@ class ModelViewSet(ViewSet):
 
     abstract: ClassVar[bool] = True
 
-    out: ClassVar[Any]
-    create_in: ClassVar[Any] = None
-    update_in: ClassVar[Any] = None
-    replace_in: ClassVar[Any] = None
+    out: ClassVar[StructClass]
+    create_in: ClassVar[StructClass | None] = None
+    update_in: ClassVar[StructClass | None] = None
+    replace_in: ClassVar[StructClass | None] = None
     queryset: ClassVar[Any] = None
     given: ClassVar[Any] = None
-    filters: ClassVar[Any] = None
+    filters: ClassVar[type[msgspec.Struct] | None] = None
     version: ClassVar[str | None] = None
-    write_guards: ClassVar[Sequence[Any]] = ()
+    write_guards: ClassVar[Sequence[object]] = ()
     deletes: ClassVar[bool] = True
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         cls.abstract = "out" not in vars(cls) and not hasattr(cls, "out")
         if cls.abstract:
             return
@@ -149,166 +145,37 @@ class ModelViewSet(ViewSet):
         if not getattr(cls, "tags", ()):
             setattr(cls, "tags", [str(model._meta.verbose_name_plural)])  # noqa: B010 (an option of any layer)
         super().__init_subclass__(**kwargs)
-        made = _ActionFactory(cls, model)
-        for name, (function, options) in made.actions().items():
+        for name, (function, options) in generate_actions(cls._view_model(model)).items():
             own = inspect.getattr_static(cls, name, None)
-            if own is None or (isinstance(own, Route) and getattr(own.handler, "__made__", False)):
+            if own is None or (isinstance(own, Route) and getattr(own.handler, GENERATED, False)):
                 cls._add_action(name, function, options)
 
     @classmethod
+    def _view_model(cls, model: type[Model]) -> ViewModel:
+        return ViewModel(
+            qualname=cls.__qualname__,
+            module=cls.__module__,
+            out=cls.out,
+            create_in=cls.create_in,
+            update_in=cls.update_in,
+            replace_in=cls.replace_in,
+            source=inspect.getattr_static(cls, "queryset", None),
+            queryset=_provider(cls, "queryset", model._default_manager.all),
+            given=_provider(cls, "given", dict),
+            filters=cls.filters,
+            version=cls.version,
+            write_guards=cls.write_guards,
+            lookup=cls.lookup,
+            deletes=cls.deletes,
+        )
+
+    @classmethod
     def _row_path(cls) -> str:
-        return RowKey(cls.out.__model__, cls.lookup, cls.__qualname__).path
+        return RowKey(model_of(cls.out), cls.lookup, cls.__qualname__).path
 
 
-class _ActionFactory:
-    """The actions of one class that nobody wrote."""
-
-    def __init__(self, cls: Any, model: Any) -> None:
-        self._cls = cls
-        self._model = model
-        self._rows = Annotated[QuerySet[Any], Depends(_provider(cls, "queryset", model._default_manager.all))]
-        self._given = Annotated[dict[str, Any], Depends(_provider(cls, "given", dict))]
-        self._key = RowKey(model, cls.lookup, cls.__qualname__)
-        if taken := _OWN_PARAMETERS.intersection(self._key.annotations):
-            raise ConfigurationError(
-                f"{cls.__qualname__}: its routes have a parameter {min(taken)!r} already, so no column of that name "
-                "can be in their path: name another by lookup=."
-            )
-        self._version = None if cls.version is None else model._meta.get_field(cls.version)
-        for struct in (cls.create_in, cls.update_in, cls.replace_in):
-            if struct is not None:
-                check_input(struct, model)
-
-    def actions(self) -> dict[str, tuple[Any, dict[str, Any]]]:
-        cls = self._cls
-        found = {"list": (self._list(), {"filters": cls.filters} if cls.filters is not None else {})}
-        found["retrieve"] = (self._retrieve(), {})
-        raises = [Conflict, *([PreconditionFailed] if self._version is not None else [])]
-        writes: dict[str, Any] = {"atomic": True, "raises": raises, "guards": cls.write_guards}
-        if cls.create_in is not None:
-            found["create"] = (self._create(), {**writes, "raises": [Conflict]})
-        if cls.replace_in is not None:
-            found["update"] = (self._change("update", cls.replace_in, "Replace"), writes)
-        if cls.update_in is not None:
-            found["partial_update"] = (self._change("partial_update", cls.update_in, "Change"), writes)
-        if cls.deletes:
-            found["destroy"] = (self._destroy(), writes)
-        return found
-
-    def _ready(self, function: Any, name: str, doc: str, returns: Any, /, **annotations: Any) -> Any:
-        """A method with these annotations that calls ``function``, whose ``key`` is what finds the row."""
-        key = self._key
-        of_a_row = not annotations.keys().isdisjoint(key.annotations)
-
-        def method(view: Any, **values: Any) -> Any:
-            if of_a_row:
-                values["key"] = key.take(values)
-            return function(**values)
-
-        method.__name__ = name
-        method.__qualname__ = f"{self._cls.__qualname__}.{name}"
-        method.__module__ = self._cls.__module__
-        method.__doc__ = doc.format(self._model._meta.verbose_name, self._model._meta.verbose_name_plural)
-        method.__annotations__ = {**annotations, "return": returns}
-        asked = [_asked(name) for name in annotations]
-        view = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-        method.__dict__.update(__signature__=inspect.Signature([view, *asked]), __made__=True)
-        return method
-
-    def _list(self) -> Any:
-        def list_rows(rows: Any) -> Any:
-            return rows
-
-        returns = types.GenericAlias(list, self._cls.out)
-        made = self._ready(list_rows, "list", "List {1}.", returns, rows=self._rows)
-        rows = inspect.getattr_static(self._cls, "queryset", None)
-        made.__rows__ = rows if is_queryable(rows) else None  # whose order is known before anybody asks
-        return made
-
-    def _retrieve(self) -> Any:
-        def retrieve(key: Any, rows: Any, response: Any) -> Any:
-            return self._shown(rows, key, response)
-
-        return self._ready(retrieve, "retrieve", "Show one {0}.", self._cls.out, **self._row_annotations())
-
-    def _create(self) -> Any:
-        def create(data: Any, rows: Any, given: Any, path: Any, response: Any) -> Any:
-            instance = data.create(using=_database(rows, self._model), **given)
-            self._check_scope(rows, instance)
-            response.headers["Location"] = f"{quote_path(path.rstrip('/'))}{self._key.path_of(instance)}"
-            return self._shown(rows, {"pk": instance.pk}, response)
-
-        annotations = {"data": self._cls.create_in, "rows": self._rows, "given": self._given}
-        annotations |= {"path": http.Path, "response": Response}
-        return self._ready(create, "create", "Add one {0}.", self._cls.out, **annotations)
-
-    def _change(self, name: str, struct: Any, verb: str) -> Any:
-        def change(key: Any, data: Any, rows: Any, response: Any, if_match: Any = None) -> Any:
-            instance = self._found(rows, key, if_match)
-            data.update(instance, using=_database(rows, self._model))
-            self._check_scope(rows, instance)
-            return self._shown(rows, {"pk": instance.pk}, response)
-
-        annotations = {**self._row_annotations(), **self._condition(), "data": struct}
-        return self._ready(change, name, f"{verb} one {{0}}.", self._cls.out, **annotations)
-
-    def _destroy(self) -> Any:
-        def destroy(key: Any, rows: Any, if_match: Any = None) -> None:
-            try:
-                self._found(rows, key, if_match).delete(using=_database(rows, self._model))
-            except (ProtectedError, RestrictedError) as error:
-                raise Conflict("Other rows need this one.") from error
-
-        annotations = {**self._row_annotations(), **self._condition()}
-        del annotations["response"]
-        return self._ready(destroy, "destroy", "Delete one {0}.", None, **annotations)
-
-    def _row_annotations(self) -> dict[str, Any]:
-        return {**self._key.annotations, "rows": self._rows, "response": Response}
-
-    def _condition(self) -> dict[str, Any]:
-        return {} if self._version is None else {"if_match": Annotated[str | None, Header()]}
-
-    def _found(self, rows: Any, key: Mapping[str, Any], if_match: str | None) -> Any:
-        """The instance to be written; raises 404, and 412 where the client has seen another version of it."""
-        instance = self._one(rows.using(_database(rows, self._model)), key).first()
-        if instance is None:
-            raise NotFound
-        if self._version is not None:
-            seen = getattr(instance, self._version.attname)
-            check_version(instance, self._version.name, expected_version(if_match, seen))
-        return instance
-
-    def _shown(self, rows: Any, condition: Mapping[str, Any], response: Any) -> Any:
-        rows = self._one(rows, condition)
-        if self._version is None:
-            return self._cls.out.get(rows)
-        found = fetch_with(self._cls.out, rows, [self._version.name])
-        if not found:
-            raise NotFound
-        shown, (version,) = found[0]
-        response.headers["ETag"] = f'"{version_text(version)}"'
-        return shown
-
-    def _one(self, rows: Any, condition: Mapping[str, Any]) -> Any:
-        """One row, which a queryset with joins may hold more than once."""
-        return rearrangeable(rows.all()).filter(**condition).order_by(*key_names(self._model))[:1]
-
-    def _check_scope(self, rows: Any, instance: Any) -> None:
-        if not rearrangeable(rows.using(instance._state.db)).filter(pk=instance.pk).exists():
-            raise Forbidden("This would put the row out of your reach.")
-
-
-_OWN_PARAMETERS = frozenset(("data", "rows", "response", "if_match"))
-
-
-def _asked(name: str) -> inspect.Parameter:
-    default = None if name == "if_match" else inspect.Parameter.empty
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
-
-
-def _provider(cls: Any, name: str, default: Callable[[], Any]) -> Callable[..., Any]:
-    """The function that gives a class's queryset, or what new rows are given."""
+def _provider(cls: type[ModelViewSet], name: str, default: Handler) -> Handler:
+    """Return the function that gives a class's queryset, or what new rows are given."""
     raw = inspect.getattr_static(cls, name)
     if raw is None:
         return _at_once(default)
@@ -316,47 +183,40 @@ def _provider(cls: Any, name: str, default: Callable[[], Any]) -> Callable[..., 
         raw = raw._default_manager
     if isinstance(raw, (QuerySet, Manager)):
         return _at_once(raw.all)
-    provider: Callable[..., Any] = getattr(cls(), name)
+    provider: Handler = getattr(cls(), name)
     return provider
 
 
-def _at_once(make: Callable[[], Any]) -> Callable[[], Any]:
-    """A provider that needs no thread, because making a queryset asks no database."""
+def _at_once(make: Handler) -> Handler:
+    """Return a provider that needs no thread, because making a queryset asks no database."""
 
-    def provide() -> Any:
+    def provide() -> object:
         return make()
 
     provide.__dict__["sync_to_thread"] = False
     return provide
 
 
-def _database(rows: Any, model: Any) -> str:
-    """The database that rows are written to: the one the queryset names, else what the routers say."""
-    from django.db import router
-
-    return rows._db or router.db_for_write(model)
-
-
 @reject_unknown_keywords(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS})
 def crud(
     model: type[Model],
     *,
-    out: Any,
-    create: Any = None,
-    update: Any = None,
-    replace: Any = None,
+    out: StructClass,
+    create: StructClass | None = None,
+    update: StructClass | None = None,
+    replace: StructClass | None = None,
     path: str | None = None,
-    queryset: Any = None,
-    given: Any = None,
-    filters: Any = None,
+    queryset: Source | Handler | None = None,
+    given: Handler | None = None,
+    filters: type[msgspec.Struct] | None = None,
     version: str | None = None,
-    write_guards: Sequence[Any] = (),
+    write_guards: Sequence[object] = (),
     lookup: str = "pk",
     deletes: bool = True,
     name: str | None = None,
     **options: Unpack[LayerOptions],
 ) -> type[ModelViewSet]:
-    """The routes of a model in a line: ``crud(Product, out=ProductOut, create=ProductIn, update=ProductPatch)``.
+    """Return the routes of a model in a line: ``crud(Product, out=ProductOut, create=ProductIn, update=ProductPatch)``.
 
     A controller to be listed among the routes, at ``/products`` unless ``path`` says otherwise: list, create, retrieve,
     replace (PUT, by ``replace`` or else ``create``), change (PATCH, by ``update``) and delete; see
@@ -366,7 +226,7 @@ def crud(
         raise ConfigurationError(f"crud({model.__name__}): out={out!r} must be a ModelStruct of it.")
     plural = str(model._meta.verbose_name_plural).replace(" ", "-").lower()
     wrapped = staticmethod(queryset) if inspect.isfunction(queryset) else queryset
-    namespace: dict[str, Any] = {
+    namespace: dict[str, object] = {
         "__module__": out.__module__,
         "path": f"/{plural}" if path is None else path,
         "out": out,

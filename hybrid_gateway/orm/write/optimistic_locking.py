@@ -29,7 +29,7 @@ def check_version(instance: models.Model, name: str, expected: Version, *, using
     setattr(instance, name, following)
 
 
-def version_text(value: Version) -> str:
+def version_text(value: object) -> str:
     """Return a version as an ``ETag`` says it."""
     return value.isoformat() if isinstance(value, datetime.datetime) else str(value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
@@ -13,6 +13,7 @@ from hybrid_gateway.binding.signature import is_async
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.write.write_errors import atomic_or_conflict
 from hybrid_gateway.responses.response_info import status_of_value
+from hybrid_gateway.types import Handler
 
 __all__ = ["in_transaction", "run_in_transaction"]
 
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 
 async def run_in_transaction(
-    function: Callable[..., T], /, *args: Any, using: str | None = None, durable: bool = False, **kwargs: Any
+    function: Callable[..., T], /, *args: object, using: str | None = None, durable: bool = False, **kwargs: object
 ) -> T:
     """Call ``function`` on the request's thread in one transaction: committed if it returns, undone if it raises.
 
@@ -35,8 +36,8 @@ async def run_in_transaction(
     return await sync_to_async(run)()
 
 
-def in_transaction(handler: Any, using: Any, where: str) -> Any:
-    """``handler`` in one transaction of the database ``using`` (``True``: the default one).
+def in_transaction(handler: Handler, database: str | bool, where: str) -> Handler:
+    """Return ``handler`` in one transaction of ``database`` (``True``: the default one).
 
     An exception undoes it, and so does an answer of 400 or more. What contradicts other rows when it ends (a constraint
     that is deferred until then) is a 409. Raises :class:`ConfigurationError` for ``async def``.
@@ -47,12 +48,14 @@ def in_transaction(handler: Any, using: Any, where: str) -> Any:
             "write `await run_in_transaction(function)`."
         )
 
+    using = None if isinstance(database, bool) else database
+
     @functools.wraps(handler)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        with atomic_or_conflict(None if using is True else using):
+    def run(*args: object, **kwargs: object) -> object:
+        with atomic_or_conflict(using):
             value = handler(*args, **kwargs)
             if (status_of_value(value) or 200) >= 400:
-                transaction.set_rollback(True, using=None if using is True else using)
+                transaction.set_rollback(True, using=using)
             return value
 
     return run

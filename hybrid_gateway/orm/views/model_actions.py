@@ -1,0 +1,220 @@
+"""The actions of a ``ModelViewSet`` that its author has not written: methods with the types of its Structs."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from django.db import router
+from django.db.models import Field, Model, ProtectedError, QuerySet, RestrictedError
+from starlette.responses import Response
+
+from hybrid_gateway import http
+from hybrid_gateway._compat.django_orm_internals import chosen_database
+from hybrid_gateway.binding.markers import Depends, Header
+from hybrid_gateway.exceptions import ConfigurationError, Conflict, Forbidden, NotFound, PreconditionFailed
+from hybrid_gateway.orm.introspection import model_of
+from hybrid_gateway.orm.model_struct import ModelStruct
+from hybrid_gateway.orm.querysets.ordering import Rows, key_names, rearrangeable
+from hybrid_gateway.orm.querysets.queryset_source import is_queryable
+from hybrid_gateway.orm.read.rows import fetch_with
+from hybrid_gateway.orm.views.handler_results import SOURCE_ATTRIBUTE
+from hybrid_gateway.orm.views.row_keys import RowKey
+from hybrid_gateway.orm.write.optimistic_locking import check_version, expected_version, version_text
+from hybrid_gateway.orm.write.write_plan import check_input
+from hybrid_gateway.types import Handler
+from hybrid_gateway.url_quoting import quote_path
+
+__all__ = ["GENERATED", "ActionMethod", "ViewModel", "generate_actions"]
+
+StructClass: TypeAlias = type[ModelStruct]
+Condition = Mapping[str, object]
+ActionMethod = tuple[Handler, dict[str, Any]]
+"""A method, and the options of its route."""
+
+GENERATED = "__generated__"
+"""The attribute of methods that are made here."""
+
+
+class ViewModel(msgspec.Struct, frozen=True, kw_only=True):
+    """What a class of views says of its model, as the attributes of ``ModelViewSet``."""
+
+    qualname: str
+    module: str
+    out: StructClass
+    create_in: StructClass | None
+    update_in: StructClass | None
+    replace_in: StructClass | None
+    source: object
+    queryset: Handler
+    given: Handler
+    filters: type[msgspec.Struct] | None
+    version: str | None
+    write_guards: Sequence[object]
+    lookup: str
+    deletes: bool
+
+
+def generate_actions(view: ViewModel) -> dict[str, ActionMethod]:
+    """Return the actions by name; raises :class:`ConfigurationError` for Structs that are not of the model."""
+    made = _ActionFactory(view)
+    writes: dict[str, Any] = {"atomic": True, "raises": [Conflict], "guards": view.write_guards}
+    changes = {**writes, "raises": [Conflict, PreconditionFailed]} if view.version is not None else writes
+    found = {"list": (made.list_rows(), {"filters": view.filters} if view.filters is not None else {})}
+    found["retrieve"] = (made.retrieve(), {})
+    if view.create_in is not None:
+        found["create"] = (made.create(view.create_in), writes)
+    if view.replace_in is not None:
+        found["update"] = (made.change("update", view.replace_in, "Replace"), changes)
+    if view.update_in is not None:
+        found["partial_update"] = (made.change("partial_update", view.update_in, "Change"), changes)
+    if view.deletes:
+        found["destroy"] = (made.destroy(), changes)
+    return found
+
+
+class _ActionFactory:
+    """Makes the actions of one class."""
+
+    def __init__(self, view: ViewModel) -> None:
+        self._view = view
+        self._model = model = model_of(view.out)
+        self._rows = _ScopedRows(model, view.out, view.version)
+        self._key = RowKey(model, view.lookup, view.qualname)
+        if taken := _OWN_PARAMETERS.intersection(self._key.annotations):
+            raise ConfigurationError(
+                f"{view.qualname}: its routes have a parameter {min(taken)!r} already, so no column of that name "
+                "can be in their path: name another by lookup=."
+            )
+        self._queryset = {"queryset": Annotated[QuerySet[Any], Depends(view.queryset)]}
+        self._response = {"response": Response}
+        self._if_match = {} if view.version is None else {"if_match": Annotated[str | None, Header()]}
+        for struct in (view.create_in, view.update_in, view.replace_in):
+            if struct is not None:
+                check_input(struct, model)
+
+    def list_rows(self) -> Handler:
+        def list_rows(queryset: Rows) -> Rows:
+            return queryset
+
+        returns = types.GenericAlias(list, self._view.out)
+        method = self._method(list_rows, "list", "List {1}.", returns, **self._queryset)
+        setattr(method, SOURCE_ATTRIBUTE, self._view.source if is_queryable(self._view.source) else None)
+        return method
+
+    def retrieve(self) -> Handler:
+        annotations = {**self._key.annotations, **self._queryset, **self._response}
+        return self._method(self._rows.show, "retrieve", "Show one {0}.", self._view.out, **annotations)
+
+    def create(self, struct: StructClass) -> Handler:
+        rows, path_of = self._rows, self._key.path_of
+
+        def create(data: ModelStruct, queryset: Rows, given: dict[str, Any], path: str, response: Response) -> object:
+            instance = data.create(using=rows.database(queryset), **given)
+            rows.check_scope(queryset, instance)
+            response.headers["Location"] = f"{quote_path(path.rstrip('/'))}{path_of(instance)}"
+            return rows.show({"pk": instance.pk}, queryset, response)
+
+        given = Annotated[dict[str, Any], Depends(self._view.given)]
+        annotations = {"data": struct, **self._queryset, "given": given, "path": http.Path, **self._response}
+        return self._method(create, "create", "Add one {0}.", self._view.out, **annotations)
+
+    def change(self, name: str, struct: StructClass, verb: str) -> Handler:
+        rows = self._rows
+
+        def change(
+            key: Condition, data: ModelStruct, queryset: Rows, response: Response, if_match: str | None = None
+        ) -> object:
+            instance = rows.instance(queryset, key, if_match)
+            data.update(instance, using=rows.database(queryset))
+            rows.check_scope(queryset, instance)
+            return rows.show({"pk": instance.pk}, queryset, response)
+
+        annotations = {**self._key.annotations, **self._queryset, **self._response, **self._if_match, "data": struct}
+        return self._method(change, name, f"{verb} one {{0}}.", self._view.out, **annotations)
+
+    def destroy(self) -> Handler:
+        rows = self._rows
+
+        def destroy(key: Condition, queryset: Rows, if_match: str | None = None) -> None:
+            try:
+                rows.instance(queryset, key, if_match).delete(using=rows.database(queryset))
+            except (ProtectedError, RestrictedError) as error:
+                raise Conflict("Other rows need this one.") from error
+
+        annotations = {**self._key.annotations, **self._queryset, **self._if_match}
+        return self._method(destroy, "destroy", "Delete one {0}.", None, **annotations)
+
+    def _method(self, function: Handler, name: str, doc: str, returns: object, /, **annotations: object) -> Handler:
+        """Return a method with these annotations that calls ``function``, whose ``key`` is what finds the row."""
+        key, meta = self._key, self._model._meta
+        of_a_row = not annotations.keys().isdisjoint(key.annotations)
+
+        def method(view: object, **values: object) -> object:
+            if of_a_row:
+                values["key"] = key.take(values)
+            return function(**values)
+
+        method.__name__ = name
+        method.__qualname__ = f"{self._view.qualname}.{name}"
+        method.__module__ = self._view.module
+        method.__doc__ = doc.format(meta.verbose_name, meta.verbose_name_plural)
+        method.__annotations__ = {**annotations, "return": returns}
+        parameters = [_parameter("self", inspect.Parameter.POSITIONAL_ONLY), *map(_parameter, annotations)]
+        method.__dict__.update({"__signature__": inspect.Signature(parameters), GENERATED: True})
+        return method
+
+
+_OWN_PARAMETERS = frozenset(("data", "queryset", "response", "if_match"))
+
+
+def _parameter(name: str, kind: Any = inspect.Parameter.KEYWORD_ONLY) -> inspect.Parameter:
+    return inspect.Parameter(name, kind, default=None if name == "if_match" else inspect.Parameter.empty)
+
+
+class _ScopedRows:
+    """The rows of a queryset that a client may see and write."""
+
+    def __init__(self, model: type[Model], out: StructClass, version: str | None) -> None:
+        field = None if version is None else model._meta.get_field(version)
+        self._model = model
+        self._out = out
+        self._version = field if isinstance(field, Field) else None
+
+    def database(self, queryset: Rows) -> str:
+        """Return the database that rows are written to: the one the queryset names, else what the routers say."""
+        return chosen_database(queryset) or router.db_for_write(self._model)
+
+    def instance(self, queryset: Rows, key: Condition, if_match: str | None) -> Model:
+        """Return the row to be written; raise 404, and 412 where the client has seen another version of it."""
+        instance = self._one(queryset.using(self.database(queryset)), key).first()
+        if instance is None:
+            raise NotFound
+        if self._version is not None:
+            seen = getattr(instance, self._version.attname)
+            check_version(instance, self._version.name, expected_version(if_match, seen))
+        return instance
+
+    def show(self, key: Condition, queryset: Rows, response: Response) -> object:
+        """Return what clients see of a row, and set its ``ETag``."""
+        row = self._one(queryset, key)
+        if self._version is None:
+            return self._out.get(row)
+        found = fetch_with(self._out, row, [self._version.name])
+        if not found:
+            raise NotFound
+        shown, (version,) = found[0]
+        response.headers["ETag"] = f'"{version_text(version)}"'
+        return shown
+
+    def check_scope(self, queryset: Rows, instance: Model) -> None:
+        """Raise 403 for a row that is not among those of the queryset."""
+        if not rearrangeable(queryset.using(instance._state.db)).filter(pk=instance.pk).exists():
+            raise Forbidden("This would put the row out of your reach.")
+
+    def _one(self, queryset: Rows, key: Condition) -> Rows:
+        """Return one row, which a queryset with joins may hold more than once."""
+        return rearrangeable(queryset.all()).filter(**key).order_by(*key_names(self._model))[:1]
