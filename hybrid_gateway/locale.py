@@ -21,10 +21,11 @@ from starlette.responses import Response
 from hybrid_gateway.binding.signature import is_async
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.cookie_header import parse_cookies
+from hybrid_gateway.types import Handler
 
 __all__ = ["Locale", "TimeZone"]
 
-_LONGEST = 500  # characters of a cookie or a zone
+MAX_NAME_LENGTH = 500  # characters of a cookie or a zone
 
 
 class Locale:
@@ -64,9 +65,7 @@ class TimeZone:
     ``Session``) that returns a name, a ``tzinfo``, or None. A name that is none leaves ``TIME_ZONE`` in place.
     """
 
-    def __init__(
-        self, find: Callable[..., Any] | None = None, *, cookie: str | None = None, header: str | None = None
-    ) -> None:
+    def __init__(self, find: Handler | None = None, *, cookie: str | None = None, header: str | None = None) -> None:
         if sum(given is not None for given in (find, cookie, header)) != 1:
             raise ConfigurationError("TimeZone needs one of a function, cookie= and header=.")
         self._vary = "Cookie" if cookie is not None else header
@@ -74,6 +73,7 @@ class TimeZone:
             find = _named(lambda headers: _cookie(headers, cookie))
         elif header is not None:
             find = _named(lambda headers: headers.get(header))
+        assert find is not None  # as counted above
         self.on_request = _activating(find)
 
     def on_response(self, response: Response) -> None:
@@ -91,18 +91,18 @@ def _named(read: Callable[[Headers], str | None]) -> Callable[[Headers], str | N
     return find
 
 
-def _activating(find: Any) -> Callable[..., Awaitable[None] | None]:
-    """``find``, whose result becomes the current time zone, where it ran."""
+def _activating(find: Handler) -> Callable[..., Awaitable[None] | None]:
+    """Return ``find``, whose result becomes the current time zone where it ran."""
     if is_async(find):
 
         @wraps(find)
-        async def activate_later(**arguments: Any) -> None:
+        async def activate_later(**arguments: object) -> None:
             _activate(await find(**arguments))
 
         return activate_later
 
     @wraps(find)
-    def activate(**arguments: Any) -> None:
+    def activate(**arguments: object) -> None:
         _activate(find(**arguments))
 
     return activate
@@ -111,7 +111,7 @@ def _activating(find: Any) -> Callable[..., Awaitable[None] | None]:
 def _activate(found: str | tzinfo | None) -> None:
     if isinstance(found, str):
         # SECURITY: a client's text, which ZoneInfo would look for in the file system, is a name we know, or nothing.
-        found = ZoneInfo(found) if len(found) <= _LONGEST and found in _zones() else None
+        found = ZoneInfo(found) if len(found) <= MAX_NAME_LENGTH and found in _zones() else None
     if found is not None:
         timezone.activate(found)
 
@@ -122,9 +122,9 @@ def _zones() -> frozenset[str]:
 
 
 def _cookie(headers: Headers, name: str) -> str | None:
-    """A cookie, unless it is too long to be anything. SECURITY: what is parsed is cached by Django, whatever it is."""
+    """Return a cookie, unless it is too long. SECURITY: what is parsed is cached by Django, whatever it is."""
     for line in headers.getlist("cookie"):
         value = parse_cookies(line).get(name)
         if value is not None:
-            return value if len(value) <= _LONGEST else None
+            return value if len(value) <= MAX_NAME_LENGTH else None
     return None

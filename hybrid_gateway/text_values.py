@@ -13,7 +13,6 @@ import math
 import re
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -66,7 +65,7 @@ def read_bool(text: str) -> bool:
 _BOOLS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off": False}
 
 
-def _iso(kind: Any) -> Callable[[str], Any]:
+def _iso(kind: object) -> Callable[[str], object]:
     """By the rules of RFC 3339 and ISO 8601 that hold in JSON, too."""
     return functools.partial(msgspec.convert, type=kind)
 
@@ -75,7 +74,7 @@ def _read_text(text: str) -> str:
     return text
 
 
-READERS: dict[Any, Callable[[str], Any]] = {
+READERS: dict[object, Callable[[str], object]] = {
     str: _read_text,
     int: read_int,
     float: _read_float,

@@ -25,11 +25,11 @@ class AppComponents:
     """Components with ``lifetime = "app"``: made once, at start-up or when first needed, closed at shutdown."""
 
     def __init__(self) -> None:
-        self._providers: dict[Provider, dict[str, Any]] = {}  # each with its arguments: providers or ready values
-        self._by_key: dict[Any, Provider] = {}
-        self._modes: dict[Any, Mode] = {}  # where opening each runs, with all it needs
-        self._values: dict[Any, Any] = {}
-        self._exits: list[tuple[Mode, Any]] = []
+        self._providers: dict[Provider, dict[str, object]] = {}  # each with its arguments: providers or ready values
+        self._by_key: dict[object, Provider] = {}
+        self._modes: dict[object, Mode] = {}  # where opening each runs, with all it needs
+        self._values: dict[object, object] = {}
+        self._exits: list[tuple[Mode, Any]] = []  # context managers, asynchronous ones on the loop
         self._lock = threading.RLock()
         self._async_lock: asyncio.Lock | None = None
 
@@ -39,13 +39,13 @@ class AppComponents:
         return not self._providers
 
     def register(
-        self, provider: Provider, components: Components, constants: Mapping[Any, Any], chain: tuple[str, ...]
+        self, provider: Provider, components: Components, constants: Mapping[object, object], chain: tuple[str, ...]
     ) -> Mode:
         """Check that ``provider`` needs nothing of a request; tell where opening it runs."""
         chain = (*chain, provider.signature.where)
         if len(set(chain[1:])) < len(chain[1:]):
             raise DependencyError(f"{' → '.join(chain)}: a component cannot need itself.")
-        arguments: dict[str, Any] = {}
+        arguments: dict[str, object] = {}
         mode: Mode = provider.mode
         for parameter in provider.signature.parameters:
             inner = components.find(parameter)
@@ -65,24 +65,25 @@ class AppComponents:
         self._modes[provider.key] = mode
         return mode
 
-    def open(self, provider: Provider) -> Any:
+    def open(self, provider: Provider) -> object:
         """The value of a component whose whole chain is synchronous."""
         with self._lock:
             if provider.key not in self._values:
                 made = provider.call(**{n: self._resolve(a) for n, a in self._arguments(provider).items()})
                 if provider.cleans_up:
-                    manager, made = made, made.__enter__()
+                    manager: Any = made
+                    made = manager.__enter__()
                     self._exits.append(("thread", manager))
                 self._values[provider.key] = made
             return self._values[provider.key]
 
-    def _arguments(self, provider: Provider) -> dict[str, Any]:
+    def _arguments(self, provider: Provider) -> dict[str, object]:
         return self._providers[self._by_key[provider.key]]
 
-    def _resolve(self, argument: Any) -> Any:
+    def _resolve(self, argument: object) -> object:
         return self.open(argument) if isinstance(argument, Provider) else argument
 
-    async def open_async(self, provider: Provider) -> Any:
+    async def open_async(self, provider: Provider) -> object:
         """The value of a component that is, or needs, an asynchronous one."""
         if provider.key in self._values:
             return self._values[provider.key]
@@ -91,7 +92,7 @@ class AppComponents:
         async with self._async_lock:
             return await self._open_async(provider)
 
-    async def _open_async(self, provider: Provider) -> Any:
+    async def _open_async(self, provider: Provider) -> object:
         if provider.key in self._values:
             return self._values[provider.key]
         mode = self._modes[provider.key]
@@ -104,7 +105,7 @@ class AppComponents:
         blocks = provider.mode == "thread"
         made = await sync_to_async(provider.call)(**arguments) if blocks else provider.call(**arguments)
         if provider.cleans_up:
-            manager = made
+            manager: Any = made
             if provider.is_async:
                 made = await manager.__aenter__()
             else:

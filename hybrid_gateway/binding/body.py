@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 
-from hybrid_gateway.binding.decimals import look_for_decimals
+from hybrid_gateway.binding.constraints import Check
+from hybrid_gateway.binding.decimals import decimal_check
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.signature import NO_DEFAULT
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors, missing, one_error
@@ -25,20 +25,20 @@ class RawBody:
 
     media_type = "application/octet-stream"
 
-    def __init__(self, kind: Any, default: Any = NO_DEFAULT, check: Callable[[Any], Any] | None = None) -> None:
-        self._plain = kind is bytes
-        self._kind = kind
+    def __init__(self, kind: object, default: object = NO_DEFAULT, check: Check | None = None) -> None:
+        self._kind: type[bytes] = kind if isinstance(kind, type) and issubclass(kind, bytes) else bytes
         self._default = default
         self._check = check
 
-    def read(self, ctx: RequestContext, body: bytes, errors: list[ErrorEntry]) -> Any:
+    def read(self, ctx: RequestContext, body: bytes, errors: list[ErrorEntry]) -> object:
         if not body and self._default is not NO_DEFAULT:
             return self._default
         try:
-            body = body if self._check is None else self._check(body)
+            if self._check is not None:
+                self._check(body)
         except msgspec.ValidationError as error:
             errors.append(one_error(error, ("body",)))
-        return body if self._plain else self._kind(body)
+        return body if self._kind is bytes else self._kind(body)
 
 
 class JSONBody:
@@ -51,8 +51,8 @@ class JSONBody:
 
     def __init__(
         self,
-        kind: Any,
-        default: Any,
+        kind: object,
+        default: object,
         media_types: Sequence[str] = (),
         hook: DecodeHook = decode_known,
         *,
@@ -63,11 +63,11 @@ class JSONBody:
         self._hook = hook
         self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
         self._packed = msgspec.msgpack.Decoder(kind, dec_hook=hook).decode if MESSAGEPACK in media_types else None
-        self._look = look_for_decimals(kind)
+        self._check_decimals = decimal_check(kind)
         self._declared = declared
         self._accepted = ", ".join(media_types) or self.media_type
 
-    def read(self, ctx: RequestContext, body: bytes, errors: list[ErrorEntry]) -> Any:
+    def read(self, ctx: RequestContext, body: bytes, errors: list[ErrorEntry]) -> object:
         if not body:
             if self._default is NO_DEFAULT:
                 errors.append(missing(("body",)))
@@ -82,7 +82,7 @@ class JSONBody:
                 return self._unpack(self._packed, body, errors)
             _check_json(content_type, self._accepted)
         try:
-            if self._look is None:
+            if self._check_decimals is None:
                 return self._decode(body)
             return self._looked_at(self._decode(body), errors)
         except REFUSALS:
@@ -91,12 +91,12 @@ class JSONBody:
             raise _malformed(error) from None
         return None
 
-    def _looked_at(self, value: Any, errors: list[ErrorEntry]) -> Any:
-        if self._look is not None:
-            self._look(value, ("body",), errors)
+    def _looked_at(self, value: object, errors: list[ErrorEntry]) -> object:
+        if self._check_decimals is not None:
+            self._check_decimals(value, ("body",), errors)
         return value
 
-    def _unpack(self, decode: Callable[[bytes], Any], body: bytes, errors: list[ErrorEntry]) -> Any:
+    def _unpack(self, decode: Callable[[bytes], object], body: bytes, errors: list[ErrorEntry]) -> object:
         try:
             return self._looked_at(decode(body), errors)
         except REFUSALS:
@@ -116,14 +116,14 @@ def _check_json(content_type: bytes, accepted: str) -> None:
         raise UnsupportedMediaType(f"The body must be {accepted}.", headers={"Accept": accepted})
 
 
-def _unpack_untyped(body: bytes) -> Any:
+def _unpack_untyped(body: bytes) -> object:
     try:
         return msgspec.msgpack.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest("The MessagePack body is malformed.") from None
 
 
-def _decode_untyped(body: bytes) -> Any:
+def _decode_untyped(body: bytes) -> object:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

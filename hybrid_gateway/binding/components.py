@@ -7,8 +7,8 @@ import contextlib
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Literal
 
 import msgspec
 
@@ -16,6 +16,7 @@ from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, i
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.type_hints import resolve_aliases
+from hybrid_gateway.types import Handler
 
 __all__ = ["Component", "Components", "Mode", "Provider", "mode_of"]
 
@@ -32,7 +33,7 @@ class Component:
     lifetime: ClassVar[Literal["request", "app"]] = "request"
     use_cache: ClassVar[bool] = True
 
-    resolve: Callable[..., Any]
+    resolve: Handler
 
     def can_handle_parameter(self, parameter: inspect.Parameter) -> bool:
         """Whether this component fills ``parameter``; override to match by more than the annotation."""
@@ -42,9 +43,9 @@ class Component:
 class Provider(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One way to make a value, read from its signature once."""
 
-    key: Any  # what overrides and the cache of a request know it by
-    call: Callable[..., Any]
-    provides: Any
+    key: object  # what overrides and the cache of a request know it by
+    call: Handler
+    provides: object
     signature: Signature
     mode: Mode
     cleans_up: bool
@@ -61,14 +62,14 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         rest = tuple(inner for inner in self.signature.parameters if inner is not own)
         call, bound = self.call, parameter.raw.replace(annotation=parameter.keys[0])
 
-        def provide(**values: Any) -> Any:
+        def provide(**values: object) -> object:
             return call(**{own.name: bound}, **values)
 
         signature = msgspec.structs.replace(self.signature, parameters=rest)
         return msgspec.structs.replace(self, call=provide, signature=signature)
 
 
-def mode_of(function: Any, declared: bool | None = None) -> Mode:
+def mode_of(function: object, declared: bool | None = None) -> Mode:
     """Where ``function`` runs: on the loop, on a thread, or (``sync_to_thread = False``) right where it is called."""
     if is_async(function):
         return "loop"
@@ -81,9 +82,9 @@ _GENERATORS = (collections.abc.Iterator, collections.abc.Generator, collections.
 _ASYNC_GENERATORS = (collections.abc.AsyncIterator, collections.abc.AsyncGenerator, collections.abc.AsyncIterable)
 
 
-def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
+def make_provider(entry: object, *, use_cache: bool | None = None) -> Provider:
     """Read a component, a provider function or a class as a provider."""
-    function: Any
+    function: Handler | None
     if inspect.isclass(entry) and issubclass(entry, Component):
         entry = entry()
     if isinstance(entry, Component):
@@ -103,7 +104,7 @@ def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
     is_manager = getattr(target, "__globals__", None) is vars(contextlib)  # made by @contextmanager
     cleans_up = is_manager or inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
     if cleans_up and not is_manager:
-        wrap: Any = contextlib.asynccontextmanager if mode == "loop" else contextlib.contextmanager
+        wrap: Handler = contextlib.asynccontextmanager if mode == "loop" else contextlib.contextmanager
         function = wrap(function)
     return Provider(
         key=_key_of(entry),
@@ -117,7 +118,7 @@ def make_provider(entry: Any, *, use_cache: bool | None = None) -> Provider:
     )
 
 
-def _plain_function(function: Any) -> Any:
+def _plain_function(function: object) -> object:
     """What is called, of a method or an instance with ``__call__``."""
     if (
         not inspect.isclass(function)
@@ -128,19 +129,19 @@ def _plain_function(function: Any) -> Any:
     return getattr(function, "__func__", function)
 
 
-def _key_of(entry: Any) -> Any:
+def _key_of(entry: object) -> object:
     """Its class for a component that any other of its class would do for; one with attributes of its own is one."""
     return type(entry) if isinstance(entry, Component) and not getattr(entry, "__dict__", None) else entry
 
 
-def _provided_type(signature: Signature, cleans_up: bool) -> Any:
+def _provided_type(signature: Signature, cleans_up: bool) -> object:
     returns = signature.returns
     if cleans_up and typing.get_origin(returns) in (*_GENERATORS, *_ASYNC_GENERATORS):
         return typing.get_args(returns)[0]
     return returns
 
 
-def constant(key: Any, value: Any) -> Provider:
+def constant(key: object, value: object) -> Provider:
     """A provider that gives a ready value: what an override with a plain object becomes."""
     signature = Signature(where=f"override of {key!r}", parameters=(), returns=key)
     return Provider(key=key, call=lambda: value, provides=key, signature=signature, mode="inline", cleans_up=False)
@@ -149,15 +150,15 @@ def constant(key: Any, value: Any) -> Provider:
 class Components:
     """The providers of one route: those of every layer as one set, an inner one before an outer one of its type."""
 
-    def __init__(self, entries: Iterable[Any], overrides: dict[Any, Any] | None = None) -> None:
-        self._by_type: dict[Any, Provider] = {}
+    def __init__(self, entries: Iterable[object], overrides: dict[object, object] | None = None) -> None:
+        self._by_type: dict[object, Provider] = {}
         self._matchers: list[tuple[Component, Provider]] = []
         for entry in entries:
             self._register(entry)
         self._overrides = {resolve_aliases(key): _override(key, value) for key, value in (overrides or {}).items()}
         self._by_type.update(self._overrides)
 
-    def _register(self, entry: Any) -> None:
+    def _register(self, entry: object) -> None:
         provider = make_provider(entry)
         component = entry() if inspect.isclass(entry) and issubclass(entry, Component) else entry
         if (
@@ -184,7 +185,7 @@ class Components:
         """What a test put in place of what fills ``parameter`` by its type."""
         return _first(self._overrides, parameter) if self._overrides else None
 
-    def override(self, key: Any) -> Provider | None:
+    def override(self, key: object) -> Provider | None:
         """What a test put in place of the provider function (or type) ``key``."""
         try:
             return self._overrides.get(key)
@@ -192,14 +193,14 @@ class Components:
             return None
 
 
-def _first(by_type: Mapping[Any, Provider], parameter: Parameter) -> Provider | None:
+def _first(by_type: Mapping[object, Provider], parameter: Parameter) -> Provider | None:
     try:
         return next((by_type[kind] for kind in parameter.keys if kind in by_type), None)
     except TypeError:  # an annotation that cannot be hashed names no component
         return None
 
 
-def _override(key: Any, value: Any) -> Provider:
+def _override(key: object, value: object) -> Provider:
     is_provider = inspect.isroutine(value) or isinstance(value, Component)
     if is_provider or (inspect.isclass(value) and issubclass(value, Component)):
         return msgspec.structs.replace(make_provider(value), provides=key)

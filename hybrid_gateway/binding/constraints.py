@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import decimal
 import operator
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Context, Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -15,6 +15,7 @@ from hybrid_gateway.exceptions import DependencyError
 
 __all__ = [
     "Bounds",
+    "Check",
     "checker",
     "constraints_of",
     "decimal_keywords",
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 _NAMES = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
-_COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+_COMPARISONS: dict[str, tuple[str, Callable[[Decimal, Decimal], bool]]] = {
     "gt": (">", operator.gt),
     "ge": (">=", operator.ge),
     "lt": ("<", operator.lt),
@@ -40,6 +41,10 @@ _KEYWORDS = {
 }
 
 
+Check = Callable[[object], object]
+"""Returns a value, or raises ``ValidationError``."""
+
+
 class Bounds(msgspec.Struct, frozen=True):
     """Constraints by name, as a marker has them; decimals among them, which ``msgspec.Meta`` does not take."""
 
@@ -49,8 +54,8 @@ class Bounds(msgspec.Struct, frozen=True):
         return hash(tuple(sorted(self.by_name.items())))
 
 
-def constraints_of(meta: Any) -> dict[str, Any]:
-    """The constraints of a ``Meta`` or :class:`Bounds`, by name."""
+def constraints_of(meta: object) -> dict[str, Any]:
+    """Return the constraints of a ``Meta`` or :class:`Bounds`, by name: numbers, texts, and whether there is a zone."""
     if isinstance(meta, Bounds):
         return dict(meta.by_name)
     if not isinstance(meta, msgspec.Meta):
@@ -58,19 +63,19 @@ def constraints_of(meta: Any) -> dict[str, Any]:
     return {name: value for name in _NAMES if (value := getattr(meta, name)) is not None}
 
 
-def is_bounded(meta: Any) -> bool:
-    """Whether an extra of ``Annotated`` constrains values."""
+def is_bounded(meta: object) -> bool:
+    """Return whether an extra of ``Annotated`` constrains values."""
     return bool(constraints_of(meta))
 
 
-def holds_bounds(kind: Any) -> bool:
-    """Whether a type has constraints inside it that msgspec would pass over."""
+def holds_bounds(kind: object) -> bool:
+    """Return whether a type has constraints inside it that msgspec would pass over."""
     return any(isinstance(extra, Bounds) or holds_bounds(extra) for extra in typing.get_args(kind))
 
 
-def make_meta(constraints: Mapping[str, Any]) -> Any:
-    """A ``Meta`` of the constraints, or :class:`Bounds` where one is a decimal."""
-    if any(isinstance(value, decimal.Decimal) for value in constraints.values()):
+def make_meta(constraints: Mapping[str, Any]) -> msgspec.Meta | Bounds:
+    """Return a ``Meta`` of the constraints, or :class:`Bounds` where one is a decimal."""
+    if any(isinstance(value, Decimal) for value in constraints.values()):
         return Bounds(dict(constraints))
     try:
         return msgspec.Meta(**constraints)
@@ -78,38 +83,40 @@ def make_meta(constraints: Mapping[str, Any]) -> Any:
         raise DependencyError(f"{_written(constraints)} makes no sense: {error}") from error
 
 
-def _written(constraints: Mapping[str, Any]) -> str:
+def _all_constraints(metas: Sequence[object]) -> dict[str, Any]:
+    return {name: value for meta in metas for name, value in constraints_of(meta).items()}
+
+
+def _written(constraints: Mapping[str, object]) -> str:
     return ", ".join(f"{name}={value!r}" for name, value in constraints.items())
 
 
-def checker(kind: Any, metas: Sequence[Any]) -> tuple[Callable[[Any], Any], Bounds | None]:
-    """``check(value)``: the value, which raises ``ValidationError`` if it does not keep to ``metas``.
+def checker(kind: object, metas: Sequence[object]) -> tuple[Check, Bounds | None]:
+    """Return ``check(value)``, which returns the value, or raises ``ValidationError`` if that breaks ``metas``.
 
     And the constraints, where they are comparisons with whole numbers. Raises :class:`DependencyError` for constraints
     that mean nothing for ``kind``.
     """
-    constraints: dict[str, Any] = {}
-    for meta in metas:
-        constraints |= constraints_of(meta)
-    if kind is decimal.Decimal:
+    constraints = _all_constraints(metas)
+    if kind is Decimal:
         return _decimal_checker(constraints), None
-    if any(isinstance(value, decimal.Decimal) for value in constraints.values()):
+    if any(isinstance(value, Decimal) for value in constraints.values()):
         raise DependencyError(f"{_written(constraints)} is for Decimal alone")
-    constrained: Any = Annotated[(kind, msgspec.Meta(**constraints))]
+    constrained: object = Annotated[(kind, msgspec.Meta(**constraints))]
     try:
         msgspec.json.Decoder(constrained)
     except (TypeError, ValueError, re.error) as error:
         raise DependencyError(f"{_written(constraints)} cannot be checked: {reason(error)}") from error
     simple = kind is int and constraints.keys() <= _COMPARISONS.keys()
 
-    def check(value: Any) -> Any:
+    def check(value: object) -> object:
         return msgspec.convert(value, constrained)
 
     return check, Bounds(constraints) if simple else None
 
 
 def reason(error: Exception) -> str:
-    """msgspec's words, without the type, which the declaration shows; and what to write instead."""
+    """Return msgspec's message without the type, which the declaration shows; and what to write instead."""
     words = str(error).partition(" - type `")[0].rstrip(".")
     if "custom type" in words:
         return f"{words}. Take one of them, or, of pydantic, a RootModel[One | Other]"
@@ -126,19 +133,19 @@ def reason(error: Exception) -> str:
     return words
 
 
-def _decimal_checker(constraints: Mapping[str, Any]) -> Callable[[Any], Any]:
+def _decimal_checker(constraints: Mapping[str, object]) -> Check:
     unknown = [name for name in constraints if name not in _KEYWORDS]
     if unknown:
         raise DependencyError(
             f"{unknown[0]}= is for text; the bounds of a Decimal are ge=, gt=, le=, lt= and multiple_of="
         )
-    exact = {name: decimal.Decimal(str(value)) for name, value in constraints.items()}
+    exact = {name: Decimal(str(value)) for name, value in constraints.items()}
     compared = [(*_COMPARISONS[name], bound) for name, bound in exact.items() if name in _COMPARISONS]
     step = exact.get("multiple_of")
     if step is not None and step <= 0:
         raise DependencyError("multiple_of= must be more than 0")
 
-    def check(value: Any) -> Any:
+    def check(value: Any) -> object:  # a Decimal: text has become one
         for sign, holds, bound in compared:
             if not holds(value, bound):
                 raise msgspec.ValidationError(f"Expected `decimal` {sign} {bound}")
@@ -149,19 +156,15 @@ def _decimal_checker(constraints: Mapping[str, Any]) -> Callable[[Any], Any]:
     return check
 
 
-_EXACT = decimal.Context(prec=5000)  # more digits than a text and its exponent can have
+_EXACT = Context(prec=5000)  # more digits than a text and its exponent can have
 
 
-def decimal_keywords(metas: Sequence[Any]) -> dict[str, Any]:
-    """What JSON Schema calls the bounds of a decimal."""
-    constraints: dict[str, Any] = {}
-    for meta in metas:
-        constraints |= constraints_of(meta)
+def decimal_keywords(metas: Sequence[object]) -> dict[str, object]:
+    """Return the bounds of a decimal as JSON Schema calls them."""
+    constraints = _all_constraints(metas)
     numbers = {_KEYWORDS[name]: value for name, value in constraints.items() if name in _KEYWORDS}
-    return {name: _number(value) for name, value in numbers.items()}
+    return {name: _plain_number(value) if isinstance(value, Decimal) else value for name, value in numbers.items()}
 
 
-def _number(value: Any) -> Any:
-    if not isinstance(value, decimal.Decimal):
-        return value
+def _plain_number(value: Decimal) -> int | float:
     return int(value) if value == int(value) else float(value)

@@ -1,6 +1,6 @@
 """Decimals in bodies, for msgspec takes ``"NaN"``, ``"Infinity"`` and ``"1e999999"`` for some.
 
-How this works: at start-up a type is searched for decimals. Where it has some, a function looks at those of each value;
+How this works: at start-up a type is searched for decimals. Where it has some, a function checks those of each value;
 it knows where they are, and nothing of the rest. What a union holds is told by the classes of values.
 """
 
@@ -9,139 +9,139 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Any
 
 from msgspec import inspect as mi
 
 from hybrid_gateway.exceptions import ErrorEntry, Location, error_entry
 from hybrid_gateway.type_hints import cached_by_type
+from hybrid_gateway.types import Handler
 
-__all__ = ["Look", "look_for_decimals"]
+__all__ = ["DecimalCheck", "decimal_check"]
 
-Look = Callable[[Any, Location, list[ErrorEntry]], None]
-"""Adds the errors of a value that lies at a place."""
+DecimalCheck = Callable[[object, Location, list[ErrorEntry]], None]
+"""Adds the errors of a value at a location."""
 
 # SECURITY: `int(value)` of an exponent of six digits fills the memory, and comparing with NaN raises.
-_MOST_DIGITS = 1000
+MAX_DIGITS = 1000
+
+_OfItems = mi.ListType | mi.SetType | mi.FrozenSetType | mi.VarTupleType
+_OfFields = mi.StructType | mi.DataclassType | mi.TypedDictType | mi.NamedTupleType
 
 
 @cached_by_type
-def look_for_decimals(kind: Any) -> Look | None:
-    """What looks at the decimals in values of ``kind``; ``None`` where there are none."""
+def decimal_check(kind: object) -> DecimalCheck | None:
+    """Return what checks the decimals in values of ``kind``; ``None`` where there are none."""
     try:
-        return _Search().look(mi.type_info(kind))
+        return _CheckBuilder().build(mi.type_info(kind))
     except (TypeError, NameError):  # which the decoder of the body has told
         return None
 
 
-def _look_at_decimal(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
-    if type(value) is Decimal and not (value.is_finite() and -_MOST_DIGITS < value.adjusted() < _MOST_DIGITS):
-        errors.append(error_entry(place, "Invalid decimal string"))
+def _check_decimal(value: object, location: Location, errors: list[ErrorEntry]) -> None:
+    if type(value) is Decimal and not (value.is_finite() and -MAX_DIGITS < value.adjusted() < MAX_DIGITS):
+        errors.append(error_entry(location, "Invalid decimal string"))
 
 
-class _Search:
-    """Makes the functions. A class is known before it is searched, for it may hold itself."""
+class _CheckBuilder:
+    """Builds the functions. A class is known before it is searched, for it may hold itself."""
 
     def __init__(self) -> None:
-        self._classes: dict[Any, Look] = {}
+        self._classes: dict[type, DecimalCheck] = {}
 
-    def look(self, info: Any) -> Look | None:
+    def build(self, info: mi.Type) -> DecimalCheck | None:
+        """Return the check of a type; None where it has no decimals."""
         while isinstance(info, mi.Metadata):
             info = info.type
         if isinstance(info, mi.DecimalType):
-            return _look_at_decimal
-        make = _SEARCHES.get(type(info))
-        return None if make is None or not _holds_decimal(info, set()) else make(self, info)
+            return _check_decimal
+        if not _holds_decimal(info, frozenset()):
+            return None
+        if isinstance(info, _OfItems):
+            return self._items(info)
+        if isinstance(info, mi.TupleType):
+            return self._entries(info)
+        if isinstance(info, mi.DictType):
+            return self._mapping(info)
+        if isinstance(info, mi.UnionType):
+            return self._union(info)
+        return self._fields(info) if isinstance(info, _OfFields) else None
 
-    def items(self, info: Any) -> Look:
-        look = self.look(info.item_type)
-        assert look is not None
+    def _items(self, info: _OfItems) -> DecimalCheck:
+        check = self.build(info.item_type)
+        assert check is not None
 
-        def each(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
+        def check_items(value: object, location: Location, errors: list[ErrorEntry]) -> None:
             if isinstance(value, (list, tuple, set, frozenset)):
                 for position, item in enumerate(value):
-                    look(item, (*place, position), errors)
+                    check(item, (*location, position), errors)
 
-        return each
+        return check_items
 
-    def entries(self, info: Any) -> Look:
-        looks = [(position, look) for position, item in enumerate(info.item_types) if (look := self.look(item))]
+    def _entries(self, info: mi.TupleType) -> DecimalCheck:
+        checks = [(position, check) for position, item in enumerate(info.item_types) if (check := self.build(item))]
 
-        def each(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
+        def check_entries(value: object, location: Location, errors: list[ErrorEntry]) -> None:
             if isinstance(value, tuple):
-                for position, look in looks:
-                    look(value[position], (*place, position), errors)
+                for position, check in checks:
+                    check(value[position], (*location, position), errors)
 
-        return each
+        return check_entries
 
-    def mapping(self, info: Any) -> Look:
-        key, look = self.look(info.key_type), self.look(info.value_type)
+    def _mapping(self, info: mi.DictType) -> DecimalCheck:
+        key, check = self.build(info.key_type), self.build(info.value_type)
 
-        def each(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
+        def check_mapping(value: object, location: Location, errors: list[ErrorEntry]) -> None:
             if isinstance(value, Mapping):
                 for name, entry in value.items():
                     if key is not None:
-                        key(name, (*place, str(name)), errors)
-                    if look is not None:
-                        look(entry, (*place, str(name)), errors)
+                        key(name, (*location, str(name)), errors)
+                    if check is not None:
+                        check(entry, (*location, str(name)), errors)
 
-        return each
+        return check_mapping
 
-    def union(self, info: Any) -> Look:
-        looks = [look for member in info.types if (look := self.look(member))]
+    def _union(self, info: mi.UnionType) -> DecimalCheck:
+        checks = [check for member in info.types if (check := self.build(member))]
 
-        def any_of(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
-            for look in looks:
-                look(value, place, errors)
+        def check_any(value: object, location: Location, errors: list[ErrorEntry]) -> None:
+            for check in checks:
+                check(value, location, errors)
 
-        return any_of
+        return check_any
 
-    def fields(self, info: Any) -> Look:
+    def _fields(self, info: _OfFields) -> DecimalCheck:
         if info.cls in self._classes:
             return self._classes[info.cls]
-        looks: list[tuple[str, str, Look]] = []
-        own = typing.get_origin(info.cls) or info.cls
-        get: Any = Mapping.get if typing.is_typeddict(own) else getattr
-        is_one: type = dict if typing.is_typeddict(own) else own
+        checks: list[tuple[str, str, DecimalCheck]] = []
+        cls: type = typing.get_origin(info.cls) or info.cls
+        get: Handler = getattr
+        if typing.is_typeddict(cls):
+            get, cls = dict.get, dict
 
-        def each(value: Any, place: Location, errors: list[ErrorEntry]) -> None:
-            if isinstance(value, is_one):
-                for name, wire_name, look in looks:
-                    look(get(value, name, None), (*place, wire_name), errors)
+        def check_fields(value: object, location: Location, errors: list[ErrorEntry]) -> None:
+            if isinstance(value, cls):
+                for name, wire_name, check in checks:
+                    check(get(value, name, None), (*location, wire_name), errors)
 
-        self._classes[info.cls] = each
-        looks += [(field.name, field.encode_name, look) for field in info.fields if (look := self.look(field.type))]
-        return each
+        self._classes[info.cls] = check_fields
+        checks += [(field.name, field.encode_name, check) for field in info.fields if (check := self.build(field.type))]
+        return check_fields
 
 
-def _holds_decimal(info: Any, seen: set[Any]) -> bool:
+def _holds_decimal(info: mi.Type, seen: frozenset[type]) -> bool:
     while isinstance(info, mi.Metadata):
         info = info.type
     if isinstance(info, mi.DecimalType):
         return True
-    fields = getattr(info, "fields", None)
-    if fields is not None:
-        if info.cls in seen:
-            return False
-        return any(_holds_decimal(field.type, seen | {info.cls}) for field in fields)
-    inner = [getattr(info, name, None) for name in ("item_type", "key_type", "value_type")]
-    return any(
-        _holds_decimal(one, seen)
-        for one in (*inner, *getattr(info, "item_types", ()), *getattr(info, "types", ()))
-        if one
-    )
-
-
-_SEARCHES: dict[Any, Callable[[_Search, Any], Look]] = {
-    mi.ListType: _Search.items,
-    mi.SetType: _Search.items,
-    mi.FrozenSetType: _Search.items,
-    mi.VarTupleType: _Search.items,
-    mi.TupleType: _Search.entries,
-    mi.DictType: _Search.mapping,
-    mi.UnionType: _Search.union,
-    mi.StructType: _Search.fields,
-    mi.DataclassType: _Search.fields,
-    mi.TypedDictType: _Search.fields,
-    mi.NamedTupleType: _Search.fields,
-}
+    if isinstance(info, _OfFields):
+        return info.cls not in seen and any(_holds_decimal(field.type, seen | {info.cls}) for field in info.fields)
+    inner: tuple[mi.Type, ...] = ()
+    if isinstance(info, _OfItems):
+        inner = (info.item_type,)
+    elif isinstance(info, mi.DictType):
+        inner = (info.key_type, info.value_type)
+    elif isinstance(info, mi.TupleType):
+        inner = info.item_types
+    elif isinstance(info, mi.UnionType):
+        inner = info.types
+    return any(_holds_decimal(one, seen) for one in inner)

@@ -12,14 +12,15 @@ import msgspec
 
 from hybrid_gateway.binding.constraints import holds_bounds, reason
 from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature
-from hybrid_gateway.exceptions import ConfigurationError, DependencyError, ErrorEntry, error_entry
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError, ErrorEntry, Location, error_entry
 from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.type_hints import classes_in, field_types, has_fields
-from hybrid_gateway.type_info import is_pydantic_model, type_info
+from hybrid_gateway.type_info import PydanticModel, is_pydantic_model, type_info
+from hybrid_gateway.types import Handler
 
 __all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "pydantic_errors", "why_not"]
 
-DecodeHook = Callable[[Any, Any], Any]
+DecodeHook = Callable[[type, object], object]
 """msgspec's ``dec_hook(class, value)``."""
 
 
@@ -29,13 +30,13 @@ class Decoders:
     Raises :class:`ConfigurationError` for a class that msgspec reads by itself, whose decoder would never be called.
     """
 
-    def __init__(self, decoders: Mapping[Any, Callable[[Any], Any]]) -> None:
+    def __init__(self, decoders: Mapping[type, Handler]) -> None:
         for kind in decoders:
             check_custom(kind, "type_decoders")
         self._decoders = {kind: (decode, _wanted(decode)) for kind, decode in decoders.items()}
 
-    def __call__(self, kind: Any, value: Any) -> Any:
-        cls = typing.get_origin(kind) or kind
+    def __call__(self, kind: type, value: object) -> object:
+        cls: type = typing.get_origin(kind) or kind
         if isinstance(value, cls):
             return value
         for known in cls.__mro__:
@@ -44,13 +45,13 @@ class Decoders:
                 return decode(msgspec.convert(value, wanted, strict=False))
         return decode_known(kind, value)
 
-    def knows(self, kind: Any) -> bool:
+    def knows(self, kind: object) -> bool:
         """Whether text becomes a value of this type here."""
         cls = type_info(kind).inner
         return isinstance(cls, type) and any(known in self._decoders or known in _SECRETS for known in cls.__mro__)
 
 
-def check_decodable(kind: Any, knows: Callable[[Any], bool], *also: type) -> None:
+def check_decodable(kind: object, knows: Callable[[object], bool], *also: type) -> None:
     """Raise :class:`DependencyError` for a class inside ``kind`` that nobody makes of JSON, and of which no JSON is."""
     if holds_bounds(kind):
         raise DependencyError(
@@ -71,7 +72,7 @@ def check_decodable(kind: Any, knows: Callable[[Any], bool], *also: type) -> Non
             )
 
 
-def why_not(kind: Any, error: Exception) -> str:
+def why_not(kind: object, error: Exception) -> str:
     """What msgspec complains of when it is to read ``kind``, with the field that it means."""
     for cls, exact in classes_in(kind):
         for name, hint in field_types(exact).items() if has_fields(cls) else ():
@@ -87,7 +88,7 @@ def why_not(kind: Any, error: Exception) -> str:
 _JSON = (dict, list, str, int, float, bool, type(None))
 
 
-def check_custom(kind: Any, option: str) -> None:
+def check_custom(kind: object, option: str) -> None:
     """Refuse a class that msgspec converts by itself."""
     if not isinstance(kind, type):
         raise ConfigurationError(f"{option} holds {kind!r}, which is no class.")
@@ -98,15 +99,15 @@ def check_custom(kind: Any, option: str) -> None:
         )
 
 
-def _wanted(decode: Callable[[Any], Any]) -> Any:
+def _wanted(decode: Handler) -> object:
     parameters = read_signature(decode, f"the decoder {decode!r}").parameters if not isinstance(decode, type) else ()
     kind = parameters[0].type if parameters else NO_DEFAULT
     return Any if kind is NO_DEFAULT else kind
 
 
-def decode_known(kind: Any, value: Any) -> Any:
+def decode_known(kind: type, value: object) -> object:
     """What is understood without being asked: pydantic's models, secrets, paths of files; and what is one already."""
-    cls = typing.get_origin(kind) or kind
+    cls: type = typing.get_origin(kind) or kind
     if isinstance(value, cls):
         return value
     if cls in _SECRETS:
@@ -118,15 +119,15 @@ def decode_known(kind: Any, value: Any) -> Any:
     raise TypeError(f"Expected `{cls.__name__}`, got `{type(value).__name__}`")
 
 
-_SECRETS: dict[Any, Any] = {SecretString: str, SecretBytes: bytes}
+_SECRETS: dict[type, type] = {SecretString: str, SecretBytes: bytes}
 
 
-def pydantic_errors(value: Any, model: Any, location: tuple[Any, ...]) -> list[ErrorEntry]:
+def pydantic_errors(value: object, model: type[PydanticModel], location: Location) -> list[ErrorEntry]:
     """Every fault that ``model`` finds in ``value``."""
     try:
         model.model_validate(value)
     except ValueError as error:
-        found: Any = error
+        found: Any = error  # of pydantic, whose exception we do not import
         return [
             error_entry((*location, *fault["loc"]), fault["msg"], _kind(fault["type"]))
             for fault in found.errors(include_url=False, include_context=False, include_input=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
 import msgspec
@@ -29,6 +29,9 @@ from hybrid_gateway.binding.validation import missing, unknown
 from hybrid_gateway.exceptions import BadRequest, ErrorEntry, UnsupportedMediaType, error_entry
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER
 from hybrid_gateway.request.context import RequestContext, body_too_large
+
+if TYPE_CHECKING:  # it exists for type checkers alone
+    from python_multipart.multipart import MultipartCallbacks
 
 __all__ = ["FormField", "FormFields", "FormReader"]
 
@@ -61,7 +64,7 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
         """Of JSON in a text; of text itself, nothing."""
         return "" if self.json is None else "application/json"
 
-    def reader(self) -> Callable[[Any, list[ErrorEntry]], Any]:
+    def reader(self) -> Callable[[Any, list[ErrorEntry]], object]:
         """``read(what came, errors)``: the value, or one more error."""
         location = ("body", self.name)
         if self.json is not None:
@@ -84,12 +87,12 @@ class FormFields:
         """Whether only a multipart body can hold it all."""
         return any(field.is_file for field in self.fields.values())
 
-    def add(self, parameter: Parameter, field: FormField) -> Callable[[Any, list[ErrorEntry]], Any]:
+    def add(self, parameter: Parameter, field: FormField) -> Callable[[FormData, list[ErrorEntry]], object]:
         """The reader of a parameter that is one field."""
         self.fields[field.name] = field
         name, required, default, convert = field.name, parameter.required, parameter.default, field.reader()
 
-        def read(form: Any, errors: list[ErrorEntry]) -> Any:
+        def read(form: FormData, errors: list[ErrorEntry]) -> object:
             found, wrong = form.values([field])
             errors += wrong
             if name in found:
@@ -102,14 +105,14 @@ class FormFields:
 
     def add_struct(
         self, parameter: Parameter, fields: list[FormField], *, closed: bool = False
-    ) -> Callable[[Any, list[ErrorEntry]], Any]:
+    ) -> Callable[[FormData, list[ErrorEntry]], object]:
         """The reader of a parameter whose fields are the form's; of a ``closed`` one, which has no others."""
         self.fields |= {field.name: field for field in fields}
         kind, default, hook = parameter.info.without_none, parameter.default, self._hook
         readers = {field.name: field.reader() for field in fields}
         names: dict[str | int, str] = {field.name: field.name for field in fields}
 
-        def read(form: Any, errors: list[ErrorEntry]) -> Any:
+        def read(form: FormData, errors: list[ErrorEntry]) -> object:
             given, wrong = form.values(fields)
             if not given and not wrong and default is not NO_DEFAULT:
                 return default
@@ -140,9 +143,9 @@ class FormData:
         """Of everything that came."""
         return self.texts | self.files | self.dropped
 
-    def values(self, fields: list[FormField]) -> tuple[dict[str, Any], list[ErrorEntry]]:
+    def values(self, fields: list[FormField]) -> tuple[dict[str, object], list[ErrorEntry]]:
         """What is there of ``fields``, ready to be converted, and what is wrong with its files."""
-        found: dict[str, Any] = {}
+        found: dict[str, object] = {}
         errors: list[ErrorEntry] = []
         for field in fields:
             if field.rules is not None:
@@ -284,14 +287,18 @@ class _Parts:
         self.on_disk = False
         self.ended = False
 
-    _CALLBACKS: ClassVar = (
-        "on_part_begin", "on_part_data", "on_part_end", "on_header_field", "on_header_value", "on_header_end",
-        "on_headers_finished", "on_end",
-    )  # fmt: skip
-
-    def callbacks(self) -> Any:
-        """What the parser calls."""
-        return {name: getattr(self, name) for name in self._CALLBACKS}
+    def callbacks(self) -> MultipartCallbacks:
+        """Return what the parser calls."""
+        return {
+            "on_part_begin": self.on_part_begin,
+            "on_part_data": self.on_part_data,
+            "on_part_end": self.on_part_end,
+            "on_header_field": self.on_header_field,
+            "on_header_value": self.on_header_value,
+            "on_header_end": self.on_header_end,
+            "on_headers_finished": self.on_headers_finished,
+            "on_end": self.on_end,
+        }
 
     def flush(self) -> None:
         """Write what has come of files, and rewind them at the end; where that may mean a disk, on a thread."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
@@ -47,7 +46,7 @@ def _url(ctx: RequestContext) -> http.URL:
     return http.URL(f"{scheme}://{netloc}{path}" + (f"?{query}" if query else ""))
 
 
-BUILTINS: dict[Any, Callable[[RequestContext], Any]] = {
+BUILTINS: dict[object, Callable[[RequestContext], object]] = {
     Headers: _headers,
     QueryParams: _query_params,
     http.Method: lambda ctx: http.Method(ctx.method),

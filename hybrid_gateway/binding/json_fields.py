@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 import msgspec
 
-from hybrid_gateway.binding.decimals import look_for_decimals
+from hybrid_gateway.binding.decimals import decimal_check
 from hybrid_gateway.binding.decoders import DecodeHook, check_decodable, why_not
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors
-from hybrid_gateway.exceptions import DependencyError, ErrorEntry, error_entry
+from hybrid_gateway.exceptions import DependencyError, ErrorEntry, Location, error_entry
 from hybrid_gateway.type_info import TypeInfo
 
 __all__ = ["JSONField", "is_array"]
@@ -19,17 +18,17 @@ __all__ = ["JSONField", "is_array"]
 class JSONField:
     """How one text, or several, each of which is an item of a list, become a value."""
 
-    def __init__(self, kind: Any, hook: DecodeHook, knows: Callable[[Any], bool], where: str) -> None:
+    def __init__(self, kind: object, hook: DecodeHook, knows: Callable[[object], bool], where: str) -> None:
         self._kind = kind
         self._hook = hook
-        self._look = look_for_decimals(kind)
+        self._check_decimals = decimal_check(kind)
         try:
             check_decodable(kind, knows)
             self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
         except (TypeError, ValueError, DependencyError) as error:
             raise DependencyError(f"{where} cannot be read as JSON: {why_not(kind, error)}.") from error
 
-    def read(self, texts: Any, location: tuple[Any, ...], errors: list[ErrorEntry]) -> Any:
+    def read(self, texts: str | list[str], location: Location, errors: list[ErrorEntry]) -> object:
         """The value of what came; what is wrong with it goes to ``errors``."""
         text = texts if isinstance(texts, str) else _as_one(texts)
         try:
@@ -37,11 +36,11 @@ class JSONField:
         except (*REFUSALS, msgspec.DecodeError, RecursionError):
             errors += self._faults(text, location)
             return None
-        if self._look is not None:
-            self._look(value, location, errors)
+        if self._check_decimals is not None:
+            self._check_decimals(value, location, errors)
         return value
 
-    def _faults(self, text: str, location: tuple[Any, ...]) -> list[ErrorEntry]:
+    def _faults(self, text: str, location: Location) -> list[ErrorEntry]:
         try:
             return collect_errors(msgspec.json.decode(text), self._kind, location, hook=self._hook)
         except msgspec.DecodeError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Never, TypeVar
+from typing import Annotated, Never, TypeVar
 
 from hybrid_gateway.binding.constraints import make_meta
 from hybrid_gateway.exceptions import DependencyError
@@ -47,7 +47,7 @@ class Marker:
         max_length: int | None = None,
         title: str | None = None,
         description: str | None = None,
-        examples: list[Any] | None = None,
+        examples: list[object] | None = None,
         deprecated: bool = False,
     ) -> None:
         _check_positions(type(self), given)
@@ -56,7 +56,7 @@ class Marker:
         self.description = description
         self.examples = examples
         self.deprecated = deprecated
-        constraints: dict[str, Any] = {
+        constraints: dict[str, object] = {
             "gt": gt,
             "ge": ge,
             "lt": lt,
@@ -77,7 +77,7 @@ class Marker:
         return f"{type(self).__name__}({f'alias={self.alias!r}' if self.alias else ''})"
 
 
-def _check_positions(cls: type, given: tuple[Any, ...]) -> None:
+def _check_positions(cls: type, given: tuple[object, ...]) -> None:
     """Refuse what is given without a name, as the default is elsewhere."""
     if given and given[0] is ...:
         raise DependencyError(f"{cls.__name__}(...) takes keywords alone. A parameter without a default is required.")
@@ -162,7 +162,7 @@ class Depends:
     Called once per request, unless ``use_cache=False`` asks for a call per parameter.
     """
 
-    def __init__(self, provider: Callable[..., Any] | None = None, *, use_cache: bool = True) -> None:
+    def __init__(self, provider: Callable[..., object] | None = None, *, use_cache: bool = True) -> None:
         if not (provider is None or callable(provider) or hasattr(provider, "resolve")):
             raise DependencyError(
                 f"Depends({provider!r}) takes a function, a class or a component that provides the value."

@@ -6,7 +6,6 @@ A reader takes a request and the list of errors; it returns converted values, or
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping
-from typing import Any
 
 import msgspec
 
@@ -22,7 +21,8 @@ from hybrid_gateway.request.context import RequestContext
 
 __all__ = ["ParameterGroup", "Reader", "fresh", "path_reader", "struct_reader", "struct_value"]
 
-Reader = Callable[[Any, list[ErrorEntry]], Any]
+Reader = Callable[[RequestContext, list[ErrorEntry]], object]
+PathReader = Callable[[tuple[object, ...], list[ErrorEntry]], object]
 
 # --- single parameters ---------------------------------------------------------------------------------------------
 
@@ -35,7 +35,7 @@ class ParameterGroup:
     def __init__(self, source: str) -> None:
         self._source = source
         row = SOURCES[source]
-        self._names: dict[str, Any] = {"values_of": row.values, "lists_of": row.lists, "fresh": fresh}
+        self._names: dict[str, object] = {"values_of": row.values, "lists_of": row.lists, "fresh": fresh}
         self._lines: list[str] = []
         self._wire_names: list[str] = []
         self._takes = {"values": False, "lists": False}
@@ -96,7 +96,7 @@ _SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _MUTABLE = (list, set, dict, bytearray)
 
 
-def fresh(default: Any) -> Any:
+def fresh(default: object) -> object:
     """A mutable default is never shared between requests."""
     return default.copy() if isinstance(default, _MUTABLE) else default
 
@@ -128,7 +128,7 @@ def struct_reader(
     assert lists_of is not None
     wire_names: dict[str | int, str] = {encode_name: name for name, encode_name, _, _ in fields}
 
-    def read(ctx: RequestContext, errors: list[ErrorEntry]) -> Any:
+    def read(ctx: RequestContext, errors: list[ErrorEntry]) -> object:
         lists, found = lists_of(ctx), {}
         before = len(errors)
         for name, field, many, convert in fields:
@@ -143,7 +143,7 @@ def struct_reader(
     if asked is None:
         return read
 
-    def read_closed(ctx: RequestContext, errors: list[ErrorEntry]) -> Any:
+    def read_closed(ctx: RequestContext, errors: list[ErrorEntry]) -> object:
         errors += unknown(source, lists_of(ctx), asked)
         return read(ctx, errors)
 
@@ -151,14 +151,14 @@ def struct_reader(
 
 
 def struct_value(
-    found: dict[str, Any],
-    kind: Any,
+    found: dict[str, object],
+    kind: object,
     source: str,
     errors: list[ErrorEntry],
     before: int,
     hook: DecodeHook,
     wire_names: Mapping[str | int, str],
-) -> Any:
+) -> object:
     """The Struct of values that are converted already; with errors since ``before``, those of what is missing, too.
 
     ``wire_names`` has its fields in order, by the names they have in it.
@@ -182,7 +182,7 @@ def struct_value(
 # --- the path ------------------------------------------------------------------------------------------------------
 
 
-def path_reader(parameter: Parameter, position: int, kind: TextType, converted: Any) -> Reader:
+def path_reader(parameter: Parameter, position: int, kind: TextType, converted: object) -> PathReader:
     """A path value that the tree left as text, or whose constraints are to be checked.
 
     Text that is no such value is 404: another path. One that breaks a constraint is 422.
@@ -191,7 +191,7 @@ def path_reader(parameter: Parameter, position: int, kind: TextType, converted: 
     assert convert is not None
     is_ready = kind.kind is converted and converted is not str
 
-    def read(values: tuple[Any, ...], errors: list[ErrorEntry]) -> Any:
+    def read(values: tuple[object, ...], errors: list[ErrorEntry]) -> object:
         value = values[position]
         try:
             if not is_ready:

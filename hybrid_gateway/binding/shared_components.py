@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.signature import Parameter, Signature
@@ -37,13 +37,13 @@ class Sharing(Protocol):
     """What one route shares."""
 
     @property
-    def components(self) -> Mapping[Any, Shared]:
+    def components(self) -> Mapping[object, Shared]:
         """By the key of their providers."""
         ...
 
     def maker(
-        self, provider: Provider, parameter: Parameter, chain: tuple[str, ...], given: Mapping[Any, str]
-    ) -> tuple[Callable[..., Awaitable[Any]], bool]:
+        self, provider: Provider, parameter: Parameter, chain: tuple[str, ...], given: Mapping[type, str]
+    ) -> tuple[Callable[..., Awaitable[object]], bool]:
         """The function of a call and of what is ``given`` that makes one, and whether that has to wait on a loop."""
         ...
 
@@ -52,7 +52,7 @@ class _Failed(NamedTuple):
     error: Exception
 
 
-def share(ctx: RequestContext, key: Any, until: int, make: Callable[[], Any]) -> Any:
+def share(ctx: RequestContext, key: object, until: int, make: Callable[[], object]) -> object:
     """Make a component and note it."""
     try:
         value = make()
@@ -63,7 +63,7 @@ def share(ctx: RequestContext, key: Any, until: int, make: Callable[[], Any]) ->
     return value
 
 
-async def share_async(ctx: RequestContext, key: Any, until: int, make: Callable[[], Awaitable[Any]]) -> Any:
+async def share_async(ctx: RequestContext, key: object, until: int, make: Callable[[], Awaitable[object]]) -> object:
     """Make an asynchronous component and note it."""
     try:
         value = await make()
@@ -74,13 +74,13 @@ async def share_async(ctx: RequestContext, key: Any, until: int, make: Callable[
     return value
 
 
-def _note(ctx: RequestContext, key: Any, until: int, value: Any) -> None:
+def _note(ctx: RequestContext, key: object, until: int, value: object) -> None:
     if ctx.shared is None:
         ctx.shared = {}
     ctx.shared[key] = until, value
 
 
-async def ask(ctx: RequestContext, key: Any, make: Callable[..., Awaitable[Any]], *given: Any) -> Any:
+async def ask(ctx: RequestContext, key: object, make: Callable[..., Awaitable[object]], *given: object) -> object:
     """The component of the request, made now if it has not been; one that has failed raises the same again."""
     found = None if ctx.shared is None else ctx.shared.get(key)
     if found is None:
@@ -98,7 +98,7 @@ def sees_parameter(provider: Provider) -> bool:
     return any(inner.type is inspect.Parameter for inner in provider.signature.parameters)
 
 
-def key_of(provider: Provider, parameter: Parameter) -> Any:
+def key_of(provider: Provider, parameter: Parameter) -> object:
     """What the value of ``provider`` is known by within one request."""
     return (provider.key, parameter.name, parameter.type) if sees_parameter(provider) else provider.key
 
@@ -117,10 +117,10 @@ class Needs:
         self.names: set[str] = set()  # of all parameters
         self._find = find
         self._callers = callers
-        self._found: dict[tuple[Any, bool], Shared] = {}
+        self._found: dict[tuple[object, bool], Shared] = {}
 
     @property
-    def components(self) -> dict[Any, Shared]:
+    def components(self) -> dict[object, Shared]:
         """Those that are made once per request, by the key of their providers."""
         return {key: shared for (key, use_cache), shared in self._found.items() if use_cache}
 

@@ -16,15 +16,15 @@ import pathlib
 import types
 import typing
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
-from hybrid_gateway.binding.constraints import Bounds, checker, decimal_keywords, is_bounded
+from hybrid_gateway.binding.constraints import Bounds, Check, checker, decimal_keywords, is_bounded
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.validation import one_error
-from hybrid_gateway.exceptions import DependencyError, ErrorEntry
+from hybrid_gateway.exceptions import DependencyError, ErrorEntry, Location
 from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.text_values import READERS, read_bool, read_int
 from hybrid_gateway.type_hints import resolve_new_types
@@ -32,8 +32,7 @@ from hybrid_gateway.type_info import strip_annotated
 
 __all__ = ["TextType", "documented", "is_list", "is_scalar", "text_type"]
 
-Read = Callable[[str], Any]
-Check = Callable[[Any], Any]
+Read = Callable[[str], object]
 
 _MOST = 100  # errors of one list
 
@@ -43,22 +42,22 @@ class TextType(msgspec.Struct, frozen=True, kw_only=True):
 
     rank: int  # the strictest first
     read_one: Read | None = None
-    read_many: Callable[[list[str], tuple[Any, ...], list[ErrorEntry]], Any] | None = None
+    read_many: Callable[[list[str], Location, list[ErrorEntry]], object] | None = None
     check: Check | None = None
-    kind: Any = None  # of plain ones, and their bounds: what needs no function of its own
+    kind: object = None  # of plain ones, and their bounds: what needs no function of its own
     bounds: Bounds | None = None
 
     @property
     def many(self) -> bool:
         return self.read_many is not None
 
-    def read(self, text: str) -> Any:
+    def read(self, text: str) -> object:
         """The checked value of one text."""
         assert self.read_one is not None
         value = self.read_one(text)
         return value if self.check is None else self.check(value)
 
-    def follows(self, converted: Any) -> bool:
+    def follows(self, converted: object) -> bool:
         """Whether a value of the plain type ``converted`` says all that its text has said."""
         return self.kind in (None, converted) or (converted, self.kind) in _FOLLOWS
 
@@ -70,10 +69,10 @@ class TextType(msgspec.Struct, frozen=True, kw_only=True):
             return False
         return True
 
-    def reader(self, location: tuple[Any, ...]) -> Callable[[Any, list[ErrorEntry]], Any]:
+    def reader(self, location: Location) -> Callable[[Any, list[ErrorEntry]], object]:
         """``read(text or texts, errors)``: the value, or one more error."""
 
-        def read(given: Any, errors: list[ErrorEntry]) -> Any:
+        def read(given: Any, errors: list[ErrorEntry]) -> object:
             try:
                 if self.read_many is None:
                     return self.read(given)
@@ -94,7 +93,7 @@ class _Context(msgspec.Struct, frozen=True):
     raw: bool
 
 
-def text_type(kind: Any, hook: DecodeHook = decode_known, *, raw: bool = False) -> TextType:
+def text_type(kind: object, hook: DecodeHook = decode_known, *, raw: bool = False) -> TextType:
     """How text becomes a value of ``kind``; raises :class:`DependencyError` for what it cannot.
 
     With ``raw``, values are what msgspec converts to ``kind``: of a member of an enum its value.
@@ -102,8 +101,8 @@ def text_type(kind: Any, hook: DecodeHook = decode_known, *, raw: bool = False) 
     return _of(resolve_new_types(kind), _Context(hook, raw))
 
 
-def _of(kind: Any, context: _Context) -> TextType:
-    metas: list[Any] = []
+def _of(kind: object, context: _Context) -> TextType:
+    metas: list[object] = []
     while typing.get_origin(kind) is Annotated:
         kind, *extras = typing.get_args(kind)
         metas = [*extras, *metas]
@@ -121,7 +120,7 @@ def _of(kind: Any, context: _Context) -> TextType:
     return msgspec.structs.replace(found, check=check, bounds=simple)
 
 
-def _bare(kind: Any) -> Any:
+def _bare(kind: object) -> object:
     """``list`` for ``list[T]``: the items are checked already."""
     is_fixed = typing.get_origin(kind) is tuple and Ellipsis not in typing.get_args(kind)
     return kind if is_fixed else _CONTAINERS.get(typing.get_origin(kind), kind)
@@ -130,7 +129,7 @@ def _bare(kind: Any) -> Any:
 _ABSENT = (types.NoneType, msgspec.UnsetType)
 
 
-def _plain(kind: Any, context: _Context) -> TextType:
+def _plain(kind: object, context: _Context) -> TextType:
     origin = typing.get_origin(kind) or kind
     if origin in _CONTAINERS:
         return _container(_CONTAINERS[origin], typing.get_args(kind), context)
@@ -147,7 +146,7 @@ def _plain(kind: Any, context: _Context) -> TextType:
     return TextType(rank=_RANKS[bytes], read_one=_custom(kind, context.hook))
 
 
-_RANKS: dict[Any, int] = {
+_RANKS: dict[object, int] = {
     kind: rank
     for rank, kind in enumerate(
         (
@@ -168,20 +167,20 @@ _RANKS: dict[Any, int] = {
 }
 
 
-def _custom(kind: Any, hook: DecodeHook) -> Read:
-    def read(text: str) -> Any:
+def _custom(kind: object, hook: DecodeHook) -> Read:
+    def read(text: str) -> object:
         return msgspec.convert(text, kind, strict=False, dec_hook=hook)
 
     return read
 
 
-def _read_path(kind: Any, text: str) -> Any:
+def _read_path(kind: type[pathlib.PurePath], text: str) -> pathlib.PurePath:
     if not text:
         raise msgspec.ValidationError("Expected a path")
     return kind(text)
 
 
-def _enum(kind: Any, context: _Context) -> Read:
+def _enum(kind: type[enum.Enum], context: _Context) -> Read:
     values = {type(member.value) for member in kind}
     if values <= {str} or (values and all(issubclass(value, str) for value in values)):
         read: Read = READERS[str]
@@ -190,14 +189,14 @@ def _enum(kind: Any, context: _Context) -> Read:
     else:
         raise DependencyError(f"the values of {kind.__name__} must be all str or all int")
 
-    def read_member(text: str) -> Any:
+    def read_member(text: str) -> object:
         member = msgspec.convert(read(text), kind)
         return member.value if context.raw else member
 
     return read_member
 
 
-def _read_literal(values: Sequence[Any], text: str) -> Any:
+def _read_literal(values: Sequence[object], text: str) -> object:
     if text in values:
         return text
     for kind, read in ((int, read_int), (bool, read_bool)):
@@ -210,7 +209,7 @@ def _read_literal(values: Sequence[Any], text: str) -> Any:
     raise msgspec.ValidationError(f"Invalid enum value {text!r}")
 
 
-def documented(kind: Any) -> Any:
+def documented(kind: object) -> object:
     """``kind`` as JSON Schema can show it: the bounds of a Decimal, of which msgspec knows nothing, are keywords."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Annotated and arguments[0] is decimal.Decimal:
@@ -223,7 +222,7 @@ def documented(kind: Any) -> Any:
     if origin in (Union, types.UnionType):
         members = tuple(documented(member) for member in arguments if member is not msgspec.UnsetType)
         return kind if members == arguments else Union[members]  # noqa: UP007 (built at run time)
-    if origin not in _CONTAINERS:
+    if origin is None or origin not in _CONTAINERS:
         return kind
     inner = tuple(argument if argument is Ellipsis else documented(argument) for argument in arguments)
     return kind if inner == arguments else origin[inner]
@@ -303,7 +302,7 @@ def _union(members: Sequence[TextType], context: _Context) -> TextType:
         return TextType(rank=single[0].rank, read_one=read_one)
     of_list = lists[0].reader
 
-    def read_many(texts: list[str], location: tuple[Any, ...], errors: list[ErrorEntry]) -> Any:
+    def read_many(texts: list[str], location: Location, errors: list[ErrorEntry]) -> object:
         if len(texts) == 1:
             try:
                 return read_one(texts[0])
@@ -314,7 +313,7 @@ def _union(members: Sequence[TextType], context: _Context) -> TextType:
     return TextType(rank=0, read_one=read_one, read_many=read_many)
 
 
-def _read_first(readers: Sequence[Read], text: str) -> Any:
+def _read_first(readers: Sequence[Read], text: str) -> object:
     complaints = []
     for read in readers:
         try:
@@ -324,7 +323,7 @@ def _read_first(readers: Sequence[Read], text: str) -> Any:
     raise msgspec.ValidationError(" or ".join(dict.fromkeys(complaints)))
 
 
-_CONTAINERS: dict[Any, Callable[[Any], Any]] = {
+_CONTAINERS: dict[object, Callable[[Iterable[object]], object]] = {
     list: list,
     set: set,
     frozenset: frozenset,
@@ -338,7 +337,7 @@ _CONTAINERS: dict[Any, Callable[[Any], Any]] = {
 }
 
 
-def _container(make: Callable[[Any], Any], arguments: Sequence[Any], context: _Context) -> TextType:
+def _container(make: Callable[[Iterable[object]], object], arguments: Sequence[object], context: _Context) -> TextType:
     items = [_of(argument, context) for argument in arguments if argument is not Ellipsis]
     if any(item.many for item in items):
         raise DependencyError("a list of lists has no text of its own")
@@ -346,14 +345,14 @@ def _container(make: Callable[[Any], Any], arguments: Sequence[Any], context: _C
         return TextType(rank=0, read_many=functools.partial(_read_tuple, items))
     item = items[0] if items else TextType(rank=0, read_one=READERS[str])
 
-    def read_many(texts: list[str], location: tuple[Any, ...], errors: list[ErrorEntry]) -> Any:
+    def read_many(texts: list[str], location: Location, errors: list[ErrorEntry]) -> object:
         values = _read_each([item] * len(texts), texts, location, errors)
         return None if values is None else make(values)
 
     return TextType(rank=0, read_one=item.read_one, read_many=read_many)
 
 
-def _read_tuple(items: list[TextType], texts: list[str], location: tuple[Any, ...], errors: list[ErrorEntry]) -> Any:
+def _read_tuple(items: list[TextType], texts: list[str], location: Location, errors: list[ErrorEntry]) -> object:
     if len(texts) != len(items):
         raise msgspec.ValidationError(f"Expected `array` of length {len(items)}, got {len(texts)}")
     values = _read_each(items, texts, location, errors)
@@ -361,8 +360,8 @@ def _read_tuple(items: list[TextType], texts: list[str], location: tuple[Any, ..
 
 
 def _read_each(
-    items: Sequence[TextType], texts: list[str], location: tuple[Any, ...], errors: list[ErrorEntry]
-) -> list[Any] | None:
+    items: Sequence[TextType], texts: list[str], location: Location, errors: list[ErrorEntry]
+) -> list[object] | None:
     values, before = [], len(errors)
     for position, (item, text) in enumerate(zip(items, texts, strict=True)):
         try:

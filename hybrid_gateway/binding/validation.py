@@ -7,7 +7,7 @@ import re
 import types
 import typing
 from collections.abc import Container, Iterable, Mapping
-from typing import Any, Literal, Union
+from typing import Literal, Union
 
 import msgspec
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -61,7 +61,9 @@ _MOST_PARTS = 2000
 _DEEPEST = 8  # every level is converted once more
 
 
-def collect_errors(value: Any, kind: Any, location: Location, *, hook: DecodeHook = decode_known) -> list[ErrorEntry]:
+def collect_errors(
+    value: object, kind: object, location: Location, *, hook: DecodeHook = decode_known
+) -> list[ErrorEntry]:
     """The errors of ``value`` (decoded JSON) against ``kind``, at most a hundred; empty when it converts."""
     return _Search(hook).errors(value, kind, location)
 
@@ -74,7 +76,7 @@ class _Search:
         self._parts = 0
         self._found = 0
 
-    def errors(self, value: Any, kind: Any, location: Location, depth: int = 0) -> list[ErrorEntry]:
+    def errors(self, value: object, kind: object, location: Location, depth: int = 0) -> list[ErrorEntry]:
         self._parts += 1
         try:
             msgspec.convert(value, kind, dec_hook=self._hook)
@@ -95,7 +97,7 @@ class _Search:
         self._found += 1
         return [one_error(complaint, location)]
 
-    def _inner(self, value: Any, kind: Any, location: Location, depth: int) -> list[ErrorEntry]:
+    def _inner(self, value: object, kind: object, location: Location, depth: int) -> list[ErrorEntry]:
         """The errors inside the parts of ``value``; empty when the parts are fine and the whole is at fault."""
         origin = typing.get_origin(kind)
         if origin in (Union, types.UnionType):
@@ -116,7 +118,7 @@ class _Search:
                 return self._each(((i, entry, items[0]) for i, entry in enumerate(value)), location, depth)
         return []
 
-    def _fields(self, value: Mapping[str, Any], kind: Any, location: Location, depth: int) -> list[ErrorEntry]:
+    def _fields(self, value: Mapping[str, object], kind: object, location: Location, depth: int) -> list[ErrorEntry]:
         try:
             fields = inspect_fields(kind)
             hints = field_types(kind)
@@ -132,7 +134,9 @@ class _Search:
                 errors.append(missing((*location, name)))
         return errors
 
-    def _each(self, parts: Iterable[tuple[str | int, Any, Any]], location: Location, depth: int) -> list[ErrorEntry]:
+    def _each(
+        self, parts: Iterable[tuple[str | int, object, object]], location: Location, depth: int
+    ) -> list[ErrorEntry]:
         errors: list[ErrorEntry] = []
         for name, value, kind in parts:
             if self._found >= _MOST or self._parts >= _MOST_PARTS:
@@ -147,7 +151,7 @@ REFUSALS = (msgspec.ValidationError, ValidationError)
 """What a value that does not fit raises: msgspec's own, and what a ``__post_init__`` raises of Django's."""
 
 
-def named_errors(error: ValidationError, kind: Any, location: Location) -> list[ErrorEntry]:
+def named_errors(error: ValidationError, kind: object, location: Location) -> list[ErrorEntry]:
     """The errors of Django's ``ValidationError``: of fields that it names, as clients call them, or of the whole."""
     if not hasattr(error, "error_dict"):
         return [error_entry(location, message) for message in error.messages]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan_compiler import compile_plan
@@ -16,18 +15,21 @@ from hybrid_gateway.health.readiness import Probe
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.declare import describe_handler
+from hybrid_gateway.types import Message, Scope
 
 __all__ = ["compile_health_check"]
 
-_SCOPE: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+_SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
 
 
-def compile_health_check(entry: Any, planner: Callable[[str], RoutePlanner]) -> Probe:
+def compile_health_check(entry: object, planner: Callable[[str], RoutePlanner]) -> Probe:
     """Compile an entry of ``HEALTH_CHECKS``; raises :class:`ConfigurationError` where it needs a request."""
     check = as_health_check(entry)
     where = f"the health check {describe_handler(check.function)}"
     made = planner(where)
-    made.binding.result(check.function, read_signature(check.function, where), mode_of(check.function), _as_it_is)
+    made.binding.result(
+        check.function, read_signature(check.function, where), mode_of(check.function), lambda value: value
+    )
     plan = made.plan
     if plan.reads:
         raise ConfigurationError(
@@ -36,28 +38,20 @@ def compile_health_check(entry: Any, planner: Callable[[str], RoutePlanner]) -> 
         )
     endpoint, _ = compile_plan(plan, where)
 
-    async def run(thread: RequestThread) -> Any:
-        ctx, error = RequestContext(dict(_SCOPE), _hear_nothing, lambda: thread), None
+    async def run(thread: RequestThread) -> object:
+        ctx, error = RequestContext(dict(_SCOPE), _no_body, lambda: thread), None
         try:
             return await endpoint(ctx)
         except BaseException as raised:
             error = raised
             raise
         finally:
-            await _leave(ctx, error)
+            failure = await close_all(ctx, error) if ctx.exits else error
+            if failure is not None and failure is not error:
+                raise failure
 
     return Probe(check, run)
 
 
-async def _leave(ctx: RequestContext, error: BaseException | None) -> None:
-    failure = await close_all(ctx, error) if ctx.exits else error
-    if failure is not None and failure is not error:
-        raise failure
-
-
-async def _hear_nothing() -> Any:
+async def _no_body() -> Message:
     return {"type": "http.disconnect"}
-
-
-def _as_it_is(value: Any) -> Any:
-    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from starlette.responses import Response
 
@@ -14,7 +14,7 @@ from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.signature import read_signature, reject_generator
 from hybrid_gateway.building.route_planner import RoutePlanner
-from hybrid_gateway.endpoints.hooks import Hook, answer_early
+from hybrid_gateway.endpoints.hooks import Hook, HookRun, answer_early
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, FIRST_HOOK
@@ -35,8 +35,8 @@ class FollowsRoute(Protocol):
     @property
     def layers(self) -> Layers: ...
 
-    def planner(self, where: str, given: Mapping[Any, str], moment: int) -> RoutePlanner:
-        """An empty plan for a function that has run at ``moment``."""
+    def planner(self, where: str, given: Mapping[type, str], moment: int) -> RoutePlanner:
+        """Return an empty plan for a function that has run at ``moment``."""
         ...
 
 
@@ -44,14 +44,14 @@ class HookCompiler:
     """Compiles hooks. What several routes have in common is compiled once."""
 
     def __init__(self) -> None:
-        self._runs: dict[Any, tuple[Any, bool]] = {}
+        self._runs: dict[object, tuple[HookRun, bool]] = {}
 
     def enter(self, layers: Layers, planner: RoutePlanner, around: FollowsRoute) -> list[Hook]:
-        """Plan the way in of every hook; what runs on the way out of those that were entered is their own to say."""
+        """Plan the way in of every hook; return the hooks that the plan enters."""
         entered = []
         last = FIRST_HOOK + len(layers.after_request) + len(layers.event_hooks) - 1
         for position, entry in enumerate(layers.event_hooks):
-            kind = _check(entry)
+            kind = _class_of(entry)
             hook = self._event_hook(entry, kind, around, last - position)
             entered.append(hook)
             _plan_way_in(planner.binding, hook, entry, getattr(_instance(entry), "on_request", None))
@@ -60,13 +60,13 @@ class HookCompiler:
         return entered
 
     def leave(self, layers: Layers, around: FollowsRoute) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
-        """The functions that see every answer of a route, and those that run once it is sent, in their order."""
+        """Return the hooks that see every response of a route, and those that run once it is sent, in their order."""
         answered = enumerate(reversed(layers.after_request), FIRST_HOOK)
         always = tuple(self._function(function, around, moment) for moment, function in answered)
         last = tuple(self._function(function, around, AFTER_ANSWER) for function in reversed(layers.after_response))
         return always, last
 
-    def _event_hook(self, entry: Any, kind: Any, around: FollowsRoute, moment: int) -> Hook:
+    def _event_hook(self, entry: object, kind: type, around: FollowsRoute, moment: int) -> Hook:
         methods = {name: method_of(entry, name) for name in WAY_OUT if hasattr(kind, name)}
         runs = {
             name: self._run(getattr(kind, name), entry, around, moment, bound)
@@ -75,14 +75,17 @@ class HookCompiler:
             for name, bound in methods.items()
         }
         awaits = any(awaits for _, awaits in runs.values())
-        return Hook(awaits=awaits, moment=moment, **{name: run for name, (run, _) in runs.items()})
+        on_response, on_error = (runs[name][0] if name in runs else None for name in WAY_OUT)
+        return Hook(awaits=awaits, moment=moment, on_response=on_response, on_error=on_error)
 
-    def _function(self, function: Any, around: FollowsRoute, moment: int) -> Hook:
+    def _function(self, function: Handler, around: FollowsRoute, moment: int) -> Hook:
         run, awaits = self._run(function, None, around, moment)
         return Hook(on_response=run, awaits=awaits, moment=moment)
 
-    def _run(self, function: Any, owner: Any, around: FollowsRoute, moment: int, bound: Any = None) -> tuple[Any, bool]:
-        """``function`` compiled: a method of ``owner``, which is ``bound`` to an instance, or a function alone."""
+    def _run(
+        self, function: Handler, owner: object, around: FollowsRoute, moment: int, bound: Handler | None = None
+    ) -> tuple[HookRun, bool]:
+        """Compile a method of ``owner``, which is ``bound`` to an instance, or a function alone."""
         key = (function, owner, around, moment)
         if key not in self._runs:
             where = f"the hook {describe_handler(function)}"
@@ -133,18 +136,19 @@ def _plan_before_request(planner: BindingPlanner, function: Handler) -> None:
     steps.append(Step(call=code("{}({}, {})", *names)))
 
 
-def method_of(entry: Any, name: str) -> Any:
-    """A method of an event hook, of an instance if it is a class."""
-    return getattr(_instance(entry), name)
+def method_of(entry: object, name: str) -> Handler:
+    """Return a method of an event hook, of an instance if it is a class."""
+    method: Handler = getattr(_instance(entry), name)
+    return method
 
 
-def _has_receiver(kind: Any, name: str) -> bool:
-    """Whether a method is called with the instance: neither a static one nor one of the class."""
+def _has_receiver(kind: type, name: str) -> bool:
+    """Return whether a method is called with the instance: neither a static one nor one of the class."""
     return not isinstance(inspect.getattr_static(kind, name), (staticmethod, classmethod))
 
 
-def _check(entry: Any) -> Any:
-    """The class of an event hook; raises :class:`ConfigurationError` for what is none."""
+def _class_of(entry: object) -> type:
+    """Return the class of an event hook; raise :class:`ConfigurationError` for what is none."""
     kind = entry if inspect.isclass(entry) else type(entry)
     check_attributes_of(kind, _METHODS, methods=True)
     if not any(hasattr(kind, name) for name in _METHODS):
@@ -155,7 +159,7 @@ def _check(entry: Any) -> Any:
     return kind
 
 
-def _instance(entry: Any) -> Any:
+def _instance(entry: object) -> object:
     if not inspect.isclass(entry):
         return entry
     try:

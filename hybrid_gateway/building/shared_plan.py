@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any
 
 from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.plan_builder import hashable
@@ -16,31 +15,32 @@ from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, EXPLAINED, FIRST_HOOK
 from hybrid_gateway.routing.declare import describe_handler
+from hybrid_gateway.types import Handler
 
 __all__ = ["RouteSurroundings", "SurroundingsCompiler"]
 
-PlanAround = Callable[["RouteSurroundings", str, Mapping[Any, str], int], RoutePlanner]
+PlanAround = Callable[["RouteSurroundings", str, Mapping[type, str], int], RoutePlanner]
 
 
 class RouteSurroundings:
     """What the functions around the plans of some routes have in common, so that they are compiled once for all."""
 
     def __init__(
-        self, plan: PlanAround, layers: Layers, path: Mapping[str, Any], components: Mapping[Any, Shared]
+        self, plan: PlanAround, layers: Layers, path: Mapping[str, object], components: Mapping[object, Shared]
     ) -> None:
         self.layers = layers
         self.path = path
         self.components = components
         self._plan = plan
-        self._makers: dict[Any, tuple[Callable[..., Awaitable[Any]], bool] | None] = {}
+        self._makers: dict[object, tuple[Callable[..., Awaitable[object]], bool] | None] = {}
 
-    def planner(self, where: str, given: Mapping[Any, str], moment: int) -> RoutePlanner:
-        """An empty plan for a function that has run at ``moment``."""
+    def planner(self, where: str, given: Mapping[type, str], moment: int) -> RoutePlanner:
+        """Return an empty plan for a function that has run at ``moment``."""
         return self._plan(self, where, given, moment)
 
     def maker(
-        self, provider: Provider, parameter: Parameter, chain: tuple[str, ...], given: Mapping[Any, str]
-    ) -> tuple[Callable[..., Awaitable[Any]], bool]:
+        self, provider: Provider, parameter: Parameter, chain: tuple[str, ...], given: Mapping[type, str]
+    ) -> tuple[Callable[..., Awaitable[object]], bool]:
         """See :class:`hybrid_gateway.binding.shared_components.Sharing`."""
         key = key_of(provider, parameter)
         if (key, *given) not in self._makers:
@@ -60,11 +60,11 @@ class SurroundingsCompiler:
 
     def __init__(self, plan: PlanAround) -> None:
         self._plan = plan
-        self._needs: dict[Any, Needs] = {}
-        self._found: dict[Any, RouteSurroundings] = {}
+        self._needs: dict[object, Needs] = {}
+        self._found: dict[object, RouteSurroundings] = {}
 
-    def find(self, layers: Layers, path: Mapping[str, Any]) -> RouteSurroundings:
-        """That of a route with these layers; ``path`` are the values in its path and their types."""
+    def find(self, layers: Layers, path: Mapping[str, object]) -> RouteSurroundings:
+        """Return that of a route with these layers; ``path`` are the values in its path and their types."""
         handlers = tuple(layers.exception_handlers.items())
         parameters = tuple((name, hashable(kind)) for name, kind in layers.parameters.items())
         common = layers.components, layers.authentication, parameters, layers.max_body_size, layers.csrf_exempt
@@ -89,8 +89,8 @@ def _needs_of(layers: Layers, needs: Needs) -> Needs:
     return needs
 
 
-def _functions(layers: Layers) -> Iterator[tuple[Any, int]]:
-    """The functions on the way out, each with the moment at which it has run."""
+def _functions(layers: Layers) -> Iterator[tuple[Handler, int]]:
+    """Yield the functions on the way out, each with the moment at which it has run."""
     for position, function in enumerate(reversed(layers.after_request)):
         yield function, FIRST_HOOK + position
     for position, entry in enumerate(reversed(layers.event_hooks), len(layers.after_request)):
