@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import django.test
 from django.urls import NoReverseMatch, reverse
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["SimpleTestCase", "TestCase", "TransactionTestCase", "reverse_url"]
 
 
-def reverse_url(gateway: Gateway, name: str, /, **path_params: Any) -> str:
+def reverse_url(gateway: Gateway, name: str, /, **path_params: object) -> str:
     """The path of a name of the gateway's, else of Django's; raise ``NoReverseMatch`` when neither knows it."""
     try:
         return gateway.reverse_url(name, **path_params)
@@ -40,7 +40,7 @@ class GatewayTests:
         """The gateway that ``self.client`` asks."""
         return self.client.gateway
 
-    def reverse_url(self, name: str, /, **path_params: Any) -> str:
+    def reverse_url(self, name: str, /, **path_params: object) -> str:
         """The path of ``name``: the gateway's names first, then Django's ``reverse``."""
         return reverse_url(self.gateway, name, **path_params)
 

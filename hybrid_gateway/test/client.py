@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
 
-from django.http import HttpHeaders
+from django.http import HttpHeaders, HttpResponse
 from django.test import Client
 from django.test.client import REDIRECT_STATUS_CODES
 from django.utils.http import parse_http_date_safe
@@ -43,18 +43,18 @@ class Verbs(Generic[R]):
             self,
             method: str,
             path: object,
-            data: Any = ...,
+            data: object = ...,
             content_type: str | None = ...,
             secure: bool = ...,
             *,
             follow: bool = ...,
-            **options: Any,
+            **options: object,
         ) -> R: ...
 
     def get(
         self,
         path: object,
-        data: Any = None,
+        data: object = None,
         follow: bool = False,
         secure: bool = False,
         **options: Unpack[RequestOptions],
@@ -65,7 +65,7 @@ class Verbs(Generic[R]):
     def head(
         self,
         path: object,
-        data: Any = None,
+        data: object = None,
         follow: bool = False,
         secure: bool = False,
         **options: Unpack[RequestOptions],
@@ -76,7 +76,7 @@ class Verbs(Generic[R]):
     def trace(
         self,
         path: object,
-        data: Any = None,
+        data: object = None,
         follow: bool = False,
         secure: bool = False,
         **options: Unpack[RequestOptions],
@@ -87,7 +87,7 @@ class Verbs(Generic[R]):
     def post(
         self,
         path: object,
-        data: Any = None,
+        data: object = None,
         content_type: str | None = None,
         follow: bool = False,
         secure: bool = False,
@@ -99,7 +99,7 @@ class Verbs(Generic[R]):
     def put(
         self,
         path: object,
-        data: Any = None,
+        data: object = None,
         content_type: str | None = None,
         follow: bool = False,
         secure: bool = False,
@@ -111,7 +111,7 @@ class Verbs(Generic[R]):
     def patch(
         self,
         path: object,
-        data: Any = None,
+        data: object = None,
         content_type: str | None = None,
         follow: bool = False,
         secure: bool = False,
@@ -123,7 +123,7 @@ class Verbs(Generic[R]):
     def delete(
         self,
         path: object,
-        data: Any = None,
+        data: object = None,
         content_type: str | None = None,
         follow: bool = False,
         secure: bool = False,
@@ -135,7 +135,7 @@ class Verbs(Generic[R]):
     def options(
         self,
         path: object,
-        data: Any = None,
+        data: object = None,
         content_type: str | None = None,
         follow: bool = False,
         secure: bool = False,
@@ -149,7 +149,7 @@ class Verbs(Generic[R]):
         """The gateway that answers: the one given, else that of the current settings."""
         return self._target.gateway
 
-    def force_authenticate(self, user: Any, token: Any = None) -> None:
+    def force_authenticate(self, user: Any, token: object = None) -> None:
         """Let API requests come from ``user`` without credentials, until ``force_authenticate(None)``."""
         from hybrid_gateway.auth import Authentication
 
@@ -168,8 +168,8 @@ class Verbs(Generic[R]):
         self._target.authentication = None
         self._target.headers = {}
 
-    def _next_call(self, call: Call, response: Any, chain: list[tuple[str, int]] | None) -> Call | None:
-        """The request that follows ``response``, or None when the caller gets it."""
+    def _next_call(self, call: Call, response: ClientResponse, chain: list[tuple[str, int]] | None) -> Call | None:
+        """Return the request that follows ``response``, or None when the caller gets it."""
         if chain is None:
             return None
         response.redirect_chain = chain
@@ -180,7 +180,7 @@ class Verbs(Generic[R]):
         chain.append((response.headers["Location"], response.status_code))
         return call.redirected(*chain[-1])
 
-    def _forget_deleted_cookies(self, response: Any) -> None:
+    def _forget_deleted_cookies(self, response: HttpResponse) -> None:
         """Forget what the API deleted, as browsers do; Django's client keeps what Django deletes, as empty values."""
         if isinstance(response, ClientResponse):
             for name, morsel in response.cookies.items():
@@ -209,8 +209,8 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
         *,
         protocol: Protocol = "asgi",
         headers: Mapping[str, str] | None = None,
-        query_params: Mapping[str, Any] | None = None,
-        **defaults: Any,
+        query_params: Mapping[str, object] | None = None,
+        **defaults: object,
     ) -> None:
         super().__init__(
             enforce_csrf_checks, raise_request_exception, headers=headers, query_params=query_params, **defaults
@@ -224,7 +224,7 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
         self,
         method: str,
         path: object,
-        data: Any = None,
+        data: object = None,
         content_type: str | None = None,
         secure: bool = False,
         *,
@@ -275,7 +275,7 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
 
 
 class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
-    Verbs[Coroutine[Any, Any, ClientResponse]], ScopeClient
+    Verbs[Coroutine[object, None, ClientResponse]], ScopeClient
 ):
     """The same for ``async def`` tests: API requests run on the test's loop, their blocking work where asgiref puts it.
 
@@ -292,8 +292,8 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
         raise_request_exception: bool = True,
         *,
         headers: Mapping[str, str] | None = None,
-        query_params: Mapping[str, Any] | None = None,
-        **defaults: Any,
+        query_params: Mapping[str, object] | None = None,
+        **defaults: object,
     ) -> None:
         super().__init__(
             enforce_csrf_checks, raise_request_exception, headers=headers, query_params=query_params, **defaults
@@ -305,7 +305,7 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
         self,
         method: str,
         path: object,
-        data: Any = None,
+        data: object = None,
         content_type: str | None = None,
         secure: bool = False,
         *,
@@ -357,15 +357,15 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
         await self._entered.shutdown()
 
 
-def create_test_client(*handlers: Any, **options: Any) -> TestClient:
-    """A client of a gateway made for the occasion: ``create_test_client(get_product, guards=[IsStaff])``."""
+def create_test_client(*handlers: object, **options: Any) -> TestClient:
+    """Return a client of a gateway made for the occasion: ``create_test_client(get_product, guards=[IsStaff])``."""
     from hybrid_gateway import Gateway
 
     return TestClient(Gateway(list(handlers), **options))
 
 
-def with_query(data: Any, options: RequestOptions) -> dict[str, Any]:
-    """Django's spelling of a query, ``get(path, data)``, as ``query_params``."""
+def with_query(data: object, options: RequestOptions) -> dict[str, Any]:
+    """Return ``options`` with Django's spelling of a query, ``get(path, data)``, as ``query_params``."""
     if data and options.get("query_params"):
         raise ValueError("query_params and data arguments are mutually exclusive.")
     return {**options, "query_params": data or options.get("query_params")}

@@ -1,10 +1,11 @@
-"""What a client is about to send, whichever of the two spellings asked for it."""
+"""The request that a client is about to send, whichever of the two spellings asked for it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
+from http.cookies import Morsel
 from json import JSONEncoder
 from mimetypes import guess_type
 from typing import Any, TypedDict
@@ -22,6 +23,8 @@ from django.utils.encoding import force_bytes, iri_to_uri
 from django.utils.functional import Promise
 from django.utils.http import urlencode
 
+from hybrid_gateway.types import Environ
+
 __all__ = ["Call", "RequestOptions"]
 
 OCTET_STREAM = "application/octet-stream"
@@ -37,14 +40,14 @@ class RequestOptions(TypedDict, total=False):
     ``headers`` and ``cookies`` hold for this request alone. ``follow_redirects`` is ``follow``.
     """
 
-    params: Mapping[str, Any] | Iterable[tuple[str, Any]] | msgspec.Struct | str | None
-    json: Any
+    params: Mapping[str, object] | Iterable[tuple[str, object]] | msgspec.Struct | str | None
+    json: object
     content: str | bytes | None
-    files: Mapping[str, Any] | Sequence[tuple[str, Any]] | None
+    files: Mapping[str, object] | Sequence[tuple[str, object]] | None
     headers: Mapping[str, str] | None
     cookies: Mapping[str, str] | None
     follow_redirects: bool
-    query_params: Mapping[str, Any] | None
+    query_params: Mapping[str, object] | None
     # The environ keys that Django's tests set most; a type checker refuses the rest, the client does not.
     HTTP_ACCEPT: str
     HTTP_AUTHORIZATION: str
@@ -67,26 +70,26 @@ class Call:
     secure: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
     cookies: Mapping[str, str] = field(default_factory=dict)
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def prepare(
         cls,
         method: str,
         path: object,
-        data: Any = None,
+        data: object = None,
         content_type: str | None = None,
         secure: bool = False,
         *,
-        params: Any = None,
-        json: Any = None,
+        params: object = None,
+        json: object = None,
         content: str | bytes | None = None,
-        files: Mapping[str, Any] | Sequence[tuple[str, Any]] | None = None,
+        files: Mapping[str, object] | Sequence[tuple[str, object]] | None = None,
         headers: Mapping[str, str] | None = None,
         cookies: Mapping[str, str] | None = None,
-        query_params: Mapping[str, Any] | None = None,
+        query_params: Mapping[str, object] | None = None,
         json_encoder: type[JSONEncoder] = DjangoJSONEncoder,
-        **extra: Any,
+        **extra: object,
     ) -> Call:
         """Read both spellings; raise ``TypeError`` for two bodies."""
         url = urlsplit(str(path))  # a path may be lazy
@@ -101,9 +104,9 @@ class Call:
         body, content_type = encode_body(data, content_type, json, content, files, json_encoder)
         return cls(method, url.path, query, body, content_type, secure, headers, cookies or {}, extra)
 
-    def environ(self, jar: SimpleCookie) -> dict[str, Any]:
-        """The WSGI environ keys of this request; a client adds its defaults below them."""
-        environ: dict[str, Any] = {
+    def environ(self, jar: SimpleCookie) -> Environ:
+        """Return the WSGI environ keys of this request; a client adds its defaults below them."""
+        environ: Environ = {
             # Bytes as latin-1, as WSGI wants them
             "PATH_INFO": unquote_to_bytes(self.path).decode("latin-1"),
             "QUERY_STRING": self.query.encode().decode("latin-1"),
@@ -128,7 +131,7 @@ class Call:
         return environ
 
     def redirected(self, location: str, status: int) -> Call:
-        """The request that a browser would send next: 307 and 308 repeat this one, the rest become a GET."""
+        """Return the request that a browser would send next: 307 and 308 repeat this one, the rest become a GET."""
         # DJANGO: test/client.py, _follow_redirect; but the query is the location's, also when a GET is repeated.
         url = urlsplit(urljoin(self.path, location))
         extra = {name: value for name, value in self.extra.items() if name not in ("PATH_INFO", "QUERY_STRING")}
@@ -144,7 +147,7 @@ class Call:
         return replace(call, method="HEAD" if self.method == "HEAD" else "GET", body=b"", content_type="")
 
 
-def cookie_header(cookies: Mapping[str, Any]) -> str:
+def cookie_header(cookies: Mapping[str, Morsel[str]]) -> str:
     return "; ".join(f"{morsel.key}={morsel.coded_value}" for _, morsel in sorted(cookies.items()))
 
 
@@ -162,12 +165,12 @@ def encode_query(params: Any) -> str:
 def encode_body(
     data: Any,
     content_type: str | None,
-    json: Any,
+    json: object,
     content: str | bytes | None,
-    files: Mapping[str, Any] | Sequence[tuple[str, Any]] | None,
+    files: Mapping[str, object] | Sequence[tuple[str, object]] | None,
     json_encoder: type[JSONEncoder],
 ) -> tuple[bytes, str]:
-    """Body and content type; no data, no body."""
+    """Return body and content type; no data, no body."""
     bodies = {"json": json, "content": content, "data or files": data if files is None else files}
     given = [name for name, value in bodies.items() if value is not None]
     if len(given) > 1:
@@ -191,7 +194,7 @@ def encode_body(
 
 
 def plain_text(value: object) -> str:
-    """What ``json=`` may hold besides msgspec's types: Django's lazy strings."""
+    """Encode what ``json=`` may hold besides msgspec's types: Django's lazy strings."""
     if isinstance(value, Promise):
         return str(value)
     raise TypeError(f"json= cannot encode {type(value).__qualname__} objects.")
@@ -217,18 +220,18 @@ def charset(content_type: str) -> str:
     return name.partition(";")[0].strip() or settings.DEFAULT_CHARSET
 
 
-def by_name(files: Mapping[str, Any] | Sequence[tuple[str, Any]]) -> Mapping[str, Any]:
-    """``[("papers", one), ("papers", another)]``, as httpx takes them, as a mapping to lists."""
+def by_name(files: Mapping[str, object] | Sequence[tuple[str, object]]) -> Mapping[str, object]:
+    """Return ``[("papers", one), ("papers", another)]``, as httpx takes them, as a mapping to lists."""
     if isinstance(files, Mapping):
         return files
-    found: dict[str, list[Any]] = {}
+    found: dict[str, list[object]] = {}
     for name, file in files:
         found.setdefault(name, []).append(file)
     return found
 
 
-def upload(name: str, file: Any) -> Any:
-    """Whatever ``files`` may hold, as an object (or a list of them) that Django's encoder reads."""
+def upload(name: str, file: Any) -> object:
+    """Return a file, or a list of them, in any spelling of ``files``, as Django's encoder reads it."""
     if isinstance(file, list):
         return [upload(name, item) for item in file]
     if isinstance(file, str | bytes):

@@ -1,4 +1,4 @@
-"""What a client hands back."""
+"""The response that a client hands back."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from django.test.utils import ContextList
     from django.urls import ResolverMatch
 
+    from hybrid_gateway.types import Environ
+
 __all__ = ["ClientResponse"]
 
 _SHOWN = 300  # characters of a body; a failed assertion should say what the server complained about
 
 
 class ClientResponse(HttpResponse):
-    """The gateway's answer as a Django response: ``status_code json() text content headers cookies url``.
+    """The gateway's response as a Django response: ``status_code json() text content headers cookies url``.
 
     It is read to its end, streams too. Headers sent more than once are joined by commas; ``raw_headers`` has each, with
     names in lower case.
@@ -33,7 +35,7 @@ class ClientResponse(HttpResponse):
         exc_info: Any
         json: Callable[..., Any]
         redirect_chain: list[tuple[str, int]]
-        request: dict[str, Any]
+        request: Environ
         resolver_match: ResolverMatch
         templates: list[Any]
 
@@ -52,7 +54,7 @@ class ClientResponse(HttpResponse):
 
     @property
     def url(self) -> str:
-        """Where a redirect leads."""
+        """The target of a redirect."""
         if "Location" not in self.headers:
             raise AttributeError(f"{self!r} is no redirect: it has no Location.")
         return self.headers["Location"]

@@ -1,4 +1,4 @@
-"""Where a client's request goes: to Django's own test handlers, or to the gateway over the protocol asked for.
+"""The handlers behind the clients: Django's own for tests, or the gateway over the protocol asked for.
 
 How this works: blocking work of an API request, the ORM's above all, runs on the thread of the test. So handlers, sync
 and async, see the rows of a ``TestCase`` transaction, and Django's habit of closing connections around a request is
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote_to_bytes
@@ -26,6 +26,7 @@ from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
 from hybrid_gateway.drivers.wsgi_scope import build_scope
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
 from hybrid_gateway.test.client_response import ClientResponse
+from hybrid_gateway.types import Environ, Message, Scope
 
 if TYPE_CHECKING:
     from hybrid_gateway import Gateway
@@ -43,7 +44,7 @@ AUTHENTICATION = "hybrid_gateway.authentication"
 
 
 class Target:
-    """What a client adds to API requests: the gateway they go to, default headers, a forced authentication."""
+    """The gateway that API requests go to, with the headers and the authentication that a client adds to each."""
 
     def __init__(self, gateway: Gateway | None) -> None:
         self._gateway = gateway
@@ -61,7 +62,7 @@ class Target:
 
 
 class GatewayHandler(ClientHandler):
-    """Answers a WSGI environ: Django's paths as Django's client does, the others through the gateway."""
+    """The handler of the sync client, for WSGI environs: Django's paths go to Django's own, others to the gateway."""
 
     def __init__(self, target: Target, protocol: Protocol, enforce_csrf_checks: bool) -> None:
         super().__init__(enforce_csrf_checks)
@@ -70,10 +71,10 @@ class GatewayHandler(ClientHandler):
 
     @property
     def loop(self) -> LoopThread:
-        """Where the gateway's coroutines run, those of its lifespan too."""
+        """The loop that the gateway's coroutines run on, those of its lifespan too."""
         return self.target.gateway.loop_thread if self.protocol == "wsgi" else LOOP
 
-    def __call__(self, environ: dict[str, Any]) -> Any:
+    def __call__(self, environ: Environ) -> Any:
         gateway = self.target.gateway
         dispatcher = gateway.dispatcher
         if dispatcher.is_django(path_text(environ["PATH_INFO"])) and not dispatcher.rejects(build_scope(environ)):
@@ -90,11 +91,11 @@ class GatewayHandler(ClientHandler):
         if not self.enforce_csrf_checks:
             environ[UNCHECKED_CSRF] = True
         with connections_left_alone():
-            return ANSWERS[self.protocol](gateway, environ)
+            return RESPOND[self.protocol](gateway, environ)
 
 
 class AsyncGatewayHandler(AsyncClientHandler):
-    """Answers an ASGI scope on the running loop."""
+    """The handler of the async client, for ASGI scopes, on the running loop."""
 
     def __init__(self, target: Target, enforce_csrf_checks: bool) -> None:
         super().__init__(enforce_csrf_checks)
@@ -129,7 +130,7 @@ class AsyncGatewayHandler(AsyncClientHandler):
 
 
 class Exchange:
-    """The server's end of one ASGI request: hands out the body, collects the answer."""
+    """The server's end of one ASGI request: hands out the body, collects the response."""
 
     def __init__(self, body: bytes) -> None:
         self.body: bytes | None = body
@@ -138,15 +139,15 @@ class Exchange:
         self.chunks: list[bytes] = []
         self.complete = asyncio.Event()
 
-    async def receive(self) -> dict[str, Any]:
-        """Give the body, whole; then wait as a client does and hang up once the answer is complete."""
+    async def receive(self) -> Message:
+        """Give the body, whole; then wait as a client does and hang up once the response is complete."""
         if self.body is not None:
             body, self.body = self.body, None
             return {"type": "http.request", "body": body, "more_body": False}
         await self.complete.wait()
         return {"type": "http.disconnect"}
 
-    async def send(self, message: MutableMapping[str, Any]) -> None:
+    async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message.get("headers", ())
@@ -162,7 +163,7 @@ class Exchange:
         return build_response(method, path, self.status, self.headers, b"".join(self.chunks))
 
 
-def answer_asgi(gateway: Gateway, environ: dict[str, Any]) -> ClientResponse:
+def respond_asgi(gateway: Gateway, environ: Environ) -> ClientResponse:
     scope = scope_from_environ(environ)
     exchange = Exchange(environ["wsgi.input"].read())
     thread = CallingThread()
@@ -170,36 +171,37 @@ def answer_asgi(gateway: Gateway, environ: dict[str, Any]) -> ClientResponse:
     return exchange.response(scope["method"], scope["path"])
 
 
-def answer_wsgi(gateway: Gateway, environ: dict[str, Any]) -> ClientResponse:
+def respond_wsgi(gateway: Gateway, environ: Environ) -> ClientResponse:
     started: list[tuple[int, list[tuple[str, str]]]] = []
 
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[[bytes], None]:
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> Callable[[bytes], None]:
         started[:] = [(int(status[:3]), headers)]
         return chunks.append
 
     chunks: list[bytes] = []
-    answer: Any = gateway.serve_wsgi(environ, start_response)
+    body = gateway.serve_wsgi(environ, start_response)
     try:
-        chunks.extend(answer)
+        chunks.extend(body)
     finally:
-        if hasattr(answer, "close"):
-            answer.close()
+        close = getattr(body, "close", None)
+        if close is not None:
+            close()
     method, path = environ["REQUEST_METHOD"], path_text(environ["SCRIPT_NAME"] + environ["PATH_INFO"])
     if not started:
         raise RuntimeError(f"{method} {path} was never answered.")
     return build_response(method, path, *started[0], b"".join(chunks))
 
 
-ANSWERS: dict[str, Callable[[Gateway, dict[str, Any]], ClientResponse]] = {"asgi": answer_asgi, "wsgi": answer_wsgi}
+RESPOND: dict[str, Callable[[Gateway, Environ], ClientResponse]] = {"asgi": respond_asgi, "wsgi": respond_wsgi}
 
 
 def build_response(method: str, path: str, status: int, headers: list[tuple[str, str]], body: bytes) -> ClientResponse:
-    # Servers drop the body of an answer to HEAD; the length it would have had stays in the headers.
+    # Servers drop the body of a response to HEAD; the length it would have had stays in the headers.
     return ClientResponse(method, path, status, headers, b"" if method == "HEAD" else body)
 
 
-def scope_from_environ(environ: dict[str, Any]) -> dict[str, Any]:
-    """The ASGI scope in which a server would have described the same request."""
+def scope_from_environ(environ: Environ) -> Scope:
+    """Return the ASGI scope in which a server would have described the same request."""
     root_path, path = path_text(environ["SCRIPT_NAME"]), path_text(environ["PATH_INFO"])
     path_bytes = (environ["SCRIPT_NAME"] + environ["PATH_INFO"]).encode("latin-1")
     raw_path = environ.get("REQUEST_URI", "").partition("?")[0]
@@ -231,12 +233,12 @@ def scope_from_environ(environ: dict[str, Any]) -> dict[str, Any]:
 
 
 def path_text(path: str) -> str:
-    """A WSGI path, bytes in the clothes of latin-1, as the text that ASGI servers and Django make of it."""
+    """Return a WSGI path (PEP 3333: bytes decoded as latin-1) as the text that ASGI servers and Django make of it."""
     return path.encode("latin-1").decode("utf-8", "replace")
 
 
-def host_of(environ: dict[str, Any]) -> str:
-    """The ``Host`` header a browser would send to this server."""
+def host_of(environ: Environ) -> str:
+    """Return the ``Host`` header that a browser would send to this server."""
     usual = {"http": "80", "https": "443"}[environ["wsgi.url_scheme"]]
     port = environ["SERVER_PORT"]
     return environ["SERVER_NAME"] if port == usual else f"{environ['SERVER_NAME']}:{port}"

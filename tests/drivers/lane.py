@@ -130,4 +130,4 @@ def read_response(raw: bytes, method: str = "GET") -> tuple[int, list[tuple[str,
     return response.status, response.getheaders(), response.read()
 
 
-transports.ANSWERS["lane"] = answer_lane
+transports.RESPOND["lane"] = answer_lane
