@@ -83,7 +83,7 @@ class _Unsendable(Exception):
 def _check_stream(arguments: Sequence[object]) -> None:
     chunks = (str, *VALUE_MEDIA_TYPES[BYTES], *STREAM_CLASSES)
     for item in union_members(arguments[0]) if arguments else ():
-        if isinstance(item, type) and not issubclass(item, chunks) and item is not object:
+        if isinstance(item, type) and not issubclass(item, chunks) and item not in (object, Any):
             raise _Unsendable(
                 f"a stream is made of str or bytes, and of ServerSentEvent, not of {item.__name__}. Annotate "
                 f"list[{item.__name__}] and return a list, or yield ServerSentEvent(data=...)."
