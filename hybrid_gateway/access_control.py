@@ -1,4 +1,4 @@
-"""Who sent a request, and what an authentication scheme and a guard tell about themselves.
+"""The contracts of access: who sent a request, what a scheme and a guard tell about themselves.
 
 The schemes and guards of the package are in ``auth/``. A project's own subclass :class:`AuthenticationScheme`, and
 :class:`Guard` where a plain function does not say enough. Every attribute that the core reads has its default here.

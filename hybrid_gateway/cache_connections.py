@@ -8,6 +8,7 @@ from typing import Literal
 
 from django.core.cache import BaseCache, caches
 from django.core.signals import setting_changed
+from django.dispatch import receiver
 
 from hybrid_gateway._compat.django_connection_internals import create_cache
 
@@ -59,11 +60,9 @@ def log_cache_up(alias: str) -> None:
         logger.warning("The cache %r is reached again.", alias)
 
 
+@receiver(setting_changed, dispatch_uid="hybrid_gateway.cache_connections")
 def _renew(*, setting: str, **kwargs: object) -> None:
     global _generation
     if setting == "CACHES":
         _generation += 1
         _down.clear()
-
-
-setting_changed.connect(_renew, dispatch_uid="hybrid_gateway.cache_connections")

@@ -19,7 +19,6 @@ from uuid import uuid4
 import msgspec
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.core.cache import BaseCache
 from django.utils import timezone, translation
 from starlette.responses import Response
 
@@ -48,7 +47,7 @@ Entry = tuple[float, dict[str, str], int, list[Header], bytes]
 
 @reject_unknown_keywords()
 class Cache:
-    """How long, and for whom, responses are stored.
+    """Time and conditions for which responses are stored.
 
     ``seconds`` is their life. A response is stored per URL and host; of the query, all of it counts, or only the names
     in ``query``. ``vary`` are further request headers that it depends on; those that the handler or its components read
@@ -125,6 +124,8 @@ class ResponseCache:
         self._path_names = path_names
         for tag in self._rules.tags:
             _check_tag(tag, path_names)
+        self._tag_templates = [tag for tag in self._rules.tags if "{" in tag or "}" in tag]
+        self._fixed_tags = [_tag_key(tag) for tag in self._rules.tags if tag not in self._tag_templates]
         self._headers = [name.encode("latin-1") for name in self._rules.vary]
         self._values: dict[str, list[str]] = {}  # other values that it varies by: their names, by source
         self._value_headers: dict[bytes, None] = {}  # that those are read from
@@ -155,11 +156,16 @@ class ResponseCache:
             return
         if self._skips_cookies and ctx.header(b"cookie") is not None:
             return
-        key, tags = self._key(ctx, user), [_tag_key(tag) for tag in self._tags(ctx)]
+        key, tags = self._key(ctx, user), self._fixed_tags
+        if self._tag_templates:
+            values = dict(zip(self._path_names, ctx.path_values, strict=True))
+            tags = [*tags, *(_tag_key(tag.format(**values)) for tag in self._tag_templates)]
         try:
             cache = thread_cache(self._rules.cache)
             found = cache.get_many([key, *tags])
-            versions = {name: found.get(name) or _add_version(cache, name) for name in tags}
+            versions = {
+                name: str(found.get(name) or cache.get_or_set(name, uuid4().hex, timeout=None)) for name in tags
+            }
             entry: Entry | None = found.get(key)
             overdue = 0.0 if entry is None else time.time() - entry[0]
             if entry is not None and (entry[1] != versions or overdue >= self._stale_seconds(entry[3])):
@@ -268,12 +274,6 @@ class ResponseCache:
         ]
         return f"hybrid_gateway.cache:{blake2b(msgspec.json.encode(parts), digest_size=20).hexdigest()}"
 
-    def _tags(self, ctx: RequestContext) -> list[str]:
-        if not any("{" in tag for tag in self._rules.tags):
-            return list(self._rules.tags)
-        values = dict(zip(self._path_names, ctx.path_values, strict=True))
-        return [tag.format(**values) for tag in self._rules.tags]
-
 
 def _read(ctx: RequestContext, source: str, names: Sequence[str]) -> list[list[str] | None]:
     lists = SOURCES[source].lists
@@ -302,11 +302,3 @@ def _renewal_key(key: str) -> str:
 
 def _tag_key(tag: str) -> str:
     return f"hybrid_gateway.tag:{blake2b(tag.encode(), digest_size=20).hexdigest()}"
-
-
-def _add_version(cache: BaseCache, key: str) -> str:
-    """Return the version of a tag that has none; of several who see that, one's counts."""
-    version = uuid4().hex
-    if cache.add(key, version, timeout=None):
-        return version
-    return cache.get(key) or version

@@ -57,7 +57,7 @@ class JWTLogin(Protocol):
 
 
 class CredentialStore(Protocol):
-    """Where issued credentials are; every method blocks, on a pool thread."""
+    """The place of issued credentials; every method blocks, on a pool thread."""
 
     def find_token(self, plain: str) -> StoredToken | None:
         """Return the token with this plain text, if it works, and note its use."""

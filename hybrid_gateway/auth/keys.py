@@ -65,7 +65,7 @@ class KeyRing:
 
     @property
     def can_sign(self) -> bool:
-        """Whether there is a key to sign with."""
+        """True where there is a key to sign with."""
         return self.signing is not None
 
     @property

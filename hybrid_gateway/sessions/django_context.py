@@ -54,7 +54,7 @@ UNCHECKED_CSRF = "hybrid_gateway.unchecked_csrf"  # put there by a test client; 
 
 
 class DjangoContext:
-    """What Django knows of whoever sent a request; injected by type, lazy, one per request.
+    """The request, session and user as Django knows them; injected by type, lazy, one per request.
 
     ``request`` and ``session`` are those of ``django_middleware=`` where the route has them.
     """
@@ -83,12 +83,12 @@ class DjangoContext:
 
     @property
     def has_session_cookie(self) -> bool:
-        """Whether the request carries a session's cookie, of whatever worth."""
+        """True where the request carries a session's cookie, of whatever worth."""
         return settings.SESSION_COOKIE_NAME in self._ctx.cookies()
 
     @property
     def authentication(self) -> Authentication | None:
-        """What authentication has found so far."""
+        """The outcome of authentication so far."""
         found: Authentication | None = self._ctx.authentication
         return found
 
@@ -146,12 +146,12 @@ class DjangoContext:
 
     @property
     def is_idle(self) -> bool:
-        """Whether nobody has made anything of it."""
+        """True as long as nobody has asked for anything of it."""
         return self._request is None and self._session is None
 
     @property
     def is_below_django(self) -> bool:
-        """Whether ``django_middleware=`` stands around the route, and looks after its own request."""
+        """True where ``django_middleware=`` stands around the route, and looks after its own request."""
         return DJANGO_REQUEST in self._ctx.scope
 
     @property
@@ -187,7 +187,7 @@ class TypedRequest(HeadRequest):
 
     @cached_property
     def user(self) -> User:  # type: ignore[override]
-        """Who was authenticated, else the session's user, else ``AnonymousUser``; looked up when first used.
+        """The authenticated user, else the session's user, else ``AnonymousUser``; looked up when first used.
 
         SECURITY: the session's user comes by a cookie, so with an unsafe method and without a CSRF token it is a 403.
         """

@@ -1,4 +1,4 @@
-"""What happens, told to logs, browsers and monitoring; ``hybrid_gateway.telemetry.metrics`` speaks to Prometheus."""
+"""Observation by logs, browsers and monitoring; ``hybrid_gateway.telemetry.metrics`` speaks to Prometheus."""
 
 from hybrid_gateway.telemetry.event_hooks import (
     AccessLog,

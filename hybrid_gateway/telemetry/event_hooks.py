@@ -24,7 +24,7 @@ from starlette.responses import Response
 from hybrid_gateway._compat.django_connection_internals import opened_connections
 from hybrid_gateway.auth.secret_carriers import SecretsInQueries
 from hybrid_gateway.endpoints.errors import printable
-from hybrid_gateway.types import Handler, Scope
+from hybrid_gateway.types import Handler
 from hybrid_gateway.url_quoting import quote_encoded_path, quote_query
 
 __all__ = ["AccessLog", "DatabaseTiming", "RequestID", "RequestIDFilter", "ServerTiming", "inline", "request_id"]
@@ -155,10 +155,13 @@ class AccessLog:
         scope = request.scope
         duration = (time.perf_counter() - self._start) * 1000
         client = printable(scope["client"][0]) if scope.get("client") else "-"  # behind a proxy, what that says
+        # Percent-encoded: no quote, blank or control can be in it.
+        path = quote_encoded_path(scope.get("raw_path") or scope["path"].encode())
+        query = quote_query(secrets.hide(scope.get("query_string", b"")), safe="[]")
         fields = {
             "client": client,
             "method": scope["method"],
-            "path": _target(scope, secrets),
+            "path": f"{path}?{query}" if query else path,
             "http_version": scope.get("http_version", "1.1"),
             "status_code": response.status_code,
             "size": response.headers.get("content-length", "-"),
@@ -171,11 +174,3 @@ class AccessLog:
             duration,
             extra=fields,
         )
-
-
-def _target(scope: Scope, secrets: SecretsInQueries) -> str:
-    """Return path and query as they were asked for, percent-encoded: no quote, blank or control can be in it."""
-    raw = scope.get("raw_path") or scope["path"].encode()
-    target = quote_encoded_path(raw)
-    query = quote_query(secrets.hide(scope.get("query_string", b"")), safe="[]")
-    return f"{target}?{query}" if query else target

@@ -201,7 +201,7 @@ def _make_hook(metrics: PrometheusMetrics) -> type:
 
 
 class PrometheusMiddleware:
-    """The same for Django's side, first in ``MIDDLEWARE``: routes are those of the URLconf, below ``"django:"``."""
+    """Metrics of Django's side, first in ``MIDDLEWARE``: routes are those of the URLconf, below ``"django:"``."""
 
     sync_capable = True
     async_capable = True

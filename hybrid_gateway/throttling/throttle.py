@@ -92,7 +92,7 @@ class RouteThrottles:
 
     @property
     def mode(self) -> Literal["inline", "thread"]:
-        """Where to count: on the request's thread, where that waits for somebody else."""
+        """The place to count: the request's thread, where a store waits for somebody else."""
         return "thread" if any(store.mode == "thread" for _, _, store, _ in self._throttles) else "inline"
 
     def check(self, ctx: RequestContext, authentication: Authentication | None) -> None:

@@ -1,4 +1,4 @@
-"""Where rate limits are counted, those of routes and those of logins.
+"""The counters of rate limits, those of routes and those of logins.
 
 How this works: windows are fixed slices of time, and each has one counter per client, which the store increments. That
 is one operation, so no burst slips through between reading and writing. Another store is another :data:`STORE`.
@@ -26,7 +26,7 @@ class ThrottleStore(Protocol):
 
     @property
     def mode(self) -> Literal["inline", "thread"]:
-        """Where to call :meth:`increment`: on the request's thread, where it waits for somebody else."""
+        """The place to call :meth:`increment`: the request's thread, where it waits for somebody else."""
         ...
 
     def increment(self, key: str, seconds: int) -> int:
@@ -52,7 +52,7 @@ class CacheStore:
 
     @property
     def mode(self) -> Literal["inline", "thread"]:
-        """Where to call it."""
+        """The place to call it."""
         return execution_mode(self._alias)
 
     def increment(self, key: str, seconds: int) -> int:

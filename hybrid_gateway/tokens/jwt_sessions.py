@@ -124,12 +124,12 @@ class JWTSession(models.Model):
 
     @property
     def state(self) -> TokenState:
-        """Whether the login goes on, and if not, why; reads the user's row unless it is loaded."""
+        """The state of the login, and the reason of its end; reads the user's row unless it is loaded."""
         return state_of(self)
 
     @property
     def is_active(self) -> bool:
-        """Whether the login goes on."""
+        """True as long as the login goes on."""
         return self.state is TokenState.ACTIVE
 
     def claims(self, expires_in: timedelta) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""How often somebody may fail to log in: by address, by the name they type, and by the user it leads to.
+"""Limits of failed logins: by address, by the name that is typed, and by the user it leads to.
 
 How this works: an attempt is counted before the password is looked at, in one operation of the store, so that no burst
 slips through, and given back when it succeeds: who knows the password is not kept out by logging in often. Names are

@@ -148,7 +148,7 @@ class Token(models.Model):
 
     @property
     def state(self) -> TokenState:
-        """What the token would be answered now; reads the user's row unless it is loaded."""
+        """The state of the token now; reads the user's row unless it is loaded."""
         state, end = state_of(self), self.ends_at
         return TokenState.EXPIRED if state is TokenState.ACTIVE and end is not None and end <= timezone.now() else state
 
@@ -162,7 +162,7 @@ class Token(models.Model):
 
     @property
     def is_active(self) -> bool:
-        """Whether the token authenticates now."""
+        """True as long as the token authenticates."""
         return self.state is TokenState.ACTIVE
 
     def draw_secret(self) -> str:

@@ -1,4 +1,4 @@
-"""What tokens are made of: a prefix and 256 random bits, of which only a digest is ever stored.
+"""The text of tokens: a prefix and 256 random bits, of which only a digest is ever stored.
 
 A refresh token is ``hgr_``, 22 characters that stay the same as long as its login lasts, and 43 drawn anew each time.
 """
