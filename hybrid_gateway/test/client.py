@@ -18,14 +18,14 @@ from hybrid_gateway._compat.django_test_internals import (
     complete_environ,
     reject_redirect_cycle,
 )
+from hybrid_gateway.auth import Authentication
+from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.test.client_arguments import Call, RequestOptions
 from hybrid_gateway.test.client_response import ClientResponse
 from hybrid_gateway.test.transports import AsyncGatewayHandler, GatewayHandler, Protocol, Target, scope_from_environ
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
-
-    from hybrid_gateway import Gateway
 
 __all__ = ["AsyncTestClient", "TestClient", "create_test_client"]
 
@@ -151,8 +151,6 @@ class Verbs(Generic[R]):
 
     def force_authenticate(self, user: Any, token: object = None) -> None:
         """Let API requests come from ``user`` without credentials, until ``force_authenticate(None)``."""
-        from hybrid_gateway.auth import Authentication
-
         self._target.authentication = (
             None
             if user is None
@@ -359,8 +357,6 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
 
 def create_test_client(*handlers: object, **options: Any) -> TestClient:
     """Return a client of a gateway made for the occasion: ``create_test_client(get_product, guards=[IsStaff])``."""
-    from hybrid_gateway import Gateway
-
     return TestClient(Gateway(list(handlers), **options))
 
 

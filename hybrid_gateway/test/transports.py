@@ -11,7 +11,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 from urllib.parse import quote, unquote_to_bytes
 
 from django.core.signals import request_finished, request_started
@@ -20,17 +20,16 @@ from django.http import HttpHeaders
 from django.test.client import AsyncClientHandler, ClientHandler
 
 from hybrid_gateway._compat.django_test_internals import BODY_FILE
+from hybrid_gateway.auth import Authentication
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread
 from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
 from hybrid_gateway.drivers.wsgi_scope import build_scope
+from hybrid_gateway.gateway.application import Gateway
+from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
 from hybrid_gateway.test.client_response import ClientResponse
 from hybrid_gateway.types import Environ, Message, Scope
-
-if TYPE_CHECKING:
-    from hybrid_gateway import Gateway
-    from hybrid_gateway.auth import Authentication
 
 __all__ = ["AsyncGatewayHandler", "GatewayHandler", "Protocol", "Target", "scope_from_environ"]
 
@@ -56,8 +55,6 @@ class Target:
         """The gateway given to the client, else the one of the current settings."""
         if self._gateway is not None:
             return self._gateway
-        from hybrid_gateway.gateway.settings_gateway import default_gateway
-
         return default_gateway()
 
 
