@@ -1,8 +1,9 @@
 """Annotated type → how text becomes a value of it: parameters of the path and the query, headers, cookies, form fields.
 
-How this works: a type is taken apart at start-up. Every plain type has one reader (``texts.py``), a union asks those of
-its members, the strictest first, and constraints are checked on the value. What text cannot hold, and constraints that
-mean nothing for a type, are errors of the declaration; a reader raises :class:`msgspec.ValidationError` for other text.
+How this works: a type is taken apart at start-up. Every plain type has one reader (``text_values.py``), a union asks
+those of its members, the strictest first, and constraints are checked on the value. What text cannot hold, and
+constraints that mean nothing for a type, are errors of the declaration; a reader raises
+:class:`msgspec.ValidationError` for other text.
 """
 
 from __future__ import annotations
