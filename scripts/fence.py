@@ -1,6 +1,7 @@
 """Find undocumented names of other packages outside of ``hybrid_gateway/_compat``; see there for what to do with one.
 
-Undocumented is what begins with one underscore and is not ours, and what ``FENCED`` lists.
+Undocumented is what begins with one underscore and is not ours, and what ``FENCED`` lists. A name of an object other
+than ``self`` is ours where its module defines it; so no module uses private names of another one, either.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FENCED = frozenset(
         "WsgiToAsgiInstance",
         # Django: handlers, requests, settings, caches, the test client
         *("adapt_method_mode", "convert_exception_to_response", "_resource_closers", "_wrapped", "create_connection"),
-        *("_dont_enforce_csrf_checks", "CSRF_COOKIE_NEEDS_UPDATE", "_post", "_files", "_messages", "_acached_user"),
+        *("_dont_enforce_csrf_checks", "CSRF_COOKIE_NEEDS_UPDATE", "_messages", "_acached_user"),
         *("close_caches", "_base_scope", "_base_environ", "_ensure_redirects_not_cyclic"),
         # Django: connections
         *("in_atomic_block", "closed_in_transaction", "close_if_unusable_or_obsolete", "needs_rollback"),
@@ -94,6 +95,16 @@ def uses(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
+def foreign(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The line and the name of what is asked of an object that is neither ``self`` nor a class or its parent."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name("self" | "cls") | ast.Call(func=ast.Name("super"))):
+                continue
+            case ast.Attribute(attr=name):
+                yield node.lineno, name
+
+
 def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """The line and each part of what is imported from other packages."""
     for node in ast.walk(tree):
@@ -117,8 +128,10 @@ def complaints(package: Path = PACKAGE) -> list[str]:
         if "_compat" in path.split("/"):
             continue
         seen = [*definitions(tree), *uses(tree), *imports(tree)]
-        imported = {name for _, name in imports(tree) if is_private(name)}
-        unknown = {name for _, name in seen if name in FENCED or (is_private(name) and name not in ours)} | imported
+        own = {name for _, name in definitions(tree)}
+        unknown = {name for _, name in imports(tree) if is_private(name)}
+        unknown |= {name for _, name in foreign(tree) if is_private(name) and name not in own}
+        unknown |= {name for _, name in seen if name in FENCED or (is_private(name) and name not in ours)}
         found |= {(path, line, name) for line, name in seen if name in unknown and (path, name) not in ALLOWED}
     return [f"{path}:{line}: {name} is undocumented: see _compat/__init__.py" for path, line, name in sorted(found)]
 

@@ -29,7 +29,7 @@ def found(folder: Path, source: str, name: str = "room.py") -> list[str]:
         ("def find(request): return request.META['CSRF_COOKIE_NEEDS_UPDATE']", "CSRF_COOKIE_NEEDS_UPDATE"),
         ("import sys\ndef find(): return sys._getframe(2)", "_getframe"),
         ("class Lane(Protocol):\n    def _start_asgi_task(self): ...", "_start_asgi_task"),
-        ("class Request(ASGIRequest):\n    def __init__(self): self._post = {}", "_post"),
+        ("def find(request): return request._post", "_post"),
         ("def find(connection): return connection.in_atomic_block", "in_atomic_block"),
     ],
 )
@@ -50,6 +50,12 @@ def test_an_undocumented_name_is_found(tmp_path: Path, source: str, name: str) -
 )
 def test_what_is_ours_or_documented_passes(tmp_path: Path, source: str) -> None:
     assert found(tmp_path, source.replace("from package", "from hybrid_gateway")) == []
+
+
+def test_a_private_name_is_not_ours_because_another_module_has_one_like_it(tmp_path: Path) -> None:
+    assert found(tmp_path, "class Form:\n    def __init__(self): self._post = {}") == []
+    (line,) = found(tmp_path, "def find(request): return request._post", "other.py")
+    assert line == "package/other.py:1: _post"
 
 
 def test_the_room_behind_the_fence_may_use_them(tmp_path: Path) -> None:
