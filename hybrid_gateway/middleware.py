@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from starlette.middleware import Middleware
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.spelling import check_attributes_of
-from hybrid_gateway.types import ASGIApp, Receive, Send
+from hybrid_gateway.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["ASGIMiddleware", "check_order"]
-
 
 ROUTED = "hybrid_gateway.routed"  # in the scope: the call, and the endpoint that will answer it
 
@@ -27,21 +26,21 @@ class ASGIMiddleware:
     pass by. That is for routers, controllers and handlers: the gateway's own comes before any route is known.
     """
 
-    before: tuple[Any, ...] = ()  # classes of middleware that this one must be outside of, where both are listed
-    after: tuple[Any, ...] = ()  # and those it must be inside of
+    before: tuple[type, ...] = ()  # classes of middleware that this one must be outside of, where both are listed
+    after: tuple[type, ...] = ()  # and those it must be inside of
     scopes: tuple[str, ...] = ("http",)
     exclude: str | Sequence[str] | None = None
     exclude_opt: str | None = None
 
-    async def handle(self, scope: Any, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Called instead of ``next_app``, which answers when it is awaited."""
+    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
+        """Answer in place of ``next_app``, which answers when it is awaited."""
         raise NotImplementedError
 
     def __call__(self, app: ASGIApp) -> ASGIApp:
-        """Wrap ``app``: what makes it a factory of middleware."""
+        """Wrap ``app``, as a factory of middleware does."""
         searches = self._searches()
 
-        async def wrapped(scope: Any, receive: Receive, send: Send) -> None:
+        async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
             passes = scope["type"] not in self.scopes or any(search(scope["path"]) for search in searches)
             if passes or (self.exclude_opt is not None and _opt(scope).get(self.exclude_opt)):
                 await app(scope, receive, send)
@@ -65,7 +64,7 @@ class ASGIMiddleware:
                 f"{name}.exclude={self.exclude!r} must be a regular expression, or a list of them: {error}"
             ) from error
 
-    def _searches(self) -> list[Callable[[str], Any]]:
+    def _searches(self) -> list[Callable[[str], re.Match[str] | None]]:
         patterns = [self.exclude] if isinstance(self.exclude, str) else self.exclude or []
         return [re.compile(pattern).search for pattern in patterns]
 
@@ -73,10 +72,7 @@ class ASGIMiddleware:
 _ATTRIBUTES = frozenset(("before", "after", "scopes", "exclude", "exclude_opt"))
 
 
-_ATTRIBUTES = frozenset(("before", "after", "scopes", "exclude", "exclude_opt"))
-
-
-def check_order(entries: Iterable[Any]) -> None:
+def check_order(entries: Iterable[object]) -> None:
     """Raise :class:`ConfigurationError` where middleware, outer to inner, is not listed as its classes demand.
 
     Any class of middleware may say ``before = (Other,)`` or ``after = (Other,)``, of classes that need not be listed.
@@ -96,13 +92,13 @@ def check_order(entries: Iterable[Any]) -> None:
                 )
 
 
-def _kind(entry: Any) -> Any:
+def _kind(entry: object) -> Any:
     if isinstance(entry, Middleware):
         return entry.cls
     return entry if inspect.isclass(entry) else type(entry)
 
 
-def _opt(scope: Any) -> dict[str, Any]:
+def _opt(scope: Scope) -> Mapping[str, object]:
     routed = scope.get(ROUTED)
     route = getattr(routed[1], "route", None) if routed is not None else None
     return route.opt if route is not None else {}

@@ -59,7 +59,12 @@ DOCUMENTED = frozenset(
 )
 
 # What stays outside: why.
-ALLOWED: dict[tuple[str, str], str] = {}
+ALLOWED: dict[tuple[str, str], str] = {
+    (
+        "hybrid_gateway/drivers/lane/protocol.py",
+        "default_headers",
+    ): "PERF: read for each response; a call is 0.04 µs",
+}
 
 
 def is_private(name: str) -> bool:

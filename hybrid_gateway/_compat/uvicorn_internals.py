@@ -20,6 +20,7 @@ __all__ = [
     "UvicornConnection",
     "build_cycle",
     "client_address",
+    "server_headers",
     "start_cycle",
     "status_lines",
     "target_of",
@@ -86,6 +87,11 @@ def build_cycle(connection: HttpToolsProtocol, scope: Any, *, keep_alive: bool) 
     return cycle
 
 
+def server_headers(state: ServerState) -> list[tuple[bytes, bytes]]:
+    """Return the headers that uvicorn adds to each response: another list once a second, for the date among them."""
+    return state.default_headers
+
+
 def unwrap_proxy_headers(config: Config) -> tuple[Any, Callable[[Any], None]]:
     """Return the application inside ``ProxyHeadersMiddleware``, and a function that does to a scope what that does."""
     app: Any = config.loaded_app
@@ -148,9 +154,14 @@ INTERNALS: dict[str, Internal] = {
         "Silent: pipelined requests run in a context that uvicorn would have reset, or are not waited for at the end.",
     ),
     "ServerState": Internal(
-        "uvicorn.server.ServerState (default_headers: another list once a second; total_requests)",
+        "uvicorn.server.ServerState (total_requests)",
         _SEEN,
-        "Silent: responses of the lane have an old Date, and --limit-max-requests does not count them.",
+        "Silent: --limit-max-requests does not count the requests of the lane.",
+    ),
+    "server_headers": Internal(
+        "uvicorn.server.ServerState.default_headers (another list once a second)",
+        _SEEN,
+        "Silent: responses of the lane have an old Date.",
     ),
     "unwrap_proxy_headers": Internal(
         "uvicorn.config.Config.loaded_app, .forwarded_allow_ips; ProxyHeadersMiddleware (app, awaits nothing)",

@@ -1,4 +1,4 @@
-"""What all routes of one gateway are compiled with, and empty plans for them."""
+"""The things that all routes of one gateway are compiled with, and empty plans for them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ __all__ = ["BuildContext", "PlanFactory", "path_types"]
 
 
 class BuildContext(msgspec.Struct, frozen=True, eq=False, kw_only=True):
-    """What a gateway gives to the compilers of its routes."""
+    """The things that a gateway gives to the compilers of its routes."""
 
     gateway: object
     """What those get who ask for the gateway."""

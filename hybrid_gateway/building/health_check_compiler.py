@@ -9,13 +9,14 @@ from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.building.route_planner import RoutePlanner
+from hybrid_gateway.dispatch.dispatcher import no_message
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.health.health_check import as_health_check
 from hybrid_gateway.health.readiness import Probe
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.declare import describe_handler
-from hybrid_gateway.types import Message, Scope
+from hybrid_gateway.types import Scope
 
 __all__ = ["compile_health_check"]
 
@@ -39,7 +40,7 @@ def compile_health_check(entry: object, planner: Callable[[str], RoutePlanner]) 
     endpoint, _ = compile_plan(plan, where)
 
     async def run(thread: RequestThread) -> object:
-        ctx, error = RequestContext(dict(_SCOPE), _no_body, lambda: thread), None
+        ctx, error = RequestContext(dict(_SCOPE), no_message, lambda: thread), None
         try:
             return await endpoint(ctx)
         except BaseException as raised:
@@ -51,7 +52,3 @@ def compile_health_check(entry: object, planner: Callable[[str], RoutePlanner]) 
                 raise failure
 
     return Probe(check, run)
-
-
-async def _no_body() -> Message:
-    return {"type": "http.disconnect"}

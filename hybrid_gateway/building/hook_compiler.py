@@ -30,7 +30,7 @@ _METHODS = ("on_request", *WAY_OUT)
 
 
 class FollowsRoute(Protocol):
-    """What functions around the plan of a route are compiled with."""
+    """The surroundings that functions around the plan of a route are compiled with."""
 
     @property
     def layers(self) -> Layers: ...

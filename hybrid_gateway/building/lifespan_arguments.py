@@ -1,4 +1,4 @@
-"""What start-up hooks, shutdown hooks and lifespans ask for: components and constants that belong to no request."""
+"""Arguments of start-up hooks, shutdown hooks and lifespans: components and constants that belong to no request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the value of a handler becomes a response: its encoder, and what is done to the response before it is final."""
+"""The way from a handler's value to its response: the encoder, and what is done before the response is final."""
 
 from __future__ import annotations
 
@@ -70,6 +70,9 @@ def _choose_encoder(
     layers, returns, status = route.layers, adapted.returns, route.options.get("status_code")
     for kind in layers.type_encoders:
         check_custom(kind, "type_encoders")
+    validate = layers.validate_response
+    if validate is None:  # a column was checked against its type when the class was made
+        validate = settings.DEBUG and not adapted.reads_rows
     make = functools.partial(
         make_encoder,
         method=method,
@@ -77,7 +80,7 @@ def _choose_encoder(
         headers=_response_headers(layers),
         cookies=layers.response_cookies,
         security=security_headers,
-        validate=_is_validated(layers, adapted),
+        validate=validate,
         encoders=layers.type_encoders,
         decode=Decoders(layers.type_decoders) if layers.type_decoders else decode_known,
     )
@@ -96,12 +99,6 @@ def _choose_encoder(
 def keep_value(value: Any) -> Any:
     """Return ``value``: an encoder for what nobody sends."""
     return value
-
-
-def _is_validated(layers: Layers, adapted: AdaptedHandler) -> bool:
-    if layers.validate_response is not None:
-        return layers.validate_response
-    return settings.DEBUG and not adapted.reads_rows  # a column was checked against its type when the class was made
 
 
 def _response_headers(layers: Layers) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Where requests carry secrets, by what the schemes of routes say and read."""
+"""The places in which requests carry secrets, by what the schemes of routes say and read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs around the plan of a route: the values in its path that it sees, and the components that both share."""
+"""Functions around the plan of a route: the values in its path that they see, and the components that both share."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PlanAround = Callable[["RouteSurroundings", str, Mapping[type, str], int], Route
 
 
 class RouteSurroundings:
-    """What the functions around the plans of some routes have in common, so that they are compiled once for all."""
+    """Whatever functions around the plans of some routes have in common, so that they are compiled once for all."""
 
     def __init__(
         self, plan: PlanAround, layers: Layers, path: Mapping[str, object], components: Mapping[object, Shared]

@@ -1,4 +1,4 @@
-"""Who answers a request, and how the response leaves: what every driver asks, on every road.
+"""The dispatcher: it finds who answers a request, and sends the response, whatever driver the request came by.
 
 How this works: a driver makes a :class:`RequestContext` of what its server gives it, has its head validated
 (:meth:`Dispatcher.validate`), gives it to Django's side if :meth:`Dispatcher.is_django` says so, and otherwise runs
@@ -35,7 +35,7 @@ from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse
 from hybrid_gateway.types import ASGIApp, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.handshake import reject_handshake
 
-__all__ = ["FORCED_AUTHENTICATION", "Dispatcher", "force_authentication"]
+__all__ = ["FORCED_AUTHENTICATION", "Dispatcher", "force_authentication", "no_message"]
 
 FORCED_AUTHENTICATION = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
 
@@ -114,9 +114,9 @@ class Dispatcher:
             self.shutdown.has_begun or self.security.redirects or not self.validator.knows_host(ctx)
         ):
             return error
-        # Probes come from inside, by address, and until the very end.
-        if path is not None and self._is_probe(path, ctx.method):
-            return None
+        probed = None if path is None else self.table.tree.find(path, ctx.method)
+        if probed is not None and probed[0].route.opt.get("probe"):
+            return None  # probes come from inside, by address, and until the very end
         error = self.validator.validate_host(ctx)
         if error is None and self.shutdown.rejects_requests:
             headers = {"Retry-After": "1", **({"Connection": "close"} if ctx.is_http_1 else {})}
@@ -125,14 +125,10 @@ class Dispatcher:
             return self.security.redirect(ctx, path)
         return error
 
-    def _is_probe(self, path: str, method: str) -> bool:
-        found = self.table.tree.find(path, method)
-        return found is not None and bool(found[0].route.opt.get("probe"))
-
     def rejects(self, scope: Scope) -> bool:
         """Return whether neither side would see an HTTP request, by its path, its method or its headers."""
         path = path_info(scope["path"], scope.get("root_path", ""))
-        return self.validator.validate(RequestContext(scope, _no_body, InlineThread), path) is not None
+        return self.validator.validate(RequestContext(scope, no_message, InlineThread), path) is not None
 
     async def send_rejection(self, ctx: RequestContext, error: HTTPException, receive: Receive, send: Send) -> None:
         """Answer a request that neither side shall see."""
@@ -232,5 +228,6 @@ def force_authentication(ctx: RequestContext) -> None:
         ctx.authentication = forced if isinstance(forced, Authentication) else None
 
 
-async def _no_body() -> Message:
-    raise RuntimeError("A request that is only looked at has no body.")
+async def no_message() -> Message:
+    """Return the message of a client that has gone: the ``receive`` of a request that nobody sends."""
+    return {"type": "http.disconnect"}

@@ -91,7 +91,10 @@ class NotRouted:
         if other is not None and table.trailing_slash == "ignore":
             methods = table.tree.methods(other)
         elif other is not None:
-            return _redirect(self._root.rstrip("/") + other, ctx.raw_query)
+            # SPEC: RFC 9110 section 15.4.9: 308 keeps method and body.
+            location = quote_path(self._root.rstrip("/") + other).encode()
+            query = b"?" + ctx.raw_query if ctx.raw_query else b""
+            return make_raw(308, None, b"", [(b"location", location + query)])
         if not methods:
             return await on_error(ctx, NotFound())
         if ctx.method == "OPTIONS":
@@ -116,9 +119,3 @@ def _around(table: RoutingTable, respond: Respond) -> Respond:
 
 def _allow(methods: Iterable[str]) -> RawResponse:
     return make_raw(204, None, b"", [(b"allow", ", ".join(sorted({*methods, "OPTIONS"})).encode())])
-
-
-def _redirect(path: str, query: bytes) -> RawResponse:
-    # SPEC: RFC 9110 section 15.4.9: 308 keeps method and body.
-    location = quote_path(path).encode() + (b"?" + query if query else b"")
-    return make_raw(308, None, b"", [(b"location", location)])

@@ -1,4 +1,4 @@
-"""Which side answers a path: Django, for the listed prefixes, or the API."""
+"""Path prefixes: the first question by which a path is Django's, a mount's or the API's."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class Prefixes:
     """
 
     def __init__(self, prefixes: Iterable[str]) -> None:
-        self.prefixes = tuple(sorted({_normal(prefix) for prefix in prefixes}, key=len, reverse=True))
+        names = {prefix.strip("/") for prefix in prefixes}
+        self.prefixes = tuple(sorted((f"/{name}/" if name else "/" for name in names), key=len, reverse=True))
         self.exact = frozenset(prefix.rstrip("/") or "/" for prefix in self.prefixes)
         self.below = tuple(prefix for prefix in self.prefixes if prefix != "/")
 
@@ -28,7 +29,7 @@ class Prefixes:
         return path is not None and (path.startswith(self.below) or path in self.exact)
 
     def find(self, path: str) -> str | None:
-        """The longest prefix that covers ``path``."""
+        """Return the longest prefix that covers ``path``."""
         for prefix in self.prefixes:
             if path == (prefix.rstrip("/") or "/") or (prefix != "/" and path.startswith(prefix)):
                 return prefix
@@ -38,12 +39,8 @@ class Prefixes:
         return f"Prefixes({', '.join(self.prefixes)})"
 
 
-def _normal(prefix: str) -> str:
-    return "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
-
-
 def static_prefix() -> tuple[str, ...]:
-    """Django's ``STATIC_URL`` as a path below the script prefix; none when it is another host's."""
+    """Return Django's ``STATIC_URL`` as a path below the script prefix; none when it is another host's."""
     prefix = (settings.FORCE_SCRIPT_NAME or "").rstrip("/")
     # DJANGO: LazySettings puts the script prefix before STATIC_URL when it is first read and keeps the result; no
     # request has told the prefix yet, so the first read is left to Django.

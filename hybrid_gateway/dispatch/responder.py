@@ -1,4 +1,4 @@
-"""What drivers run once it is clear who answers a request."""
+"""The object that drivers run once it is clear who answers a request."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Responder(Protocol):
 
     @property
     def awaits(self) -> bool:
-        """Whether ``respond`` needs an event loop."""
+        """True if ``respond`` needs an event loop."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""What a gateway answers with, as one value: a request sees the old one or the new one, never some of each."""
+"""Everything a gateway answers with, as one value: a request sees the old one or the new one, never some of each."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 def build_route_tree(endpoints: Iterable[Endpoint]) -> RouteTree[Endpoint]:
-    """Where each endpoint answers; raises :class:`RouteError` where two would answer the same."""
+    """Return the tree of ``endpoints``; raise :class:`RouteError` where two would answer the same."""
     tree: RouteTree[Endpoint] = RouteTree()
     for endpoint in endpoints:
         route = endpoint.route
@@ -89,7 +89,7 @@ def build_route_tree(endpoints: Iterable[Endpoint]) -> RouteTree[Endpoint]:
 
 
 def routes_by_name(routes: Iterable[FlatRoute]) -> dict[str, list[FlatRoute]]:
-    """What each name stands for; raises :class:`RouteError` where a project gave one to two handlers."""
+    """Return the routes of each name; raise :class:`RouteError` where a project gave one to two handlers."""
     names: dict[str, list[FlatRoute]] = {}
     for route in routes:
         names.setdefault(route.name, []).append(route)

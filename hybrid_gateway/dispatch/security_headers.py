@@ -31,7 +31,7 @@ _CSP = "django.middleware.csp.ContentSecurityPolicyMiddleware"
 
 
 class SecurityHeaders:
-    """The security headers of a project's answers, its redirect to HTTPS, and what counts as HTTPS."""
+    """The security headers of a project's responses, its redirect to HTTPS, and what counts as HTTPS."""
 
     def __init__(self) -> None:
         listed = _find_listed((_SECURITY, _FRAMES, _CSP))
@@ -73,7 +73,11 @@ class SecurityHeaders:
         # DJANGO: SecurityMiddleware.process_request (middleware/security.py)
         if self.is_secure(ctx) or any(pattern.search(path.lstrip("/")) for pattern in self._exempt):
             return None
-        host = settings.SECURE_SSL_HOST or _host(ctx)
+        host = settings.SECURE_SSL_HOST
+        if not host:  # the one that was asked for, and found to be one of ALLOWED_HOSTS
+            forwarded = ctx.header(b"x-forwarded-host") if settings.USE_X_FORWARDED_HOST else None
+            server = (ctx.scope.get("server") or ("",))[0]
+            host = (forwarded or ctx.header(b"host") or server.encode("latin-1")).decode("latin-1")
         query = ctx.raw_query.decode("latin-1")
         location = f"https://{host}{quote_path(ctx.scope['path'])}" + (f"?{quote_query(query)}" if query else "")
         # SPEC: RFC 9110 section 15.4: after a 301 clients may turn POST into GET, after a 308 they may not
@@ -183,10 +187,3 @@ def _proxy_header() -> tuple[bytes, bytes] | None:
         return None
     name, value = settings.SECURE_PROXY_SSL_HEADER
     return name.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"), value.encode("latin-1")
-
-
-def _host(ctx: RequestContext) -> str:
-    """Return the host of the request, which was found to be one of ``ALLOWED_HOSTS``."""
-    forwarded = ctx.header(b"x-forwarded-host") if settings.USE_X_FORWARDED_HOST else None
-    host: bytes = forwarded or ctx.header(b"host") or (ctx.scope.get("server") or ("",))[0].encode("latin-1")
-    return host.decode("latin-1")

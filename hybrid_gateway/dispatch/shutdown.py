@@ -44,7 +44,7 @@ class Shutdown:
 
     @property
     def rejects_requests(self) -> bool:
-        """Whether a request comes too late to be answered."""
+        """True once a request comes too late to be answered."""
         return self.has_begun and time.monotonic() >= self._rejects_from
 
     def begin(self, grace: float = 0.0) -> None:

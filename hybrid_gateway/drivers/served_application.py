@@ -1,4 +1,4 @@
-"""What drivers ask of the gateway beside its dispatcher: threads, event loops, and start-up and shutdown."""
+"""The gateway as drivers see it, beside its dispatcher: threads, event loops, start-up and shutdown."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class ServedApplication(Protocol):
 
     @property
     def may_skip_asgi(self) -> bool:
-        """Whether nobody has replaced ``__call__``, so that a request that it never sees misses nothing."""
+        """True if nobody has replaced ``__call__``, so that a request that it never sees misses nothing."""
         ...
 
     @property
     def starts_with_requests(self) -> bool:
-        """Whether start-up is, or was, a request's, because no server tells of a lifespan."""
+        """True if start-up is, or was, a request's, because no server tells of a lifespan."""
         ...
 
     @property
     def has_lifespan(self) -> bool:
-        """Whether there is anything to start up."""
+        """True if there is anything to start up."""
         ...
 
     async def startup(self) -> None:

@@ -41,8 +41,6 @@ __all__ = ["WSGIDriver"]
 
 logger = logging.getLogger("hybrid_gateway")
 
-_INLINE = InlineThread()
-
 
 class WSGIDriver:
     """The WSGI application of one gateway; ``asgi`` answers what needs an event loop before an endpoint is known."""
@@ -156,7 +154,7 @@ class WSGIDriver:
 
 
 class _Worker(threading.local):
-    """What is known of the calling thread."""
+    """State of the calling thread."""
 
     is_djangos = False  # it has served Django's side
 
@@ -171,13 +169,9 @@ class _Request:
         self.environ = environ
         self.scope = scope = build_scope(environ)
         self.path: str = scope["path"][len(scope["root_path"]) :]
-        self.ctx = RequestContext(scope, build_receive(environ), _inline)
+        self.ctx = RequestContext(scope, build_receive(environ), InlineThread)
         self.error = dispatcher.validate(self.ctx, self.path)
         self.is_django = self.error is None and dispatcher.is_django(self.path)
-
-
-def _inline() -> InlineThread:
-    return _INLINE
 
 
 class _Lifespan:

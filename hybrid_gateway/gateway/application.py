@@ -20,7 +20,6 @@ from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry, ThreadHolder
 from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.concurrency.pooled_connections import reset_pooled_connections
 from hybrid_gateway.concurrency.thread_pools import ThreadPools
-from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.dispatch.prefixes import Prefixes, static_prefix
 from hybrid_gateway.django_side.handler import DjangoSide
@@ -56,7 +55,11 @@ class Gateway:
     def __init__(self, routes: Sequence[Any] | str, **arguments: Unpack[GatewayArguments]) -> None:
         self.options = options = apply_plugins(gateway_options(routes, arguments), arguments.get("plugins", ()))
         self.state = State()
-        self.openapi = _below(options.path, options.openapi)
+        self.openapi = msgspec.structs.replace(
+            options.openapi,
+            path=join_paths(options.path, options.openapi.path),
+            docs=join_paths(options.path, options.openapi.docs),
+        )
         reset_pooled_connections()
         self.pools = ThreadPools(options.pool, options.threads)
         # PERF: made once; for each request a bound method would be made anew.
@@ -64,7 +67,8 @@ class Gateway:
         self.loops = LoopRegistry()
         self.loop_thread = LoopThread()
         # A gateway that nobody refers to any more (tests build many) takes its threads with it.
-        weakref.finalize(self, _close_all, self.pools, self.loop_thread)
+        weakref.finalize(self, self.pools.close)
+        weakref.finalize(self, self.loop_thread.close)
         self.middleware = middleware_factories(options.layers.middleware)
         prefixes = options.django_routes
         self.dispatcher = dispatcher = Dispatcher(
@@ -153,12 +157,12 @@ class Gateway:
 
     @property
     def endpoints(self) -> Sequence[Endpoint]:
-        """What the routes were compiled to: one for each method."""
+        """The compiled routes: an endpoint for each method."""
         return self.dispatcher.table.endpoints
 
     @property
     def serves_docs(self) -> bool:
-        """Whether the document is served, and with it a page that shows it, at the paths that ``openapi`` has."""
+        """True if the document is served, and with it a page that shows it, at the paths that ``openapi`` has."""
         return any(route.path == self.openapi.path and not route.layers.include_in_schema for route in self.routes)
 
     def reverse_url(self, name: str, /, **path_params: Any) -> str:
@@ -207,7 +211,7 @@ class Gateway:
 
     @property
     def may_skip_asgi(self) -> bool:
-        """Whether nobody has replaced ``__call__``, so that a request that it never sees misses nothing."""
+        """True if nobody has replaced ``__call__``, so that a request that it never sees misses nothing."""
         return type(self).__call__ is Gateway.__call__
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
@@ -222,12 +226,12 @@ class Gateway:
 
     @property
     def has_lifespan(self) -> bool:
-        """Whether there is anything to start up."""
+        """True if there is anything to start up."""
         return bool(self._lifespan)
 
     @property
     def starts_with_requests(self) -> bool:
-        """Whether start-up is, or was, a request's, because no server tells of a lifespan."""
+        """True if start-up is, or was, a request's, because no server tells of a lifespan."""
         return self._starts_late or self._late_start.is_used
 
     def _not_ready_reason(self) -> str | None:
@@ -250,7 +254,7 @@ class Gateway:
 
     @property
     def draining(self) -> bool:
-        """Whether the process is about to end: event streams have ended, and new requests are, or will be, rejected."""
+        """True if the process is about to end: event streams have ended, and new requests are soon rejected."""
         return self.dispatcher.shutdown.has_begun
 
     def drain(self) -> None:
@@ -265,15 +269,3 @@ class Gateway:
             await work
         finally:
             thread.release()
-
-
-def _close_all(*threads: ThreadPools | LoopThread) -> None:
-    for thread in threads:
-        thread.close()
-
-
-def _below(prefix: str, openapi: OpenAPISettings) -> OpenAPISettings:
-    """Return the settings of the document, its paths moved with the routes."""
-    return msgspec.structs.replace(
-        openapi, path=join_paths(prefix, openapi.path), docs=join_paths(prefix, openapi.docs)
-    )

@@ -33,7 +33,7 @@ class LateStart:
 
     @property
     def is_used(self) -> bool:
-        """Whether start-up was a request's."""
+        """True if start-up was a request's."""
         return self._started is not None
 
     async def wait(self) -> None:
@@ -49,7 +49,7 @@ class LateStart:
         await asyncio.shield(self._started)
 
     def counting(self, answer: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-        """``answer``, with which the end of the process waits for the end of what is being answered."""
+        """Return ``answer``; the end of the process waits until none of its calls is running."""
 
         async def answer_and_count(*args: Any) -> None:
             self._count += 1

@@ -46,7 +46,7 @@ def from_settings(settings: GatewaySettings) -> Gateway:
 
 
 def serve_static(static: bool | None) -> None:
-    """Whether the default gateway serves static files itself: always, never, or (``None``) while ``DEBUG`` is on."""
+    """Let the default gateway serve static files itself: always, never, or (``None``) while ``DEBUG`` is on."""
     global _static_files
     _static_files = static
     _forget()

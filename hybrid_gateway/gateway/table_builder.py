@@ -1,4 +1,4 @@
-"""What a gateway declares → the :class:`RoutingTable` by which it answers."""
+"""Declared routes, mounts and layers → the :class:`RoutingTable` by which a gateway answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.routing.declare import Mount, describe_handler
+from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, find_mounts, flatten
 from hybrid_gateway.types import Handler
 
@@ -56,7 +56,11 @@ class TableBuilder:
         builder.add_readiness(options.health_checks, layers, self._not_ready_reason)
         mounts = list(find_mounts(declared, options.path))
         for path, mount in mounts:
-            self._check_mount(path, mount)
+            prefix = self._dispatcher.prefixes.find(path)
+            if prefix is not None:
+                raise RouteError(
+                    f"{mount!r} lies under {prefix!r}, which Django answers, so it could never be reached."
+                )
         flat = list(flatten(declared, layers, options.path))
         for route in flat:
             self._check_reachable(route)
@@ -116,8 +120,3 @@ class TableBuilder:
                 f"{route.methods[0]} {route.path} ({describe_handler(route.handler)}) lies under {prefix!r}, which "
                 "Django answers, so it could never be reached. Move the route, or narrow ALLOWED_DJANGO_ROUTES."
             )
-
-    def _check_mount(self, path: str, mount: Mount) -> None:
-        prefix = self._dispatcher.prefixes.find(path)
-        if prefix is not None:
-            raise RouteError(f"{mount!r} lies under {prefix!r}, which Django answers, so it could never be reached.")

@@ -29,6 +29,7 @@ from hybrid_gateway._compat.uvicorn_internals import (
     UvicornConnection,
     build_cycle,
     client_address,
+    server_headers,
     start_cycle,
     target_of,
 )
@@ -52,7 +53,7 @@ _CRASH = FixedHeaders([(b"content-type", b"text/plain; charset=utf-8")])
 
 
 class RequestPhase(Enum):
-    """What of a request on uvicorn's road is still to come, and with it which time-out ends the wait.
+    """The part of a request on uvicorn's road that is still to come, and with it the time-out that ends the wait.
 
     ``on_message_begin`` leads from the first to the second, ``on_headers_complete`` to the third, and
     ``on_message_complete`` or an upgrade back to the first.
@@ -160,7 +161,9 @@ class LaneProtocol(UvicornConnection):
             check_headers(headers)  # raises where they must not be sent: a 500
         ctx.is_started = True
         if self.access_log:
-            self._log(ctx, status)
+            scope: Any = ctx.scope
+            client, path, version = client_address(scope), target_of(scope), scope["http_version"]
+            self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, ctx.method, path, version, status)
         if type(headers) is FixedHeaders and ctx.keep_alive and ctx.method != "HEAD":
             head = headers.head if headers.stamp is self.server_state.default_headers else lane.renew(headers, status)
             self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
@@ -209,7 +212,7 @@ class LaneProtocol(UvicornConnection):
         await cycle.run_asgi(application)  # type: ignore[arg-type]
 
     def _fail(self, ctx: LaneRequest, error: BaseException) -> None:
-        """What uvicorn does when an application raises instead of answering; a client that has gone is no error."""
+        """Do as uvicorn does when an application raises instead of answering; a client that has gone is no error."""
         gone = isinstance(error, ClientDisconnect)
         if gone and ctx.disconnected:
             return
@@ -221,13 +224,8 @@ class LaneProtocol(UvicornConnection):
             ctx.keep_alive = False
             self._write(ctx, 500, _CRASH, b"Internal Server Error")
 
-    def _log(self, ctx: LaneRequest, status: int) -> None:
-        scope: Any = ctx.scope
-        client, path = client_address(scope), target_of(scope)
-        self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, ctx.method, path, scope["http_version"], status)
-
     def shutdown(self) -> None:
-        """Called by the server for each connection when it ends."""
+        """End the connection with the server, which calls this."""
         if self.lane is not None:
             self.lane.dispatcher.shutdown.begin(GRACE_AFTER_SIGNAL)
         if self.cycle is None or self.cycle.response_complete:
@@ -345,7 +343,7 @@ class LaneProtocol(UvicornConnection):
 
     def _end_stalled_body(self, cycle: RequestResponseCycle) -> None:
         if not cycle.response_started:
-            start = start_line(408, self.server_state.default_headers)
+            start = start_line(408, server_headers(self.server_state))
             self.transport.write(b"%bcontent-length: 0\r\nconnection: close\r\n\r\n" % start)
         self.transport.close()
         cycle.disconnected = True

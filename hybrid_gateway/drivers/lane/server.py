@@ -1,4 +1,4 @@
-"""What the connections of one server share on the lane: the gateway behind them, and what is the same for all requests.
+"""The lane of one server: the gateway behind its connections, and all that is the same for each of them.
 
 How this works: :meth:`LaneServer.take` feeds what has arrived to a parser. If that is one whole request, and a route
 answers it without ASGI middleware, it becomes a :class:`LaneRequest`; everything else is left to uvicorn's own road.
@@ -19,14 +19,15 @@ import httptools
 from django.conf import settings
 from uvicorn.config import Config
 
-from hybrid_gateway._compat.uvicorn_internals import ServerState, status_lines, unwrap_proxy_headers
+from hybrid_gateway._compat.uvicorn_internals import ServerState, server_headers, status_lines, unwrap_proxy_headers
+from hybrid_gateway.dispatch.dispatcher import no_message
 from hybrid_gateway.dispatch.request_checks import MAX_HEADER_BYTES, MAX_HEADERS, MAX_PATH, is_plain_path
 from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.drivers.lane.request import LaneConnection, LaneRequest, Match, ValidatedHead
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.headers import FixedHeaders
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.types import Header, Headers, Message, Scope
+from hybrid_gateway.types import Header, Headers, Scope
 
 __all__ = ["HeaderReader", "LaneServer", "lane_server", "start_line"]
 
@@ -53,7 +54,7 @@ class LaneServer:
         self._table: RoutingTable | None = None  # that the index below is of
         self._static: dict[bytes, dict[bytes, Match]] = {}
         self._starts: dict[int, bytes] = {}  # the first lines and uvicorn's headers, by status
-        self._default_headers: Headers | None = None  # that those are of
+        self._server_headers: Headers = ()  # that those are of
         self._keeps_alive = True
         self._renew_parser()
 
@@ -130,7 +131,7 @@ class LaneServer:
         scope: Scope = {"type": "http", "method": "GET", "headers": headers, "scheme": connection.scheme}
         scope.update(http_version="1.1", server=connection.server, client=connection.client)
         self.trust_proxy(scope)
-        ctx = RequestContext(scope, _no_message, application.lend_thread)
+        ctx = RequestContext(scope, no_message, application.lend_thread)
         validator, security = dispatcher.validator, dispatcher.security
         if validator.validate(ctx, "/") is not None or validator.validate_host(ctx, log=False) is not None:
             return None
@@ -166,18 +167,18 @@ class LaneServer:
 
     def start(self, status: int) -> bytes:
         """Return the status line and uvicorn's own headers; the date among them is made anew once a second."""
-        if self._state.default_headers is not self._default_headers:
-            self._default_headers = self._state.default_headers
-            self._starts = {}
+        current = server_headers(self._state)
+        if current is not self._server_headers:
+            self._server_headers, self._starts = current, {}
         start = self._starts.get(status)
         if start is None:
-            start = self._starts[status] = start_line(status, self._default_headers)
+            start = self._starts[status] = start_line(status, current)
         return start
 
     def renew(self, headers: FixedHeaders, status: int) -> bytes:
         """Return what responses with ``headers`` begin with until the next second, up to the value of their length."""
         headers.head = self.start(status) + headers.lines + b"content-length: "
-        headers.stamp = self._default_headers
+        headers.stamp = self._server_headers
         return headers.head
 
 
@@ -233,7 +234,3 @@ def _find_obstacle(app: object, config: Config) -> str | None:
     if config.root_path or settings.FORCE_SCRIPT_NAME:
         return "there is a script prefix (root_path, FORCE_SCRIPT_NAME)."
     return None
-
-
-async def _no_message() -> Message:
-    return {"type": "http.disconnect"}
