@@ -87,7 +87,7 @@ def unsliced(queryset: Q) -> Q:
 
 def chosen_database(queryset: QuerySet[Model]) -> str | None:
     """Return the alias that ``using()`` named; ``None`` where routers decide."""
-    alias: str | None = queryset._db
+    alias: str | None = vars(queryset)["_db"]
     return alias
 
 
@@ -120,8 +120,9 @@ generated_fields_are_returned = django.VERSION >= (6, 0)
 
 def unique_checks(instance: Model) -> Sequence[tuple[type[Model], Sequence[str]]]:
     """Return what has to be unique, of a model and its parents: fields, ``unique_together``, constraints."""
+    checked: Any = instance
     found: Sequence[tuple[type[Model], Sequence[str]]]
-    found, _ = instance._get_unique_checks(include_meta_constraints=True)
+    found, _ = checked._get_unique_checks(include_meta_constraints=True)
     return found
 
 
