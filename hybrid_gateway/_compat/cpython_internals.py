@@ -13,7 +13,7 @@ __all__ = ["caller_namespaces", "set_class", "watch_calls"]
 
 
 def caller_namespaces(depth: int) -> tuple[dict[str, object], Mapping[str, object]]:
-    """Return the global and the local names of a caller; with a depth of 1, that of the function that calls this."""
+    """Return the global and the local names of the caller of a caller; with a depth of 0, those of the caller."""
     frame = sys._getframe(depth + 1)
     return frame.f_globals, frame.f_locals
 

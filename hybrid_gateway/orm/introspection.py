@@ -19,6 +19,7 @@ from hybrid_gateway.orm.columns.struct_annotations import Column, computed
 
 __all__ = [
     "STRUCT_INFO",
+    "StructClass",
     "StructInfo",
     "columns_of",
     "computed_of",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import EllipsisType
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, TypeVar, cast
 
 import msgspec
+from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, Q
+from django.db.models.expressions import Combinable
 from msgspec import UnsetType
 
 from hybrid_gateway.exceptions import ConfigurationError
@@ -17,7 +19,22 @@ from hybrid_gateway.orm.columns.column_constraints import constrained
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.type_hints import resolve_aliases
 
-__all__ = ["Column", "column_in", "computed", "optional", "own_annotations", "refined", "resolved", "take_computed"]
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+__all__ = [
+    "Column",
+    "Names",
+    "Namespace",
+    "column_in",
+    "computed",
+    "declared_annotations",
+    "may_be_absent",
+    "resolve_annotations",
+    "take_computed",
+    "with_constraints",
+]
+
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -37,11 +54,11 @@ class Column:
 
     def __init__(
         self,
-        source: Any = ...,
+        source: str | Combinable | Q | EllipsisType | None = ...,
         *,
         read_only: bool = False,
         write_only: bool = False,
-        order_by: Sequence[Any] = (),
+        order_by: str | Sequence[str | Combinable] = (),
         filter: Q | None = None,
         write: Literal["create", "replace"] | None = None,
     ) -> None:
@@ -73,86 +90,94 @@ class computed(Generic[T]):  # noqa: N801 (a decorator)
     be left out, but type checkers take the first parameter for ``self`` then.
     """
 
+    function: Callable[..., T]
+
     def __init__(self, *columns: str) -> None:
         self.columns = columns
-        self.function: Callable[..., Any] | None = None
 
     def __call__(self, function: Callable[..., V] | staticmethod[..., V]) -> computed[V]:
-        self.function = function.__func__ if isinstance(function, staticmethod) else function
-        return cast("computed[V]", self)  # what it holds is known from here on
+        made = cast("computed[V]", self)  # what it holds is known from here on
+        made.function = function.__func__ if isinstance(function, staticmethod) else function
+        return made
 
     if TYPE_CHECKING:
 
-        def __get__(self, instance: Any, owner: Any) -> T: ...
+        def __get__(self, instance: object, owner: object) -> T: ...
 
 
-def own_annotations(namespace: dict[str, Any]) -> dict[str, Any]:
-    if "__annotations__" in namespace or sys.version_info < (3, 14):
-        return dict(namespace.get("__annotations__", {}))
-    annotationlib: Any = importlib.import_module("annotationlib")
+Namespace = dict[str, Any]
+"""The namespace of a class statement."""
 
-    annotate = annotationlib.get_annotate_from_class_namespace(namespace)
-    if annotate is None:
-        return {}
-    for key in ("__annotate__", "__annotate_func__"):
-        namespace.pop(key, None)
-    return dict(annotationlib.call_annotate_function(annotate, annotationlib.Format.FORWARDREF))
+Names = tuple[dict[str, object], Mapping[str, object]]
+"""The global and the local names where a class statement is."""
 
 
-def resolved(annotations: dict[str, Any], namespace: dict[str, Any], name: str) -> dict[str, Any]:
-    """The annotations as types, those that name something unknown as they are."""
-    frame: Any = sys._getframe(2)
+def declared_annotations(namespace: Namespace) -> dict[str, object]:
+    """Return the annotations of a class statement, and leave none for Python to make of its text later."""
+    if sys.version_info >= (3, 14) and "__annotations__" not in namespace:
+        annotate = annotationlib.get_annotate_from_class_namespace(namespace)
+        for key in ("__annotate__", "__annotate_func__"):
+            namespace.pop(key, None)
+        if annotate is not None:
+            return dict(annotationlib.call_annotate_function(annotate, annotationlib.Format.FORWARDREF))
+    return dict(namespace.get("__annotations__", {}))
+
+
+def resolve_annotations(annotations: Mapping[str, object], namespace: Namespace, names: Names) -> dict[str, object]:
+    """Return the annotations as types, those that name something unknown as their text."""
+    own_types = {key: value for key, value in namespace.items() if isinstance(value, type)}
     found = {}
     for field, annotation in annotations.items():
         if isinstance(annotation, str):
             try:
-                annotation = eval(annotation, frame.f_globals, {**frame.f_locals, **_types(namespace)})  # noqa: S307
+                annotation = eval(annotation, names[0], {**names[1], **own_types})  # noqa: S307 (as typing does)
             except NameError:
                 namespace.setdefault("UnsetType", UnsetType)  # for what is added to its text
         found[field] = annotation if isinstance(annotation, str) else resolve_aliases(annotation)
     return found
 
 
-def _types(namespace: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in namespace.items() if isinstance(value, type)}
-
-
-def take_computed(namespace: dict[str, Any], annotations: dict[str, Any]) -> dict[str, computed[Any]]:
+def take_computed(namespace: Namespace, annotations: dict[str, object]) -> dict[str, computed[object]]:
+    """Return the computed fields of a class statement, and add what they return to its annotations."""
     found = {name: value for name, value in namespace.items() if isinstance(value, computed)}
     for name, entry in found.items():
-        hints = typing.get_type_hints(entry.function) if entry.function is not None else {}
-        if entry.function is None or "return" not in hints:
+        hints = typing.get_type_hints(entry.function) if hasattr(entry, "function") else {}
+        if "return" not in hints:
             raise ConfigurationError(f"@computed above {name}: the function must say what it returns.")
         annotations[name] = hints["return"]
     return found
 
 
-def column_in(annotation: Any) -> Column:
+def column_in(annotation: object) -> Column:
+    """Return the :class:`Column` in an annotation, or one that says nothing."""
     extras = getattr(annotation, "__metadata__", ())
     return next((extra for extra in extras if isinstance(extra, Column)), _PLAIN)
 
 
-def refined(model: type[Model], name: str, annotation: Any) -> Any:
-    """The annotation of a field with what its column demands of clients."""
+def with_constraints(model: type[Model], name: str, annotation: object) -> object:
+    """Return the annotation of a field with what its column demands of clients; a text as it is."""
+    if isinstance(annotation, str):
+        return annotation
     column = column_in(annotation)
     flags = {"readOnly": True} if column.read_only else {"writeOnly": True} if column.is_unseen else {}
-    if flags and not isinstance(annotation, str):
+    if flags:
         annotation = Annotated[annotation, msgspec.Meta(extra_json_schema=flags)]
-    field = model._meta._forward_fields_map.get(name)  # type: ignore[attr-defined]
-    if field is None or column.source is not ... or isinstance(annotation, str) or field.is_relation:
+    try:
+        field = model._meta.get_field(name)
+    except FieldDoesNotExist:
         return annotation
-    return constrained(annotation, field)
+    return annotation if field.is_relation or column.source is not ... else constrained(annotation, field)
 
 
-def optional(annotation: Any) -> Any:
-    """The annotation of a field that may be absent."""
+def may_be_absent(annotation: Any) -> object:
+    """Return the annotation of a field that may be ``UNSET``."""
     if isinstance(annotation, str):
         return f"({annotation}) | UnsetType"
-    if typing.get_origin(annotation) is Annotated:
-        # msgspec wants constraints next to the type, not around a union
-        base, *extras = typing.get_args(annotation)
-        columns = [extra for extra in extras if isinstance(extra, Column)]
-        metas = [extra for extra in extras if not isinstance(extra, Column)]
-        inner: Any = Annotated[(base, *metas)] if metas else base
-        return Annotated[(inner | UnsetType, *columns)] if columns else inner | UnsetType
-    return annotation | UnsetType
+    if typing.get_origin(annotation) is not Annotated:
+        return annotation | UnsetType
+    # msgspec wants constraints next to the type, not around a union
+    base, *extras = typing.get_args(annotation)
+    columns = [extra for extra in extras if isinstance(extra, Column)]
+    metas = [extra for extra in extras if not isinstance(extra, Column)]
+    inner: Any = Annotated[(base, *metas)] if metas else base
+    return Annotated[(inner | UnsetType, *columns)] if columns else inner | UnsetType
