@@ -249,7 +249,8 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
         changes: dict[str, object] = {}
         for name, value in options.items():
             if name == "throttle":  # each counts all below its layer, and is told from the others by where it stands
-                value = [(place, limit) for limit in _limits(value)]
+                limits = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+                value = [(place, limit) for limit in limits]
             if name in OPTIONS:
                 try:
                     changes[name] = OPTIONS[name].merge(getattr(self, name), value)
@@ -259,10 +260,6 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
                 except ConfigurationError as error:
                     raise RouteError(f"{place}: {error}" if place else str(error)) from error
         return msgspec.structs.replace(self, **changes)
-
-
-def _limits(value: object) -> Sequence[object]:
-    return (value,) if isinstance(value, str) or not isinstance(value, Sequence) else value
 
 
 def _rows() -> Iterable[tuple[str, Option]]:

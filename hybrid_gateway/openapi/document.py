@@ -139,12 +139,16 @@ class _Writer:
         route = endpoint.route
         self._received, self._sent = (Use.RECEIVED, Use.SENT) if ours else (Use.SENT, Use.RECEIVED)
         self.schemas.custom = _custom_types(route.layers)
-        summary, description = _words(route.handler)
+        handler: object = route.handler
+        while isinstance(handler, partial):  # whose own docstring is its class's
+            handler = handler.func
+        summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
+        named = re.sub(r"[\W_]+", " ", route.name.rpartition(":")[2]).strip().capitalize()
         operation: JSONObject = {
             "operationId": self._operation_ids[endpoint],
             "tags": list(dict.fromkeys(route.layers.tags)),
-            "summary": route.options.get("summary", summary or _words_of_name(route.name)),
-            "description": route.options.get("description", description),
+            "summary": route.options.get("summary", summary.strip() or named),
+            "description": route.options.get("description", description.strip()),
             "deprecated": route.options.get("deprecated", False),
             "parameters": self._parameters(endpoint, path_names),
             "requestBody": self._request_body(endpoint),
@@ -167,7 +171,10 @@ class _Writer:
         found: dict[tuple[str, str], JSONObject] = {}
         given = {entry.name: entry for entry in endpoint.inputs if entry.source == "path"}
         for parameter in endpoint.route.template.parameters:
-            entry = given.get(parameter.name) or _path_input(parameter)
+            # One that no signature names is for a handler that asks for the request, or http.PathParams
+            entry = given.get(parameter.name) or Input(
+                source="path", name=parameter.name, type=parameter.converter.type, required=True
+            )
             found["path", parameter.name] = self._parameter(entry, path_names[parameter.name], parameter)
         elsewhere = {*_IGNORED_HEADERS, *self._security.credentials(endpoint)}
         for entry in endpoint.inputs:
@@ -304,11 +311,6 @@ def _path(template: PathTemplate, names: dict[str, str]) -> str:
     return "/" + "/".join(segments)
 
 
-def _path_input(parameter: Parameter) -> Input:
-    """Return a path parameter that no signature names, for a handler that asks for the request, or ``PathParams``."""
-    return Input(source="path", name=parameter.name, type=parameter.converter.type, required=True)
-
-
 # --- names and words -----------------------------------------------------------------------------------------------
 
 
@@ -323,16 +325,3 @@ def _operation_ids(endpoints: Sequence[Endpoint]) -> dict[Endpoint, str]:
         found[endpoint] = next(name for name in names if same_name(name) not in taken)
         taken.add(same_name(found[endpoint]))
     return found
-
-
-def _words_of_name(name: str) -> str:
-    """Return a route's name as words: ``List items`` for ``orders:list_items``."""
-    return re.sub(r"[\W_]+", " ", name.rpartition(":")[2]).strip().capitalize()
-
-
-def _words(handler: object) -> tuple[str, str]:
-    """Return a handler's docstring: its first line, and the rest."""
-    while isinstance(handler, partial):  # whose own docstring is its class's
-        handler = handler.func
-    summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
-    return summary.strip(), description.strip()

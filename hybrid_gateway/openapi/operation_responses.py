@@ -22,8 +22,10 @@ def success_responses(
     given = options.get("status_code")
     status = given if isinstance(given, int) else None
     found: dict[int, tuple[BodyContent, ...]] = {}
-    if info.returns_response:
-        found[_response_status(info.response_status, method, status)] = info.response_contents
+    if info.returns_response:  # a redirect, and other classes of Django's, have a status of their own
+        own, given_kind = info.response_status, None if status is None else status // 100
+        is_routes = own == 200 or given_kind == own // 100
+        found[default_status(method, status) if is_routes else own] = info.response_contents
     if info.may_be_none or (returns is inspect.Parameter.empty and method == "DELETE"):
         found[default_status(method, status, is_empty=True)] = ()
     if info.contents:
@@ -46,10 +48,3 @@ def _response(
             content.media_type: {} if content.type is None else {"schema": schema(content.type)} for content in contents
         }
     return response
-
-
-def _response_status(own: int, method: str, given: int | None) -> int:
-    """Return the status of the route; a redirect, and other classes of Django's, have a status of their own."""
-    if own == 200:
-        return default_status(method, given)
-    return given if given is not None and given // 100 == own // 100 else own

@@ -92,10 +92,6 @@ def _write_decimal(writer: SchemaWriter, info: mi.DecimalType) -> Schema:
     return {**schema, "type": ["string", "number"]} if writer.use is Use.RECEIVED else schema
 
 
-def _write_literal(writer: SchemaWriter, info: mi.LiteralType) -> Schema:
-    return _one_of(info.values)
-
-
 def _one_of(values: Iterable[object]) -> Schema:
     values = list(values)
     kinds = sorted({name for value in values for kind, name in JSON_TYPES if type(value) is kind})
@@ -149,10 +145,6 @@ def _write_array(writer: SchemaWriter, info: mi.ListType | mi.SetType | mi.Froze
     if isinstance(info, mi.SetType | mi.FrozenSetType) and (writer.use is Use.SENT or info.min_length):
         schema["uniqueItems"] = True
     return schema
-
-
-def _write_tuple(writer: SchemaWriter, info: mi.TupleType) -> Schema:
-    return _fixed_array([writer.write(item) for item in info.item_types], len(info.item_types))
 
 
 def _fixed_array(entries: Sequence[Schema], required: int) -> Schema:
@@ -343,10 +335,10 @@ WRITERS: dict[type[mi.Type], WriteType] = {
     mi.SetType: _write_array,
     mi.FrozenSetType: _write_array,
     mi.VarTupleType: _write_array,
-    mi.TupleType: _write_tuple,
+    mi.TupleType: lambda writer, info: _fixed_array(list(map(writer.write, info.item_types)), len(info.item_types)),
     mi.DictType: _write_dict,
     mi.UnionType: _write_union,
-    mi.LiteralType: _write_literal,
+    mi.LiteralType: lambda writer, info: _one_of(info.values),
     mi.EnumType: _write_enum,
     mi.StructType: _write_object,
     mi.DataclassType: _write_object,

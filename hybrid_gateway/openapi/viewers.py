@@ -47,7 +47,7 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
         return "".join([*head, "</head><body>", body, script, start, "</body></html>"])
 
     def content_security_policy(self, assets: str) -> str:
-        """What the page may load and run. SECURITY: no script but the pinned one and ours, no connection but here."""
+        """Return the policy. SECURITY: no script but the pinned one and ours, no connection but to this host."""
         parts = urlsplit(assets)
         host = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "'self'"
         start = f" 'sha256-{b64encode(sha256(self.start.encode()).digest()).decode()}'" if self.start else ""

@@ -6,7 +6,7 @@ import gzip
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.headers import parse_weights
@@ -76,21 +76,13 @@ class Compression:
 _TEXTUAL = (b"json", b"xml", b"javascript", b"yaml", b"wasm", b"msgpack")
 
 
-class _Zstandard(Protocol):
-    """The module of that name."""
-
-    ZstdCompressor: Callable[..., _Zstandard]
-
-    def compress(self, body: bytes, /) -> bytes: ...
-
-
 def _zstd(level: int) -> Compress:
     try:
         module = import_module("compression.zstd")  # Python 3.14
     except ImportError:
-        compressor = cast("_Zstandard", import_module("zstandard"))
+        make: Callable[..., Any] = import_module("zstandard").ZstdCompressor
         # One per response: a compressor is not to be used by two threads.
-        return lambda body: compressor.ZstdCompressor(level=level).compress(body)
+        return lambda body: bytes(make(level=level).compress(body))
     return partial(module.compress, level=level)
 
 

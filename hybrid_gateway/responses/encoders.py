@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
 from types import NoneType
-from typing import Protocol, cast
+from typing import cast
 
 import msgspec
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -45,11 +45,7 @@ _BYTES = (b"content-type", BYTES.encode())
 _JSON = (b"content-type", JSON.encode())
 
 
-class _MakeMsgspecEncoder(Protocol):
-    def __call__(self, *, enc_hook: EncHook) -> msgspec.json.Encoder | msgspec.msgpack.Encoder: ...
-
-
-_MSGSPEC_ENCODERS: Mapping[str, _MakeMsgspecEncoder] = {
+_MSGSPEC_ENCODERS: Mapping[str, Callable[..., msgspec.json.Encoder | msgspec.msgpack.Encoder]] = {
     JSON: msgspec.json.Encoder,
     MESSAGEPACK: msgspec.msgpack.Encoder,
 }
@@ -257,18 +253,6 @@ def _set_status(response: StarletteResponse, defaults: ResponseDefaults) -> None
         response.raw_headers[:] = [header for header in response.raw_headers if header[0] != b"content-length"]
 
 
-def _encode_nothing(value: None, defaults: ResponseDefaults) -> EndpointResponse:
-    return make_raw(defaults.empty_status, None, b"", defaults.headers)
-
-
-def _encode_text(value: str, defaults: ResponseDefaults) -> EndpointResponse:
-    return make_raw(defaults.status, _TEXT, value.encode(), defaults.headers)
-
-
-def _encode_bytes(value: bytes | bytearray | memoryview, defaults: ResponseDefaults) -> EndpointResponse:
-    return make_raw(defaults.status, _BYTES, bytes(value), defaults.headers)
-
-
 def _encode_stream(value: object, defaults: ResponseDefaults) -> EndpointResponse:
     response = defaults.stream_class(value, defaults.status)
     response.raw_headers.extend(defaults.headers)
@@ -304,9 +288,15 @@ def _encode_django(response: HttpResponseBase, defaults: ResponseDefaults) -> En
 
 _ENCODERS_BY_CLASS: Sequence[tuple[tuple[type, ...], EncodeValue]] = (
     ((StarletteResponse,), _finish_response),
-    ((NoneType,), _encode_nothing),
-    (VALUE_MEDIA_TYPES[TEXT], _encode_text),
-    (VALUE_MEDIA_TYPES[BYTES], _encode_bytes),
+    ((NoneType,), lambda value, defaults: make_raw(defaults.empty_status, None, b"", defaults.headers)),
+    (
+        VALUE_MEDIA_TYPES[TEXT],
+        lambda value, defaults: make_raw(defaults.status, _TEXT, value.encode(), defaults.headers),
+    ),
+    (
+        VALUE_MEDIA_TYPES[BYTES],
+        lambda value, defaults: make_raw(defaults.status, _BYTES, bytes(value), defaults.headers),
+    ),
     ((HttpResponseBase,), _encode_django),
     ((Iterator, AsyncIterator), _encode_stream),
 )

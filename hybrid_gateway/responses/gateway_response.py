@@ -24,7 +24,7 @@ __all__ = [
     "UnsentResponse",
 ]
 
-RESPONSE_CLASSES: tuple[type, ...] = (responses.Response, HttpResponseBase)
+RESPONSE_CLASSES = (responses.Response, HttpResponseBase)
 """Classes whose instances are responses already, Starlette's and Django's."""
 
 

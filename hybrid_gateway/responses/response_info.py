@@ -100,7 +100,9 @@ class ResponseInfo(msgspec.Struct, frozen=True, kw_only=True):
 @cached_by_type
 def read_response_info(annotation: object) -> ResponseInfo:
     """Read a return annotation, whose aliases are resolved; ``inspect.Parameter.empty`` where there is none."""
-    value, has_status = _split_status(types.NoneType if annotation is None else annotation)
+    value, arguments = types.NoneType if annotation is None else annotation, typing.get_args(annotation)
+    has_status = typing.get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is int
+    value = arguments[0] if has_status else value
     members = union_members(value)
     responses = [member for member in members if is_class(member, RESPONSE_CLASSES)]
     absent = (types.NoneType, inspect.Parameter.empty)
@@ -135,17 +137,10 @@ def is_class(annotation: object, classes: tuple[type, ...]) -> bool:
     return isinstance(origin, type) and issubclass(origin, classes)
 
 
-def _split_status(annotation: object) -> tuple[object, bool]:
-    arguments = typing.get_args(annotation)
-    if typing.get_origin(annotation) is tuple and len(arguments) == 2 and arguments[1] is int:
-        return arguments[0], True
-    return annotation, False
-
-
 def status_of_value(value: object) -> int | None:
     """Return the status that a handler has returned, by a response or a value and its status; ``None`` for none."""
     if isinstance(value, RESPONSE_CLASSES):
-        status = value.status_code  # type: ignore[attr-defined]
+        status: object = value.status_code
     elif isinstance(value, tuple) and len(value) == 2:
         status = value[1]
     else:

@@ -84,7 +84,8 @@ def _looks_meant(
     if option is not None or closest_option(name, others) is not None or name in NOTES:
         return True
     plain = name.lower()
-    if _speaks_of_protection(plain) or any(entry in plain for entry in GUARDING.intersection(known)):
+    speaks_of_it = _HONEST.search(plain) is None and _PROTECTION.search(plain) is not None
+    if speaks_of_it or any(entry in plain for entry in GUARDING.intersection(known)):
         return True
     return has_said or ("_" in name and bool(said))
 
@@ -97,10 +98,6 @@ def _protects(name: str) -> bool:
 
 # What a method, a property or a cached one, a partial one, and a route are made of
 _PARTS = ("__func__", "fget", "fset", "func", "handler", "function")
-
-
-def _speaks_of_protection(name: str) -> bool:
-    return _HONEST.search(name) is None and _PROTECTION.search(name) is not None
 
 
 def _names_read(values: Iterable[object]) -> Iterator[str]:

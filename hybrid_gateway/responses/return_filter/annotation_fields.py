@@ -16,6 +16,7 @@ import msgspec
 from django.utils.functional import Promise
 
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES
+from hybrid_gateway.responses.response_info import is_class
 from hybrid_gateway.type_info import PydanticModel, is_pydantic_model
 
 __all__ = [
@@ -49,7 +50,7 @@ def is_structure(kind: object) -> bool:
 def fields_of(kind: object, origin: type) -> Iterator[ResponseField]:
     """Yield the fields of ``kind``, which is ``origin``, or ``origin[...]`` with the types of its parameters."""
     read = next(read for is_kind, read in _KINDS if is_kind(origin))
-    given = dict(zip(getattr(origin, "__parameters__", ()), typing.get_args(kind), strict=False))
+    given: dict[object, object] = dict(zip(getattr(origin, "__parameters__", ()), typing.get_args(kind), strict=False))
     for field in read(kind if read is _read_struct else origin):
         hidden = field.is_hidden or _is_write_only(field.type)
         yield msgspec.structs.replace(field, type=_with_parameters(field.type, given), is_hidden=hidden)
@@ -78,12 +79,8 @@ def members_of(kind: object) -> list[object] | None:
     """Return the members of a union without ``None`` and responses; ``None`` for no union."""
     if typing.get_origin(kind) not in (Union, types.UnionType):
         return None
-    return [entry for entry in typing.get_args(kind) if not _is_sent_as_it_is(unwrap_annotation(entry))]
-
-
-def _is_sent_as_it_is(kind: object) -> bool:
-    kind = typing.get_origin(kind) or kind
-    return isinstance(kind, type) and issubclass(kind, (types.NoneType, *RESPONSE_CLASSES))
+    never = (types.NoneType, *RESPONSE_CLASSES)
+    return [entry for entry in typing.get_args(kind) if not is_class(unwrap_annotation(entry), never)]
 
 
 def root_of(kind: type) -> object:
