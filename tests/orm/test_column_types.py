@@ -59,7 +59,7 @@ def violation(value: object) -> str | None:
 ROW = ColumnType(
     Colour,
     read=lambda target: target.check(str) or str,
-    write=lambda field: lambda value, connection: Colour(_parse(str(value))),
+    write=lambda value, connection: Colour(_parse(str(value))),
     predict=lambda field: lambda value, connection: value,
     annotation=lambda field: str,
     constraints=lambda field, kind: msgspec.Meta(pattern="^#[0-9a-f]{6}$", description="A colour of the web."),

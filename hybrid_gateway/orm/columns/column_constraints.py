@@ -1,4 +1,4 @@
-"""What a column demands of clients: its choices, its length, its bounds, as constraints of an annotation."""
+"""Constraints of an annotation that are those of its column: choices, length, bounds."""
 
 from __future__ import annotations
 

@@ -21,55 +21,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from hybrid_gateway.orm.columns import value_limits
+from hybrid_gateway.orm.columns import value_limits as limits
+from hybrid_gateway.orm.columns import value_predictors as predictors
+from hybrid_gateway.orm.columns import value_readers as readers
+from hybrid_gateway.orm.columns import value_writers as writers
 from hybrid_gateway.orm.columns.annotation_types import ANYTHING
 from hybrid_gateway.orm.columns.composite_keys import read_composite_key
 from hybrid_gateway.orm.columns.decimal_bounds import decimal_constraints
 from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, base_field, describe_field, value_field
 from hybrid_gateway.orm.columns.ranges import Range, read_range, write_range
-from hybrid_gateway.orm.columns.value_predictors import (
-    UNKNOWN,
-    Predictor,
-    is_changed_by_project,
-    predict_array,
-    predict_datetime,
-    predict_decimal,
-    predict_exactly,
-    predict_float,
-    predict_ip_address,
-    predict_json,
-    predict_nothing,
-    predict_texts,
-    predict_time,
-    to_python,
-)
-from hybrid_gateway.orm.columns.value_readers import (
-    Converter,
-    ReadTarget,
-    read_array,
-    read_choices,
-    read_file_url,
-    read_json,
-    read_mapping,
-    read_scalar,
-    read_unknown,
-)
-from hybrid_gateway.orm.columns.value_writers import (
-    Writer,
-    write_array,
-    write_choice,
-    write_datetime,
-    write_decimal,
-    write_duration,
-    write_float,
-    write_json,
-    write_not_empty,
-    write_path,
-    write_text,
-    write_texts,
-    write_time,
-    write_unknown,
-)
+from hybrid_gateway.orm.columns.value_predictors import UNKNOWN, Predictor
+from hybrid_gateway.orm.columns.value_readers import Converter, ReadTarget, read_scalar
+from hybrid_gateway.orm.columns.value_writers import Writer
 
 __all__ = [
     "COLUMN_TYPES",
@@ -90,12 +53,14 @@ class ColumnType(msgspec.Struct, frozen=True):
 
     python_type: type | None = None
     """What Django makes of a value of the database; ``None`` where that may be anything (JSON)."""
-    read: Callable[[ReadTarget], Converter | None] = read_json
+    read: Callable[[ReadTarget], Converter | None] = readers.read_json
     """Checks the annotation of a Struct's field, and gives what makes its values of the column's."""
     is_read_as_choice: bool = True
     """Whether an annotation may also be an enum, a ``Literal`` or ``Any``, which ``read`` does not see then."""
-    write: Callable[[ModelField], Writer] | None = None
-    """Gives what is done to a client's value before the model sees it; ``None``: no more than for any other."""
+    write: Writer | None = None
+    """Does to a client's value what must be done before the model sees it; ``None``: no more than for any other."""
+    write_of: Callable[[ModelField], Writer] | None = None
+    """Gives ``write`` for one field."""
     predict: Callable[[ModelField], Predictor] | None = None
     """Gives what says how a written value comes back; ``None``: as it is, or else nobody knows."""
     annotation: Callable[[ModelField], object] | None = None
@@ -166,22 +131,21 @@ def read_converter(annotation: object, field: PathStep, where: str, column: str 
         if kind in ANYTHING:
             return None
         if typing.get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, enum.Enum)):
-            return read_choices(target)
+            return readers.read_choices(target)
         if is_unknown(field):
-            return read_unknown(target)
+            return readers.read_unknown(target)
     return row.read(target)
 
 
 def write_converter(field: PathStep) -> Writer:
     """Return what is done to a client's value for ``field`` before the model sees it. It never sees ``None``."""
     field = value_field(field)
-    row = column_type_of(field)
-    if is_unknown(field):
-        is_of_items = row.is_array or row.python_type is Range
-        return write_unknown(row.write(field) if row.write and not is_of_items else write_text)
-    if row.write is not None:
-        return row.write(field)
-    return write_not_empty if row.python_type in _NOT_TEXT else write_choice
+    row, is_of_others = column_type_of(field), is_unknown(field)
+    holds_values = row.is_array or row.python_type is Range
+    write = row.write_of(field) if row.write_of and not (is_of_others and holds_values) else row.write
+    if is_of_others:
+        return writers.write_unknown(write or writers.write_text)
+    return write or (writers.write_not_empty if row.python_type in _NOT_TEXT else writers.write_choice)
 
 
 _NOT_TEXT = (int, bool, datetime.date, datetime.timedelta, uuid.UUID)
@@ -194,11 +158,11 @@ def predictor(field: PathStep) -> Predictor | None:
     if row.is_file:
         return None
     is_told = row.predict is not None and type(field) in COLUMN_TYPES
-    if not is_told and (is_unknown(field) or is_changed_by_project(field)):
-        return predict_nothing
+    if not is_told and (is_unknown(field) or predictors.is_changed_by_project(field)):
+        return predictors.predict_nothing
     if row.predict is not None:
         return row.predict(field)
-    return predict_exactly(stored, field) if stored in EXACT_TYPES else predict_nothing
+    return predictors.predict_exactly(stored, field) if stored in EXACT_TYPES else predictors.predict_nothing
 
 
 EXACT_TYPES = (int, bool, str, uuid.UUID, datetime.date, datetime.timedelta, bytes)
@@ -215,7 +179,7 @@ def normalizer(field: PathStep) -> Predictor | None:
     def normalize(value: object, connection: Any) -> object:
         known = predict(value, connection)
         if known is UNKNOWN and is_readable:
-            known = to_python(field, value)
+            known = predictors.to_python(field, value)
         return value if known is UNKNOWN else known
 
     return normalize
@@ -224,25 +188,21 @@ def normalizer(field: PathStep) -> Predictor | None:
 # --- the table -----------------------------------------------------------------------------------------------------
 
 
-def _always(write: Writer) -> Callable[[ModelField], Writer]:
-    return lambda field: write
-
-
 def _predict_items(field: ModelField) -> Predictor:
-    return predict_array(predictor(base_field(field)) or predict_nothing)
+    return predictors.predict_array(predictor(base_field(field)) or predictors.predict_nothing)
 
 
-_TEXT = ColumnType(str, read_scalar(str), write=_always(write_text))
+_TEXT = ColumnType(str, read_scalar(str), write=writers.write_text)
 _INTEGER = ColumnType(int, read_scalar(int, float, str))
 _RANGE = ColumnType(
     Range,
     read_range,
     is_read_as_choice=False,
-    write=lambda field: write_range(field, write_converter(base_field(field))),
-    predict=lambda field: predict_nothing,
+    write_of=lambda field: write_range(field, write_converter(base_field(field))),
+    predict=lambda field: predictors.predict_nothing,
     annotation=lambda field: Range[_value_annotation(base_field(field))],  # type: ignore[misc]
 )
-_UNKNOWN_TYPE = ColumnType(is_known=False, write=_always(write_text), predict=lambda field: predict_nothing)
+_UNKNOWN_TYPE = ColumnType(is_known=False, write=writers.write_text, predict=lambda field: predictors.predict_nothing)
 
 COLUMN_TYPES: dict[str | type, ColumnType] = {
     **dict.fromkeys(("AutoField", "BigAutoField", "SmallAutoField"), _INTEGER),
@@ -253,62 +213,62 @@ COLUMN_TYPES: dict[str | type, ColumnType] = {
     "GenericIPAddressField": ColumnType(
         str,
         read_scalar(str),
-        write=_always(write_text),
-        predict=predict_ip_address,
-        check_lookup=value_limits.address_violation,
+        write=writers.write_text,
+        predict=predictors.predict_ip_address,
+        check_lookup=limits.address_violation,
     ),
-    "FilePathField": ColumnType(str, read_scalar(str), write=write_path),
+    "FilePathField": ColumnType(str, read_scalar(str), write_of=writers.write_path),
     "FileField": ColumnType(
         str,
-        read_file_url,
+        readers.read_file_url,
         is_read_as_choice=False,
-        write=_always(write_text),
+        write=writers.write_text,
         annotation=lambda field: str,
         is_file=True,
     ),
     "BooleanField": ColumnType(bool, read_scalar(bool, int)),
-    "FloatField": ColumnType(float, read_scalar(float), write=_always(write_float), predict=predict_float),
+    "FloatField": ColumnType(float, read_scalar(float), write=writers.write_float, predict=predictors.predict_float),
     "DecimalField": ColumnType(
         decimal.Decimal,
         read_scalar(decimal.Decimal, float, str),
-        write=_always(write_decimal),
-        predict=predict_decimal,
+        write=writers.write_decimal,
+        predict=predictors.predict_decimal,
         constraints=decimal_constraints,
     ),
     "DateField": ColumnType(datetime.date, read_scalar(datetime.date)),
     "DateTimeField": ColumnType(
         datetime.datetime,
         read_scalar(datetime.datetime),
-        write=_always(write_datetime),
-        predict=predict_datetime,
+        write=writers.write_datetime,
+        predict=predictors.predict_datetime,
     ),
     "TimeField": ColumnType(
         datetime.time,
         read_scalar(datetime.time),
-        write=_always(write_time),
-        predict=predict_time,
-        check_lookup=value_limits.time_violation,
+        write=writers.write_time,
+        predict=predictors.predict_time,
+        check_lookup=limits.time_violation,
     ),
-    "DurationField": ColumnType(datetime.timedelta, read_scalar(datetime.timedelta), write=_always(write_duration)),
+    "DurationField": ColumnType(datetime.timedelta, read_scalar(datetime.timedelta), write=writers.write_duration),
     "UUIDField": ColumnType(uuid.UUID, read_scalar(uuid.UUID, str)),
     "BinaryField": ColumnType(bytes, read_scalar(bytes)),
-    "JSONField": ColumnType(write=_always(write_json), predict=predict_json, has_order=False),
+    "JSONField": ColumnType(write=writers.write_json, predict=predictors.predict_json, has_order=False),
     "CompositePrimaryKey": ColumnType(read=read_composite_key, is_read_as_choice=False, is_known=False),
     # django.contrib.postgres
     "ArrayField": ColumnType(
         list,
-        read_array,
+        readers.read_array,
         is_read_as_choice=False,
-        write=lambda field: write_array(base_field(field), write_converter(base_field(field))),
+        write_of=lambda field: writers.write_array(base_field(field), write_converter(base_field(field))),
         predict=_predict_items,
         annotation=lambda field: list[_value_annotation(base_field(field))],  # type: ignore[misc]
         is_array=True,
     ),
     "HStoreField": ColumnType(
         dict,
-        read_mapping,
-        write=_always(write_texts),
-        predict=predict_texts,
+        readers.read_mapping,
+        write=writers.write_texts,
+        predict=predictors.predict_texts,
         annotation=lambda field: dict[str, str | None],
     ),
     "IntegerRangeField": _RANGE,

@@ -10,19 +10,20 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 from django.db import models
 from django.db.models.query_utils import DeferredAttribute
 
+from hybrid_gateway.orm.columns.model_fields import ModelField
+
 __all__ = ["Chosen", "chosen_of"]
 
-Chosen = tuple[list[str], Callable[..., Any]]
+Chosen = tuple[list[str], Callable[..., object]]
 """The columns of all languages, and what chooses among their values."""
 
 
-def chosen_of(model: Any, field: Any) -> Chosen | None:
-    """How the value of ``field`` is chosen on instances of ``model``; ``None`` where it is that of its column."""
+def chosen_of(model: type[models.Model], field: ModelField) -> Chosen | None:
+    """Return how the value of ``field`` is chosen on instances; ``None`` where it is that of its column."""
     names = [
         column.attname
         for column in model._meta.concrete_fields
@@ -33,7 +34,7 @@ def chosen_of(model: Any, field: Any) -> Chosen | None:
         return None
     is_file = isinstance(field, models.FileField)
 
-    def choose(*values: Any) -> Any:
+    def choose(*values: object) -> object:
         value = attribute.__get__(SimpleNamespace(**dict(zip(names, values, strict=True))), model)
         return value.name if is_file and hasattr(value, "name") else value
 

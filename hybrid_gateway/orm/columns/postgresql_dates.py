@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
+
+from django.db.backends.utils import CursorWrapper
 
 __all__ = ["ask_again", "widen"]
 
+Loader: TypeAlias = Any
+"""A class of psycopg, which need not be installed."""
 
-def ask_again(cursor: Any, sql: str, parameters: Sequence[Any]) -> list[Any]:
-    """The rows of a query whose values the driver could not load; raises what it raises where that is of no use."""
+
+def ask_again(cursor: CursorWrapper, sql: str, parameters: Sequence[Any]) -> list[Sequence[object]]:
+    """Return the rows of a query whose values the driver could not load, or raise its error once more."""
     widen(cursor)
     cursor.execute(sql, parameters)
-    found: list[Any] = cursor.fetchall()
-    return found
+    rows: list[Sequence[object]] = cursor.fetchall()
+    return rows
 
 
-def widen(cursor: Any) -> None:
+def widen(cursor: CursorWrapper) -> None:
     """Make ``cursor`` load moments outside of the calendar as its nearest end; nothing for other drivers."""
     adapters = getattr(cursor.cursor, "adapters", None)
     if adapters is None:
@@ -31,7 +36,8 @@ def widen(cursor: Any) -> None:
         adapters.register_loader(name, loader)
 
 
-def _loaders(zone: datetime.tzinfo | None) -> dict[str, Any]:
+def _loaders(zone: datetime.tzinfo | None) -> dict[str, Loader]:
+    # Here, because psycopg need not be installed.
     from django.db.backends.postgresql.psycopg_any import BaseTzLoader
     from psycopg.types import datetime as known
 
@@ -49,11 +55,11 @@ def _loaders(zone: datetime.tzinfo | None) -> dict[str, Any]:
     }
 
 
-def _within(loader: Any, least: Any, most: Any) -> Any:
-    from psycopg import DataError
+def _within(loader: Loader, least: object, most: object) -> Loader:
+    from psycopg import DataError  # here, because it need not be installed
 
     class Within(loader):  # type: ignore[misc]
-        def load(self, data: Any) -> Any:
+        def load(self, data: bytes) -> object:
             try:
                 return super().load(data)
             except (DataError, OverflowError):

@@ -1,4 +1,4 @@
-"""What the database gives back for a value that is written to a column, as far as Python can tell.
+"""Values of instances → values that the next query gives, as far as Python can tell.
 
 How this works: an instance that was saved has what was assigned to it, which is not always what the next query gives: a
 decimal without its digits, a datetime with an offset, the text of a default where the column is a number, whatever a

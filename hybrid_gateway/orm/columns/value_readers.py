@@ -124,11 +124,11 @@ def read_mapping(target: ReadTarget) -> Converter | None:
 
 def read_unknown(target: ReadTarget) -> Converter | None:
     """Read values of a project's own field, which are whatever that makes of them."""
-    kind = target.kind
+    kind: type[Any] = target.kind
     if kind not in (str, int, float, decimal.Decimal):
         return read_json(target)
 
-    def make(value: object) -> object:
+    def make(value: Any) -> object:
         return value if type(value) is kind else kind(value)
 
     return make

@@ -13,6 +13,7 @@ import enum
 import math
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -89,18 +90,16 @@ def write_path(field: ModelField) -> Writer:
 
     def write(value: object, connection: BaseDatabaseWrapper) -> object:
         value = write_text(value, connection)
-        folder = field.path() if callable(field.path) else field.path
+        path: Any = field.path
+        folder: Any = path() if callable(path) else path
         # SECURITY: DJANGO leaves it to forms that it is in the folder, and not anywhere else on the machine.
-        if isinstance(value, str) and value and folder and not _is_below(os.fspath(folder), value):
-            raise ValueError("The path leads out of its folder")
+        if isinstance(value, str) and value and folder:
+            parent = os.path.normpath(folder)
+            if not os.path.normpath(value).startswith(parent if parent.endswith(os.sep) else f"{parent}{os.sep}"):
+                raise ValueError("The path leads out of its folder")
         return value
 
     return write
-
-
-def _is_below(folder: str, path: str) -> bool:
-    folder = os.path.normpath(folder)
-    return os.path.normpath(path).startswith(folder if folder.endswith(os.sep) else f"{folder}{os.sep}")
 
 
 def write_float(value: object, connection: BaseDatabaseWrapper) -> object:

@@ -1,4 +1,4 @@
-"""Where a page begins, as values of a row: rows behind it are found by comparing, not by counting.
+"""Cursors: the place where a page begins, as values of a row; rows behind it are compared, not counted.
 
 How this works: an order is a list of columns that ends with a unique one, so every row has its place. ``NULL`` is where
 the order says, or else where the database puts it. The rows behind a place are those that are greater in the first
@@ -161,7 +161,7 @@ class Keyset:
             place = msgspec.json.decode(
                 base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), type=CursorPosition
             )
-            values = [
+            values: list[object] = [
                 None if value is None else term.field.to_python(write_converter(term.field)(value, connection))
                 for term, value in zip(self._order.terms, place.values, strict=True)
             ]

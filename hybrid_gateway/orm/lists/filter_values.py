@@ -1,4 +1,4 @@
-"""What a client's value may be compared with: what columns refuse, what databases do, and who is to blame.
+"""Values that a client filters by: which can be compared with, and which of them a failed query is due to.
 
 How this works: most of what cannot be compared is refused by Django, as the lookup is made or compiled. What only the
 database knows (a broken pattern, a number that its driver has no room for) is found by asking it. The rest is here:

@@ -211,7 +211,7 @@ def _without_enums(value: object) -> object:
 
 
 def _extras(annotation: object) -> list[object]:
-    found = list(getattr(annotation, "__metadata__", ()))
+    found: list[object] = list(getattr(annotation, "__metadata__", ()))
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         for member in typing.get_args(annotation):
             found += _extras(member)

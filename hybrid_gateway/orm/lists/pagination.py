@@ -107,7 +107,7 @@ class CursorPage(Page[T], Generic[T], kw_only=True):
 
 
 class PageRequest(msgspec.Struct, frozen=True):
-    """What one request asks of a paginated list."""
+    """The page that one request asks for."""
 
     style: Pagination
     struct: type[msgspec.Struct]
@@ -240,7 +240,7 @@ class Cursor(Pagination):
     envelope = CursorPage
 
     def __init__(self, *, ordering: Sequence[str] | str = (), size: int = 20, max_size: int | None = 100) -> None:
-        self.ordering = tuple(ordering) if isinstance(ordering, (list, tuple)) else (ordering,)
+        self.ordering = (ordering,) if isinstance(ordering, str) else tuple(ordering)
         self.size, self.max_size = _sizes(size, max_size, "size")
 
     def check(self, struct: Any, where: str) -> None:

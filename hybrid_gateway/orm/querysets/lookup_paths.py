@@ -131,6 +131,7 @@ def condition_paths(condition: object) -> Iterator[str]:
         yield from condition_paths(condition[1])
     elif isinstance(condition, F):
         yield str(getattr(condition, "name"))  # noqa: B009 (unknown to the stubs)
-    elif hasattr(condition, "get_source_expressions"):
-        for inner in condition.get_source_expressions():
+    else:
+        sources: Callable[[], Iterable[object]] = getattr(condition, "get_source_expressions", tuple)
+        for inner in sources():
             yield from condition_paths(inner)

@@ -117,7 +117,7 @@ def _pagination_of(layers: Layers, signature: Signature) -> Pagination | None:
 
 
 class _Rows(msgspec.Struct, frozen=True):
-    """What a return annotation says about rows."""
+    """The rows that a return annotation names."""
 
     struct: type[ModelStruct]
     is_list: bool

@@ -40,7 +40,7 @@ GENERATED = "__generated__"
 
 
 class ViewModel(msgspec.Struct, frozen=True, kw_only=True):
-    """What a class of views says of its model, as the attributes of ``ModelViewSet``."""
+    """The attributes of a ``ModelViewSet``; see there."""
 
     qualname: str
     module: str

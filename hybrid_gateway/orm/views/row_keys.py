@@ -1,4 +1,4 @@
-"""How one row is named in the path of a route: by its key, by another unique column, or by the columns of its key."""
+"""The path of one row: its key, another unique column, or the columns of its key."""
 
 from __future__ import annotations
 

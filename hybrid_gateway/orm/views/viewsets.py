@@ -49,7 +49,7 @@ _ROUTE_NAMES = {"retrieve": "detail", "destroy": "delete"}
 
 
 class _Action(msgspec.Struct, frozen=True):
-    """What ``@action`` says of a method."""
+    """A method with ``@action``."""
 
     function: Handler
     methods: tuple[str, ...]

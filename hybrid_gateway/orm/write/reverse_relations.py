@@ -36,7 +36,7 @@ class RowWriter(msgspec.Struct, frozen=True):
 
 
 class _RelatedManager(Protocol):
-    """What the attribute of an instance gives for many rows."""
+    """The manager of related rows, an attribute of an instance."""
 
     def using(self, alias: str) -> QuerySet[Model]: ...
     def add(self, *rows: Model) -> None: ...

@@ -45,7 +45,7 @@ def refresh_written(instance: Model, using: str, names: Collection[str]) -> None
     if not generated_fields_are_returned:
         for column in columns:
             if column.is_generated:
-                instance.__dict__.pop(column.attname, None)
+                vars(instance).pop(column.attname, None)
     _set_stored(instance, using, columns, connections[using], {})
 
 
@@ -116,7 +116,7 @@ def _unpredictable(
     instance: Model, columns: Sequence[_Column], connection: BaseDatabaseWrapper
 ) -> Sequence[ModelField]:
     """Return the columns of which only the database knows what it makes of the values that an instance has."""
-    values, found = instance.__dict__, []
+    values, found = vars(instance), []
     for column in columns:
         value = values.get(column.attname, _Absent)
         if type(value) is column.exact_type or value is _Absent or column.is_generated:
@@ -133,7 +133,7 @@ def _set_stored(
     connection: BaseDatabaseWrapper,
     returned: Mapping[str, object],
 ) -> None:
-    values, asked = instance.__dict__, []
+    values, asked = vars(instance), []
     for column in columns:
         name = column.attname
         value = values.get(name, _Absent)

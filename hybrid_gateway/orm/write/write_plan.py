@@ -1,4 +1,4 @@
-"""How a ModelStruct is written, found out once: which of its fields go to which columns, and what is done to values.
+"""The plan of how a ModelStruct is written: which fields go to which columns, and what is done to values.
 
 How this works: a field of the Struct is written to the column of its name, unless the server manages that (automatic
 keys, ``auto_now``, ``editable=False``), or the Struct only reads it.
@@ -68,7 +68,7 @@ class RelationWrite(FieldWrite, frozen=True, kw_only=True, eq=False):
 
 
 class WritePlan(msgspec.Struct, frozen=True, eq=False):
-    """How one Struct is written."""
+    """The columns and relations that one Struct writes."""
 
     model: type[Model]
     columns: tuple[ColumnWrite, ...]
