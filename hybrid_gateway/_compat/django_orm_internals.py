@@ -107,11 +107,11 @@ def returned_from_insert(instance: Model, fields: Sequence[Field[Any, Any]]) -> 
             returned[field.attname] = instance.__dict__[field.attname]
         return [row[: len(asked)] for row in rows]
 
-    instance.__dict__["_do_insert"] = insert_and_return  # DJANGO: Model._save_table (db/models/base.py)
+    vars(instance)["_do_insert"] = insert_and_return  # DJANGO: Model._save_table (db/models/base.py)
     try:
         yield returned
     finally:
-        del instance.__dict__["_do_insert"]
+        del vars(instance)["_do_insert"]
 
 
 generated_fields_are_returned = django.VERSION >= (6, 0)

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar, copy_context
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.urls import clear_script_prefix, set_urlconf
@@ -43,6 +43,7 @@ __all__ = [
     "thread_sensitive",
 ]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -68,7 +69,7 @@ _current: ContextVar[HasThread | None] = ContextVar("hybrid_gateway_request", de
 class _CurrentThread(Executor):
     """The executor that sends thread-sensitive work to the thread of the current request."""
 
-    def submit(self, fn: Callable[..., T], /, *args: object, **kwargs: object) -> Future[T]:
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         request = _current.get()
         if request is None:  # a task that belongs to no request keeps the thread that asgiref has for it
             return default_executor.submit(fn, *args, **kwargs)

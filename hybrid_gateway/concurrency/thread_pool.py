@@ -160,6 +160,7 @@ class ThreadPool:
         """Submit a unit at the end of this turn of its event loop, with whatever else is asked for until then."""
         self._raise_if_closed()
         loop = unit.loop
+        assert loop is not None
         batch = self._batches.get(loop)
         if batch is None:
             batch = self._batches[loop] = []

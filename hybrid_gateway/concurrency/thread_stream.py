@@ -75,7 +75,7 @@ class ThreadStream(AsyncIterator[T]):
                 self._thread.release()
 
     def _run(self, function: Callable[[], R]) -> Awaitable[R]:
-        run: Callable[..., R] = self._context.run
+        run: Any = self._context.run
         return self._thread.run(run, run_in_context, self._context, function, ())
 
     def __del__(self) -> None:

@@ -115,14 +115,12 @@ class AwaitableWorkItem(WorkItem[T_co]):
 
     __slots__ = ("future",)
 
-    loop: asyncio.AbstractEventLoop
-
     def __init__(self, function: Callable[..., T_co], args: tuple[object, ...]) -> None:
         self.function = function
         self.args = args
         self.context = contextvars.copy_context()
-        self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[Any] = self.loop.create_future()
+        loop = self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[Any] = loop.create_future()
 
     def __await__(self) -> Generator[object, None, T_co]:
         future, context = self.future, self.context
@@ -139,6 +137,7 @@ class AwaitableWorkItem(WorkItem[T_co]):
         return not self.future.cancelled()
 
     def deliver(self, result: object, error: BaseException | None) -> None:
+        assert self.loop is not None
         with suppress(RuntimeError):  # the loop has closed: nobody waits any more
             self.loop.call_soon_threadsafe(_resolve, self.future, result, error)
 

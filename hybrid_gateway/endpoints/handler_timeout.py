@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from hybrid_gateway.concurrency.unit_of_work import running_loop
 from hybrid_gateway.exceptions import ConfigurationError, GatewayTimeout
@@ -25,7 +26,7 @@ logger = logging.getLogger("hybrid_gateway")
 
 Respond = Callable[[RequestContext], Coroutine[object, None, EndpointResponse]]
 
-_start_task: Callable[..., asyncio.Task[EndpointResponse]] = asyncio.Task
+_start_task: Callable[..., asyncio.Task[Any]] = asyncio.Task
 if sys.version_info >= (3, 12):
     _start_task = partial(asyncio.Task, eager_start=True)
 _MIN_WAIT = 0.01  # seconds between two looks at how long the body takes
@@ -50,7 +51,7 @@ def with_timeout(
         loop = running_loop()
         if loop is None:  # stepped by a WSGI worker
             return await respond(ctx)
-        task = _start_task(respond(ctx), loop=loop)
+        task: asyncio.Task[EndpointResponse] = _start_task(respond(ctx), loop=loop)
         if task.done():  # PERF: what never waits needs no timer
             return task.result()
         try:
