@@ -1,4 +1,4 @@
-"""What may go wrong: one small class per HTTP error, and the errors of a project's configuration."""
+"""The exceptions of the gateway: one small class per HTTP error, and the errors of a project's configuration."""
 
 from __future__ import annotations
 
@@ -274,7 +274,7 @@ class RequestValidationError(UnprocessableContent):
 
 
 class ResponseValidationError(Exception):
-    """What a handler returned does not fit its annotation; ``errors`` lists every fault. A logged 500."""
+    """The value that a handler returned does not fit its annotation; ``errors`` lists every fault. A logged 500."""
 
     def __init__(self, errors: Sequence[Mapping[str, Any]]) -> None:
         self.errors = list(errors)

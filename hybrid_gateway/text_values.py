@@ -29,7 +29,7 @@ def _expected(kind: str) -> msgspec.ValidationError:
 
 
 def read_int(text: str) -> int:
-    """An integer; raises :class:`msgspec.ValidationError` for other text, as every reader here does."""
+    """Read an integer; raise :class:`msgspec.ValidationError` for other text, as every reader here does."""
     if _is_int(text) is None:
         raise _expected("int")
     try:
@@ -55,7 +55,7 @@ def _read_decimal(text: str) -> decimal.Decimal:
 
 
 def read_bool(text: str) -> bool:
-    """``true`` and ``false``, ``1`` and ``0``, and the ``on`` of a checkbox, in either case."""
+    """Read ``true`` and ``false``, ``1`` and ``0``, and the ``on`` of a checkbox, in either case."""
     value = _BOOLS.get(text.lower()) if text.isascii() else None
     if value is None:
         raise _expected("bool")
@@ -66,7 +66,7 @@ _BOOLS = {"true": True, "1": True, "on": True, "false": False, "0": False, "off"
 
 
 def _iso(kind: object) -> Callable[[str], object]:
-    """By the rules of RFC 3339 and ISO 8601 that hold in JSON, too."""
+    """Return a reader by the rules of RFC 3339 and ISO 8601 that hold in JSON, too."""
     return functools.partial(msgspec.convert, type=kind)
 
 

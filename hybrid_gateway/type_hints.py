@@ -29,7 +29,7 @@ _NO_TYPES: Mapping[object, object] = {}
 
 
 class _Alias(Protocol):
-    """What ``type X = ...`` makes, or the class of that name in typing_extensions, which is another one."""
+    """The class of ``type X = ...``, or the class of that name in typing_extensions, which is another one."""
 
     __name__: str
     __value__: object

@@ -1,4 +1,4 @@
-"""What there is to know about an annotation, found out once and carried along."""
+"""Facts about an annotation, found out once and carried along."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _is_json(kind: object) -> bool:
 
 
 class PydanticField(Protocol):
-    """What we ask of pydantic's ``FieldInfo``."""
+    """The part of pydantic's ``FieldInfo`` that is used here."""
 
     annotation: object
     alias: str | None
@@ -129,7 +129,7 @@ class PydanticField(Protocol):
 
 
 class PydanticModel(Protocol):
-    """What we ask of a model of pydantic."""
+    """The part of a model of pydantic that is used here."""
 
     model_config: Mapping[str, object]
     model_fields: Mapping[str, PydanticField]

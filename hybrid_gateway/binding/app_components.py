@@ -35,7 +35,7 @@ class AppComponents:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no route needs any."""
+        """True where no route needs any."""
         return not self._providers
 
     def register(
@@ -69,7 +69,11 @@ class AppComponents:
         """The value of a component whose whole chain is synchronous."""
         with self._lock:
             if provider.key not in self._values:
-                made = provider.call(**{n: self._resolve(a) for n, a in self._arguments(provider).items()})
+                arguments = {
+                    name: self.open(argument) if isinstance(argument, Provider) else argument
+                    for name, argument in self._arguments(provider).items()
+                }
+                made = provider.call(**arguments)
                 if provider.cleans_up:
                     manager: Any = made
                     made = manager.__enter__()
@@ -79,9 +83,6 @@ class AppComponents:
 
     def _arguments(self, provider: Provider) -> dict[str, object]:
         return self._providers[self._by_key[provider.key]]
-
-    def _resolve(self, argument: object) -> object:
-        return self.open(argument) if isinstance(argument, Provider) else argument
 
     async def open_async(self, provider: Provider) -> object:
         """The value of a component that is, or needs, an asynchronous one."""

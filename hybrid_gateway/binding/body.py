@@ -78,56 +78,36 @@ class JSONBody:
             # type it may only send after a preflight.
             raise UnsupportedMediaType(f"The body must be {self._accepted}.", headers={"Accept": self._accepted})
         if content_type is not None and content_type != b"application/json":
-            if self._packed is not None and _essence(content_type) in _PACKED:
+            essence = content_type.partition(b";")[0].strip().lower()
+            if self._packed is not None and essence in _PACKED:
                 return self._unpack(self._packed, body, errors)
-            _check_json(content_type, self._accepted)
+            is_json = essence.startswith(b"application/") and essence.endswith(b"+json")
+            if essence != b"application/json" and not is_json:
+                raise UnsupportedMediaType(f"The body must be {self._accepted}.", headers={"Accept": self._accepted})
         try:
-            if self._check_decimals is None:
-                return self._decode(body)
-            return self._looked_at(self._decode(body), errors)
-        except REFUSALS:
-            errors += collect_errors(_decode_untyped(body), self._kind, ("body",), hook=self._hook)
+            try:
+                value = self._decode(body)
+            except REFUSALS:
+                errors += collect_errors(msgspec.json.decode(body), self._kind, ("body",), hook=self._hook)
+                return None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _malformed(error) from None
-        return None
-
-    def _looked_at(self, value: object, errors: list[ErrorEntry]) -> object:
         if self._check_decimals is not None:
             self._check_decimals(value, ("body",), errors)
         return value
 
     def _unpack(self, decode: Callable[[bytes], object], body: bytes, errors: list[ErrorEntry]) -> object:
         try:
-            return self._looked_at(decode(body), errors)
-        except REFUSALS:
-            errors += collect_errors(_unpack_untyped(body), self._kind, ("body",), hook=self._hook)
+            try:
+                value = decode(body)
+            except REFUSALS:
+                errors += collect_errors(msgspec.msgpack.decode(body), self._kind, ("body",), hook=self._hook)
+                return None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise BadRequest("The MessagePack body is malformed.") from None
-        return None
-
-
-def _essence(content_type: bytes) -> bytes:
-    return content_type.partition(b";")[0].strip().lower()
-
-
-def _check_json(content_type: bytes, accepted: str) -> None:
-    essence = _essence(content_type)
-    if essence != b"application/json" and not (essence.startswith(b"application/") and essence.endswith(b"+json")):
-        raise UnsupportedMediaType(f"The body must be {accepted}.", headers={"Accept": accepted})
-
-
-def _unpack_untyped(body: bytes) -> object:
-    try:
-        return msgspec.msgpack.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest("The MessagePack body is malformed.") from None
-
-
-def _decode_untyped(body: bytes) -> object:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise _malformed(error) from None
+        if self._check_decimals is not None:
+            self._check_decimals(value, ("body",), errors)
+        return value
 
 
 def _malformed(error: Exception) -> BadRequest:

@@ -1,4 +1,4 @@
-"""What one route reads of the body of a request: JSON, bytes, a stream of them, or a form. A body is one of them."""
+"""The body of a request in the plan of a route: JSON, bytes, a stream of them, or a form. A body is one of them."""
 
 from __future__ import annotations
 

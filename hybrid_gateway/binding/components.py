@@ -1,4 +1,4 @@
-"""Components and provider functions: what provides which type, to whom, and for how long."""
+"""Components and provider functions: who provides which type, and for how long."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Component:
     resolve: Handler
 
     def can_handle_parameter(self, parameter: inspect.Parameter) -> bool:
-        """Whether this component fills ``parameter``; override to match by more than the annotation."""
+        """Return whether this component fills ``parameter``; override to match by more than the annotation."""
         return False
 
 
@@ -57,7 +57,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         return self.mode == "loop"
 
     def given(self, parameter: Parameter) -> Provider:
-        """The same, whose ``inspect.Parameter`` is that of ``parameter``."""
+        """Return this provider with ``parameter`` in the place of its own ``inspect.Parameter``."""
         [own] = [inner for inner in self.signature.parameters if inner.type is inspect.Parameter]
         rest = tuple(inner for inner in self.signature.parameters if inner is not own)
         call, bound = self.call, parameter.raw.replace(annotation=parameter.keys[0])
@@ -70,7 +70,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
 
 def mode_of(function: object, declared: bool | None = None) -> Mode:
-    """Where ``function`` runs: on the loop, on a thread, or (``sync_to_thread = False``) right where it is called."""
+    """Return where ``function`` runs: on the loop, on a thread, or (``sync_to_thread = False``) where it is called."""
     if is_async(function):
         return "loop"
     if declared is None:
@@ -78,8 +78,10 @@ def mode_of(function: object, declared: bool | None = None) -> Mode:
     return "thread" if declared else "inline"
 
 
-_GENERATORS = (collections.abc.Iterator, collections.abc.Generator, collections.abc.Iterable)
-_ASYNC_GENERATORS = (collections.abc.AsyncIterator, collections.abc.AsyncGenerator, collections.abc.AsyncIterable)
+_GENERATORS = (
+    *(collections.abc.Iterator, collections.abc.Generator, collections.abc.Iterable),
+    *(collections.abc.AsyncIterator, collections.abc.AsyncGenerator, collections.abc.AsyncIterable),
+)
 
 
 def make_provider(entry: object, *, use_cache: bool | None = None) -> Provider:
@@ -106,10 +108,15 @@ def make_provider(entry: object, *, use_cache: bool | None = None) -> Provider:
     if cleans_up and not is_manager:
         wrap: Handler = contextlib.asynccontextmanager if mode == "loop" else contextlib.contextmanager
         function = wrap(function)
+    provides = signature.returns
+    if cleans_up and typing.get_origin(provides) in _GENERATORS:
+        provides = typing.get_args(provides)[0]
+    # Any component of a class would do for another one, unless it has attributes of its own.
+    is_plain = isinstance(entry, Component) and not getattr(entry, "__dict__", None)
     return Provider(
-        key=_key_of(entry),
+        key=type(entry) if is_plain else entry,
         call=function,
-        provides=_provided_type(signature, cleans_up),
+        provides=provides,
         signature=signature,
         mode=mode,
         cleans_up=cleans_up,
@@ -119,7 +126,7 @@ def make_provider(entry: object, *, use_cache: bool | None = None) -> Provider:
 
 
 def _plain_function(function: object) -> object:
-    """What is called, of a method or an instance with ``__call__``."""
+    """Return the function behind a method or an instance with ``__call__``."""
     if (
         not inspect.isclass(function)
         and not inspect.isroutine(function)
@@ -129,20 +136,8 @@ def _plain_function(function: object) -> object:
     return getattr(function, "__func__", function)
 
 
-def _key_of(entry: object) -> object:
-    """Its class for a component that any other of its class would do for; one with attributes of its own is one."""
-    return type(entry) if isinstance(entry, Component) and not getattr(entry, "__dict__", None) else entry
-
-
-def _provided_type(signature: Signature, cleans_up: bool) -> object:
-    returns = signature.returns
-    if cleans_up and typing.get_origin(returns) in (*_GENERATORS, *_ASYNC_GENERATORS):
-        return typing.get_args(returns)[0]
-    return returns
-
-
 def constant(key: object, value: object) -> Provider:
-    """A provider that gives a ready value: what an override with a plain object becomes."""
+    """Return a provider of a ready value: an override with a plain object becomes one."""
     signature = Signature(where=f"override of {key!r}", parameters=(), returns=key)
     return Provider(key=key, call=lambda: value, provides=key, signature=signature, mode="inline", cleans_up=False)
 
@@ -175,18 +170,18 @@ class Components:
         self._by_type[provider.provides] = provider
 
     def find(self, parameter: Parameter) -> Provider | None:
-        """The provider that fills ``parameter`` by its type, if any."""
+        """Return the provider that fills ``parameter`` by its type, if any."""
         for component, provider in self._matchers:
             if component.can_handle_parameter(parameter.raw.replace(annotation=parameter.keys[0])):
                 return provider
         return _first(self._by_type, parameter)
 
     def override_of(self, parameter: Parameter) -> Provider | None:
-        """What a test put in place of what fills ``parameter`` by its type."""
+        """Return what a test put in place of what fills ``parameter`` by its type."""
         return _first(self._overrides, parameter) if self._overrides else None
 
     def override(self, key: object) -> Provider | None:
-        """What a test put in place of the provider function (or type) ``key``."""
+        """Return what a test put in place of the provider function (or type) ``key``."""
         try:
             return self._overrides.get(key)
         except TypeError:

@@ -163,8 +163,7 @@ def decimal_keywords(metas: Sequence[object]) -> dict[str, object]:
     """Return the bounds of a decimal as JSON Schema calls them."""
     constraints = _all_constraints(metas)
     numbers = {_KEYWORDS[name]: value for name, value in constraints.items() if name in _KEYWORDS}
-    return {name: _plain_number(value) if isinstance(value, Decimal) else value for name, value in numbers.items()}
-
-
-def _plain_number(value: Decimal) -> int | float:
-    return int(value) if value == int(value) else float(value)
+    for name, value in numbers.items():
+        if isinstance(value, Decimal):
+            numbers[name] = int(value) if value == int(value) else float(value)
+    return numbers

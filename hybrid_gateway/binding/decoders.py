@@ -33,7 +33,11 @@ class Decoders:
     def __init__(self, decoders: Mapping[type, Handler]) -> None:
         for kind in decoders:
             check_custom(kind, "type_decoders")
-        self._decoders = {kind: (decode, _wanted(decode)) for kind, decode in decoders.items()}
+        self._decoders = {}
+        for kind, decode in decoders.items():
+            signature = None if isinstance(decode, type) else read_signature(decode, f"the decoder {decode!r}")
+            wanted = signature.parameters[0].type if signature is not None and signature.parameters else NO_DEFAULT
+            self._decoders[kind] = decode, Any if wanted is NO_DEFAULT else wanted
 
     def __call__(self, kind: type, value: object) -> object:
         cls: type = typing.get_origin(kind) or kind
@@ -46,7 +50,7 @@ class Decoders:
         return decode_known(kind, value)
 
     def knows(self, kind: object) -> bool:
-        """Whether text becomes a value of this type here."""
+        """Return whether text becomes a value of this type here."""
         cls = type_info(kind).inner
         return isinstance(cls, type) and any(known in self._decoders or known in _SECRETS for known in cls.__mro__)
 
@@ -73,7 +77,7 @@ def check_decodable(kind: object, knows: Callable[[object], bool], *also: type) 
 
 
 def why_not(kind: object, error: Exception) -> str:
-    """What msgspec complains of when it is to read ``kind``, with the field that it means."""
+    """Return what msgspec complains of when it is to read ``kind``, with the field that it means."""
     for cls, exact in classes_in(kind):
         for name, hint in field_types(exact).items() if has_fields(cls) else ():
             if any(has_fields(inner) for inner, _ in classes_in(hint)):
@@ -89,7 +93,7 @@ _JSON = (dict, list, str, int, float, bool, type(None))
 
 
 def check_custom(kind: object, option: str) -> None:
-    """Refuse a class that msgspec converts by itself."""
+    """Reject a class that msgspec converts by itself."""
     if not isinstance(kind, type):
         raise ConfigurationError(f"{option} holds {kind!r}, which is no class.")
     if not isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.CustomType):
@@ -99,14 +103,8 @@ def check_custom(kind: object, option: str) -> None:
         )
 
 
-def _wanted(decode: Handler) -> object:
-    parameters = read_signature(decode, f"the decoder {decode!r}").parameters if not isinstance(decode, type) else ()
-    kind = parameters[0].type if parameters else NO_DEFAULT
-    return Any if kind is NO_DEFAULT else kind
-
-
 def decode_known(kind: type, value: object) -> object:
-    """What is understood without being asked: pydantic's models, secrets, paths of files; and what is one already."""
+    """Decode what needs no decoder of the project: models of pydantic, secrets, paths of files."""
     cls: type = typing.get_origin(kind) or kind
     if isinstance(value, cls):
         return value
@@ -122,18 +120,19 @@ def decode_known(kind: type, value: object) -> object:
 _SECRETS: dict[type, type] = {SecretString: str, SecretBytes: bytes}
 
 
+_KINDS = {"missing": "missing", "type": "type_error"}  # by the last word of pydantic's
+
+
 def pydantic_errors(value: object, model: type[PydanticModel], location: Location) -> list[ErrorEntry]:
-    """Every fault that ``model`` finds in ``value``."""
+    """Return every fault that ``model`` finds in ``value``."""
     try:
         model.model_validate(value)
     except ValueError as error:
         found: Any = error  # of pydantic, whose exception we do not import
+        faults = found.errors(include_url=False, include_context=False, include_input=False)
+        kinds = [_KINDS.get(fault["type"].rpartition("_")[2], "value_error") for fault in faults]
         return [
-            error_entry((*location, *fault["loc"]), fault["msg"], _kind(fault["type"]))
-            for fault in found.errors(include_url=False, include_context=False, include_input=False)
+            error_entry((*location, *fault["loc"]), fault["msg"], kind)
+            for fault, kind in zip(faults, kinds, strict=True)
         ]
     return []
-
-
-def _kind(kind: str) -> str:
-    return "missing" if kind == "missing" else "type_error" if kind.endswith("_type") else "value_error"

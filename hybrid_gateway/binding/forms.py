@@ -65,7 +65,7 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
         return "" if self.json is None else "application/json"
 
     def reader(self) -> Callable[[Any, list[ErrorEntry]], object]:
-        """``read(what came, errors)``: the value, or one more error."""
+        """Return ``read(what came, errors)``, which returns the value or adds an error."""
         location = ("body", self.name)
         if self.json is not None:
             read_json = self.json.read
@@ -84,11 +84,11 @@ class FormFields:
 
     @property
     def has_files(self) -> bool:
-        """Whether only a multipart body can hold it all."""
+        """True where only a multipart body can hold it all."""
         return any(field.is_file for field in self.fields.values())
 
     def add(self, parameter: Parameter, field: FormField) -> Callable[[FormData, list[ErrorEntry]], object]:
-        """The reader of a parameter that is one field."""
+        """Add a field; return the reader of its parameter."""
         self.fields[field.name] = field
         name, required, default, convert = field.name, parameter.required, parameter.default, field.reader()
 
@@ -106,7 +106,7 @@ class FormFields:
     def add_struct(
         self, parameter: Parameter, fields: list[FormField], *, closed: bool = False
     ) -> Callable[[FormData, list[ErrorEntry]], object]:
-        """The reader of a parameter whose fields are the form's; of a ``closed`` one, which has no others."""
+        """Add the fields of a Struct, which are all of the form where it is ``closed``; return the reader of it."""
         self.fields |= {field.name: field for field in fields}
         kind, default, hook = parameter.info.without_none, parameter.default, self._hook
         readers = {field.name: field.reader() for field in fields}
@@ -144,7 +144,7 @@ class FormData:
         return self.texts | self.files | self.dropped
 
     def values(self, fields: list[FormField]) -> tuple[dict[str, object], list[ErrorEntry]]:
-        """What is there of ``fields``, ready to be converted, and what is wrong with its files."""
+        """Return what came of ``fields``, ready to be converted, and the errors of its files."""
         found: dict[str, object] = {}
         errors: list[ErrorEntry] = []
         for field in fields:
@@ -199,7 +199,7 @@ class FormReader:
         self._accepted = [MULTIPART] if wanted.has_files else [URLENCODED, MULTIPART]
 
     async def read(self, ctx: RequestContext) -> FormData:
-        """The form; raises 400 for what is none, 413 for too much, 415 for another content type."""
+        """Return the form; raise 400 for a malformed one, 413 for too much, 415 for another content type."""
         header = ctx.header(b"content-type")
         essence, options = parse_options_header(header)
         if essence == MULTIPART:
@@ -254,7 +254,7 @@ class FormReader:
 
 
 class _Counter:
-    """So many of something, and no more."""
+    """Counts parts, and raises 400 beyond the limit."""
 
     def __init__(self, what: str, most: int | None) -> None:
         self._what = what
@@ -269,7 +269,7 @@ class _Counter:
 
 
 class _Parts:
-    """Makes fields and files of what the parser finds, part by part."""
+    """Makes fields and files of the parser's events, part by part."""
 
     def __init__(self, form: FormData, wanted: Mapping[str, FormField]) -> None:
         self._form = form

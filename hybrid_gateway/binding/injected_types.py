@@ -1,4 +1,4 @@
-"""What every handler may ask for by type alone: Starlette's request objects and the small ``http`` types."""
+"""Types that every handler may ask for: Starlette's request objects and the small ``http`` types."""
 
 from __future__ import annotations
 
@@ -14,14 +14,6 @@ from hybrid_gateway.url_quoting import quote_encoded_path
 __all__ = ["BUILTINS"]
 
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-
-
-def _headers(ctx: RequestContext) -> Headers:
-    return Headers(raw=ctx.raw_headers)
-
-
-def _query_params(ctx: RequestContext) -> QueryParams:
-    return QueryParams(ctx.query_pairs())
 
 
 def _host_and_port(ctx: RequestContext) -> tuple[str, int]:
@@ -47,8 +39,8 @@ def _url(ctx: RequestContext) -> http.URL:
 
 
 BUILTINS: dict[object, Callable[[RequestContext], object]] = {
-    Headers: _headers,
-    QueryParams: _query_params,
+    Headers: lambda ctx: Headers(raw=ctx.raw_headers),
+    QueryParams: lambda ctx: QueryParams(ctx.query_pairs()),
     http.Method: lambda ctx: http.Method(ctx.method),
     http.URL: _url,
     http.Scheme: lambda ctx: http.Scheme(ctx.scope.get("scheme", "http")),

@@ -1,4 +1,4 @@
-"""Which types the inputs of one route may have, and how text becomes values of them."""
+"""The types that inputs of one route may have, and the conversion of text to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["InputLimits", "InputTypes", "type_to_read"]
 
 
 class InputLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """What the layers of a route say about reading a request."""
+    """Limits and media types that the layers of a route set for reading a request."""
 
     max_body_size: int = 1024 * 1024
     max_upload_size: int = 50 * 1024 * 1024

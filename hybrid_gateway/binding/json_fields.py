@@ -16,7 +16,7 @@ __all__ = ["JSONField", "is_array"]
 
 
 class JSONField:
-    """How one text, or several, each of which is an item of a list, become a value."""
+    """Converts one text, or several that are the items of a list, to a value."""
 
     def __init__(self, kind: object, hook: DecodeHook, knows: Callable[[object], bool], where: str) -> None:
         self._kind = kind
@@ -29,7 +29,7 @@ class JSONField:
             raise DependencyError(f"{where} cannot be read as JSON: {why_not(kind, error)}.") from error
 
     def read(self, texts: str | list[str], location: Location, errors: list[ErrorEntry]) -> object:
-        """The value of what came; what is wrong with it goes to ``errors``."""
+        """Return the value of what came, or add errors."""
         text = texts if isinstance(texts, str) else _as_one(texts)
         try:
             value = self._decode(text)
@@ -51,7 +51,7 @@ class JSONField:
 
 
 def _as_one(texts: list[str]) -> str:
-    """An array of all, unless there is one that is an array itself."""
+    """Return an array of all, unless there is one that is an array itself."""
     return texts[0] if len(texts) == 1 and texts[0].lstrip().startswith("[") else f"[{','.join(texts)}]"
 
 

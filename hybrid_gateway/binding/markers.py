@@ -1,4 +1,4 @@
-"""``Annotated[int, Query(ge=1)]``: what a signature says about a parameter beyond its type."""
+"""``Annotated[int, Query(ge=1)]``: markers say more of a parameter than its type."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @reject_unknown_keywords()
 class Marker:
-    """Where a parameter comes from, its name on the wire, and its constraints (those of ``msgspec.Meta``)."""
+    """The source of a parameter, its name on the wire, and its constraints (those of ``msgspec.Meta``)."""
 
     source = ""
 
@@ -78,7 +78,7 @@ class Marker:
 
 
 def _check_positions(cls: type, given: tuple[object, ...]) -> None:
-    """Refuse what is given without a name, as the default is elsewhere."""
+    """Reject arguments without a name, such as a default."""
     if given and given[0] is ...:
         raise DependencyError(f"{cls.__name__}(...) takes keywords alone. A parameter without a default is required.")
     if given:

@@ -1,4 +1,4 @@
-"""What one route reads of the head of a request: values in its path, query, headers and cookies."""
+"""The head of a request in the plan of a route: values in its path, query, headers and cookies."""
 
 from __future__ import annotations
 

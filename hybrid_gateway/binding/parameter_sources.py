@@ -37,10 +37,6 @@ class ParameterSource(msgspec.Struct, frozen=True, kw_only=True):
         return self.marker.source
 
 
-def _cookie_lists(ctx: RequestContext) -> dict[str, list[str]]:
-    return {name: [value] for name, value in ctx.cookies().items()}
-
-
 SOURCES: dict[str, ParameterSource] = {
     row.name: row
     for row in (
@@ -64,7 +60,7 @@ SOURCES: dict[str, ParameterSource] = {
         ParameterSource(
             marker=Cookie,
             values=RequestContext.cookies,
-            lists=_cookie_lists,
+            lists=lambda ctx: {name: [value] for name, value in ctx.cookies().items()},
             varies_by=lambda name: "Cookie",
             is_private=lambda name: True,
             openapi_in="cookie",

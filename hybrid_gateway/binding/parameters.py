@@ -15,7 +15,7 @@ from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
 from hybrid_gateway.binding.struct_fields import struct_fields
 from hybrid_gateway.binding.text_converters import TextType, is_list
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors, missing, one_error, unknown
-from hybrid_gateway.codegen import define
+from hybrid_gateway.codegen import Names, define
 from hybrid_gateway.exceptions import ErrorEntry, NotFound
 from hybrid_gateway.request.context import RequestContext
 
@@ -35,59 +35,63 @@ class ParameterGroup:
     def __init__(self, source: str) -> None:
         self._source = source
         row = SOURCES[source]
-        self._names: dict[str, object] = {"values_of": row.values, "lists_of": row.lists, "fresh": fresh}
+        self._globals: dict[str, object] = {"values_of": row.values, "lists_of": row.lists, "fresh": fresh}
+        self._names = Names(("ctx", "errors", "text", "values", "lists", "int", "ValueError", *self._globals))
         self._lines: list[str] = []
-        self._wire_names: list[str] = []
+        self._variables: dict[str, str] = {}  # by name on the wire
         self._takes = {"values": False, "lists": False}
 
     def add(self, parameter: Parameter, wire_name: str, kind: TextType) -> int | None:
-        """The position of ``parameter`` among the values; ``None`` when another goes by its name already."""
-        if wire_name in self._wire_names:
+        """Return the position of ``parameter`` among the values; ``None`` when another goes by its name already."""
+        if wire_name in self._variables:
             return None
-        position = len(self._wire_names)
-        self._wire_names.append(wire_name)
         location = (self._source, wire_name)
-        self._names |= {f"n{position}": wire_name, f"r{position}": kind.reader(location)}
-        self._lines += [*self._take(position, wire_name, many=kind.many), *self._absent(position, parameter, location)]
-        self._lines += _converted(position, kind)
-        return position
+        variable = self._variables[wire_name] = self._names.unique(parameter.name)
+        slow = f"{variable} = {self._name(f'read_{parameter.name}', kind.reader(location))}(text, errors)"
+        self._lines += self._take(parameter.name, wire_name, many=kind.many)
+        self._lines.append("if text is None:")
+        if parameter.required:
+            absent = self._name(f"missing_{parameter.name}", lambda: missing(location))
+            self._lines += [f"    errors.append({absent}())", f"    {variable} = None"]
+        else:
+            default = self._name(f"default_{parameter.name}", parameter.default)
+            value = f"fresh({default})" if isinstance(parameter.default, _MUTABLE) else default
+            self._lines.append(f"    {variable} = {value}")
+        self._lines += _converted(variable, slow, kind)
+        return len(self._variables) - 1
 
-    def _take(self, position: int, wire_name: str, *, many: bool) -> list[str]:
+    def _name(self, wanted: str, value: object) -> str:
+        name = self._names.unique(wanted)
+        self._globals[name] = value
+        return name
+
+    def _take(self, name: str, wire_name: str, *, many: bool) -> list[str]:
         if SOURCES[self._source].is_header and not many:  # PERF: one of many
-            self._names[f"h{position}"] = wire_name.encode("latin-1")
-            return [f"text = ctx.header(h{position})", "if text is not None: text = text.decode('latin-1')"]
+            header = self._name(f"name_of_{name}", wire_name.encode("latin-1"))
+            return [f"text = ctx.header({header})", "if text is not None: text = text.decode('latin-1')"]
         source = "lists" if many else "values"
         self._takes[source] = True
-        return [f"text = {source}.get(n{position})"]
-
-    def _absent(self, position: int, parameter: Parameter, location: tuple[str, str]) -> list[str]:
-        if parameter.required:
-            self._names[f"e{position}"] = lambda: missing(location)
-            return ["if text is None:", f"    errors.append(e{position}())", f"    v{position} = None"]
-        self._names[f"d{position}"] = parameter.default
-        value = f"fresh(d{position})" if isinstance(parameter.default, _MUTABLE) else f"d{position}"
-        return ["if text is None:", f"    v{position} = {value}"]
+        return [f"text = {source}.get({self._name(f'name_of_{name}', wire_name)})"]
 
     def build(self, where: str) -> Reader:
-        """The function of ``(ctx, errors)`` that gives the values, in order; every parameter is added."""
+        """Return the function of ``(ctx, errors)`` that gives the values, in order; every parameter is added."""
         taken = [f"{source} = {source}_of(ctx)" for source, wanted in self._takes.items() if wanted]
-        values = "".join(f"v{position}, " for position in range(len(self._wire_names)))
+        values = "".join(f"{variable}, " for variable in self._variables.values())
         lines = [*taken, *self._lines, f"return ({values})"]
         source = "def read(ctx, errors):\n" + "".join(f"    {line}\n" for line in lines)
-        return define("read", source, self._names, f"{where}: {self._source}")
+        return define("read", source, self._globals, f"{where}: {self._source}")
 
 
-def _converted(position: int, kind: TextType) -> list[str]:
-    """The lines that make ``v`` of the text."""
-    slow = f"v{position} = r{position}(text, errors)"
+def _converted(variable: str, slow: str, kind: TextType) -> list[str]:
+    """Return the lines that make a value of the text."""
     if kind.kind is str and kind.check is None:
-        return ["else:", f"    v{position} = text"]
+        return ["else:", f"    {variable} = text"]
     if kind.kind is not int or (kind.check is not None and kind.bounds is None):
         return ["else:", f"    {slow}"]
-    lines = ["elif text.isdigit() and text.isascii():", "    try:", f"        v{position} = int(text)"]
+    lines = ["elif text.isdigit() and text.isascii():", "    try:", f"        {variable} = int(text)"]
     lines += ["    except ValueError:", f"        {slow}"]
     if kind.bounds is not None:
-        kept = " and ".join(f"v{position} {_SIGNS[name]} {bound!r}" for name, bound in kind.bounds.by_name.items())
+        kept = " and ".join(f"{variable} {_SIGNS[name]} {bound!r}" for name, bound in kind.bounds.by_name.items())
         lines += ["    else:", f"        if not ({kept}):", f"            {slow}"]
     return [*lines, "else:", f"    {slow}"]
 

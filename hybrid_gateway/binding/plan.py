@@ -76,7 +76,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_private(self) -> bool:
-        """Whether the value tells one client from another."""
+        """True where the value tells one client from another."""
         return SOURCES[self.source].is_private(self.name)
 
 
@@ -129,11 +129,11 @@ class Plan(msgspec.Struct, kw_only=True):
 
     @property
     def awaits(self) -> bool:
-        """Whether any of the project's own code in the plan is async."""
+        """True where any of the project's own code in the plan is async."""
         steps = (*self.open.steps, *self.finish.steps, self.result)
         return any(step.mode == "loop" and step.awaits for step in steps)
 
     @property
     def reads(self) -> bool:
-        """Whether anything of a request is read."""
+        """True where anything of a request is read."""
         return bool(self.inputs or self.authenticates or self.open.readers or self.finish.readers or self.body_readers)

@@ -15,7 +15,7 @@ Chain = tuple[str, ...]
 
 
 class PlanBuilder:
-    """What everybody who plans a route writes to. A value asked for twice is one variable, known by a key."""
+    """The plan that all planners of one route write to. A value asked for twice is one variable, known by a key."""
 
     def __init__(self) -> None:
         self.plan = Plan()

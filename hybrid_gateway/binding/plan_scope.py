@@ -1,4 +1,4 @@
-"""What a route, or a function around the plan of one, is planned with."""
+"""The things that a route, or a function around the plan of one, is planned with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["DjangoContextSource", "PlanScope"]
 
 
 class DjangoContextSource(Protocol):
-    """What makes Django's view of a request."""
+    """Makes Django's view of a request."""
 
     @property
     def builders(self) -> Mapping[type, tuple[Callable[[RequestContext], object], Mode]]:
@@ -30,7 +30,7 @@ class DjangoContextSource(Protocol):
 
 
 class PlanScope(msgspec.Struct, frozen=True, kw_only=True):
-    """What a route, or a function that ``follows`` the plan of one and ends at ``moment``, is planned with."""
+    """The surroundings of the plan of a route, or of a function that ``follows`` one and ends at ``moment``."""
 
     where: str
     components: Components

@@ -34,7 +34,7 @@ class Shared(NamedTuple):
 
 
 class Sharing(Protocol):
-    """What one route shares."""
+    """The components that one route shares."""
 
     @property
     def components(self) -> Mapping[object, Shared]:
@@ -81,7 +81,7 @@ def _note(ctx: RequestContext, key: object, until: int, value: object) -> None:
 
 
 async def ask(ctx: RequestContext, key: object, make: Callable[..., Awaitable[object]], *given: object) -> object:
-    """The component of the request, made now if it has not been; one that has failed raises the same again."""
+    """Return the component of the request, made now if it has not been; raise the error of one that has failed."""
     found = None if ctx.shared is None else ctx.shared.get(key)
     if found is None:
         return await make(ctx, *given)
@@ -94,17 +94,17 @@ async def ask(ctx: RequestContext, key: object, make: Callable[..., Awaitable[ob
 
 
 def sees_parameter(provider: Provider) -> bool:
-    """Whether a provider is told which parameter it fills, so that it makes one value for each."""
+    """Return whether a provider is told which parameter it fills, so that it makes one value for each."""
     return any(inner.type is inspect.Parameter for inner in provider.signature.parameters)
 
 
 def key_of(provider: Provider, parameter: Parameter) -> object:
-    """What the value of ``provider`` is known by within one request."""
+    """Return what the value of ``provider`` is known by within one request."""
     return (provider.key, parameter.name, parameter.type) if sees_parameter(provider) else provider.key
 
 
 class Needs:
-    """What the functions on the way out of a route ask for, and all that is needed for it.
+    """An account of the components that functions on the way out of a route ask for, and of all that those need.
 
     ``find`` tells which component fills a parameter; ``callers`` which signatures are called to fill another one.
     """
@@ -125,7 +125,7 @@ class Needs:
         return {key: shared for (key, use_cache), shared in self._found.items() if use_cache}
 
     def add(self, signature: Signature, moment: int) -> bool:
-        """What has this signature is called before ``moment``; whether any of it cleans up."""
+        """Add a function that is called before ``moment``; return whether anything that it needs cleans up."""
         self.names.update(parameter.name for parameter in signature.parameters)
         return max((self._add_parameter(parameter, moment) for parameter in signature.parameters), default=False)
 

@@ -55,7 +55,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def keys(self) -> tuple[object, ...]:
-        """What a component that fills it may be known by, the closest first."""
+        """The types by which a component that fills it may be known, the closest first."""
         infos = (self.asked or self.info, self.info)
         return tuple(key for info in infos for key in (info.annotation, info.without_none, info.inner))
 

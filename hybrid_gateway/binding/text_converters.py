@@ -35,11 +35,11 @@ __all__ = ["TextType", "documented", "is_list", "is_scalar", "text_type"]
 
 Read = Callable[[str], object]
 
-_MOST = 100  # errors of one list
+MAX_LIST_ERRORS = 100
 
 
 class TextType(msgspec.Struct, frozen=True, kw_only=True):
-    """How one text, or (``many``) all the texts of a name, become a value. ``check`` is what constraints ask of it."""
+    """The conversion of one text, or (``many``) of all the texts of a name; ``check`` holds the constraints."""
 
     rank: int  # the strictest first
     read_one: Read | None = None
@@ -53,17 +53,17 @@ class TextType(msgspec.Struct, frozen=True, kw_only=True):
         return self.read_many is not None
 
     def read(self, text: str) -> object:
-        """The checked value of one text."""
+        """Return the checked value of one text."""
         assert self.read_one is not None
         value = self.read_one(text)
         return value if self.check is None else self.check(value)
 
     def follows(self, converted: object) -> bool:
-        """Whether a value of the plain type ``converted`` says all that its text has said."""
+        """Return whether a value of the plain type ``converted`` says all that its text has said."""
         return self.kind in (None, converted) or (converted, self.kind) in _FOLLOWS
 
     def takes_empty(self) -> bool:
-        """Whether the empty text, of an input that was left empty, is a value."""
+        """Return whether the empty text, of an input that was left empty, is a value."""
         try:
             self.read_one("") if self.read_one is not None else None
         except msgspec.ValidationError:
@@ -71,7 +71,7 @@ class TextType(msgspec.Struct, frozen=True, kw_only=True):
         return True
 
     def reader(self, location: Location) -> Callable[[Any, list[ErrorEntry]], object]:
-        """``read(text or texts, errors)``: the value, or one more error."""
+        """Return ``read(text or texts, errors)``, which returns the value or adds an error."""
 
         def read(given: Any, errors: list[ErrorEntry]) -> object:
             try:
@@ -95,7 +95,7 @@ class _Context(msgspec.Struct, frozen=True):
 
 
 def text_type(kind: object, hook: DecodeHook = decode_known, *, raw: bool = False) -> TextType:
-    """How text becomes a value of ``kind``; raises :class:`DependencyError` for what it cannot.
+    """Return how text becomes a value of ``kind``; raise :class:`DependencyError` for what it cannot.
 
     With ``raw``, values are what msgspec converts to ``kind``: of a member of an enum its value.
     """
@@ -117,14 +117,11 @@ def _of(kind: object, context: _Context) -> TextType:
         found = _plain(kind, context)
     if not bounds:
         return found
-    check, simple = checker(_bare(kind), bounds)
-    return msgspec.structs.replace(found, check=check, bounds=simple)
-
-
-def _bare(kind: object) -> object:
-    """``list`` for ``list[T]``: the items are checked already."""
     is_fixed = typing.get_origin(kind) is tuple and Ellipsis not in typing.get_args(kind)
-    return kind if is_fixed else _CONTAINERS.get(typing.get_origin(kind), kind)
+    # Of a container alone, for its items are checked already.
+    plain = kind if is_fixed else _CONTAINERS.get(typing.get_origin(kind), kind)
+    check, simple = checker(plain, bounds)
+    return msgspec.structs.replace(found, check=check, bounds=simple)
 
 
 _ABSENT = (types.NoneType, msgspec.UnsetType)
@@ -144,7 +141,10 @@ def _plain(kind: object, context: _Context) -> TextType:
         return TextType(rank=0, read_one=_enum(kind, context))
     if isinstance(kind, type) and issubclass(kind, pathlib.PurePath):
         return TextType(rank=_RANKS[str], read_one=functools.partial(_read_path, kind))
-    return TextType(rank=_RANKS[bytes], read_one=_custom(kind, context.hook))
+    return TextType(
+        rank=_RANKS[bytes],
+        read_one=lambda text: msgspec.convert(text, kind, strict=False, dec_hook=context.hook),
+    )
 
 
 _RANKS: dict[object, int] = {
@@ -166,13 +166,6 @@ _RANKS: dict[object, int] = {
         start=1,
     )
 }
-
-
-def _custom(kind: object, hook: DecodeHook) -> Read:
-    def read(text: str) -> object:
-        return msgspec.convert(text, kind, strict=False, dec_hook=hook)
-
-    return read
 
 
 def _read_path(kind: type[pathlib.PurePath], text: str) -> pathlib.PurePath:
@@ -211,7 +204,7 @@ def _read_literal(values: Sequence[object], text: str) -> object:
 
 
 def documented(kind: object) -> object:
-    """``kind`` as JSON Schema can show it: the bounds of a Decimal, of which msgspec knows nothing, are keywords."""
+    """Return ``kind`` as JSON Schema can show it: the bounds of a Decimal, which msgspec ignores, are keywords."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Annotated and arguments[0] is decimal.Decimal:
         rest = [extra for extra in arguments[1:] if not is_bounded(extra)]
@@ -369,6 +362,6 @@ def _read_each(
             values.append(item.read(text))
         except msgspec.ValidationError as error:
             errors.append(one_error(error, (*location, position)))
-            if len(errors) - before >= _MOST:
+            if len(errors) - before >= MAX_LIST_ERRORS:
                 break
     return values if len(errors) == before else None

@@ -1,7 +1,8 @@
-"""msgspec's first complaint, and how it becomes the list of all of them with exact places."""
+"""From msgspec's first complaint to the list of all errors, with exact locations."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import types
@@ -26,23 +27,24 @@ _MISSING = re.compile(r"Object missing required field `(.+)`$")
 
 
 def missing(location: Location) -> ErrorEntry:
-    """The error of a required value that is not there."""
+    """Return the error of a required value that is not there."""
     return error_entry(location, "Field required", "missing")
 
 
 def unknown(source: str, given: Iterable[str], known: Container[str]) -> list[ErrorEntry]:
-    """An error for every name that nobody asks for, a hundred at most."""
-    names = itertools.islice((name for name in given if name not in known), _MOST)
+    """Return an error for every name that is not asked for, a hundred at most."""
+    names = itertools.islice((name for name in given if name not in known), MAX_ERRORS)
     return [error_entry((source, name), "Unknown parameter") for name in names]
 
 
 def one_error(error: Exception, location: Location) -> ErrorEntry:
-    """msgspec's message as one error; the place msgspec names is appended to ``location``."""
+    """Return msgspec's message as one error; the place msgspec names is appended to ``location``."""
     message = str(error)
     place = _PLACE.search(message)
     if place is not None:
         message = message[: place.start()]
-        location = (*location, *(_step(step) for step in _STEP.finditer(place[2])))
+        steps = _STEP.findall(place[2])
+        location = (*location, *(name or (int(position) if position else "...") for name, position in steps))
     absent = _MISSING.match(message)
     if absent is not None:
         return missing((*location, absent[1]))
@@ -50,26 +52,22 @@ def one_error(error: Exception, location: Location) -> ErrorEntry:
     return error_entry(location, message, kind)
 
 
-def _step(match: re.Match[str]) -> str | int:
-    return match[1] if match[1] is not None else int(match[2]) if match[2] is not None else "..."
-
-
 # SECURITY: a body of 1 MiB holds hundreds of thousands of faults, and looking for each takes a thousand times as long
 # as decoding it. Beyond these bounds msgspec's first complaint, whose place is exact, stands for the rest.
-_MOST = 100  # errors
-_MOST_PARTS = 2000
-_DEEPEST = 8  # every level is converted once more
+MAX_ERRORS = 100  # errors
+MAX_PARTS = 2000
+MAX_DEPTH = 8  # every level is converted once more
 
 
 def collect_errors(
     value: object, kind: object, location: Location, *, hook: DecodeHook = decode_known
 ) -> list[ErrorEntry]:
-    """The errors of ``value`` (decoded JSON) against ``kind``, at most a hundred; empty when it converts."""
+    """Return the errors of ``value`` (decoded JSON) against ``kind``, at most a hundred; empty when it converts."""
     return _Search(hook).errors(value, kind, location)
 
 
 class _Search:
-    """One look for everything that is wrong with a value, with bounds to how long it takes."""
+    """A search for all errors of a value, with bounds to how long it takes."""
 
     def __init__(self, hook: DecodeHook) -> None:
         self._hook = hook
@@ -87,7 +85,7 @@ class _Search:
             return [error_entry(location, "Nested too deeply")]
         else:
             return []
-        inner = self._inner(value, strip_annotated(kind), location, depth + 1) if depth < _DEEPEST else []
+        inner = self._inner(value, strip_annotated(kind), location, depth + 1) if depth < MAX_DEPTH else []
         if inner:
             return inner
         if isinstance(complaint, ValidationError):
@@ -98,7 +96,7 @@ class _Search:
         return [one_error(complaint, location)]
 
     def _inner(self, value: object, kind: object, location: Location, depth: int) -> list[ErrorEntry]:
-        """The errors inside the parts of ``value``; empty when the parts are fine and the whole is at fault."""
+        """Return the errors inside the parts of ``value``; empty when the parts are fine and the whole is at fault."""
         origin = typing.get_origin(kind)
         if origin in (Union, types.UnionType):
             members = [member for member in typing.get_args(kind) if member is not types.NoneType]
@@ -106,7 +104,7 @@ class _Search:
                 return []
             return self._inner(value, strip_annotated(members[0]), location, depth)
         if is_pydantic_model(kind):
-            return pydantic_errors(value, kind, location)[:_MOST]
+            return pydantic_errors(value, kind, location)[:MAX_ERRORS]
         if isinstance(value, Mapping):
             if origin in (dict, Mapping):
                 _, item = typing.get_args(kind)
@@ -139,7 +137,7 @@ class _Search:
     ) -> list[ErrorEntry]:
         errors: list[ErrorEntry] = []
         for name, value, kind in parts:
-            if self._found >= _MOST or self._parts >= _MOST_PARTS:
+            if self._found >= MAX_ERRORS or self._parts >= MAX_PARTS:
                 break
             errors += self.errors(value, kind, (*location, name), depth)
         return errors
@@ -152,19 +150,14 @@ REFUSALS = (msgspec.ValidationError, ValidationError)
 
 
 def named_errors(error: ValidationError, kind: object, location: Location) -> list[ErrorEntry]:
-    """The errors of Django's ``ValidationError``: of fields that it names, as clients call them, or of the whole."""
+    """Return the errors of Django's ``ValidationError``, of the whole or of fields, by their names on the wire."""
     if not hasattr(error, "error_dict"):
         return [error_entry(location, message) for message in error.messages]
-    wire_names = _wire_names(kind)
+    wire_names: dict[str, str] = {}
+    with contextlib.suppress(AttributeError, TypeError):
+        wire_names = {field.name: field.encode_name for field in inspect_fields(type_info(kind).inner)}
     return [
         error_entry(location if name == NON_FIELD_ERRORS else (*location, wire_names.get(name, name)), message)
         for name, messages in error.message_dict.items()
         for message in messages
     ]
-
-
-def _wire_names(kind: object) -> dict[str, str]:
-    try:
-        return {field.name: field.encode_name for field in inspect_fields(type_info(kind).inner)}
-    except (AttributeError, TypeError):
-        return {}

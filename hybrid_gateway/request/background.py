@@ -1,4 +1,4 @@
-"""Tasks that follow an answer, of whoever wants some."""
+"""Tasks that run after a response, whoever has added them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["OutgoingResponse", "each_task", "join_tasks"]
 
 
 def each_task(work: BackgroundTask) -> Iterator[BackgroundTask]:
-    """The tasks in ``work``, one by one."""
+    """Yield the tasks in ``work``."""
     if isinstance(work, BackgroundTasks) and type(work).__call__ is BackgroundTasks.__call__:
         for task in work.tasks:  # one may add others
             yield from each_task(task)
@@ -20,7 +20,7 @@ def each_task(work: BackgroundTask) -> Iterator[BackgroundTask]:
 
 
 def join_tasks(*works: BackgroundTask | None) -> BackgroundTask | None:
-    """All tasks in ``works``, each once."""
+    """Return all tasks in ``works`` as one, each of them once."""
     tasks: list[BackgroundTask] = []
     for work in works:
         for task in () if work is None else each_task(work):
@@ -32,7 +32,7 @@ def join_tasks(*works: BackgroundTask | None) -> BackgroundTask | None:
 
 
 class OutgoingResponse(Response):
-    """What handlers, guards and components say of an answer before there is one; its status is not set yet.
+    """Headers and cookies that handlers, guards and components set before there is a response; it has no status yet.
 
     Several of them may set ``background``: each adds a task to those of the others.
     """

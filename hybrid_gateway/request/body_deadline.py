@@ -17,7 +17,7 @@ MIN_BYTES_PER_SECOND = 1024  # that a body must come at, once its time-out has p
 
 
 class BodyDeadline:
-    """How long the body of one request may take: ``seconds`` from now, and one more for every kibibyte that has come.
+    """The time that a body may take: ``seconds`` from now, and one more for every kibibyte that has come.
 
     So a large upload over a slow line gets through, and a client that sends a byte now and then does not.
     """

@@ -1,4 +1,4 @@
-"""The moments of a request's end, in order. What a request has entered is left at one of them, known at start-up."""
+"""The moments of a request's end, in order. Whatever a request has entered is left at one, known at start-up."""
 
 from __future__ import annotations
 

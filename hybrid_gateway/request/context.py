@@ -1,4 +1,4 @@
-"""One request as plain values: what compiled endpoints read, and what drivers fill in."""
+"""One request as plain values: drivers make it, compiled endpoints read it."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class RequestContext:
 
     @property
     def is_http_1(self) -> bool:
-        """Whether headers may speak of the connection. SPEC: RFC 9113 section 8.2.2 forbids it in HTTP/2."""
+        """True where headers may speak of the connection. SPEC: RFC 9113 section 8.2.2 forbids it in HTTP/2."""
         return bool(self.scope.get("http_version", "1.1").startswith("1"))
 
     def describe(self) -> Scope:
@@ -108,7 +108,7 @@ class RequestContext:
 
     @property
     def outgoing(self) -> OutgoingResponse:
-        """What a handler that asks for the ``Response`` adds headers and cookies to; its status is not set yet."""
+        """The response that a handler adds headers and cookies to when it asks for one; its status is not set yet."""
         if self._outgoing is None:
             self._outgoing = OutgoingResponse()
         return self._outgoing

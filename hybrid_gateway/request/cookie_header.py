@@ -10,9 +10,9 @@ _ESCAPED = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL)
 
 
 def parse_cookies(header: str) -> dict[str, str]:
-    """The cookies of one header by name; of a repeated name the last.
+    """Return the cookies of one header by name; of a repeated name the last.
 
-    Quoted values are unquoted in one pass: that of ``http.cookies``, which Django and Starlette ctx, takes time by the
+    Quoted values are unquoted in one pass: that of ``http.cookies``, which Django and Starlette call, takes time by the
     square of their length on Python before 3.11.10, 3.12.6 and 3.13.0 (CVE-2024-7592).
     """
     found: dict[str, str] = {}

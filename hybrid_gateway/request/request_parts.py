@@ -1,4 +1,4 @@
-"""What a request gathers on its way: what it has entered, what may be stored of it, what Django knows of it."""
+"""Things that a request gathers on its way: exits, a pending cache entry, Django's view of it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["AsyncExit", "DjangoState", "Exit", "PendingEntry", "SyncExit"]
 
 
 class SyncExit(Protocol):
-    """What is closed by ``__exit__``: a context manager, or a form with its files."""
+    """Something that ``__exit__`` closes: a context manager, or a form with its files."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
@@ -23,7 +23,7 @@ class SyncExit(Protocol):
 
 
 class AsyncExit(Protocol):
-    """What is closed by ``__aexit__``: an asynchronous context manager, or a response that is not sent."""
+    """Something that ``__aexit__`` closes: an asynchronous context manager, or a response that is not sent."""
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
@@ -31,7 +31,7 @@ class AsyncExit(Protocol):
 
 
 class Exit(NamedTuple):
-    """What a request has entered, and is to leave: one of the two managers."""
+    """One of two kinds of managers that a request has entered, and is to leave."""
 
     moment: int  # when
     mode: Literal["inline", "thread", "loop"]  # where: anywhere, on its thread, or on the loop
@@ -41,7 +41,7 @@ class Exit(NamedTuple):
 
 
 class PendingEntry(msgspec.Struct):
-    """What is known of a request whose response may be stored in a cache."""
+    """The place in a cache that the response to a request may be stored at."""
 
     key: str
     versions: dict[str, str]
@@ -50,7 +50,7 @@ class PendingEntry(msgspec.Struct):
 
 
 class DjangoState(Protocol):
-    """What Django knows of a request: its own request and session, each built when first asked for."""
+    """Django's view of a request: its own request and session, each built when first asked for."""
 
     @property
     def is_idle(self) -> bool: ...
