@@ -15,7 +15,7 @@ from hybrid_gateway.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["ASGIMiddleware", "check_order"]
 
-ROUTED = "hybrid_gateway.routed"  # in the scope: the call, and the endpoint that will answer it
+ROUTED = "hybrid_gateway.routed"  # in the scope: the request's context, and the endpoint that will answer it
 
 
 class ASGIMiddleware:

@@ -119,13 +119,13 @@ def _plan_way_in(planner: BindingPlanner, hook: Hook, owner: object, on_request:
         seen = plan.sees_request
         arguments = planner.call_early(on_request, (where,), "on_request")
         if not any(map(planner.provider, read_signature(on_request, where).parameters)):
-            plan.sees_request = seen  # what a hook has looked at is in no answer, unless a component shares it
+            plan.sees_request = seen  # what a hook has looked at is in no response, unless a component shares it
         plan.open.steps.append(Step(call=code("{}.{}", instance, arguments), mode=mode_of(on_request)))
     plan.open.steps.append(Step(call=code("ctx.enter({}, {})", builder.name("hook", hook), instance)))
 
 
 def _plan_before_request(planner: BindingPlanner, function: Handler) -> None:
-    """Run ``function`` before anything else of the route; what it returns, if not None, is the answer."""
+    """Run ``function`` before anything else of the route; what it returns, if not None, is the response."""
     builder, steps = planner.builder, planner.plan.open.steps
     where = f"before_request {getattr(function, '__qualname__', function)} of {planner.where}"
     reject_generator(function, where)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from starlette.middleware import Middleware
@@ -40,8 +40,7 @@ def _factory(entry: Any) -> ASGIMiddlewareFactory:
         raise ConfigurationError(
             f"{entry!r} is no ASGI middleware: give a class, a factory, or Starlette's Middleware."
         )
-    factory: ASGIMiddlewareFactory = entry
-    return factory
+    return cast("ASGIMiddlewareFactory", entry)
 
 
 class DjangoMiddlewareCompiler:

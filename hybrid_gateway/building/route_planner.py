@@ -14,7 +14,7 @@ __all__ = ["RoutePlanner"]
 
 
 class RoutePlanner:
-    """Plans values by ``binding``, and by ``authorization`` what may refuse before there is any use for them."""
+    """Plans values by ``binding``, and by ``authorization`` what may reject before there is any use for them."""
 
     def __init__(
         self, scope: PlanScope, schemes: Sequence[AuthenticationScheme], below: UserBelowMiddleware | None = None

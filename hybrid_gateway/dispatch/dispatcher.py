@@ -41,7 +41,7 @@ FORCED_AUTHENTICATION = "hybrid_gateway.authentication"  # put there by a test c
 
 
 class Dispatcher:
-    """The rules of one gateway by which a request finds its answer. Thread-safe; holds no state of requests.
+    """The rules by which requests to one gateway find who answers them. Thread-safe; holds no state of requests.
 
     ``fallthrough`` gives Django the paths that no route answers. ``grace`` is seconds that streams get to finish when
     the process ends.

@@ -240,7 +240,7 @@ class RequestValidator:
         return None
 
     def knows_host(self, ctx: RequestContext) -> bool:
-        """Return whether the host of a judged request was allowed before."""
+        """Return whether the host of a validated request was allowed before."""
         return ctx.header(b"host") in self._hosts
 
 

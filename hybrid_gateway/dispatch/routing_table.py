@@ -37,27 +37,27 @@ class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     tree: RouteTree[Endpoint]
     mounts: Mounts
     errors: ErrorResponses
-    """What becomes of exceptions where no route answers."""
+    """The responses to exceptions where no route answers."""
     without_route: Completion
-    """How requests end that no route answers."""
+    """The end of requests that no route answers."""
     django_middleware: PooledMiddleware | None
     """Django's middleware of the whole gateway, around responses without a route."""
     passes_django: bool
-    """Whether that, or any route, has any."""
+    """True if that, or any route, has any."""
     cors: CORS | None
     """The rules for responses without a route."""
     security_headers: Headers
     """Headers of responses without a route."""
     around_unrouted: Sequence[Callable[..., Awaitable[EndpointResponse]]]
-    """What plugins have put around responses without a route, outer to inner."""
+    """Functions of plugins around responses without a route, outer to inner."""
     trailing_slash: TrailingSlash
-    """What becomes of a path that is a route's but for its final slash."""
+    """The rule for a path that is a route's but for its final slash."""
     webhooks: Sequence[Endpoint]
     """Routes that others are to offer, for the document alone."""
     hooks: Mapping[int, Sequence[tuple[Parameter, Any]]]
-    """What start-up hooks and the like are given, by the hook's ``id()``: values, or providers that live as long."""
+    """The arguments of start-up hooks and the like, by the hook's ``id()``: values, or providers that live as long."""
     secrets: SecretCarriers
-    """Where requests to any of the routes carry secrets."""
+    """The places in which requests to any of the routes carry secrets."""
 
     def other_slash(self, path: str) -> str | None:
         """Return the route's path that differs from ``path`` by its final slash, unless slashes are taken strictly."""

@@ -1,9 +1,9 @@
 """The headers of Django's SecurityMiddleware and its relatives, for the responses of routes.
 
 How this works: ``MIDDLEWARE`` says whether a project wants it, and ``SECURE_*``, ``X_FRAME_OPTIONS`` and ``SECURE_CSP``
-say what. The headers are part of what an encoder fixes at start-up; drivers add them to every other answer, errors
-included. A header that an answer has already stays as it is, and ``response_headers={"X-Frame-Options": None}`` keeps
-one away from a layer.
+say what. The headers are part of what an encoder fixes at start-up; drivers add them to every other response, errors
+included. A header that a response has already stays as it is, and ``response_headers={"X-Frame-Options": None}``
+removes one from a layer.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+from typing import Any, TypeVar, cast
 
 from hybrid_gateway.concurrency.caller_threads import CallingThread
 from hybrid_gateway.concurrency.loop_thread import LoopThread
@@ -64,7 +64,7 @@ class _Bridge(CallingThread):
 
     def receive(self, environ: Environ) -> Receive:
         """Return ``receive`` of the application: the body is read in the worker's thread."""
-        read = build_receive(environ)
+        read, step_read = build_receive(environ), cast("Callable[[Awaitable[Message]], Message]", step)
         finished = False
 
         async def receive() -> Message:
@@ -72,7 +72,7 @@ class _Bridge(CallingThread):
             if finished:  # WSGI tells nobody that a client has left; the wait ends when the response is closed
                 await asyncio.Event().wait()
                 return {"type": "http.disconnect"}
-            message: Message = await self.run(step, read())
+            message = await self.run(step_read, read())
             finished = not message["more_body"]
             return message
 

@@ -117,6 +117,7 @@ class WSGIDriver:
             status, headers, body = dispatcher.finalize(ctx, responder, response)
             start(start_response, status, headers_to_send(status, headers, body))
             return () if ctx.method == "HEAD" else (body,)
+        assert response is not None
         streamed = response
 
         async def run_response(scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:

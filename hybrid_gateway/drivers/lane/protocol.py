@@ -3,12 +3,12 @@
 How this works: :class:`LaneProtocol` is uvicorn's own httptools protocol. A request that arrives in one piece, as most
 do, and that one of the gateway's routes answers without ASGI middleware, becomes a :class:`LaneRequest`: no scope, no
 messages, no headers until somebody asks for them. Its endpoint is entered at once, in a task that starts where it is
-created (``eager_start``; on Python 3.11 in an ordinary one), so an answer for which nobody has to wait is written
+created (``eager_start``; on Python 3.11 in an ordinary one), so a response for which nobody has to wait is written
 before the data's arrival is dealt with.
 
 Everything else takes uvicorn's road through ASGI, on the same connection and from the same bytes: Django's paths,
 websockets and other upgrades, ``Expect``, unknown paths, requests in pieces, and requests that come while another is
-being answered. So does whatever the parser refuses. Both roads see what the same parser sees.
+being answered. So does whatever the parser rejects. Both roads see what the same parser sees.
 """
 
 from __future__ import annotations
