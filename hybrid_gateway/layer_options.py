@@ -40,7 +40,7 @@ class LayerOptions(TypedDict, total=False):
     guards: Sequence[object]
     """Callables that may reject a request; they add up, outer to inner, and ``AllowAny`` drops the outer ones."""
     csrf_exempt: bool
-    """Whether unsafe methods need no CSRF token although a cookie authenticates them: for whoever checks otherwise."""
+    """Whether unsafe methods need no CSRF token where a cookie authenticates: for projects that check otherwise."""
     middleware: Sequence[object]
     """Pure ASGI middleware (``app -> app`` callables or Starlette ``Middleware``); they add up, outer to inner."""
     django_middleware: Sequence[str]
@@ -73,7 +73,7 @@ class LayerOptions(TypedDict, total=False):
     security: Sequence[Mapping[str, Sequence[str]]]
     """OpenAPI security requirements that replace those derived from ``authentication``."""
     response_headers: Mapping[str, str | None]
-    """Headers added to every response of a handler; ``None`` keeps one of Django's security headers away."""
+    """Headers added to every response of a handler; ``None`` removes one of Django's security headers."""
     response_cookies: Sequence[object]
     """Cookies (name, value pairs or ``http.cookies.Morsel``) set on every response of a handler."""
     media_types: Sequence[str]
@@ -110,7 +110,7 @@ class LayerOptions(TypedDict, total=False):
     """Whether the OpenAPI document shows the route."""
     timeout: float | None
     """Seconds until a handler, with all it needs, must have responded; then it is 504. An ``async def`` handler is
-    cancelled. Code on a thread runs to its end, and nobody waits for it. ``None`` waits for ever."""
+    cancelled. Code on a thread runs to its end, which is not awaited. ``None`` waits for ever."""
     max_body_size: int
     """Bytes of a request body that are read at most; more is 413."""
     max_upload_size: int
@@ -248,7 +248,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
         """
         changes: dict[str, object] = {}
         for name, value in options.items():
-            if name == "throttle":  # each counts all below its layer, and is told from the others by where it stands
+            if name == "throttle":  # each counts all below its layer, and its key has the place
                 limits = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
                 value = [(place, limit) for limit in limits]
             if name in OPTIONS:

@@ -38,7 +38,7 @@ GUARDING = frozenset(
         *("max_body_size", "max_upload_size", "cache_control", "response_headers", "validate_response", "csrf_exempt"),
     )
 )
-"""Options without which somebody may do or see more."""
+"""Options that protect: without one, a caller may do or see more."""
 
 # What others write, and by what it is said here: the first of these that the declaration has.
 _TABLE = """

@@ -135,7 +135,7 @@ class _Writer:
         self.paths.setdefault(_path(template, names), {})[method] = self._operation(endpoint, names)
 
     def _operation(self, endpoint: Endpoint, path_names: dict[str, str], *, ours: bool = True) -> JSONObject:
-        """Return one operation. Of somebody else's, such as a webhook, we send what goes in, and receive the rest."""
+        """Return one operation. That of another server, such as a webhook, receives what we send."""
         route = endpoint.route
         self._received, self._sent = (Use.RECEIVED, Use.SENT) if ours else (Use.SENT, Use.RECEIVED)
         self.schemas.custom = _custom_types(route.layers)
@@ -225,7 +225,7 @@ class _Writer:
         bodies = [entry for entry in endpoint.inputs if entry.source == "body"]
         if not bodies:
             return {}
-        # Only JSON that is missing is refused; raw bytes may be none, and what they are is the handler's to say.
+        # Only JSON is required; raw bytes may be empty, and the handler says what they are.
         json = [entry for entry in bodies if is_json(entry)]
         content: JSONObject = {entry.media_type: {"schema": dict(_BINARY)} for entry in bodies}
         for entry in json:

@@ -13,7 +13,7 @@ __all__ = ["JSON_TYPES", "admits"]
 
 JSON_TYPES = ((str, "string"), (bool, "boolean"), (int, "integer"), (float, "number"), (NoneType, "null"))
 
-Keeps = Callable[..., bool]  # of a value and its bound
+IsWithin = Callable[..., bool]  # of a value and its bound
 
 
 def admits(schema: Schema, value: object, components: Mapping[str, Schema], *, bounds: bool = True) -> bool:
@@ -31,7 +31,7 @@ def admits(schema: Schema, value: object, components: Mapping[str, Schema], *, b
     if names.isdisjoint([kinds] if isinstance(kinds, str) else kinds):
         return False
     limits = _BOUNDS.get(type(value), {}) if bounds else {}
-    if not all(keeps(value, schema[word]) for word, keeps in limits.items() if word in schema):
+    if not all(is_within(value, schema[word]) for word, is_within in limits.items() if word in schema):
         return False
     if isinstance(value, list):
         return all(admits(schema.get("items", {}), entry, components, bounds=bounds) for entry in value)
@@ -41,14 +41,14 @@ def admits(schema: Schema, value: object, components: Mapping[str, Schema], *, b
     return all(admits(inner, value[name], components, bounds=bounds) for name, inner in named if name in value)
 
 
-_NUMBERS: Mapping[str, Keeps] = {
+_NUMBERS: Mapping[str, IsWithin] = {
     "minimum": operator.ge,
     "exclusiveMinimum": operator.gt,
     "maximum": operator.le,
     "exclusiveMaximum": operator.lt,
     "multipleOf": lambda value, factor: value % factor == 0,
 }
-_BOUNDS: Mapping[type, Mapping[str, Keeps]] = {
+_BOUNDS: Mapping[type, Mapping[str, IsWithin]] = {
     int: _NUMBERS,
     float: _NUMBERS,
     str: {

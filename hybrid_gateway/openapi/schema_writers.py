@@ -111,7 +111,7 @@ def _write_enum(writer: SchemaWriter, info: mi.EnumType) -> Schema:
 
 
 def _sums_of(flags: type[enum.Flag]) -> Schema:
-    """Return the numbers that stand for a set of flags; no limit for flags that keep numbers without a meaning."""
+    """Return the numbers that stand for a set of flags; no limit for flags that allow numbers without a meaning."""
     if flags._boundary_ is not enum.STRICT:  # type: ignore[attr-defined]
         return {}
     every = ~flags(0)

@@ -24,7 +24,7 @@ class SecuritySchemes:
         self.components: dict[str, JSONObject] = {}
 
     def requirements(self, endpoint: Endpoint) -> Sequence[Mapping[str, Sequence[str]]] | None:
-        """Return the ``security`` of an operation, of which one entry is enough; None where nobody asks who calls."""
+        """Return the ``security`` of an operation, of which one entry is enough; None without authentication."""
         layers = endpoint.route.layers
         names = {scheme: self._name(scheme) for scheme in layers.authentication}
         if layers.security is not None:

@@ -37,7 +37,7 @@ def refuse_others(request: HttpRequest) -> None:
 
 
 def send_to_login(request: HttpRequest) -> RedirectResponse | None:
-    """The admin's login page to whoever is not known to be staff."""
+    """Redirect callers who are not known to be staff to the admin's login page."""
     if request.user.is_authenticated and _is_staff(request):
         return None
     try:

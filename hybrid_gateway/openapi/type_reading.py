@@ -1,6 +1,6 @@
 """Types as ``msgspec.inspect`` describes them, also those that msgspec could never decode but a handler may return.
 
-``Full | Mini`` is such a type: nobody can say which of two Structs a body is, but each value that is sent is one.
+``Full | Mini`` is such a type: a body does not tell which of two Structs it is, but each value that is sent is one.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def _with_words(info: mi.Type, extras: Iterable[object]) -> mi.Type:
     words: dict[str, object] = {}
     for meta in extras:
         if isinstance(meta, msgspec.Meta):
-            told = {"title": meta.title, "description": meta.description, "examples": meta.examples}
-            words |= {name: value for name, value in told.items() if value is not None}
+            given = {"title": meta.title, "description": meta.description, "examples": meta.examples}
+            words |= {name: value for name, value in given.items() if value is not None}
             words |= meta.extra_json_schema or {}
     return mi.Metadata(info, extra_json_schema=words) if words else info
 

@@ -1,4 +1,4 @@
-"""``docs.html`` as an answer: one page, its style and script inline and the only ones its policy lets run."""
+"""The page of the document, ``docs.html``: style and script are inline, and its policy lets no others run."""
 
 from __future__ import annotations
 

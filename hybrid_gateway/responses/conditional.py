@@ -13,14 +13,14 @@ from hybrid_gateway.types import Header
 
 __all__ = ["add_etag", "is_unmodified", "matches", "not_modified_headers"]
 
-# SPEC: RFC 9110 section 15.4.5: the 304 keeps what describes the cached answer, not what describes its content.
+# SPEC: RFC 9110 section 15.4.5: the 304 has the headers about the response, and not those about its content.
 _CONTENT = (b"content-type", b"content-length", b"content-encoding", b"content-language", b"content-range")
 
 
 def add_etag(ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
     """Return ``response`` with an ``ETag`` of its body, or 304 without a body where the client names that tag.
 
-    The tag is weak, so that a compressed answer may carry it. One that the handler has set is kept.
+    The tag is weak, so that a compressed response may have it. One that the handler has set stays.
     """
     if not isinstance(response, tuple) or response[0] != 200 or ctx.method not in ("GET", "HEAD"):
         return response

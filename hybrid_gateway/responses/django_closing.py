@@ -1,4 +1,4 @@
-"""The end of a response of Django's that a typed route has answered with."""
+"""Closing a Django response that a typed route has returned."""
 
 from __future__ import annotations
 

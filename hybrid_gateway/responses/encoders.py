@@ -238,10 +238,10 @@ def _finish_response(response: StarletteResponse, defaults: ResponseDefaults) ->
 
 
 def _set_status(response: StarletteResponse, defaults: ResponseDefaults) -> None:
-    """Give the status of its route to a response that has named none, as far as anybody can tell."""
+    """Give the status of its route to a response that has its own only by default."""
     own, status = response.status_code, defaults.status
     check_status(own)
-    # Of Starlette's own classes nobody can: 200 is what they have, named or not.
+    # Starlette's own classes do not tell: they have 200, named or not.
     if type(own) is not DefaultStatus and (own != 200 or isinstance(response, GatewayResponse)):
         return
     if own != 200:  # a redirect, which is no success

@@ -29,7 +29,7 @@ RESPONSE_CLASSES = (responses.Response, HttpResponseBase)
 
 
 class DefaultStatus(int):
-    """The status of a response that nobody has named, so that it is its route's: 201 of POST, or ``status_code=``."""
+    """A status by default: the response gets that of its route, 201 for POST or ``status_code=``."""
 
 
 DEFAULT_STATUS: int = DefaultStatus(200)
@@ -60,11 +60,10 @@ class ShutdownSignal(Protocol):
 
 
 class GatewayResponse(responses.Response):
-    """A response of ours: one that tells whether somebody has named its status, and may override how it is sent.
+    """The base of our response classes, which override how they are rendered, sent and closed.
 
-    A new class of responses is listed before a class of Starlette's that it extends, if any. Where the body is not made
-    by ``render()``, it overrides ``__call__``, as in Starlette; what is to be closed also if nothing is sent, it closes
-    in :meth:`discard`.
+    It stands before the class of Starlette's that a new one extends, if any. A body that ``render()`` does not make is
+    sent by ``__call__``, as in Starlette. :meth:`discard` closes content that is not sent.
     """
 
     documented_type: ClassVar[object] = None

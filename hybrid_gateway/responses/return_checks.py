@@ -1,4 +1,4 @@
-"""Checks of return annotations at start-up: what could only fail, or be sent as nobody means it, is an error."""
+"""Checks of return annotations at start-up: of values that could not be sent, or not as they are meant."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class StreamingResponse(GatewayResponse, ChunkedResponse):
         self._fetch = fetch
 
     def iterate_on(self, fetch: Fetch) -> None:
-        """Let ``fetch`` get the chunks of a blocking iterable, unless somebody has begun to."""
+        """Let ``fetch`` get the chunks of a blocking iterable, and begin, unless it has begun."""
         self._fetch = fetch
         if self._blocking is not None:
             self.chunks = self._begin()
@@ -98,7 +98,7 @@ class StreamingResponse(GatewayResponse, ChunkedResponse):
                 await sync_to_async(on_close)()
 
     async def discard(self, thread: ResponseThread) -> None:
-        """Close the content on the thread where it would have been fetched, if nobody has begun to."""
+        """Close the content; on the request's thread, if it has not begun to be fetched."""
         unread = self._blocking, self.on_close
         self._blocking = self.on_close = None
         if unread != (None, None):
@@ -113,7 +113,7 @@ class ByteStream(StreamingResponse):
 
 
 class _LazyChunks(AsyncIterator[Any]):
-    """The chunks of a blocking iterable, for whoever wants them before the gateway has begun to send them."""
+    """The chunks of a blocking iterable, which is fetched from the first request for a chunk on."""
 
     def __init__(self, begin: Callable[[], Chunks]) -> None:
         self._begin = begin

@@ -1,8 +1,8 @@
-"""Checks of controllers: their bodies hold options, handlers and attributes that nobody can take for an option.
+"""Checks of controllers: their bodies hold options, handlers, and attributes that cannot be taken for options.
 
 How this works: a name that is no option is the project's own, unless it looks like one that was meant. Names of what
-protects, in the words of any framework or misspelt by a letter or two, are always refused, for a controller without
-its guards answers everybody. Names of other options are refused where no function of the class reads them.
+protects, in the words of any framework or misspelt by a letter or two, are always rejected, for a controller without
+its guards is open to everybody. Names of other options are rejected where no function of the class reads them.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def check_function(function: object, known: Collection[str], where: str) -> None
 
 
 def _is_own(name: str, value: object, known: Collection[str]) -> bool:
-    """Return whether nobody can take a name for an option: it is one, a handler, private, or a class inside."""
+    """Return whether a name is no mistake: it is an option, a handler, private, or a class inside."""
     if name in known or name.startswith("_") or isinstance(value, Route):
         return True
     return inspect.isclass(value) and not name.islower()

@@ -42,7 +42,7 @@ class HandlerOptions(LayerOptions, total=False):
     name: str
     """Name for ``reverse_url``; defaults to the function's name."""
     status_code: int
-    """Status of a successful answer."""
+    """Status of a successful response."""
     response: object
     """The type of the response, where the annotation must say something else to a type checker."""
     template: str
@@ -176,10 +176,10 @@ class Include(Router):
 
 @reject_unknown_keywords(error=RouteError)
 class Mount:
-    """An application of another kind at a path and all below it, where no route answers.
+    """An application of another kind at a path and all below it, where no route matches.
 
-    ``protocol`` is ``"asgi"`` or ``"wsgi"``, told by whether the application is ``async``. It sees the mount in
-    ``root_path`` (``SCRIPT_NAME``), never a lifespan, and no layer applies to it: it guards itself.
+    ``protocol`` is ``"asgi"`` or ``"wsgi"``; by default ``"asgi"`` for an application that is ``async``. It sees the
+    mount in ``root_path`` (``SCRIPT_NAME``), never a lifespan, and no layer applies to it: it guards itself.
     """
 
     def __init__(self, path: str, app: ASGIApp | WSGIApp, *, protocol: Literal["asgi", "wsgi"] | None = None) -> None:
@@ -239,7 +239,7 @@ def get(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Ca
 
 
 def post(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
-    """A route for POST; answers 201 unless told otherwise."""
+    """A route for POST; its status is 201 by default."""
     return route(path, methods=("POST",), **options)
 
 
@@ -254,15 +254,15 @@ def patch(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> 
 
 
 def delete(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
-    """A route for DELETE; answers 204, or 200 when the handler returns a value."""
+    """A route for DELETE; its status is 204, or 200 when the handler returns a value."""
     return route(path, methods=("DELETE",), **options)
 
 
 def head(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
-    """A route for HEAD alone, where a GET route's own answer would cost too much."""
+    """A route for HEAD alone, where the response to GET would cost too much."""
     return route(path, methods=("HEAD",), **options)
 
 
 def options(path: str | Sequence[str] = "", **options: Unpack[HandlerOptions]) -> Callable[[F], F]:
-    """A route for OPTIONS, instead of the answer the gateway gives by itself."""
+    """A route for OPTIONS, instead of the response that the gateway gives by itself."""
     return route(path, methods=("OPTIONS",), **options)

@@ -1,4 +1,4 @@
-"""Fields of annotated classes, whoever made them, and what stands around classes in annotations."""
+"""Fields of annotated classes of any kind, and annotations without what is around the class."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class Anything(Rule):
 
 
 class Value(Rule):
-    """An annotation without fields; what has fields is not sent in its place, for nobody can say what was meant."""
+    """An annotation without fields. A value with fields does not fit: which of them were meant is unknown."""
 
     names_fields = False
 
