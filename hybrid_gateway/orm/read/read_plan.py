@@ -7,24 +7,23 @@ text) differs from one to the next.
 
 from __future__ import annotations
 
-import copy
 import datetime
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 import msgspec
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Model, Q, QuerySet
-from django.db.models.expressions import BaseExpression, Col
+from django.db.models import Model
+from django.db.models.expressions import Col, Expression
 from msgspec import UNSET
 
 from hybrid_gateway._compat.django_query_internals import Converters, own_columns
 from hybrid_gateway.codegen import define
-from hybrid_gateway.orm.query_cache.prepared import Prepared
+from hybrid_gateway.orm.read.related_list import RelatedList
 
-__all__ = ["Index", "ReadPlan", "RelatedList", "RowFactory"]
+__all__ = ["Index", "ReadPlan", "RowFactory"]
 
 Index = defaultdict[object, list[list[object]]]
 """By key, the lists that the rows on the other side of it are added to."""
@@ -41,7 +40,7 @@ class ReadPlan:
         self.model = model
         self.paths: list[str] = []  # of the row, in order: columns of the model and of what it refers to
         self.named: list[str] = []  # then: annotations that the queryset must bring
-        self.expressions: dict[str, BaseExpression] = {}  # then: those that are added to it
+        self.expressions: dict[str, Expression] = {}  # then: those that are added to it
         self.many: list[RelatedList] = []
         self.names: dict[str, object] = {"add_list": _add_list, "UNSET": UNSET}  # what the code calls by name
         self.code = ""  # an expression that makes the Struct, with slots as ``{p0}``
@@ -67,7 +66,7 @@ class ReadPlan:
             self.paths.append(path)
         return f"{{p{self.paths.index(path)}}}"
 
-    def annotation_slot(self, name: str, expression: BaseExpression | None = None) -> str:
+    def annotation_slot(self, name: str, expression: Expression | None = None) -> str:
         """Return the name of the slot of an annotation."""
         if expression is None:
             if name not in self.named:
@@ -127,32 +126,3 @@ def _add_list(index: Index, key: object) -> list[object]:
     items: list[object] = []
     index[key].append(items)
     return items
-
-
-class RelatedList(msgspec.Struct, frozen=True, eq=False):
-    """A list of a Struct: the rows on the other side, all at once, by the key that they share with their owners."""
-
-    model: type[Model]  # on the other side
-    link: str  # the path from there to the key
-    struct: type[msgspec.Struct] | None  # what they become; None: single values
-    value: tuple[Sequence[str], Callable[..., object] | None] | None  # their paths, and what makes a value of theirs
-    order_by: tuple[Any, ...]  # names and expressions
-    condition: Q | None
-    narrow: Callable[[QuerySet[Model], Q], QuerySet[Model]] | None  # how it is put to the rows
-    extra: Callable[[], Mapping[str, object]] | None  # what else narrows the rows, of a generic relation
-    owner_key: (
-        Callable[[object], object] | None
-    )  # makes the owner's key of a generic relation's link, which may be text
-    prepared: dict[str, Prepared[Any] | None] = {}  # the query of these rows, by database
-
-    def rows(self, using: str) -> QuerySet[Model]:
-        """Return the rows on the other side, in order, of all owners."""
-        queryset = self.model._default_manager.using(using)
-        if self.extra is not None:
-            queryset = queryset.filter(**self.extra())
-        if self.narrow is not None and self.condition is not None:
-            # Managers of others (django-modeltranslation) change the condition that they are given.
-            queryset = self.narrow(queryset, copy.deepcopy(self.condition))
-        if self.order_by:
-            return queryset.order_by(*self.order_by)
-        return queryset if queryset.ordered else queryset.order_by("pk")

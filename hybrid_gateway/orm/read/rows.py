@@ -20,7 +20,8 @@ from hybrid_gateway.orm.query_cache.prepared import Prepared
 from hybrid_gateway.orm.query_cache.row_readers import RowReader
 from hybrid_gateway.orm.query_cache.sql_variants import Row
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
-from hybrid_gateway.orm.read.read_plan import Index, ReadPlan, RelatedList, RowFactory
+from hybrid_gateway.orm.read.read_plan import Index, ReadPlan, RowFactory
+from hybrid_gateway.orm.read.related_list import RelatedList
 from hybrid_gateway.orm.read.selection import check_model, execute, select
 
 __all__ = ["fetch_with", "fill_lists", "row_factory", "rows_reader"]
