@@ -321,8 +321,7 @@ def gateway(threads, middleware="mixed"):
         try:
             yield made
         finally:
-            made.pool.close()
-            made.streams.close()
+            made.pools.close()
             made.loop_thread.close()
             for thread in set(threading.enumerate()) - others:
                 if thread.name.startswith("gateway"):  # each closes its connections

@@ -286,7 +286,7 @@ def test_no_thread_is_lost_to_clients_that_go_away(served):
             assert sent[0]["status"] == 200
 
     asyncio.run(asyncio.wait_for(main(), 40))
-    budget = served.pool._budget
+    budget = served.pools.typed._budget
     wait_until(lambda: budget.long_holds == 0 and budget.alive - budget.ending <= 2)
 
 
