@@ -21,7 +21,7 @@ __all__ = ["application", "get_asgi_application"]
 def get_asgi_application() -> Gateway:
     """Set Django up and give the gateway that ``HYBRID_GATEWAY`` describes, for a project's own ``asgi.py``."""
     set_up_django()
-    from hybrid_gateway.checks.serving import serving_gateway
+    from hybrid_gateway.checks.tenants import serving_gateway
 
     return serving_gateway()
 

@@ -20,7 +20,7 @@ __all__ = ["application", "get_wsgi_application"]
 def get_wsgi_application() -> WSGIDriver:
     """Set Django up and give the WSGI side of the gateway of the settings, for a project's own ``wsgi.py``."""
     set_up_django()
-    from hybrid_gateway.checks.serving import serving_gateway
+    from hybrid_gateway.checks.tenants import serving_gateway
 
     gateway = serving_gateway()
     gateway.dispatcher.shutdown.watch_signals()  # a WSGI server tells of its end in no other way

@@ -17,7 +17,8 @@ from django.utils.module_loading import import_string
 
 from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.checks.messages import name_routes, report
-from hybrid_gateway.checks.packages import PACKAGES, is_ours, logs_in
+from hybrid_gateway.checks.package import is_ours, logs_in
+from hybrid_gateway.checks.packages import PACKAGES
 from hybrid_gateway.endpoints.endpoint import Endpoint
 
 if TYPE_CHECKING:

@@ -16,7 +16,8 @@ from django.utils.module_loading import import_string
 
 from hybrid_gateway.auth.csrf import CSRFProtect
 from hybrid_gateway.checks.messages import name_routes, report
-from hybrid_gateway.checks.packages import PACKAGES, SAFE, Package, hook_classes, is_ours, none
+from hybrid_gateway.checks.package import SAFE, Package, hook_classes, is_ours, none
+from hybrid_gateway.checks.packages import PACKAGES
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.locale import Locale
 
@@ -40,9 +41,13 @@ def missed_middleware(endpoints: Iterable[Endpoint]) -> Iterator[CheckMessage]:
     _find.cache_clear()  # what could not be imported once may have come since
     # The document, its pages, probes and metrics miss nothing.
     found = [e for e in endpoints if e.route.layers.include_in_schema or not is_ours(e)]
-    if found:
-        for check in (_sessions, _csrf, _locale, _atomic, _login, _others):
-            yield from check(found)
+    for number, name, misses, message in _OF_DJANGO:
+        bare = [endpoint for endpoint in found if misses(endpoint) and not _passes(endpoint, name)]
+        # Where some ask for the session, the project has chosen which.
+        if bare and _stands_before_django(name) and not (number == "W030" and any(e.visits for e in found)):
+            yield report(number, message.format(name_routes(bare)))
+    yield from _atomic(found)
+    yield from _others(found)
 
 
 # --- who stands where ----------------------------------------------------------------------------------------------
@@ -79,47 +84,43 @@ def _covers(listed: str, wanted: str) -> bool:
 # --- Django's own --------------------------------------------------------------------------------------------------
 
 
-def _sessions(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
-    if not settings.SESSION_SAVE_EVERY_REQUEST or not _stands_before_django(_SESSIONS):
-        return
-    # Where some ask for the session, the project has chosen which; whom a header authenticates has none to prolong.
-    bare = [e for e in endpoints if not e.schemes and not _passes(e, _SESSIONS)]
-    if bare and not any(endpoint.visits for endpoint in endpoints):
-        message = f"SESSION_SAVE_EVERY_REQUEST prolongs no session by {name_routes(bare)}, which open none."
-        yield report("W030", message)
-
-
-def _csrf(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
-    bare = [endpoint for endpoint in endpoints if endpoint.method not in SAFE and _trusts_cookies(endpoint)]
-    if bare and _stands_before_django(_CSRF):
-        message = "may act on a cookie, and CsrfViewMiddleware does not stand before typed routes."
-        yield report("W031", f"{name_routes(bare)} {message}")
+def _opens_no_session(endpoint: Endpoint) -> bool:
+    return settings.SESSION_SAVE_EVERY_REQUEST and not endpoint.schemes  # whom a header authenticates has none
 
 
 def _trusts_cookies(endpoint: Endpoint) -> bool:
     layers = endpoint.route.layers
-    if layers.csrf_exempt or _passes(endpoint, _CSRF):
-        return False
-    if any(guard is CSRFProtect or isinstance(guard, CSRFProtect) for guard in layers.guards):
+    if layers.csrf_exempt or any(guard is CSRFProtect or isinstance(guard, CSRFProtect) for guard in layers.guards):
         return False
     if endpoint.schemes:  # whoever sends an Authorization header has meant to, and cookie-borne schemes check
         return False
-    return endpoint.reads_cookies or any(entry.varies_by == "Cookie" for entry in endpoint.inputs)
+    reads_cookies = endpoint.reads_cookies or any(entry.varies_by == "Cookie" for entry in endpoint.inputs)
+    return endpoint.method not in SAFE and reads_cookies
 
 
-def _locale(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
-    if not _stands_before_django(_LOCALE):
-        return
-    bare = [
-        endpoint
-        for endpoint in endpoints
-        if not any(issubclass(kind, Locale) for kind in hook_classes(endpoint)) and not _passes(endpoint, _LOCALE)
-    ]
-    if bare:
-        routes = name_routes(bare)
-        yield report(
-            "W032", f"LocaleMiddleware does not stand before {routes}, which speak LANGUAGE_CODE to everybody."
-        )
+def _has_no_locale(endpoint: Endpoint) -> bool:
+    return not any(issubclass(kind, Locale) for kind in hook_classes(endpoint))
+
+
+def _is_for_anybody(endpoint: Endpoint) -> bool:
+    return endpoint.is_open and not endpoint.route.layers.guards
+
+
+_OF_DJANGO: tuple[tuple[str, str, Callable[[Endpoint], bool], str], ...] = (
+    ("W030", _SESSIONS, _opens_no_session, "SESSION_SAVE_EVERY_REQUEST prolongs no session by {}, which open none."),
+    (
+        *("W031", _CSRF, _trusts_cookies),
+        "{} may act on a cookie, and CsrfViewMiddleware does not stand before typed routes.",
+    ),
+    (
+        *("W032", _LOCALE, _has_no_locale),
+        "LocaleMiddleware does not stand before {}, which speak LANGUAGE_CODE to everybody.",
+    ),
+    (
+        *("W034", _LOGIN, _is_for_anybody),
+        "LoginRequiredMiddleware does not stand before typed routes: anybody may call {}.",
+    ),
+)
 
 
 def _atomic(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
@@ -128,15 +129,6 @@ def _atomic(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
     if aliases and bare:
         setting = f"ATOMIC_REQUESTS of DATABASES[{aliases[0]!r}]"
         yield report("W033", f"{setting} is Django's side's alone: {name_routes(bare)} commit query by query.")
-
-
-def _login(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
-    if not _stands_before_django(_LOGIN):
-        return
-    bare = [e for e in endpoints if e.is_open and not e.route.layers.guards and not _passes(e, _LOGIN)]
-    if bare:
-        message = "LoginRequiredMiddleware does not stand before typed routes: anybody may call"
-        yield report("W034", f"{message} {name_routes(bare)}.")
 
 
 # --- packages, and what the project has written --------------------------------------------------------------------

@@ -19,11 +19,15 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 
 from hybrid_gateway.checks.messages import name_routes, report
-from hybrid_gateway.checks.missed_middleware import import_or_none
-from hybrid_gateway.checks.packages import PACKAGES, module_of
+from hybrid_gateway.checks.missed_middleware import import_or_none, missed_middleware
+from hybrid_gateway.checks.package import module_of
+from hybrid_gateway.checks.packages import PACKAGES
 from hybrid_gateway.endpoints.endpoint import Endpoint
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.gateway.application import Gateway
+from hybrid_gateway.gateway.settings_gateway import default_gateway
 
-__all__ = ["missed_tenants"]
+__all__ = ["missed_tenants", "serving_gateway"]
 
 # Pages of ours that show nobody's rows.
 _OURS = ("hybrid_gateway.openapi", "hybrid_gateway.health", "hybrid_gateway.sessions", "hybrid_gateway.telemetry")
@@ -59,6 +63,16 @@ def _reasons(middleware: object) -> Iterator[str]:
         if is_router and not state.isdisjoint(_state(router)):
             name = entry if isinstance(entry, str) else type(entry).__qualname__
             yield f"decides for {name} which database is asked"
+
+
+def serving_gateway() -> Gateway:
+    """Return the gateway of the settings, for a server, which runs no checks; raise where E006 or E040 says so."""
+    gateway = default_gateway()
+    endpoints = list(gateway.endpoints)
+    for message in (*missed_middleware(endpoints), *missed_tenants(endpoints)):
+        if message.is_serious() and not message.is_silenced():
+            raise ConfigurationError(f"{message.msg} {message.hint} ({message.id})")
+    return gateway
 
 
 # --- what code does --------------------------------------------------------------------------------------------------

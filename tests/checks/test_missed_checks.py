@@ -22,8 +22,8 @@ from hybrid_gateway.auth import (
     TokenAuthentication,
 )
 from hybrid_gateway.checks.messages import TAG
+from hybrid_gateway.checks.package import every
 from hybrid_gateway.checks.packages import PACKAGES
-from hybrid_gateway.checks.packages.package import every
 from hybrid_gateway.locale import Locale
 from hybrid_gateway.tokens.jwt_routes import jwt_routes
 from tests.checks import test_checks

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hybrid_gateway.checks.packages import PACKAGES, VERDICTS
+from hybrid_gateway.checks.package import VERDICTS
+from hybrid_gateway.checks.packages import PACKAGES
 
 HOME = Path(__file__).resolve().parents[2]
 PAGE = HOME / "docs" / "packages.md"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, TypeAlias, TypedDict, Unpack
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -130,14 +130,9 @@ def works(name: str, says: str, *middleware: str) -> Package:
     return Package(name=name, verdict="works", says=says, middleware=middleware)
 
 
-class PackageOptions(TypedDict, total=False):
-    """Fields of :class:`Package` that :func:`below` passes on."""
-
-    concerns: Question
-    is_error: bool
-
-
-def below(name: str, says: str, path: str, lacks: str, **options: Unpack[PackageOptions]) -> Package:
+def below(
+    name: str, says: str, path: str, lacks: str, *, concerns: Question = every, is_error: bool = False
+) -> Package:
     """Return a package whose middleware has to stand around routes, which without it lack something."""
     return Package(
         name=name,
@@ -145,7 +140,8 @@ def below(name: str, says: str, path: str, lacks: str, **options: Unpack[Package
         says=f'`django_middleware=["{path}"]`: {says}',
         middleware=(path,),
         remedy=f'List "{path}" in DJANGO_MIDDLEWARE or django_middleware= of a layer: {lacks}',
-        **options,
+        concerns=concerns,
+        is_error=is_error,
     )
 
 
