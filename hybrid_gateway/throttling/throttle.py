@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.exceptions import ConfigurationError, TooManyRequests
@@ -22,12 +22,8 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*")
 
 
-class Hit(NamedTuple):
-    """A counted request."""
-
-    number: int  # how many there were in this window, with this one
-    reset: int  # seconds until the window ends
-    key: str
+Hit = tuple[int, int, str]
+"""A counted request: how many there were in this window, with this one; seconds until it ends; the counter's key."""
 
 
 @reject_unknown_keywords()
@@ -75,7 +71,7 @@ class Throttle:
         encoded = [part.encode("utf-8", "surrogatepass") for part in (self.rate, *parts)]
         text = b"".join(b"%d:%b" % (len(part), part) for part in encoded)
         key = f"hybrid_gateway.{kind}:{blake2b(text, digest_size=16).hexdigest()}:{int(window)}"
-        return Hit(store.increment(key, self.seconds), int(self.seconds - elapsed) + 1, key)
+        return store.increment(key, self.seconds), int(self.seconds - elapsed) + 1, key
 
     def __repr__(self) -> str:
         return f"Throttle({self.rate!r}{'' if self.scope is None else f', scope={self.scope!r}'})"
@@ -99,14 +95,14 @@ class RouteThrottles:
         """Count the request; raise 429 with ``Retry-After`` where one limit is passed, 503 where nobody can tell."""
         for place, throttle, store, fail in self._throttles:
             try:
-                hit = throttle.count(store, "throttle", place, _client(throttle, ctx, authentication))
+                count, reset, _ = throttle.count(store, "throttle", place, _client(throttle, ctx, authentication))
             except throttle_store.StoreUnavailable:
                 if fail == "closed":
                     raise
                 continue
-            state = (throttle.limit, max(throttle.limit - hit.number, 0), hit.reset)
-            if hit.number > throttle.limit:
-                raise TooManyRequests(headers={**_headers(state), "Retry-After": str(hit.reset)})
+            state = (throttle.limit, max(throttle.limit - count, 0), reset)
+            if count > throttle.limit:
+                raise TooManyRequests(headers={**_headers(state), "Retry-After": str(reset)})
             # The tightest one is what a client has to know.
             if ctx.rate_limit is None or state[1] < ctx.rate_limit[1]:
                 ctx.rate_limit = state

@@ -58,22 +58,21 @@ class CacheStore:
     def increment(self, key: str, seconds: int) -> int:
         """Add one to a counter, and return it."""
         try:
-            count = self._increment(key, seconds)
+            cache = thread_cache(self._alias)
+            for _ in range(3):
+                try:
+                    count = cache.incr(key)
+                except ValueError:  # there is no counter yet; of many who see that, one adds it
+                    count = int(cache.add(key, 1, timeout=seconds + 1))
+                if count:
+                    break
+            else:
+                raise ConnectionError("it neither keeps nor adds a counter")
         except Exception as error:  # which one, is up to the client of the cache
             log_cache_down(self._alias, error)
             raise StoreUnavailable(headers={"Retry-After": "5"}) from None
         log_cache_up(self._alias)
         return count
-
-    def _increment(self, key: str, seconds: int) -> int:
-        cache = thread_cache(self._alias)
-        for _ in range(3):
-            try:
-                return cache.incr(key)
-            except ValueError:  # there is no counter yet; of many who see that, one adds it
-                if cache.add(key, 1, timeout=seconds + 1):
-                    return 1
-        raise ConnectionError("it neither keeps nor adds a counter")
 
     def decrement(self, key: str) -> None:
         """Take one back."""

@@ -37,14 +37,14 @@ class LoginAttempt:
         for rate, who in self._limits:
             throttle = Throttle(rate)
             try:
-                hit = throttle.count(self._store, "login", who)
+                count, reset, key = throttle.count(self._store, "login", who)
             except throttle_store.StoreUnavailable:
                 if self._fail == "closed":
                     raise
                 continue
-            if hit.number > throttle.limit:
-                raise TooManyRequests("Too many failed logins.", headers={"Retry-After": str(hit.reset)})
-            self._counted.append(hit.key)
+            if count > throttle.limit:
+                raise TooManyRequests("Too many failed logins.", headers={"Retry-After": str(reset)})
+            self._counted.append(key)
 
     def refund(self) -> None:
         """Give back what :meth:`count` took, for the attempt succeeded."""
