@@ -26,8 +26,9 @@ def enc_hook(value: object) -> object:
     for kinds, convert in _CONVERSIONS:
         if isinstance(value, kinds):
             return convert(value)
-    if is_pydantic_model(type(value)):
-        return value.model_dump(mode="json", by_alias=True)  # type: ignore[attr-defined]
+    dump = getattr(value, "model_dump", None)
+    if dump is not None and is_pydantic_model(type(value)):
+        return dump(mode="json", by_alias=True)
     if isinstance(value, Model):
         raise TypeError(
             f"A model instance of {type(value).__qualname__} cannot be sent as it is: make a Struct of the fields that "

@@ -90,7 +90,9 @@ def make_encoder(
         stream_class=info.stream_class,
     )
     if info.is_none:
-        return lambda value: encode_by_class(value if isinstance(value, _NEVER_FILTERED) else None, defaults)
+        return lambda value: encode_by_class(
+            value if value is not None and isinstance(value, _NEVER_FILTERED) else None, defaults
+        )
     rule = None if info.is_stream else build_filter(info.value, encoders)
     if info.has_status:
         return _pair_encoder(defaults, rule)

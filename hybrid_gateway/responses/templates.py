@@ -127,11 +127,11 @@ def template_encoder(
 
 @lru_cache(maxsize=4)
 def _renderer(middleware: tuple[str, ...]) -> Callable[[HttpRequest], HttpResponse]:
-    render: Any = _render
+    render: Callable[[HttpRequest], HttpResponse] = _render
     for name in reversed(middleware):
         if name in _FILLING:
             render = import_string(name)(render)
-    return render  # type: ignore[no-any-return]
+    return render
 
 
 def _render(request: Any) -> HttpResponse:
