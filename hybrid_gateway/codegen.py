@@ -43,12 +43,13 @@ def define(name: str, source: str, names: Mapping[str, object], title: str) -> C
 def _remember(source: str, title: str) -> str:
     """Store ``source`` where tracebacks look for it; return the file name that stands for it there."""
     # As attrs does it: equal sources of one title share an entry, and another source of that title gets a number.
-    for number in count(1):
-        filename = f"<gateway {title}>" if number == 1 else f"<gateway {title} ({number})>"
+    filename, number = f"<gateway {title}>", 1
+    while True:
         entry = len(source), None, source.splitlines(keepends=True), filename
         if linecache.cache.setdefault(filename, entry) == entry:
-            break
-    return filename
+            return filename
+        number += 1
+        filename = f"<gateway {title} ({number})>"
 
 
 @lru_cache(maxsize=1024)

@@ -31,7 +31,7 @@ MAX_NAME_LENGTH = 500  # characters of a cookie or a zone
 class Locale:
     """Activates the language of a request by Django's rules: its cookie, ``Accept-Language``, ``LANGUAGES``.
 
-    The answer says in ``Content-Language`` what it was, and in ``Vary`` what it depends on. As with Django's
+    The response says in ``Content-Language`` what it was, and in ``Vary`` what it depends on. As with Django's
     ``LocaleMiddleware`` a handler may activate another; a language in the path is for handlers to activate.
     """
 

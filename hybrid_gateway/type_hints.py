@@ -52,7 +52,7 @@ def resolve_new_types(annotation: object) -> object:
 def field_types(kind: object) -> dict[str, object]:
     """Return the types of the fields of a Struct, dataclass, attrs class or TypedDict, type variables filled in."""
     own = typing.get_origin(kind) or kind
-    given = dict(zip(getattr(own, "__parameters__", ()), typing.get_args(kind), strict=False))
+    given: dict[object, object] = dict(zip(getattr(own, "__parameters__", ()), typing.get_args(kind), strict=False))
     expansion = _Expansion(keeps_new_types=True)
     hints = typing.get_type_hints(own, include_extras=True)
     return {name: expansion.resolve(_unqualified(hint), given) for name, hint in hints.items()}

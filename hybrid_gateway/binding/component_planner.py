@@ -13,7 +13,7 @@ from hybrid_gateway.binding.request_cleanup import enter, enter_async
 from hybrid_gateway.binding.shared_components import ask, key_of, sees_parameter, share, share_async
 from hybrid_gateway.binding.signature import Parameter, Signature
 from hybrid_gateway.exceptions import DependencyError
-from hybrid_gateway.request.cleanup_phases import ANSWERED
+from hybrid_gateway.request.cleanup_phases import HANDLED
 from hybrid_gateway.type_info import strip_annotated
 
 __all__ = ["ComponentPlanner"]
@@ -88,7 +88,7 @@ class ComponentPlanner:
             return Step(call=call, mode=provider.mode)
         self._builder.plan.enters = True
         function = self._builder.name("enter", enter_async if provider.mode == "loop" else enter)
-        lasts = f", {moment}" if moment != ANSWERED else ""
+        lasts = f", {moment}" if moment != HANDLED else ""
         return Step(call=code(f"{function}(ctx, {{}}, {provider.mode!r}{lasts})", call), mode=provider.mode)
 
     def _app_value(self, provider: Provider, chain: Chain) -> Step:

@@ -86,13 +86,13 @@ _GENERATORS = (
 
 def make_provider(entry: object, *, use_cache: bool | None = None) -> Provider:
     """Read a component, a provider function or a class as a provider."""
-    function: Handler | None
+    function: Handler
     if inspect.isclass(entry) and issubclass(entry, Component):
         entry = entry()
     if isinstance(entry, Component):
-        function, where = getattr(entry, "resolve", None), f"{type(entry).__qualname__}.resolve"
-        if function is None:
+        if not hasattr(entry, "resolve"):
             raise DependencyError(f"The component {type(entry).__qualname__} has no resolve() method.")
+        function, where = entry.resolve, f"{type(entry).__qualname__}.resolve"
     elif callable(entry):
         function, where = entry, getattr(entry, "__qualname__", repr(entry))
     else:

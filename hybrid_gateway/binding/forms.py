@@ -27,7 +27,7 @@ from hybrid_gateway.binding.text_converters import TextType
 from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
 from hybrid_gateway.binding.validation import missing, unknown
 from hybrid_gateway.exceptions import BadRequest, ErrorEntry, UnsupportedMediaType, error_entry
-from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER
+from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE
 from hybrid_gateway.request.context import RequestContext, body_too_large
 
 if TYPE_CHECKING:  # it exists for type checkers alone
@@ -229,7 +229,7 @@ class FormReader:
             raise BadRequest("The Content-Type header names no boundary.")
         ctx.check_body(self._limit)
         form = FormData()
-        ctx.on_exit("inline", form, AFTER_ANSWER)  # first of all: what is half-way there is closed, too
+        ctx.on_exit("inline", form, AFTER_RESPONSE)  # first of all: what is half-way there is closed, too
         parts = _Parts(form, self._wanted)
         is_left_on_thread = False
         try:
@@ -240,7 +240,7 @@ class FormReader:
                 parser.write(message.get("body", b""))
                 if parts.on_disk:
                     if not is_left_on_thread:  # giving back the room of a large file takes a while, too
-                        ctx.on_exit("thread", form, AFTER_ANSWER)
+                        ctx.on_exit("thread", form, AFTER_RESPONSE)
                         is_left_on_thread = True
                     await ctx.thread.run(parts.flush)
                 else:
@@ -359,7 +359,8 @@ class _Parts:
         rules = self._wanted[self._name].rules
         assert rules is not None and file.size is not None
         if len(data) and file.size < SNIFFED:
-            self._begin(file, data)
+            file.start = (file.start + data)[:SNIFFED]
+            file.detected_type = sniff(file.start, file.content_type or "")
         file.size += len(data)
         if rules.max_size is not None and file.size > rules.max_size:
             self._form.too_large[self._name] = rules.max_size
@@ -367,10 +368,6 @@ class _Parts:
             return
         self._written.append((file, data))
         self.on_disk = self.on_disk or file.size > self._memory_size
-
-    def _begin(self, file: UploadFile, data: bytes) -> None:
-        file.start = (file.start + data)[:SNIFFED]
-        file.detected_type = sniff(file.start, file.content_type or "")
 
     def on_part_end(self) -> None:
         if self._text is not None:

@@ -30,7 +30,12 @@ class JSONField:
 
     def read(self, texts: str | list[str], location: Location, errors: list[ErrorEntry]) -> object:
         """Return the value of what came, or add errors."""
-        text = texts if isinstance(texts, str) else _as_one(texts)
+        if isinstance(texts, str):
+            text = texts
+        elif len(texts) == 1 and texts[0].lstrip().startswith("["):
+            [text] = texts
+        else:
+            text = f"[{','.join(texts)}]"
         try:
             value = self._decode(text)
         except (*REFUSALS, msgspec.DecodeError, RecursionError):
@@ -48,11 +53,6 @@ class JSONField:
         except RecursionError:
             words = "it is nested too deeply"
         return [error_entry(location, f"The JSON is malformed: {words}")]
-
-
-def _as_one(texts: list[str]) -> str:
-    """Return an array of all, unless there is one that is an array itself."""
-    return texts[0] if len(texts) == 1 and texts[0].lstrip().startswith("[") else f"[{','.join(texts)}]"
 
 
 def is_array(info: TypeInfo) -> bool:

@@ -140,7 +140,7 @@ class ParameterPlanner:
                 default=field.default,
             )
             self._builder.document(entry)
-        # Other headers and cookies are there whatever a client does: in the query alone unknown names are refused.
+        # Other headers and cookies are there whatever a client does: in the query alone unknown names are rejected.
         asked = self.query_names if source == "query" and is_closed(parameter.info.origin) else None
         reader = struct_reader(parameter, source, wire_name, kinds, self._types.hook, asked)
         call = Code(f"{self._builder.name(f'read_{source}', reader)}(ctx, errors)")

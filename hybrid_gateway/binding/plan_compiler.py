@@ -39,7 +39,7 @@ def compile_plan(
         body.append("return await finish(ctx, result)")
     lines = [f"async def endpoint({', '.join(('ctx', *extra))}):", *_indent(body)]
     source = "\n".join(lines) + "\n"
-    names = {**plan.names, "reject": _reject, "on_error": on_error, "finish": finish}
+    names = {**plan.names, "reject": reject, "on_error": on_error, "finish": finish}
     return define("endpoint", source, names, title), source
 
 
@@ -47,7 +47,8 @@ def _indent(lines: Sequence[str]) -> list[str]:
     return ["    " + line for line in lines]
 
 
-def _reject(errors: Sequence[ErrorEntry]) -> None:
+def reject(errors: Sequence[ErrorEntry]) -> None:
+    """Raise 422 with what readers have complained of."""
     raise RequestValidationError(errors)
 
 

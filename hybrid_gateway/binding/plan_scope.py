@@ -11,7 +11,7 @@ from hybrid_gateway.binding.app_components import AppComponents
 from hybrid_gateway.binding.components import Components, Mode
 from hybrid_gateway.binding.input_types import InputLimits
 from hybrid_gateway.binding.shared_components import Sharing
-from hybrid_gateway.request.cleanup_phases import ANSWERED
+from hybrid_gateway.request.cleanup_phases import HANDLED
 from hybrid_gateway.request.context import RequestContext
 
 __all__ = ["DjangoContextSource", "PlanScope"]
@@ -43,4 +43,4 @@ class PlanScope(msgspec.Struct, frozen=True, kw_only=True):
     django: DjangoContextSource | None = None
     sharing: Sharing | None = None  # the components that a route shares with the functions around it
     follows: bool = False
-    moment: int = ANSWERED
+    moment: int = HANDLED

@@ -4,7 +4,8 @@ How this works: a :class:`BindingPlanner` walks the components and the handler o
 variable; what else runs before the handler (guards, schemes, hooks) is planned by others, with its help. A value asked
 for twice is one variable, which is how components are cached per request. The steps fall into two phases: *open*
 (authentication and guards) needs only the head of the request, *finish* (parameters, body, components, handler) runs
-when nobody refused. So 401 comes before 403 before 422, and a refused body is never read.
+when nobody has rejected the request. So 401 comes before 403 before 422, and the body of a rejected request is
+never read.
 """
 
 from __future__ import annotations
@@ -94,15 +95,16 @@ class BindingPlanner:
         handler: Handler,
         signature: Signature,
         mode: Mode,
-        finish: Callable[..., object],
+        encode: Callable[..., object],
         *,
         receiver: str | None = None,
         changes: Sequence[Callable[..., object]] = (),
         if_asked: Callable[..., object] | None = None,
     ) -> None:
-        """End the plan by calling ``handler``, a method of ``receiver`` if there is one; ``finish`` makes an answer.
+        """End the plan by calling ``handler``, a method of ``receiver`` if there is one; ``encode`` makes a
+        response.
 
-        ``changes`` are made to that answer, one after the other: ``change(ctx, answer)``; ``if_asked``, which is one
+        ``changes`` are made to that, one after the other: ``change(ctx, response)``; ``if_asked``, which is one
         of them, only where something has asked for the ``Response``.
         """
         arguments = self.arguments(signature, (self.where,), self.plan.finish)
@@ -113,7 +115,7 @@ class BindingPlanner:
         if receiver is not None:
             arguments = code("{}, {}", receiver, arguments) if signature.parameters else Code(receiver)
         call = code("{}({})", self.builder.name("handler", handler), arguments)
-        before = Code(f"{self.builder.name('answer', finish)}(")
+        before = Code(f"{self.builder.name('encode', encode)}(")
         self.plan.result = Step(call=call, mode=mode, before=before, after=Code(")"))
         for change in changes:
             if change is not if_asked or self.plan.sees_response:
@@ -130,7 +132,7 @@ class BindingPlanner:
         self._parameters.end(whole_path=False)
 
     def change_last(self, change: Callable[..., object]) -> None:
-        """Make one more change to the answer, after all others."""
+        """Make one more change to the response, after all others."""
         self.plan.result = self.plan.result.wrapped(self.builder.name("change", change))
 
     # --- values
@@ -159,15 +161,13 @@ class BindingPlanner:
             return self._components.provide(provider, parameter, chain, phase)
         declared = self._layered.get(parameter.name)
         if declared is not None:
-            return self._value(self._refined(declared, parameter), chain, phase)
+            # A layer declares it for every handler below; the handler may say more of its type.
+            self._named_in_layer.add(parameter.name)
+            said = declared if parameter.type is NO_DEFAULT else parameter
+            default = declared.default if parameter.required else parameter.default
+            refined = msgspec.structs.replace(declared, info=said.info, asked=said.asked, default=default)
+            return self._value(refined, chain, phase)
         return self._by_shape(parameter, chain, phase)
-
-    def _refined(self, declared: Parameter, parameter: Parameter) -> Parameter:
-        """Return a parameter that a layer declares for every handler below it, with what this one says of it."""
-        self._named_in_layer.add(parameter.name)
-        said = declared if parameter.type is NO_DEFAULT else parameter
-        default = declared.default if parameter.required else parameter.default
-        return msgspec.structs.replace(declared, info=said.info, asked=said.asked, default=default)
 
     def _marked(self, parameter: Parameter, marker: Marker, chain: Chain, phase: Phase) -> Code:
         if isinstance(marker, Path):

@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, supp
 from types import TracebackType
 from typing import Literal, NoReturn, TypeVar
 
-from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, ANSWERED
+from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE, HANDLED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import Exit, SyncExit
 
@@ -21,7 +21,7 @@ def enter(
     ctx: RequestContext,
     manager: AbstractContextManager[T],
     mode: Literal["inline", "thread"],
-    moment: int = ANSWERED,
+    moment: int = HANDLED,
 ) -> T:
     """Enter a context manager and remember to leave it with the request; at once where that was cancelled meanwhile."""
     value = manager.__enter__()
@@ -43,7 +43,7 @@ def _leave_at_once(ctx: RequestContext, entry: Exit, manager: SyncExit) -> NoRet
 
 
 async def enter_async(
-    ctx: RequestContext, manager: AbstractAsyncContextManager[T], mode: Literal["loop"], moment: int = ANSWERED
+    ctx: RequestContext, manager: AbstractAsyncContextManager[T], mode: Literal["loop"], moment: int = HANDLED
 ) -> T:
     """Enter an asynchronous context manager and remember to leave it with the request."""
     value = await manager.__aenter__()
@@ -52,13 +52,13 @@ async def enter_async(
 
 
 async def close_all(
-    ctx: RequestContext, error: BaseException | None, moment: int = AFTER_ANSWER, *, since: int = 0
+    ctx: RequestContext, error: BaseException | None, moment: int = AFTER_RESPONSE, *, since: int = 0
 ) -> BaseException | None:
     """Leave what the request entered up to ``moment``, each where it was entered; return the error now in flight.
 
     What was entered before ``since``, a position among the entries, is left alone.
-    Every clean-up sees the error, unless it was entered to answer that. One that fails replaces it and never keeps the
-    others from running; one that swallows it does not turn the failure into an answer.
+    Every clean-up sees the error, unless it was entered to handle that. One that fails replaces it and never keeps the
+    others from running; one that swallows it does not turn the failure into a response.
     """
     while (entry := _next_exit(ctx.exits or [], moment, since)) is not None:
         details: Details = (None, None, None)
@@ -82,7 +82,7 @@ async def close_all(
 
 def _next_exit(exits: list[Exit], moment: int, since: int) -> Exit | None:
     """Take the last of ``exits`` that is due; a later one never needs one that lasts shorter."""
-    if moment >= AFTER_ANSWER:
+    if moment >= AFTER_RESPONSE:
         return exits.pop() if len(exits) > since else None
     for position in range(len(exits) - 1, since - 1, -1):
         if exits[position].moment <= moment:

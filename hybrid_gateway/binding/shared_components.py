@@ -1,4 +1,4 @@
-"""Components that a route shares with its hooks, its exception handlers and what runs after its answers.
+"""Components that a route shares with its hooks, its exception handlers and what runs after its responses.
 
 How this works: which components those are is known at start-up. The plan of a route notes what it has made of them on
 the ctx, and that one of them has failed; whoever asks later gets what was noted. Where the plan did not come so far,
@@ -13,12 +13,12 @@ from typing import NamedTuple, Protocol
 
 from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.signature import Parameter, Signature
-from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER
+from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE
 from hybrid_gateway.request.context import RequestContext
 
 __all__ = ["Needs", "Shared", "Sharing", "ask", "key_of", "sees_parameter", "share", "share_async"]
 
-_FOR_EVER = AFTER_ANSWER + 1  # what nothing closes, no moment makes stale
+_FOR_EVER = AFTER_RESPONSE + 1  # what nothing closes, no moment makes stale
 
 
 class Shared(NamedTuple):

@@ -172,7 +172,12 @@ class _Lifted:
             base, metas = self.lift(arguments[0], whole=whole), []
             for extra in arguments[1:]:
                 metas += self._meta(extra, whole)
-            return _constrain(type_info(base), metas) if metas else base
+            if not metas:
+                return base
+            # The constraints go inside `| None`, where msgspec wants them.
+            info = type_info(base)
+            constrained: Any = Annotated[(info.without_none, *metas)]
+            return Union[constrained, None] if info.is_optional else constrained  # noqa: UP007 (built at run time)
         if origin in (Union, types.UnionType):
             inner = [self.lift(member, whole=whole) for member in arguments]
             return kind if all(map(operator.is_, inner, arguments)) else Union[tuple(inner)]  # noqa: UP007
@@ -218,12 +223,6 @@ _HOLDERS: tuple[object, ...] = (
     collections.abc.Collection,
 )
 _FOREIGN = ("pydantic", "annotated_types", "fastapi", "litestar", "ninja")
-
-
-def _constrain(base: TypeInfo, metas: list[object]) -> object:
-    """Return ``Annotated[base, *metas]``, with the constraints inside ``| None``, where msgspec wants them."""
-    constrained: Any = Annotated[(base.without_none, *metas)]
-    return Union[constrained, None] if base.is_optional else constrained  # noqa: UP007 (built at run time)
 
 
 def layered(name: str, annotation: object, where: str) -> Parameter:

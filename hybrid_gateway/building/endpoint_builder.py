@@ -33,7 +33,7 @@ from hybrid_gateway.health.readiness import Readiness
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.views.handler_results import adapt_handler
-from hybrid_gateway.request.cleanup_phases import ANSWERED
+from hybrid_gateway.request.cleanup_phases import HANDLED
 from hybrid_gateway.responses.return_checks import check_return_annotation
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, flatten
@@ -65,7 +65,7 @@ class EndpointBuilder:
     def add_readiness(self, checks: Sequence[Any], layers: Layers, not_ready_reason: Callable[[], str | None]) -> None:
         """Compile the health checks, which handlers may then ask for as ``Readiness``."""
         around = self._plans.surroundings(layers)
-        probes = [compile_health_check(entry, lambda where: around.planner(where, {}, ANSWERED)) for entry in checks]
+        probes = [compile_health_check(entry, lambda where: around.planner(where, {}, HANDLED)) for entry in checks]
         self._plans.constants[Readiness] = Readiness(probes, not_ready_reason)
 
     def errors(self, layers: Layers) -> ErrorResponses:

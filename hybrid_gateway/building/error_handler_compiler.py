@@ -13,7 +13,7 @@ from hybrid_gateway.building.build_context import BuildContext
 from hybrid_gateway.building.shared_plan import RouteSurroundings
 from hybrid_gateway.endpoints.errors import ErrorHandler, ErrorResponses
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.request.cleanup_phases import EXPLAINED
+from hybrid_gateway.request.cleanup_phases import ERROR_HANDLED
 from hybrid_gateway.responses.encoders import make_encoder
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.responses.return_checks import check_return_annotation
@@ -53,7 +53,7 @@ class ErrorHandlerCompiler:
         if key not in self._compiled:
             where = f"the exception handler {describe_handler(handler)}"
             signature, layers = read_signature(handler, where), around.layers
-            planner = around.planner(where, {Exception: "error"}, EXPLAINED)
+            planner = around.planner(where, {Exception: "error"}, ERROR_HANDLED)
             returns = resolve_new_types(signature.returns)
             check_return_annotation(returns, handler, layers.type_encoders)
             encode = make_encoder(returns, method="GET", security=self._context.security_headers(layers))

@@ -17,7 +17,7 @@ from hybrid_gateway.building.route_planner import RoutePlanner
 from hybrid_gateway.endpoints.hooks import Hook, HookRun, answer_early
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, FIRST_HOOK
+from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE, FIRST_HOOK
 from hybrid_gateway.responses.encoders import make_encoder
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.spelling import check_attributes_of
@@ -61,9 +61,9 @@ class HookCompiler:
 
     def leave(self, layers: Layers, around: FollowsRoute) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
         """Return the hooks that see every response of a route, and those that run once it is sent, in their order."""
-        answered = enumerate(reversed(layers.after_request), FIRST_HOOK)
-        always = tuple(self._function(function, around, moment) for moment, function in answered)
-        last = tuple(self._function(function, around, AFTER_ANSWER) for function in reversed(layers.after_response))
+        after_handler = enumerate(reversed(layers.after_request), FIRST_HOOK)
+        always = tuple(self._function(function, around, moment) for moment, function in after_handler)
+        last = tuple(self._function(function, around, AFTER_RESPONSE) for function in reversed(layers.after_response))
         return always, last
 
     def _event_hook(self, entry: object, kind: type, around: FollowsRoute, moment: int) -> Hook:

@@ -13,7 +13,7 @@ from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.building.build_context import PlanFactory
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.request.cleanup_phases import ANSWERED
+from hybrid_gateway.request.cleanup_phases import HANDLED
 from hybrid_gateway.spelling import check_attributes_of
 
 __all__ = ["SchemeSecrets"]
@@ -41,7 +41,7 @@ class SchemeSecrets:
         key = (scheme if vars(scheme) else type(scheme), layers.components)
         if key not in self._found:
             where = f"{type(scheme).__qualname__}.authenticate"
-            planner = self._plans.surroundings(layers).planner(where, {}, ANSWERED)
+            planner = self._plans.surroundings(layers).planner(where, {}, HANDLED)
             try:
                 planner.binding.arguments(read_signature(scheme.authenticate, where), (where,), planner.plan.open)
             except ConfigurationError:  # a route that needs it will say so; one that does not may stay

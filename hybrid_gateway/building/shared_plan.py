@@ -13,7 +13,7 @@ from hybrid_gateway.building.hook_compiler import WAY_OUT, method_of
 from hybrid_gateway.building.route_planner import RoutePlanner
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, EXPLAINED, FIRST_HOOK
+from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE, ERROR_HANDLED, FIRST_HOOK
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.types import Handler
 
@@ -71,7 +71,7 @@ class SurroundingsCompiler:
         hooks = layers.event_hooks, layers.after_request, layers.after_response
         needs = self._needs.get((common, hooks, handlers))
         if needs is None:
-            planner = self._plan(RouteSurroundings(self._plan, layers, {}, {}), "a route", {}, AFTER_ANSWER)
+            planner = self._plan(RouteSurroundings(self._plan, layers, {}, {}), "a route", {}, AFTER_RESPONSE)
             needs = self._needs[common, hooks, handlers] = _needs_of(layers, planner.authorization.needs())
         seen = path if needs.names.intersection(path) else {}
         components = needs.components
@@ -83,7 +83,7 @@ class SurroundingsCompiler:
 
 def _needs_of(layers: Layers, needs: Needs) -> Needs:
     for handler in layers.exception_handlers.values():
-        needs.add(read_signature(handler, f"the exception handler {describe_handler(handler)}"), EXPLAINED)
+        needs.add(read_signature(handler, f"the exception handler {describe_handler(handler)}"), ERROR_HANDLED)
     for function, moment in _functions(layers):
         needs.add(read_signature(function, f"the hook {describe_handler(function)}"), moment)
     return needs
@@ -98,4 +98,4 @@ def _functions(layers: Layers) -> Iterator[tuple[Handler, int]]:
             if hasattr(entry, name):
                 yield method_of(entry, name), FIRST_HOOK + position
     for function in layers.after_response:
-        yield function, AFTER_ANSWER
+        yield function, AFTER_RESPONSE

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 Verdict = bool | Exception | None
-"""What a guard among others says: True, False, what it has raised to refuse, or None where it was not asked."""
+"""What a guard among others says: True, False, what it has raised to reject, or None where it was not asked."""
 
 
 def _passes(verdict: object) -> bool:
@@ -49,13 +49,13 @@ def _passes(verdict: object) -> bool:
 
 
 def require(verdict: object, authentication: Authentication | None) -> None:
-    """Raise 403 where a guard has refused."""
+    """Raise 403 where a guard has rejected the request."""
     if verdict is not True and not _passes(verdict):
         raise Forbidden("You do not have permission to perform this action.")
 
 
 def require_or_challenge(verdict: object, authentication: Authentication | None) -> None:
-    """Raise 401 where a guard has refused somebody unknown, 403 where it has refused somebody else."""
+    """Raise 401 where a guard has rejected somebody unknown, 403 where it has rejected somebody else."""
     if verdict is not True and not _passes(verdict):
         if authentication is None:
             raise Unauthorized("Authentication credentials were not provided.")
@@ -89,25 +89,27 @@ async def evaluate_guard_async(ask: Callable[[], Awaitable[object]]) -> Verdict:
         return refusal
 
 
-def _any_of(*verdicts: Verdict) -> Verdict:
-    refusals = [verdict for verdict in verdicts if verdict is not None]
-    if True in refusals:
+def any_of(*verdicts: Verdict) -> Verdict:
+    """Return the verdict of guards of which one has to pass."""
+    asked = [verdict for verdict in verdicts if verdict is not None]
+    if True in asked:
         return True
-    return False if False in refusals or not refusals else refusals[-1]
+    return False if False in asked or not asked else asked[-1]
 
 
-def _all_of(*verdicts: Verdict) -> Verdict:
+def all_of(*verdicts: Verdict) -> Verdict:
+    """Return the verdict of guards that all have to pass."""
     return next((verdict for verdict in verdicts if verdict is not None and verdict is not True), True)
 
 
 COMBINED: dict[Literal["any", "all"], tuple[Callable[..., Verdict], str]] = {
-    "any": (_any_of, "is not True"),  # which verdict makes the next guard worth asking
-    "all": (_all_of, "is True"),
+    "any": (any_of, "is not True"),  # which verdict makes the next guard worth asking
+    "all": (all_of, "is True"),
 }
 
 
 def resolve_verdict(verdict: Verdict) -> bool:
-    """Raise what the guards have raised to refuse, or return their verdict."""
+    """Raise what the guards have raised, or return their verdict."""
     if isinstance(verdict, Exception):
         raise verdict
     return bool(verdict)

@@ -34,7 +34,7 @@ _NONE, _TRUE = Code("None"), Code("True")
 
 
 class UserBelowMiddleware(Protocol):
-    """What a route below Django's middleware asks about the caller, beside its schemes."""
+    """The caller as Django's middleware around a route knows it."""
 
     def known(self, ctx: RequestContext) -> Authentication | None:
         """Return what is known before a scheme is asked."""
@@ -83,7 +83,7 @@ class AuthorizationPlanner:
     def authenticate(self, signature: Signature) -> None:
         """Plan authentication first of all where the handler, or anything it needs, asks who calls.
 
-        A handler that cannot do without a user refuses before any guard runs.
+        A handler that cannot do without a user rejects before any guard runs.
         """
         if self._schemes and self._asks_for_user(signature, set()):
             self._authentication((self._planner.where,))
@@ -155,10 +155,10 @@ class AuthorizationPlanner:
     # --- guards, and what else runs before the handler
 
     def guard(self, guard: Guard) -> None:
-        """Run ``guard`` before the body is read; ``False`` refuses."""
+        """Run ``guard`` before the body is read; ``False`` rejects the request."""
         where = (self._planner.where,)
         if guard.looks_up and self._schemes:
-            # SECURITY: before the object is looked up, whose absence is an answer that the anonymous shall not get.
+            # SECURITY: before the object is looked up, for the anonymous shall not tell 404 from 401.
             found = self._authentication(where)
             self._add(code("{}({} is not None, {})", self._requirement(), found, found))
         if guard.combines is not None:

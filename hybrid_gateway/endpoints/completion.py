@@ -21,7 +21,7 @@ from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.endpoints.hooks import AnsweredEarly, Hook
 from hybrid_gateway.exceptions import HTTPException
 from hybrid_gateway.request.background import each_task, join_tasks
-from hybrid_gateway.request.cleanup_phases import AFTER_ANSWER, ANSWERED, BEFORE_AFTER_ANSWER, EXPLAINED
+from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE, ERROR_HANDLED, HANDLED, HOOKS_DONE
 from hybrid_gateway.request.context import EnteredHook, RequestContext
 from hybrid_gateway.responses.gateway_response import GatewayResponse, UnsentResponse
 from hybrid_gateway.responses.raw_response import EndpointResponse, is_complete, status_of
@@ -118,10 +118,10 @@ class Completion:
                 ctx.is_given_up = True
                 raise error
             if ctx.exits:
-                error = await close_all(ctx, error, ANSWERED) or error
+                error = await close_all(ctx, error, HANDLED) or error
             if not isinstance(error, Exception):
                 raise error
-            ctx.answered_error = error
+            ctx.handled_error = error
             response = await self._errors.respond(ctx, error)
         except BaseException as failure:
             await self._abandon(ctx, failure)
@@ -147,13 +147,13 @@ class Completion:
                 failure = await close_all(ctx, error) if ctx.exits else error
                 if failure is None or failure is error:
                     if error is not None:
-                        ctx.answered_error = None  # whose traceback knows the call
+                        ctx.handled_error = None  # whose traceback knows the call
                     elif self._store_in_cache is not None:
                         await self._store_in_cache(ctx)
                     return self._change_headers(ctx, response)
                 if not isinstance(failure, Exception):
                     raise failure
-                error, ctx.answered_error = failure, failure
+                error, ctx.handled_error = failure, failure
                 response = await self._errors.respond(ctx, failure)
             outcome = Outcome(ctx, response, error, saves_session)
             await self._complete(outcome)
@@ -163,7 +163,7 @@ class Completion:
             await self._abandon(ctx, failure)
             raise
         # What is closed later sees it then.
-        ctx.answered_error = None if isinstance(outcome.response, tuple) else outcome.error
+        ctx.handled_error = None if isinstance(outcome.response, tuple) else outcome.error
         return outcome.response
 
     def _change_headers(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
@@ -181,7 +181,7 @@ class Completion:
         if in_request():
             enter_request(late)
         try:
-            late.answered_error = error
+            late.handled_error = error
             response = await self._errors.respond(late, error)
         except BaseException as failure:
             await self._abandon(late, failure)
@@ -198,7 +198,7 @@ class Completion:
         if self._path_names:
             ctx.path_names = self._path_names
         if not outcome.is_closed:
-            await self._close(outcome, EXPLAINED)
+            await self._close(outcome, ERROR_HANDLED)
         if self._hooks or ctx.entered:
             entered, ctx.entered = ctx.entered or (), None
             for hook, instance in (*self._hooks, *reversed(entered)):
@@ -206,14 +206,14 @@ class Completion:
                 if not outcome.is_closed:
                     await self._close(outcome, hook.moment)
         if not outcome.is_closed:
-            await self._close(outcome, BEFORE_AFTER_ANSWER)
+            await self._close(outcome, HOOKS_DONE)
         visit = ctx.visit
         if visit is not None and not visit.is_idle and outcome.saves_session and self._finish_session is not None:
             try:
                 outcome.response = await self._finish_session(ctx, outcome.response)
             except Exception as failure:
                 await self._respond_late(outcome, failure)
-                await self._close(outcome, BEFORE_AFTER_ANSWER)
+                await self._close(outcome, HOOKS_DONE)
         if self._store_in_cache is not None and outcome.error is None:
             await self._store_in_cache(ctx)
         if self._after_response:
@@ -222,7 +222,7 @@ class Completion:
             response.background = BackgroundWork(response.background, tasks)
         elif not outcome.has_work_left:
             if ctx.exits:
-                await self._close(outcome, AFTER_ANSWER)
+                await self._close(outcome, AFTER_RESPONSE)
             ctx.shared = None
         outcome.response = self._change_headers(ctx, outcome.response)
 
@@ -249,7 +249,7 @@ class Completion:
     async def _respond_late(self, outcome: Outcome, error: Exception) -> None:
         """Respond to an error where there was a response already, whose background work is not done."""
         outcome.discard()
-        outcome.ctx.answered_error = error
+        outcome.ctx.handled_error = error
         outcome.response = await self._errors.respond(outcome.ctx, error)
         outcome.error = error
 
@@ -270,12 +270,12 @@ class Completion:
                 return
             if not isinstance(failure, Exception):
                 raise failure
-            ctx.answered_error = failure
+            ctx.handled_error = failure
             outcome.response, outcome.error = await respond(ctx, failure), failure
 
     async def _abandon(self, ctx: RequestContext, error: BaseException) -> None:
         """Close everything, since there will be no response. Raises what is in flight then, if it is another error."""
-        ctx.shared = ctx.answered_error = None
+        ctx.shared = ctx.handled_error = None
         failure = await close_all(ctx, error) if ctx.exits else error
         if failure is not None and failure is not error:
             raise failure
@@ -291,15 +291,15 @@ class Completion:
         that part of the work is done which follows every response of the route.
         """
         late, ctx = ctx.late, ctx.late or ctx
-        error = error or ctx.answered_error
+        error = error or ctx.handled_error
         try:
-            if not await self._close_sent(ctx, error, BEFORE_AFTER_ANSWER):
+            if not await self._close_sent(ctx, error, HOOKS_DONE):
                 background = background.always if isinstance(background, BackgroundWork) else None
             if background is not None:
                 await self._run_background(ctx, background)
         finally:
-            await self._close_sent(ctx, error, AFTER_ANSWER)
-            ctx.shared = ctx.answered_error = None
+            await self._close_sent(ctx, error, AFTER_RESPONSE)
+            ctx.shared = ctx.handled_error = None
             if late is not None:
                 late.release()
 
@@ -329,7 +329,7 @@ class Completion:
                 if not isinstance(failure, Exception):
                     raise
                 # Like hooks: what asks for a component that has failed, or a user that is not there, is left out.
-                if not _is_same(failure, ctx.answered_error):
+                if not _is_same(failure, ctx.handled_error):
                     self._report(ctx, "Work after the answer", failure)
 
     def _report(self, ctx: RequestContext, what: str, error: Exception) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["AFTER_ANSWER", "ANSWERED", "BEFORE_AFTER_ANSWER", "EXPLAINED", "FIRST_HOOK"]
+__all__ = ["AFTER_RESPONSE", "HANDLED", "HOOKS_DONE", "ERROR_HANDLED", "FIRST_HOOK"]
 
-ANSWERED = 0  # the handler has answered, or something has failed: what nobody else asks for
-EXPLAINED = 1  # an exception handler has made an answer of what has failed
+HANDLED = 0  # the handler has returned, or something has failed: for what nobody else asks for
+ERROR_HANDLED = 1  # an exception handler has responded to what has failed
 FIRST_HOOK = 2  # the first hook on the way out has run; each that follows has the next number
-AFTER_ANSWER = 1_000_000  # the answer is sent, and what is to run after it has run
-BEFORE_AFTER_ANSWER = AFTER_ANSWER - 1  # all hooks have run
+AFTER_RESPONSE = 1_000_000  # the response is sent, and what is to run after it has run
+HOOKS_DONE = AFTER_RESPONSE - 1  # all hooks have run

@@ -13,7 +13,7 @@ from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
 from hybrid_gateway.request.background import OutgoingResponse
 from hybrid_gateway.request.body_deadline import BodyDeadline
-from hybrid_gateway.request.cleanup_phases import ANSWERED
+from hybrid_gateway.request.cleanup_phases import HANDLED
 from hybrid_gateway.request.cookie_header import parse_cookies
 from hybrid_gateway.request.query_string import check_field_count, max_fields, parse_query
 from hybrid_gateway.request.request_parts import AsyncExit, DjangoState, Exit, PendingEntry, SyncExit
@@ -40,14 +40,14 @@ class EnteredHook(Protocol):
 
 
 class RequestContext:
-    """The state of one request, from its head to its answer. Made by a driver, dropped with the answer."""
+    """The state of one request, from its head to its response. Made by a driver, dropped with the response."""
 
     # PERF: what most requests never touch is a class attribute until somebody sets it; twelve slots cost 0.3 µs.
     path_values: tuple[object, ...] = ()
     path_names: tuple[str, ...] = ()  # known once the plan of the route has ended
     authentication: Authentication | None = None
     exits: list[Exit] | None = None  # what was entered, in order
-    answered_error: BaseException | None = None  # that an answer has been made of: what is entered later has no part in
+    handled_error: BaseException | None = None  # a response was made of it: what is entered later has no part in it
     shared: dict[object, tuple[int, object]] | None = None  # components for others than the plan; until when
     entered: list[tuple[EnteredHook, object]] | None = None  # hooks and their instances, in order
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
@@ -159,7 +159,7 @@ class RequestContext:
         self.late = other
         return other
 
-    def on_exit(self, mode: Literal["inline", "thread"], manager: SyncExit, moment: int = ANSWERED) -> Exit:
+    def on_exit(self, mode: Literal["inline", "thread"], manager: SyncExit, moment: int = HANDLED) -> Exit:
         """Leave ``manager`` at a moment of the request's end, on its thread, or anywhere.
 
         A thread that something was entered on is held until that is left: it may live on there.
@@ -168,18 +168,18 @@ class RequestContext:
             self.exits = []
         if mode == "thread":
             self.thread.hold()
-        entry = Exit(moment, mode, manager, None, self.answered_error)
+        entry = Exit(moment, mode, manager, None, self.handled_error)
         self.exits.append(entry)
         return entry
 
-    def on_async_exit(self, manager: AsyncExit, moment: int = ANSWERED) -> None:
+    def on_async_exit(self, manager: AsyncExit, moment: int = HANDLED) -> None:
         """Leave ``manager`` at a moment of the request's end, on the loop."""
         if self.exits is None:
             self.exits = []
-        self.exits.append(Exit(moment, "loop", None, manager, self.answered_error))
+        self.exits.append(Exit(moment, "loop", None, manager, self.handled_error))
 
     def blame(self, error: BaseException) -> None:
-        """Let what was entered to answer ``error`` see that, too, as what was entered before does: it could not."""
+        """Let what was entered to handle ``error`` see it as well, since that has failed."""
         if self.exits:
             entries = [
                 entry._replace(known_error=None) if entry.known_error is error else entry for entry in self.exits

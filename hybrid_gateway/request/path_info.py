@@ -11,7 +11,7 @@ def path_info(path: str, root_path: str) -> str | None:
     A path that does not start with ``root_path`` was stripped by the server already.
     """
     # DJANGO: django/core/handlers/asgi.py ASGIRequest.__init__; 5.2 strips without looking at the boundary, so a path
-    # on which the two could disagree is refused instead of classified.
+    # on which the two could disagree is rejected instead of classified.
     root = root_path.rstrip("/")
     if not root or not path.startswith(root):
         return path
