@@ -81,7 +81,8 @@ def check_order(entries: Iterable[object]) -> None:
     for entry in listed:
         if isinstance(entry, ASGIMiddleware):
             entry.check()
-    kinds = [_kind(entry) for entry in listed]
+    classes = [entry.cls if isinstance(entry, Middleware) else entry for entry in listed]
+    kinds: list[Any] = [entry if inspect.isclass(entry) else type(entry) for entry in classes]
     for position, kind in enumerate(kinds):
         for word, wrong in (("before", kinds[:position]), ("after", kinds[position + 1 :])):
             others = [other for other in getattr(kind, word, ()) if other in wrong]
@@ -90,12 +91,6 @@ def check_order(entries: Iterable[object]) -> None:
                     f"The middleware {kind.__qualname__} must be listed {word} {others[0].__qualname__}; middleware is "
                     "listed from the outermost layer to the innermost."
                 )
-
-
-def _kind(entry: object) -> Any:
-    if isinstance(entry, Middleware):
-        return entry.cls
-    return entry if inspect.isclass(entry) else type(entry)
 
 
 def _opt(scope: Scope) -> Mapping[str, object]:

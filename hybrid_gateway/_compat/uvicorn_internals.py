@@ -96,7 +96,7 @@ def unwrap_proxy_headers(config: Config) -> tuple[Any, Callable[[Any], None]]:
     """Return the application inside ``ProxyHeadersMiddleware``, and a function that does to a scope what that does."""
     app: Any = config.loaded_app
     if type(app) is not ProxyHeadersMiddleware:
-        return app, _leave_alone
+        return app, lambda scope: None
     proxy = ProxyHeadersMiddleware(_answer_nothing, config.forwarded_allow_ips)
 
     def trust_proxy(scope: Any) -> None:
@@ -107,10 +107,6 @@ def unwrap_proxy_headers(config: Config) -> tuple[Any, Callable[[Any], None]]:
             return
 
     return app.app, trust_proxy
-
-
-def _leave_alone(scope: Any) -> None:
-    return None
 
 
 async def _answer_nothing(*args: Any) -> Any:

@@ -117,7 +117,11 @@ class EndpointBuilder:
         schemes, security_headers = layers.authentication, self._context.security_headers(layers)
         signature = read_signature(route.handler, where)
         secrets = self._scheme_secrets.of(schemes, layers)
-        route = msgspec.structs.replace(route, template=route.template.typed(_annotated_types(signature)))
+        types = {
+            parameter.name: strip_annotated(parameter.type) if parameter.checked else str
+            for parameter in signature.parameters
+        }
+        route = msgspec.structs.replace(route, template=route.template.typed(types))
         around = self._surroundings.find(layers, path_types(route))
         needs_content_type = b"cookie" in secrets.headers
         planner = self._plans.for_route(route, layers, schemes, where, around, needs_content_type=needs_content_type)
@@ -204,14 +208,6 @@ def _complete(
         add_cors=add_cors,
         path_names=tuple(path_types(route)),
     )
-
-
-def _annotated_types(signature: Signature) -> dict[str, Any]:
-    """Return the types that a path may take for its values, by the names of parameters."""
-    return {
-        parameter.name: strip_annotated(parameter.type) if parameter.checked else str
-        for parameter in signature.parameters
-    }
 
 
 def _route_throttles(layers: Layers) -> tuple[RouteThrottles | None, RouteThrottles | None]:

@@ -70,6 +70,9 @@ def _choose_encoder(
     layers, returns, status = route.layers, adapted.returns, route.options.get("status_code")
     for kind in layers.type_encoders:
         check_custom(kind, "type_encoders")
+    headers = {name: value for name, value in layers.response_headers.items() if value is not None}
+    if layers.cache_control is not None:
+        headers = {"Cache-Control": write_cache_control(layers.cache_control), **headers}
     validate = layers.validate_response
     if validate is None:  # a column was checked against its type when the class was made
         validate = settings.DEBUG and not adapted.reads_rows
@@ -77,7 +80,7 @@ def _choose_encoder(
         make_encoder,
         method=method,
         status=status,
-        headers=_response_headers(layers),
+        headers=headers,
         cookies=layers.response_cookies,
         security=security_headers,
         validate=validate,
@@ -99,14 +102,6 @@ def _choose_encoder(
 def keep_value(value: Any) -> Any:
     """Return ``value``: an encoder for what nobody sends."""
     return value
-
-
-def _response_headers(layers: Layers) -> dict[str, str]:
-    """Return the headers of every response of a handler."""
-    declared = {name: value for name, value in layers.response_headers.items() if value is not None}
-    if layers.cache_control is None:
-        return declared
-    return {"Cache-Control": write_cache_control(layers.cache_control), **declared}
 
 
 def _list_changes(layers: Layers) -> Sequence[ResponseChange]:

@@ -122,7 +122,10 @@ class LaneProtocol(UvicornConnection):
                 return
         if not self._ignores_data:
             super().data_received(data)
-            self._watch_rest()
+            if self._phase is _BODY:
+                self._watch(self.body_timeout)
+            elif self._phase is _HEAD and self._deadline is None:
+                self._watch(self.head_timeout)
 
     # --- on the lane
 
@@ -305,12 +308,6 @@ class LaneProtocol(UvicornConnection):
     def on_bytes(self) -> None:
         if self._phase is not _HEAD:  # more bytes of a head give it no more time
             self._deadline = None
-
-    def _watch_rest(self) -> None:
-        if self._phase is _BODY:
-            self._watch(self.body_timeout)
-        elif self._phase is _HEAD and self._deadline is None:
-            self._watch(self.head_timeout)
 
     def _watch(self, seconds: float) -> None:
         """End the wait in so many seconds, unless the deadline is moved or dropped before."""
