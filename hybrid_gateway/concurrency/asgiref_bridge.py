@@ -165,7 +165,9 @@ class thread_sensitive:  # noqa: N801  (a context manager reads as a word)
         self._thread_token = _current.set(ThreadHolder(self._thread))
         self._context_token = thread_sensitive_context.set(_context)
         # In a loop that async_to_sync has started, asgiref would prefer the thread that waits for that loop.
-        self._hidden = _thread_below_loop() if loop_executors else None
+        loop = running_loop() if loop_executors else None
+        waiting = None if loop is None else loop_executors.get(loop)
+        self._hidden: Executor | None = waiting if getattr(executor_of_thread, "current", None) is waiting else None
         if self._hidden is not None:
             executor_of_thread.current = None
 
@@ -219,10 +221,3 @@ class ReentrantThread(UnsharedThread):
 
     def hold_long(self) -> None:
         self._thread.hold_long()
-
-
-def _thread_below_loop() -> Executor | None:
-    """Return the executor of the thread that waits for the running loop in ``async_to_sync``, if one does."""
-    loop = running_loop()
-    executor = None if loop is None else loop_executors.get(loop)
-    return executor if getattr(executor_of_thread, "current", None) is executor else None

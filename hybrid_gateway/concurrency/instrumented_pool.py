@@ -52,10 +52,6 @@ class InstrumentedPool(ThreadPool):
         try:
             return super()._perform(worker, request, unit)
         finally:
-            self._meters.end(self.name, self._open_connections())
-
-    def _open_connections(self) -> Counter[str]:
-        workers = list(self._workers)
-        return Counter(
-            connection.alias for worker in workers for connection in worker.opened if connection.connection is not None
-        )
+            used = [connection for worker in list(self._workers) for connection in worker.opened]
+            opened = Counter(connection.alias for connection in used if connection.connection is not None)
+            self._meters.end(self.name, opened)

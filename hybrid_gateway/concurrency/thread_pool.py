@@ -281,7 +281,9 @@ class ThreadPool:
         """Perform jobs until there is none and never will be: the life of a thread."""
         while (job := worker.inbox.get()) is not None:
             if job is _CHECK_QUEUE:
-                job = self._first_job(worker)
+                with self._lock:  # a thread that was woken does one job before it gives way to another pool
+                    self._waking = False
+                    job = self._take() if self._waiting else self._take_or_idle(worker)
             while job is not None:
                 request, unit = job
                 result, error = self._perform(worker, request, unit)
@@ -355,12 +357,6 @@ class ThreadPool:
             if following is not None:
                 self._waiting.append(following)
             return self._take_or_idle(worker)
-
-    def _first_job(self, worker: Worker) -> Job | None:
-        """Return the first job for a thread that was woken; it does one before it gives way to another pool."""
-        with self._lock:
-            self._waking = False
-            return self._take() if self._waiting else self._take_or_idle(worker)
 
     def _take_or_idle(self, worker: Worker) -> Job | None:
         if self._budget.is_tight:

@@ -54,7 +54,7 @@ def build_environ(scope: Scope, forced_script_name: str, body: IO[bytes], size: 
 def _add_headers(environ: Environ, headers: Iterable[Header]) -> None:
     repeated: dict[str, list[str]] = {}
     for name, value in headers:
-        key = _header_key(name)
+        key = _known_header_key(name) if len(name) <= _MAX_CACHED_NAME else _make_header_key(name)
         if not key:
             continue
         text = value.decode("latin-1")
@@ -69,12 +69,8 @@ def _add_headers(environ: Environ, headers: Iterable[Header]) -> None:
             environ[key] = ",".join(values)
 
 
-def _header_key(name: bytes) -> str:
-    """Return the environ key of a header; empty for a header that must not be seen."""
-    return _known_header_key(name) if len(name) <= _MAX_CACHED_NAME else _make_header_key(name)
-
-
 def _make_header_key(name: bytes) -> str:
+    """Return the environ key of a header; empty for a header that must not be seen."""
     if b"_" in name:
         return ""  # SECURITY: X_Real_IP would pose as X-Real-IP, which a proxy strips or sets
     key = name.decode("latin-1").upper().replace("-", "_")

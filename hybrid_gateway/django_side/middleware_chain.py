@@ -154,7 +154,8 @@ class DjangoMiddleware:
                 ) from error
             takes_async = getattr(middleware, "async_capable", False)
             below = adapt_method_mode(takes_async, handler, is_async)
-            if _is_authentication(middleware):
+            kinds = getattr(middleware, "__mro__", ())  # by name: without django.contrib.auth it cannot be imported
+            if any(f"{kind.__module__}.{kind.__qualname__}" == _AUTHENTICATION for kind in kinds):
                 below = _after_authentication(below, takes_async)
             try:
                 instance = middleware(below)
@@ -191,12 +192,6 @@ class DjangoMiddleware:
                 if instead is not None:
                     return instead
         return response
-
-
-def _is_authentication(middleware: Any) -> bool:
-    # By name: a project without django.contrib.auth cannot import it.
-    kinds = getattr(middleware, "__mro__", ())
-    return any(f"{kind.__module__}.{kind.__qualname__}" == _AUTHENTICATION for kind in kinds)
 
 
 def _after_authentication(below: Any, is_async: bool) -> Any:

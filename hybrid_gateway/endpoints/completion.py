@@ -10,14 +10,14 @@ collector.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from starlette.background import BackgroundTask
+from starlette.background import BackgroundTask, BackgroundTasks
 
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.concurrency.asgiref_bridge import enter_request, in_request
-from hybrid_gateway.endpoints.background_work import BackgroundWork, log_failure
-from hybrid_gateway.endpoints.errors import ErrorResponses
+from hybrid_gateway.endpoints.errors import ErrorResponses, printable
 from hybrid_gateway.endpoints.hooks import AnsweredEarly, Hook
 from hybrid_gateway.exceptions import HTTPException
 from hybrid_gateway.request.background import each_task, join_tasks
@@ -30,7 +30,17 @@ from hybrid_gateway.responses.streaming_response import StreamingResponse
 
 __all__ = ["Completion"]
 
+logger = logging.getLogger("django.request")
+
 ChangeResponse = Callable[[RequestContext, EndpointResponse], EndpointResponse]
+
+
+class BackgroundWork(BackgroundTasks):
+    """The tasks of one response, followed by those that run after every response of its route."""
+
+    def __init__(self, own: BackgroundTask | None, always: Sequence[BackgroundTask]) -> None:
+        super().__init__([*([] if own is None else [own]), *always])
+        self.always = BackgroundTasks(always)
 
 
 class Outcome:
@@ -48,12 +58,12 @@ class Outcome:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing is left to close or to render. PERF: most requests have entered nothing."""
+        """True if nothing is left to close or to render. PERF: most requests have entered nothing."""
         return isinstance(self.response, tuple) and not self.ctx.exits
 
     @property
     def has_work_left(self) -> bool:
-        """Whether something of the project runs while the response is sent, or after it."""
+        """True if something of the project runs while the response is sent, or after it."""
         response = self.response
         return not is_complete(response) or (not isinstance(response, tuple) and response.background is not None)
 
@@ -337,7 +347,15 @@ class Completion:
             raise error
         except Exception:
             self._errors.send_signal(ctx)
-            log_failure(ctx, self._name, what, error)
+            logger.error(
+                "%s of %s failed: %s %s",
+                what,
+                self._name,
+                ctx.method,
+                printable(ctx.scope["path"]),
+                exc_info=error,
+                extra={"status_code": 500, "route": self._name},
+            )
 
 
 def _is_same(failure: Exception, answered: BaseException | None) -> bool:

@@ -202,17 +202,13 @@ def _from_validation(error: ValidationError) -> HTTPException:
     )
 
 
-def _from_starlette(error: StarletteHTTPException) -> HTTPException:
-    return HTTPException(error.status_code, error.detail, headers=error.headers)
-
-
 def _not_found(error: Exception) -> HTTPException:
     # A message is shown only when somebody wrote one for people: get_object_or_404's names models and queries.
     return NotFound()
 
 
 _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Any], HTTPException]], ...] = (
-    (StarletteHTTPException, _from_starlette),
+    (StarletteHTTPException, lambda error: HTTPException(error.status_code, error.detail, headers=error.headers)),
     (Http404, _not_found),
     (ObjectDoesNotExist, _not_found),
     (PermissionDenied, lambda error: Forbidden(str(error) or None)),

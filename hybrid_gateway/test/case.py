@@ -28,7 +28,7 @@ def reverse_url(gateway: Gateway, name: str, /, **path_params: object) -> str:
 
 
 class GatewayTests:
-    """What the test cases below add to Django's."""
+    """Attributes that the test cases below have beside Django's."""
 
     client_class = TestClient
     async_client_class = AsyncTestClient

@@ -275,9 +275,10 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
 class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
     Verbs[Coroutine[object, None, ClientResponse]], ScopeClient
 ):
-    """The same for ``async def`` tests: API requests run on the test's loop, their blocking work where asgiref puts it.
+    """Django's async test client, which also answers the gateway's paths, on the loop of the test.
 
-    Inside ``async def`` methods of ``TestCase`` that is the thread of the test, and its transaction.
+    Their blocking work runs where asgiref puts it. Inside ``async def`` methods of ``TestCase`` that is the thread of
+    the test, and its transaction.
     """
 
     __test__ = False

@@ -23,7 +23,7 @@ def gateway_client() -> TestClient:
 
 @pytest.fixture
 def async_gateway_client() -> AsyncTestClient:
-    """The same for ``async def`` tests; ``transactional_db`` goes with it, for they share no transaction."""
+    """An async client of both; ``transactional_db`` goes with it, for ``async def`` tests share no transaction."""
     require_settings()
     from hybrid_gateway.test import AsyncTestClient
 

@@ -1,4 +1,4 @@
-"""How many queries something makes, told query by query where it makes others."""
+"""The assertion that something makes so many queries, which lists them where it makes others."""
 
 from __future__ import annotations
 

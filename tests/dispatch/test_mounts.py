@@ -1,5 +1,7 @@
 """Applications of other kinds below a path of the gateway."""
 
+import asyncio
+
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -135,3 +137,35 @@ def test_a_wsgi_application_behind_middleware_of_the_gateway(serve):
 
     answer = serve(Mount("/old", wsgi), middleware=[stamp]).post("/old/x", data="body", content_type="text/plain")
     assert (answer.text, answer.headers["X-Stamp"]) == ("/old /x POST body ", "yes")
+
+
+@pytest.mark.parametrize(("path", "path_info"), [("/old", ""), ("/old/", "/"), ("/old/a b/é", "/a b/Ã©")])
+def test_a_wsgi_application_below_asgi_gets_no_header_that_poses_as_another(path, path_info):
+    seen, sent = [], []
+
+    def application(environ, start_response):
+        seen.append(environ)
+        start_response("200 OK", [])
+        return [b""]
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [
+        (b"host", b"testserver"),
+        (b"x-real-ip", b"1"),
+        (b"x_real_ip", b"2"),
+        (b"accept", b"a"),
+        (b"accept", b"b"),
+    ]
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
+    gateway = Gateway([Mount("/old", application)])
+    asyncio.run(gateway(scope, receive, send))
+    gateway.pools.close()
+    assert sent[0]["status"] == 200
+    (environ,) = seen
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/old", path_info)
+    assert (environ["HTTP_X_REAL_IP"], environ["HTTP_ACCEPT"]) == ("1", "a,b")
