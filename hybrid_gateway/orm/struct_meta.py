@@ -61,7 +61,9 @@ class ModelStructMeta(msgspec.StructMeta):
     ) -> M:
         check_options(options, _KEYWORDS, f"class {name}")
         if model is None:
-            model = next((info.model for info in map(own_info, _own_bases(bases)) if info.model is not None), None)
+            model = next(
+                (info.model for info in map(own_info, filter(_is_ours, bases)) if info.model is not None), None
+            )
         if exclude:
             bases, namespace = _without(bases, namespace, tuple(exclude), name)
         names: Names = caller_namespaces(1)
@@ -115,14 +117,14 @@ def check_all(*, final: bool = False) -> None:
 # --- bases ---------------------------------------------------------------------------------------------------------
 
 
-def _own_bases(bases: Bases) -> list[ModelStructMeta]:
-    return [base for base in bases if isinstance(base, ModelStructMeta)]
+def _is_ours(base: type) -> bool:
+    return isinstance(base, ModelStructMeta)
 
 
 def _parents(bases: Bases) -> Iterator[type]:
     """Yield the classes of this metaclass that fields are inherited from; what a later one says wins."""
     for base in reversed(bases):
-        yield from (parent for parent in reversed(base.__mro__) if isinstance(parent, ModelStructMeta))
+        yield from filter(_is_ours, reversed(base.__mro__))
 
 
 def _check_names(name: str, bases: Bases, fields: Iterable[str]) -> None:
@@ -153,19 +155,16 @@ def _without(bases: Bases, namespace: Namespace, excluded: tuple[str, ...], name
     for parent in _parents(bases):
         if own_info(parent).model is not None:
             fields = {field.name: field for field in msgspec.structs.fields(cast("StructClass", parent))}
-            defaults = {key: _default(field) for key, field in fields.items() if not field.required}
             copied |= {key: value for key, value in vars(parent).items() if key not in {*_OF_ONE_CLASS, *fields}}
-            copied |= defaults
+            for key, field in fields.items():
+                if field.default_factory is not msgspec.NODEFAULT:
+                    copied[key] = msgspec.field(default_factory=field.default_factory)
+                elif not field.required:
+                    copied[key] = field.default
     kept = {field: entry for field, entry in annotations.items() if field not in excluded}
     kept |= declared_annotations(namespace)
     copied = {key: value for key, value in copied.items() if key not in excluded}
     return (next(_parents(bases)),), {**copied, **namespace, "__annotations__": kept}
-
-
-def _default(field: msgspec.structs.FieldInfo) -> object:
-    if field.default_factory is not msgspec.NODEFAULT:
-        return msgspec.field(default_factory=field.default_factory)
-    return field.default
 
 
 _OF_ONE_CLASS = frozenset(

@@ -19,7 +19,7 @@ from django.utils import timezone
 from hybrid_gateway import ConfigurationError
 from hybrid_gateway.exceptions import NotFound
 from hybrid_gateway.orm import ModelStruct, prepare
-from hybrid_gateway.orm.query_cache.connection_cache import add_cache
+from hybrid_gateway.orm.query_cache.sql_variants import add_cache
 from tests.library.models import Author, Book, Loan, Publisher, Review
 from tests.orm import fuzz as orm_fuzz
 

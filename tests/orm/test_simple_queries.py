@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.test.utils import CaptureQueriesContext
 
 from hybrid_gateway.orm import ModelStruct
-from hybrid_gateway.orm.query_cache.connection_cache import add_cache
+from hybrid_gateway.orm.query_cache.sql_variants import add_cache
 from tests.library.models import Book, Publisher
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -103,8 +103,8 @@ class PlaceholderLookup(_Lookup):
     def get_source_expressions(self) -> list[Any]:
         return [self.lhs]
 
-    def set_source_expressions(self, expressions: Sequence[Any]) -> None:
-        [self.lhs] = expressions
+    def set_source_expressions(self, new_exprs: Sequence[Any]) -> None:
+        [self.lhs] = new_exprs
 
     def as_sql(self, compiler: SQLCompiler, connection: BaseDatabaseWrapper) -> tuple[str, tuple[Any, ...]]:
         values, fragments = _compilation.get()
@@ -166,7 +166,7 @@ def lookups_of(node: object, seen: set[int] | None = None) -> Iterator[AnyLookup
         yield from lookups_of(child, seen)
 
 
-def _children(node: object) -> list[object]:
+def _children(node: Any) -> list[object]:
     """Return what a part of a query is made of; raises ConfigurationError for a parameter that no lookup adapts."""
     if isinstance(node, SliceParam):
         raise ConfigurationError(unadapted(" and ".join(node.names)))

@@ -20,14 +20,21 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, QuerySet, Value
 from django.db.models.expressions import BaseExpression
-from django.db.models.sql import Query
 
 from hybrid_gateway._compat.django_query_internals import Limits
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.query_cache.connection_cache import CACHE, ConnectionCache, add_cache
 from hybrid_gateway.orm.query_cache.query_parameters import Values
-from hybrid_gateway.orm.query_cache.row_readers import QuerysetRows, RowSource
-from hybrid_gateway.orm.query_cache.sql_variants import BoundVariant, Variant, Variants, compile_variant, is_proven
+from hybrid_gateway.orm.query_cache.row_readers import QUERYSET_ROWS, RowSource
+from hybrid_gateway.orm.query_cache.sql_variants import (
+    CACHE,
+    BoundVariant,
+    ConnectionCache,
+    Variant,
+    Variants,
+    add_cache,
+    compile_variant,
+    is_proven,
+)
 from hybrid_gateway.orm.query_cache.statements import Build, Statement, StatementBuilder
 from hybrid_gateway.orm.querysets.queryset_source import the_one
 
@@ -52,10 +59,7 @@ class Prepared(Generic[T]):
         self._queryset = builder.template()[0]
         self.model = self._queryset.model
         self._rows: Statement[list[T]] = builder.statement(
-            lambda queryset: source.select(queryset, builder.title),
-            lambda compiler: source.reader(compiler, self._queryset),
-            source.fetch,
-            list,
+            source.select, lambda compiler: source.reader(compiler, self._queryset), source.fetch, list
         )
         self._exists: Statement[bool] | None = None
         self._count: Statement[int] | None = None
@@ -197,7 +201,9 @@ class PreparedAggregate:
 
         def rows(**values: object) -> QuerySet[Any, Any]:
             queryset: QuerySet[Model] = build(**values)
-            if _is_more_than_filters(queryset.query):
+            query = queryset.query
+            is_grouped = query.group_by is not None
+            if is_grouped or query.is_sliced or query.distinct or query.combinator or query.annotations:
                 raise ConfigurationError(
                     "Only the rows of a queryset without slices, distinct(), annotations and unions can be aggregated "
                     "by a prepared query."
@@ -208,7 +214,7 @@ class PreparedAggregate:
 
         rows.__signature__ = inspect.signature(build)  # type: ignore[attr-defined]
         rows.__qualname__ = getattr(build, "__qualname__", "aggregate")
-        self._prepared: Prepared[dict[str, Any]] = Prepared(QuerysetRows(), rows, static_managers=static_managers)
+        self._prepared: Prepared[dict[str, Any]] = Prepared(QUERYSET_ROWS, rows, static_managers=static_managers)
 
     def get(self, **values: object) -> dict[str, Any]:
         """Return the aggregates by name, as ``QuerySet.aggregate`` does."""
@@ -220,10 +226,3 @@ class PreparedAggregate:
     async def aget(self, **values: object) -> dict[str, Any]:
         """:meth:`get`, on the thread of the request."""
         return await sync_to_async(self.get)(**values)
-
-
-def _is_more_than_filters(query: Query) -> bool:
-    """Return whether it has more than conditions and an order."""
-    return (
-        bool(query.is_sliced or query.distinct or query.combinator or query.annotations) or query.group_by is not None
-    )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Mapping
-from typing import ClassVar, NoReturn
+from typing import Any, NoReturn
 
 from django.db.models import Expression, Field
 from django.db.models.sql.compiler import SQLCompiler
@@ -42,9 +42,7 @@ class SliceParam:
         self.names = names
         self.marked = marked  # of one template: by mark, what was put into its limits
 
-    def _combine(
-        self, operation: Callable[[object, object], object], other: object, *, swapped: bool = False
-    ) -> SliceParam:
+    def _combine(self, operation: Callable[[Any, Any], object], other: object, *, swapped: bool = False) -> SliceParam:
         compute = other.compute if isinstance(other, SliceParam) else lambda values: other
         names = self.names | (other.names if isinstance(other, SliceParam) else frozenset())
         left, right = (compute, self.compute) if swapped else (self.compute, compute)
@@ -142,11 +140,8 @@ _ASKED_BY_DJANGO = frozenset({"has_select_fields", "lookup_name", "query", "valu
 class ParameterReference(Expression):
     """The parameter of a prepared query inside of the query: the right side of a lookup, or an item of one."""
 
-    output_field: ClassVar[Field[object, object]] = Field()
-    conditional = False
-
     def __init__(self, name: str) -> None:
-        super().__init__()
+        super().__init__(output_field=Field())
         self.name = name
 
     def resolve_expression(self, *args: object, **kwargs: object) -> ParameterReference:

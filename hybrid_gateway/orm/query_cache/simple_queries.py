@@ -27,10 +27,18 @@ from hybrid_gateway._compat.django_query_internals import (
     simple_query_key,
     slice_of,
 )
-from hybrid_gateway.orm.query_cache.connection_cache import CACHE, ConnectionCache, add_cache
 from hybrid_gateway.orm.query_cache.placeholders import PlaceholderLookup
 from hybrid_gateway.orm.query_cache.query_parameters import FIRST_SLICE_MARK
-from hybrid_gateway.orm.query_cache.sql_variants import Row, Variant, Variants, compile_variant, is_proven
+from hybrid_gateway.orm.query_cache.sql_variants import (
+    CACHE,
+    ConnectionCache,
+    Row,
+    Variant,
+    Variants,
+    add_cache,
+    compile_variant,
+    is_proven,
+)
 
 __all__ = ["find_variant"]
 

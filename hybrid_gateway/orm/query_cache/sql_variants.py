@@ -8,7 +8,9 @@ query, is never used.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, MutableMapping, Sequence
 from typing import Any
 
 import msgspec
@@ -22,7 +24,18 @@ from hybrid_gateway.orm.columns.postgresql_dates import ask_again
 from hybrid_gateway.orm.query_cache.placeholders import Fragment, ParamSlot, compiling
 from hybrid_gateway.orm.query_cache.query_parameters import FIRST_SLICE_MARK, SliceParam
 
-__all__ = ["BoundVariant", "Row", "Unsafe", "Variant", "Variants", "compile_variant", "is_proven"]
+__all__ = [
+    "CACHE",
+    "BoundVariant",
+    "ConnectionCache",
+    "Row",
+    "Unsafe",
+    "Variant",
+    "Variants",
+    "add_cache",
+    "compile_variant",
+    "is_proven",
+]
 
 Row = Sequence[object]
 """A row as a driver gives it."""
@@ -153,3 +166,31 @@ def _is_same(mine: object, theirs: object) -> bool:
         return False
     wrapped = getattr(mine, "obj", None)  # psycopg's Jsonb does not compare
     return bool(mine == theirs) or (wrapped is not None and bool(wrapped == getattr(theirs, "obj", None)))
+
+
+# --- what is stored with a connection ------------------------------------------------------------------------------
+
+CACHE = "_hybrid_gateway_cache"
+"""The attribute of a connection; where it is missing, :func:`add_cache` makes it."""
+
+
+class ConnectionCache:
+    """Compiled SQL, and functions that read its rows.
+
+    Both hold on to the connection that they were made for, through its compilers. They are an attribute of it, so that
+    all of them go together when its thread ends; a table elsewhere, even a weak one, would keep every connection for
+    ever. A connection is of one thread, so nothing here is locked.
+    """
+
+    def __init__(self) -> None:
+        self.simple_queries: OrderedDict[object, Variants] = OrderedDict()  # by plan and kind, see simple_queries.py
+        # By statement, then by the types of its values.
+        self.statements: MutableMapping[object, dict[tuple[type, ...], Variants]] = weakref.WeakKeyDictionary()
+        self.row_factories: dict[object, Callable[..., Any]] = {}  # by plan
+
+
+def add_cache(connection: BaseDatabaseWrapper) -> ConnectionCache:
+    """Store an empty cache with ``connection``, and return it."""
+    cache = ConnectionCache()
+    setattr(connection, CACHE, cache)
+    return cache

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 from django.db.models import Model, QuerySet
@@ -130,7 +130,7 @@ class StatementBuilder:
         return self.statement(lambda queryset: self._unsliced(queryset).exists(), lambda _: bool, QuerySet.exists, bool)
 
     def count_statement(self) -> Statement[int]:
-        return self.statement(self._count, lambda _: _first_value, QuerySet.count, int)
+        return self.statement(self._count, lambda _: lambda rows: cast("int", rows[0][0]), QuerySet.count, int)
 
     def _unsliced(self, queryset: QuerySet[Model]) -> Query:
         if queryset.query.is_sliced:
@@ -146,7 +146,3 @@ class StatementBuilder:
                 f"{self.title} cannot be counted: it is more than filters and an order. Use count() of a queryset."
             )
         return count_query(query)
-
-
-def _first_value(rows: list[Row]) -> Any:
-    return rows[0][0]

@@ -12,8 +12,7 @@ from hybrid_gateway.orm.query_cache.simple_queries import find_variant
 from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, the_one
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
-from hybrid_gateway.orm.read.rows import rows_reader
-from hybrid_gateway.orm.read.selection import check_model, execute, select
+from hybrid_gateway.orm.read.rows import execute, rows_reader
 
 __all__ = ["fetch", "get"]
 
@@ -28,9 +27,7 @@ def fetch(struct: type[S], source: Source | RawQuerySet[Any]) -> list[S]:
         return [from_model(struct, instance) for instance in source]
     queryset = as_queryset(source)
     plan = read_plan_of(struct)
-    if queryset.model is not plan.model:  # PERF: asked here, since it nearly never is
-        check_model(plan, queryset.model)
-    query, using = select(plan, queryset), queryset.db
+    query, using = plan.select(queryset), queryset.db
     if query.select and query.select is plan.local_columns:
         connection = connections[using]
         known = find_variant(plan, query, connection, lambda compiler: rows_reader(plan, compiler))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,11 +19,10 @@ from msgspec import UNSET
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.columns.column_types import normalizer, read_converter
-from hybrid_gateway.orm.columns.struct_annotations import Column, computed
+from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import columns_of, computed_of, hints_of, is_model_struct, once_per_struct
 from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, condition_paths, leads_to_many
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
-from hybrid_gateway.orm.read.selection import check_model
 
 __all__ = ["from_model"]
 
@@ -35,7 +33,7 @@ Normalize = Callable[..., object]
 
 def from_model(struct: type[S], instance: Model) -> S:
     """Return the Struct of an instance that was loaded already."""
-    check_model(read_plan_of(struct), type(instance))
+    read_plan_of(struct).check_model(type(instance))
     return _from_instance(struct, instance)
 
 
@@ -45,25 +43,18 @@ def _from_instance(struct: type[S], instance: Model) -> S:
 
 @once_per_struct
 def _readers_of(struct: type[msgspec.Struct]) -> Mapping[str, Callable[[Model], object]]:
-    """Return what reads each field of an instance."""
-    columns, computed_fields = columns_of(struct), computed_of(struct)
-    readers: dict[str, Callable[[Model], object]] = {}
-    for name, annotation in hints_of(struct).items():
-        if name in computed_fields:
-            readers[name] = partial(_compute, computed_fields[name])
-        elif columns[name].is_unseen:
-            readers[name] = _unset
-        else:
-            readers[name] = _FieldReader(f"{struct.__qualname__}.{name}", name, annotation, columns[name]).read
-    return readers
+    return {name: _reader(struct, name, annotation) for name, annotation in hints_of(struct).items()}
 
 
-def _unset(instance: Model) -> object:
-    return UNSET
-
-
-def _compute(entry: computed[object], instance: Model) -> object:
-    return entry.function(*[_follow(instance, path.split(LOOKUP_SEP)) for path in entry.columns])
+def _reader(struct: type[msgspec.Struct], name: str, annotation: object) -> Callable[[Model], object]:
+    """Return what reads a field off an instance."""
+    column, entry = columns_of(struct)[name], computed_of(struct).get(name)
+    if entry is not None:
+        paths = [path.split(LOOKUP_SEP) for path in entry.columns]
+        return lambda instance: entry.function(*[_follow(instance, steps) for steps in paths])
+    if column.is_unseen:
+        return lambda instance: UNSET
+    return _FieldReader(f"{struct.__qualname__}.{name}", name, annotation, column).read
 
 
 class _FieldReader:

@@ -153,12 +153,12 @@ class _ReadPlanBuilder:
 
     def _column(self, level: _Level, steps: Sequence[PathStep], path: str) -> str:
         """Return the code of what is at the end of a path: of a column, or of those that it is made of."""
-        model, path = level.model if len(steps) == 1 else steps[-2].related_model, level.prefix + path
+        path = level.prefix + path
         before = path.removesuffix(path.split(LOOKUP_SEP)[-1])
         if isinstance(steps[-1], CompositePrimaryKey):
             key = [self._plan.column_slot(before + part.attname) for part in key_columns(steps[-1].model)]
             return f"(None if {key[0]} is None else ({', '.join(key)}))"
-        chosen = chosen_of(model, steps[-1])
+        chosen = chosen_of(level.model, steps)
         if chosen is None:
             check_has_one_column(steps[-1])
             return self._plan.column_slot(path)

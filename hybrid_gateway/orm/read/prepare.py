@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, TypeVar, overload
 
 import msgspec
-from django.db.models import Model, QuerySet
-from django.db.models.sql import Query
-from django.db.models.sql.compiler import SQLCompiler
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.query_cache.prepared import Prepared
-from hybrid_gateway.orm.query_cache.row_readers import QuerysetRows, RowReader
+from hybrid_gateway.orm.query_cache.row_readers import QUERYSET_ROWS, RowSource
 from hybrid_gateway.orm.query_cache.statements import Build
 from hybrid_gateway.orm.read.fetch import fetch
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.rows import rows_reader
-from hybrid_gateway.orm.read.selection import check_model, select
 
 __all__ = ["prepare"]
 
@@ -48,23 +45,7 @@ def prepare(
     if isinstance(struct, type):
         if build is None:
             raise ConfigurationError("prepare() needs a function that returns a queryset.")
-        return Prepared(_StructRows(struct), build, static_managers=static_managers)
-    return Prepared(QuerysetRows(), struct, static_managers=static_managers)
-
-
-class _StructRows:
-    """How a prepared query reads Structs."""
-
-    def __init__(self, struct: type[msgspec.Struct]) -> None:
-        self._struct = struct
-        self._plan = read_plan_of(struct)
-
-    def select(self, queryset: QuerySet[Model], title: str) -> Query:
-        check_model(self._plan, queryset.model)
-        return select(self._plan, queryset)
-
-    def fetch(self, queryset: QuerySet[Model]) -> list[msgspec.Struct]:
-        return fetch(self._struct, queryset)
-
-    def reader(self, compiler: SQLCompiler, queryset: QuerySet[Model]) -> RowReader:
-        return rows_reader(self._plan, compiler)
+        plan = read_plan_of(struct)
+        rows = RowSource(plan.select, partial(fetch, struct), lambda compiler, _: rows_reader(plan, compiler))
+        return Prepared(rows, build, static_managers=static_managers)
+    return Prepared(QUERYSET_ROWS, struct, static_managers=static_managers)

@@ -78,7 +78,10 @@ def related_list(field: PathStep, rest: str, annotation: object, column: Column,
     relation = _relation(field)
     struct, value = None, None
     if is_model_struct(item):
-        struct = _checked_struct(bare(item), rest, relation.model, where)
+        struct = bare(item)
+        if rest or not is_compatible_model(model_of(struct), relation.model):
+            shown, there = model_of(struct).__name__, relation.model.__name__
+            raise ConfigurationError(f"{where} lists {shown}, but its path leads to {there}.")
     else:
         value = _value(relation.model, rest, item, where)
     return RelatedList(
@@ -91,19 +94,13 @@ def related_list(field: PathStep, rest: str, annotation: object, column: Column,
     )
 
 
-def _checked_struct(struct: StructClass, rest: str, model: type[Model], where: str) -> StructClass:
-    if rest or not is_compatible_model(model_of(struct), model):
-        raise ConfigurationError(f"{where} lists {model_of(struct).__name__}, but its path leads to {model.__name__}.")
-    return struct
-
-
 def _value(model: type[Model], rest: str, item: object, where: str) -> Value:
     steps = list(path_steps(model, rest or "pk", where))
     last = steps[-1]
     if is_to_many(last):
         raise ConfigurationError(f"{where} leads to lists in lists; nest a ModelStruct.")
     convert = read_converter(item, last, where)
-    chosen = chosen_of(steps[-2].related_model if len(steps) > 1 else model, last)
+    chosen = chosen_of(model, steps)
     if chosen is None:
         return (rest or "pk",), convert and (lambda value: None if value is None else convert(value))
     names, choose = chosen

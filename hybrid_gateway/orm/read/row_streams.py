@@ -14,7 +14,6 @@ from hybrid_gateway.orm.columns.postgresql_dates import widen
 from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.rows import fill_lists, row_factory
-from hybrid_gateway.orm.read.selection import check_model, select
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.negotiation import choose_media_type
 from hybrid_gateway.responses.streaming_response import StreamingResponse
@@ -70,9 +69,8 @@ def chunks(struct: type[S], source: Source) -> Generator[list[S]]:
     """
     queryset = as_queryset(source)
     plan, using = read_plan_of(struct), queryset.db
-    check_model(plan, queryset.model)
     connection = connections[using]
-    compiler = select(plan, queryset).get_compiler(using)
+    compiler = plan.select(queryset).get_compiler(using)
     try:
         sql, parameters = compiler.as_sql()
     except EmptyResultSet:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from django.db import connections
+from django.core.exceptions import EmptyResultSet
+from django.db import DataError, connections
 from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.sql import Query
@@ -15,16 +16,16 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from hybrid_gateway._compat.django_query_internals import convert_rows, converters_of, typed_rows
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.query_cache.connection_cache import CACHE, ConnectionCache, add_cache
+from hybrid_gateway.orm.columns.postgresql_dates import ask_again
+from hybrid_gateway.orm.introspection import StructClass
 from hybrid_gateway.orm.query_cache.prepared import Prepared
-from hybrid_gateway.orm.query_cache.row_readers import RowReader
-from hybrid_gateway.orm.query_cache.sql_variants import Row
+from hybrid_gateway.orm.query_cache.row_readers import RowReader, RowSource
+from hybrid_gateway.orm.query_cache.sql_variants import CACHE, ConnectionCache, Row, add_cache
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.read_plan import Index, ReadPlan, RowFactory
 from hybrid_gateway.orm.read.related_list import RelatedList
-from hybrid_gateway.orm.read.selection import check_model, execute, select
 
-__all__ = ["fetch_with", "fill_lists", "row_factory", "rows_reader"]
+__all__ = ["execute", "fetch_with", "fill_lists", "row_factory", "rows_reader"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -55,9 +56,8 @@ def row_factory(plan: ReadPlan, compiler: SQLCompiler) -> RowFactory:
 def fetch_with(struct: type[S], queryset: QuerySet[Model], paths: Sequence[str]) -> list[WithValues[S]]:
     """Return the rows as Structs, each with the values of more columns."""
     plan = read_plan_of(struct)
-    check_model(plan, queryset.model)
     more = [path for path in paths if path not in plan.selected]
-    rows, compiler = execute(select(plan, queryset, more=more), queryset.db)
+    rows, compiler = execute(plan.select(queryset, more=more), queryset.db)
     return _reader_with_values(plan, compiler, paths)(rows) if rows else []
 
 
@@ -73,6 +73,21 @@ def _reader_with_values(plan: ReadPlan, compiler: SQLCompiler, paths: Sequence[s
         return [(made, tuple(entry)) for made, entry in zip(make(rows), values, strict=True)]
 
     return read
+
+
+def execute(query: Query, using: str) -> tuple[list[Row], SQLCompiler]:
+    """Return the rows of a query as the driver gives them, and the compiler that knows how to read them."""
+    compiler = query.get_compiler(using)
+    try:
+        sql, parameters = compiler.as_sql()
+    except EmptyResultSet:
+        return [], compiler
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql, parameters)
+        try:
+            return cursor.fetchall(), compiler
+        except DataError:
+            return ask_again(cursor, sql, parameters), compiler
 
 
 # --- lists ---------------------------------------------------------------------------------------------------------
@@ -112,35 +127,22 @@ def _rows_of(many: RelatedList, keys: object, using: str) -> QuerySet[Any]:
 
 
 def _related_structs(many: RelatedList, struct: type[S], keys: list[object], using: str) -> list[WithValues[S]]:
-    if many.extra is None:  # a generic relation has a content type, whose number is the database's
-        if using not in many.prepared:
-            many.prepared[using] = _prepare(many, struct, using)
-        prepared = many.prepared[using]
-        if prepared is not None:
-            return prepared.fetch(keys=keys)
-    return fetch_with(struct, _rows_of(many, keys, using), [many.link])
+    if using not in many.prepared and many.extra is None:
+        try:
+            many.prepared[using] = Prepared(_with_keys(struct, many.link), lambda keys: _rows_of(many, keys, using))
+        except ConfigurationError:  # a default manager may do what cannot be prepared
+            many.prepared[using] = None
+    prepared = many.prepared.get(using)
+    if prepared is None:  # nor is a generic relation prepared: the number of its content type is the database's
+        return fetch_with(struct, _rows_of(many, keys, using), [many.link])
+    return prepared.fetch(keys=keys)
 
 
-def _prepare(many: RelatedList, struct: type[S], using: str) -> Prepared[WithValues[S]] | None:
-    try:
-        return Prepared(_RelatedRows(struct, many.link), lambda keys: _rows_of(many, keys, using))
-    except ConfigurationError:  # a default manager may do what cannot be prepared
-        return None
-
-
-class _RelatedRows:
-    """How a prepared query reads the rows of a list: each comes with the key of its owner."""
-
-    def __init__(self, struct: type[msgspec.Struct], link: str) -> None:
-        self._struct = struct
-        self._link = link
-
-    def select(self, queryset: QuerySet[Model], title: str) -> Query:
-        plan = read_plan_of(self._struct)
-        return select(plan, queryset, more=[] if self._link in plan.paths else [self._link])
-
-    def fetch(self, queryset: QuerySet[Model]) -> list[WithValues[Any]]:
-        return fetch_with(self._struct, queryset, [self._link])
-
-    def reader(self, compiler: SQLCompiler, queryset: QuerySet[Model]) -> RowReader:
-        return _reader_with_values(read_plan_of(self._struct), compiler, [self._link])
+def _with_keys(struct: StructClass, link: str) -> RowSource:
+    """Return how a prepared query reads the rows of a list: each comes with the key of its owner."""
+    plan = read_plan_of(struct)
+    return RowSource(
+        lambda queryset: plan.select(queryset, more=[] if link in plan.paths else [link]),
+        lambda queryset: fetch_with(struct, queryset, [link]),
+        lambda compiler, _: _reader_with_values(plan, compiler, [link]),
+    )
