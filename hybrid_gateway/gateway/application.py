@@ -34,7 +34,7 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.declare import HANDLER_OPTIONS
 from hybrid_gateway.routing.flat_routes import FlatRoute, join_paths
-from hybrid_gateway.routing.reverse import build_path
+from hybrid_gateway.routing.path_template import build_path
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Environ, Receive, Scope, Send, StartResponse
 

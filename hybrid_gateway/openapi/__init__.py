@@ -14,9 +14,8 @@ from hybrid_gateway.auth import AllowAny
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.openapi.document import build_document
+from hybrid_gateway.openapi.pages import CONTENT_SECURITY_POLICY, VIEWERS, Viewer, build_page
 from hybrid_gateway.openapi.staff_only import DJANGO_MIDDLEWARE, check_apps, refuse_others, send_to_login
-from hybrid_gateway.openapi.ui import CONTENT_SECURITY_POLICY, build_page
-from hybrid_gateway.openapi.viewers import VIEWERS, Viewer
 from hybrid_gateway.openapi.yaml_document import as_yaml
 from hybrid_gateway.responses.response_classes import HTMLResponse, Response
 from hybrid_gateway.routing.declare import Route

@@ -19,8 +19,7 @@ from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.openapi.operation_problems import is_json, problem_statuses
-from hybrid_gateway.openapi.operation_responses import success_responses
+from hybrid_gateway.openapi.operation_responses import is_json, problem_statuses, success_responses
 from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, as_json, plain_name, same_name
 from hybrid_gateway.openapi.schema_types import JSONObject, Use
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes

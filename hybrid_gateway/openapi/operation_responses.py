@@ -1,16 +1,25 @@
-"""Return annotation → the successful responses of an operation."""
+"""Responses of an operation: those of success by the return annotation, and the problems."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
-from http import HTTPStatus
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from http.client import responses as phrases
+from typing import Annotated
 
+from hybrid_gateway.binding.parameter_sources import SOURCES
+from hybrid_gateway.binding.plan import Input
+from hybrid_gateway.endpoints.endpoint import Endpoint
+from hybrid_gateway.endpoints.errors import translate
+from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.openapi.schema_types import JSONObject, Schema
+from hybrid_gateway.openapi.security_schemes import has_guards
 from hybrid_gateway.responses.response_info import BodyContent, default_status, read_response_info
 
-__all__ = ["success_responses"]
+__all__ = ["is_json", "problem_statuses", "success_responses"]
 
+_SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _EMPTY = (204, 205, 304)  # SPEC: RFC 9110: these never carry content
 
 
@@ -32,19 +41,67 @@ def success_responses(
         found[default_status(method, status)] = info.contents
     if not found:
         found[default_status(method, status)] = ()
-    return {str(status): _response(status, contents, options, schema) for status, contents in sorted(found.items())}
+    responses: dict[str, JSONObject] = {}
+    for number, contents in sorted(found.items()):
+        words = options.get("response_description") or phrases.get(number, "Success")
+        responses[str(number)] = response = {"description": words}
+        if contents and number not in _EMPTY:
+            bodies = {content.media_type: content.type for content in contents}
+            response["content"] = {kind: {} if of is None else {"schema": schema(of)} for kind, of in bodies.items()}
+    return responses
 
 
-def _response(
-    status: int,
-    contents: tuple[BodyContent, ...],
-    options: Mapping[str, object],
-    schema: Callable[[object], Schema],
-) -> JSONObject:
-    phrase = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else "Success"
-    response: JSONObject = {"description": options.get("response_description") or phrase}
-    if contents and status not in _EMPTY:
-        response["content"] = {
-            content.media_type: {} if content.type is None else {"schema": schema(content.type)} for content in contents
-        }
-    return response
+# --- problems -------------------------------------------------------------------------------------------------------
+
+
+def is_json(entry: Input) -> bool:
+    """Return whether an input is a body of JSON."""
+    return entry.media_type == "application/json"
+
+
+def _is_parsed(entry: Input) -> bool:
+    return entry.source == "form" or is_json(entry)
+
+
+def problem_statuses(endpoint: Endpoint) -> list[int]:
+    """Return the statuses of errors of the gateway itself, and those that ``raises=`` names."""
+    layers = endpoint.route.layers
+    negotiates = len(layers.media_types) > 1 or "template" in endpoint.route.options
+    checks_csrf = endpoint.method not in _SAFE and any("Cookie" in scheme.carriers for scheme in endpoint.schemes)
+    bodies = [entry for entry in endpoint.inputs if not SOURCES[entry.source].allowed_on_get]
+    statuses = {
+        400: any(map(_is_parsed, bodies)),
+        401: bool(endpoint.schemes),
+        403: has_guards(endpoint) or checks_csrf,
+        406: negotiates and read_response_info(endpoint.returns).is_json,
+        404: bool(endpoint.route.template.parameters),
+        413: bool(bodies),
+        415: any(map(_is_parsed, bodies)),
+        422: any(map(_may_be_invalid, endpoint.inputs)),
+        429: bool(layers.throttle),
+        504: layers.timeout is not None,
+    }
+    return sorted(
+        {*(status for status, given in statuses.items() if given), *_raised(endpoint.route.options.get("raises", ()))}
+    )
+
+
+def _raised(entries: Iterable[object]) -> list[int]:
+    """Return the statuses that ``raises=`` names; a Django exception has that of its translation."""
+    found = []
+    for entry in entries:
+        status = entry if isinstance(entry, int) else getattr(entry, "status_code", None)
+        if status is None and isinstance(entry, type) and issubclass(entry, Exception):
+            known = translate(entry())
+            status = None if known is None else known.status_code
+        if status is None:
+            raise RouteError(f"raises={entry!r} is neither a status nor an exception with one.")
+        found.append(status)
+    return found
+
+
+def _may_be_invalid(entry: Input) -> bool:
+    """Return whether a value can be wrong by its content; a path that does not fit its converter is another, 404."""
+    if entry.source == "path":
+        return typing.get_origin(entry.type) is Annotated
+    return entry.source != "body" or is_json(entry)

@@ -11,10 +11,10 @@ import msgspec
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from starlette.responses import Response as StarletteResponse
 
+from hybrid_gateway._compat.django_connection_internals import keep_connections_open
 from hybrid_gateway.exceptions import ResponseValidationError, check_status
 from hybrid_gateway.headers import NO_CONTENT, fix_headers, make_private
 from hybrid_gateway.responses.cookies import read_cookie_option, set_cookie_headers
-from hybrid_gateway.responses.django_closing import close_response
 from hybrid_gateway.responses.enc_hook import EncHook, TypeEncoders, enc_hook, enc_hook_with
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES, DefaultStatus, GatewayResponse
 from hybrid_gateway.responses.negotiation import MESSAGEPACK
@@ -265,6 +265,13 @@ def _encode_json(value: object, defaults: ResponseDefaults) -> EndpointResponse:
     return make_raw(defaults.status, _JSON, msgspec.json.encode(value, enc_hook=defaults.enc_hook), defaults.headers)
 
 
+def _close_django(response: HttpResponseBase) -> None:
+    # DJANGO: HttpResponse.close sends request_finished, which for Django ends the request, connections and all. A
+    # component may be in a transaction: they are looked after where the thread ends its unit of work.
+    with keep_connections_open():
+        response.close()
+
+
 def _encode_django(response: HttpResponseBase, defaults: ResponseDefaults) -> EndpointResponse:
     """Return a response of Django's as one of ours; its cookies and its ``close()`` are kept."""
     headers: list[Header] = [
@@ -280,11 +287,11 @@ def _encode_django(response: HttpResponseBase, defaults: ResponseDefaults) -> En
         # DJANGO: HttpResponse.close sends request_finished, whose receivers look after connections: never on the loop.
         chunks = cast("StreamingHttpResponse", response).streaming_content
         streaming = StreamingResponse(chunks, status_code=response.status_code)
-        streaming.on_close = partial(close_response, response)
+        streaming.on_close = partial(_close_django, response)
         streaming.raw_headers = headers
         return streaming
     body = cast("HttpResponse", response).content
-    close_response(response)
+    _close_django(response)
     return make_raw(response.status_code, None, body, headers)
 
 

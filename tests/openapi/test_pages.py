@@ -13,7 +13,7 @@ from openapi_spec_validator import validate
 from hybrid_gateway import Gateway, Route, get, post
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
-from hybrid_gateway.openapi.viewers import VIEWERS
+from hybrid_gateway.openapi.pages import VIEWERS
 from hybrid_gateway.test import TestClient
 
 

@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from hybrid_gateway import CORS, ConfigurationError, Gateway, get, post
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.dispatch.prefixes import Prefixes
-from hybrid_gateway.openapi.viewers import VIEWERS
+from hybrid_gateway.openapi.pages import VIEWERS
 from hybrid_gateway.orm import Cursor, LimitOffset, Lookup, ModelStruct, Ordering, PageNumber, Search
 from tests.library.models import Book, Publisher
 

@@ -1,19 +1,56 @@
-"""Other people's pages for the document, at ``/docs/<name>``: Swagger UI, ReDoc, Scalar, RapiDoc, Stoplight Elements.
+"""Pages of the document: our own, and at ``/docs/<name>`` Swagger UI, ReDoc, Scalar, RapiDoc, Stoplight Elements.
 
-Their scripts are theirs to ship: each page loads one pinned release from a content delivery network, or from wherever
-``OPENAPI["ASSETS"]`` says that copies of the npm packages lie. The browser runs it only if its hash is the known one.
+Ours, ``docs.html``, has its style and script inline. The scripts of the others are theirs to ship: each page loads one
+pinned release from a content delivery network, or from wherever ``OPENAPI["ASSETS"]`` says that copies of the npm
+packages lie. The browser runs it only if its hash is the known one.
 """
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from hashlib import sha256
 from html import escape
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
-__all__ = ["VIEWERS", "Viewer"]
+__all__ = ["CONTENT_SECURITY_POLICY", "VIEWERS", "Viewer", "build_page"]
+
+
+_TEMPLATE = Path(__file__).with_name("docs.html").read_text(encoding="utf-8")
+
+
+def build_page(title: str, document_url: str) -> str:
+    """Return our page, called ``title``, of the document at ``document_url``."""
+    values = {"title": title, "document_url": document_url}
+    return re.sub(r"\{\{ (\w+) \}\}", lambda match: escape(values[match[1]]), _TEMPLATE)
+
+
+def _hash_source(content: str) -> str:
+    """Return a script or style as a policy allows it."""
+    return f"'sha256-{b64encode(sha256(content.encode()).digest()).decode()}'"
+
+
+_SOURCES = {
+    tag: _hash_source(re.findall(f"<{tag}>(.*?)</{tag}>", _TEMPLATE, re.DOTALL)[0]) for tag in ("script", "style")
+}
+
+
+# SECURITY: a description that became markup, or a script injected by anybody, would run nothing and load nothing.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        f"script-src {_SOURCES['script']}",
+        f"style-src {_SOURCES['style']}",
+        "img-src data:",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+    )
+)
 
 
 class Viewer(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +66,7 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
     sources: dict[str, str] = {}
 
     def page(self, title: str, document_url: str, assets: str) -> str:
-        """The page, called ``title``, of the document at ``document_url``."""
+        """Return the page, called ``title``, of the document at ``document_url``."""
         head = [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
@@ -50,7 +87,7 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
         """Return the policy. SECURITY: no script but the pinned one and ours, no connection but to this host."""
         parts = urlsplit(assets)
         host = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "'self'"
-        start = f" 'sha256-{b64encode(sha256(self.start.encode()).digest()).decode()}'" if self.start else ""
+        start = f" {_hash_source(self.start)}" if self.start else ""
         policy = {
             "default-src": "'none'",
             "script-src": f"{host}{start}",
