@@ -39,7 +39,8 @@ class SimpleJWTAuthentication(AuthenticationScheme):
                 raise ValueError("too long")
             token = theirs.get_validated_token(plain.encode("ascii"))
             user = theirs.get_user(token)
-        except (APIException, TokenError, PyJWTError, ValueError, TypeError, RecursionError, OverflowError):
+        # OSError: datetime has it for a time beyond the clock of the platform.
+        except (APIException, TokenError, PyJWTError, ValueError, TypeError, RecursionError, OverflowError, OSError):
             raise Unauthorized("The token is malformed, expired or revoked.") from None
         if not user.is_active or logged_out_after(token.get("iat"), user):
             raise Unauthorized("The token is malformed, expired or revoked.")

@@ -127,6 +127,12 @@ def signed(claims):
     return jwt.encode(content, settings.SIMPLE_JWT["SIGNING_KEY"])
 
 
+@pytest.mark.parametrize("claim", ["exp", "iat"])
+@pytest.mark.parametrize("moment", [6.77680361916768e16, 1e300, -1e300, 2**70])
+def test_a_time_that_no_clock_has_is_only_401(simple, claim, moment):
+    assert status(simple, f"Bearer {signed({claim: moment})}") == 401
+
+
 @fuzz(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.tuples(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20)).map(".".join)
