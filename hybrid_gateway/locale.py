@@ -20,7 +20,7 @@ from starlette.responses import Response
 
 from hybrid_gateway.binding.signature import is_async
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.request.cookie_header import parse_cookies
+from hybrid_gateway.request.head_parsing import parse_cookies
 from hybrid_gateway.types import Handler
 
 __all__ = ["Locale", "TimeZone"]

@@ -7,15 +7,23 @@ import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from hybrid_gateway.binding.body import JSONBody, RawBody
+from hybrid_gateway.binding.body import JSONBody, JSONField, RawBody, is_array
 from hybrid_gateway.binding.constraints import checker, is_bounded
 from hybrid_gateway.binding.decoders import check_decodable, why_not
 from hybrid_gateway.binding.forms import FormField, FormFields, FormReader
 from hybrid_gateway.binding.input_types import InputLimits, InputTypes, type_to_read
-from hybrid_gateway.binding.json_fields import JSONField, is_array
 from hybrid_gateway.binding.markers import Depends, File, Form, Marker
-from hybrid_gateway.binding.plan import Code, Input, Phase, Step, input_for
-from hybrid_gateway.binding.plan_builder import Chain, PlanBuilder, format_chain, format_type, hashable
+from hybrid_gateway.binding.plan import (
+    Chain,
+    Code,
+    Input,
+    Phase,
+    PlanBuilder,
+    Step,
+    format_chain,
+    format_type,
+    hashable,
+)
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
 from hybrid_gateway.binding.struct_fields import StructField, is_closed
 from hybrid_gateway.binding.text_converters import documented
@@ -98,7 +106,7 @@ class BodyPlanner:
         return self._whole(key, body, parameter, bytes)
 
     def _whole(self, key: object, body: JSONBody | RawBody, parameter: Parameter, kind: object) -> Code:
-        self._builder.document(input_for(parameter, "body", parameter.name, kind, body.media_type))
+        self._builder.document(parameter, "body", parameter.name, kind, parameter.marker, body.media_type)
         self._read_as_bytes()
         call = Code(f"{self._builder.name('read_body', body.read)}(ctx, body, errors)")
         step = Step(call=call, can_fail=True)
@@ -112,7 +120,7 @@ class BodyPlanner:
         if not self._is_streamed:
             media_type = "application/octet-stream"
             entry = Input(source="body", name=parameter.name, type=bytes, required=False, media_type=media_type)
-            self._builder.document(entry)
+            self._builder.plan.inputs.append(entry)
         call = Code(f"ctx.stream({self._limits.max_body_size})")
         return self._builder.read(_STREAM, parameter.name, phase, call)
 
@@ -164,8 +172,7 @@ class BodyPlanner:
             )
         field = self._field(name, type_to_read(parameter), marker, where, raw=False)
         kind = str if parameter.type is NO_DEFAULT else parameter.type
-        entry = input_for(parameter, "form", name, documented(kind), field.media_type)
-        self._builder.document(entry)
+        self._builder.document(parameter, "form", name, documented(kind), parameter.marker, field.media_type)
         return field
 
     def _struct_field(
@@ -173,17 +180,9 @@ class BodyPlanner:
     ) -> FormField:
         where = f"{format_chain(chain)}: the field {field.encode_name!r} of {parameter.name!r}"
         read = self._field(field.encode_name, kind, marker, where, raw=True, own=parameter.info.is_pydantic)
-        entry = Input(
-            source="form",
-            name=field.encode_name,
-            type=documented(kind),
-            required=field.required,
-            default=field.default,
-            marker=marker if isinstance(marker, Marker) else None,
-            media_type=read.media_type,
-            closed=is_closed(parameter.info.origin),
-        )
-        self._builder.document(entry)
+        closed = is_closed(parameter.info.origin)
+        name = field.encode_name
+        self._builder.document(field, "form", name, documented(kind), marker, read.media_type, closed)
         return read
 
     def _field(self, name: str, kind: object, marker: object, where: str, *, raw: bool, own: bool = False) -> FormField:

@@ -6,14 +6,13 @@ from collections.abc import Callable
 
 from hybrid_gateway.binding.components import Provider, make_provider
 from hybrid_gateway.binding.markers import Depends
-from hybrid_gateway.binding.plan import Code, Phase, Step, code
-from hybrid_gateway.binding.plan_builder import Chain, PlanBuilder, format_chain
+from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, code, format_chain
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.request_cleanup import enter, enter_async
 from hybrid_gateway.binding.shared_components import ask, key_of, sees_parameter, share, share_async
 from hybrid_gateway.binding.signature import Parameter, Signature
 from hybrid_gateway.exceptions import DependencyError
-from hybrid_gateway.request.cleanup_phases import HANDLED
+from hybrid_gateway.request.request_parts import HANDLED
 from hybrid_gateway.type_info import strip_annotated
 
 __all__ = ["ComponentPlanner"]

@@ -18,8 +18,8 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.datastructures import Headers
 
+from hybrid_gateway.binding.body import JSONField
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
-from hybrid_gateway.binding.json_fields import JSONField
 from hybrid_gateway.binding.markers import File
 from hybrid_gateway.binding.parameters import fresh, struct_value
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
@@ -27,8 +27,8 @@ from hybrid_gateway.binding.text_converters import TextType
 from hybrid_gateway.binding.uploads import SNIFFED, UploadFile, file_name, matches, sniff
 from hybrid_gateway.binding.validation import missing, unknown
 from hybrid_gateway.exceptions import BadRequest, ErrorEntry, UnsupportedMediaType, error_entry
-from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE
 from hybrid_gateway.request.context import RequestContext, body_too_large
+from hybrid_gateway.request.request_parts import AFTER_RESPONSE
 
 if TYPE_CHECKING:  # it exists for type checkers alone
     from python_multipart.multipart import MultipartCallbacks

@@ -9,7 +9,7 @@ import msgspec
 
 from hybrid_gateway.binding.decoders import DecodeHook, Decoders, check_decodable, decode_known, why_not
 from hybrid_gateway.binding.markers import Depends, Marker
-from hybrid_gateway.binding.plan_builder import Chain, format_chain, format_type
+from hybrid_gateway.binding.plan import Chain, format_chain, format_type
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers
 from hybrid_gateway.binding.struct_fields import StructField, struct_fields
 from hybrid_gateway.binding.text_converters import TextType, is_list, is_scalar, text_type

@@ -10,8 +10,17 @@ import msgspec
 from hybrid_gateway.binding.input_types import InputTypes, type_to_read
 from hybrid_gateway.binding.markers import Marker
 from hybrid_gateway.binding.parameters import ParameterGroup, path_reader, struct_reader
-from hybrid_gateway.binding.plan import Code, Input, Phase, Step, code, input_for
-from hybrid_gateway.binding.plan_builder import Chain, PlanBuilder, format_chain, format_type, hashable
+from hybrid_gateway.binding.plan import (
+    Chain,
+    Code,
+    Phase,
+    PlanBuilder,
+    Step,
+    code,
+    format_chain,
+    format_type,
+    hashable,
+)
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
 from hybrid_gateway.binding.struct_fields import is_closed
 from hybrid_gateway.binding.text_converters import TextType, documented
@@ -71,7 +80,7 @@ class ParameterPlanner:
         position = list(self._path).index(parameter.name)
         converted = self._path[parameter.name]
         kind = converted if parameter.type is NO_DEFAULT else parameter.type
-        self._builder.document(input_for(parameter, "path", parameter.name, documented(kind)))
+        self._builder.document(parameter, "path", parameter.name, documented(kind), parameter.marker)
         if not parameter.checked or kind is converted:
             return Step(call=Code(f"ctx.path_values[{position}]"))
         reader = path_reader(parameter, position, self._path_type(parameter, converted), converted)
@@ -115,7 +124,7 @@ class ParameterPlanner:
                 "Use a scalar, a list of scalars, or a Struct of them."
             )
         kind = str if parameter.type is NO_DEFAULT else parameter.type
-        self._builder.document(input_for(parameter, marker.source, wire_name, documented(kind)))
+        self._builder.document(parameter, marker.source, wire_name, documented(kind), marker)
         read = self._types.text_type(type_to_read(parameter), where)
         return self._grouped(parameter, marker.source, wire_name, read, phase)
 
@@ -131,15 +140,7 @@ class ParameterPlanner:
                 )
             if not parameter.info.is_pydantic:
                 kinds[field.encode_name] = self._types.text_type(kind, where, raw=True)
-            entry = Input(
-                source=source,
-                name=wire_name(field.encode_name),
-                type=documented(kind),
-                required=field.required,
-                marker=inner if isinstance(inner, Marker) else None,
-                default=field.default,
-            )
-            self._builder.document(entry)
+            self._builder.document(field, source, wire_name(field.encode_name), documented(kind), inner)
         # Other headers and cookies are there whatever a client does: in the query alone unknown names are rejected.
         asked = self.query_names if source == "query" and is_closed(parameter.info.origin) else None
         reader = struct_reader(parameter, source, wire_name, kinds, self._types.hook, asked)

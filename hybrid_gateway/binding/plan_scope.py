@@ -11,8 +11,8 @@ from hybrid_gateway.binding.app_components import AppComponents
 from hybrid_gateway.binding.components import Components, Mode
 from hybrid_gateway.binding.input_types import InputLimits
 from hybrid_gateway.binding.shared_components import Sharing
-from hybrid_gateway.request.cleanup_phases import HANDLED
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_parts import HANDLED
 
 __all__ = ["DjangoContextSource", "PlanScope"]
 

@@ -22,17 +22,15 @@ from hybrid_gateway.binding.components import Mode, Provider
 from hybrid_gateway.binding.input_types import InputTypes
 from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Path, Query
 from hybrid_gateway.binding.parameter_planner import ParameterPlanner
-from hybrid_gateway.binding.plan import Code, Phase, Step, code
-from hybrid_gateway.binding.plan_builder import Chain, PlanBuilder, format_chain, format_type
+from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, code, format_chain, format_type
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, layered, read_signature
 from hybrid_gateway.binding.typed_values import TypedValues
-from hybrid_gateway.binding.unannotated import reject_unannotated
 from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.types import Handler
 
-__all__ = ["BindingPlanner", "ValueSource"]
+__all__ = ["BindingPlanner", "ValueSource", "reject_unannotated"]
 
 
 class ValueSource(Protocol):
@@ -200,4 +198,39 @@ class BindingPlanner:
             f"{where}nothing provides {parameter.name!r} of type {format_type(parameter.type)}. Register a component "
             f"whose resolve() returns {inner}, or say where it comes from: Annotated[..., Depends(provider)]. If "
             f"clients send it, give a function that reads it, type_decoders={{{inner}: function}}."
+        )
+
+
+_REQUEST = (
+    "Write `{name}: Request`, of hybrid_gateway, or ask for what you need of it: a path or query parameter, a header."
+)
+_BODY = "Write `{name}: Item`, where Item is a msgspec.Struct, or `{name}: dict`; of one value, Annotated[int, Body()]."
+_FORM = "Write `{name}: Annotated[LoginForm, Form()]`, where LoginForm is a msgspec.Struct."
+_FILE = "Write `{name}: UploadFile`, or list[UploadFile]."
+_ERROR = "Write `{name}: Exception`."
+_USER = "Write `{name}: User`, the model of AUTH_USER_MODEL, or `{name}: User | None` where nobody need be logged in."
+
+_REMEDIES = {
+    **dict.fromkeys(("request", "req", "http_request", "info"), _REQUEST),
+    **dict.fromkeys(("data", "body", "payload", "json"), _BODY),
+    **dict.fromkeys(("form", "form_data"), _FORM),
+    **dict.fromkeys(("file", "files", "upload"), _FILE),
+    **dict.fromkeys(("exc", "exception", "error"), _ERROR),
+    **dict.fromkeys(("user", "current_user"), _USER),
+    "response": "Write `{name}: Response`, of hybrid_gateway.",
+    "headers": "Write `{name}: http.Headers`; of one header, Annotated[str, Header()].",
+    "cookies": "Of one cookie write Annotated[str, Cookie()]; all are in `request: Request`.",
+    "state": "Write `{name}: State`, of hybrid_gateway.",
+    "session": "Write `{name}: SessionBase`, of django.contrib.sessions.backends.base.",
+    "background_tasks": "Return a Response with background=BackgroundTask(...), or write after_response=.",
+}
+
+
+def reject_unannotated(parameter: Parameter, chain: Chain) -> None:
+    """Raise :class:`DependencyError` for an unannotated ``request``, ``data``, ``body`` and their like."""
+    remedy = _REMEDIES.get(parameter.name)
+    if parameter.type is NO_DEFAULT and parameter.marker is None and remedy is not None:
+        raise DependencyError(
+            f"{format_chain(chain)}: {parameter.name!r} has no annotation, so it would be text of the query. "
+            f"{remedy.format(name=parameter.name)} If text of the query is meant, write `{parameter.name}: str`."
         )

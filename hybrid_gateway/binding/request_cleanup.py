@@ -8,9 +8,8 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, supp
 from types import TracebackType
 from typing import Literal, NoReturn, TypeVar
 
-from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE, HANDLED
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.request.request_parts import Exit, SyncExit
+from hybrid_gateway.request.request_parts import AFTER_RESPONSE, HANDLED, Exit, SyncExit
 
 __all__ = ["close_all", "enter", "enter_async"]
 

@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 
 from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.signature import Parameter, Signature
-from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_parts import AFTER_RESPONSE
 
 __all__ = ["Needs", "Shared", "Sharing", "ask", "key_of", "sees_parameter", "share", "share_async"]
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
+from starlette.datastructures import Headers, QueryParams
+from starlette.requests import Request
 from starlette.responses import Response
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.body_planner import BodyPlanner
-from hybrid_gateway.binding.injected_types import BUILTINS, REQUEST
 from hybrid_gateway.binding.parameter_planner import ParameterPlanner
-from hybrid_gateway.binding.plan import Code, Phase, Step
-from hybrid_gateway.binding.plan_builder import Chain, PlanBuilder
+from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import Parameter
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.url_quoting import quote_encoded_path
 
-__all__ = ["TypedValues"]
+__all__ = ["BUILTINS", "TypedValues"]
 
 
 class TypedValues:
@@ -99,3 +101,43 @@ class TypedValues:
 
 def _is_kind_of(cls: object, given: object) -> bool:
     return cls is given or (isinstance(cls, type) and isinstance(given, type) and issubclass(cls, given))
+
+
+_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def _host_and_port(ctx: RequestContext) -> tuple[str, int]:
+    scheme = ctx.scope.get("scheme", "http")
+    server = ctx.scope.get("server") or ("", None)
+    given = ctx.header(b"host")
+    if given is None:
+        return server[0], server[1] or _PORTS[scheme]
+    text = given.decode("latin-1")
+    host, colon, port = text.rpartition(":")
+    if colon and port.isascii() and port.isdigit() and len(port) <= 5:
+        return host, int(port)
+    return text, _PORTS.get(scheme, 80)
+
+
+def _url(ctx: RequestContext) -> http.URL:
+    scheme = ctx.scope.get("scheme", "http")
+    host, port = _host_and_port(ctx)
+    netloc = host if port == _PORTS.get(scheme) else f"{host}:{port}"
+    path = quote_encoded_path(ctx.scope["path"])
+    query = ctx.raw_query.decode("latin-1")
+    return http.URL(f"{scheme}://{netloc}{path}" + (f"?{query}" if query else ""))
+
+
+BUILTINS: dict[object, Callable[[RequestContext], object]] = {
+    Headers: lambda ctx: Headers(raw=ctx.raw_headers),
+    QueryParams: lambda ctx: QueryParams(ctx.query_pairs()),
+    http.Method: lambda ctx: http.Method(ctx.method),
+    http.URL: _url,
+    http.Scheme: lambda ctx: http.Scheme(ctx.scope.get("scheme", "http")),
+    http.Host: lambda ctx: http.Host(_host_and_port(ctx)[0]),
+    http.Port: lambda ctx: http.Port(_host_and_port(ctx)[1]),
+    http.Path: lambda ctx: http.Path(ctx.scope["path"]),
+    http.QueryString: lambda ctx: http.QueryString(ctx.raw_query.decode("latin-1")),
+}
+
+REQUEST = Request

@@ -16,14 +16,14 @@ from hybrid_gateway.auth.secret_carriers import SecretsInQueries
 from hybrid_gateway.binding.app_components import AppComponents
 from hybrid_gateway.binding.components import Components
 from hybrid_gateway.binding.decoders import Decoders
-from hybrid_gateway.binding.injected_types import REQUEST
 from hybrid_gateway.binding.input_types import InputLimits
 from hybrid_gateway.binding.plan_scope import PlanScope
-from hybrid_gateway.building.route_planner import RoutePlanner
-from hybrid_gateway.building.shared_plan import RouteSurroundings
+from hybrid_gateway.binding.typed_values import REQUEST
+from hybrid_gateway.building.hook_compiler import RouteSurroundings
 from hybrid_gateway.concurrency.thread_pools import ThreadPools
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.django_side.middleware_request import UserBelow
+from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.routing.declare import Route
 from hybrid_gateway.routing.flat_routes import FlatRoute

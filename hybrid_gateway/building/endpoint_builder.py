@@ -14,15 +14,14 @@ from hybrid_gateway.binding.signature import Parameter, Signature, read_signatur
 from hybrid_gateway.building.build_context import BuildContext, PlanFactory, path_types
 from hybrid_gateway.building.error_handler_compiler import ErrorHandlerCompiler
 from hybrid_gateway.building.health_check_compiler import compile_health_check
-from hybrid_gateway.building.hook_compiler import HookCompiler
+from hybrid_gateway.building.hook_compiler import HookCompiler, RouteSurroundings, SurroundingsCompiler
 from hybrid_gateway.building.lifespan_arguments import find_arguments
 from hybrid_gateway.building.middleware_compiler import DjangoMiddlewareCompiler, middleware_factories
 from hybrid_gateway.building.response_plan import plan_response
-from hybrid_gateway.building.route_planner import RoutePlanner
 from hybrid_gateway.building.scheme_secrets import SchemeSecrets
-from hybrid_gateway.building.shared_plan import RouteSurroundings, SurroundingsCompiler
 from hybrid_gateway.caching import ResponseCache
 from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
+from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.endpoints.completion import Completion
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.endpoints.errors import ErrorResponses
@@ -33,7 +32,7 @@ from hybrid_gateway.health.readiness import Readiness
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.views.handler_results import adapt_handler
-from hybrid_gateway.request.cleanup_phases import HANDLED
+from hybrid_gateway.request.request_parts import HANDLED
 from hybrid_gateway.responses.return_checks import check_return_annotation
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, flatten

@@ -10,10 +10,10 @@ from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.building.build_context import BuildContext
-from hybrid_gateway.building.shared_plan import RouteSurroundings
+from hybrid_gateway.building.hook_compiler import RouteSurroundings
 from hybrid_gateway.endpoints.errors import ErrorHandler, ErrorResponses
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.request.cleanup_phases import ERROR_HANDLED
+from hybrid_gateway.request.request_parts import ERROR_HANDLED
 from hybrid_gateway.responses.encoders import make_encoder
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.responses.return_checks import check_return_annotation

@@ -8,8 +8,8 @@ from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.binding.signature import read_signature
-from hybrid_gateway.building.route_planner import RoutePlanner
 from hybrid_gateway.dispatch.dispatcher import no_message
+from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.health.health_check import as_health_check
 from hybrid_gateway.health.readiness import Probe

@@ -1,43 +1,32 @@
-"""Hooks as a project writes them → what the plan of a route enters, and what runs on its way out."""
+"""Functions around the plan of a route: hooks are compiled, and share components and path values with the route."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from starlette.responses import Response
 
-from hybrid_gateway.binding.components import mode_of
-from hybrid_gateway.binding.plan import Code, Step, code
+from hybrid_gateway.binding.components import Provider, mode_of
+from hybrid_gateway.binding.plan import Code, Step, code, hashable
 from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
-from hybrid_gateway.binding.signature import read_signature, reject_generator
-from hybrid_gateway.building.route_planner import RoutePlanner
+from hybrid_gateway.binding.shared_components import Needs, Shared, key_of
+from hybrid_gateway.binding.signature import Parameter, read_signature, reject_generator
+from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.endpoints.hooks import Hook, HookRun, answer_early
-from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE, FIRST_HOOK
+from hybrid_gateway.request.request_parts import AFTER_RESPONSE, ERROR_HANDLED, FIRST_HOOK
 from hybrid_gateway.responses.encoders import make_encoder
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.types import Handler
 
-__all__ = ["WAY_OUT", "HookCompiler", "method_of"]
+__all__ = ["HookCompiler", "RouteSurroundings", "SurroundingsCompiler", "WAY_OUT", "method_of"]
 
 WAY_OUT = ("on_response", "on_error")
 _METHODS = ("on_request", *WAY_OUT)
-
-
-class FollowsRoute(Protocol):
-    """The surroundings that functions around the plan of a route are compiled with."""
-
-    @property
-    def layers(self) -> Layers: ...
-
-    def planner(self, where: str, given: Mapping[type, str], moment: int) -> RoutePlanner:
-        """Return an empty plan for a function that has run at ``moment``."""
-        ...
 
 
 class HookCompiler:
@@ -46,7 +35,7 @@ class HookCompiler:
     def __init__(self) -> None:
         self._runs: dict[object, tuple[HookRun, bool]] = {}
 
-    def enter(self, layers: Layers, planner: RoutePlanner, around: FollowsRoute) -> list[Hook]:
+    def enter(self, layers: Layers, planner: RoutePlanner, around: RouteSurroundings) -> list[Hook]:
         """Plan the way in of every hook; return the hooks that the plan enters."""
         entered = []
         last = FIRST_HOOK + len(layers.after_request) + len(layers.event_hooks) - 1
@@ -59,14 +48,14 @@ class HookCompiler:
             _plan_before_request(planner.binding, function)
         return entered
 
-    def leave(self, layers: Layers, around: FollowsRoute) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
+    def leave(self, layers: Layers, around: RouteSurroundings) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
         """Return the hooks that see every response of a route, and those that run once it is sent, in their order."""
         after_handler = enumerate(reversed(layers.after_request), FIRST_HOOK)
         always = tuple(self._function(function, around, moment) for moment, function in after_handler)
         last = tuple(self._function(function, around, AFTER_RESPONSE) for function in reversed(layers.after_response))
         return always, last
 
-    def _event_hook(self, entry: object, kind: type, around: FollowsRoute, moment: int) -> Hook:
+    def _event_hook(self, entry: object, kind: type, around: RouteSurroundings, moment: int) -> Hook:
         methods = {name: method_of(entry, name) for name in WAY_OUT if hasattr(kind, name)}
         runs = {
             name: self._run(getattr(kind, name), entry, around, moment, bound)
@@ -78,12 +67,12 @@ class HookCompiler:
         on_response, on_error = (runs[name][0] if name in runs else None for name in WAY_OUT)
         return Hook(awaits=awaits, moment=moment, on_response=on_response, on_error=on_error)
 
-    def _function(self, function: Handler, around: FollowsRoute, moment: int) -> Hook:
+    def _function(self, function: Handler, around: RouteSurroundings, moment: int) -> Hook:
         run, awaits = self._run(function, None, around, moment)
         return Hook(on_response=run, awaits=awaits, moment=moment)
 
     def _run(
-        self, function: Handler, owner: object, around: FollowsRoute, moment: int, bound: Handler | None = None
+        self, function: Handler, owner: object, around: RouteSurroundings, moment: int, bound: Handler | None = None
     ) -> tuple[HookRun, bool]:
         """Compile a method of ``owner``, which is ``bound`` to an instance, or a function alone."""
         key = (function, owner, around, moment)
@@ -168,3 +157,78 @@ def _instance(entry: object) -> object:
         raise ConfigurationError(
             f"The event hook {entry.__qualname__} is made without arguments, once per request: {error}"
         ) from error
+
+
+PlanAround = Callable[["RouteSurroundings", str, Mapping[type, str], int], RoutePlanner]
+
+
+class RouteSurroundings:
+    """Whatever functions around the plans of some routes have in common, so that they are compiled once for all."""
+
+    def __init__(
+        self, plan: PlanAround, layers: Layers, path: Mapping[str, object], components: Mapping[object, Shared]
+    ) -> None:
+        self.layers = layers
+        self.path = path
+        self.components = components
+        self._plan = plan
+        self._makers: dict[object, tuple[Callable[..., Awaitable[object]], bool] | None] = {}
+
+    def planner(self, where: str, given: Mapping[type, str], moment: int) -> RoutePlanner:
+        """Return an empty plan for a function that has run at ``moment``."""
+        return self._plan(self, where, given, moment)
+
+    def maker(
+        self, provider: Provider, parameter: Parameter, chain: tuple[str, ...], given: Mapping[type, str]
+    ) -> tuple[Callable[..., Awaitable[object]], bool]:
+        """See :class:`hybrid_gateway.binding.shared_components.Sharing`."""
+        key = key_of(provider, parameter)
+        if (key, *given) not in self._makers:
+            self._makers[key, *given] = None
+            planner = self.planner(chain[0], given, self.components[key].moment)
+            planner.binding.component(provider, parameter, chain[:-1])
+            run, _ = compile_plan(planner.plan, chain[-1], tuple(given.values()))
+            self._makers[key, *given] = run, planner.plan.awaits
+        found = self._makers[key, *given]
+        if found is None:
+            raise DependencyError(f"{' → '.join(chain)}: a component cannot need itself.")
+        return found
+
+
+class SurroundingsCompiler:
+    """Finds, for each route, what it has in common with others; ``plan`` makes empty plans for functions around it."""
+
+    def __init__(self, plan: PlanAround) -> None:
+        self._plan = plan
+        self._needs: dict[object, Needs] = {}
+        self._found: dict[object, RouteSurroundings] = {}
+
+    def find(self, layers: Layers, path: Mapping[str, object]) -> RouteSurroundings:
+        """Return that of a route with these layers; ``path`` are the values in its path and their types."""
+        handlers = tuple(layers.exception_handlers.items())
+        parameters = tuple((name, hashable(kind)) for name, kind in layers.parameters.items())
+        common = layers.components, layers.authentication, parameters, layers.max_body_size, layers.csrf_exempt
+        hooks = layers.event_hooks, layers.after_request, layers.after_response
+        needs = self._needs.get((common, hooks, handlers))
+        if needs is None:
+            planner = self._plan(RouteSurroundings(self._plan, layers, {}, {}), "a route", {}, AFTER_RESPONSE)
+            needs = self._needs[common, hooks, handlers] = planner.authorization.needs()
+            for function, where, moment in _functions(layers):
+                needs.add(read_signature(function, where), moment)
+        seen = path if needs.names.intersection(path) else {}
+        components = needs.components
+        key = (common, tuple(seen.items()), (hooks, handlers) if components else ())
+        if key not in self._found:
+            self._found[key] = RouteSurroundings(self._plan, layers, seen, components)
+        return self._found[key]
+
+
+def _functions(layers: Layers) -> Iterator[tuple[Handler, str, int]]:
+    """Yield the functions on the way out, what each is called in errors, and the moment at which it has run."""
+    for handler in layers.exception_handlers.values():
+        yield handler, f"the exception handler {describe_handler(handler)}", ERROR_HANDLED
+    hooks = [(function, FIRST_HOOK + place) for place, function in enumerate(reversed(layers.after_request))]
+    for position, entry in enumerate(reversed(layers.event_hooks), FIRST_HOOK + len(layers.after_request)):
+        hooks += [(method_of(entry, name), position) for name in WAY_OUT if hasattr(entry, name)]
+    for function, moment in (*hooks, *((function, AFTER_RESPONSE) for function in layers.after_response)):
+        yield function, f"the hook {describe_handler(function)}", moment

@@ -12,8 +12,8 @@ from starlette.responses import Response
 
 from hybrid_gateway.binding.components import Mode, mode_of
 from hybrid_gateway.binding.decoders import Decoders, check_custom, decode_known
-from hybrid_gateway.building.route_planner import RoutePlanner
 from hybrid_gateway.caching import ResponseCache
+from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.headers import write_cache_control
 from hybrid_gateway.layer_options import Layers

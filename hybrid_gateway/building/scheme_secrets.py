@@ -13,7 +13,7 @@ from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.building.build_context import PlanFactory
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.request.cleanup_phases import HANDLED
+from hybrid_gateway.request.request_parts import HANDLED
 from hybrid_gateway.spelling import check_attributes_of
 
 __all__ = ["SchemeSecrets"]

@@ -29,7 +29,7 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import HTTPException, ServiceUnavailable
 from hybrid_gateway.headers import checked_send, headers_to_send
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.request.path_info import path_info
+from hybrid_gateway.request.head_parsing import path_info
 from hybrid_gateway.responses.gateway_response import GatewayResponse
 from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse
 from hybrid_gateway.types import ASGIApp, Message, Receive, Scope, Send

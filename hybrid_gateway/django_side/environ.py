@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable
 from typing import IO
 
-from hybrid_gateway.request.path_info import path_info
+from hybrid_gateway.request.head_parsing import path_info
 from hybrid_gateway.types import Environ, Header, Scope
 
 __all__ = ["build_environ", "is_utf8", "resolved_path"]

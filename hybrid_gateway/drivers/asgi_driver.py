@@ -17,7 +17,7 @@ from hybrid_gateway.exceptions import RequestTimeout
 from hybrid_gateway.headers import FixedHeaders, checked_send, headers_to_send, with_content_length
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.request.path_info import path_info
+from hybrid_gateway.request.head_parsing import path_info
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Message, Receive, Scope, Send

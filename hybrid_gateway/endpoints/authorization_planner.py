@@ -9,8 +9,8 @@ import msgspec
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme, Guard
 from hybrid_gateway.binding.components import Mode, mode_of
-from hybrid_gateway.binding.plan import Code, Phase, Step, code
-from hybrid_gateway.binding.plan_builder import Chain, format_chain
+from hybrid_gateway.binding.plan import Chain, Code, Phase, Plan, Step, code, format_chain
+from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.shared_components import Needs
 from hybrid_gateway.binding.signature import Parameter, Signature, read_signature, reject_generator
@@ -27,7 +27,7 @@ from hybrid_gateway.endpoints.authorization import (
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.request.context import RequestContext
 
-__all__ = ["AuthorizationPlanner", "UserBelowMiddleware"]
+__all__ = ["AuthorizationPlanner", "RoutePlanner", "UserBelowMiddleware"]
 
 _AUTHENTICATION = "authentication"  # among the variables
 _NONE, _TRUE = Code("None"), Code("True")
@@ -209,3 +209,28 @@ class AuthorizationPlanner:
 
     def _add(self, call: Code, mode: Mode = "inline") -> None:
         self._open.steps.append(Step(call=call, mode=mode))
+
+
+class RoutePlanner:
+    """Plans values by ``binding``, and by ``authorization`` what may reject before there is any use for them."""
+
+    def __init__(
+        self, scope: PlanScope, schemes: Sequence[AuthenticationScheme], below: UserBelowMiddleware | None = None
+    ) -> None:
+        self.binding = BindingPlanner(scope)
+        self.authorization = AuthorizationPlanner(self.binding, schemes, _user_model(), below)
+
+    @property
+    def plan(self) -> Plan:
+        return self.binding.plan
+
+
+def _user_model() -> type | None:
+    # Here, since models can be imported only once Django has loaded the apps.
+    from django.contrib.auth import get_user_model
+    from django.core.exceptions import ImproperlyConfigured
+
+    try:
+        return get_user_model()
+    except ImproperlyConfigured:  # a project without django.contrib.auth has no user to ask for
+        return None

@@ -21,8 +21,8 @@ from hybrid_gateway.endpoints.errors import ErrorResponses, printable
 from hybrid_gateway.endpoints.hooks import AnsweredEarly, Hook
 from hybrid_gateway.exceptions import HTTPException
 from hybrid_gateway.request.background import each_task, join_tasks
-from hybrid_gateway.request.cleanup_phases import AFTER_RESPONSE, ERROR_HANDLED, HANDLED, HOOKS_DONE
 from hybrid_gateway.request.context import EnteredHook, RequestContext
+from hybrid_gateway.request.request_parts import AFTER_RESPONSE, ERROR_HANDLED, HANDLED, HOOKS_DONE
 from hybrid_gateway.responses.gateway_response import GatewayResponse, UnsentResponse
 from hybrid_gateway.responses.raw_response import EndpointResponse, is_complete, status_of
 from hybrid_gateway.responses.response_conversion import as_raw, as_response

@@ -13,10 +13,8 @@ from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
 from hybrid_gateway.request.background import OutgoingResponse
 from hybrid_gateway.request.body_deadline import BodyDeadline
-from hybrid_gateway.request.cleanup_phases import HANDLED
-from hybrid_gateway.request.cookie_header import parse_cookies
-from hybrid_gateway.request.query_string import check_field_count, max_fields, parse_query
-from hybrid_gateway.request.request_parts import AsyncExit, DjangoState, Exit, PendingEntry, SyncExit
+from hybrid_gateway.request.head_parsing import check_field_count, max_fields, parse_cookies, parse_query
+from hybrid_gateway.request.request_parts import HANDLED, AsyncExit, DjangoState, Exit, PendingEntry, SyncExit
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Header, Headers, Message, Receive, Scope
 

@@ -1,4 +1,4 @@
-"""Things that a request gathers on its way: exits, a pending cache entry, Django's view of it."""
+"""Things that a request gathers on its way: exits and when they are due, a pending cache entry, Django's view of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from django.http import HttpRequest
 
 from hybrid_gateway.types import Header
 
-__all__ = ["AsyncExit", "DjangoState", "Exit", "PendingEntry", "SyncExit"]
+__all__ = [
+    "AFTER_RESPONSE",
+    "AsyncExit",
+    "DjangoState",
+    "ERROR_HANDLED",
+    "Exit",
+    "FIRST_HOOK",
+    "HANDLED",
+    "HOOKS_DONE",
+    "PendingEntry",
+    "SyncExit",
+]
 
 
 class SyncExit(Protocol):
@@ -64,3 +75,10 @@ class DjangoState(Protocol):
     def own_request(self) -> HttpRequest | None: ...
     def session_request(self) -> HttpRequest | None: ...
     def give_body(self, body: bytes) -> None: ...
+
+
+HANDLED = 0  # the handler has returned, or something has failed: for what nobody else asks for
+ERROR_HANDLED = 1  # an exception handler has responded to what has failed
+FIRST_HOOK = 2  # the first hook on the way out has run; each that follows has the next number
+AFTER_RESPONSE = 1_000_000  # the response is sent, and what is to run after it has run
+HOOKS_DONE = AFTER_RESPONSE - 1  # all hooks have run

@@ -19,7 +19,7 @@ from hybrid_gateway import Gateway, Request, get, http, post
 from hybrid_gateway.dispatch.prefixes import Prefixes
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.settings_gateway import default_gateway
-from hybrid_gateway.request.path_info import path_info
+from hybrid_gateway.request.head_parsing import path_info
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.sites.dispatch_urls")]
 
