@@ -3,7 +3,6 @@
 from hybrid_gateway.access_control import AllowAny, Authentication, AuthenticationScheme, Guard
 from hybrid_gateway.auth.api_key import APIKeyAuthentication
 from hybrid_gateway.auth.basic import BasicAuthentication
-from hybrid_gateway.auth.csrf import CSRFProtect, check_csrf
 from hybrid_gateway.auth.guards import (
     AllOf,
     AnyOf,
@@ -15,6 +14,7 @@ from hybrid_gateway.auth.guards import (
     IsSuperuser,
 )
 from hybrid_gateway.auth.jwt import JWTAuthentication
+from hybrid_gateway.auth.request_credentials import CSRFProtect, check_csrf
 from hybrid_gateway.auth.session import SessionAuthentication
 from hybrid_gateway.auth.token import TokenAuthentication
 

@@ -7,9 +7,8 @@ import re
 from starlette.datastructures import Headers, QueryParams
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.credential_cookies import check_cookie_name, read_cookie
 from hybrid_gateway.auth.credential_store import check_installed, credential_store
-from hybrid_gateway.auth.csrf import check_csrf
+from hybrid_gateway.auth.request_credentials import check_cookie_name, check_csrf, read_cookie
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
 from hybrid_gateway.spelling import reject_unknown_keywords

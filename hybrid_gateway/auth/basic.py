@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.authorization_header import quoted_realm, read_credentials
+from hybrid_gateway.auth.request_credentials import quoted_realm, read_credentials
 from hybrid_gateway.exceptions import Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.csrf import check_csrf
+from hybrid_gateway.auth.request_credentials import check_csrf
 from hybrid_gateway.sessions.django_context import DjangoContext
 from hybrid_gateway.spelling import reject_unknown_keywords
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.authorization_header import read_credentials
 from hybrid_gateway.auth.credential_store import ISSUED_PREFIX, check_installed, credential_store
+from hybrid_gateway.auth.request_credentials import read_credentials
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.spelling import reject_unknown_keywords
 

@@ -28,7 +28,7 @@ from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.endpoints.handler_timeout import check_timeout, with_timeout
 from hybrid_gateway.endpoints.hooks import Hook
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.health.readiness import Readiness
+from hybrid_gateway.health.health_check import Readiness
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.views.handler_results import adapt_handler
@@ -37,7 +37,7 @@ from hybrid_gateway.responses.return_checks import check_return_annotation
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, flatten
 from hybrid_gateway.sessions.cache_privacy import private_response_headers
-from hybrid_gateway.sessions.session_middleware import finish_session
+from hybrid_gateway.sessions.django_context import finish_session
 from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling.throttle import RouteThrottles, Throttle
 from hybrid_gateway.type_hints import resolve_new_types

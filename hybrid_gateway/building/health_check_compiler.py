@@ -11,8 +11,7 @@ from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.dispatch.dispatcher import no_message
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.health.health_check import as_health_check
-from hybrid_gateway.health.readiness import Probe
+from hybrid_gateway.health.health_check import Probe, as_health_check
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.declare import describe_handler

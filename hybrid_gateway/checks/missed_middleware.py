@@ -14,7 +14,7 @@ from django.core.checks import CheckMessage
 from django.db import connections
 from django.utils.module_loading import import_string
 
-from hybrid_gateway.auth.csrf import CSRFProtect
+from hybrid_gateway.auth.request_credentials import CSRFProtect
 from hybrid_gateway.checks.messages import name_routes, report
 from hybrid_gateway.checks.package import SAFE, Package, hook_classes, is_ours, none
 from hybrid_gateway.checks.packages import PACKAGES

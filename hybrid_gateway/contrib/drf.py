@@ -7,7 +7,7 @@ import re
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.authorization_header import read_credentials
+from hybrid_gateway.auth.request_credentials import read_credentials
 from hybrid_gateway.auth.user_lookup import logged_out_after
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 

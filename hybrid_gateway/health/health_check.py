@@ -1,15 +1,26 @@
-"""Health checks as a project writes them."""
+"""Health checks, as a project writes them and as probes ask for their outcome, any number of times.
+
+How this works: every check runs in a task and on a pool thread of its own, however many probes wait for it, and its
+outcome is good for a while. So probes cost the database one query a second, not one each. A check that hangs holds one
+thread, since it is not run again before that thread is free.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
+from hybrid_gateway.concurrency.asgiref_bridge import separate_thread, thread_sensitive
+from hybrid_gateway.concurrency.pooled_thread import PooledThread
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Handler
 
-__all__ = ["HealthCheck", "Unhealthy", "as_health_check", "health_check"]
+__all__ = ["HealthCheck", "Probe", "Readiness", "Unhealthy", "as_health_check", "health_check"]
 
 
 class Unhealthy(Exception):
@@ -56,3 +67,80 @@ def as_health_check(entry: object) -> HealthCheck:
 def _name_of(function: Handler) -> str:
     name: str = getattr(function, "__name__", type(function).__name__)
     return name
+
+
+logger = logging.getLogger("hybrid_gateway")
+
+MAX_FAILURE_AGE = 1.0  # seconds for which a bad outcome is good
+
+
+class Readiness:
+    """The health of the process. ``not_ready_reason()`` tells why no check matters now, if so: starting, draining."""
+
+    def __init__(self, probes: Sequence[Probe], not_ready_reason: Callable[[], str | None]) -> None:
+        self._probes = probes
+        self._not_ready_reason = not_ready_reason
+
+    async def ask(self) -> tuple[bool, dict[str, str]]:
+        """Return whether the process is ready, and each check by name: ``"ok"``, or what is wrong, without secrets."""
+        reason = self._not_ready_reason()
+        if reason is not None:
+            return False, {"gateway": reason}
+        faults = await asyncio.gather(*(probe.fault() for probe in self._probes))
+        outcomes = {probe.name: fault or "ok" for probe, fault in zip(self._probes, faults, strict=True)}
+        return not any(faults), outcomes
+
+
+class Probe:
+    """One check; ``run(thread)`` runs it, injected parameters and all, with its blocking work on ``thread``."""
+
+    def __init__(self, check: HealthCheck, run: Callable[[RequestThread], Awaitable[object]]) -> None:
+        self.name = check.name
+        self._check = check
+        self._run = run
+        self._thread: RequestThread | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._fault: str | None = None
+        self._until = 0.0
+
+    async def fault(self) -> str | None:
+        """Return what is wrong, if anything; at most as old as the check allows, and known after its time-out."""
+        if time.monotonic() < self._until:
+            return self._fault
+        task = self._task
+        if task is None or task.get_loop() is not asyncio.get_running_loop():
+            if isinstance(self._thread, PooledThread) and self._thread.busy:
+                return self._record("still running", None)
+            task = self._task = asyncio.create_task(self._ask())
+        await asyncio.wait((task,), timeout=self._check.timeout)
+        if not task.done():
+            task.cancel()
+            self._task = None
+            return self._record(f"no answer within {self._check.timeout:g} s", None)
+        return self._fault
+
+    async def _ask(self) -> None:
+        thread = self._thread = separate_thread()
+        try:
+            with thread_sensitive(thread):
+                healthy = await self._run(thread)
+            self._record("failed" if healthy is False else None, None)
+        except Unhealthy as error:
+            self._record(str(error) or "failed", None)
+        except Exception as error:
+            # SECURITY: its text is for the log: drivers write hosts, users and worse into it.
+            self._record("failed", error)
+        finally:
+            thread.release()
+            if self._task is asyncio.current_task():
+                self._task = None
+
+    def _record(self, fault: str | None, error: Exception | None) -> str | None:
+        """Record the outcome, and log when it is another than before: probes come every few seconds."""
+        if fault is not None and self._fault is None:
+            logger.warning("The health check %r fails: %s", self.name, fault, exc_info=error)
+        elif fault is None and self._fault is not None:
+            logger.warning("The health check %r succeeds again", self.name)
+        self._fault = fault
+        self._until = time.monotonic() + (self._check.keep if fault is None else min(self._check.keep, MAX_FAILURE_AGE))
+        return fault

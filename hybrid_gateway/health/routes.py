@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import json
 
 from hybrid_gateway.auth import AllowAny
-from hybrid_gateway.health.readiness import Readiness
+from hybrid_gateway.health.health_check import Readiness
 from hybrid_gateway.responses.problem_details import problem_document
 from hybrid_gateway.responses.response_classes import Response
 from hybrid_gateway.routing.declare import HandlerOptions, get

@@ -37,7 +37,7 @@ from hybrid_gateway.responses.response_classes import Response
 from hybrid_gateway.routing.declare import HandlerOptions, Route
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.telemetry.event_hooks import inline
-from hybrid_gateway.telemetry.plugin_options import O, Respond
+from hybrid_gateway.telemetry.request_ids import O, Respond
 
 __all__ = ["Prometheus", "PrometheusMiddleware"]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol, Self, TypeVar
 
 import msgspec
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
@@ -11,13 +11,13 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.responses.response_conversion import as_raw, as_response
 from hybrid_gateway.telemetry.event_hooks import RequestID, request_id
-from hybrid_gateway.telemetry.plugin_options import O, Respond
 
-__all__ = ["RequestIDMiddleware", "RequestIDs"]
+__all__ = ["O", "PluginOptions", "RequestIDMiddleware", "RequestIDs", "Respond"]
 
 
 class RequestIDs:
@@ -77,3 +77,24 @@ class RequestIDMiddleware:
     def _stamp(self, response: HttpResponseBase, hook: RequestID) -> HttpResponseBase:
         response.headers[hook.header] = hook.id
         return response
+
+
+Respond = Callable[[RequestContext], Awaitable[EndpointResponse]]
+
+
+class PluginOptions(Protocol):
+    """The options that ``on_gateway_init`` gets, as far as plugins here read them; see ``GatewayOptions``."""
+
+    @property
+    def layers(self) -> Layers: ...
+
+    @property
+    def routes(self) -> Sequence[object]: ...
+
+    @property
+    def around_unrouted(self) -> Sequence[Callable[..., Awaitable[EndpointResponse]]]: ...
+
+    def replace(self, **changes: object) -> Self: ...
+
+
+O = TypeVar("O", bound=PluginOptions)  # noqa: E741

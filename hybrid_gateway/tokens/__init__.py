@@ -3,7 +3,12 @@
 Importing this imports no model, so that settings may.
 """
 
-from hybrid_gateway.tokens.denylist import CacheDenylist, TableDenylist
-from hybrid_gateway.tokens.revocation import LoggedOut, alogout_everywhere, logout_everywhere
+from hybrid_gateway.tokens.revocation import (
+    CacheDenylist,
+    LoggedOut,
+    TableDenylist,
+    alogout_everywhere,
+    logout_everywhere,
+)
 
 __all__ = ["CacheDenylist", "LoggedOut", "TableDenylist", "alogout_everywhere", "logout_everywhere"]

@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from starlette.responses import Response
 
 from hybrid_gateway.auth import AllowAny, Authentication, CSRFProtect, JWTAuthentication
-from hybrid_gateway.auth.credential_cookies import read_cookie
+from hybrid_gateway.auth.request_credentials import read_cookie
 from hybrid_gateway.binding.markers import Form
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.exceptions import BadRequest, ConfigurationError, TooManyRequests, Unauthorized

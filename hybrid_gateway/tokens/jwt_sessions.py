@@ -24,8 +24,7 @@ from django.views.decorators.debug import sensitive_variables
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.orm import Prepared, prepare
 from hybrid_gateway.tokens import secret
-from hybrid_gateway.tokens.credential_state import TokenState, state_of
-from hybrid_gateway.tokens.scopes import check_scopes
+from hybrid_gateway.tokens.stored_credentials import TokenState, check_scopes, state_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser

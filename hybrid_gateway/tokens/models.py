@@ -6,11 +6,12 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from hmac import compare_digest
-from typing import TYPE_CHECKING, ClassVar, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, Self, TypedDict, TypeVar, Unpack
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, models, router, transaction
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
@@ -19,14 +20,13 @@ from django.views.decorators.debug import sensitive_variables
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.orm import Prepared, prepare
 from hybrid_gateway.tokens import secret
-from hybrid_gateway.tokens.credential_state import TokenState, state_of
-from hybrid_gateway.tokens.jwt_sessions import JWTSession, RevokedJWT, SignOut
-from hybrid_gateway.tokens.scopes import check_scopes
+from hybrid_gateway.tokens.jwt_sessions import JWTSession, JWTSessionQuerySet, RevokedJWT, SignOut
+from hybrid_gateway.tokens.stored_credentials import TokenState, check_scopes, state_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-__all__ = ["JWTSession", "RevokedJWT", "SignOut", "Token", "TokenState"]
+__all__ = ["DatabaseCredentials", "JWTSession", "RevokedJWT", "SignOut", "Token", "TokenState"]
 
 logger = logging.getLogger("hybrid_gateway.tokens")
 
@@ -214,3 +214,30 @@ class Token(models.Model):
             logger.warning("could not note the use of token %s", self.pk, exc_info=True)
         else:
             self.last_used_at = now
+
+
+M = TypeVar("M", bound=Model)
+
+
+class DatabaseCredentials:
+    """The :class:`~hybrid_gateway.auth.credential_store.CredentialStore` of ``hybrid_gateway.tokens``."""
+
+    def find_token(self, plain: str) -> Token | None:
+        return Token.objects.authenticate(plain)
+
+    def find_login(self, sid: str) -> JWTSession | None:
+        return JWTSession.objects.working(sid)
+
+    def start_login(self, user: AbstractBaseUser, *, expires_in: timedelta, scopes: Sequence[str]) -> JWTSession:
+        # Without its refresh token nobody can prolong it.
+        return JWTSession.objects.start(user, expires_in=expires_in, scopes=scopes)[0]
+
+    def end_login(self, sid: object) -> None:
+        JWTSessionQuerySet(JWTSession).filter(sid=sid).revoke()
+
+    def with_logout_times(self, users: QuerySet[M]) -> QuerySet[M]:
+        return users.select_related("gateway_sign_out")
+
+    def logged_out_at(self, user: AbstractBaseUser) -> datetime | None:
+        sign_out: SignOut | None = getattr(user, "gateway_sign_out", None)
+        return None if sign_out is None else sign_out.at

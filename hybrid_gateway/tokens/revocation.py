@@ -1,19 +1,30 @@
-"""Logging out everywhere: every credential of a user ends at once."""
+"""The end of credentials: logging out everywhere, lists of foreign tokens that ended early, rows that are over.
+
+Settings import this before any model may be imported, so functions import models when they are called.
+"""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
+import msgspec
 from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.conf import settings
+from django.db.models import Model, Q
 from django.utils import timezone
+
+from hybrid_gateway.cache_connections import thread_cache
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-__all__ = ["LoggedOut", "alogout_everywhere", "logout_everywhere"]
+__all__ = ["CacheDenylist", "LoggedOut", "TableDenylist", "alogout_everywhere", "logout_everywhere", "prune"]
 
 
 class LoggedOut(NamedTuple):
@@ -33,7 +44,6 @@ def logout_everywhere(user: AbstractBaseUser) -> LoggedOut:
     """
     tokens = jwt_sessions = 0
     if apps.is_installed("hybrid_gateway.tokens"):
-        # Imported late, as below: settings import this before any model may be imported.
         from hybrid_gateway.tokens.jwt_sessions import JWTSession, JWTSessionQuerySet, SignOut
         from hybrid_gateway.tokens.models import Token, TokenQuerySet
 
@@ -63,3 +73,65 @@ def _end_sessions(user: AbstractBaseUser) -> int | None:
             store(row.session_key).delete()
             ended += 1
     return ended
+
+
+class CacheDenylist:
+    """In the cache ``alias`` of ``CACHES``: fast, forgotten when the cache is; several processes need a shared one."""
+
+    def __init__(self, alias: str = "default") -> None:
+        self._alias = alias
+
+    def add(self, claims: Mapping[str, object]) -> None:
+        lifetime = max(_end_of(claims) - int(time.time()), 1)
+        thread_cache(self._alias).set(_PREFIX + _digest(claims), 1, timeout=lifetime)
+
+    def holds(self, claims: Mapping[str, object]) -> bool:
+        return thread_cache(self._alias).get(_PREFIX + _digest(claims)) is not None
+
+    def __repr__(self) -> str:
+        return f"CacheDenylist({self._alias!r})"
+
+
+class TableDenylist:
+    """In a table of ``hybrid_gateway.tokens``: one more query per request; ``manage.py gateway prunetokens`` tidies."""
+
+    def add(self, claims: Mapping[str, object]) -> None:
+        from hybrid_gateway.tokens.models import RevokedJWT
+
+        expires_at = datetime.fromtimestamp(_end_of(claims), UTC)
+        RevokedJWT.objects.get_or_create(digest=_digest(claims), defaults={"expires_at": expires_at})
+
+    def holds(self, claims: Mapping[str, object]) -> bool:
+        from hybrid_gateway.tokens.models import RevokedJWT
+
+        return RevokedJWT.objects.filter(digest=_digest(claims)).exists()
+
+    def __repr__(self) -> str:
+        return "TableDenylist()"
+
+
+_PREFIX = "hybrid_gateway.jwt.revoked:"
+_MARGIN = 300  # seconds: the longest leeway for which an expired token still counts
+
+
+def _end_of(claims: Mapping[str, object]) -> int:
+    return int(msgspec.convert(claims["exp"], float, strict=False)) + _MARGIN
+
+
+def _digest(claims: Mapping[str, object]) -> str:
+    # Hashed, because an issuer chooses both; the length tells apart where the one ends.
+    issuer = str(claims.get("iss", ""))
+    return sha256(f"{len(issuer)}:{issuer}:{claims['jti']}".encode()).hexdigest()
+
+
+def prune(age: timedelta) -> dict[str, int]:
+    """Delete what expired or was revoked more than ``age`` ago; return how many rows of each kind."""
+    from hybrid_gateway.tokens.models import JWTSession, RevokedJWT, Token
+
+    before = timezone.now() - age
+    over = Q(expires_at__lt=before) | Q(revoked_at__lt=before)
+    kinds: dict[type[Model], Q] = {Token: over, JWTSession: over, RevokedJWT: Q(expires_at__lt=before)}
+    counts: dict[str, int] = {}
+    for model, ended in kinds.items():
+        counts[str(model._meta.verbose_name_plural)] = model._default_manager.filter(ended).delete()[0]
+    return counts

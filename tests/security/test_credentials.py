@@ -22,7 +22,7 @@ from hybrid_gateway.auth import APIKeyAuthentication, BasicAuthentication, Token
 from hybrid_gateway.exceptions import SettingsError, Unauthorized
 from hybrid_gateway.test import TestClient
 from hybrid_gateway.tokens import secret
-from hybrid_gateway.tokens.login_throttle import LoginAttempt
+from hybrid_gateway.tokens.login import LoginAttempt
 from hybrid_gateway.tokens.models import Token
 
 User = get_user_model()

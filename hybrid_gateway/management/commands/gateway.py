@@ -150,7 +150,7 @@ class Command(BaseCommand):
     def prune_tokens(self, *, days: timedelta, **options: object) -> None:
         """Delete what has been over for that long; what still works, or ended lately, stays."""
         _need_tokens()
-        from hybrid_gateway.tokens.pruning import prune  # the app need not be installed
+        from hybrid_gateway.tokens.revocation import prune  # the app need not be installed
 
         for name, count in prune(days).items():
             self.stdout.write(f"{count} {name}")

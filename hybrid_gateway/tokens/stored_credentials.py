@@ -1,7 +1,9 @@
-"""The state of a credential in the database: it authenticates, or there is a reason why not."""
+"""Rules that stored credentials share: their states, and the names of their scopes."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from hmac import compare_digest
 from typing import Any
 
@@ -11,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hybrid_gateway.tokens import secret
 
-__all__ = ["TokenState", "state_of"]
+__all__ = ["TokenState", "check_scopes", "state_of"]
 
 
 class TokenState(models.TextChoices):
@@ -36,3 +38,13 @@ def state_of(credential: Any) -> TokenState:
     if not compare_digest(credential.password_fingerprint, secret.password_fingerprint(credential.user)):
         return TokenState.PASSWORD_CHANGED
     return TokenState.ACTIVE
+
+
+_SCOPE = re.compile(r"[!#-\[\]-~]+")  # SPEC: RFC 6749, section 3.3: scope-token
+
+
+def check_scopes(scopes: Sequence[str]) -> list[str]:
+    """Return ``scopes`` as they are stored; raise :class:`ValueError` for what no scope can be called."""
+    if isinstance(scopes, str) or not all(isinstance(name, str) and _SCOPE.fullmatch(name) for name in scopes):
+        raise ValueError(f'scopes must be a list of names such as ["orders:read"], not {scopes!r}')
+    return list(dict.fromkeys(scopes))
