@@ -9,6 +9,9 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.types import Header, Headers, Message, Send, StartResponse
 
 __all__ = [
+    "JSON",
+    "MESSAGEPACK",
+    "MESSAGEPACK_ALIASES",
     "NO_CONTENT",
     "FixedHeaders",
     "check_header",
@@ -26,6 +29,10 @@ __all__ = [
     "header_line",
 ]
 
+
+JSON = "application/json"
+MESSAGEPACK = "application/msgpack"
+MESSAGEPACK_ALIASES = ("application/x-msgpack", "application/vnd.msgpack")
 
 NO_CONTENT = frozenset({204, 304})  # SPEC: RFC 9110 sections 15.3.5 and 15.4.5; statuses below 200 are no responses yet
 

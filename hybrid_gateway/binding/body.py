@@ -19,13 +19,13 @@ from hybrid_gateway.exceptions import (
     UnsupportedMediaType,
     error_entry,
 )
+from hybrid_gateway.headers import JSON, MESSAGEPACK, MESSAGEPACK_ALIASES
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.type_info import TypeInfo
 
 __all__ = ["JSONBody", "JSONField", "RawBody", "is_array"]
 
-MESSAGEPACK = "application/msgpack"
-_PACKED = (b"application/msgpack", b"application/x-msgpack", b"application/vnd.msgpack")
+_PACKED = tuple(name.encode() for name in (MESSAGEPACK, *MESSAGEPACK_ALIASES))
 
 
 class RawBody:
@@ -55,7 +55,7 @@ class JSONBody:
     Where the route offers MessagePack, a body of that content type is read in the same way.
     """
 
-    media_type = "application/json"
+    media_type = JSON
 
     def __init__(
         self,

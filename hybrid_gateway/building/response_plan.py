@@ -15,14 +15,14 @@ from hybrid_gateway.binding.decoders import Decoders, check_custom, decode_known
 from hybrid_gateway.caching import ResponseCache
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.headers import write_cache_control
+from hybrid_gateway.headers import JSON, write_cache_control
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.orm.views.handler_results import AdaptedHandler
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional import add_etag
 from hybrid_gateway.responses.encoders import make_encoder
-from hybrid_gateway.responses.negotiation import HTML, JSON, Negotiation, check_media_types
+from hybrid_gateway.responses.negotiation import HTML, Negotiation, check_media_types
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.responses.response_conversion import add_outgoing
 from hybrid_gateway.responses.response_info import default_status, read_response_info

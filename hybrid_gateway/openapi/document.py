@@ -18,6 +18,7 @@ from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import reason
+from hybrid_gateway.headers import JSON
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.openapi.operation_responses import is_json, problem_statuses, success_responses
 from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, as_json, plain_name, same_name
@@ -271,10 +272,10 @@ class _Writer:
             if headers:
                 response["headers"] = headers
             content = response.get("content", {})
-            if "application/json" in content:
-                content |= dict.fromkeys(route.layers.media_types, content["application/json"])
+            if JSON in content:
+                content |= dict.fromkeys(route.layers.media_types, content[JSON])
                 if route.options.get("chunked"):
-                    content[JSON_LINES] = {"schema": content["application/json"]["schema"].get("items", {})}
+                    content[JSON_LINES] = {"schema": content[JSON]["schema"].get("items", {})}
                 if "template" in route.options:
                     content["text/html"] = {"schema": {"type": "string"}}
         if route.layers.etag and endpoint.method == "GET":

@@ -13,6 +13,7 @@ from hybrid_gateway.binding.plan import Input
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.endpoints.errors import translate
 from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.headers import JSON
 from hybrid_gateway.openapi.schema_types import JSONObject, Schema
 from hybrid_gateway.openapi.security_schemes import has_guards
 from hybrid_gateway.responses.response_info import BodyContent, default_status, read_response_info
@@ -56,7 +57,7 @@ def success_responses(
 
 def is_json(entry: Input) -> bool:
     """Return whether an input is a body of JSON."""
-    return entry.media_type == "application/json"
+    return entry.media_type == JSON
 
 
 def _is_parsed(entry: Input) -> bool:

@@ -13,16 +13,14 @@ from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway._compat.django_connection_internals import keep_connections_open
 from hybrid_gateway.exceptions import ResponseValidationError, check_status
-from hybrid_gateway.headers import NO_CONTENT, fix_headers, make_private
+from hybrid_gateway.headers import JSON, MESSAGEPACK, NO_CONTENT, fix_headers, make_private
 from hybrid_gateway.responses.cookies import read_cookie_option, set_cookie_headers
 from hybrid_gateway.responses.enc_hook import EncHook, TypeEncoders, enc_hook, enc_hook_with
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES, DefaultStatus, GatewayResponse
-from hybrid_gateway.responses.negotiation import MESSAGEPACK
 from hybrid_gateway.responses.raw_response import EndpointResponse, make_raw
 from hybrid_gateway.responses.response_classes import JSONResponse, Response
 from hybrid_gateway.responses.response_info import (
     BYTES,
-    JSON,
     TEXT,
     VALUE_MEDIA_TYPES,
     ResponseInfo,

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from hybrid_gateway.exceptions import ConfigurationError, NotAcceptable
-from hybrid_gateway.headers import parse_weights
+from hybrid_gateway.headers import JSON, MESSAGEPACK, MESSAGEPACK_ALIASES, parse_weights
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse, add_headers
 
-__all__ = ["HTML", "JSON", "MESSAGEPACK", "Negotiation", "check_media_types", "choose_media_type"]
+__all__ = ["HTML", "Negotiation", "check_media_types", "choose_media_type"]
 
-JSON = "application/json"
-MESSAGEPACK = "application/msgpack"
 HTML = "text/html"  # of a template
 
-_ALIASES = {"application/x-msgpack": MESSAGEPACK, "application/vnd.msgpack": MESSAGEPACK}
+_ALIASES = dict.fromkeys(MESSAGEPACK_ALIASES, MESSAGEPACK)
 
 
 def check_media_types(media_types: Sequence[str]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from starlette import background, responses
 from starlette.datastructures import URL, Headers
 
 from hybrid_gateway.exceptions import NotFound
+from hybrid_gateway.headers import JSON
 from hybrid_gateway.responses.conditional import is_unmodified, not_modified_headers
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, DefaultStatus, GatewayResponse
@@ -50,7 +51,7 @@ class Response(GatewayResponse, Generic[T]):
     ) -> None:
         is_raw = content is None or isinstance(content, (str, bytes, memoryview))
         if not is_raw and media_type is None and self.media_type is None:
-            media_type = "application/json"
+            media_type = JSON
         self.content = content
         super().__init__(content, status_code, headers, media_type, background)
 

@@ -19,6 +19,7 @@ from django.db.models import QuerySet
 from django.http import HttpResponseBase
 from starlette.responses import RedirectResponse as StarletteRedirectResponse
 
+from hybrid_gateway.headers import JSON
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES
 from hybrid_gateway.responses.response_classes import JSONResponse, Response
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
@@ -28,7 +29,6 @@ from hybrid_gateway.type_info import strip_annotated, type_info
 
 __all__ = [
     "BYTES",
-    "JSON",
     "STREAM_CLASSES",
     "TEXT",
     "VALUE_MEDIA_TYPES",
@@ -41,7 +41,6 @@ __all__ = [
     "union_members",
 ]
 
-JSON = "application/json"
 TEXT = "text/plain"
 BYTES = "application/octet-stream"
 

@@ -7,8 +7,9 @@ import pytest
 
 from hybrid_gateway import ConfigurationError, Gateway, Query, Router, get, post
 from hybrid_gateway.conf import OpenAPISettings
+from hybrid_gateway.headers import JSON, MESSAGEPACK
 from hybrid_gateway.openapi.document import build_document
-from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK, choose_media_type
+from hybrid_gateway.responses.negotiation import choose_media_type
 
 BOTH = [JSON, MESSAGEPACK]
 

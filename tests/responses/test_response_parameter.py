@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import pytest
 
 from hybrid_gateway import BackgroundTask, Depends, Gateway, Response, get
-from hybrid_gateway.responses.negotiation import JSON, MESSAGEPACK
+from hybrid_gateway.headers import JSON, MESSAGEPACK
 
 ran: list[str] = []
 
