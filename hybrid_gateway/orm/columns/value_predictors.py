@@ -93,6 +93,7 @@ def predict_exactly(stored: type, field: ModelField) -> Predictor:
 
 def predict_decimal(field: ModelField) -> Predictor:
     places: int | None = getattr(field, "decimal_places")  # noqa: B009 (of decimals alone)
+    step = decimal.Decimal(1).scaleb(-(places or 0))
 
     def predict(value: object, connection: BaseDatabaseWrapper) -> object:
         if type(value) is not decimal.Decimal:
@@ -100,10 +101,10 @@ def predict_decimal(field: ModelField) -> Predictor:
         if type(value) is not decimal.Decimal or not value.is_finite() or places is None:
             return UNKNOWN
         try:
-            rounded = value.quantize(decimal.Decimal(1).scaleb(-places), context=_WIDE)
+            rounded = value.quantize(step, context=_WIDE)
         except decimal.InvalidOperation:
             return UNKNOWN
-        digits = len(rounded.as_tuple().digits)
+        digits = rounded.adjusted() + places + 1
         negative_zero = not rounded and rounded.is_signed()
         inexact = digits > 15 and connection.vendor == "sqlite"  # where it is a float
         return UNKNOWN if rounded != value or negative_zero or inexact else rounded

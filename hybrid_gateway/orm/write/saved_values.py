@@ -29,14 +29,14 @@ def insert_row(instance: Model, using: str, save: Callable[[], None]) -> None:
     What the database alone can tell the INSERT returns, or else a query.
     """
     connection, columns = connections[using], _facts(type(instance)).columns
-    unpredictable = _unpredictable(instance, columns, connection)
+    unpredictable, predicted = _predict(instance, columns, connection)
     returned: Mapping[str, object] = {}
     if unpredictable and connection.features.can_return_columns_from_insert:
         with returned_from_insert(instance, unpredictable) as returned:
             save()
     else:
         save()
-    _set_stored(instance, using, columns, connection, returned)
+    _set_stored(instance, using, columns, connection, returned, predicted)
 
 
 def refresh_written(instance: Model, using: str, names: Collection[str]) -> None:
@@ -46,7 +46,7 @@ def refresh_written(instance: Model, using: str, names: Collection[str]) -> None
         for column in columns:
             if column.is_generated:
                 vars(instance).pop(column.attname, None)
-    _set_stored(instance, using, columns, connections[using], {})
+    _set_stored(instance, using, columns, connections[using], {}, {})
 
 
 def saved_names(model: type[Model], written: Iterable[str]) -> list[str]:
@@ -112,18 +112,26 @@ class _Absent:
 # --- what a row has ------------------------------------------------------------------------------------------------
 
 
-def _unpredictable(
+Predicted = dict[str, tuple[object, object]]
+"""Values of an instance, by attribute, and what the database makes of them."""
+
+
+def _predict(
     instance: Model, columns: Sequence[_Column], connection: BaseDatabaseWrapper
-) -> Sequence[ModelField]:
-    """Return the columns of which only the database knows what it makes of the values that an instance has."""
-    values, found = vars(instance), []
+) -> tuple[Sequence[ModelField], Predicted]:
+    """Return the columns whose values nobody can predict, and what the database makes of the others."""
+    values, unpredictable, predicted = vars(instance), [], Predicted()
     for column in columns:
         value = values.get(column.attname, _Absent)
         if type(value) is column.exact_type or value is _Absent or column.is_generated:
             continue
-        if column.predict is predict_nothing or (value is not None and column.predict(value, connection) is UNKNOWN):
-            found.append(column.field)
-    return found
+        if column.predict is predict_nothing:
+            unpredictable.append(column.field)
+        elif value is not None:
+            predicted[column.attname] = value, column.predict(value, connection)
+            if predicted[column.attname][1] is UNKNOWN:
+                unpredictable.append(column.field)
+    return unpredictable, predicted
 
 
 def _set_stored(
@@ -132,6 +140,7 @@ def _set_stored(
     columns: Sequence[_Column],
     connection: BaseDatabaseWrapper,
     returned: Mapping[str, object],
+    predicted: Predicted,
 ) -> None:
     values, asked = vars(instance), []
     for column in columns:
@@ -143,7 +152,9 @@ def _set_stored(
             if column.is_generated:
                 asked.append(name)
         elif not column.is_generated and not (name in returned and value is returned[name]):
-            stored = column.predict(value, connection)
+            written, stored = predicted.get(name, (_Absent, UNKNOWN))
+            if written is not value:  # as pre_save() has set it
+                stored = column.predict(value, connection)
             if stored is UNKNOWN:
                 asked.append(name)
             else:
