@@ -72,19 +72,14 @@ def _takes_passwords(backend: BaseBackend) -> bool:
     if owner is BaseBackend or owner.__module__.partition(".")[0] in _NEVER:
         return False
     kinds = type(backend).__mro__[: type(backend).__mro__.index(owner) + 1]
-    codes = [code for kind in kinds for value in vars(kind).values() for code in _codes(value)]
+    members = [getattr(member, "__func__", member) for kind in kinds for member in vars(kind).values()]
+    found = [getattr(inspect.unwrap(member), "__code__", None) for member in members if callable(member)]
+    codes = [code for code in found if isinstance(code, CodeType)]
     return not codes or any(map(_reads_password, codes))
 
 
 # Theirs are for other things: to lock out, to let services in.
 _NEVER = ("axes", "social_core")
-
-
-def _codes(member: object) -> Iterator[CodeType]:
-    function = getattr(member, "__func__", member)
-    code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
-    if isinstance(code, CodeType):
-        yield code
 
 
 def _reads_password(code: CodeType) -> bool:

@@ -43,8 +43,9 @@ def missed_middleware(endpoints: Iterable[Endpoint]) -> Iterator[CheckMessage]:
     found = [e for e in endpoints if e.route.layers.include_in_schema or not is_ours(e)]
     for number, name, misses, message in _OF_DJANGO:
         bare = [endpoint for endpoint in found if misses(endpoint) and not _passes(endpoint, name)]
-        # Where some ask for the session, the project has chosen which.
-        if bare and _stands_before_django(name) and not (number == "W030" and any(e.visits for e in found)):
+        if number == "W030" and any(endpoint.visits for endpoint in found):
+            continue  # where some ask for the session, the project has chosen which
+        if bare and any(_covers(listed, name) for listed in settings.MIDDLEWARE):
             yield report(number, message.format(name_routes(bare)))
     yield from _atomic(found)
     yield from _others(found)
@@ -65,10 +66,6 @@ def import_or_none(path: str) -> object:
 _find = cache(import_or_none)
 
 
-def _stands_before_django(name: str) -> bool:
-    return any(_covers(listed, name) for listed in settings.MIDDLEWARE)
-
-
 def _passes(endpoint: Endpoint, name: str) -> bool:
     """Return whether a route passes the middleware, or one made of it."""
     return any(_covers(listed, name) for listed in endpoint.route.layers.django_middleware)
@@ -84,10 +81,6 @@ def _covers(listed: str, wanted: str) -> bool:
 # --- Django's own --------------------------------------------------------------------------------------------------
 
 
-def _opens_no_session(endpoint: Endpoint) -> bool:
-    return settings.SESSION_SAVE_EVERY_REQUEST and not endpoint.schemes  # whom a header authenticates has none
-
-
 def _trusts_cookies(endpoint: Endpoint) -> bool:
     layers = endpoint.route.layers
     if layers.csrf_exempt or any(guard is CSRFProtect or isinstance(guard, CSRFProtect) for guard in layers.guards):
@@ -98,26 +91,25 @@ def _trusts_cookies(endpoint: Endpoint) -> bool:
     return endpoint.method not in SAFE and reads_cookies
 
 
-def _has_no_locale(endpoint: Endpoint) -> bool:
-    return not any(issubclass(kind, Locale) for kind in hook_classes(endpoint))
-
-
-def _is_for_anybody(endpoint: Endpoint) -> bool:
-    return endpoint.is_open and not endpoint.route.layers.guards
-
-
 _OF_DJANGO: tuple[tuple[str, str, Callable[[Endpoint], bool], str], ...] = (
-    ("W030", _SESSIONS, _opens_no_session, "SESSION_SAVE_EVERY_REQUEST prolongs no session by {}, which open none."),
     (
-        *("W031", _CSRF, _trusts_cookies),
+        *("W030", _SESSIONS),
+        lambda endpoint: settings.SESSION_SAVE_EVERY_REQUEST and not endpoint.schemes,  # whose users have no session
+        "SESSION_SAVE_EVERY_REQUEST prolongs no session by {}, which open none.",
+    ),
+    (
+        *("W031", _CSRF),
+        _trusts_cookies,
         "{} may act on a cookie, and CsrfViewMiddleware does not stand before typed routes.",
     ),
     (
-        *("W032", _LOCALE, _has_no_locale),
+        *("W032", _LOCALE),
+        lambda endpoint: not any(issubclass(kind, Locale) for kind in hook_classes(endpoint)),
         "LocaleMiddleware does not stand before {}, which speak LANGUAGE_CODE to everybody.",
     ),
     (
-        *("W034", _LOGIN, _is_for_anybody),
+        *("W034", _LOGIN),
+        lambda endpoint: endpoint.is_open and not endpoint.route.layers.guards,
         "LoginRequiredMiddleware does not stand before typed routes: anybody may call {}.",
     ),
 )

@@ -201,14 +201,11 @@ def rows_of(gateway: Gateway) -> Iterator[Row]:
     for route in gateway.routes:
         yield Row(route.path, tuple(route.methods), route.name, "api", dotted_name(route.handler))
     for prefix in gateway.dispatcher.prefixes.prefixes:
-        yield Row(prefix, (), "", "static" if is_static(prefix) else "django")
+        # STATIC_URL may have the script prefix in front.
+        is_static = prefix != "/" and (settings.STATIC_URL or "").endswith(prefix)
+        yield Row(prefix, (), "", "static" if is_static else "django")
     if gateway.dispatcher.fallthrough:
         yield Row("*", (), "", "fallthrough")
-
-
-def is_static(prefix: str) -> bool:
-    """Return whether ``prefix`` is STATIC_URL, which may have the script prefix in front."""
-    return prefix != "/" and (settings.STATIC_URL or "").endswith(prefix)
 
 
 _SIDES = {"django": "Django", "static": "Django's static files", "fallthrough": "Django, when no route matches"}
