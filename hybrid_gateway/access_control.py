@@ -72,6 +72,9 @@ class AuthenticationScheme:
     carries_scopes: bool = False
     """Whether its credentials have scopes, which the OpenAPI document then names."""
 
+    is_ours: bool = False
+    """Whether ``hybrid_gateway.tokens`` issues its credentials, and so must be installed."""
+
     sync_to_thread: bool = True
     """Whether a synchronous :meth:`authenticate` runs on a pool thread, as one that uses the ORM must."""
 
@@ -85,9 +88,6 @@ class AuthenticationScheme:
         For a class that leaves it out the document tells what :meth:`authenticate` asks for, or else ``keywords``.
         """
         raise ConfigurationError(f"{type(self).__name__} must define openapi(self), its OpenAPI security scheme.")
-
-    def check_project(self) -> None:
-        """Raise :class:`ConfigurationError` for what the project lacks; called when routes are compiled."""
 
     def declares(self, attribute: str) -> bool:
         """Say whether the scheme has a value of its own for what this class has a default of."""

@@ -7,7 +7,7 @@ import re
 from starlette.datastructures import Headers, QueryParams
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.credential_store import check_installed, credential_store
+from hybrid_gateway.auth.credential_store import credential_store
 from hybrid_gateway.auth.request_credentials import check_cookie_name, check_csrf, read_cookie
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
@@ -27,6 +27,7 @@ class APIKeyAuthentication(AuthenticationScheme):
     """
 
     carries_scopes = True
+    is_ours = True
 
     def __init__(self, *, header: str | None = None, query: str | None = None, cookie: str | None = None) -> None:
         given = {"header": header, "query": query, "cookie": cookie}
@@ -69,9 +70,6 @@ class APIKeyAuthentication(AuthenticationScheme):
         if token is None:
             raise Unauthorized("The API key is unknown, expired or revoked.")
         return Authentication(user=token.user, scheme=self, token=token, scopes=token.scopes)
-
-    def check_project(self) -> None:
-        check_installed()
 
     def openapi(self) -> dict[str, object]:
         return {"type": "apiKey", "in": self.place, "name": self.name}

@@ -22,7 +22,6 @@ __all__ = [
     "ISSUED_PREFIX",
     "CredentialStore",
     "JWTLogin",
-    "StoredToken",
     "check_installed",
     "credential_store",
     "installed_store",
@@ -34,22 +33,11 @@ ISSUED_PREFIX = "hgt_"  # lets other bearer schemes tell our tokens apart, and s
 M = TypeVar("M", bound="Model")
 
 
-# Any: type checkers know columns by Django's plugin alone, and which class a user is, is the project's choice.
-class StoredToken(Protocol):
-    """A token or API key that works, with its owner."""
-
-    @property
-    def user(self) -> Any: ...
-
-    @property
-    def scopes(self) -> Any: ...
-
-
 class JWTLogin(Protocol):
     """A login that JSON Web Tokens belong to, with its user."""
 
     @property
-    def user(self) -> Any: ...
+    def user(self) -> Any: ...  # which class it is, is the project's choice
 
     def claims(self, expires_in: timedelta) -> Mapping[str, object]:
         """Return what an access token says that lives for ``expires_in``, or to the end of the login."""
@@ -59,8 +47,8 @@ class JWTLogin(Protocol):
 class CredentialStore(Protocol):
     """The place of issued credentials; every method blocks, on a pool thread."""
 
-    def find_token(self, plain: str) -> StoredToken | None:
-        """Return the token with this plain text, if it works, and note its use."""
+    def find_token(self, plain: str) -> Any:
+        """Return the row of the token with this plain text and note its use; None for one that does not work."""
         ...
 
     def find_login(self, sid: str) -> JWTLogin | None:

@@ -12,7 +12,7 @@ from asgiref.sync import sync_to_async
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.credential_store import JWTLogin, check_installed, credential_store
+from hybrid_gateway.auth.credential_store import JWTLogin, credential_store
 from hybrid_gateway.auth.jwks import RemoteKeys
 from hybrid_gateway.auth.keys import FAMILIES, DerivedKeys, Key, KeyRing, Keys, check_algorithms, load_pyjwt
 from hybrid_gateway.auth.request_credentials import check_cookie_name, check_csrf, read_cookie, read_credentials
@@ -238,10 +238,6 @@ class JWTAuthentication(AuthenticationScheme):
             raise ConfigurationError(f"{self!r} has no denylist=, so a token of another issuer cannot be revoked.")
         else:
             self._denylist.add(claims)
-
-    def check_project(self) -> None:
-        if self.is_ours:
-            check_installed()
 
     def openapi(self) -> dict[str, object]:
         if self.token_url is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.credential_store import ISSUED_PREFIX, check_installed, credential_store
+from hybrid_gateway.auth.credential_store import ISSUED_PREFIX, credential_store
 from hybrid_gateway.auth.request_credentials import read_credentials
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.spelling import reject_unknown_keywords
@@ -23,6 +23,7 @@ class TokenAuthentication(AuthenticationScheme):
     """
 
     carries_scopes = True
+    is_ours = True
 
     def __init__(self, *, keywords: Sequence[str] = ("Bearer", "Token")) -> None:
         if isinstance(keywords, str) or not keywords or not all(word.isalpha() and word.isascii() for word in keywords):
@@ -40,9 +41,6 @@ class TokenAuthentication(AuthenticationScheme):
         if token is None:
             raise Unauthorized("The token is unknown, expired or revoked.")
         return Authentication(user=token.user, scheme=self, token=token, scopes=token.scopes)
-
-    def check_project(self) -> None:
-        check_installed()
 
     def openapi(self) -> dict[str, object]:
         if "bearer" in self.keywords:

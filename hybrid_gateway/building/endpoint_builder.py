@@ -19,7 +19,7 @@ from hybrid_gateway.building.lifespan_arguments import find_arguments
 from hybrid_gateway.building.middleware_compiler import DjangoMiddlewareCompiler, middleware_factories
 from hybrid_gateway.building.response_plan import plan_response
 from hybrid_gateway.building.scheme_secrets import SchemeSecrets
-from hybrid_gateway.caching import ResponseCache
+from hybrid_gateway.caching import ResponseCache, private_response_headers
 from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.endpoints.completion import Completion
@@ -36,7 +36,6 @@ from hybrid_gateway.request.request_parts import HANDLED
 from hybrid_gateway.responses.return_checks import check_return_annotation
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, flatten
-from hybrid_gateway.sessions.cache_privacy import private_response_headers
 from hybrid_gateway.sessions.django_context import finish_session
 from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling.throttle import RouteThrottles, Throttle

@@ -8,6 +8,7 @@ from starlette.datastructures import QueryParams
 
 from hybrid_gateway import http
 from hybrid_gateway.access_control import AuthenticationScheme
+from hybrid_gateway.auth.credential_store import check_installed
 from hybrid_gateway.auth.secret_carriers import SecretCarriers
 from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.building.build_context import PlanFactory
@@ -37,7 +38,8 @@ class SchemeSecrets:
 
     def _find(self, scheme: AuthenticationScheme, layers: Layers) -> SecretCarriers:
         check_attributes_of(scheme, AuthenticationScheme.__annotations__)
-        scheme.check_project()
+        if scheme.is_ours:
+            check_installed()
         key = (scheme if vars(scheme) else type(scheme), layers.components)
         if key not in self._found:
             where = f"{type(scheme).__qualname__}.authenticate"

@@ -269,14 +269,6 @@ class DjangoContextPlanner:
             ctx.visit = DjangoContext(ctx, is_csrf_exempt=self._csrf_exempt, check=self._check)
         return ctx.visit
 
-    def request(self, ctx: RequestContext) -> HttpRequest:
-        """Return the Django request of a request."""
-        return self.visit(ctx).request
-
-    def session(self, ctx: RequestContext) -> SessionBase:
-        """Return the session of a request."""
-        return self.visit(ctx).session
-
     def give_body(self, ctx: RequestContext, body: bytes) -> None:
         """Let the request have the body."""
         self.visit(ctx).give_body(body)
@@ -288,8 +280,8 @@ class DjangoContextPlanner:
         # DJANGO: middleware/csrf.py, process_request
         mode: Mode = "thread" if settings.CSRF_USE_SESSIONS else "inline"
         return {
-            HttpRequest: (self.request, mode),
-            SessionBase: (self.session, "inline"),
+            HttpRequest: (lambda ctx: self.visit(ctx).request, mode),
+            SessionBase: (lambda ctx: self.visit(ctx).session, "inline"),
             DjangoContext: (self.visit, "inline"),
         }
 

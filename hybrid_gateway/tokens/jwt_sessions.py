@@ -24,7 +24,7 @@ from django.views.decorators.debug import sensitive_variables
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.orm import Prepared, prepare
 from hybrid_gateway.tokens import secret
-from hybrid_gateway.tokens.stored_credentials import TokenState, check_scopes, state_of
+from hybrid_gateway.tokens.stored_credentials import RevocableQuerySet, TokenState, check_scopes, state_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -34,14 +34,8 @@ __all__ = ["JWTSession", "RevokedJWT", "SignOut"]
 logger = logging.getLogger("hybrid_gateway.tokens")
 
 
-class JWTSessionQuerySet(models.QuerySet["JWTSession"]):
+class JWTSessionQuerySet(RevocableQuerySet["JWTSession"]):
     """Queries on logins by JWT."""
-
-    def revoke(self) -> int:
-        """End all of these at once; return how many had not ended before."""
-        return self.filter(revoked_at=None).update(revoked_at=timezone.now())
-
-    revoke.queryset_only = True  # type: ignore[attr-defined]
 
 
 class JWTSessionManager(models.Manager.from_queryset(JWTSessionQuerySet)):  # type: ignore[misc]

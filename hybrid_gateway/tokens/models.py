@@ -21,7 +21,7 @@ from hybrid_gateway.conf import get_settings
 from hybrid_gateway.orm import Prepared, prepare
 from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.jwt_sessions import JWTSession, JWTSessionQuerySet, RevokedJWT, SignOut
-from hybrid_gateway.tokens.stored_credentials import TokenState, check_scopes, state_of
+from hybrid_gateway.tokens.stored_credentials import RevocableQuerySet, TokenState, check_scopes, state_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -42,7 +42,7 @@ class IssueOptions(TypedDict, total=False):
     scopes: Sequence[str]
 
 
-class TokenQuerySet(models.QuerySet["Token"]):
+class TokenQuerySet(RevocableQuerySet["Token"]):
     """Queries on tokens; SQL cannot see a changed password, ``Token.state`` can."""
 
     def active(self) -> Self:
@@ -58,13 +58,6 @@ class TokenQuerySet(models.QuerySet["Token"]):
     def revoked(self) -> Self:
         """Tokens that somebody ended."""
         return self.filter(revoked_at__isnull=False)
-
-    def revoke(self) -> int:
-        """Revoke all of these at once; return how many were not revoked before."""
-        return self.filter(revoked_at=None).update(revoked_at=timezone.now())
-
-    # As with Django's delete(): Token.objects.revoke() must not end every token there is.
-    revoke.queryset_only = True  # type: ignore[attr-defined]
 
 
 class TokenManager(models.Manager.from_queryset(TokenQuerySet)):  # type: ignore[misc]

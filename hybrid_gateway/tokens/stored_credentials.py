@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from hmac import compare_digest
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import models
 from django.utils import timezone
@@ -16,6 +16,9 @@ from hybrid_gateway.tokens import secret
 __all__ = ["TokenState", "check_scopes", "state_of"]
 
 
+M = TypeVar("M", bound=models.Model)
+
+
 class TokenState(models.TextChoices):
     """The state of a token: it works, or the reason why it does not."""
 
@@ -24,6 +27,17 @@ class TokenState(models.TextChoices):
     EXPIRED = "expired", _("expired")
     USER_INACTIVE = "user_inactive", _("user inactive")
     PASSWORD_CHANGED = "password_changed", _("password changed")
+
+
+class RevocableQuerySet(models.QuerySet[M]):
+    """Queries on credentials that can be revoked."""
+
+    def revoke(self) -> int:
+        """Revoke all of these at once; return how many were not revoked before."""
+        return self.filter(revoked_at=None).update(revoked_at=timezone.now())
+
+    # As with Django's delete(): Token.objects.revoke() must not end every token there is.
+    revoke.queryset_only = True  # type: ignore[attr-defined]
 
 
 # Any: type checkers know columns by Django's plugin alone.
