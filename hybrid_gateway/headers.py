@@ -32,7 +32,7 @@ __all__ = [
 
 JSON = "application/json"
 MESSAGEPACK = "application/msgpack"
-MESSAGEPACK_ALIASES = ("application/x-msgpack", "application/vnd.msgpack")
+MESSAGEPACK_ALIASES: tuple[str, ...] = ("application/x-msgpack", "application/vnd.msgpack")
 
 NO_CONTENT = frozenset({204, 304})  # SPEC: RFC 9110 sections 15.3.5 and 15.4.5; statuses below 200 are no responses yet
 

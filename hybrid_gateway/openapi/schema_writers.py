@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import enum
-import functools
 import inspect
-import itertools
-import operator
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -119,13 +116,10 @@ def _sums_of(flags: type[enum.Flag]) -> Schema:
         return {"minimum": ~every.value, "maximum": every.value}
     if len(flags) > MAX_LISTED_FLAGS:
         return {}
-    return {
-        "enum": sorted({functools.reduce(operator.or_, chosen, flags(0)).value for chosen in _choices(list(flags))})
-    }
-
-
-def _choices(members: Sequence[enum.Flag]) -> Iterable[tuple[enum.Flag, ...]]:
-    return itertools.chain.from_iterable(itertools.combinations(members, n) for n in range(len(members) + 1))
+    sums = {0}
+    for flag in flags:
+        sums |= {total | flag.value for total in sums}
+    return {"enum": sorted(sums)}
 
 
 def write_unknown(writer: SchemaWriter, info: mi.Type) -> Schema:

@@ -106,6 +106,7 @@ def read_response_info(annotation: object) -> ResponseInfo:
     responses = [member for member in members if is_class(member, RESPONSE_CLASSES)]
     absent = (types.NoneType, inspect.Parameter.empty)
     values = [member for member in members if member not in responses and member not in absent]
+    filtered = (one for one in responses if is_class(one, (Response, JSONResponse)) and typing.get_args(one))
     info = type_info(value)
     return ResponseInfo(
         value=value,
@@ -117,7 +118,7 @@ def read_response_info(annotation: object) -> ResponseInfo:
         returns_response=bool(responses),
         response_status=_own_status(typing.get_origin(responses[0]) or responses[0]) if responses else 200,
         response_contents=_response_contents(responses[0]) if responses else (),
-        response_value=next((entry for entry in map(_value_inside, responses) if entry is not None), None),
+        response_value=next((typing.get_args(member)[0] for member in filtered), None),
         stream_class=next(filter(None, map(_stream_class, values)), ByteStream),
     )
 
@@ -211,9 +212,3 @@ def _own_status(cls: object) -> int:
     if is_class(cls, (HttpResponseBase,)):
         return getattr(cls, "status_code", 200)
     return getattr(cls, "documented_status", 307 if is_class(cls, (StarletteRedirectResponse,)) else 200)
-
-
-def _value_inside(annotation: object) -> object:
-    """Return ``T`` of ``Response[T]``."""
-    is_filtered = is_class(annotation, (Response, JSONResponse))
-    return next(iter(typing.get_args(annotation)), None) if is_filtered else None
