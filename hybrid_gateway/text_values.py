@@ -70,12 +70,8 @@ def _iso(kind: object) -> Callable[[str], object]:
     return functools.partial(msgspec.convert, type=kind)
 
 
-def _read_text(text: str) -> str:
-    return text
-
-
 READERS: dict[object, Callable[[str], object]] = {
-    str: _read_text,
+    str: str,
     int: read_int,
     float: _read_float,
     bool: read_bool,

@@ -55,13 +55,10 @@ def field_types(kind: object) -> dict[str, object]:
     given: dict[object, object] = dict(zip(getattr(own, "__parameters__", ()), typing.get_args(kind), strict=False))
     expansion = _Expansion(keeps_new_types=True)
     hints = typing.get_type_hints(own, include_extras=True)
-    return {name: expansion.resolve(_unqualified(hint), given) for name, hint in hints.items()}
-
-
-def _unqualified(hint: object) -> object:
-    """Return ``T`` for ``Required[T]`` and its like."""
-    is_qualifier = getattr(typing.get_origin(hint), "_name", "") in ("Required", "NotRequired", "ReadOnly")
-    return typing.get_args(hint)[0] if is_qualifier else hint
+    for name, hint in hints.items():
+        if getattr(typing.get_origin(hint), "_name", "") in ("Required", "NotRequired", "ReadOnly"):
+            hints[name] = typing.get_args(hint)[0]
+    return {name: expansion.resolve(hint, given) for name, hint in hints.items()}
 
 
 def cached_by_type(function: Callable[[object], R]) -> Callable[[object], R]:

@@ -102,7 +102,10 @@ def make_provider(entry: object, *, use_cache: bool | None = None) -> Provider:
         check_attributes_of(entry, ("lifetime", "use_cache", "sync_to_thread"))
     declared = getattr(entry, "sync_to_thread", None)
     mode: Mode = "inline" if inspect.isclass(function) and declared is None else mode_of(function, declared)
-    target = _plain_function(function)
+    target: object = function  # the plain function of a method, or of an instance with __call__
+    if not (inspect.isclass(function) or inspect.isroutine(function) or isinstance(function, functools.partial)):
+        target = getattr(type(function), "__call__", function)  # noqa: B004
+    target = getattr(target, "__func__", target)
     is_manager = getattr(target, "__globals__", None) is vars(contextlib)  # made by @contextmanager
     cleans_up = is_manager or inspect.isgeneratorfunction(target) or inspect.isasyncgenfunction(target)
     if cleans_up and not is_manager:
@@ -125,23 +128,6 @@ def make_provider(entry: object, *, use_cache: bool | None = None) -> Provider:
     )
 
 
-def _plain_function(function: object) -> object:
-    """Return the function behind a method or an instance with ``__call__``."""
-    if (
-        not inspect.isclass(function)
-        and not inspect.isroutine(function)
-        and not isinstance(function, functools.partial)
-    ):
-        function = getattr(type(function), "__call__", function)  # noqa: B004
-    return getattr(function, "__func__", function)
-
-
-def constant(key: object, value: object) -> Provider:
-    """Return a provider of a ready value: an override with a plain object becomes one."""
-    signature = Signature(where=f"override of {key!r}", parameters=(), returns=key)
-    return Provider(key=key, call=lambda: value, provides=key, signature=signature, mode="inline", cleans_up=False)
-
-
 class Components:
     """The providers of one route: those of every layer as one set, an inner one before an outer one of its type."""
 
@@ -150,7 +136,7 @@ class Components:
         self._matchers: list[tuple[Component, Provider]] = []
         for entry in entries:
             self._register(entry)
-        self._overrides = {resolve_aliases(key): _override(key, value) for key, value in (overrides or {}).items()}
+        self._overrides = {resolve_aliases(key): _make_override(key, value) for key, value in (overrides or {}).items()}
         self._by_type.update(self._overrides)
 
     def _register(self, entry: object) -> None:
@@ -195,8 +181,10 @@ def _first(by_type: Mapping[object, Provider], parameter: Parameter) -> Provider
         return None
 
 
-def _override(key: object, value: object) -> Provider:
+def _make_override(key: object, value: object) -> Provider:
+    """Return what provides ``key`` in a test: a provider, or a plain object, which is the value itself."""
     is_provider = inspect.isroutine(value) or isinstance(value, Component)
     if is_provider or (inspect.isclass(value) and issubclass(value, Component)):
         return msgspec.structs.replace(make_provider(value), provides=key)
-    return constant(key, value)
+    signature = Signature(where=f"override of {key!r}", parameters=(), returns=key)
+    return Provider(key=key, call=lambda: value, provides=key, signature=signature, mode="inline", cleans_up=False)

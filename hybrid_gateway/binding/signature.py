@@ -125,7 +125,11 @@ def _read_parameter(raw: inspect.Parameter, hints: Mapping[str, object], where: 
     if raw.kind in (raw.VAR_POSITIONAL, raw.VAR_KEYWORD):
         raise DependencyError(f"{where}: '{raw}' cannot be injected; name each parameter.")
     if isinstance(raw.default, Marker | Depends):
-        raise DependencyError(_marker_as_default(raw, where))
+        kind, marker = getattr(raw.annotation, "__name__", raw.annotation), type(raw.default).__name__
+        raise DependencyError(
+            f"{where}: the parameter {raw.name!r} has {marker}() as its default, where type checkers and plain calls "
+            f"would see it. Write `{raw.name}: Annotated[{kind}, {marker}(...)]` and a real default, if any."
+        )
     annotation = hints.get(raw.name, NO_DEFAULT)
     lifted = _Lifted(raw.name, where)
     return Parameter(
@@ -136,15 +140,6 @@ def _read_parameter(raw: inspect.Parameter, hints: Mapping[str, object], where: 
         raw=raw,
         checked=lifted.checked,
         asked=type_info(_Lifted(raw.name, where).lift(annotation)),
-    )
-
-
-def _marker_as_default(raw: inspect.Parameter, where: str) -> str:
-    kind = getattr(raw.annotation, "__name__", raw.annotation)
-    marker = type(raw.default).__name__
-    return (
-        f"{where}: the parameter {raw.name!r} has {marker}() as its default, where type checkers and plain calls would "
-        f"see it. Write `{raw.name}: Annotated[{kind}, {marker}(...)]` and a real default, if any."
     )
 
 

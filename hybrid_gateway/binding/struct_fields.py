@@ -29,10 +29,13 @@ def struct_fields(cls: object) -> Sequence[StructField]:
     if is_pydantic_model(cls):
         return [entry for name, field in cls.model_fields.items() for entry in _pydantic_fields(name, field)]
     hints = field_types(cls)
-    return [
-        StructField(field.encode_name, resolve_new_types(hints[field.name]), field.required, _default(field))
-        for field in inspect_fields(cls)
-    ]
+    found = []
+    for field in inspect_fields(cls):
+        default: object = NO_DEFAULT if field.default in (msgspec.NODEFAULT, msgspec.UNSET) else field.default
+        if field.default_factory in _EMPTY:
+            default = field.default_factory()
+        found.append(StructField(field.encode_name, resolve_new_types(hints[field.name]), field.required, default))
+    return found
 
 
 def inspect_fields(cls: object) -> Sequence[msgspec.inspect.Field]:
@@ -49,12 +52,6 @@ def is_closed(cls: object) -> bool:
     if config is not None:
         return bool(config.forbid_unknown_fields)
     return is_pydantic_model(cls) and cls.model_config.get("extra") == "forbid"
-
-
-def _default(field: msgspec.inspect.Field) -> object:
-    if field.default_factory in _EMPTY:
-        return field.default_factory()
-    return NO_DEFAULT if field.default in (msgspec.NODEFAULT, msgspec.UNSET) else field.default
 
 
 _EMPTY = (list, dict, set)

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from django.urls import get_script_prefix
-from starlette.datastructures import State, URLPath
+from starlette.datastructures import QueryParams, State, URLPath
 from starlette.responses import Response
 
+from hybrid_gateway import http
 from hybrid_gateway.access_control import AuthenticationScheme
 from hybrid_gateway.auth import check_csrf
-from hybrid_gateway.auth.secret_carriers import SecretsInQueries
+from hybrid_gateway.auth.credential_store import check_installed
+from hybrid_gateway.auth.secret_carriers import SecretCarriers, SecretsInQueries
 from hybrid_gateway.binding.app_components import AppComponents
 from hybrid_gateway.binding.components import Components
 from hybrid_gateway.binding.decoders import Decoders
 from hybrid_gateway.binding.input_types import InputLimits
 from hybrid_gateway.binding.plan_scope import PlanScope
+from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.binding.typed_values import REQUEST
 from hybrid_gateway.building.hook_compiler import RouteSurroundings
 from hybrid_gateway.concurrency.thread_pools import ThreadPools
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.django_side.middleware_request import UserBelow
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
+from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
+from hybrid_gateway.request.request_parts import HANDLED
 from hybrid_gateway.routing.declare import Route
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.sessions.django_context import DjangoContextPlanner
+from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.types import Header
 
-__all__ = ["BuildContext", "PlanFactory", "path_types"]
+__all__ = ["BuildContext", "PlanFactory", "SchemeSecrets", "path_types"]
 
 
 class BuildContext(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -100,40 +106,50 @@ class PlanFactory:
         ``needs_content_type``: a JSON body without one is none.
         """
         body_allowed = bool(set(route.methods) - {"GET", "HEAD"})
-        scope = PlanScope(
-            where=where,
-            components=self.components(layers),
-            app=self._app_components,
-            constants={**self.constants, Route: route, FlatRoute: route},
-            path=path_types(route),
-            limits=_input_limits(layers, body_allowed=body_allowed, declared=needs_content_type),
-            parameters=layers.parameters,
-            given={Response: "ctx.outgoing"},
-            django=DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf),
-            sharing=around,
-        )
+        scope = self._scope(layers, where, path_types(route), around, body_allowed, declared=needs_content_type)
+        constants = {**self.constants, Route: route, FlatRoute: route}
+        scope = msgspec.structs.replace(scope, constants=constants, given={Response: "ctx.outgoing"})
         return RoutePlanner(scope, schemes, UserBelow() if layers.django_middleware else None)
 
     def around_route(
-        self, around: RouteSurroundings, where: str, given: Mapping[Any, str], moment: int
+        self, around: RouteSurroundings, where: str, given: Mapping[type, str], moment: int
     ) -> RoutePlanner:
         """Return an empty plan for a function that runs once a route's plan has ended: the body is gone."""
-        layers = around.layers
-        scope = PlanScope(
+        scope = self._scope(around.layers, where, around.path, around, False, follows=True)
+        return RoutePlanner(msgspec.structs.replace(scope, given=given, moment=moment), around.layers.authentication)
+
+    def _scope(
+        self,
+        layers: Layers,
+        where: str,
+        path: Mapping[str, object],
+        sharing: RouteSurroundings | None,
+        body_allowed: bool,
+        *,
+        declared: bool = False,
+        follows: bool = False,
+    ) -> PlanScope:
+        limits = InputLimits(
+            declared=declared,
+            follows=follows,
+            max_body_size=layers.max_body_size,
+            max_upload_size=layers.max_upload_size,
+            media_types=layers.media_types,
+            decoders=Decoders(layers.type_decoders) if layers.type_decoders else None,
+            body_allowed=body_allowed,
+        )
+        return PlanScope(
             where=where,
             components=self.components(layers),
             app=self._app_components,
             constants=self.constants,
-            path=around.path,
-            limits=_input_limits(layers, body_allowed=False, follows=True),
+            path=path,
+            limits=limits,
             parameters=layers.parameters,
-            given=given,
             django=DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf),
-            sharing=around,
-            follows=True,
-            moment=moment,
+            sharing=sharing,
+            follows=follows,
         )
-        return RoutePlanner(scope, layers.authentication)
 
     def surroundings(self, layers: Layers) -> RouteSurroundings:
         """Return what functions have in common that belong to no route."""
@@ -145,13 +161,35 @@ def path_types(route: FlatRoute) -> dict[str, Any]:
     return {parameter.name: parameter.converter.type for parameter in route.template.parameters}
 
 
-def _input_limits(layers: Layers, *, body_allowed: bool, declared: bool = False, follows: bool = False) -> InputLimits:
-    return InputLimits(
-        declared=declared,
-        follows=follows,
-        max_body_size=layers.max_body_size,
-        max_upload_size=layers.max_upload_size,
-        media_types=layers.media_types,
-        decoders=Decoders(layers.type_decoders) if layers.type_decoders else None,
-        body_allowed=body_allowed,
-    )
+class SchemeSecrets:
+    """Finds the secrets of each scheme once, by a plan of what it asks for."""
+
+    def __init__(self, plans: PlanFactory) -> None:
+        self._plans = plans
+        self._found: dict[object, SecretCarriers] = {}
+
+    @property
+    def all(self) -> SecretCarriers:
+        """Those of every scheme that was seen."""
+        return SecretCarriers.union(self._found.values())
+
+    def of(self, schemes: Iterable[AuthenticationScheme], layers: Layers) -> SecretCarriers:
+        """Return where requests to a route with these schemes carry secrets."""
+        return SecretCarriers.union(self._find(scheme, layers) for scheme in schemes)
+
+    def _find(self, scheme: AuthenticationScheme, layers: Layers) -> SecretCarriers:
+        check_attributes_of(scheme, AuthenticationScheme.__annotations__)
+        if scheme.is_ours:
+            check_installed()
+        key = (scheme if vars(scheme) else type(scheme), layers.components)
+        if key not in self._found:
+            where = f"{type(scheme).__qualname__}.authenticate"
+            planner = self._plans.surroundings(layers).planner(where, {}, HANDLED)
+            try:
+                planner.binding.arguments(read_signature(scheme.authenticate, where), (where,), planner.plan.open)
+            except ConfigurationError:  # a route that needs it will say so; one that does not may stay
+                self._found[key] = SecretCarriers(in_any_header=True, in_any_parameter=True)
+            else:
+                asks_for_query = planner.binding.typed.asks_for((QueryParams, http.QueryString, http.URL))
+                self._found[key] = SecretCarriers.of(scheme, planner.plan, asks_for_query)
+        return self._found[key]

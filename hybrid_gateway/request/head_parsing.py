@@ -61,14 +61,10 @@ def parse_cookies(header: str) -> dict[str, str]:
         name, equals, value = pair.partition("=")
         name, value = name.strip(), value.strip()
         if equals and name:  # SECURITY: `=__Host-x=...` is no cookie called __Host-x
-            found[name] = _unquote(value) if value.startswith('"') else value
+            if value.startswith('"') and value.endswith('"') and len(value) > 1:
+                value = _ESCAPED.sub(lambda match: chr(int(match[1], 8)) if match[1] else match[2], value[1:-1])
+            found[name] = value
     return found
-
-
-def _unquote(text: str) -> str:
-    if len(text) < 2 or not text.endswith('"'):
-        return text
-    return _ESCAPED.sub(lambda match: chr(int(match[1], 8)) if match[1] else match[2], text[1:-1])
 
 
 def path_info(path: str, root_path: str) -> str | None:
