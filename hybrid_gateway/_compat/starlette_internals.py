@@ -18,7 +18,7 @@ class ChunkedResponse(StreamingResponse):
 
     @property
     def chunks(self) -> AsyncIterator[Any]:
-        """What is sent."""
+        """The content of the stream."""
         return cast("AsyncIterator[Any]", self.body_iterator)
 
     @chunks.setter

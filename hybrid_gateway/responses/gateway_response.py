@@ -69,7 +69,7 @@ class GatewayResponse(responses.Response):
     documented_type: ClassVar[object] = None
     """The type whose schema the OpenAPI document shows for the body; ``None`` shows the media type alone."""
     documented_status: ClassVar[int] = 200
-    """The status that the document shows, unless it is of the 2xx, which the route decides."""
+    """The status that the document shows; 200 leaves it to the route."""
     is_rendered_late: ClassVar[bool] = False
     """Whether :meth:`render_late` makes the body, while the components of the request are still open."""
     is_rendered = False
