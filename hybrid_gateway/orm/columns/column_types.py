@@ -26,7 +26,6 @@ from hybrid_gateway.orm.columns import value_predictors as predictors
 from hybrid_gateway.orm.columns import value_readers as readers
 from hybrid_gateway.orm.columns import value_writers as writers
 from hybrid_gateway.orm.columns.annotation_types import ANYTHING
-from hybrid_gateway.orm.columns.composite_keys import read_composite_key
 from hybrid_gateway.orm.columns.decimal_bounds import decimal_constraints
 from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, base_field, describe_field, value_field
 from hybrid_gateway.orm.columns.ranges import Range, read_range, write_range
@@ -188,10 +187,6 @@ def normalizer(field: PathStep) -> Predictor | None:
 # --- the table -----------------------------------------------------------------------------------------------------
 
 
-def _predict_items(field: ModelField) -> Predictor:
-    return predictors.predict_array(predictor(base_field(field)) or predictors.predict_nothing)
-
-
 _TEXT = ColumnType(str, read_scalar(str), write=writers.write_text)
 _INTEGER = ColumnType(int, read_scalar(int, float, str))
 _RANGE = ColumnType(
@@ -253,14 +248,14 @@ COLUMN_TYPES: dict[str | type, ColumnType] = {
     "UUIDField": ColumnType(uuid.UUID, read_scalar(uuid.UUID, str)),
     "BinaryField": ColumnType(bytes, read_scalar(bytes)),
     "JSONField": ColumnType(write=writers.write_json, predict=predictors.predict_json, has_order=False),
-    "CompositePrimaryKey": ColumnType(read=read_composite_key, is_read_as_choice=False, is_known=False),
+    "CompositePrimaryKey": ColumnType(read=readers.read_composite_key, is_read_as_choice=False, is_known=False),
     # django.contrib.postgres
     "ArrayField": ColumnType(
         list,
         readers.read_array,
         is_read_as_choice=False,
         write_of=lambda field: writers.write_array(base_field(field), write_converter(base_field(field))),
-        predict=_predict_items,
+        predict=lambda field: predictors.predict_array(predictor(base_field(field)) or predictors.predict_nothing),
         annotation=lambda field: list[_value_annotation(base_field(field))],  # type: ignore[misc]
         is_array=True,
     ),

@@ -19,13 +19,14 @@ from django.db import models
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.annotation_types import ANYTHING, bare, format_type, is_nullable
-from hybrid_gateway.orm.columns.model_fields import ModelField, base_field, choices_of
+from hybrid_gateway.orm.columns.model_fields import ModelField, base_field, choices_of, key_columns
 
 __all__ = [
     "Converter",
     "ReadTarget",
     "read_array",
     "read_choices",
+    "read_composite_key",
     "read_file_url",
     "read_json",
     "read_mapping",
@@ -112,6 +113,27 @@ def read_array(target: ReadTarget) -> Converter | None:
         return make([None if value is None else convert(value) for value in values])
 
     return read
+
+
+def read_composite_key(target: ReadTarget) -> Converter | None:
+    """Read a composite key as a tuple or a list with a type for each column."""
+    kind, columns = target.kind, key_columns(target.field.model)
+    if kind in ANYTHING:
+        return None
+    made, inner = typing.get_origin(kind) or kind, typing.get_args(kind) or (Any, ...)
+    items = inner[:1] * len(columns) if made is list or inner[1:] == (...,) else inner
+    if made not in (list, tuple) or len(items) != len(columns):
+        names = ", ".join(column.name for column in columns)
+        raise ConfigurationError(
+            f"{target.where}: {target.column} is {names}: a tuple with a type for each of them, or a list."
+        )
+    converters = [target.inner_converter(item, column) for item, column in zip(items, columns, strict=True)]
+
+    def convert(values: tuple[object, ...]) -> object:
+        pairs = zip(converters, values, strict=True)
+        return made([value if change is None else change(value) for change, value in pairs])
+
+    return convert
 
 
 def read_mapping(target: ReadTarget) -> Converter | None:

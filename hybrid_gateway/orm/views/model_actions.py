@@ -6,6 +6,7 @@ import inspect
 import types
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
+from urllib.parse import quote
 
 import msgspec
 from django.db import router
@@ -16,19 +17,20 @@ from hybrid_gateway import http
 from hybrid_gateway._compat.django_orm_internals import chosen_database
 from hybrid_gateway.binding.markers import Depends, Header
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, Forbidden, NotFound, PreconditionFailed
+from hybrid_gateway.orm.columns.column_types import annotation_for
+from hybrid_gateway.orm.columns.model_fields import key_columns, value_field
 from hybrid_gateway.orm.introspection import model_of
 from hybrid_gateway.orm.model_struct import ModelStruct
 from hybrid_gateway.orm.querysets.ordering import Rows, key_names, rearrangeable
 from hybrid_gateway.orm.querysets.queryset_source import is_queryable
 from hybrid_gateway.orm.read.rows import fetch_with
 from hybrid_gateway.orm.views.handler_results import SOURCE_ATTRIBUTE
-from hybrid_gateway.orm.views.row_keys import RowKey
 from hybrid_gateway.orm.write.optimistic_locking import check_version, expected_version, version_text
 from hybrid_gateway.orm.write.write_plan import check_input
 from hybrid_gateway.types import Handler
 from hybrid_gateway.url_quoting import quote_path
 
-__all__ = ["GENERATED", "ActionMethod", "ViewModel", "generate_actions"]
+__all__ = ["GENERATED", "ActionMethod", "RowKey", "ViewModel", "generate_actions"]
 
 StructClass: TypeAlias = type[ModelStruct]
 Condition = Mapping[str, object]
@@ -173,6 +175,39 @@ _OWN_PARAMETERS = frozenset(("data", "queryset", "response", "if_match"))
 
 def _parameter(name: str, kind: Any = inspect.Parameter.KEYWORD_ONLY) -> inspect.Parameter:
     return inspect.Parameter(name, kind, default=None if name == "if_match" else inspect.Parameter.empty)
+
+
+class RowKey:
+    """The parameters of a path that name a row of ``model``: ``/{pk}``, ``/{slug}``, or ``/{tenant_id}/{number}``."""
+
+    def __init__(self, model: type[Model], lookup: str, where: str) -> None:
+        field, keys = model._meta.pk if lookup == "pk" else model._meta.get_field(lookup), key_columns(model)
+        if field is model._meta.pk and len(keys) > 1:
+            self._columns = {part.attname: part for part in keys}
+        elif not (isinstance(field, Field) and field.unique):
+            raise ConfigurationError(f"{where}.lookup={lookup!r} must be a unique column.")
+        else:
+            self._columns = {lookup: field}
+
+    @property
+    def path(self) -> str:
+        """The path behind that of the list."""
+        return "".join(f"/{{{name}}}" for name in self._columns)
+
+    @property
+    def annotations(self) -> dict[str, object]:
+        """The types of the parameters."""
+        return {name: annotation_for(value_field(field)) for name, field in self._columns.items()}
+
+    def take(self, values: dict[str, object]) -> Mapping[str, object]:
+        """Return the condition that finds the row, taken out of the values of parameters."""
+        return {name: values.pop(name) for name in self._columns}
+
+    def path_of(self, instance: Model) -> str:
+        """Return the path of an instance behind that of the list."""
+        values = [getattr(instance, field.attname) for field in self._columns.values()]
+        texts = [value.isoformat() if hasattr(value, "isoformat") else str(value) for value in values]
+        return "".join(f"/{quote(text, safe='')}" for text in texts)
 
 
 class _ScopedRows:

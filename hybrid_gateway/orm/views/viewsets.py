@@ -20,8 +20,7 @@ from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.orm.introspection import is_model_struct, model_of
 from hybrid_gateway.orm.model_struct import ModelStruct
 from hybrid_gateway.orm.querysets.queryset_source import Source
-from hybrid_gateway.orm.views.model_actions import GENERATED, ViewModel, generate_actions
-from hybrid_gateway.orm.views.row_keys import RowKey
+from hybrid_gateway.orm.views.model_actions import GENERATED, RowKey, ViewModel, generate_actions
 from hybrid_gateway.routing.declare import (
     HANDLER_OPTIONS,
     Controller,

@@ -20,8 +20,8 @@ from hybrid_gateway.orm.introspection import model_of
 from hybrid_gateway.orm.querysets.ordering import rearrangeable
 from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset
 from hybrid_gateway.orm.write.instance_writer import create, update
-from hybrid_gateway.orm.write.struct_keys import key_fields, key_in_struct
 from hybrid_gateway.orm.write.write_errors import atomic_or_conflict
+from hybrid_gateway.orm.write.write_plan import key_fields, key_in_struct
 
 __all__ = ["create_many", "update_many"]
 

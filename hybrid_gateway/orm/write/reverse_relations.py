@@ -21,9 +21,8 @@ from hybrid_gateway._compat.django_orm_internals import forget_related
 from hybrid_gateway.exceptions import Location, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns.model_fields import is_key_column, key_columns, value_field
 from hybrid_gateway.orm.columns.value_limits import limit_violation
-from hybrid_gateway.orm.write.struct_keys import key_in_struct
 from hybrid_gateway.orm.write.struct_write import StructWrite
-from hybrid_gateway.orm.write.write_plan import RelationWrite, write_plan_of
+from hybrid_gateway.orm.write.write_plan import RelationWrite, key_in_struct, write_plan_of
 
 __all__ = ["RowWriter", "write_relation"]
 
@@ -186,7 +185,10 @@ class _RelatedRow(_Relation):
     """One row, or none: the other side of a one-to-one relation."""
 
     def write(self, value: object) -> None:
-        belonging, there = self._belonging(), None if self._is_new else self._there()
+        belonging, there = self._belonging(), None
+        if not self._is_new:
+            rows = self._model._base_manager.using(self._using)
+            there = rows.filter(**{self._link.name: self._instance}).first()
         if isinstance(value, msgspec.Struct):
             if there is None:
                 there = self._create(value, belonging, self._location)
@@ -208,9 +210,6 @@ class _RelatedRow(_Relation):
         """The field on the other side that refers to the instance."""
         assert isinstance(self._field, ForeignObjectRel)
         return cast("ForeignKey[object, object]", self._field.field)
-
-    def _there(self) -> Model | None:
-        return self._model._base_manager.using(self._using).filter(**{self._link.name: self._instance}).first()
 
     def _let_go(self, row: Model) -> None:
         if self._replaces:

@@ -10,8 +10,10 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
+from django.core.exceptions import ValidationError
 from django.db.models import Field, Model
 from django.db.models.fields.related import ForeignObjectRel
+from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.annotation_types import bare
@@ -21,6 +23,7 @@ from hybrid_gateway.orm.columns.model_fields import (
     PathStep,
     is_key_column,
     is_server_managed,
+    key_columns,
     takes_empty,
     value_field,
 )
@@ -29,7 +32,7 @@ from hybrid_gateway.orm.columns.value_writers import Writer
 from hybrid_gateway.orm.introspection import columns_of, computed_of, is_model_struct, model_of, once_per_struct
 from hybrid_gateway.orm.querysets.lookup_paths import find_field
 
-__all__ = ["ColumnWrite", "RelationWrite", "WritePlan", "check_input", "is_reverse", "write_plan_of"]
+__all__ = ["ColumnWrite", "RelationWrite", "WritePlan", "check_input", "key_fields", "key_in_struct", "write_plan_of"]
 
 
 class FieldWrite(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -101,7 +104,9 @@ def _field_writes(struct: type[msgspec.Struct]) -> Iterator[FieldWrite]:
         where = f"{struct.__qualname__}.{field.name}"
         if is_reverse(target):
             yield _relation_write(where, field, target, column)
-        elif isinstance(target, Field) and not (is_server_managed(target) or _is_parent_link(target)):
+            continue
+        is_parent_link = getattr(target.remote_field, "parent_link", False)
+        if isinstance(target, Field) and not (is_server_managed(target) or is_parent_link):
             if _is_nested(field.type):
                 _check_write_rule(where, target, column, is_nested=True)
             if not column_type_of(target).is_file:  # files are no text: assign them by name
@@ -111,10 +116,6 @@ def _field_writes(struct: type[msgspec.Struct]) -> Iterator[FieldWrite]:
 def is_reverse(field: PathStep) -> bool:
     """Return whether its values are rows that are written after the row that has it."""
     return isinstance(field, ForeignObjectRel) or bool(field.many_to_many or field.one_to_many)
-
-
-def _is_parent_link(field: ModelField) -> bool:
-    return bool(getattr(field.remote_field, "parent_link", False))
 
 
 def _column_write(field: msgspec.structs.FieldInfo, target: ModelField, model: type[Model]) -> ColumnWrite:
@@ -203,3 +204,36 @@ def check_input(struct: type[msgspec.Struct], model: type[Model]) -> None:
                 "or mark it Column(read_only=True)."
             )
     write_plan_of(struct)  # raises for what cannot be written
+
+
+# --- keys -----------------------------------------------------------------------------------------------------------
+
+
+def key_fields(struct: type[msgspec.Struct], given: Mapping[str, object] = {}) -> tuple[str, ...] | None:
+    """Return the fields of a Struct that are the key of its model; ``None`` where there are not all of them."""
+    columns, own = key_columns(model_of(struct)), struct.__struct_fields__
+    if len(columns) == 1:
+        found = [name for name in ("pk", columns[0].name, columns[0].attname) if name in own]
+        return tuple(found[:1]) or None
+    there = {*own, *given}
+    names = [next((name for name in (field.name, field.attname) if name in there), "") for field in columns]
+    return None if "" in names else tuple(names)
+
+
+def key_in_struct(item: msgspec.Struct, model: type[Model], given: Mapping[str, object]) -> object:
+    """Return the key that a Struct names, as its model has it; ``UNSET`` for none.
+
+    ``given`` are attributes that it need not name.
+    """
+    names = key_fields(type(item), given)
+    if names is None:
+        return UNSET
+    values = [given[name] if name in given else getattr(item, name) for name in names]
+    if any(value is UNSET or value is None for value in values):
+        return UNSET
+    found = [value.pk if isinstance(value, Model) else value for value in values]
+    try:
+        key = [field.to_python(value) for field, value in zip(key_columns(model), found, strict=True)]
+    except ValidationError:
+        return UNSET
+    return tuple(key) if len(key) > 1 else key[0]
