@@ -59,6 +59,7 @@ class Dispatcher:
         grace: float = 10,
     ) -> None:
         self.prefixes = prefixes
+        self._below, self._exact = prefixes.below, prefixes.exact
         self.fallthrough = fallthrough
         self.django = django
         self.security = SecurityHeaders()
@@ -100,8 +101,8 @@ class Dispatcher:
         lowered = path.lower()
         return not (
             endpoint.middleware
-            or path.startswith(self.prefixes.below)
-            or path in self.prefixes.exact
+            or path.startswith(self._below)
+            or path in self._exact
             or (lowered != path and self.side(lowered) != self.side(path))
         )
 

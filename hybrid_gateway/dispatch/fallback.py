@@ -33,11 +33,7 @@ class RejectedRequest:
 
     async def respond(self, ctx: RequestContext) -> EndpointResponse:
         """Return the error as a response, in the words of the project's exception handlers."""
-        return await _around(self._table, self._respond)(ctx)
-
-    async def _respond(self, ctx: RequestContext) -> EndpointResponse:
-        response: EndpointResponse = await self._table.without_route.on_error(ctx, self._error)
-        return response
+        return await _around(self._table, lambda ctx: self._table.without_route.on_error(ctx, self._error))(ctx)
 
 
 class NotRouted:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import aclosing
-from types import TracebackType
-from typing import cast
+from typing import Any, cast
 
 from hybrid_gateway.dispatch.prefixes import Prefixes
 from hybrid_gateway.django_side.environ import build_environ
@@ -138,13 +137,9 @@ class _WSGIResponse:
                 close()
 
     def _start_response(
-        self,
-        status: str,
-        headers: list[tuple[str, str]],
-        exc_info: tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None] | None = None,
-        /,
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
     ) -> Callable[[bytes], object]:
-        if exc_info is not None and exc_info[1] is not None and self._is_started:
+        if exc_info is not None and self._is_started:
             raise exc_info[1].with_traceback(exc_info[2])
         lines = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         self._head = int(status.partition(" ")[0]), lines

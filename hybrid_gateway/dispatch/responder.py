@@ -14,34 +14,20 @@ __all__ = ["Responder"]
 
 
 class Responder(Protocol):
-    """An endpoint, or what stands in its place: a mount, a rejected request, a path without a route."""
+    """An endpoint, or what stands in its place: a mount, a rejected request, a path without a route.
+
+    The members are those of :class:`Endpoint`. A response that is no tuple is an ASGI application that sends itself.
+    """
 
     @property
-    def middleware(self) -> Sequence[ASGIMiddlewareFactory]:
-        """ASGI middleware around it, outer to inner."""
-        ...
-
+    def middleware(self) -> Sequence[ASGIMiddlewareFactory]: ...
     @property
-    def django_middleware(self) -> PooledMiddleware | None:
-        """The last of them, where that is Django's."""
-        ...
-
+    def django_middleware(self) -> PooledMiddleware | None: ...
     @property
-    def security_headers(self) -> Headers:
-        """Headers that each response has, unless it has its own."""
-        ...
-
+    def security_headers(self) -> Headers: ...
     @property
-    def awaits(self) -> bool:
-        """True if ``respond`` needs an event loop."""
-        ...
-
+    def awaits(self) -> bool: ...
     @property
-    def respond(self) -> Callable[[RequestContext], Coroutine[Any, Any, EndpointResponse | ASGIApp]]:
-        """Return the response to one request; what is no tuple is an ASGI application that sends itself."""
-        ...
-
+    def respond(self) -> Callable[[RequestContext], Coroutine[Any, Any, EndpointResponse | ASGIApp]]: ...
     @property
-    def end(self) -> Callable[..., Awaitable[None]]:
-        """``end(ctx, background, error)``: close what a response that sends itself needed until its last byte."""
-        ...
+    def end(self) -> Callable[..., Awaitable[None]]: ...

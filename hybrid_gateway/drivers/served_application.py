@@ -17,7 +17,7 @@ __all__ = ["ServedApplication"]
 
 @runtime_checkable
 class ServedApplication(Protocol):
-    """The gateway as its drivers see it. They are made by it or, like the lane, find it behind a server."""
+    """The gateway as its drivers see it: see there. They are made by it or, like the lane, find it behind a server."""
 
     dispatcher: Dispatcher
     middleware: tuple[ASGIMiddlewareFactory, ...]
@@ -26,37 +26,15 @@ class ServedApplication(Protocol):
     loops: LoopRegistry
     loop_thread: LoopThread
 
-    def lend_thread(self) -> PooledThread:
-        """Lend a thread for the blocking work of one request of a route."""
-        ...
-
-    def lend_django_thread(self) -> PooledThread:
-        """Lend a thread for one request of Django's side."""
-        ...
+    def lend_thread(self) -> PooledThread: ...
+    def lend_django_thread(self) -> PooledThread: ...
 
     @property
-    def may_skip_asgi(self) -> bool:
-        """True if nobody has replaced ``__call__``, so that a request that it never sees misses nothing."""
-        ...
-
+    def may_skip_asgi(self) -> bool: ...
     @property
-    def starts_with_requests(self) -> bool:
-        """True if start-up is, or was, a request's, because no server tells of a lifespan."""
-        ...
-
+    def starts_with_requests(self) -> bool: ...
     @property
-    def has_lifespan(self) -> bool:
-        """True if there is anything to start up."""
-        ...
-
-    async def startup(self) -> None:
-        """Open what lives as long as the process, and run start-up hooks."""
-        ...
-
-    async def shutdown(self) -> None:
-        """Undo :meth:`startup` in reverse."""
-        ...
-
-    async def run_outside_requests(self, work: Awaitable[None]) -> None:
-        """Await ``work`` with a thread for what it asks of the ORM."""
-        ...
+    def has_lifespan(self) -> bool: ...
+    async def startup(self) -> None: ...
+    async def shutdown(self) -> None: ...
+    async def run_outside_requests(self, work: Awaitable[None]) -> None: ...

@@ -2,7 +2,7 @@
 
 How this works: an endpoint without asynchronous code is stepped right here, in the worker's thread, and never meets an
 event loop. Everything else (async handlers, streams, ASGI middleware) runs on a loop that outlives requests, while the
-worker waits and lends its thread to whatever blocks (``wsgi_bridge.py``).
+worker waits and lends its thread to whatever blocks.
 
 A worker that has served Django's side belongs to it from then on, since middleware leaves search paths, roles and users
 on threads and connections: what blocks in typed routes is then done on the gateway's pool, while the worker waits.
@@ -11,16 +11,21 @@ PERF: that costs 35 µs, so it is not done where no page was served.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
+import contextlib
 import contextvars
+import errno
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+from typing import Any, TypeVar, cast
 
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
-from hybrid_gateway.concurrency.caller_threads import InlineThread, WaitingThread
+from hybrid_gateway.concurrency.caller_threads import CallingThread, InlineThread, WaitingThread
+from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.concurrency.pooled_thread import PooledThread
 from hybrid_gateway.concurrency.unit_of_work import close_unit, open_unit
 from hybrid_gateway.dispatch.dispatcher import force_authentication
@@ -29,17 +34,21 @@ from hybrid_gateway.dispatch.mounts import Mounted
 from hybrid_gateway.dispatch.responder import Responder
 from hybrid_gateway.drivers.asgi_driver import ASGIDriver
 from hybrid_gateway.drivers.served_application import ServedApplication
-from hybrid_gateway.drivers.wsgi_bridge import ThreadedASGIApp, run_on_loop, step
 from hybrid_gateway.drivers.wsgi_scope import build_receive, build_scope, start
 from hybrid_gateway.headers import headers_to_send
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.raw_response import EndpointResponse
-from hybrid_gateway.types import ASGIApp, Environ, Receive, Scope, Send, StartResponse
+from hybrid_gateway.types import ASGIApp, Environ, Message, Receive, Scope, Send, StartResponse
 
 __all__ = ["WSGIDriver"]
 
 logger = logging.getLogger("hybrid_gateway")
+
+T = TypeVar("T")
+
+ThreadedASGIApp = Callable[[Scope, Receive, Send, RequestThread], Coroutine[Any, Any, None]]
+"""An ASGI application that is told which thread blocking work runs on."""
 
 
 class WSGIDriver:
@@ -105,7 +114,7 @@ class WSGIDriver:
             return self._bridge(self._asgi.serve, request, start_response, pooled)
         response: EndpointResponse | ASGIApp | None = None
         try:
-            response = step(responder.respond(ctx))
+            response = _step(responder.respond(ctx))
         except ClientDisconnect:
             # SPEC: PEP 3333: start_response is called whatever happens; servers log a traceback where it was not.
             start(start_response, 400, [(b"content-length", b"0")])
@@ -136,22 +145,21 @@ class WSGIDriver:
         return worker.is_djangos or (passed is not None and passed.pool is not pools.typed)
 
     def _bridge(
-        self,
-        run: ThreadedASGIApp,
-        request: _Request,
-        start_response: StartResponse,
-        pooled: PooledThread | None,
+        self, run: ThreadedASGIApp, request: _Request, start_response: StartResponse, pooled: PooledThread | None
     ) -> Iterable[bytes]:
-        """Run an ASGI application; what blocks runs on ``pooled``, or on this thread where there is none."""
-        return run_on_loop(
-            run,
-            request.scope,
-            request.environ,
-            start_response,
-            self._application.loop_thread,
-            pooled or self._application.lend_thread(),
-            lends_worker=pooled is None,
-        )
+        """Run an ASGI application on the loop, and give its messages to WSGI as they come.
+
+        What blocks runs on ``pooled``, or on the calling thread where there is none.
+        """
+        bridge = _Bridge(pooled or self._application.lend_thread())
+        coroutine = run(request.scope, bridge.receive(request.environ), bridge.send, pooled or bridge)
+        messages = bridge.messages(coroutine, self._application.loop_thread)
+        head = next(messages, None)
+        if head is None:
+            start(start_response, 500, [(b"content-length", b"0")])
+            return ()
+        start(start_response, head["status"], head["headers"])
+        return bridge.bodies(messages)
 
 
 class _Worker(threading.local):
@@ -218,3 +226,62 @@ class _ClosingBody:
                 close()
         finally:
             close_unit()
+
+
+# --- from the event loop back to the worker ---------------------------------------------------------------------------
+
+
+def _step(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits, without an event loop."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    coroutine.close()
+    raise RuntimeError("A handler without asynchronous code waited; this is a defect of hybrid_gateway.")
+
+
+class _Bridge(CallingThread):
+    """A waiting worker that, beside blocking work, gets the messages of an ASGI application one by one."""
+
+    def receive(self, environ: Environ) -> Receive:
+        """Return ``receive`` of the application: the body is read in the worker's thread."""
+        read, step_read = build_receive(environ), cast("Callable[[Awaitable[Message]], Message]", _step)
+        finished = False
+
+        async def receive() -> Message:
+            nonlocal finished
+            if finished:  # WSGI tells nobody that a client has left; the wait ends when the response is closed
+                await asyncio.Event().wait()
+                return {"type": "http.disconnect"}
+            message = await self.run(step_read, read())
+            finished = not message["more_body"]
+            return message
+
+        return receive
+
+    async def send(self, message: Message) -> None:
+        await self.run(self._pending.append, message)
+
+    def messages(self, coroutine: Coroutine[Any, Any, None], loop: LoopThread) -> Generator[Message, None, None]:
+        """Drive ``coroutine`` on ``loop``; yield what it sends, raise what it raises.
+
+        Closed early, it cancels the coroutine and lets it clean up here.
+        """
+        self._pending: list[Message] = []
+        with contextlib.closing(self.steps(coroutine, loop)) as steps:
+            for _ in steps:
+                while self._pending:
+                    yield self._pending.pop(0)
+
+    def bodies(self, messages: Generator[Message, None, None]) -> Iterator[bytes]:
+        """Yield the bodies of the other messages; raise where the last is missing, so that servers cut the response."""
+        more = True
+        with contextlib.closing(messages):
+            for message in messages:
+                if message.get("body"):
+                    yield message["body"]
+                more = message.get("more_body", False)
+        if more:
+            raise ConnectionResetError(errno.ECONNRESET, "The answer was cut.")  # which servers take calmly

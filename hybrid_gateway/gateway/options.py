@@ -22,42 +22,28 @@ __all__ = ["GatewayArguments", "GatewayOptions", "Plugin", "apply_plugins", "gat
 
 
 class GatewayArguments(LayerOptions, total=False):
-    """The keyword arguments of ``Gateway``: these, and the options of a layer, which all routes get."""
+    """The keyword arguments of ``Gateway``: see ``docs/settings.md``; and the options of a layer, which all routes get.
+
+    ``openapi`` and ``health_checks`` have their defaults where they are ``None``; ``static`` follows ``DEBUG`` then.
+    """
 
     path: str
-    """What stands before the path of every route."""
     django_routes: Iterable[str]
-    """Path prefixes that Django answers."""
     django_side: DjangoSideMode
-    """Which of Django's handlers runs a page: by the view (``"auto"``), always ``"wsgi"``, always ``"asgi"``."""
     fallthrough: bool
-    """Whether Django gets the paths that neither side knows."""
     trailing_slash: TrailingSlash
-    """The other spelling of a path: redirected, ``"strict"``ly unknown, or ``"ignore"``d."""
     encoded_slashes: EncodedSlashes
-    """A path with ``%2f`` in it: 400, or ``"django"``: passed on where Django answers it however it is read."""
     threads: int
-    """Threads for ``def`` handlers, the ORM and Django's views."""
     body_timeout: float
-    """Seconds in which a body must come, and one more for every KiB of it."""
     graceful_timeout: float
-    """Seconds that streams get when the process ends."""
     pdb_on_exception: bool
-    """Open a debugger where an unexpected exception was raised."""
     openapi: OpenAPISettings | None
-    """The document, and its pages; by default there is none."""
     static: bool | None
-    """Whether static files are served: always, never, or by default while ``DEBUG`` is on."""
     lifespan: Sequence[Handler] | Handler
-    """Context managers, synchronous or asynchronous, that are open as long as the process serves."""
     on_startup: Sequence[Handler] | Handler
-    """Functions that run before the first request."""
     on_shutdown: Sequence[Handler] | Handler
-    """Functions that run after the last request."""
     health_checks: Sequence[Any] | None
-    """Functions that ``/readyz`` asks; by default ``databases``."""
     plugins: Sequence[Any]
-    """Objects or classes with ``on_gateway_init(options)``, which returns the options, changed or not."""
 
 
 class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):

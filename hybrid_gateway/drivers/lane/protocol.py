@@ -35,9 +35,8 @@ from hybrid_gateway._compat.uvicorn_internals import (
 )
 from hybrid_gateway.concurrency.asgiref_bridge import enter_request
 from hybrid_gateway.dispatch.shutdown import GRACE_AFTER_SIGNAL
-from hybrid_gateway.drivers.lane.access_log import AccessLogger
 from hybrid_gateway.drivers.lane.request import LaneRequest, ValidatedHead
-from hybrid_gateway.drivers.lane.server import LaneServer, lane_server, start_line
+from hybrid_gateway.drivers.lane.server import AccessLogger, LaneServer, lane_server, start_line
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, check_headers
 from hybrid_gateway.responses.raw_response import EndpointResponse

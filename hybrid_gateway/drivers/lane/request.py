@@ -31,8 +31,7 @@ class ValidatedHead(NamedTuple):
 class LaneConnection(Protocol):
     """A connection as its requests, and what all connections of a server share, see it."""
 
-    validated_head: ValidatedHead
-    """The last that was found to be in order."""
+    validated_head: ValidatedHead  # the last that was found to be in order
     request_class: type[LaneRequest]
     limit_concurrency: int | None
     server: tuple[str, int | None] | None
@@ -41,18 +40,11 @@ class LaneConnection(Protocol):
 
     @property
     def asgi_version(self) -> str: ...
-
     @property
     def scheme(self) -> str | None: ...
-
     @property
-    def application(self) -> ServedApplication:
-        """The gateway that answers."""
-        ...
-
-    def trust_proxy(self, scope: Scope) -> None:
-        """Change ``scope`` to what the headers of a trusted proxy say."""
-        ...
+    def application(self) -> ServedApplication: ...
+    def trust_proxy(self, scope: Scope) -> None: ...  # change it to what the headers of a trusted proxy say
 
 
 class LaneRequest(RequestContext):

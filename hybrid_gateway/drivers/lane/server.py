@@ -20,16 +20,18 @@ from django.conf import settings
 from uvicorn.config import Config
 
 from hybrid_gateway._compat.uvicorn_internals import ServerState, server_headers, status_lines, unwrap_proxy_headers
-from hybrid_gateway.dispatch.dispatcher import no_message
+from hybrid_gateway.dispatch.dispatcher import Dispatcher, no_message
 from hybrid_gateway.dispatch.request_checks import MAX_HEADER_BYTES, MAX_HEADERS, MAX_PATH, is_plain_path
 from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.drivers.lane.request import LaneConnection, LaneRequest, Match, ValidatedHead
 from hybrid_gateway.drivers.served_application import ServedApplication
+from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.headers import FixedHeaders
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.routing.route_tree import RouteTree
 from hybrid_gateway.types import Header, Headers, Scope
 
-__all__ = ["HeaderReader", "LaneServer", "lane_server", "start_line"]
+__all__ = ["AccessLogger", "HeaderReader", "LaneServer", "lane_server", "start_line"]
 
 logger = logging.getLogger("hybrid_gateway")
 
@@ -51,7 +53,9 @@ class LaneServer:
         self.trust_proxy = trust_proxy
         self._state = state
         self._shutdown = dispatcher.shutdown
-        self._table: RoutingTable | None = None  # that the index below is of
+        self._answers_directly = dispatcher.answers_directly
+        self._table: RoutingTable | None = None  # that what follows is of
+        self._tree: RouteTree[Endpoint] = RouteTree()
         self._static: dict[bytes, dict[bytes, Match]] = {}
         self._starts: dict[int, bytes] = {}  # the first lines and uvicorn's headers, by status
         self._server_headers: Headers = ()  # that those are of
@@ -141,6 +145,7 @@ class LaneServer:
 
     def _index_static_paths(self) -> None:
         self._table = table = self.dispatcher.table
+        self._tree = table.tree
         self._static = {
             path.encode(): {method.encode(): (method, *found) for method, found in methods.items()}
             for path, methods in table.tree.static.items()
@@ -162,8 +167,8 @@ class LaneServer:
                 return None
         elif len(path) > MAX_PATH:
             return None
-        found = self.dispatcher.table.tree.find(path, name)
-        return (name, *found) if found is not None and self.dispatcher.answers_directly(path, found[0]) else None
+        found = self._tree.find(path, name)
+        return (name, *found) if found is not None and self._answers_directly(path, found[0]) else None
 
     def start(self, status: int) -> bytes:
         """Return the status line and uvicorn's own headers; the date among them is made anew once a second."""
@@ -180,6 +185,21 @@ class LaneServer:
         headers.head = self.start(status) + headers.lines + b"content-length: "
         headers.stamp = self._server_headers
         return headers.head
+
+
+class AccessLogger:
+    """The logger of the lane and of uvicorn's road; it hides what the schemes of routes say is secret in a query."""
+
+    def __init__(self, logger: logging.Logger, dispatcher: Dispatcher) -> None:
+        self._logger = logger
+        self._dispatcher = dispatcher
+
+    def info(self, message: str, client: str, method: str, target: str, version: str, status: int) -> None:
+        """Log one request; uvicorn calls this."""
+        path, mark, query = target.partition("?")
+        if mark:
+            target = f"{path}?{self._dispatcher.table.secrets.hide(query.encode('latin-1')).decode('latin-1')}"
+        self._logger.info(message, client, method, target, version, status)
 
 
 class HeaderReader:
