@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.core.cache import cache, caches
 from django.core.cache import close_caches as closed_by_django
 from django.core.signals import request_finished
-from django.db import OperationalError, close_old_connections, connection, transaction
+from django.db import OperationalError, close_old_connections, connection, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.sqlite3.base import DatabaseWrapper
 from django.db.utils import ConnectionHandler
@@ -38,10 +41,12 @@ def transaction_of(database: DatabaseWrapper, patch: pytest.MonkeyPatch) -> tran
 
 @canary("opened_connections")
 def test_only_connections_that_were_used_are_opened() -> None:
-    handler = ConnectionHandler({"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
-    assert handler.all(initialized_only=True) == []
-    made = handler["default"]
-    assert handler.all(initialized_only=True) == [made]
+    def use_one() -> bool:
+        before, used = list(internals.opened_connections()), connections["default"]
+        return before == [] and list(internals.opened_connections()) == [used]
+
+    with ThreadPoolExecutor(1) as pool:  # its thread has used none
+        assert pool.submit(use_one).result()
 
 
 @canary("renew_connections")
@@ -104,11 +109,17 @@ def test_an_abandoned_connection_connects_anew(database: DatabaseWrapper, monkey
 
 
 @canary("reset_new_connection")
-def test_django_configures_connections_of_a_pool() -> None:
-    backend = pytest.importorskip("django.db.backends.postgresql.base", exc_type=Exception)
-    parameters = list(inspect.signature(backend.DatabaseWrapper._configure_connection).parameters)
-    assert parameters == ["self", "connection"]
+def test_django_configures_connections_of_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("psycopg")
+    backend = importlib.import_module("django.db.backends.postgresql.base")
+    configure = backend.DatabaseWrapper._configure_connection
+    assert list(inspect.signature(configure).parameters) == ["self", "connection"]
     assert "configure=self._configure_connection" in inspect.getsource(backend.DatabaseWrapper.pool.fget)
+    configured: list[object] = []
+    wrapper = SimpleNamespace(_configure_connection=configured.append)
+    monkeypatch.setattr(internals, "connections", {"pg": wrapper})
+    internals.reset_new_connection("pg", "new")
+    assert configured == ["new"]
 
 
 @canary("has_failed_to_connect")
