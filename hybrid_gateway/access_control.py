@@ -99,7 +99,7 @@ class AuthenticationScheme:
 
 
 class Guard:
-    """A callable that may refuse a request, by returning False or raising; it is called with injected parameters.
+    """A callable that may reject a request, by returning False or raising; it is called with injected parameters.
 
     Any callable is a guard. One that subclasses this can also say what the core makes of it.
     """
@@ -108,7 +108,7 @@ class Guard:
     """Whether a synchronous call runs on a pool thread, as one that uses the ORM must."""
 
     needs_user: bool = False
-    """Whether it refuses everybody whom no scheme vouches for."""
+    """Whether it rejects everybody whom no scheme vouches for."""
 
     looks_up: bool = False
     """Whether it looks an object up, which must wait until a user is known where ``needs_user``."""
@@ -134,7 +134,7 @@ class Guard:
         return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> object:
-        """Return False, or raise ``Unauthorized`` or ``Forbidden``, to refuse."""
+        """Return False, or raise ``Unauthorized`` or ``Forbidden``, to reject."""
         raise ConfigurationError(f"{type(self).__name__} must define __call__(self, ...) -> bool.")
 
     def __repr__(self) -> str:

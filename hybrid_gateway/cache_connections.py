@@ -1,4 +1,4 @@
-"""Django's caches for work on the gateway's threads: one connection per thread, kept from request to request."""
+"""Django's caches for work on the gateway's threads: one connection per thread, used by one request after the other."""
 
 from __future__ import annotations
 

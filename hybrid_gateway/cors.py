@@ -20,13 +20,13 @@ _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
 @reject_unknown_keywords()
 class CORS:
-    """Which pages of other origins may read the answers below a layer.
+    """Which pages of other origins may read the responses below a layer.
 
     ``origins`` are literal, such as ``"https://shop.example"`` or ``"http://localhost:5173"``; ``"*"`` is everybody,
     and excludes ``credentials`` (cookies and HTTP authentication). ``headers`` are what a page may send beyond simple
     ones, by default whatever it asks for; ``expose`` is what its script may read. ``max_age`` is seconds.
 
-    Answers to preflights are the gateway's own; errors carry the headers like every other answer.
+    Responses to preflights are the gateway's own; errors carry the headers like every other response.
     """
 
     def __init__(

@@ -80,7 +80,7 @@ def check_credentials(username: str, password: str, request: HttpRequest | None 
     # DJANGO: django/contrib/auth/forms.py, UsernameField: names are stored and compared in NFKC
     username = get_user_model().normalize_username(username)
     # SECURITY: ModelBackend hashes once whether the user is unknown, inactive, without password or merely mistyped, so
-    # that the time of the answer does not tell which names exist.
+    # that the time of the response does not tell which names exist.
     user = authenticate(request, username=username, password=password)
     # AllowAllUsersModelBackend lets inactive users in; an API credential of a disabled account never counts here.
     return user if user is not None and user.is_active else None

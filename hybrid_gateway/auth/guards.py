@@ -1,4 +1,4 @@
-"""Guards: who may call a handler. The core answers a refusal with 401 to the anonymous and 403 to everybody else."""
+"""Guards: who may call a handler. A rejected caller gets 401 if anonymous, 403 otherwise."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class _Combined(Guard):
 
 
 class AnyOf(_Combined):
-    """Lets in whom one of these guards lets in; of several refusals that are raised the last is the response."""
+    """Lets in whom one of these guards lets in; of several exceptions the last is the response."""
 
     combines = "any"
 

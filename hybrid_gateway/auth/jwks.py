@@ -1,4 +1,4 @@
-"""The key set of an issuer elsewhere (RFC 7517), fetched when it is needed and kept when that fails.
+"""The key set of an issuer elsewhere (RFC 7517), fetched when needed; where that fails, the last one stays in use.
 
 How this works: the set is read by the first token, again once it is older than ``lifetime``, and for a ``kid`` that it
 does not hold, but never twice within :data:`COOLDOWN`. One thread of the pool fetches, with a time-out; others go on

@@ -69,7 +69,7 @@ class JWTAuthentication(AuthenticationScheme):
 
     With a key that signs, tokens are ours: they come from :meth:`issue` or the routes of ``jwt_routes``, and end with
     their row in ``hybrid_gateway.tokens``. ``foreign=True`` says that somebody else signs with that key; such tokens
-    are refused from :func:`~hybrid_gateway.tokens.logout_everywhere` on if they are older, or by their ``denylist``.
+    are rejected from :func:`~hybrid_gateway.tokens.logout_everywhere` on if they are older, or by their ``denylist``.
 
     ``cookie`` names a cookie that is read where there is no ``Authorization`` header; unsafe methods then need
     Django's CSRF token. ``token_url`` and ``scopes`` (name to description) are for the OpenAPI document.

@@ -158,7 +158,7 @@ def _read_secret(key: object, algorithms: Sequence[str], where: str) -> Key:
             f"The {where} has {len(secret)} bytes; {', '.join(algorithms)} need {least} random ones or more: "
             f'python -c "import secrets; print(secrets.token_urlsafe({least}))".'
         )
-    # SECURITY: refuses what everybody may know: public keys and certificates as PEM, SSH, DER or JWK.
+    # SECURITY: rejects what everybody may know: public keys and certificates as PEM, SSH, DER or JWK.
     load_pyjwt().get_algorithm_by_name(algorithms[0]).prepare_key(secret)
     return Key(secret, secret, tuple(algorithms))
 

@@ -16,7 +16,7 @@ __all__ = ["SimpleJWTAuthentication"]
 class SimpleJWTAuthentication(AuthenticationScheme):
     """Access tokens by the keys, classes and checks of ``settings.SIMPLE_JWT``; ``Authentication.token`` is theirs.
 
-    An inactive user is refused whatever those say. A new password ends tokens only with ``CHECK_REVOKE_TOKEN``. A
+    An inactive user is rejected whatever those say. A new password ends tokens only with ``CHECK_REVOKE_TOKEN``. A
     ``JWTAuthentication`` with an ``issuer`` may stand before this one: it leaves these tokens alone.
     """
 

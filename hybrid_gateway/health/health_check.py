@@ -44,7 +44,7 @@ def health_check(*, name: str | None = None, timeout: float = 2.0, keep: float =
     """Make a function, sync or async, a check for ``HEALTH_CHECKS``.
 
     Its parameters are injected: components, ``State``, the ``Gateway``; nothing of a request, for many may share its
-    outcome. It fails after ``timeout`` seconds. A good outcome is kept for ``keep`` seconds, a bad one for one at most.
+    outcome. It fails after ``timeout`` seconds. A good outcome lasts ``keep`` seconds, a bad one one at most.
     """
     if not timeout > 0:
         raise ConfigurationError(f"health_check(timeout={timeout!r}) needs a number of seconds above 0.")

@@ -1,7 +1,7 @@
 """Metrics for Prometheus: ``PLUGINS: ["hybrid_gateway.telemetry.metrics.Prometheus"]``.
 
-How this works: a hook before all others counts what routes answer, by their templates, never by the paths of clients,
-who could make up any number of them. What no route answers is one route, ``""``. Django's side counts where
+How this works: a hook before all others counts responses by the templates of routes, never by the paths of clients,
+who could make up any number of them. Requests without a route count as one, ``""``. Django's side counts where
 :class:`PrometheusMiddleware` is in ``MIDDLEWARE``. The pools tell how long work waits for a thread.
 
 Several processes: set ``PROMETHEUS_MULTIPROC_DIR``, and ``/metrics`` of any of them tells of all.
@@ -120,9 +120,9 @@ def _metrics_of(registry: CollectorRegistry) -> PrometheusMetrics:
 
 
 class Prometheus:
-    """A plugin: measures, and answers ``GET path``, below the gateway's guards and those in ``options``.
+    """A plugin: measures, and adds the route ``GET path``, below the gateway's guards and those in ``options``.
 
-    ``path=None`` answers nothing, for those who serve the registry elsewhere. ``options`` are those of a handler.
+    ``path=None`` adds none, for those who serve the registry elsewhere. ``options`` are those of a handler.
     """
 
     def __init__(

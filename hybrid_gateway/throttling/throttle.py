@@ -36,7 +36,7 @@ class Throttle:
     of ``CACHES``. The address is the connection's peer; behind a proxy that the server trusts, the client's.
 
     ``fail`` says what becomes of requests while the cache cannot be reached: ``"open"`` lets them pass uncounted,
-    ``"closed"`` refuses them with 503; by default what the layer's ``throttle_fail`` says, which is ``"open"``.
+    ``"closed"`` rejects them with 503; by default what the layer's ``throttle_fail`` says, which is ``"open"``.
     """
 
     def __init__(

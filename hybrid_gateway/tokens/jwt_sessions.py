@@ -158,7 +158,7 @@ class RevokedJWT(models.Model):
 
 
 class SignOut(models.Model):
-    """When a user last logged out everywhere: older tokens of other issuers, which have no row here, are refused."""
+    """The last logout of a user everywhere: older tokens of other issuers, which have no row here, are rejected."""
 
     user = models.OneToOneField(
         settings.AUTH_USER_MODEL,

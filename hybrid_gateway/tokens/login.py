@@ -1,7 +1,7 @@
 """The check of a user name and a password, with which every login route begins, and the limits of failed ones.
 
 How this works: an attempt is counted before the password is looked at, in one operation of the store, so that no burst
-slips through, and given back when it succeeds: who knows the password is not kept out by logging in often. Names are
+slips through, and given back when it succeeds: who knows the password is not locked out by logging in often. Names are
 counted as they are typed, never folded, and the user they lead to by primary key, whatever else leads there.
 """
 

@@ -21,6 +21,7 @@ from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.management.serve import add_options, serve
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.openapi.yaml_document import dump_yaml, load_yaml
+from hybrid_gateway.tokens.revocation import prune
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -150,8 +151,6 @@ class Command(BaseCommand):
     def prune_tokens(self, *, days: timedelta, **options: object) -> None:
         """Delete what has been over for that long; what still works, or ended lately, stays."""
         _need_tokens()
-        from hybrid_gateway.tokens.revocation import prune  # the app need not be installed
-
         for name, count in prune(days).items():
             self.stdout.write(f"{count} {name}")
 
