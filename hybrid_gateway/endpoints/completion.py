@@ -1,7 +1,7 @@
 """The end of a request: its response is finished, and what it has entered is closed.
 
 How this works: a request enters components that clean up, files, and the like; each is closed in a phase that is known
-at start-up (``request/cleanup_phases.py``). A complete response is final only when everything is closed: what nobody
+at start-up (``request/request_parts.py``). A complete response is final only when everything is closed: what nobody
 but the handler asks for at once, what hooks ask for after the last of them. So a clean-up that fails, such as a commit,
 still becomes an error response, and the hooks that follow see that one. A response that streams needs everything up to
 its last byte; ``end`` comes after that. Whatever happens, a cancelled task among it, nothing is left to the garbage

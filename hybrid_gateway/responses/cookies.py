@@ -1,4 +1,4 @@
-"""Cookies of responses, as ``Set-Cookie`` headers; those of requests are read by ``request/cookie_header.py``."""
+"""Cookies of responses, as ``Set-Cookie`` headers; those of requests are read by ``request/head_parsing.py``."""
 
 from __future__ import annotations
 

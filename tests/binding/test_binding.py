@@ -504,3 +504,17 @@ def test_the_text_null_is_no_value_of_an_optional_parameter(serve, kind):
     assert client.get("/?q=null&name=null").text == "None null null"
     answer = client.get("/?n=null&size=null")
     assert sorted(error["loc"] for error in answer.json()["errors"]) == [["query", "n"], ["query", "size"]]
+
+
+def test_annotations_know_the_local_names_around_their_function(serve):
+    class Note(msgspec.Struct):
+        text: str
+
+    def factory():
+        @post("/notes")
+        def create(note: Note) -> str:
+            return note.text
+
+        return serve(create)
+
+    assert factory().post("/notes", json={"text": "hi"}).text == "hi"
