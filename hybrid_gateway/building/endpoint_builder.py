@@ -12,11 +12,10 @@ from hybrid_gateway.auth.secret_carriers import SecretCarriers
 from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.signature import Parameter, Signature, read_signature
 from hybrid_gateway.building.build_context import BuildContext, PlanFactory, SchemeSecrets, path_types
-from hybrid_gateway.building.error_handler_compiler import ErrorHandlerCompiler
 from hybrid_gateway.building.hook_compiler import HookCompiler, RouteSurroundings, SurroundingsCompiler
 from hybrid_gateway.building.middleware_compiler import DjangoMiddlewareCompiler, middleware_factories
 from hybrid_gateway.building.outside_requests import compile_health_check, find_arguments
-from hybrid_gateway.building.response_plan import plan_response
+from hybrid_gateway.building.response_plan import ErrorHandlerCompiler, plan_response
 from hybrid_gateway.caching import ResponseCache, private_response_headers
 from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner

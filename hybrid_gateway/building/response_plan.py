@@ -1,4 +1,4 @@
-"""The way from a handler's value to its response: the encoder, and what is done before the response is final."""
+"""The way to a response, from a handler's value or from an exception: encoders, and what is done before it is final."""
 
 from __future__ import annotations
 
@@ -12,13 +12,19 @@ from starlette.responses import Response
 
 from hybrid_gateway.binding.components import Mode, mode_of
 from hybrid_gateway.binding.decoders import Decoders, check_custom, decode_known
+from hybrid_gateway.binding.plan_compiler import compile_plan
+from hybrid_gateway.binding.signature import read_signature
+from hybrid_gateway.building.build_context import BuildContext
+from hybrid_gateway.building.hook_compiler import RouteSurroundings
 from hybrid_gateway.caching import ResponseCache
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
+from hybrid_gateway.endpoints.errors import ErrorHandler, ErrorResponses
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.headers import JSON, write_cache_control
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.orm.views.handler_results import AdaptedHandler
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_parts import ERROR_HANDLED
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional import add_etag
 from hybrid_gateway.responses.encoders import make_encoder
@@ -26,12 +32,16 @@ from hybrid_gateway.responses.negotiation import HTML, Negotiation, check_media_
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.responses.response_conversion import add_outgoing
 from hybrid_gateway.responses.response_info import default_status, read_response_info
+from hybrid_gateway.responses.return_checks import check_return_annotation
 from hybrid_gateway.responses.templates import template_encoder
+from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute
+from hybrid_gateway.sessions.django_context import request_for_backends
 from hybrid_gateway.throttling.throttle import add_rate_limit
-from hybrid_gateway.types import Headers
+from hybrid_gateway.type_hints import resolve_new_types
+from hybrid_gateway.types import Handler, Headers
 
-__all__ = ["keep_value", "plan_response"]
+__all__ = ["ErrorHandlerCompiler", "keep_value", "plan_response"]
 
 ResponseChange = Callable[[RequestContext, EndpointResponse], EndpointResponse]
 
@@ -120,3 +130,49 @@ def _handler_mode(route: FlatRoute) -> Mode:
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
         return "inline"
     return mode_of(route.handler, route.options.get("sync_to_thread"))
+
+
+class ErrorHandlerCompiler:
+    """Compiles exception handlers. What several routes have in common is compiled once."""
+
+    def __init__(self, context: BuildContext) -> None:
+        self._context = context
+        self._compiled: dict[object, tuple[ErrorHandler, bool]] = {}  # and whether it waits
+
+    def responses(self, layers: Layers, around: RouteSurroundings, *, authenticates: bool = True) -> ErrorResponses:
+        """Return the responses to exceptions of a route, or of what no route answers.
+
+        ``around`` is what handlers have in common with those of other routes, whose layers may be others.
+        """
+        compiled = {key: self._compile(handler, around) for key, handler in layers.exception_handlers.items()}
+        challenges = tuple(scheme.challenge for scheme in layers.authentication if scheme.challenge)
+        return ErrorResponses(
+            handlers={key: run for key, (run, _) in compiled.items()},
+            awaits=any(awaits for _, awaits in compiled.values()),
+            challenges=challenges if authenticates else (),
+            sender=type(self._context.gateway),
+            debugger=self._context.debugger,
+            django_request=request_for_backends,
+        )
+
+    def _compile(self, handler: Handler, around: RouteSurroundings) -> tuple[ErrorHandler, bool]:
+        key = (handler, around)
+        if key not in self._compiled:
+            where = f"the exception handler {describe_handler(handler)}"
+            signature, layers = read_signature(handler, where), around.layers
+            planner = around.planner(where, {Exception: "error"}, ERROR_HANDLED)
+            returns = resolve_new_types(signature.returns)
+            check_return_annotation(returns, handler, layers.type_encoders)
+            encode = make_encoder(returns, method="GET", security=self._context.security_headers(layers))
+            planner.binding.result(handler, signature, mode_of(handler), functools.partial(_encode_error, encode))
+            run, _ = compile_plan(planner.plan, where, ("error",))
+            self._compiled[key] = run, planner.plan.awaits
+        return self._compiled[key]
+
+
+def _encode_error(encode: Callable[[Any], EndpointResponse], value: Any) -> EndpointResponse:
+    """Encode what an exception handler returns: data, unlike a response, keeps status 500 unless it says otherwise."""
+    response = encode(value)
+    if isinstance(response, tuple) and not isinstance(value, tuple) and response[0] in (200, 204):
+        return 500, *response[1:]
+    return response
