@@ -30,11 +30,10 @@ if TYPE_CHECKING:  # generic for type checkers only
     from django_stubs_ext import StrOrPromise
 
     _ModelForm = forms.ModelForm[Token]
-    _ModelAdmin = admin.ModelAdmin[Token]
-    _SessionAdmin = admin.ModelAdmin[JWTSession]
+    _AnyAdmin = admin.ModelAdmin[Any]
 else:
     _ModelForm = forms.ModelForm
-    _ModelAdmin = _SessionAdmin = admin.ModelAdmin
+    _AnyAdmin = admin.ModelAdmin
 
 
 class IssueForm(_ModelForm):
@@ -125,16 +124,30 @@ def log_out_everywhere(model_admin: admin.ModelAdmin[Any], request: HttpRequest,
     model_admin.message_user(request, text, messages.SUCCESS)
 
 
+class _CredentialAdmin(_AnyAdmin):
+    """The lists of tokens and of logins: their states, and their end."""
+
+    list_select_related = ("user",)
+    ordering = ("-pk",)
+    actions = ("revoke_selected", log_out_everywhere)
+
+    @admin.display(description=_("state"))
+    def state(self, credential: Token | JWTSession) -> str:
+        return str(credential.state.label)
+
+    def _revoke(self, request: HttpRequest, *credentials: Token | JWTSession) -> None:
+        for credential in credentials:
+            credential.revoke()
+            self.log_change(request, credential, gettext("Revoked."))
+
+
 @admin.register(Token)
-class TokenAdmin(_ModelAdmin):
+class TokenAdmin(_CredentialAdmin):
     """Adding a token issues it and shows its plain text once; a token's name is all that can be changed later."""
 
     list_display = ("user", "name", "hint", "state", "created_at", "expires_at", "last_used_at")
     list_display_links = ("user", "hint")
     list_filter = (StateFilter, "created_at")
-    list_select_related = ("user",)
-    ordering = ("-pk",)
-    actions = ("revoke_selected", log_out_everywhere)
     raw_id_fields = ("user",)
     issue_fields = ("user", "name", "expires_in_days", "scopes_text")
     fields = ("user", "name", "hint", "state", "scopes", "created_at", "expires_at", "revoked_at", "last_used_at")
@@ -162,10 +175,6 @@ class TokenAdmin(_ModelAdmin):
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str | list[str]]:
         return {"user": str(request.user.pk), **super().get_changeform_initial_data(request)}
-
-    @admin.display(description=_("state"))
-    def state(self, token: Token) -> str:
-        return str(token.state.label)
 
     def save_model(self, request: HttpRequest, obj: Token, form: _ModelForm, change: bool) -> None:
         if change:
@@ -203,25 +212,17 @@ class TokenAdmin(_ModelAdmin):
     @admin.action(description=_("Revoke selected tokens"), permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Token]) -> None:
         tokens = list(queryset.filter(revoked_at=None))
-        for token in tokens:
-            self._revoke(request, token)
+        self._revoke(request, *tokens)
         text = ngettext("%d token is revoked.", "%d tokens are revoked.", len(tokens)) % len(tokens)
         self.message_user(request, text, messages.SUCCESS)
 
-    def _revoke(self, request: HttpRequest, token: Token) -> None:
-        token.revoke()
-        self.log_change(request, token, gettext("Revoked."))
-
 
 @admin.register(JWTSession)
-class JWTSessionAdmin(_SessionAdmin):
+class JWTSessionAdmin(_CredentialAdmin):
     """Logins by JWT, to look at and to end."""
 
     list_display = ("user", "state", "created_at", "refreshed_at", "expires_at")
     list_filter = ("created_at",)
-    list_select_related = ("user",)
-    ordering = ("-pk",)
-    actions = ("revoke_selected", log_out_everywhere)
     fields = ("user", "state", "scopes", "created_at", "refreshed_at", "expires_at", "revoked_at")
     readonly_fields = fields
 
@@ -231,15 +232,9 @@ class JWTSessionAdmin(_SessionAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    @admin.display(description=_("state"))
-    def state(self, session: JWTSession) -> str:
-        return str(session.state.label)
-
     @admin.action(description=_("End selected logins"), permissions=["change"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[JWTSession]) -> None:
         sessions = list(queryset.filter(revoked_at=None))
-        for session in sessions:
-            session.revoke()
-            self.log_change(request, session, gettext("Revoked."))
+        self._revoke(request, *sessions)
         text = ngettext("%d login is ended.", "%d logins are ended.", len(sessions)) % len(sessions)
         self.message_user(request, text, messages.SUCCESS)
