@@ -10,6 +10,9 @@ by the ``send`` that it is given. Everything that is compiled of routes is in on
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Protocol
+
 from django.conf import settings
 from django.urls import set_script_prefix
 from starlette.responses import Response
@@ -20,24 +23,43 @@ from hybrid_gateway.conf import EncodedSlashes
 from hybrid_gateway.dispatch.fallback import NotRouted, RejectedRequest
 from hybrid_gateway.dispatch.prefixes import Prefixes
 from hybrid_gateway.dispatch.request_checks import RequestValidator
-from hybrid_gateway.dispatch.responder import Responder
 from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.dispatch.security_headers import SecurityHeaders
 from hybrid_gateway.dispatch.shutdown import Shutdown
 from hybrid_gateway.django_side.handler import DjangoSide
-from hybrid_gateway.endpoints.endpoint import Endpoint
+from hybrid_gateway.endpoints.endpoint import Endpoint, PooledMiddleware
 from hybrid_gateway.exceptions import HTTPException, ServiceUnavailable
 from hybrid_gateway.headers import checked_send, headers_to_send
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.head_parsing import path_info
 from hybrid_gateway.responses.gateway_response import GatewayResponse
 from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse
-from hybrid_gateway.types import ASGIApp, Message, Receive, Scope, Send
+from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.handshake import reject_handshake
 
-__all__ = ["FORCED_AUTHENTICATION", "Dispatcher", "force_authentication", "no_message"]
+__all__ = ["Responder", "FORCED_AUTHENTICATION", "Dispatcher", "force_authentication", "no_message"]
 
 FORCED_AUTHENTICATION = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
+
+
+class Responder(Protocol):
+    """An endpoint, or what stands in its place: a mount, a rejected request, a path without a route.
+
+    The members are those of :class:`Endpoint`. A response that is no tuple is an ASGI application that sends itself.
+    """
+
+    @property
+    def middleware(self) -> Sequence[ASGIMiddlewareFactory]: ...
+    @property
+    def django_middleware(self) -> PooledMiddleware | None: ...
+    @property
+    def security_headers(self) -> Headers: ...
+    @property
+    def awaits(self) -> bool: ...
+    @property
+    def respond(self) -> Callable[[RequestContext], Coroutine[Any, Any, EndpointResponse | ASGIApp]]: ...
+    @property
+    def end(self) -> Callable[..., Awaitable[None]]: ...
 
 
 class Dispatcher:

@@ -10,8 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread, thread_sensitive
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread
-from hybrid_gateway.dispatch.dispatcher import force_authentication
-from hybrid_gateway.dispatch.responder import Responder
+from hybrid_gateway.dispatch.dispatcher import Responder, force_authentication
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.exceptions import RequestTimeout
 from hybrid_gateway.headers import FixedHeaders, checked_send, headers_to_send, with_content_length

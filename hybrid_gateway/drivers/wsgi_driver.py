@@ -28,10 +28,9 @@ from hybrid_gateway.concurrency.caller_threads import CallingThread, InlineThrea
 from hybrid_gateway.concurrency.loop_thread import LoopThread
 from hybrid_gateway.concurrency.pooled_thread import PooledThread
 from hybrid_gateway.concurrency.unit_of_work import close_unit, open_unit
-from hybrid_gateway.dispatch.dispatcher import force_authentication
+from hybrid_gateway.dispatch.dispatcher import Responder, force_authentication
 from hybrid_gateway.dispatch.fallback import RejectedRequest
 from hybrid_gateway.dispatch.mounts import Mounted
-from hybrid_gateway.dispatch.responder import Responder
 from hybrid_gateway.drivers.asgi_driver import ASGIDriver
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.drivers.wsgi_scope import build_receive, build_scope, start

@@ -26,8 +26,7 @@ from hybrid_gateway.django_side.handler import DjangoSide
 from hybrid_gateway.drivers.asgi_driver import ASGIDriver
 from hybrid_gateway.drivers.wsgi_driver import WSGIDriver
 from hybrid_gateway.endpoints.endpoint import Endpoint
-from hybrid_gateway.gateway.late_start import LateStart
-from hybrid_gateway.gateway.lifespan import Lifespan
+from hybrid_gateway.gateway.lifespan import LateStart, Lifespan
 from hybrid_gateway.gateway.options import GatewayArguments, apply_plugins, gateway_options
 from hybrid_gateway.gateway.table_builder import TableBuilder
 from hybrid_gateway.request.context import RequestContext
@@ -101,9 +100,7 @@ class Gateway:
             middleware=options.layers.middleware,
             debugger=options.pdb_on_exception,
         )
-        self._builder = TableBuilder(
-            context, dispatcher, options, self.openapi, self._lifespan.hooks, self._not_ready_reason
-        )
+        self._builder = TableBuilder(context, options, self.openapi, self._lifespan.hooks, self._not_ready_reason)
         self._changing = threading.Lock()  # what is declared, and the table that is made of it
         self._declared: tuple[Any, ...] = options.routes
         self._overrides: tuple[Mapping[Any, Any], ...] = ()

@@ -11,7 +11,6 @@ from django.conf import settings
 from hybrid_gateway.building.build_context import BuildContext
 from hybrid_gateway.building.endpoint_builder import EndpointBuilder
 from hybrid_gateway.conf import OpenAPISettings
-from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.dispatch.mounts import Mounts
 from hybrid_gateway.dispatch.routing_table import RoutingTable, build_route_tree, routes_by_name
 from hybrid_gateway.endpoints.endpoint import Endpoint
@@ -34,14 +33,13 @@ class TableBuilder:
     def __init__(
         self,
         context: BuildContext,
-        dispatcher: Dispatcher,
         options: GatewayOptions,
         openapi: OpenAPISettings,
         hooks: Sequence[Handler],
         not_ready_reason: Callable[[], str | None],
     ) -> None:
         self._context = context
-        self._dispatcher = dispatcher
+        self._dispatcher = context.dispatcher
         self._options = options
         self._openapi = openapi
         self._hooks = hooks
