@@ -169,7 +169,7 @@ EXACT_TYPES = (int, bool, str, uuid.UUID, datetime.date, datetime.timedelta, byt
 
 
 def normalizer(field: PathStep) -> Predictor | None:
-    """Return what makes of the value of any instance, saved or not, what its row gives, as far as that can be told."""
+    """Return what makes of a value of any instance, saved or not, the one that its row gives, as far as possible."""
     predict, is_readable = predictor(field), not is_unknown(field)
     if predict is None:
         return None

@@ -43,7 +43,7 @@ def _text_violation(value: str) -> str | None:
     return None
 
 
-# --- of one kind of column, whose values one database refuses that others take for ones that match nothing -----------
+# --- of one kind of column: values that one database rejects, and that match nothing on others ---------------------
 
 
 def address_violation(field: ModelField) -> Callable[[object], str | None]:

@@ -75,7 +75,7 @@ def write_text(value: object, connection: BaseDatabaseWrapper) -> object:
 
 
 def _check_text(text: str) -> None:
-    # PostgreSQL raises for these. DJANGO: forms refuse them (ProhibitNullCharactersValidator), models do not.
+    # PostgreSQL raises for these. DJANGO: forms reject them (ProhibitNullCharactersValidator), models do not.
     if "\x00" in text:
         raise ValueError("Null characters are not allowed")
     if not text.isascii():
@@ -111,7 +111,7 @@ def write_float(value: object, connection: BaseDatabaseWrapper) -> object:
 
 def write_decimal(value: object, connection: BaseDatabaseWrapper) -> object:
     value = write_not_empty(value, connection)
-    if type(value) is float:  # DJANGO: to_python() has as many digits as the column, 1.2000000, and refuses them then
+    if type(value) is float:  # DJANGO: to_python() has as many digits as the column, 1.2000000, and rejects them then
         value = decimal.Decimal(repr(value))
     if isinstance(value, decimal.Decimal) and not value.is_finite():
         raise ValueError("The number must be finite")

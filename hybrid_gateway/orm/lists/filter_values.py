@@ -1,8 +1,8 @@
 """Values that a client filters by: which can be compared with, and which of them a failed query is due to.
 
-How this works: most of what cannot be compared is refused by Django, as the lookup is made or compiled. What only the
+How this works: most of what cannot be compared is rejected by Django, as the lookup is made or compiled. What only the
 database knows (a broken pattern, a number that its driver has no room for) is found by asking it. The rest is here:
-what Django would let pass on one database, and the database refuse on another.
+what Django would let pass on one database, and the database reject on another.
 """
 
 from __future__ import annotations

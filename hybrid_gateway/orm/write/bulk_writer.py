@@ -32,7 +32,7 @@ WriteItem = Callable[[msgspec.Struct, Location, str], Model]
 def create_many(
     items: Sequence[msgspec.Struct], extra: dict[str, object], *, using: str | None, full_clean: bool
 ) -> list[Model]:
-    """Save new rows, all of them or none; every fault of every item is told."""
+    """Save new rows, all of them or none; the errors of all items are raised together."""
 
     def add(item: msgspec.Struct, location: Location, alias: str) -> Model:
         return create(item, dict(extra), using=alias, full_clean=full_clean, location=location)

@@ -199,7 +199,9 @@ class _RelatedRow(_Relation):
             if there is not None and row != there:
                 self._let_go(there)
             if row is not None and row != there:
-                self._take(row)
+                if is_key_column(self._link, type(row)):
+                    raise RequestValidationError([error_entry(self._location, "The key of a row cannot be changed")])
+                self._set_link(row, self._instance)
             there = row
         forget_related(self._instance, self._link.remote_field)
         if there is not None:
@@ -218,11 +220,6 @@ class _RelatedRow(_Relation):
             self._set_link(row, None)
         else:
             raise self._not_left_out(str(row.pk))
-
-    def _take(self, row: Model) -> None:
-        if is_key_column(self._link, type(row)):
-            raise RequestValidationError([error_entry(self._location, "The key of a row cannot be changed")])
-        self._set_link(row, self._instance)
 
     def _set_link(self, row: Model, owner: Model | None) -> None:
         setattr(row, self._link.name, owner)

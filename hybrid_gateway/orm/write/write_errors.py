@@ -1,7 +1,7 @@
 """Errors of models and databases → errors of a client, at the places of its fields.
 
 How this works: validators of the model run for what was written; what the database then rejects is looked at once more,
-to say which field it was. What cannot be traced to one is told of the row.
+to say which field it was. What cannot be traced to one is an error of the row.
 """
 
 from __future__ import annotations
