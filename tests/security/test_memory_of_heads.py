@@ -109,7 +109,7 @@ def test_other_settings_forget_hosts(gateway):
 
 
 def test_secrets_and_large_heads_are_not_remembered_and_all_are_bounded(gateway, monkeypatch):
-    monkeypatch.setattr(screening, "_MAX_KNOWN", 10)
+    monkeypatch.setattr(screening, "MAX_KNOWN_HEADS", 10)
     for number in range(100):
         judged(gateway, [(b"host", b"testserver"), (b"x", b"%d" % number)], port=number)
     assert 0 < len(gateway.dispatcher.validator._known) <= 10

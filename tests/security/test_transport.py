@@ -213,7 +213,7 @@ def test_r_host_what_is_remembered_is_bounded(monkeypatch):
     gateway = Gateway([json])
     with override_settings(ALLOWED_HOSTS=["*"]):
         client = TestClient(gateway)
-        monkeypatch.setattr("hybrid_gateway.dispatch.request_checks._MAX_HOSTS", 10)
+        monkeypatch.setattr("hybrid_gateway.dispatch.request_checks.MAX_KNOWN_HOSTS", 10)
         for number in range(50):
             assert client.get("/json", headers={"Host": f"h{number}.test"}).status_code == 200
         assert len(gateway.dispatcher.validator._hosts) <= 10
