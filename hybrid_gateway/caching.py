@@ -35,7 +35,7 @@ from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import PendingEntry
 from hybrid_gateway.responses.raw_response import EndpointResponse, replace_headers
-from hybrid_gateway.responses.response_conversion import as_raw
+from hybrid_gateway.responses.response_classes import as_raw
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Header, Headers, Scope
 

@@ -30,7 +30,7 @@ from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.views.handler_results import adapt_handler
 from hybrid_gateway.request.request_parts import HANDLED
-from hybrid_gateway.responses.return_checks import check_return_annotation
+from hybrid_gateway.responses.response_info import check_return_annotation
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, flatten
 from hybrid_gateway.sessions.django_context import finish_session

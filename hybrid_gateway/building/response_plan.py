@@ -30,9 +30,8 @@ from hybrid_gateway.responses.conditional import add_etag
 from hybrid_gateway.responses.encoders import make_encoder
 from hybrid_gateway.responses.negotiation import HTML, Negotiation, check_media_types
 from hybrid_gateway.responses.raw_response import EndpointResponse
-from hybrid_gateway.responses.response_conversion import add_outgoing
-from hybrid_gateway.responses.response_info import default_status, read_response_info
-from hybrid_gateway.responses.return_checks import check_return_annotation
+from hybrid_gateway.responses.response_classes import add_outgoing
+from hybrid_gateway.responses.response_info import check_return_annotation, default_status, read_response_info
 from hybrid_gateway.responses.templates import template_encoder
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute

@@ -25,7 +25,7 @@ from hybrid_gateway.request.context import EnteredHook, RequestContext
 from hybrid_gateway.request.request_parts import AFTER_RESPONSE, ERROR_HANDLED, HANDLED, HOOKS_DONE
 from hybrid_gateway.responses.gateway_response import GatewayResponse, UnsentResponse
 from hybrid_gateway.responses.raw_response import EndpointResponse, is_complete, status_of
-from hybrid_gateway.responses.response_conversion import as_raw, as_response
+from hybrid_gateway.responses.response_classes import as_raw, as_response
 from hybrid_gateway.responses.streaming_response import StreamingResponse
 
 __all__ = ["Completion"]

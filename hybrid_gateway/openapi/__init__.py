@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache, partial
 from typing import Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import msgspec
-from django.urls import get_script_prefix
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, get_script_prefix, reverse
 
 from hybrid_gateway.auth import AllowAny
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.endpoints.endpoint import Endpoint
-from hybrid_gateway.openapi.document import build_document
+from hybrid_gateway.exceptions import ConfigurationError, Forbidden, Unauthorized
+from hybrid_gateway.openapi.document import as_yaml, build_document
 from hybrid_gateway.openapi.pages import CONTENT_SECURITY_POLICY, VIEWERS, Viewer, build_page
-from hybrid_gateway.openapi.staff_only import DJANGO_MIDDLEWARE, check_apps, refuse_others, send_to_login
-from hybrid_gateway.openapi.yaml_document import as_yaml
-from hybrid_gateway.responses.response_classes import HTMLResponse, Response
+from hybrid_gateway.responses.response_classes import HTMLResponse, RedirectResponse, Response
 from hybrid_gateway.routing.declare import Route
 from hybrid_gateway.types import Handler
 
@@ -77,20 +80,25 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list
     pages: list[tuple[str, Handler]] = [(settings.docs, docs)]
     pages += [(f"{settings.docs.rstrip('/')}/{name}", partial(view_with, VIEWERS[name])) for name in VIEWERS]
     return [
-        *(_route(path, handler, settings, refuse_others) for path, handler in paths),
-        *(_route(path, handler, settings, send_to_login) for path, handler in pages),
+        *(_route(path, handler, settings, _reject_others) for path, handler in paths),
+        *(_route(path, handler, settings, _send_to_login) for path, handler in pages),
     ]
 
 
 def _route(path: str, handler: Handler, settings: OpenAPISettings, ask: Handler) -> Route:
     if not settings.staff_only:
         return Route(path, handler, guards=[AllowAny], include_in_schema=False, sync_to_thread=False)
-    check_apps()
+    for name in ("django.contrib.auth", "django.contrib.sessions"):
+        if not apps.is_installed(name):
+            raise ConfigurationError(f'OPENAPI["STAFF_ONLY"] needs {name!r} among INSTALLED_APPS.')
     return Route(
         path,
         handler,
         before_request=ask,
-        django_middleware=DJANGO_MIDDLEWARE,
+        django_middleware=[
+            "django.contrib.sessions.middleware.SessionMiddleware",
+            "django.contrib.auth.middleware.AuthenticationMiddleware",
+        ],
         response_headers={"Cache-Control": "private"},
         include_in_schema=False,
     )
@@ -107,3 +115,30 @@ def _page_headers(policy: str) -> dict[str, str]:
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
+
+
+# --- the document for those only who may enter the admin, by Django's own session -----------------------------------
+
+
+def _reject_others(request: HttpRequest) -> None:
+    """Raise 401 and 403, as for any other route."""
+    if not request.user.is_authenticated:
+        raise Unauthorized("The document of this API is for its staff.")
+    if not _is_staff(request):
+        raise Forbidden("The document of this API is for its staff.")
+
+
+def _send_to_login(request: HttpRequest) -> RedirectResponse | None:
+    """Redirect callers who are not known to be staff to the admin's login page."""
+    if request.user.is_authenticated and _is_staff(request):
+        return None
+    try:
+        login: str = reverse("admin:login")
+    except NoReverseMatch:
+        login = str(django_settings.LOGIN_URL)
+    query = urlencode({REDIRECT_FIELD_NAME: request.get_full_path()}, safe="/")
+    return RedirectResponse(f"{login}?{query}", status_code=302)
+
+
+def _is_staff(request: HttpRequest) -> bool:
+    return request.user.is_active and getattr(request.user, "is_staff", False)

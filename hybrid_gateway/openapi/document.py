@@ -1,12 +1,14 @@
-"""Endpoints → the OpenAPI 3.1 document."""
+"""Endpoints → the OpenAPI 3.1 document, as JSON or, by PyYAML where that is installed, as YAML."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import logging
 import re
 from collections.abc import Container, Iterable, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Annotated, Any
 
 import msgspec
@@ -21,14 +23,14 @@ from hybrid_gateway.exceptions import reason
 from hybrid_gateway.headers import JSON
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.openapi.operation_responses import is_json, problem_statuses, success_responses
-from hybrid_gateway.openapi.schema import EVERYTHING, NOT_JSON, Schemas, as_json, plain_name, same_name
+from hybrid_gateway.openapi.schema import NOT_JSON, Schemas, as_json, plain_name, same_name
 from hybrid_gateway.openapi.schema_types import JSONObject, Use
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
 from hybrid_gateway.orm.read.row_streams import JSON_LINES
 from hybrid_gateway.routing.path_template import Parameter, PathTemplate
 from hybrid_gateway.type_info import type_info
 
-__all__ = ["build_document"]
+__all__ = ["as_yaml", "build_document", "dump_yaml", "load_yaml"]
 
 _log = logging.getLogger("hybrid_gateway.openapi")
 
@@ -62,7 +64,7 @@ def build_document(
 ) -> JSONObject:
     """Return the document of all endpoints that are in the schema, ready for a JSON encoder."""
     shown = [endpoint for endpoint in endpoints if endpoint.route.layers.include_in_schema]
-    apart = _Writer(shown, webhooks, EVERYTHING)
+    apart = _Writer(shown, webhooks, None)
     writer = _Writer(shown, webhooks, apart.schemas.two_faced())
     for fault in writer.schemas.unknown:
         _log.warning("A part of the OpenAPI document is left open, because %s.", fault)
@@ -101,7 +103,9 @@ def _custom_types(layers: Layers) -> dict[Use, dict[type, object]]:
 class _Writer:
     """Paths and components, filled endpoint by endpoint."""
 
-    def __init__(self, shown: Sequence[Endpoint], webhooks: Sequence[Endpoint], two_faced: Container[object]) -> None:
+    def __init__(
+        self, shown: Sequence[Endpoint], webhooks: Sequence[Endpoint], two_faced: Container[object] | None
+    ) -> None:
         self.paths: dict[str, JSONObject] = {}
         self.webhooks: dict[str, JSONObject] = {}
         self.schemas = Schemas(two_faced)
@@ -226,12 +230,12 @@ class _Writer:
         if not bodies:
             return {}
         # Only JSON is required; raw bytes may be empty, and the handler says what they are.
-        json = [entry for entry in bodies if is_json(entry)]
+        parsed = [entry for entry in bodies if is_json(entry)]
         content: JSONObject = {entry.media_type: {"schema": dict(_BINARY)} for entry in bodies}
-        for entry in json:
+        for entry in parsed:
             schema = {"schema": self._input_schema(entry)}
             content |= dict.fromkeys([entry.media_type, *endpoint.route.layers.media_types], schema)
-        body: JSONObject = {"content": content, "required": any(entry.required for entry in json)}
+        body: JSONObject = {"content": content, "required": any(entry.required for entry in parsed)}
         description = next((text for entry in bodies if (text := getattr(entry.marker, "description", None))), None)
         return {"description": description, **body} if description else body
 
@@ -243,11 +247,9 @@ class _Writer:
                 schema["description"] = description
             properties[entry.name] = schema
         required = [entry.name for entry in fields if entry.required]
-        form: JSONObject = {
-            "type": "object",
-            "properties": properties,
-            **({"required": required} if required else {}),
-        }
+        form: JSONObject = {"type": "object", "properties": properties}
+        if required:
+            form["required"] = required
         if any(entry.closed for entry in fields):
             form["additionalProperties"] = False
         types = {
@@ -325,3 +327,29 @@ def _operation_ids(endpoints: Sequence[Endpoint]) -> dict[Endpoint, str]:
         found[endpoint] = next(name for name in names if same_name(name) not in taken)
         taken.add(same_name(found[endpoint]))
     return found
+
+
+# --- YAML ----------------------------------------------------------------------------------------------------------
+
+
+def dump_yaml(document: object) -> str:
+    """Return YAML, in the order of the document; raises ``ImportError`` without PyYAML."""
+    text: str = import_module("yaml").safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
+    return text
+
+
+def load_yaml(text: str) -> object:
+    """Return the value; raises ``ValueError`` for what is no YAML, and ``ImportError`` without PyYAML."""
+    yaml = import_module("yaml")
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def as_yaml(document: bytes) -> bytes:
+    """Return a JSON document as YAML. SPEC: YAML 1.2, section 1.3: without PyYAML it stays, for JSON is YAML too."""
+    try:
+        return dump_yaml(json.loads(document)).encode()
+    except ImportError:
+        return document

@@ -16,7 +16,7 @@ from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.headers import JSON
 from hybrid_gateway.openapi.schema_types import JSONObject, Schema
 from hybrid_gateway.openapi.security_schemes import has_guards
-from hybrid_gateway.responses.response_info import BodyContent, default_status, read_response_info
+from hybrid_gateway.responses.response_info import Contents, default_status, read_response_info
 
 __all__ = ["is_json", "problem_statuses", "success_responses"]
 
@@ -31,24 +31,23 @@ def success_responses(
     info = read_response_info(returns)
     given = options.get("status_code")
     status = given if isinstance(given, int) else None
-    found: dict[int, tuple[BodyContent, ...]] = {}
+    found: dict[int, Contents] = {}
     if info.returns_response:  # a redirect, and other classes of Django's, have a status of their own
         own, given_kind = info.response_status, None if status is None else status // 100
         is_routes = own == 200 or given_kind == own // 100
         found[default_status(method, status) if is_routes else own] = info.response_contents
     if info.may_be_none or (returns is inspect.Parameter.empty and method == "DELETE"):
-        found[default_status(method, status, is_empty=True)] = ()
+        found[default_status(method, status, is_empty=True)] = {}
     if info.contents:
         found[default_status(method, status)] = info.contents
     if not found:
-        found[default_status(method, status)] = ()
+        found[default_status(method, status)] = {}
     responses: dict[str, JSONObject] = {}
     for number, contents in sorted(found.items()):
         words = options.get("response_description") or phrases.get(number, "Success")
         responses[str(number)] = response = {"description": words}
         if contents and number not in _EMPTY:
-            bodies = {content.media_type: content.type for content in contents}
-            response["content"] = {kind: {} if of is None else {"schema": schema(of)} for kind, of in bodies.items()}
+            response["content"] = {kind: {} if of is None else {"schema": schema(of)} for kind, of in contents.items()}
     return responses
 
 

@@ -32,7 +32,7 @@ from hybrid_gateway.openapi.schema_writers import (
 from hybrid_gateway.openapi.type_reading import read_type
 from hybrid_gateway.type_info import is_pydantic_model
 
-__all__ = ["NOT_JSON", "EVERYTHING", "Schemas", "as_json", "plain_name", "same_name"]
+__all__ = ["NOT_JSON", "Schemas", "as_json", "plain_name", "same_name"]
 
 _REF = "#/components/schemas/"
 
@@ -40,16 +40,17 @@ _REF = "#/components/schemas/"
 class Schemas:
     """Writes schemas and collects the components they refer to, by name, in ``components``.
 
-    ``two_faced`` are the classes whose components differ by use, as :meth:`two_faced` of an earlier writing finds them.
+    ``two_faced`` are the classes whose components differ by use, as :meth:`two_faced` of an earlier writing finds them;
+    ``None`` keeps those of all apart.
     """
 
-    def __init__(self, two_faced: Container[object] = ()) -> None:
+    def __init__(self, two_faced: Container[object] | None = ()) -> None:
         self.components: dict[str, Schema] = {}
         self.custom: Mapping[Use, Mapping[type, object]] = {}  # classes of the project → the type that stands for them
         self.unknown: dict[str, None] = {}  # what could not be written, in words
         self.use = Use.SENT  # of what is being written
         self._names: dict[tuple[object, Use], str] = {}  # of components
-        self._is_two_faced = two_faced
+        self._two_faced = two_faced
         self._taken: set[str] = set()
 
     def schema(self, kind: object, use: Use = Use.SENT) -> Schema:
@@ -101,10 +102,11 @@ class Schemas:
     def component(self, cls: object, title: str, write: Callable[[], Schema]) -> Schema:
         """Return a reference to a class, written when first asked for. Its name is known before: it may hold itself."""
         use = Use.SENT if self.use is Use.SENT else Use.RECEIVED
-        faces = [use] if cls in self._is_two_faced else [Use.SENT, Use.RECEIVED]
+        is_two_faced = self._two_faced is None or cls in self._two_faced
+        faces = [use] if is_two_faced else [Use.SENT, Use.RECEIVED]
         known = next((self._names[cls, face] for face in faces if (cls, face) in self._names), None)
         if known is None:
-            known = self._free_name(cls, title, "Input" if len(faces) == 1 and use is Use.RECEIVED else "")
+            known = self._free_name(cls, title, "Input" if is_two_faced and use is Use.RECEIVED else "")
             self._names[cls, use] = known
             self.components[known] = {}
             written = self.components[known] = write()
@@ -137,16 +139,6 @@ class Schemas:
             if not found:
                 return frozenset(differ)
             differ |= found
-
-
-class Everything:
-    """Holds whatever it is asked about."""
-
-    def __contains__(self, thing: object) -> bool:
-        return True
-
-
-EVERYTHING = Everything()
 
 
 def _renamed(schema: object, names: Mapping[str, str]) -> object:

@@ -16,8 +16,7 @@ from msgspec import inspect as mi
 
 from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.http import SecretBytes, SecretString
-from hybrid_gateway.openapi.schema_types import Schema, SchemaWriter, Use, WriteType
-from hybrid_gateway.openapi.schema_validation import JSON_TYPES, admits
+from hybrid_gateway.openapi.schema_types import JSON_TYPES, Schema, SchemaWriter, Use, WriteType, admits
 from hybrid_gateway.responses.enc_hook import enc_hook
 
 __all__ = ["COMPONENTS", "NOT_JSON", "WRITERS", "as_json", "title_of", "with_default", "write_unknown"]
@@ -67,11 +66,8 @@ def _constant(**schema: object) -> WriteType:
     return lambda writer, info: dict(schema)
 
 
-def _limited(kind: str, limits: Mapping[str, str], **more: object) -> WriteType:
-    def write(writer: SchemaWriter, info: mi.Type) -> Schema:
-        return {"type": kind, **more, **_limits(info, limits)}
-
-    return write
+def _limited(kind: str, limits: Mapping[str, str]) -> WriteType:
+    return lambda writer, info: {"type": kind, **_limits(info, limits)}
 
 
 def _limits(info: mi.Type, limits: Mapping[str, str]) -> Schema:
@@ -150,11 +146,8 @@ def _fixed_array(entries: Sequence[Schema], required: int) -> Schema:
     schema: Schema = {"type": "array", "minItems": required, "maxItems": len(entries)}
     if not entries:
         return {**schema, "items": {}}
-    return {
-        **schema,
-        "prefixItems": list(entries),
-        "items": {"anyOf": list(entries) if len(entries) > 1 else list(entries) * 2},
-    }
+    choices = list(entries) if len(entries) > 1 else list(entries) * 2
+    return {**schema, "prefixItems": list(entries), "items": {"anyOf": choices}}
 
 
 def _write_dict(writer: SchemaWriter, info: mi.DictType) -> Schema:
@@ -266,11 +259,9 @@ def _nullable(schema: Schema) -> Schema:
     if not schema:
         return {}
     if not schema.keys() & {"enum", "const"}:
-        kind = schema.get("type")
-        if isinstance(kind, str):
-            return {**schema, "type": [kind, "null"]}
-        if isinstance(kind, list):
-            return {**schema, "type": [*kind, "null"]}
+        kinds = schema.get("type", [])
+        if kinds:
+            return {**schema, "type": [*([kinds] if isinstance(kinds, str) else kinds), "null"]}
     return {"anyOf": [schema, {"type": "null"}]}
 
 
@@ -294,7 +285,8 @@ _PLAIN_BASES: tuple[tuple[type | tuple[type, ...], Schema], ...] = (
     (int, {"type": "integer"}),
     (float, {"type": "number"}),
 )
-COMPONENTS = (mi.StructType, mi.DataclassType, mi.TypedDictType, mi.NamedTupleType, mi.EnumType)
+_OBJECTS = (mi.StructType, mi.DataclassType, mi.TypedDictType, mi.NamedTupleType)
+COMPONENTS = (*_OBJECTS, mi.EnumType)
 
 _DECIMAL = r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$"
 _number = r"[0-9]+(\.[0-9]+)?"
@@ -309,35 +301,26 @@ _base64 = _constant(
 )
 
 WRITERS: dict[type[mi.Type], WriteType] = {
-    mi.AnyType: _constant(),
-    mi.RawType: _constant(),
+    **dict.fromkeys((mi.AnyType, mi.RawType), _constant()),
     mi.NoneType: _constant(type="null"),
     mi.BoolType: _constant(type="boolean"),
     mi.IntType: _limited("integer", _NUMBERS),
     mi.FloatType: _limited("number", _NUMBERS),
     mi.StrType: _limited("string", _TEXTS),
-    mi.BytesType: _base64,
-    mi.ByteArrayType: _base64,
-    mi.MemoryViewType: _base64,
+    **dict.fromkeys((mi.BytesType, mi.ByteArrayType, mi.MemoryViewType), _base64),
     mi.DateTimeType: _zoned("date-time"),
     mi.DateType: _constant(type="string", format="date"),
     mi.TimeType: _zoned("time"),
     mi.TimeDeltaType: _constant(type="string", format="duration", pattern=_DURATION),
     mi.UUIDType: _constant(type="string", format="uuid"),
     mi.DecimalType: _write_decimal,
-    mi.ListType: _write_array,
-    mi.SetType: _write_array,
-    mi.FrozenSetType: _write_array,
-    mi.VarTupleType: _write_array,
+    **dict.fromkeys((mi.ListType, mi.SetType, mi.FrozenSetType, mi.VarTupleType), _write_array),
     mi.TupleType: lambda writer, info: _fixed_array(list(map(writer.write, info.item_types)), len(info.item_types)),
     mi.DictType: _write_dict,
     mi.UnionType: _write_union,
     mi.LiteralType: lambda writer, info: _one_of(info.values),
     mi.EnumType: _write_enum,
-    mi.StructType: _write_object,
-    mi.DataclassType: _write_object,
-    mi.TypedDictType: _write_object,
-    mi.NamedTupleType: _write_object,
+    **dict.fromkeys(_OBJECTS, _write_object),
 }
 if hasattr(mi, "FrozenDictType"):  # msgspec 0.22 and later
     WRITERS[mi.FrozenDictType] = _write_dict

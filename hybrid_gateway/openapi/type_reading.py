@@ -10,7 +10,7 @@ import dataclasses
 import types
 import typing
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, NamedTuple, Union
+from typing import Annotated, Any, Union
 
 import msgspec
 from msgspec import inspect as mi
@@ -64,20 +64,12 @@ class _TypeReader:
                     return self._classes.get(kind) or self._read_class(kind, read_class(kind, cls))
         return mi.AnyType()
 
-    def _read_class(self, kind: object, read: tuple[_WithFields, Iterable[_Field]]) -> mi.Type:
+    def _read_class(self, kind: object, read: tuple[_WithFields, Iterable[mi.Field]]) -> mi.Type:
         info, fields = read
         self._classes[kind] = info
-        info.fields = tuple(
-            mi.Field(
-                name=field.name,
-                encode_name=field.encode_name or field.name,
-                type=self.read(field.type),
-                required=field.required,
-                default=field.default,
-                default_factory=field.default_factory,
-            )
-            for field in fields
-        )
+        info.fields = tuple(fields)
+        for field in info.fields:
+            field.type = self.read(field.type)
         return info
 
 
@@ -108,21 +100,13 @@ _CONTAINERS: tuple[tuple[type, Callable[[_TypeReader, Sequence[object]], mi.Type
 )
 
 
-# --- classes with fields: an empty description, and the fields that are to be read ---------------------------------
+# --- classes with fields: an empty description, and the fields, whose types are to be read -------------------------
 
 _WithFields = mi.StructType | mi.TypedDictType | mi.NamedTupleType | mi.DataclassType
+_hints: Callable[[object], dict[str, Any]] = field_types  # which stand in fields until they are read
 
 
-class _Field(NamedTuple):
-    name: str
-    type: object
-    required: bool
-    default: object = msgspec.NODEFAULT
-    default_factory: Any = msgspec.NODEFAULT
-    encode_name: str | None = None
-
-
-def _read_struct(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[_Field]]:
+def _read_struct(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[mi.Field]]:
     config = cls.__struct_config__
     info = mi.StructType(
         kind,
@@ -133,53 +117,53 @@ def _read_struct(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[_Field]]:
         forbid_unknown_fields=config.forbid_unknown_fields,
     )
     return info, (
-        _Field(
+        mi.Field(
             field.name,
+            field.encode_name,
             field.type,
             field.required,
             msgspec.NODEFAULT if field.default is msgspec.UNSET else field.default,
             field.default_factory,
-            field.encode_name,
         )
         for field in msgspec.structs.fields(kind)
     )
 
 
-def _read_typed_dict(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[_Field]]:
-    hints = field_types(kind)
+def _read_typed_dict(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[mi.Field]]:
+    hints = _hints(kind)
     return mi.TypedDictType(kind, ()), (
-        _Field(name, hint, name in cls.__required_keys__) for name, hint in hints.items()
+        mi.Field(name, name, hint, name in cls.__required_keys__) for name, hint in hints.items()
     )
 
 
-def _read_named_tuple(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[_Field]]:
-    hints, defaults = field_types(kind), cls._field_defaults
+def _read_named_tuple(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[mi.Field]]:
+    hints, defaults = _hints(kind), cls._field_defaults
     return mi.NamedTupleType(kind, ()), (
-        _Field(name, hints.get(name, Any), name not in defaults, defaults.get(name, msgspec.NODEFAULT))
+        mi.Field(name, name, hints.get(name, Any), name not in defaults, defaults.get(name, msgspec.NODEFAULT))
         for name in cls._fields
     )
 
 
-def _read_dataclass(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[_Field]]:
-    hints, fields = field_types(kind), []
+def _read_dataclass(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[mi.Field]]:
+    hints, fields = _hints(kind), []
     for field in dataclasses.fields(cls):
         default = msgspec.NODEFAULT if field.default is dataclasses.MISSING else field.default
         is_required = default is msgspec.NODEFAULT and field.default_factory is dataclasses.MISSING
-        fields.append(_Field(field.name, hints[field.name], is_required, default))
+        fields.append(mi.Field(field.name, field.name, hints[field.name], is_required, default))
     return mi.DataclassType(kind, ()), fields
 
 
-def _read_attrs(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[_Field]]:
-    hints, fields = field_types(kind), []
+def _read_attrs(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[mi.Field]]:
+    hints, fields = _hints(kind), []
     for field in cls.__attrs_attrs__:
         has_default = repr(field.default) != "NOTHING"
         is_shown = has_default and not hasattr(field.default, "factory")  # which attrs.Factory has
         default = field.default if is_shown else msgspec.NODEFAULT
-        fields.append(_Field(field.name, hints.get(field.name, Any), not has_default, default))
+        fields.append(mi.Field(field.name, field.name, hints.get(field.name, Any), not has_default, default))
     return mi.DataclassType(kind, ()), fields
 
 
-_CLASSES: tuple[tuple[Callable[[type], bool], Callable[[Any, Any], tuple[_WithFields, Iterable[_Field]]]], ...] = (
+_CLASSES: tuple[tuple[Callable[[type], bool], Callable[[Any, Any], tuple[_WithFields, Iterable[mi.Field]]]], ...] = (
     (lambda cls: issubclass(cls, msgspec.Struct), _read_struct),
     (typing.is_typeddict, _read_typed_dict),
     (lambda cls: issubclass(cls, tuple) and hasattr(cls, "_fields"), _read_named_tuple),

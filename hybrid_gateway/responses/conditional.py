@@ -55,6 +55,5 @@ def is_unmodified(request: Mapping[str, str], headers: Mapping[str, str]) -> boo
         return matches(wanted.encode("latin-1"), headers.get("etag", "").encode("latin-1"))
     since = parse_http_date_safe(request.get("if-modified-since", ""))
     modified = parse_http_date_safe(headers.get("last-modified", ""))
-    return (
-        since is not None and modified is not None and modified <= since
-    )  # what is no date is as if it were not there
+    # What is no date is as if it were not there.
+    return since is not None and modified is not None and modified <= since

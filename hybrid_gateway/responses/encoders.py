@@ -13,7 +13,7 @@ from starlette.responses import Response as StarletteResponse
 
 from hybrid_gateway._compat.django_connection_internals import keep_connections_open
 from hybrid_gateway.exceptions import ResponseValidationError, check_status
-from hybrid_gateway.headers import JSON, MESSAGEPACK, NO_CONTENT, fix_headers, make_private
+from hybrid_gateway.headers import JSON, NO_CONTENT, fix_headers, make_private
 from hybrid_gateway.responses.cookies import read_cookie_option, set_cookie_headers
 from hybrid_gateway.responses.enc_hook import EncHook, TypeEncoders, enc_hook, enc_hook_with
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES, DefaultStatus, GatewayResponse
@@ -25,12 +25,13 @@ from hybrid_gateway.responses.response_info import (
     VALUE_MEDIA_TYPES,
     ResponseInfo,
     default_status,
+    is_class,
     read_response_info,
 )
-from hybrid_gateway.responses.return_filter.filter_builder import build_filter
-from hybrid_gateway.responses.return_filter.filter_codegen import compile_fits
+from hybrid_gateway.responses.return_filter.filter_builder import build_filter, compile_fits
 from hybrid_gateway.responses.return_filter.filter_rules import Fields, Rule
 from hybrid_gateway.responses.streaming_response import StreamingResponse
+from hybrid_gateway.type_info import type_info
 from hybrid_gateway.types import Header, Headers
 
 __all__ = ["Encoder", "make_encoder"]
@@ -41,12 +42,6 @@ EncodeValue = Callable[..., EndpointResponse]  # of a value of one class, and Re
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _BYTES = (b"content-type", BYTES.encode())
 _JSON = (b"content-type", JSON.encode())
-
-
-_MSGSPEC_ENCODERS: Mapping[str, Callable[..., msgspec.json.Encoder | msgspec.msgpack.Encoder]] = {
-    JSON: msgspec.json.Encoder,
-    MESSAGEPACK: msgspec.msgpack.Encoder,
-}
 
 
 class ResponseDefaults(msgspec.Struct, frozen=True):
@@ -87,7 +82,7 @@ def make_encoder(
         enc_hook=enc_hook_with(encoders) if encoders else enc_hook,
         stream_class=info.stream_class,
     )
-    if info.is_none:
+    if info.value is NoneType:
         return lambda value: encode_by_class(
             value if value is not None and isinstance(value, _NEVER_FILTERED) else None, defaults
         )
@@ -112,7 +107,8 @@ def make_encoder(
 
 
 def _json_encoder(defaults: ResponseDefaults, media_type: str, security: Headers, rule: Rule | None) -> Encoder:
-    encode_value = _MSGSPEC_ENCODERS[media_type](enc_hook=defaults.enc_hook).encode
+    encoder = msgspec.json.Encoder if media_type == JSON else msgspec.msgpack.Encoder
+    encode_value = encoder(enc_hook=defaults.enc_hook).encode
     status = defaults.status
     # PERF: built once; the encoder is bound, not looked up.
     headers = fix_headers([(b"content-type", media_type.encode()), *defaults.headers, *security])
@@ -179,9 +175,10 @@ def _pair_encoder(defaults: ResponseDefaults, rule: Rule | None) -> Encoder:
 
 def _expecting(info: ResponseInfo, defaults: ResponseDefaults) -> Encoder:
     """Return an encoder for values of the class that is annotated, and for any other."""
+    inner = type_info(info.value).inner
     # PERF: without the search by the value's class.
     for classes, encode_value in _ENCODERS_BY_CLASS:
-        if info.is_one_of(classes):
+        if is_class(inner, classes):
             return lambda value: (
                 encode_value(value, defaults) if isinstance(value, classes) else encode_by_class(value, defaults)
             )
@@ -221,12 +218,10 @@ def encode_by_class(value: object, defaults: ResponseDefaults) -> EndpointRespon
     return _encoder_of(type(value))(value, defaults)
 
 
-def _find_encoder(cls: type) -> EncodeValue:
-    return next((encode for classes, encode in _ENCODERS_BY_CLASS if issubclass(cls, classes)), _encode_json)
-
-
 # PERF: cheaper than asking for one class after the other
-_encoder_of: Callable[[type], EncodeValue] = lru_cache(maxsize=512)(_find_encoder)
+_encoder_of: Callable[[type], EncodeValue] = lru_cache(maxsize=512)(
+    lambda cls: next((encode for classes, encode in _ENCODERS_BY_CLASS if issubclass(cls, classes)), _encode_json)
+)
 
 
 def _finish_response(response: StarletteResponse, defaults: ResponseDefaults) -> EndpointResponse:

@@ -1,4 +1,7 @@
-"""The response classes a handler may return: Starlette's, with the status of their route and our JSON."""
+"""The response classes a handler may return: Starlette's, with the status of their route and our JSON.
+
+Raw responses become such objects where hooks may change them, and tuples again.
+"""
 
 from __future__ import annotations
 
@@ -14,11 +17,14 @@ from asgiref.sync import sync_to_async
 from starlette import background, responses
 from starlette.datastructures import URL, Headers
 
-from hybrid_gateway.exceptions import NotFound
-from hybrid_gateway.headers import JSON
+from hybrid_gateway.exceptions import NotFound, check_status
+from hybrid_gateway.headers import JSON, with_content_length
+from hybrid_gateway.request.background import join_tasks
+from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.conditional import is_unmodified, not_modified_headers
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, DefaultStatus, GatewayResponse
+from hybrid_gateway.responses.raw_response import EndpointResponse, make_raw
 from hybrid_gateway.types import Receive, Scope, Send
 
 __all__ = [
@@ -30,6 +36,9 @@ __all__ = [
     "PlainTextResponse",
     "RedirectResponse",
     "Response",
+    "add_outgoing",
+    "as_raw",
+    "as_response",
 ]
 
 T = TypeVar("T")
@@ -170,3 +179,40 @@ class BackgroundTask(background.BackgroundTask):
             await self.func(*self.args, **self.kwargs)
         else:
             await sync_to_async(self.func)(*self.args, **self.kwargs)
+
+
+# --- raw responses as objects, and back ------------------------------------------------------------------------------
+
+
+def as_response(response: EndpointResponse) -> responses.Response:
+    """Return ``response`` as an object that hooks may read and change; itself, if it is one."""
+    if isinstance(response, responses.Response):
+        return response
+    status, headers, body = response
+    made: Response[bytes] = Response(status_code=status)
+    made.body = body
+    made.raw_headers = with_content_length(status, headers, body)
+    return made
+
+
+def as_raw(response: responses.Response) -> EndpointResponse:
+    """Return a response that has nothing to do but send its body as a tuple; any other as it is."""
+    if type(response) not in (Response, responses.Response) or response.background is not None:
+        return response
+    return make_raw(response.status_code, None, bytes(response.body), response.raw_headers)
+
+
+def add_outgoing(ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+    """Return ``response`` with headers, cookies and status of the ``Response`` that the handler has asked for."""
+    outgoing = ctx.outgoing
+    if outgoing.background is not None:
+        response = as_response(response)
+        response.background = join_tasks(response.background, outgoing.background)
+    if isinstance(response, responses.Response):
+        response.raw_headers.extend(outgoing.raw_headers)
+        response.status_code = outgoing.status_code or response.status_code
+        check_status(response.status_code)
+        return response
+    status, headers, body = response
+    check_status(outgoing.status_code or status)
+    return outgoing.status_code or status, [*headers, *outgoing.raw_headers], body

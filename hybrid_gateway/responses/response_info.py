@@ -1,4 +1,4 @@
-"""Facts about a return annotation, found out once: encoders, start-up checks and the OpenAPI document read them here.
+"""Facts about a return annotation, found out once, for encoders and the OpenAPI document; and its check at start-up.
 
 How this works: values that are no responses yet are sent by their class, see :data:`VALUE_MEDIA_TYPES`; an iterator
 becomes the stream of what it yields, see :data:`STREAM_CLASSES`. What a class of responses says of itself stands in
@@ -7,33 +7,51 @@ becomes the stream of what it yields, see :data:`STREAM_CLASSES`. What a class o
 
 from __future__ import annotations
 
-import collections.abc
+import datetime
+import decimal
+import enum
 import inspect
 import types
 import typing
-from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Container,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from pathlib import PurePath
 from typing import Any, Literal, Union
 
 import msgspec
-from django.db.models import QuerySet
+from django.db.models import Manager, Model, QuerySet
 from django.http import HttpResponseBase
+from django.utils.functional import Promise
 from starlette.responses import RedirectResponse as StarletteRedirectResponse
 
+from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.headers import JSON
+from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES
 from hybrid_gateway.responses.response_classes import JSONResponse, Response
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.streaming_response import ByteStream, StreamingResponse
-from hybrid_gateway.type_hints import cached_by_type
-from hybrid_gateway.type_info import strip_annotated, type_info
+from hybrid_gateway.type_hints import cached_by_type, classes_in, has_fields
+from hybrid_gateway.type_info import is_pydantic_model, strip_annotated, type_info
 
 __all__ = [
     "BYTES",
+    "PLAIN_VALUES",
     "STREAM_CLASSES",
     "TEXT",
     "VALUE_MEDIA_TYPES",
-    "BodyContent",
     "ResponseInfo",
+    "check_return_annotation",
     "default_status",
     "is_class",
     "read_response_info",
@@ -53,22 +71,23 @@ VALUE_MEDIA_TYPES: Mapping[str, tuple[type, ...]] = {
 STREAM_CLASSES: Mapping[type, type[StreamingResponse]] = {ServerSentEvent: EventSourceResponse}
 """Class of the items of an annotated iterator → the stream it is sent as; any other is a :class:`ByteStream`."""
 
-_ITERATORS = (
-    collections.abc.Iterator,
-    collections.abc.AsyncIterator,
-    collections.abc.Generator,
-    collections.abc.AsyncGenerator,
-    collections.abc.Iterable,
-    collections.abc.AsyncIterable,
+PLAIN_VALUES: tuple[type, ...] = (
+    *(str, bytes, bytearray, memoryview, int, float, decimal.Decimal, uuid.UUID, enum.Enum, Promise, types.NoneType),
+    *(datetime.date, datetime.time, datetime.timedelta, msgspec.Raw, msgspec.UnsetType),
 )
+"""Classes of values without fields that msgspec or our ``enc_hook`` writes."""
+
+_SENT = (
+    *(*PLAIN_VALUES, list, tuple, set, frozenset, Mapping, PurePath, SecretString, SecretBytes, QuerySet),
+    *RESPONSE_CLASSES,
+)
+_STREAMS = (Iterator, AsyncIterator, Generator, AsyncGenerator)
+_ITERABLES = (Iterable, AsyncIterable)
 _JSON_CONTAINERS = (dict, list, set, frozenset, int, float, bool, Sequence, Mapping)
 
 
-class BodyContent(msgspec.Struct, frozen=True):
-    """A media type that is sent, and the type whose schema is that of the body; ``None`` where it has none."""
-
-    media_type: str
-    type: object
+Contents = Mapping[str, object]
+"""By the media types that are sent: the type whose schema is that of the body; ``None`` where it has none."""
 
 
 class ResponseInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,21 +98,12 @@ class ResponseInfo(msgspec.Struct, frozen=True, kw_only=True):
     may_be_none: bool
     is_json: bool  # each value is sent as JSON, with the status of the route
     is_stream: bool  # it is an iterator
-    contents: tuple[BodyContent, ...]  # of values
+    contents: Contents  # of values
     returns_response: bool  # or a union of one with values
     response_status: int  # of the class of responses that is returned; 200 is that of the route
-    response_contents: tuple[BodyContent, ...]
+    response_contents: Contents
     response_value: object  # ``T`` of ``Response[T]``, of which the fields are filtered; None for none
     stream_class: type[StreamingResponse]  # for an iterator that is returned
-
-    @property
-    def is_none(self) -> bool:
-        """True where no body is sent, whatever is returned."""
-        return self.value is types.NoneType
-
-    def is_one_of(self, classes: tuple[type, ...]) -> bool:
-        """Return whether each value is an instance of one of ``classes``, or None."""
-        return is_class(type_info(self.value).inner, classes)
 
 
 @cached_by_type
@@ -117,7 +127,7 @@ def read_response_info(annotation: object) -> ResponseInfo:
         contents=_value_contents(values),
         returns_response=bool(responses),
         response_status=_own_status(typing.get_origin(responses[0]) or responses[0]) if responses else 200,
-        response_contents=_response_contents(responses[0]) if responses else (),
+        response_contents=_response_contents(responses[0]) if responses else {},
         response_value=next((typing.get_args(member)[0] for member in filtered), None),
         stream_class=next(filter(None, map(_stream_class, values)), ByteStream),
     )
@@ -160,7 +170,7 @@ def default_status(method: str, given: int | None = None, *, is_empty: bool = Fa
 # --- bodies --------------------------------------------------------------------------------------------------------
 
 
-def _value_contents(values: Sequence[object]) -> tuple[BodyContent, ...]:
+def _value_contents(values: Sequence[object]) -> Contents:
     """Return the contents of values: text, bytes and streams by their kind, all the others as one JSON schema."""
     found: dict[str, object] = {}
     texts: list[object] = []
@@ -187,28 +197,92 @@ def _value_contents(values: Sequence[object]) -> tuple[BodyContent, ...]:
         found[TEXT] = Union[tuple(texts)]  # noqa: UP007 (built at run time)
     if others:
         found[JSON] = Union[tuple(others)]  # noqa: UP007
-    return tuple(BodyContent(media_type, kind) for media_type, kind in found.items())
+    return found
 
 
 def _stream_class(annotation: object) -> type[StreamingResponse] | None:
     """Return the class that an iterator is sent as; ``None`` for what is no iterator."""
     item = next(iter(typing.get_args(annotation)), None)
-    if typing.get_origin(annotation) in _ITERATORS and isinstance(item, type) and item in STREAM_CLASSES:
+    if typing.get_origin(annotation) in (*_STREAMS, *_ITERABLES) and isinstance(item, type) and item in STREAM_CLASSES:
         return STREAM_CLASSES[item]
     is_stream = is_class(annotation, (Iterator, AsyncIterable)) and not is_class(annotation, (QuerySet,))
     return ByteStream if is_stream else None
 
 
-def _response_contents(annotation: object) -> tuple[BodyContent, ...]:
+def _response_contents(annotation: object) -> Contents:
     if arguments := typing.get_args(annotation):  # Response[T]
         return _value_contents(arguments[:1])
     media_type = getattr(annotation, "media_type", None)
-    if not isinstance(media_type, str):
-        return ()
-    return (BodyContent(media_type, getattr(annotation, "documented_type", None)),)
+    return {media_type: getattr(annotation, "documented_type", None)} if isinstance(media_type, str) else {}
 
 
 def _own_status(cls: object) -> int:
     if is_class(cls, (HttpResponseBase,)):
         return getattr(cls, "status_code", 200)
     return getattr(cls, "documented_status", 307 if is_class(cls, (StarletteRedirectResponse,)) else 200)
+
+
+# --- the check at start-up, of values that could not be sent, or not as they are meant -------------------------------
+
+
+def check_return_annotation(returns: object, handler: object, encoders: Container[type] = ()) -> None:
+    """Raise :class:`ConfigurationError` for an annotation whose values cannot be sent; ``encoders`` know classes."""
+    if returns is inspect.Parameter.empty or returns is Any:
+        return
+    yields = inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler)
+    members = list(map(strip_annotated, union_members(returns)))
+    try:
+        for member in members:
+            info = read_response_info(member)
+            if len(members) > 1 and info.has_status:
+                raise _Unsendable(
+                    "a status goes with the value always, or never. Annotate tuple[T, int] alone and return both each "
+                    "time, or return Response(content, status)."
+                )
+            origin = typing.get_origin(member) or member
+            if origin in _STREAMS or (yields and origin in _ITERABLES):
+                _check_stream(typing.get_args(member))
+            elif yields and info.is_json:
+                raise _Unsendable("the handler yields. Annotate what it is, Iterator[str] or AsyncIterator[bytes].")
+            elif not is_class(member, RESPONSE_CLASSES):
+                for cls, exact in classes_in(info.value):
+                    _check_class(cls, exact, encoders)
+    except _Unsendable as error:
+        shown = returns.__name__ if isinstance(returns, type) else str(returns).replace("typing.", "")
+        raise ConfigurationError(f"The answer is annotated {shown}: {error}") from None
+
+
+class _Unsendable(Exception):
+    """An annotation whose values cannot be sent; the message says what to annotate."""
+
+
+def _check_stream(arguments: Sequence[object]) -> None:
+    chunks = (str, *VALUE_MEDIA_TYPES[BYTES], *STREAM_CLASSES)
+    for item in union_members(arguments[0]) if arguments else ():
+        if isinstance(item, type) and not issubclass(item, chunks) and item not in (object, Any):
+            raise _Unsendable(
+                f"a stream is made of str or bytes, and of ServerSentEvent, not of {item.__name__}. Annotate "
+                f"list[{item.__name__}] and return a list, or yield ServerSentEvent(data=...)."
+            )
+        if typing.get_origin(item) is not None:
+            raise _Unsendable("a stream is made of str or bytes, and of ServerSentEvent. Return a list.")
+
+
+def _check_class(cls: type, annotation: object, encoders: Container[type]) -> None:
+    if issubclass(cls, (Model, Manager)) or (issubclass(cls, QuerySet) and len(typing.get_args(annotation)) == 1):
+        raise _Unsendable(
+            f"{cls.__name__} holds all columns, secrets among them. Make a ModelStruct of those that clients may "
+            "see, and write it as the annotation, or response=ProductOut, or response=list[ProductOut]."
+        )
+    if issubclass(cls, _SENT) or _is_abstract(cls) or has_fields(cls) or is_pydantic_model(cls):
+        return
+    if not any(parent in encoders for parent in cls.__mro__):
+        raise _Unsendable(
+            f"nobody knows how {cls.__name__} is sent. Give a function, type_encoders={{{cls.__name__}: ...}}, "
+            "on the route or a layer, or annotate a Struct."
+        )
+
+
+def _is_abstract(cls: type) -> bool:
+    """Return whether values are of some class below it, of which nothing is known."""
+    return cls is object or inspect.isabstract(cls) or typing.Protocol in cls.__bases__ or cls.__module__ == "typing"

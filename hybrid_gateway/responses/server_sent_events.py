@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import msgspec
@@ -21,7 +21,7 @@ __all__ = ["EventSourceResponse", "ServerSentEvent"]
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _END = object()
 
-Until = Callable[[Callable[[], object]], AbstractContextManager[None]]
+Until = Callable[[Callable[[], object]], AbstractContextManager[object]]
 """``until(listener)``: a context in which ``listener`` is called when there is no time for more events."""
 
 
@@ -79,7 +79,7 @@ class EventSourceResponse(StreamingResponse):
             raise ValueError(f"heartbeat={heartbeat} must be a number of seconds, or None.")
         super().__init__(content, status_code, headers, self.media_type, background)
         self.heartbeat = heartbeat
-        self.until: Until = _never
+        self.until: Until = nullcontext
         self.headers.setdefault("Cache-Control", "no-cache")
         self.headers.setdefault("X-Accel-Buffering", "no")  # nginx would keep events until it has enough of them
 
@@ -102,11 +102,6 @@ async def _encode_events(items: AsyncIterator[Any], source: AsyncIterator[Any]) 
     finally:
         await close_iterator(items)
         await close_iterator(source)
-
-
-@contextmanager
-def _never(listener: Callable[[], object]) -> Iterator[None]:
-    yield
 
 
 async def _with_heartbeat(items: AsyncIterator[Any], seconds: float | None, until: Until) -> AsyncIterator[Any]:

@@ -89,10 +89,15 @@ class TemplateResponse(GatewayResponse):
 
     def render_for(self, request: Any) -> None:
         """Render, on this thread, for a Django request whose session, messages and cookies its owner looks after."""
-        request.template_response = self
-        self._fill(_renderer(tuple(name for name in settings.MIDDLEWARE if name == _LOCALE))(request))
+        self._render(request, tuple(name for name in settings.MIDDLEWARE if name == _LOCALE))
 
-    def _fill(self, rendered: HttpResponse) -> None:
+    def render_alone(self, scope: Scope) -> None:
+        """Render, on this thread, for a Django request made for this alone."""
+        self._render(ASGIRequest(scope, io.BytesIO()), tuple(settings.MIDDLEWARE))
+
+    def _render(self, request: Any, middleware: tuple[str, ...]) -> None:
+        request.template_response = self
+        rendered = _renderer(middleware)(request)
         self.is_rendered = True
         self.body = rendered.content
         del self.headers["content-length"]
@@ -105,12 +110,6 @@ class TemplateResponse(GatewayResponse):
         self.raw_headers += set_cookie_headers(rendered.cookies)
         if "cookie" in rendered.get("Vary", "").lower():  # it has shown a session, or a token
             self.raw_headers[:] = make_private(self.raw_headers)
-
-    def render_alone(self, scope: Scope) -> None:
-        """Render, on this thread, for a Django request made for this alone."""
-        request: Any = ASGIRequest(scope, io.BytesIO())
-        request.template_response = self
-        self._fill(_renderer(tuple(settings.MIDDLEWARE))(request))
 
 
 def template_encoder(

@@ -14,7 +14,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse
-from hybrid_gateway.responses.response_conversion import as_raw, as_response
+from hybrid_gateway.responses.response_classes import as_raw, as_response
 from hybrid_gateway.telemetry.event_hooks import RequestID, request_id
 
 __all__ = ["O", "PluginOptions", "RequestIDMiddleware", "RequestIDs", "Respond"]

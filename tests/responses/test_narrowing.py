@@ -17,8 +17,7 @@ from hybrid_gateway import JSONResponse, Response, get, post
 from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.orm import Column, LimitOffset, ModelStruct
 from hybrid_gateway.responses.encoders import make_encoder
-from hybrid_gateway.responses.return_filter.filter_builder import build_filter
-from hybrid_gateway.responses.return_filter.filter_codegen import compile_fits
+from hybrid_gateway.responses.return_filter.filter_builder import build_filter, compile_fits
 from tests.library.models import Book, Publisher
 
 T = TypeVar("T")

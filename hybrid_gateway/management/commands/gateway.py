@@ -19,8 +19,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.management.serve import add_options, serve
-from hybrid_gateway.openapi.document import build_document
-from hybrid_gateway.openapi.yaml_document import dump_yaml, load_yaml
+from hybrid_gateway.openapi.document import build_document, dump_yaml, load_yaml
 from hybrid_gateway.tokens.revocation import prune
 
 T = TypeVar("T")

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime
-import decimal
-import enum
 import types
 import typing
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 import msgspec
-from django.utils.functional import Promise
 
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES
-from hybrid_gateway.responses.response_info import is_class
+from hybrid_gateway.responses.response_info import PLAIN_VALUES, is_class
 from hybrid_gateway.type_info import PydanticModel, is_pydantic_model
 
 __all__ = [
@@ -30,6 +25,9 @@ __all__ = [
     "root_of",
     "unwrap_annotation",
 ]
+
+
+_VALUES = (*PLAIN_VALUES, complex)
 
 
 class ResponseField(msgspec.Struct, frozen=True):
@@ -103,13 +101,7 @@ def is_value_type(kind: object) -> bool:
 
 def is_value(value: object) -> bool:
     """Return whether nothing can be taken out of ``value``."""
-    return value is None or isinstance(value, _VALUES)
-
-
-_VALUES: tuple[type, ...] = (
-    *(str, bytes, bytearray, memoryview, int, float, complex, decimal.Decimal, uuid.UUID, enum.Enum, Promise),
-    *(datetime.date, datetime.time, datetime.timedelta, msgspec.Raw, msgspec.UnsetType, types.NoneType),
-)
+    return isinstance(value, _VALUES)
 
 
 def _is_write_only(annotation: object) -> bool:
