@@ -14,10 +14,14 @@ import msgspec
 from hybrid_gateway.exceptions import DependencyError
 
 __all__ = [
+    "ANYTHING",
+    "bare",
     "cached_by_type",
     "classes_in",
     "field_types",
+    "format_type",
     "has_fields",
+    "is_nullable",
     "resolve_aliases",
     "resolve_class_aliases",
     "resolve_new_types",
@@ -209,3 +213,39 @@ def _is_any_json(kind: object) -> bool:
     arrays = {f"list[{itself}]", f"typing.List[{itself}]"}
     objects = {f"dict[str, {itself}]", f"typing.Dict[str, {itself}]"}
     return wanted <= members and bool(arrays & members) and bool(objects & members)
+
+
+# --- what is inside ----------------------------------------------------------------------------------------------
+
+ANYTHING: tuple[object, ...] = (Any, object)
+"""The types that every value has."""
+
+
+def bare(annotation: object) -> Any:
+    """Return an annotation without ``Annotated``, ``None``, ``UnsetType``, ``NewType`` and aliases."""
+    while True:
+        annotation = resolve_new_types(annotation)
+        if typing.get_origin(annotation) is Annotated:
+            annotation = typing.get_args(annotation)[0]
+        elif typing.get_origin(annotation) in (Union, types.UnionType):
+            members = [kind for kind in typing.get_args(annotation) if kind not in (types.NoneType, msgspec.UnsetType)]
+            if len(members) == len(typing.get_args(annotation)):
+                return annotation
+            annotation = Union[tuple(members)]  # noqa: UP007 (built at run time)
+        else:
+            return annotation
+
+
+def is_nullable(annotation: object) -> bool:
+    """Return whether ``None`` is one of its values."""
+    annotation = resolve_new_types(annotation)
+    if typing.get_origin(annotation) is Annotated:
+        return is_nullable(typing.get_args(annotation)[0])
+    if typing.get_origin(annotation) in (Union, types.UnionType):
+        return any(kind is types.NoneType or is_nullable(kind) for kind in typing.get_args(annotation))
+    return annotation in (None, types.NoneType, *ANYTHING)
+
+
+def format_type(kind: object) -> str:
+    """Return how messages name a type."""
+    return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")

@@ -16,8 +16,7 @@ from hybrid_gateway.orm.querysets.queryset_source import Source
 from hybrid_gateway.orm.read.fetch import fetch, get
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.struct_meta import ModelStructMeta
-from hybrid_gateway.orm.write.bulk_writer import create_many, update_many
-from hybrid_gateway.orm.write.instance_writer import create, update
+from hybrid_gateway.orm.write.instance_writer import create, create_many, update, update_many
 
 __all__ = ["ModelStruct", "model_struct"]
 

@@ -11,7 +11,6 @@ import msgspec
 from django.core import validators
 from msgspec import UnsetType
 
-from hybrid_gateway.orm.columns.annotation_types import ANYTHING, bare
 from hybrid_gateway.orm.columns.column_types import annotation_for, column_type_of, stored_type
 from hybrid_gateway.orm.columns.model_fields import (
     ModelField,
@@ -22,8 +21,8 @@ from hybrid_gateway.orm.columns.model_fields import (
     takes_empty,
     value_field,
 )
-from hybrid_gateway.orm.columns.ranges import Range
-from hybrid_gateway.type_hints import resolve_new_types
+from hybrid_gateway.orm.columns.postgresql import Range
+from hybrid_gateway.type_hints import ANYTHING, bare, resolve_new_types
 
 __all__ = ["constrained"]
 

@@ -25,13 +25,12 @@ from hybrid_gateway.orm.columns import value_limits as limits
 from hybrid_gateway.orm.columns import value_predictors as predictors
 from hybrid_gateway.orm.columns import value_readers as readers
 from hybrid_gateway.orm.columns import value_writers as writers
-from hybrid_gateway.orm.columns.annotation_types import ANYTHING
-from hybrid_gateway.orm.columns.decimal_bounds import decimal_constraints
 from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, base_field, describe_field, value_field
-from hybrid_gateway.orm.columns.ranges import Range, read_range, write_range
+from hybrid_gateway.orm.columns.postgresql import Range, read_range, write_range
 from hybrid_gateway.orm.columns.value_predictors import UNKNOWN, Predictor
 from hybrid_gateway.orm.columns.value_readers import Converter, ReadTarget, read_scalar
 from hybrid_gateway.orm.columns.value_writers import Writer
+from hybrid_gateway.type_hints import ANYTHING
 
 __all__ = [
     "COLUMN_TYPES",
@@ -228,7 +227,7 @@ COLUMN_TYPES: dict[str | type, ColumnType] = {
         read_scalar(decimal.Decimal, float, str),
         write=writers.write_decimal,
         predict=predictors.predict_decimal,
-        constraints=decimal_constraints,
+        constraints=limits.decimal_constraints,
     ),
     "DateField": ColumnType(datetime.date, read_scalar(datetime.date)),
     "DateTimeField": ColumnType(

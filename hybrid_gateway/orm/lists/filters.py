@@ -21,7 +21,6 @@ from msgspec import UNSET
 
 from hybrid_gateway._compat.django_orm_internals import is_too_many_parameters
 from hybrid_gateway.exceptions import ConfigurationError, ErrorEntry, RequestValidationError, error_entry
-from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.lists.filter_values import (
     VALUE_ERRORS,
@@ -34,7 +33,7 @@ from hybrid_gateway.orm.query_cache.query_parameters import Parameter
 from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, crosses_to_many
 from hybrid_gateway.orm.querysets.ordering import OrderTerm, Rows, rearrangeable, term_name
 from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
-from hybrid_gateway.type_hints import resolve_class_aliases
+from hybrid_gateway.type_hints import bare, resolve_class_aliases
 
 __all__ = ["FilterSet", "Lookup", "Ordering", "Search", "client_orders"]
 

@@ -20,7 +20,7 @@ from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
 from hybrid_gateway._compat.django_query_internals import Limits, limits_of
-from hybrid_gateway.orm.columns.postgresql_dates import ask_again
+from hybrid_gateway.orm.columns.postgresql import ask_again
 from hybrid_gateway.orm.query_cache.placeholders import Fragment, ParamSlot, compiling
 from hybrid_gateway.orm.query_cache.query_parameters import FIRST_SLICE_MARK, SliceParam
 

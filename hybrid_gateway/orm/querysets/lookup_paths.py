@@ -1,29 +1,34 @@
-"""Paths of lookups through models: the fields on the way, and whether they lead to many rows."""
+"""Paths of lookups through models: the fields on the way, whether they lead to many rows, and what is at the end."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import TypeVar
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import F, FileField, Model, Q, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.fields.related import ForeignObjectRel
+from django.db.models.query_utils import DeferredAttribute
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.model_fields import PathStep
 
 __all__ = [
+    "Chosen",
+    "chosen_of",
+    "condition_filter",
+    "condition_paths",
+    "crosses_to_many",
     "find_field",
-    "is_compatible_model",
-    "path_steps",
     "is_annotation",
+    "is_compatible_model",
+    "is_optional_step",
     "is_to_many",
     "leads_to_many",
-    "is_optional_step",
-    "condition_filter",
-    "crosses_to_many",
-    "condition_paths",
+    "path_steps",
 ]
 
 
@@ -135,3 +140,34 @@ def condition_paths(condition: object) -> Iterator[str]:
         sources: Callable[[], Iterable[object]] = getattr(condition, "get_source_expressions", tuple)
         for inner in sources():
             yield from condition_paths(inner)
+
+
+# --- columns in several languages (django-modeltranslation) --------------------------------------------------------
+
+# There, the attribute of a translated field is not its column, but one of the columns of its languages, chosen by the
+# language of the day and what it falls back to. All of those are selected, and the attribute's own rule is asked.
+
+Chosen = tuple[list[str], Callable[..., object]]
+"""The columns of all languages, and what chooses among their values."""
+
+
+def chosen_of(model: type[Model], steps: Sequence[PathStep]) -> Chosen | None:
+    """Return how the value at the end of a path is chosen on instances; ``None`` where it is that of its column."""
+    field, owner = steps[-1], model if len(steps) == 1 else steps[-2].related_model
+    if owner is None or field.is_relation:
+        return None
+    names = [
+        column.attname
+        for column in owner._meta.concrete_fields
+        if getattr(getattr(column, "translated_field", None), "name", None) == field.name
+    ]
+    attribute = inspect.getattr_static(owner, field.name, None)
+    if not names or isinstance(attribute, DeferredAttribute) or not hasattr(attribute, "__get__"):
+        return None
+    is_file = isinstance(field, FileField)
+
+    def choose(*values: object) -> object:
+        value = attribute.__get__(SimpleNamespace(**dict(zip(names, values, strict=True))), owner)
+        return value.name if is_file and hasattr(value, "name") else value
+
+    return names, choose

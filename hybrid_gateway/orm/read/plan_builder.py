@@ -16,10 +16,8 @@ from django.db.models.expressions import Expression
 from django.db.models.fields.related import ForeignObjectRel
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.annotation_types import bare, is_nullable
 from hybrid_gateway.orm.columns.column_types import read_converter
 from hybrid_gateway.orm.columns.model_fields import PathStep, check_has_one_column, has_several_columns, key_columns
-from hybrid_gateway.orm.columns.modeltranslation import chosen_of
 from hybrid_gateway.orm.columns.struct_annotations import Column, computed
 from hybrid_gateway.orm.introspection import (
     StructClass,
@@ -31,6 +29,7 @@ from hybrid_gateway.orm.introspection import (
     once_per_struct,
 )
 from hybrid_gateway.orm.querysets.lookup_paths import (
+    chosen_of,
     is_annotation,
     is_compatible_model,
     is_optional_step,
@@ -40,6 +39,7 @@ from hybrid_gateway.orm.querysets.lookup_paths import (
 from hybrid_gateway.orm.querysets.ordering import key_names
 from hybrid_gateway.orm.read.read_plan import ReadPlan
 from hybrid_gateway.orm.read.related_list import related_list
+from hybrid_gateway.type_hints import bare, is_nullable
 
 __all__ = ["read_plan_of"]
 

@@ -12,14 +12,13 @@ from django.db.models import CompositePrimaryKey, Model, Q, QuerySet
 from django.db.models.fields.related import ForeignObjectRel
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.columns.column_types import read_converter
 from hybrid_gateway.orm.columns.model_fields import PathStep, check_has_one_column, value_field
-from hybrid_gateway.orm.columns.modeltranslation import chosen_of
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import StructClass, is_model_struct, model_of
 from hybrid_gateway.orm.query_cache.prepared import Prepared
 from hybrid_gateway.orm.querysets.lookup_paths import (
+    chosen_of,
     condition_filter,
     condition_paths,
     crosses_to_many,
@@ -28,6 +27,7 @@ from hybrid_gateway.orm.querysets.lookup_paths import (
     path_steps,
 )
 from hybrid_gateway.orm.querysets.ordering import term_name
+from hybrid_gateway.type_hints import bare
 
 __all__ = ["RelatedList", "related_list"]
 

@@ -10,7 +10,7 @@ import msgspec
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
 
-from hybrid_gateway.orm.columns.postgresql_dates import widen
+from hybrid_gateway.orm.columns.postgresql import widen
 from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset
 from hybrid_gateway.orm.read.plan_builder import read_plan_of
 from hybrid_gateway.orm.read.rows import fill_lists, row_factory

@@ -16,7 +16,7 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from hybrid_gateway._compat.django_query_internals import convert_rows, converters_of, typed_rows
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.postgresql_dates import ask_again
+from hybrid_gateway.orm.columns.postgresql import ask_again
 from hybrid_gateway.orm.introspection import StructClass
 from hybrid_gateway.orm.query_cache.prepared import Prepared
 from hybrid_gateway.orm.query_cache.row_readers import RowReader, RowSource

@@ -24,7 +24,6 @@ from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, i
 from hybrid_gateway.binding.validation import unknown
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.orm.columns.annotation_types import bare
 from hybrid_gateway.orm.introspection import is_model_struct, model_of
 from hybrid_gateway.orm.lists.filters import FilterSet, client_orders
 from hybrid_gateway.orm.lists.pagination import REQUESTED, Page, PageRequest, Pagination, is_pageable, pageable_rows
@@ -35,6 +34,7 @@ from hybrid_gateway.orm.read.row_streams import stream
 from hybrid_gateway.orm.struct_meta import check_all
 from hybrid_gateway.orm.write.transactions import in_transaction
 from hybrid_gateway.responses.enc_hook import TypeEncoders, enc_hook, enc_hook_with
+from hybrid_gateway.type_hints import bare
 from hybrid_gateway.type_info import type_info
 from hybrid_gateway.types import Handler
 

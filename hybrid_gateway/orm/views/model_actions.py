@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
 import types
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from urllib.parse import quote
 import msgspec
 from django.db import router
 from django.db.models import Field, Model, ProtectedError, QuerySet, RestrictedError
+from django.utils import timezone
 from starlette.responses import Response
 
 from hybrid_gateway import http
@@ -25,12 +27,11 @@ from hybrid_gateway.orm.querysets.ordering import Rows, key_names, rearrangeable
 from hybrid_gateway.orm.querysets.queryset_source import is_queryable
 from hybrid_gateway.orm.read.rows import fetch_with
 from hybrid_gateway.orm.views.handler_results import SOURCE_ATTRIBUTE
-from hybrid_gateway.orm.write.optimistic_locking import check_version, expected_version, version_text
 from hybrid_gateway.orm.write.write_plan import check_input
 from hybrid_gateway.types import Handler
 from hybrid_gateway.url_quoting import quote_path
 
-__all__ = ["GENERATED", "ActionMethod", "RowKey", "ViewModel", "generate_actions"]
+__all__ = ["ActionMethod", "GENERATED", "RowKey", "ViewModel", "check_version", "generate_actions"]
 
 StructClass: TypeAlias = type[ModelStruct]
 Condition = Mapping[str, object]
@@ -253,3 +254,37 @@ class _ScopedRows:
     def _one(self, queryset: Rows, key: Condition) -> Rows:
         """Return one row, which a queryset with joins may hold more than once."""
         return rearrangeable(queryset.all()).filter(**key).order_by(*key_names(self._model))[:1]
+
+
+# --- versions of rows: a client that would overwrite what it has not seen gets a 412 (ETag and If-Match) ------------
+Version = int | datetime.datetime
+
+_CHANGED = "Somebody else has changed it since."
+
+
+def check_version(instance: Model, name: str, expected: Version, *, using: str | None = None) -> None:
+    """Make the next version of a row, if ``expected`` is its version now; else 412. Call it in the transaction.
+
+    The column is a whole number, which is counted up, or a time, which becomes now.
+    """
+    rows = type(instance)._base_manager.using(using or instance._state.db).filter(pk=instance.pk, **{name: expected})
+    following = expected + 1 if isinstance(expected, int) else timezone.now()
+    if not rows.update(**{name: following}):
+        raise PreconditionFailed(_CHANGED)
+    setattr(instance, name, following)
+
+
+def version_text(value: object) -> str:
+    """Return a version as an ``ETag`` says it."""
+    return value.isoformat() if isinstance(value, datetime.datetime) else str(value)
+
+
+def expected_version(if_match: str | None, now: Version) -> Version:
+    """Return the version that the client has seen, by ``If-Match`` (RFC 9110, section 13.1.1); without it, ``now``."""
+    if if_match is None or if_match.strip() == "*":
+        return now
+    for entry in if_match.split(","):
+        text = entry.strip()
+        if text.startswith('"') and text.endswith('"') and text[1:-1] == version_text(now):
+            return now
+    raise PreconditionFailed(_CHANGED)

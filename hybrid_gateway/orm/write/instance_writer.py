@@ -1,4 +1,4 @@
-"""Structs → rows: what clients sent is assigned, checked by the model's own validators, and saved.
+"""Structs → rows: what clients sent is assigned, checked by the model's own validators, and saved; many rows or none.
 
 How this works: the plan of the class says which values go where, and validators of the model run for those; a foreign
 key has to lead somewhere. What nested Structs stand for is written before the row that refers to it, or after the row
@@ -7,20 +7,29 @@ that it belongs to. One transaction holds everything that is more than one state
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 from django.db import router, transaction
 from django.db.models import Model
+from msgspec import UNSET
 
-from hybrid_gateway.exceptions import Location
+from hybrid_gateway.exceptions import ConfigurationError, Conflict, Location, RequestValidationError, error_entry
+from hybrid_gateway.orm.introspection import model_of
+from hybrid_gateway.orm.querysets.ordering import rearrangeable
+from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset
 from hybrid_gateway.orm.write.reverse_relations import RowWriter, write_relation
 from hybrid_gateway.orm.write.saved_values import insert_row, refresh_written, saved_names
-from hybrid_gateway.orm.write.struct_write import StructWrite
-from hybrid_gateway.orm.write.write_errors import CONFLICTS_RAISED, save_instance, validate_instance
-from hybrid_gateway.orm.write.write_plan import write_plan_of
+from hybrid_gateway.orm.write.write_errors import (
+    CONFLICTS_RAISED,
+    atomic_or_conflict,
+    save_instance,
+    validate_instance,
+)
+from hybrid_gateway.orm.write.write_plan import StructWrite, key_fields, key_in_struct, write_plan_of
 
-__all__ = ["create", "update"]
+__all__ = ["create", "create_many", "update", "update_many"]
 
 _BODY: Location = ("body",)
 
@@ -105,3 +114,66 @@ def _write_relations(write: StructWrite, instance: Model, *, is_new: bool) -> No
 
 
 _ROW_WRITER = RowWriter(create, update)
+
+
+# --- many rows: all of them or none, with the faults of every item -------------------------------------------------
+
+WriteItem = Callable[[msgspec.Struct, Location, str], Model]
+"""An item, its place and a database → the row."""
+
+
+def create_many(
+    items: Sequence[msgspec.Struct], extra: dict[str, object], *, using: str | None, full_clean: bool
+) -> list[Model]:
+    """Save new rows, all of them or none; the errors of all items are raised together."""
+
+    def add(item: msgspec.Struct, location: Location, alias: str) -> Model:
+        return create(item, dict(extra), using=alias, full_clean=full_clean, location=location)
+
+    return _write_each(items, using, add)
+
+
+def update_many(
+    items: Sequence[msgspec.Struct], queryset: Source, *, using: str | None, full_clean: bool
+) -> list[Model]:
+    """Change the rows of ``queryset`` that the items name by their keys: all of them or none."""
+    if not items:
+        return []
+    struct = type(items[0])
+    names = key_fields(struct)
+    if names is None:
+        raise ConfigurationError(f"{struct.__qualname__} has no key, by which update_many() finds rows.")
+    keys = [key_in_struct(item, model_of(struct), {}) for item in items]
+    rows = rearrangeable(as_queryset(queryset)).in_bulk([key for key in keys if key is not UNSET])
+    numbered = iter(keys)
+    wire = next(field.encode_name for field in msgspec.structs.fields(struct) if field.name == names[-1])
+
+    def change(item: msgspec.Struct, location: Location, alias: str) -> Model:
+        row = rows.get(next(numbered))
+        if row is None:
+            raise RequestValidationError([error_entry((*location, wire), "There is no such row")])
+        return update(item, row, {}, using=alias, full_clean=full_clean, location=location)
+
+    return _write_each(items, using, change)
+
+
+def _write_each(items: Sequence[msgspec.Struct], using: str | None, write: WriteItem) -> list[Model]:
+    if not items:
+        return []
+    alias = using or router.db_for_write(model_of(type(items[0])))
+    done: list[Model] = []
+    faults: list[Mapping[str, object]] = []
+    has_conflict = False
+    with atomic_or_conflict(alias):
+        for number, item in enumerate(items):
+            try:
+                with transaction.atomic(using=alias):
+                    done.append(write(item, ("body", number), alias))
+            except RequestValidationError as error:
+                faults += error.errors
+            except Conflict as error:
+                has_conflict = True
+                faults += error.extra.get("errors") or [error_entry(("body", number), error.detail, "conflict")]
+        if faults:
+            raise Conflict(extra={"errors": faults}) if has_conflict else RequestValidationError(faults)
+    return done

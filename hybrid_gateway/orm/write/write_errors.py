@@ -26,8 +26,7 @@ from hybrid_gateway.exceptions import (
 )
 from hybrid_gateway.orm.columns.column_types import column_type_of
 from hybrid_gateway.orm.columns.model_fields import ModelField, base_field
-from hybrid_gateway.orm.write.struct_write import INVALID_VALUE, StructWrite
-from hybrid_gateway.orm.write.write_plan import ColumnWrite
+from hybrid_gateway.orm.write.write_plan import INVALID_VALUE, ColumnWrite, StructWrite
 
 __all__ = ["CONFLICTS_RAISED", "atomic_or_conflict", "save_instance", "validate_instance"]
 

@@ -1,4 +1,4 @@
-"""The plan of how a ModelStruct is written: which fields go to which columns, and what is done to values.
+"""The plan of how a ModelStruct is written (which fields go to which columns, what is done to values), and one write.
 
 How this works: a field of the Struct is written to the column of its name, unless the server manages that (automatic
 keys, ``auto_now``, ``editable=False``), or the Struct only reads it.
@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 from django.core.exceptions import ValidationError
+from django.db import connections
 from django.db.models import Field, Model
 from django.db.models.fields.related import ForeignObjectRel
 from msgspec import UNSET
 
-from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.annotation_types import bare
+from hybrid_gateway.exceptions import ConfigurationError, ErrorEntry, Location, error_entry
 from hybrid_gateway.orm.columns.column_types import column_type_of, is_unknown, write_converter
 from hybrid_gateway.orm.columns.model_fields import (
     ModelField,
@@ -31,8 +31,19 @@ from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.columns.value_writers import Writer
 from hybrid_gateway.orm.introspection import columns_of, computed_of, is_model_struct, model_of, once_per_struct
 from hybrid_gateway.orm.querysets.lookup_paths import find_field
+from hybrid_gateway.type_hints import bare
 
-__all__ = ["ColumnWrite", "RelationWrite", "WritePlan", "check_input", "key_fields", "key_in_struct", "write_plan_of"]
+__all__ = [
+    "ColumnWrite",
+    "INVALID_VALUE",
+    "RelationWrite",
+    "StructWrite",
+    "WritePlan",
+    "check_input",
+    "key_fields",
+    "key_in_struct",
+    "write_plan_of",
+]
 
 
 class FieldWrite(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -237,3 +248,86 @@ def key_in_struct(item: msgspec.Struct, model: type[Model], given: Mapping[str, 
     except ValidationError:
         return UNSET
     return tuple(key) if len(key) > 1 else key[0]
+
+
+# --- one write of one Struct: its values by the columns they go to, and what is wrong with them --------------------
+
+INVALID_VALUE = "This is no value of the field"
+
+
+class StructWrite:
+    """The values that a client has sent for one row."""
+
+    def __init__(self, data: msgspec.Struct, extra: dict[str, object], using: str, location: Location) -> None:
+        self.plan = plan = write_plan_of(type(data))
+        self.using = using
+        self.location = location
+        self.faults: dict[str, str] = {}  # of values that no column takes: names of the model → messages
+        self.columns: list[tuple[ColumnWrite, object]] = []
+        self.nested: list[tuple[ColumnWrite, msgspec.Struct]] = []
+        self.relations: list[tuple[RelationWrite, object]] = []
+        for column in plan.columns:
+            value = getattr(data, column.name)
+            # SECURITY: what the server gives wins, by whichever of its names (owner, owner_id) the client has sent it.
+            if value is UNSET or not column.attributes.isdisjoint(extra):
+                continue
+            if column.is_relation and isinstance(value, msgspec.Struct):
+                self.nested.append((column, value))
+            else:
+                self.columns.append((column, value))
+        for relation in plan.relations:
+            value = getattr(data, relation.name)
+            if value is not UNSET and relation.attributes.isdisjoint(extra):
+                self.relations.append((relation, value))
+
+    @property
+    def is_single_statement(self) -> bool:
+        return not (self.nested or self.relations or self.plan.model._meta.parents)
+
+    def column_values(self) -> dict[str, object]:
+        """Return the values by attribute, as the model takes them."""
+        values: dict[str, object] = {}
+        connection = connections[self.using]
+        for column, value in self.columns:
+            if value is not None:
+                try:
+                    value = column.convert(value, connection)
+                except (ValueError, ValidationError) as error:
+                    self.faults[column.field_name] = " ".join(getattr(error, "messages", None) or map(str, error.args))
+                except (TypeError, ArithmeticError):  # of code that is asked for the value of an item
+                    self.faults[column.field_name] = INVALID_VALUE
+            elif column.is_left_out:
+                if column.default is not None:
+                    values[column.attname] = column.default()
+                continue
+            elif column.null_as_empty:
+                value = ""
+            elif column.null_error is not None:
+                self.faults[column.field_name] = str(column.null_error)
+            values[column.attname] = value
+        return values
+
+    def keep_key(self, instance: Model, values: dict[str, object]) -> None:
+        """Take the key out of ``values``. A row keeps the one it has, so that any other is rejected."""
+        for column, sent in (*self.columns, *self.nested):
+            if not column.is_key:
+                continue
+            name = column.attname if column.attname in values else column.field_name
+            value, known = values.pop(name, None), getattr(instance, name)
+            if sent is not None and value != known and not _is_same(column.field, value, known):
+                self.faults[column.field_name] = "The key of a row cannot be changed"
+
+    def entry(self, field_name: str, message: str) -> ErrorEntry:
+        """Return the error of a field of the model, at its place in what the client has sent."""
+        return error_entry((*self.location, self.plan.wires.get(field_name, field_name)), message)
+
+    def fault_entries(self) -> Iterator[ErrorEntry]:
+        for name, message in self.faults.items():
+            yield self.entry(name, message)
+
+
+def _is_same(field: ModelField, value: object, known: object) -> bool:
+    try:
+        return bool(field.to_python(value) == known)
+    except (ValidationError, TypeError, ValueError):
+        return False

@@ -1,22 +1,23 @@
-"""Ranges of PostgreSQL as clients see and send them."""
+"""Ranges of PostgreSQL as clients see and send them, and its moments that Python has not."""
 
 from __future__ import annotations
 
 import datetime
 import typing
-from collections.abc import Callable
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar
 
 import msgspec
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.annotation_types import ANYTHING
 from hybrid_gateway.orm.columns.model_fields import ModelField, base_field
 from hybrid_gateway.orm.columns.value_readers import Converter, ReadTarget
 from hybrid_gateway.orm.columns.value_writers import Writer
+from hybrid_gateway.type_hints import ANYTHING
 
-__all__ = ["DriverRange", "Range", "is_range", "range_converter", "read_range", "write_range"]
+__all__ = ["DriverRange", "Range", "ask_again", "is_range", "range_converter", "read_range", "widen", "write_range"]
 
 T = TypeVar("T")
 
@@ -111,3 +112,61 @@ def write_range(field: ModelField, write_end: Writer) -> Writer:
         return range_type(lower, upper, value.bounds)
 
     return write
+
+
+# --- moments before year 1, after 9999, ``infinity``, 24:00 --------------------------------------------------------
+
+# The driver raises for the first of them, and a list with such a row could not be read at all. Then, and only then, the
+# query is asked again on a cursor that gives the end of Python's calendar which is nearest.
+
+Loader: TypeAlias = Any
+"""A class of psycopg, which need not be installed."""
+
+
+def ask_again(cursor: CursorWrapper, sql: str, parameters: Sequence[Any]) -> list[Sequence[object]]:
+    """Return the rows of a query whose values the driver could not load, or raise its error once more."""
+    widen(cursor)
+    cursor.execute(sql, parameters)
+    rows: list[Sequence[object]] = cursor.fetchall()
+    return rows
+
+
+def widen(cursor: CursorWrapper) -> None:
+    """Make ``cursor`` load moments outside of the calendar as its nearest end; nothing for other drivers."""
+    adapters = getattr(cursor.cursor, "adapters", None)
+    if adapters is None:
+        return
+    for name, loader in _loaders(getattr(cursor.db, "timezone", None)).items():
+        adapters.register_loader(name, loader)
+
+
+def _loaders(zone: datetime.tzinfo | None) -> dict[str, Loader]:
+    # Here, because psycopg need not be installed.
+    from django.db.backends.postgresql.psycopg_any import BaseTzLoader
+    from psycopg.types import datetime as known
+
+    class Tz(BaseTzLoader):  # type: ignore[misc]
+        timezone = zone
+
+    least, most = datetime.datetime.min, datetime.datetime.max
+    return {
+        "timestamptz": _within(Tz, least.replace(tzinfo=zone), most.replace(tzinfo=zone)),
+        "timestamp": _within(known.TimestampLoader, least, most),
+        "date": _within(known.DateLoader, datetime.date.min, datetime.date.max),
+        "time": _within(known.TimeLoader, datetime.time.min, datetime.time.max),
+        "interval": _within(known.IntervalLoader, datetime.timedelta.min, datetime.timedelta.max),
+    }
+
+
+def _within(loader: Loader, least: object, most: object) -> Loader:
+    from psycopg import DataError  # here, because it need not be installed
+
+    class Within(loader):  # type: ignore[misc]
+        def load(self, data: bytes) -> object:
+            try:
+                return super().load(data)
+            except (DataError, OverflowError):
+                text = bytes(data)
+                return least if text.startswith(b"-") or text.endswith(b"BC") else most
+
+    return Within
