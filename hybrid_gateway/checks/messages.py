@@ -18,7 +18,6 @@ Messages: TypeAlias = list[CheckMessage]
 class Check(NamedTuple):
     """A row of the table."""
 
-    severity: type[Error | Warning]
     meaning: str
     """What is wrong, for the documentation."""
     hint: str
@@ -31,141 +30,113 @@ _RUNSERVER = "List 'hybrid_gateway' before {winner!r} in INSTALLED_APPS."
 
 CHECKS: dict[str, Check] = {
     "E001": Check(
-        Error,
-        "A key of `HYBRID_GATEWAY` is unknown, or has an impossible value.",
-        "Correct HYBRID_GATEWAY in the settings.",
+        "A key of `HYBRID_GATEWAY` is unknown, or has an impossible value.", "Correct HYBRID_GATEWAY in the settings."
     ),
     "E002": Check(
-        Error,
         "The module of the routes cannot be imported.",
         'Correct the module that HYBRID_GATEWAY["ROUTES"] names, or what it imports.',
     ),
-    "E003": Check(Error, "A route cannot be built.", "Correct the route that the message names."),
+    "E003": Check("A route cannot be built.", "Correct the route that the message names."),
     "E004": Check(
-        Error,
         "A handler asks for a type that nothing provides.",
         "Register a component for that type, or annotate the parameter differently.",
     ),
     "E006": Check(
-        Error, "Without the middleware of a package a session would act with more rights, or see other rows.", _SILENCE
+        "Without the middleware of a package a session would act with more rights, or see other rows.", _SILENCE
     ),
     "E040": Check(
-        Error,
         "Middleware of the project chooses whose rows are seen, and routes do not pass it.",
         'List "{name}" in HYBRID_GATEWAY["DJANGO_MIDDLEWARE"], or in django_middleware= of the layers whose routes '
         "need it. Silence this where the others really need none.",
     ),
     "W001": Check(
-        Warning,
         "The URLconf serves media files, which no prefix passes on to Django.",
         'Add "{prefix}" to HYBRID_GATEWAY["ALLOWED_DJANGO_ROUTES"].',
     ),
     "W003": Check(
-        Warning,
         "The URLconf has patterns that no prefix leads to.",
         "{suggestion}Or remove them, or set FALLTHROUGH to hand Django whatever no route knows.",
     ),
-    "W004": Check(Warning, "`ASGI_APPLICATION` does not lead to the gateway.", _APPLICATION),
-    "W005": Check(Warning, "`WSGI_APPLICATION` does not lead to the gateway.", _APPLICATION),
-    "W006": Check(Warning, "`runserver` is that of staticfiles, which serves over WSGI alone.", _RUNSERVER),
-    "W007": Check(Warning, "`runserver` is that of another app.", _RUNSERVER),
+    "W004": Check("`ASGI_APPLICATION` does not lead to the gateway.", _APPLICATION),
+    "W005": Check("`WSGI_APPLICATION` does not lead to the gateway.", _APPLICATION),
+    "W006": Check("`runserver` is that of staticfiles, which serves over WSGI alone.", _RUNSERVER),
+    "W007": Check("`runserver` is that of another app.", _RUNSERVER),
     "W008": Check(
-        Warning,
         "A database has a connection pool and `CONN_MAX_AGE`.",
         "Leave CONN_MAX_AGE at 0: the pool keeps the connections.",
     ),
     "W009": Check(
-        Warning,
         "WhiteNoise stands where Django's side is pure ASGI.",
         'Use DJANGO_SIDE = "auto", serve static files by the proxy, or use a middleware made for ASGI.',
     ),
     "W010": Check(
-        Warning,
         '`"/"` is the only prefix: it covers the front page and nothing below it.',
         'Add the prefixes of Django\'s pages, such as "/admin/", or set HYBRID_GATEWAY["FALLTHROUGH"] to hand Django '
         "whatever no route answers.",
     ),
     "W011": Check(
-        Warning,
         "A route or a mount and a pattern of the URLconf answer the same path; the route wins.",
         "Give one of them another path, or remove the pattern.",
     ),
     "W012": Check(
-        Warning,
         "A route or a mount and a pattern of the URLconf differ by the last slash alone.",
         "Give one of them another path, unless both spellings shall have an answer of their own.",
     ),
     "W020": Check(
-        Warning,
         "With `--deploy`: the document and its page are served although `DEBUG` is off.",
         'Remove ENABLED from HYBRID_GATEWAY["OPENAPI"], or silence this check if the API is public.',
     ),
     "W021": Check(
-        Warning,
         "With `--deploy`: routes read credentials from headers, and no setting says HTTPS.",
         "Serve HTTPS only, and set SECURE_PROXY_SSL_HEADER behind a proxy or SECURE_SSL_REDIRECT without one. Routes "
         "follow both where SecurityMiddleware is in MIDDLEWARE.",
     ),
     "W023": Check(
-        Warning,
         "With `--deploy`: persistent connections that nothing checks before use.",
         "Set CONN_HEALTH_CHECKS to True, so that a restarted database costs no request.",
     ),
     "W024": Check(
-        Warning,
-        "With `--deploy`: SQLite with options for one process with one thread.",
-        "In its OPTIONS, set {missing}.",
+        "With `--deploy`: SQLite with options for one process with one thread.", "In its OPTIONS, set {missing}."
     ),
     "W025": Check(
-        Warning,
-        "With `--deploy`: a package that is installed has a fault that a client can use.",
-        'Require "{name}>={least}".',
+        "With `--deploy`: a package that is installed has a fault that a client can use.", 'Require "{name}>={least}".'
     ),
     "W030": Check(
-        Warning,
         "`SESSION_SAVE_EVERY_REQUEST` prolongs no session by routes, which open none.",
         "Authenticate by SessionAuthentication, or ask for hybrid_gateway.Session where a visit shall count.",
     ),
     "W031": Check(
-        Warning,
         "Routes may act on a cookie, and check no CSRF token.",
         "Authenticate by SessionAuthentication, which checks the token, or add guards=[CSRFProtect]; say "
         "csrf_exempt=True where another site may send these requests.",
     ),
     "W032": Check(
-        Warning,
         "`LocaleMiddleware` does not stand before routes.",
         'Add "hybrid_gateway.locale.Locale" to HYBRID_GATEWAY["EVENT_HOOKS"], or to event_hooks of a layer.',
     ),
     "W033": Check(
-        Warning,
         "`ATOMIC_REQUESTS` is for Django's side alone.",
         'Set HYBRID_GATEWAY["ATOMIC"] or atomic=True on a layer; `async def` handlers call run_in_transaction.',
     ),
     "W034": Check(
-        Warning,
         "`LoginRequiredMiddleware` does not stand before routes, and anybody may call them.",
         'Set HYBRID_GATEWAY["GUARDS"] to ["hybrid_gateway.auth.IsAuthenticated"], and AllowAny on what is open.',
     ),
-    "W035": Check(Warning, "Middleware of a package or of the project does not stand before routes.", _SILENCE),
+    "W035": Check("Middleware of a package or of the project does not stand before routes.", _SILENCE),
     "W036": Check(
-        Warning,
         "Routes take passwords, and no authentication backend does.",
         'Add "django.contrib.auth.backends.ModelBackend" or another that takes both, or leave these routes out and '
         "issue tokens elsewhere: Token.objects.issue(user), manage.py gateway createtoken.",
     ),
-    "W037": Check(
-        Warning,
-        "A package hands out tokens that no route knows.",
-        "{remedy} See docs/packages.md.",
-    ),
+    "W037": Check("A package hands out tokens that no route knows.", "{remedy} See docs/packages.md."),
 }
 
 
 def report(number: str, message: str, **values: object) -> CheckMessage:
     """Return the message of a check; ``values`` are for its hint."""
     check = CHECKS[number]
-    return check.severity(message, hint=check.hint.format(**values), id=f"{TAG}.{number}")
+    severity = Error if number.startswith("E") else Warning
+    return severity(message, hint=check.hint.format(**values), id=f"{TAG}.{number}")
 
 
 def name_routes(endpoints: Iterable[Endpoint]) -> str:

@@ -6,10 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hybrid_gateway.test.case import SimpleTestCase, TestCase, TransactionTestCase
+    from hybrid_gateway.test.case import SimpleTestCase, TestCase, TransactionTestCase, assert_queries
     from hybrid_gateway.test.client import AsyncTestClient, TestClient, create_test_client
-    from hybrid_gateway.test.client_response import ClientResponse
-    from hybrid_gateway.test.query_count import assert_queries
+    from hybrid_gateway.test.transports import ClientResponse
 
 __all__ = [
     "AsyncTestClient",
@@ -23,14 +22,9 @@ __all__ = [
 ]
 
 _MODULES = {
-    "AsyncTestClient": "client",
-    "ClientResponse": "client_response",
-    "SimpleTestCase": "case",
-    "TestCase": "case",
-    "TestClient": "client",
-    "TransactionTestCase": "case",
-    "assert_queries": "query_count",
-    "create_test_client": "client",
+    **dict.fromkeys(("SimpleTestCase", "TestCase", "TransactionTestCase", "assert_queries"), "case"),
+    **dict.fromkeys(("AsyncTestClient", "TestClient", "create_test_client"), "client"),
+    "ClientResponse": "transports",
 }
 
 

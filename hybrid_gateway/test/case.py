@@ -1,10 +1,14 @@
-"""Django's test cases with a client for both sides."""
+"""Django's test cases with a client for both sides, and the assertion that something makes so many queries."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import django.test
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
 
 from hybrid_gateway.test.client import AsyncTestClient, TestClient
@@ -12,7 +16,7 @@ from hybrid_gateway.test.client import AsyncTestClient, TestClient
 if TYPE_CHECKING:
     from hybrid_gateway import Gateway
 
-__all__ = ["SimpleTestCase", "TestCase", "TransactionTestCase", "reverse_url"]
+__all__ = ["SimpleTestCase", "TestCase", "TransactionTestCase", "assert_queries", "reverse_url"]
 
 
 def reverse_url(gateway: Gateway, name: str, /, **path_params: object) -> str:
@@ -55,3 +59,18 @@ class TransactionTestCase(GatewayTests, django.test.TransactionTestCase):  # typ
 
 class TestCase(GatewayTests, django.test.TestCase):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
     """Django's ``TestCase``: rolled back after each test; its rows are visible to sync and async handlers."""
+
+
+@contextmanager
+def assert_queries(count: int) -> Iterator[list[str]]:
+    """Fail unless exactly ``count`` queries are made inside, on whichever database; gives the list that they go to.
+
+    It sees the queries of this thread: everything in a ``TestCase``, and whatever a test calls itself.
+    """
+    found: list[str] = []
+    with ExitStack() as stack:
+        captured = [stack.enter_context(CaptureQueriesContext(connection)) for connection in connections.all()]
+        yield found
+        found += [query["sql"] for context in captured for query in context.captured_queries]
+    if len(found) != count:
+        raise AssertionError("\n".join([f"{len(found)} queries instead of {count}:", *found]))

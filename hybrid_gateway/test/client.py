@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
 
@@ -20,12 +20,19 @@ from hybrid_gateway._compat.django_test_internals import (
 )
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.gateway.application import Gateway
-from hybrid_gateway.test.client_arguments import Call, RequestOptions
-from hybrid_gateway.test.client_response import ClientResponse
-from hybrid_gateway.test.transports import AsyncGatewayHandler, GatewayHandler, Protocol, Target, scope_from_environ
+from hybrid_gateway.test.client_arguments import Call, Options
+from hybrid_gateway.test.transports import (
+    AsyncGatewayHandler,
+    ClientResponse,
+    GatewayHandler,
+    Protocol,
+    Target,
+    scope_from_environ,
+)
 
 if TYPE_CHECKING:
     from http.cookies import SimpleCookie
+    from json import JSONEncoder
 
 __all__ = ["AsyncTestClient", "TestClient", "create_test_client"]
 
@@ -37,49 +44,47 @@ class Verbs(Generic[R]):
 
     if TYPE_CHECKING:
         cookies: SimpleCookie
+        extra: dict[str, Any]
+        headers: Mapping[str, Any]
+        json_encoder: type[JSONEncoder]
         _target: Target
 
-        def generic(
-            self,
-            method: str,
-            path: object,
-            data: object = ...,
-            content_type: str | None = ...,
-            secure: bool = ...,
-            *,
-            follow: bool = ...,
-            **options: object,
-        ) -> R: ...
+        def _exchange(self, call: Call, chain: list[tuple[str, int]] | None) -> R: ...
 
-    def get(
+    _environ_name: Callable[[str], str] = staticmethod(str)
+
+    def generic(
         self,
+        method: str,
         path: object,
         data: object = None,
-        follow: bool = False,
+        content_type: str | None = None,
         secure: bool = False,
-        **options: Unpack[RequestOptions],
+        *,
+        follow: bool = False,
+        follow_redirects: bool = False,
+        **options: Any,
+    ) -> R:
+        """Send any method; see :class:`Options`. Other keywords of the async client are header names, as in Django."""
+        options = {self._environ_name(name): value for name, value in options.items()}
+        call = Call.prepare(method, path, data, content_type, secure, json_encoder=self.json_encoder, **options)
+        self.extra, self.headers = dict(call.extra), call.headers
+        return self._exchange(call, [] if follow or follow_redirects else None)
+
+    def get(
+        self, path: object, data: object = None, follow: bool = False, secure: bool = False, **options: Unpack[Options]
     ) -> R:
         """Send GET; ``data`` is the query, as in Django."""
         return self.generic("GET", path, secure=secure, follow=follow, **with_query(data, options))
 
     def head(
-        self,
-        path: object,
-        data: object = None,
-        follow: bool = False,
-        secure: bool = False,
-        **options: Unpack[RequestOptions],
+        self, path: object, data: object = None, follow: bool = False, secure: bool = False, **options: Unpack[Options]
     ) -> R:
         """Send HEAD; ``data`` is the query, as in Django."""
         return self.generic("HEAD", path, secure=secure, follow=follow, **with_query(data, options))
 
     def trace(
-        self,
-        path: object,
-        data: object = None,
-        follow: bool = False,
-        secure: bool = False,
-        **options: Unpack[RequestOptions],
+        self, path: object, data: object = None, follow: bool = False, secure: bool = False, **options: Unpack[Options]
     ) -> R:
         """Send TRACE, which has no body: ``data`` is ignored, as in Django."""
         return self.generic("TRACE", path, secure=secure, follow=follow, **options)
@@ -91,7 +96,7 @@ class Verbs(Generic[R]):
         content_type: str | None = None,
         follow: bool = False,
         secure: bool = False,
-        **options: Unpack[RequestOptions],
+        **options: Unpack[Options],
     ) -> R:
         """Send POST; a dict as ``data`` is a multipart form unless ``content_type`` says otherwise."""
         return self.generic("POST", path, data, content_type, secure, follow=follow, **options)
@@ -103,7 +108,7 @@ class Verbs(Generic[R]):
         content_type: str | None = None,
         follow: bool = False,
         secure: bool = False,
-        **options: Unpack[RequestOptions],
+        **options: Unpack[Options],
     ) -> R:
         """Send PUT."""
         return self.generic("PUT", path, data, content_type, secure, follow=follow, **options)
@@ -115,7 +120,7 @@ class Verbs(Generic[R]):
         content_type: str | None = None,
         follow: bool = False,
         secure: bool = False,
-        **options: Unpack[RequestOptions],
+        **options: Unpack[Options],
     ) -> R:
         """Send PATCH."""
         return self.generic("PATCH", path, data, content_type, secure, follow=follow, **options)
@@ -127,7 +132,7 @@ class Verbs(Generic[R]):
         content_type: str | None = None,
         follow: bool = False,
         secure: bool = False,
-        **options: Unpack[RequestOptions],
+        **options: Unpack[Options],
     ) -> R:
         """Send DELETE."""
         return self.generic("DELETE", path, data, content_type, secure, follow=follow, **options)
@@ -139,7 +144,7 @@ class Verbs(Generic[R]):
         content_type: str | None = None,
         follow: bool = False,
         secure: bool = False,
-        **options: Unpack[RequestOptions],
+        **options: Unpack[Options],
     ) -> R:
         """Send OPTIONS."""
         return self.generic("OPTIONS", path, data, content_type, secure, follow=follow, **options)
@@ -218,30 +223,12 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
             self._target, protocol, enforce_csrf_checks
         )
 
-    def generic(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        self,
-        method: str,
-        path: object,
-        data: object = None,
-        content_type: str | None = None,
-        secure: bool = False,
-        *,
-        follow: bool = False,
-        follow_redirects: bool = False,
-        **options: Any,
-    ) -> ClientResponse:
-        """Send any method; see :class:`RequestOptions`."""
-        call = Call.prepare(method, path, data, content_type, secure, json_encoder=self.json_encoder, **options)
-        self.extra, self.headers = dict(call.extra), call.headers
-        chain: list[tuple[str, int]] | None = [] if follow or follow_redirects else None
-        response = self._send(call)
+    def _exchange(self, call: Call, chain: list[tuple[str, int]] | None) -> ClientResponse:
+        response = self.request(**call.environ(self.cookies))
         while (following := self._next_call(call, response, chain)) is not None:
             call = following
-            response = self._send(call)
+            response = self.request(**call.environ(self.cookies))
         return response
-
-    def _send(self, call: Call) -> ClientResponse:
-        return self.request(**call.environ(self.cookies))
 
     def request(  # type: ignore[override]
         self, method: str | None = None, path: object = "/", /, **request: Any
@@ -272,6 +259,21 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
         loop.run(gateway.shutdown())
 
 
+ENVIRON_KEYS = frozenset(
+    (
+        *("PATH_INFO", "QUERY_STRING", "REMOTE_ADDR", "REQUEST_METHOD"),
+        *("SCRIPT_NAME", "SERVER_NAME", "SERVER_PORT", "SERVER_PROTOCOL"),
+    )
+)
+
+
+def environ_name(name: str) -> str:
+    """``ACCEPT`` → ``HTTP_ACCEPT``: Django's async client takes header names where its sync one takes environ keys."""
+    if name in ENVIRON_KEYS or name in Options.__annotations__ or name.startswith(("HTTP_", "wsgi.")):
+        return name
+    return HttpHeaders.to_wsgi_name(name)
+
+
 class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatibleMethodOverride]
     Verbs[Coroutine[object, None, ClientResponse]], ScopeClient
 ):
@@ -282,6 +284,7 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
     """
 
     __test__ = False
+    _environ_name = staticmethod(environ_name)
 
     def __init__(
         self,
@@ -300,25 +303,7 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
         self._target = Target(gateway)
         self.handler = AsyncGatewayHandler(self._target, enforce_csrf_checks)
 
-    async def generic(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
-        self,
-        method: str,
-        path: object,
-        data: object = None,
-        content_type: str | None = None,
-        secure: bool = False,
-        *,
-        follow: bool = False,
-        follow_redirects: bool = False,
-        **options: Any,
-    ) -> ClientResponse:
-        """Send any method; see :class:`RequestOptions`. Other keywords are header names, as in Django."""
-        options = {
-            name if name in RequestOptions.__annotations__ else environ_name(name): options[name] for name in options
-        }
-        call = Call.prepare(method, path, data, content_type, secure, json_encoder=self.json_encoder, **options)
-        self.extra, self.headers = dict(call.extra), call.headers
-        chain: list[tuple[str, int]] | None = [] if follow or follow_redirects else None
+    async def _exchange(self, call: Call, chain: list[tuple[str, int]] | None) -> ClientResponse:
         response = await self._send(call)
         while (following := self._next_call(call, response, chain)) is not None:
             call = following
@@ -361,27 +346,8 @@ def create_test_client(*handlers: object, **options: Any) -> TestClient:
     return TestClient(Gateway(list(handlers), **options))
 
 
-def with_query(data: object, options: RequestOptions) -> dict[str, Any]:
+def with_query(data: object, options: Options) -> dict[str, Any]:
     """Return ``options`` with Django's spelling of a query, ``get(path, data)``, as ``query_params``."""
     if data and options.get("query_params"):
         raise ValueError("query_params and data arguments are mutually exclusive.")
     return {**options, "query_params": data or options.get("query_params")}
-
-
-ENVIRON_KEYS = {
-    "PATH_INFO",
-    "QUERY_STRING",
-    "REMOTE_ADDR",
-    "REQUEST_METHOD",
-    "SCRIPT_NAME",
-    "SERVER_NAME",
-    "SERVER_PORT",
-    "SERVER_PROTOCOL",
-}
-
-
-def environ_name(name: str) -> str:
-    """``ACCEPT`` → ``HTTP_ACCEPT``: Django's async client takes header names where its sync one takes environ keys."""
-    if name in ENVIRON_KEYS or name in RequestOptions.__annotations__ or name.startswith(("HTTP_", "wsgi.")):
-        return name
-    return HttpHeaders.to_wsgi_name(name)

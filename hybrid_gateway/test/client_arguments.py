@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from http.cookies import Morsel
 from json import JSONEncoder
 from mimetypes import guess_type
 from typing import Any, TypedDict
@@ -25,13 +24,13 @@ from django.utils.http import urlencode
 
 from hybrid_gateway.types import Environ
 
-__all__ = ["Call", "RequestOptions"]
+__all__ = ["Call", "Options"]
 
 OCTET_STREAM = "application/octet-stream"
 URLENCODED = "application/x-www-form-urlencoded"
 
 
-class RequestOptions(TypedDict, total=False):
+class Options(TypedDict, total=False):
     """The keyword options of every verb. Other keywords are WSGI environ keys, as in Django's client.
 
     ``params`` join the query of the path, ``query_params`` replace it (Django's spelling). ``json`` is encoded by
@@ -122,13 +121,9 @@ class Call:
         if self.content_type:
             environ["CONTENT_TYPE"] = self.content_type
         if self.cookies:
-            sent = SimpleCookie()
-            for name, value in self.cookies.items():
-                sent[name] = value
-            environ["HTTP_COOKIE"] = cookie_header({**jar, **sent})
-        environ.update(HttpHeaders.to_wsgi_names(self.headers))
-        environ.update(self.extra)
-        return environ
+            sent = sorted({**jar, **SimpleCookie(dict(self.cookies))}.items())
+            environ["HTTP_COOKIE"] = "; ".join(f"{morsel.key}={morsel.coded_value}" for _, morsel in sent)
+        return {**environ, **HttpHeaders.to_wsgi_names(self.headers), **self.extra}
 
     def redirected(self, location: str, status: int) -> Call:
         """Return the request that a browser would send next: 307 and 308 repeat this one, the rest become a GET."""
@@ -145,10 +140,6 @@ class Call:
         if status in (HTTPStatus.TEMPORARY_REDIRECT, HTTPStatus.PERMANENT_REDIRECT):
             return call
         return replace(call, method="HEAD" if self.method == "HEAD" else "GET", body=b"", content_type="")
-
-
-def cookie_header(cookies: Mapping[str, Morsel[str]]) -> str:
-    return "; ".join(f"{morsel.key}={morsel.coded_value}" for _, morsel in sorted(cookies.items()))
 
 
 def encode_query(params: Any) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from http.cookies import SimpleCookie
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote_to_bytes
 
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections
-from django.http import HttpHeaders
+from django.http import HttpHeaders, HttpResponse
 from django.test.client import AsyncClientHandler, ClientHandler
 
 from hybrid_gateway._compat.django_test_internals import BODY_FILE
@@ -28,10 +29,13 @@ from hybrid_gateway.drivers.wsgi_scope import build_scope
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
-from hybrid_gateway.test.client_response import ClientResponse
 from hybrid_gateway.types import Environ, Message, Scope
 
-__all__ = ["AsyncGatewayHandler", "GatewayHandler", "Protocol", "Target", "scope_from_environ"]
+if TYPE_CHECKING:
+    from django.test.utils import ContextList
+    from django.urls import ResolverMatch
+
+__all__ = ["AsyncGatewayHandler", "ClientResponse", "GatewayHandler", "Protocol", "Target", "scope_from_environ"]
 
 Protocol = Literal["asgi", "wsgi"]
 
@@ -121,6 +125,57 @@ class AsyncGatewayHandler(AsyncClientHandler):
         with connections_left_alone():
             await gateway.serve(scope, exchange.receive, exchange.send, AsgirefThread())
         return exchange.response(scope["method"], scope["path"])
+
+
+# --- the response that a client hands back ---------------------------------------------------------------------------
+
+_SHOWN = 300  # characters of a body; a failed assertion should say what the server complained about
+
+
+class ClientResponse(HttpResponse):
+    """The gateway's response as a Django response: ``status_code json() text content headers cookies url``.
+
+    It is read to its end, streams too. Headers sent more than once are joined by commas; ``raw_headers`` has each, with
+    names in lower case.
+    Pages of Django's come back as the very object Django made, with these attributes and Django's own.
+    """
+
+    if TYPE_CHECKING:  # set by Django's client
+        client: Any
+        context: ContextList | Any
+        exc_info: Any
+        json: Callable[..., Any]
+        redirect_chain: list[tuple[str, int]]
+        request: Environ
+        resolver_match: ResolverMatch
+        templates: list[Any]
+
+    wsgi_request = asgi_request = None  # no Django request was ever built
+
+    def __init__(self, method: str, path: str, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+        super().__init__(body, status=status)
+        del self.headers["Content-Type"]
+        self.method, self.path = method, path
+        self.raw_headers = tuple((name.lower(), value) for name, value in headers)
+        for name, value in self.raw_headers:
+            if name == "set-cookie":
+                self.cookies.update(SimpleCookie(value))
+            else:
+                self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
+
+    @property
+    def url(self) -> str:
+        """The target of a redirect."""
+        if "Location" not in self.headers:
+            raise AttributeError(f"{self!r} is no redirect: it has no Location.")
+        return self.headers["Location"]
+
+    def __repr__(self) -> str:
+        kind = self.headers.get("Content-Type", "")
+        readable = kind.startswith("text/") or "json" in kind
+        body = self.content.decode("utf-8", "replace") if readable else f"{len(self.content)} bytes"
+        body = body if len(body) <= _SHOWN else f"{body[:_SHOWN]}…"
+        return f"<{type(self).__name__} {self.method} {self.path} {self.status_code} {kind} {body}>"
 
 
 # --- the two protocols ---------------------------------------------------------------------------------------------

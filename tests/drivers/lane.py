@@ -16,8 +16,7 @@ from hybrid_gateway.drivers.lane.protocol import LaneProtocol
 from hybrid_gateway.drivers.lane.request import LaneRequest
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
 from hybrid_gateway.test import transports
-from hybrid_gateway.test.client_response import ClientResponse
-from hybrid_gateway.test.transports import AUTHENTICATION, LOOP, build_response, scope_from_environ
+from hybrid_gateway.test.transports import AUTHENTICATION, LOOP, ClientResponse, build_response, scope_from_environ
 
 
 class Transport(asyncio.Transport):
