@@ -7,17 +7,7 @@ from hybrid_gateway import http
 from hybrid_gateway.asgi import get_asgi_application
 from hybrid_gateway.auth import Authentication, AuthenticationScheme
 from hybrid_gateway.binding.components import Component
-from hybrid_gateway.binding.markers import (
-    Body,
-    Cookie,
-    Depends,
-    File,
-    Form,
-    Header,
-    Path,
-    Query,
-    SkipValidation,
-)
+from hybrid_gateway.binding.markers import Body, Cookie, Depends, File, Form, Header, Path, Query, SkipValidation
 from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.caching import Cache
 from hybrid_gateway.cors import CORS

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hybrid_gateway.django_setup import set_up_django
+from hybrid_gateway.conf import set_up_django
 
 if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway

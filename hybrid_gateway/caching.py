@@ -194,11 +194,7 @@ class ResponseCache:
         left = min(int(expires - time.time()), self._rules.seconds)
         state = b"%b; hit; ttl=%d" % (_NAME, left)
         age = b"%d" % (self._rules.seconds - left)
-        response: EndpointResponse = (
-            status,
-            [*headers, *self._vary(), (b"age", age), (b"cache-status", state)],
-            body,
-        )
+        response: EndpointResponse = (status, [*headers, *self._vary(), (b"age", age), (b"cache-status", state)], body)
         for change in self._changes:
             response = change(ctx, response)
         return response

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Iterable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from types import CodeType
 from typing import Any
@@ -52,10 +52,8 @@ def _remember(source: str, title: str) -> str:
         filename = f"<gateway {title} ({number})>"
 
 
-@lru_cache(maxsize=1024)
-def _compile(source: str) -> CodeType:
-    """PERF: routes of one shape have one source, and compiling it is half of what a route costs at start-up."""
-    return compile(source, "<gateway>", "exec")
+# PERF: routes of one shape have one source, and compiling it is half of what a route costs at start-up.
+_compile = lru_cache(maxsize=1024)(partial(compile, filename="<gateway>", mode="exec"))
 
 
 def _with_filename(code: CodeType, filename: str) -> CodeType:

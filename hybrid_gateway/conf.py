@@ -7,29 +7,33 @@ and its documentation; options of the gateway's layer are rows of :data:`hybrid_
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cache, partial
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict, TypeVar, get_type_hints
 
+import django
 import msgspec
+from django.apps import apps
 from django.conf import settings
 from django.core.signals import setting_changed
 
 from hybrid_gateway.exceptions import SettingsError
 from hybrid_gateway.layer_options import OPTIONS
-from hybrid_gateway.setting_readers import (
-    SettingReader,
-    boolean,
-    expected,
-    import_each,
-    positive,
-    seconds,
-    typed,
-)
+from hybrid_gateway.setting_readers import SettingReader, boolean, expected, import_each, positive, seconds, typed
 from hybrid_gateway.spelling import check_options
 
-__all__ = ["READERS", "GatewaySettings", "HybridGatewaySettings", "OpenAPISettings", "TokenSettings", "get_settings"]
+__all__ = [
+    "READERS",
+    "GatewaySettings",
+    "HybridGatewaySettings",
+    "OpenAPISettings",
+    "TokenSettings",
+    "get_settings",
+    "set_up_django",
+]
 
 DjangoSideMode = Literal["auto", "wsgi", "asgi"]
 TrailingSlash = Literal["redirect", "strict", "ignore"]
@@ -218,6 +222,20 @@ READERS: Mapping[str, SettingReader] = {
     },
 }
 """Every key of ``HYBRID_GATEWAY``, and what reads its value."""
+
+
+def set_up_django() -> None:
+    """Set Django up once; raise :class:`SettingsError` when ``DJANGO_SETTINGS_MODULE`` is not set."""
+    if apps.ready:
+        return
+    if not settings.configured and not os.environ.get("DJANGO_SETTINGS_MODULE"):
+        found = sorted(".".join(path.with_suffix("").parts) for path in Path().glob("*/settings.py"))
+        hint = f" In this directory there is {', '.join(found)}." if found else ""
+        raise SettingsError(
+            "DJANGO_SETTINGS_MODULE is not set, so there are no settings to build the gateway from. Set it in the "
+            f"environment or in your asgi.py, before asking for the application.{hint}"
+        )
+    django.setup(set_prefix=False)
 
 
 @cache

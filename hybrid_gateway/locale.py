@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import tzinfo
-from functools import lru_cache, wraps
+from functools import cache, wraps
 from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -26,6 +26,7 @@ from hybrid_gateway.types import Handler
 __all__ = ["Locale", "TimeZone"]
 
 MAX_NAME_LENGTH = 500  # characters of a cookie or a zone
+_zones = cache(available_timezones)
 
 
 class Locale:
@@ -114,11 +115,6 @@ def _activate(found: str | tzinfo | None) -> None:
         found = ZoneInfo(found) if len(found) <= MAX_NAME_LENGTH and found in _zones() else None
     if found is not None:
         timezone.activate(found)
-
-
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 def _cookie(headers: Headers, name: str) -> str | None:

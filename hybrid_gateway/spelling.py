@@ -154,28 +154,21 @@ NOTES = {
     "default_factory": "A default goes after `=`, in the signature; a list there is never shared between requests.",
     "required": "A parameter without a default is required.",
     "embed": "Put the value into a Struct of one field.",
-    "methods": "The verbs of the handlers say which methods there are.",
-    "http_method_names": "The verbs of the handlers say which methods there are.",
+    **dict.fromkeys(("methods", "http_method_names"), "The verbs of the handlers say which methods there are."),
     "queryset": "Handlers return querysets; a ModelViewSet and crud() have one.",
-    "dto": "What clients send is a parameter of the handler, such as data: ProductIn.",
-    "data_dto": "What clients send is a parameter of the handler, such as data: ProductIn.",
-    "request_body": "What clients send is a parameter of the handler, such as data: ProductIn.",
+    **dict.fromkeys(
+        ("dto", "data_dto", "request_body"), "What clients send is a parameter of the handler, such as data: ProductIn."
+    ),
     "view_is_async": "Handlers are `async def` or not, each on its own.",
     "versioning_class": "Put the version into a path: Router('/v1', [...]).",
     "as_view": "List the class itself among the routes.",
 }
 
 
-def _read_table() -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
-    for line in _TABLE.strip().splitlines():
-        names, _, ours = line.partition(":")
-        for name in names.split():
-            found.setdefault(name, tuple(ours.split()))
-    return found
-
-
-MEANINGS: Mapping[str, tuple[str, ...]] = _read_table()
+_LINES = [line.partition(":") for line in _TABLE.strip().splitlines()]
+MEANINGS: Mapping[str, tuple[str, ...]] = {
+    name: tuple(ours.split()) for names, _, ours in _LINES for name in names.split()
+}
 """By what is said here what users of other frameworks write."""
 
 
@@ -198,9 +191,7 @@ def check_options(
 
 
 def reject_unknown_keywords(
-    *more: str,
-    elsewhere: Mapping[str, Collection[str]] = {},
-    error: type[ConfigurationError] = ConfigurationError,
+    *more: str, elsewhere: Mapping[str, Collection[str]] = {}, error: type[ConfigurationError] = ConfigurationError
 ) -> Callable[[T], T]:
     """Decorate a class or a function whose keywords users type: :func:`check_options` raises for an unknown one.
 
@@ -257,11 +248,7 @@ def _shown(arguments: tuple[object, ...]) -> str:
 
 
 def suggestion(
-    name: str,
-    known: Collection[str],
-    *,
-    elsewhere: Mapping[str, Collection[str]] = {},
-    word: str = "option",
+    name: str, known: Collection[str], *, elsewhere: Mapping[str, Collection[str]] = {}, word: str = "option"
 ) -> str:
     """Return a sentence, with a blank before it, that says what to write instead of ``name``."""
     for declaration, options in elsewhere.items():

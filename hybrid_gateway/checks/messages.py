@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from django.core.checks import CheckMessage, Error, Warning
 
 from hybrid_gateway.endpoints.endpoint import Endpoint
 
-__all__ = ["CHECKS", "TAG", "Check", "Messages", "name_routes", "report"]
+__all__ = ["CHECKS", "TAG", "Check", "name_routes", "report"]
 
 TAG = "hybrid_gateway"
-Messages: TypeAlias = list[CheckMessage]
 
 
 class Check(NamedTuple):

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 from django.core.checks import CheckMessage, register
 
-from hybrid_gateway.checks.both_sides import clashing_paths, front_page_alone
 from hybrid_gateway.checks.deploy import (
     old_packages,
     public_documentation,
@@ -21,15 +20,16 @@ from hybrid_gateway.checks.deploy import (
 from hybrid_gateway.checks.logins import closed_doors
 from hybrid_gateway.checks.messages import TAG
 from hybrid_gateway.checks.missed_middleware import missed_middleware
-from hybrid_gateway.checks.served_applications import other_applications, other_runserver
 from hybrid_gateway.checks.settings_checks import (
     broken_configuration,
     current_gateway,
+    other_applications,
+    other_runserver,
     pooled_persistent_connections,
     whitenoise_under_asgi,
 )
 from hybrid_gateway.checks.tenants import missed_tenants
-from hybrid_gateway.checks.unreachable_patterns import unreachable_patterns
+from hybrid_gateway.checks.urlconf_checks import clashing_paths, front_page_alone, unreachable_patterns
 
 __all__ = ["register_checks"]
 

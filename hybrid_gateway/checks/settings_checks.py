@@ -1,22 +1,35 @@
-"""System checks of ``HYBRID_GATEWAY``, of the databases, and whether a gateway can be built."""
+"""System checks of ``HYBRID_GATEWAY``, of the databases, and whether a gateway can be built and is served."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import find_commands, load_command_class
 from django.db import connections
+from django.utils.module_loading import import_string
 
-from hybrid_gateway.checks.messages import report
+from hybrid_gateway.checks.messages import TAG, report
 from hybrid_gateway.conf import get_settings
+from hybrid_gateway.drivers.wsgi_driver import WSGIDriver
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError, SettingsError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 
-__all__ = ["broken_configuration", "current_gateway", "pooled_persistent_connections", "whitenoise_under_asgi"]
+__all__ = [
+    "broken_configuration",
+    "current_gateway",
+    "other_applications",
+    "other_runserver",
+    "pooled_persistent_connections",
+    "whitenoise_under_asgi",
+]
 
 
 def current_gateway() -> Gateway | None:
@@ -75,3 +88,61 @@ def whitenoise_under_asgi() -> Iterator[CheckMessage]:
             "W009",
             'WhiteNoise answers with synchronous files, which Django reads into memory under DJANGO_SIDE = "asgi".',
         )
+
+
+# --- what servers and ``runserver`` serve ---------------------------------------------------------------------------
+
+_CONSEQUENCES = {
+    "asgi": ("W004", "runserver serves no routes of the API over ASGI, nor websockets."),
+    "wsgi": ("W005", "WSGI servers and other apps' runserver commands answer without the API."),
+}
+
+
+def other_applications() -> Iterator[CheckMessage]:
+    """Yield W004 for ASGI_APPLICATION, W005 for WSGI_APPLICATION, where it does not lead to the gateway."""
+    if not hasattr(settings, "HYBRID_GATEWAY"):
+        return
+    for protocol, (number, consequence) in _CONSEQUENCES.items():
+        name, ours = f"{protocol.upper()}_APPLICATION", f"hybrid_gateway.{protocol}.application"
+        path = getattr(settings, name, None)
+        if path != ours and not _leads_to_gateway(path):
+            message = f"{name} is {path!r}, which does not lead to the gateway: {consequence}"
+            yield report(number, message, name=name, ours=ours)
+
+
+def _leads_to_gateway(path: str | None) -> bool:
+    """Look into the source of the module, so that it need not be imported; else at the object, if it can be had."""
+    if path is None:
+        return False
+    try:
+        spec = find_spec(path.rpartition(".")[0])
+        source = Path(spec.origin).read_text(encoding="utf-8") if spec is not None and spec.origin else ""
+    except (ImportError, OSError, ValueError):
+        source = ""
+    if "hybrid_gateway" in source:
+        return True
+    try:
+        return isinstance(import_string(path), (Gateway, WSGIDriver))
+    except Exception:  # whoever serves it will hear why
+        return True
+
+
+def other_runserver() -> Iterator[CheckMessage]:
+    """Yield W006 for staticfiles, W007 for another app, whose ``runserver`` is found before ours."""
+    if not getattr(settings, "ASGI_APPLICATION", None):
+        return
+    for winner in apps.get_app_configs():
+        if "runserver" in find_commands(str(Path(winner.path, "management"))):
+            break
+    else:
+        return
+    bases = type(load_command_class(winner.name, "runserver")).__mro__
+    if winner.name == TAG or any(base.__module__ == f"{TAG}.management.commands.runserver" for base in bases):
+        return
+    is_staticfiles = winner.name == "django.contrib.staticfiles"
+    consequence = "it serves over WSGI alone." if is_staticfiles else "whether it serves ASGI_APPLICATION is up to it."
+    yield report(
+        "W006" if is_staticfiles else "W007",
+        f"runserver is the command of {winner.name!r}: {consequence}",
+        winner=winner.name,
+    )

@@ -21,29 +21,27 @@ def add_options(parser: CommandParser) -> None:
 
 
 def _add_address(parser: CommandParser) -> None:
-    address = parser.add_argument_group("address")
+    add = parser.add_argument_group("address").add_argument
     port = os.environ.get("PORT", "")
-    address.add_argument(
+    add(
         "--host",
         default="0.0.0.0" if port else "127.0.0.1",  # noqa: S104  (a platform that says PORT routes to every address)
         help="Address to bind; 127.0.0.1, or every address where the environment has a PORT.",
     )
-    address.add_argument("--port", type=int, default=int(port or 8000), help="Port; PORT of the environment, or 8000.")
-    address.add_argument("--uds", metavar="PATH", help="Bind a Unix domain socket instead.")
-    address.add_argument("--fd", type=int, help="Take over a socket that is open already, as systemd passes it.")
-    address.add_argument("--backlog", type=int, default=2048, help="Connections that may wait to be accepted (2048).")
-    address.add_argument("--root-path", default="", help="Path below which a proxy mounts the application.")
-    address.add_argument("--ssl-keyfile", metavar="PATH", help="Private key, for TLS without a proxy.")
-    address.add_argument("--ssl-certfile", metavar="PATH", help="Certificate that belongs to it.")
+    add("--port", type=int, default=int(port or 8000), help="Port; PORT of the environment, or 8000.")
+    add("--uds", metavar="PATH", help="Bind a Unix domain socket instead.")
+    add("--fd", type=int, help="Take over a socket that is open already, as systemd passes it.")
+    add("--backlog", type=int, default=2048, help="Connections that may wait to be accepted (2048).")
+    add("--root-path", default="", help="Path below which a proxy mounts the application.")
+    add("--ssl-keyfile", metavar="PATH", help="Private key, for TLS without a proxy.")
+    add("--ssl-certfile", metavar="PATH", help="Certificate that belongs to it.")
 
 
 def _add_processes(parser: CommandParser) -> None:
-    processes = parser.add_argument_group("processes")
-    processes.add_argument(
-        "--workers", type=_positive, help="Processes; WEB_CONCURRENCY of the environment, or 1. One per core is usual."
-    )
+    add = parser.add_argument_group("processes").add_argument
+    add("--workers", type=_positive, help="Processes; WEB_CONCURRENCY of the environment, or 1. One per core is usual.")
     # uvicorn's 5 are too few for a large project on a busy machine: reloads are given up half-way.
-    processes.add_argument(
+    add(
         "--worker-timeout",
         type=_positive,
         default=10,
@@ -51,52 +49,36 @@ def _add_processes(parser: CommandParser) -> None:
         help="A worker must answer the process that looks after it in that time (10), also when it has just been "
         "started. More for projects that take long to start; less replaces one that hangs sooner.",
     )
-    processes.add_argument("--reload", action="store_true", help="Start anew when a file changes; for development.")
-    processes.add_argument("--loop", default="auto", help="auto (uvloop where installed), asyncio, uvloop.")
-    processes.add_argument(
-        "--limit-max-requests", type=_positive, metavar="N", help="Replace a process after so many requests."
-    )
-    processes.add_argument(
-        "--limit-max-requests-jitter", type=int, default=0, metavar="N", help="... and up to N more, at random."
-    )
+    add("--reload", action="store_true", help="Start anew when a file changes; for development.")
+    add("--loop", default="auto", help="auto (uvloop where installed), asyncio, uvloop.")
+    add("--limit-max-requests", type=_positive, metavar="N", help="Replace a process after so many requests.")
+    add("--limit-max-requests-jitter", type=int, default=0, metavar="N", help="... and up to N more, at random.")
 
 
 def _add_limits(parser: CommandParser) -> None:
-    limits = parser.add_argument_group("time-outs, in seconds, and limits")
-    limits.add_argument(
+    add = parser.add_argument_group("time-outs, in seconds, and limits").add_argument
+    add(
         "--keep-alive",
         type=_positive,
         default=75,
         help="Idle connections are closed after it (75). Longer than the proxy's, so that the proxy closes first.",
     )
-    limits.add_argument(
-        "--graceful-timeout", type=_positive, default=25, help="What running requests get at shutdown (25)."
-    )
-    limits.add_argument(
-        "--header-timeout", type=_seconds, default=30.0, help="The head of a request must be complete after it (30)."
-    )
-    limits.add_argument("--body-timeout", type=_seconds, default=30.0, help="A body must not rest longer: 408 (30).")
-    limits.add_argument(
-        "--limit-concurrency", type=_positive, metavar="N", help="Answer 503 to more than N at once. Ends the lane."
-    )
+    add("--graceful-timeout", type=_positive, default=25, help="What running requests get at shutdown (25).")
+    add("--header-timeout", type=_seconds, default=30.0, help="The head of a request must be complete after it (30).")
+    add("--body-timeout", type=_seconds, default=30.0, help="A body must not rest longer: 408 (30).")
+    add("--limit-concurrency", type=_positive, metavar="N", help="Answer 503 to more than N at once. Ends the lane.")
 
 
 def _add_proxy_and_logs(parser: CommandParser) -> None:
-    proxy = parser.add_argument_group("proxy and logs")
-    proxy.add_argument(
-        "--proxy-headers", action=BooleanOptionalAction, default=True, help="Believe X-Forwarded-For and -Proto ..."
-    )
-    proxy.add_argument(
+    add = parser.add_argument_group("proxy and logs").add_argument
+    add("--proxy-headers", action=BooleanOptionalAction, default=True, help="Believe X-Forwarded-For and -Proto ...")
+    add(
         "--forwarded-allow-ips",
         metavar="LIST",
         help="... of these addresses; FORWARDED_ALLOW_IPS of the environment, or 127.0.0.1. '*' trusts everybody.",
     )
-    proxy.add_argument(
-        "--access-log", action=BooleanOptionalAction, default=False, help="Log every request; proxies do it already."
-    )
-    proxy.add_argument(
-        "--log-level", default="info", choices=["critical", "error", "warning", "info", "debug", "trace"]
-    )
+    add("--access-log", action=BooleanOptionalAction, default=False, help="Log every request; proxies do it already.")
+    add("--log-level", default="info", choices=["critical", "error", "warning", "info", "debug", "trace"])
 
 
 def _positive(text: str) -> int:

@@ -12,12 +12,7 @@ from django.test import Client
 from django.test.client import REDIRECT_STATUS_CODES
 from django.utils.http import parse_http_date_safe
 
-from hybrid_gateway._compat.django_test_internals import (
-    BODY_FILE,
-    ScopeClient,
-    complete_environ,
-    reject_redirect_cycle,
-)
+from hybrid_gateway._compat.django_test_internals import BODY_FILE, ScopeClient, complete_environ, reject_redirect_cycle
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.test.client_arguments import Call, Options

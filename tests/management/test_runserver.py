@@ -20,8 +20,7 @@ import pytest
 from django.core.management.commands.runserver import Command as DjangoCommand
 
 from hybrid_gateway.management.commands.runserver import Command, next_runserver, reason_for_wsgi
-from hybrid_gateway.management.development_server import ASGIServer, log_like_django
-from hybrid_gateway.management.reloading import Suspects, files_of
+from hybrid_gateway.management.development_server import ASGIServer, Suspects, files_of, log_like_django
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="servers are stopped by process group")
 

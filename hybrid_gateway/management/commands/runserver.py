@@ -30,8 +30,7 @@ from django.utils.version import get_docs_version
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import serve_static
-from hybrid_gateway.management.development_server import ASGIServer, leave
-from hybrid_gateway.management.reloading import InterruptDelay, Suspects, is_supervisor
+from hybrid_gateway.management.development_server import ASGIServer, InterruptDelay, Suspects, is_supervisor, leave
 
 APP = "hybrid_gateway"
 SHUTDOWN_GRACE = 2.5  # seconds a stop waits for the lifespan, after which stuck requests are left behind
