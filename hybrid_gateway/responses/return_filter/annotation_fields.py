@@ -12,6 +12,7 @@ import msgspec
 
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES
 from hybrid_gateway.responses.response_info import PLAIN_VALUES, is_class
+from hybrid_gateway.type_hints import field_types, resolve_new_types
 from hybrid_gateway.type_info import PydanticModel, is_pydantic_model
 
 __all__ = [
@@ -48,27 +49,19 @@ def is_structure(kind: object) -> bool:
 def fields_of(kind: object, origin: type) -> Iterator[ResponseField]:
     """Yield the fields of ``kind``, which is ``origin``, or ``origin[...]`` with the types of its parameters."""
     read = next(read for is_kind, read in _KINDS if is_kind(origin))
-    given: dict[object, object] = dict(zip(getattr(origin, "__parameters__", ()), typing.get_args(kind), strict=False))
-    for field in read(kind if read is _read_struct else origin):
-        hidden = field.is_hidden or _is_write_only(field.type)
-        yield msgspec.structs.replace(field, type=_with_parameters(field.type, given), is_hidden=hidden)
+    for field in read(kind, origin):
+        yield msgspec.structs.replace(field, is_hidden=field.is_hidden or _is_write_only(field.type))
 
 
 def unwrap_annotation(annotation: Any) -> object:
     """Return an annotation without its metadata, qualifiers, new types, aliases and type variables."""
     while True:
+        annotation = resolve_new_types(annotation)
         origin = typing.get_origin(annotation)
         if origin is Annotated or origin in _QUALIFIERS:
             annotation = typing.get_args(annotation)[0]
-        elif hasattr(annotation, "__supertype__"):  # NewType
-            annotation = annotation.__supertype__
         elif isinstance(annotation, TypeVar):
             annotation = annotation.__bound__ or Any
-        elif origin is not None and hasattr(origin, "__value__"):  # type Page[T] = ...
-            given = dict(zip(origin.__type_params__, typing.get_args(annotation), strict=False))
-            annotation = _with_parameters(origin.__value__, given)
-        elif hasattr(annotation, "__value__") and not isinstance(annotation, type):  # type Name = ...
-            annotation = annotation.__value__
         else:
             return annotation
 
@@ -116,59 +109,49 @@ def _is_write_only(annotation: object) -> bool:
     return any(map(_is_write_only, members))
 
 
-def _with_parameters(annotation: Any, given: Mapping[object, object]) -> object:
-    """Return an annotation with types in the place of type variables."""
-    if isinstance(annotation, TypeVar):
-        return given.get(annotation, annotation)
-    parameters = getattr(annotation, "__parameters__", ())
-    if not given or isinstance(annotation, type) or not parameters:
-        return annotation
-    return annotation[tuple(given.get(parameter, parameter) for parameter in parameters)]
-
-
 # --- kinds of classes: whether a class is one, and how its fields are read -----------------------------------------
 
 
-def _hints(kind: type) -> Mapping[str, object]:
+def _hints(kind: object) -> Mapping[str, object]:
     """Return the types of fields; none where one names what is unknown at run time, for then msgspec knows none."""
     try:
-        return typing.get_type_hints(kind, include_extras=True)
+        return field_types(kind)
     except NameError:
         return {}
 
 
-def _read_struct(kind: Any) -> Iterable[ResponseField]:
+def _read_struct(kind: Any, origin: Any) -> Iterable[ResponseField]:
     try:
         known = msgspec.structs.fields(kind)
     except NameError:
-        names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+        names = zip(origin.__struct_fields__, origin.__struct_encode_fields__, strict=True)
         return [ResponseField(name, wire, Any, False) for name, wire in names]
     return [ResponseField(field.name, field.encode_name, field.type, field.required) for field in known]
 
 
-def _read_dataclass(kind: Any) -> Iterable[ResponseField]:
+def _read_dataclass(kind: object, origin: Any) -> Iterable[ResponseField]:
     hints = _hints(kind)
-    for field in dataclasses.fields(kind):
+    for field in dataclasses.fields(origin):
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         yield ResponseField(field.name, field.name, hints.get(field.name, Any), not has_default)
 
 
-def _read_attrs(kind: Any) -> Iterable[ResponseField]:
+def _read_attrs(kind: object, origin: Any) -> Iterable[ResponseField]:
     hints = _hints(kind)
-    for field in kind.__attrs_attrs__:
+    for field in origin.__attrs_attrs__:
         yield ResponseField(field.name, field.name, hints.get(field.name, Any), not field.default)
 
 
-def _read_typed_dict(kind: Any) -> Iterable[ResponseField]:
-    for name, hint in _hints(kind).items() or dict.fromkeys(kind.__annotations__, Any).items():
-        yield ResponseField(name, name, hint, name in kind.__required_keys__)
+def _read_typed_dict(kind: object, origin: Any) -> Iterable[ResponseField]:
+    for name, hint in (_hints(kind) or dict.fromkeys(origin.__annotations__, Any)).items():
+        yield ResponseField(name, name, hint, name in origin.__required_keys__)
 
 
-def _read_pydantic(kind: type[PydanticModel]) -> Iterable[ResponseField]:
-    for name, field in kind.model_fields.items():
+def _read_pydantic(kind: object, origin: type[PydanticModel]) -> Iterable[ResponseField]:
+    for name, field in origin.model_fields.items():
         wire = field.serialization_alias or field.alias or name
         yield ResponseField(name, wire, field.annotation, field.is_required(), bool(field.exclude))
-    for name, computed in getattr(kind, "model_computed_fields").items():  # noqa: B009 (an attribute of pydantic's)
+    for name, computed in getattr(origin, "model_computed_fields").items():  # noqa: B009 (an attribute of pydantic's)
         yield ResponseField(name, computed.alias or name, computed.return_type, False)
 
 
@@ -177,7 +160,7 @@ _QUALIFIERS: tuple[object, ...] = tuple(
     for name in ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
     if hasattr(typing, name)
 )
-_KINDS: tuple[tuple[Callable[[type], bool], Callable[[Any], Iterable[ResponseField]]], ...] = (
+_KINDS: tuple[tuple[Callable[[type], bool], Callable[[Any, Any], Iterable[ResponseField]]], ...] = (
     (lambda kind: isinstance(kind, msgspec.StructMeta), _read_struct),
     (typing.is_typeddict, _read_typed_dict),
     (lambda kind: hasattr(kind, "__attrs_attrs__"), _read_attrs),
