@@ -256,6 +256,10 @@ class ResponseCache:
         query = ctx.query_pairs()
         if self._rules.query is not None:
             query = [pair for pair in query if pair[0] in self._rules.query]
+        values: list[list[str] | None] = []
+        for source, names in self._values.items():
+            lists = SOURCES[source].lists
+            values += map(({} if lists is None else lists(ctx)).get, names)
         # SECURITY: JSON tells the parts apart, so no client can write one part into another.
         parts = [
             scope.get("scheme", "http"),
@@ -264,7 +268,7 @@ class ResponseCache:
             scope["path"],
             query,
             [_text(ctx.header(name)) for name in self._headers],
-            [_read(ctx, source, names) for source, names in self._values.items()],
+            values,
             None if user is None else str(user),
             ctx.accepted,
             # DJANGO: utils/cache.py, _i18n_cache_key_suffix
@@ -273,12 +277,6 @@ class ResponseCache:
             None if self._rules.key is None else self._rules.key(scope),
         ]
         return f"hybrid_gateway.cache:{blake2b(msgspec.json.encode(parts), digest_size=20).hexdigest()}"
-
-
-def _read(ctx: RequestContext, source: str, names: Sequence[str]) -> list[list[str] | None]:
-    lists = SOURCES[source].lists
-    values = {} if lists is None else lists(ctx)
-    return [values.get(name) for name in names]
 
 
 def _check_tag(tag: str, path_names: Sequence[str]) -> None:

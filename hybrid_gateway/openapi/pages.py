@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from html import escape
 from pathlib import Path
@@ -38,32 +39,26 @@ _SOURCES = {
 }
 
 
+def _write_policy(sources: Mapping[str, str]) -> str:
+    """Return a policy that allows ``sources`` and, but for requests to this host, nothing else."""
+    closed = dict.fromkeys(("base-uri", "form-action", "frame-ancestors"), "'none'")
+    policy = {"default-src": "'none'", **sources, "connect-src": "'self'", **closed}
+    return "; ".join(f"{name} {value}" for name, value in policy.items())
+
+
 # SECURITY: a description that became markup, or a script injected by anybody, would run nothing and load nothing.
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        f"script-src {_SOURCES['script']}",
-        f"style-src {_SOURCES['style']}",
-        "img-src data:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-    )
+CONTENT_SECURITY_POLICY = _write_policy(
+    {"script-src": _SOURCES["script"], "style-src": _SOURCES["style"], "img-src": "data:"}
 )
 
 
 class Viewer(msgspec.Struct, frozen=True, kw_only=True):
-    """One page. ``script`` and ``style`` are file and hash of an npm package; ``body`` and ``start`` show the document.
-
-    ``sources`` are what its Content-Security-Policy must allow beyond that.
-    """
+    """One page. ``script``, ``style``: file and hash of an npm package; ``body`` and ``start`` show the document."""
 
     script: tuple[str, str]
     style: tuple[str, str] | None = None
     body: str
     start: str = ""
-    sources: dict[str, str] = {}
 
     def page(self, title: str, document_url: str, assets: str) -> str:
         """Return the page, called ``title``, of the document at ``document_url``."""
@@ -88,21 +83,14 @@ class Viewer(msgspec.Struct, frozen=True, kw_only=True):
         parts = urlsplit(assets)
         host = f"{parts.scheme}://{parts.netloc}" if parts.netloc else "'self'"
         start = f" {_hash_source(self.start)}" if self.start else ""
-        policy = {
-            "default-src": "'none'",
+        sources = {
             "script-src": f"{host}{start}",
             "style-src": f"{host} 'unsafe-inline'",
             "img-src": f"'self' data: blob: {host}",
             "font-src": f"data: {host}",
-            "connect-src": "'self'",
             "worker-src": "blob:",
-            "base-uri": "'none'",
-            "form-action": "'none'",
-            "frame-ancestors": "'none'",
         }
-        for name, more in self.sources.items():
-            policy[name] = f"{policy[name]} {more}"
-        return "; ".join(f"{name} {value}" for name, value in policy.items())
+        return _write_policy(sources)
 
 
 _STYLE = "body{margin:0}#ui{min-height:100vh}"

@@ -21,9 +21,9 @@ from hybrid_gateway.exceptions import NotFound, check_status
 from hybrid_gateway.headers import JSON, with_content_length
 from hybrid_gateway.request.background import join_tasks
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.conditional import is_unmodified, not_modified_headers
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, DefaultStatus, GatewayResponse
+from hybrid_gateway.responses.negotiation import is_unmodified, not_modified_headers
 from hybrid_gateway.responses.raw_response import EndpointResponse, make_raw
 from hybrid_gateway.types import Receive, Scope, Send
 

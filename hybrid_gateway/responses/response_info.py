@@ -126,7 +126,7 @@ def read_response_info(annotation: object) -> ResponseInfo:
         is_stream=_stream_class(value) is not None,
         contents=_value_contents(values),
         returns_response=bool(responses),
-        response_status=_own_status(typing.get_origin(responses[0]) or responses[0]) if responses else 200,
+        response_status=_own_status(responses[0]) if responses else 200,
         response_contents=_response_contents(responses[0]) if responses else {},
         response_value=next((typing.get_args(member)[0] for member in filtered), None),
         stream_class=next(filter(None, map(_stream_class, values)), ByteStream),
@@ -216,7 +216,8 @@ def _response_contents(annotation: object) -> Contents:
     return {media_type: getattr(annotation, "documented_type", None)} if isinstance(media_type, str) else {}
 
 
-def _own_status(cls: object) -> int:
+def _own_status(annotation: object) -> int:
+    cls = typing.get_origin(annotation) or annotation
     if is_class(cls, (HttpResponseBase,)):
         return getattr(cls, "status_code", 200)
     return getattr(cls, "documented_status", 307 if is_class(cls, (StarletteRedirectResponse,)) else 200)

@@ -50,7 +50,9 @@ def check_attributes(
     for name, value in members.items():
         if isinstance(getattr(value, "__wrapped__", None), Route) and not isinstance(value, Route):
             raise RouteError(f"{where}: a decorator above the verb of {name!r} hides the route; put it below.")
-        if not _is_own(name, value, known) and _looks_meant(name, value, known, elsewhere, name in read):
+        is_inner_class = inspect.isclass(value) and not name.islower()
+        is_own = name in known or name.startswith("_") or isinstance(value, Route) or is_inner_class
+        if not is_own and _looks_meant(name, value, known, elsewhere, name in read):
             check_options([name], known, where, RouteError, elsewhere=elsewhere)
 
 
@@ -59,13 +61,6 @@ def check_function(function: object, known: Collection[str], where: str) -> None
     for name in getattr(function, "__dict__", ()):
         if name not in known and name not in _HARMLESS and _protects(name):
             check_options([name], known, where, RouteError)
-
-
-def _is_own(name: str, value: object, known: Collection[str]) -> bool:
-    """Return whether a name is no mistake: it is an option, a handler, private, or a class inside."""
-    if name in known or name.startswith("_") or isinstance(value, Route):
-        return True
-    return inspect.isclass(value) and not name.islower()
 
 
 def _looks_meant(

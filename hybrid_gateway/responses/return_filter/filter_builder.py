@@ -8,7 +8,6 @@ was read from the database into a ``ModelStruct`` is taken at its word, as far a
 from __future__ import annotations
 
 import collections.abc
-import contextlib
 import functools
 import typing
 from collections.abc import Callable, Collection, Mapping
@@ -37,6 +36,7 @@ from hybrid_gateway.responses.return_filter.filter_rules import (
     TupleOf,
     Value,
 )
+from hybrid_gateway.type_hints import cached_by_type
 
 __all__ = ["build_filter", "compile_fits"]
 
@@ -48,10 +48,7 @@ def build_filter(annotation: object, encoders: TypeEncoders | None = None) -> Ru
 
     ``encoders`` make plain values of classes.
     """
-    if not encoders:
-        with contextlib.suppress(TypeError):  # metadata that is no key
-            return _cached_filter(annotation)
-    return _build(annotation, encoders or {})
+    return _build(annotation, encoders) if encoders else _cached_filter(annotation)
 
 
 def _build(annotation: object, encoders: TypeEncoders) -> Rule | None:
@@ -60,7 +57,7 @@ def _build(annotation: object, encoders: TypeEncoders) -> Rule | None:
 
 
 # PERF: at start-up; several routes of a project send the same
-_cached_filter = functools.lru_cache(maxsize=512)(functools.partial(_build, encoders={}))
+_cached_filter = cached_by_type(functools.partial(_build, encoders={}))
 
 
 class _FilterBuilder:
@@ -170,7 +167,7 @@ class _Writer:
                 return f"type({value}) is {self.name(rule.kind)}"
             return f"{self.function(rule)}({value})"
         if isinstance(rule, OptionalOf):
-            inner = self.expression(rule.rule, value)
+            inner = self.expression(rule.item, value)
             return f"({value} is None or {inner} or {self.name(rule.fits)}({value}))"
         if isinstance(rule, (ListOf, DictOf)):
             entries = value if isinstance(rule, ListOf) else f"{value}.values()"

@@ -193,7 +193,9 @@ class Root(Rule):
         return self.rule.apply(getattr(value, "root") if isinstance(value, self.kind) else value)  # noqa: B009
 
 
-class ListOf(Rule):
+class _Around(Rule):
+    """A rule around one other."""
+
     def __init__(self, item: Rule) -> None:
         self.names_fields = item.names_fields
         self.item = item
@@ -201,6 +203,8 @@ class ListOf(Rule):
     def parts(self) -> Iterable[Rule]:
         return (self.item,)
 
+
+class ListOf(_Around):
     def fits(self, value: object) -> bool:
         if not isinstance(value, (list, tuple, set, frozenset)):
             return is_value(value)
@@ -239,14 +243,7 @@ class TupleOf(Rule):
         return [rule.apply(entry) for rule, entry in zip(self.items, value, strict=True)]
 
 
-class DictOf(Rule):
-    def __init__(self, item: Rule) -> None:
-        self.names_fields = item.names_fields
-        self.item = item
-
-    def parts(self) -> Iterable[Rule]:
-        return (self.item,)
-
+class DictOf(_Around):
     def fits(self, value: object) -> bool:
         return all(map(self.item.fits, value.values())) if type(value) is dict else is_value(value)
 
@@ -256,21 +253,14 @@ class DictOf(Rule):
         return self.item.apply(value)
 
 
-class OptionalOf(Rule):
+class OptionalOf(_Around):
     """A rule, or a value without fields, ``None`` above all."""
 
-    def __init__(self, rule: Rule) -> None:
-        self.names_fields = rule.names_fields
-        self.rule = rule
-
-    def parts(self) -> Iterable[Rule]:
-        return (self.rule,)
-
     def fits(self, value: object) -> bool:
-        return self.rule.fits(value) or is_value(value)
+        return self.item.fits(value) or is_value(value)
 
     def narrow(self, value: object) -> object:
-        return self.rule.narrow(value)
+        return self.item.narrow(value)
 
 
 class AnyOf(Rule):
