@@ -19,6 +19,6 @@ class HybridGatewayConfig(AppConfig):
 
         register_checks()
         # Classes of a models.py were made before all models were known; without them there is nothing to import.
-        structs = sys.modules.get("hybrid_gateway.orm.struct_meta")
+        structs = sys.modules.get("hybrid_gateway.orm.model_struct")
         if structs is not None:
             structs.check_all()

@@ -1,7 +1,6 @@
 """Authentication schemes and guards. Importing this imports no model, so that settings may."""
 
 from hybrid_gateway.access_control import AllowAny, Authentication, AuthenticationScheme, Guard
-from hybrid_gateway.auth.api_key import APIKeyAuthentication
 from hybrid_gateway.auth.basic import BasicAuthentication
 from hybrid_gateway.auth.guards import (
     AllOf,
@@ -16,7 +15,7 @@ from hybrid_gateway.auth.guards import (
 from hybrid_gateway.auth.jwt import JWTAuthentication
 from hybrid_gateway.auth.request_credentials import CSRFProtect, check_csrf
 from hybrid_gateway.auth.session import SessionAuthentication
-from hybrid_gateway.auth.token import TokenAuthentication
+from hybrid_gateway.auth.token import APIKeyAuthentication, TokenAuthentication
 
 __all__ = [
     "APIKeyAuthentication",

@@ -12,11 +12,9 @@ from asgiref.sync import sync_to_async
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.credential_store import JWTLogin, credential_store
-from hybrid_gateway.auth.jwks import RemoteKeys
-from hybrid_gateway.auth.keys import FAMILIES, DerivedKeys, Key, KeyRing, Keys, check_algorithms, load_pyjwt
+from hybrid_gateway.auth.credential_store import JWTLogin, UserResolver, credential_store
+from hybrid_gateway.auth.keys import FAMILIES, DerivedKeys, Key, KeyRing, Keys, RemoteKeys, check_algorithms, load_pyjwt
 from hybrid_gateway.auth.request_credentials import check_cookie_name, check_csrf, read_cookie, read_credentials
-from hybrid_gateway.auth.user_lookup import UserResolver
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
+from hybrid_gateway.auth.credential_store import logged_out_after
 from hybrid_gateway.auth.jwt import MAX_TOKEN
 from hybrid_gateway.auth.request_credentials import read_credentials
-from hybrid_gateway.auth.user_lookup import logged_out_after
 from hybrid_gateway.exceptions import Unauthorized
 
 __all__ = ["SimpleJWTAuthentication"]

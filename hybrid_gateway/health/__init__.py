@@ -1,6 +1,5 @@
 """Liveness and readiness of the process: ``Include("", "hybrid_gateway.health.routes")``."""
 
-from hybrid_gateway.health.backends import caches, databases, migrations
-from hybrid_gateway.health.health_check import HealthCheck, Unhealthy, health_check
+from hybrid_gateway.health.health_check import HealthCheck, Unhealthy, caches, databases, health_check, migrations
 
 __all__ = ["HealthCheck", "Unhealthy", "caches", "databases", "health_check", "migrations"]

@@ -3,12 +3,12 @@
 from hybrid_gateway.telemetry.event_hooks import (
     AccessLog,
     DatabaseTiming,
+    JSONFormatter,
     RequestID,
     RequestIDFilter,
     ServerTiming,
     request_id,
 )
-from hybrid_gateway.telemetry.logs import JSONFormatter
 from hybrid_gateway.telemetry.request_ids import RequestIDMiddleware, RequestIDs
 
 __all__ = [

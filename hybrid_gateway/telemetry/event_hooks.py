@@ -1,4 +1,4 @@
-"""Event hooks that observe: an id for each request, its duration for the browser, a line in the log.
+"""Event hooks that observe: an id for each request, its duration for the browser, a line in the log, as JSON or not.
 
 They are entered by a route's plan, not wrapped around it: every driver runs them, the lane included. Requests without a
 route (404, Django's paths) do not pass them; for those there are :class:`RequestIDs` and the plugin for metrics.
@@ -12,9 +12,11 @@ import re
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import uuid4
 
+import msgspec
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 from starlette.datastructures import Headers
@@ -27,7 +29,16 @@ from hybrid_gateway.endpoints.errors import printable
 from hybrid_gateway.types import Handler
 from hybrid_gateway.url_quoting import quote_encoded_path, quote_query
 
-__all__ = ["AccessLog", "DatabaseTiming", "RequestID", "RequestIDFilter", "ServerTiming", "inline", "request_id"]
+__all__ = [
+    "AccessLog",
+    "DatabaseTiming",
+    "RequestID",
+    "RequestIDFilter",
+    "ServerTiming",
+    "inline",
+    "request_id",
+    "JSONFormatter",
+]
 
 request_id: ContextVar[str | None] = ContextVar("hybrid_gateway_request_id", default=None)
 """The id of the current request, where :class:`RequestID` has given it one."""
@@ -174,3 +185,43 @@ class AccessLog:
             duration,
             extra=fields,
         )
+
+
+# The attributes of every record; all others came with ``extra=``.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request_id"}
+_SHOWN = (str, int, float, bool, type(None))
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+
+class JSONFormatter(logging.Formatter):
+    """For ``LOGGING``: one line per record, whatever is in it.
+
+    Its members are ``time`` (UTC), ``level``, ``logger``, ``message``, ``request_id`` where there is one, every field
+    of ``extra=``, and ``exception`` and ``stack`` as text. Of fields that are no simple values it shows the text.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        found = request_id.get() or getattr(record, "request_id", "-")
+        if found != "-":
+            line["request_id"] = found
+        for name, value in vars(record).items():
+            if name not in _STANDARD and name not in line:
+                line[name] = value if isinstance(value, _SHOWN) else str(value)
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            line["stack"] = self.formatStack(record.stack_info)
+        try:
+            return _encode(line).decode()
+        except UnicodeEncodeError:  # half a surrogate pair, from a file name or a client
+            for name, value in line.items():
+                if isinstance(value, str):
+                    line[name] = value.encode("utf-8", "backslashreplace").decode()
+            return _encode(line).decode()

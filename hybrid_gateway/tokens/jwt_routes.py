@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal, Unpack
 
 from django.conf import settings
@@ -68,7 +69,6 @@ def jwt_routes(scheme: JWTAuthentication, *, scopes_for: Scopes | None = None) -
     """
     if not scheme.is_ours:
         raise ConfigurationError(f"jwt_routes({scheme!r}) needs a scheme with a key that signs, not a foreign one.")
-    pairs = _Pairs(scheme, scopes_for)
     # `atomic` would undo the end of a stolen login together with the 401 that follows.
     known: HandlerOptions = {"authentication": [scheme], "guards": [AllowAny], "atomic": False, "tags": ["auth"]}
     anybody: HandlerOptions = {
@@ -81,11 +81,11 @@ def jwt_routes(scheme: JWTAuthentication, *, scopes_for: Scopes | None = None) -
     if scheme.cookie:
         # A page elsewhere could log its visitors in as somebody else.
         anybody["guards"] = [AllowAny, CSRFProtect]
-        handlers = _CookieHandlers(pairs, scheme.cookie)
+        handlers = _CookieHandlers(scheme, scopes_for)
         more = []
     else:
         anybody["csrf_exempt"] = True  # no cookie is read
-        handlers = _BodyHandlers(pairs)
+        handlers = _BodyHandlers(scheme, scopes_for)
         more = [
             _post("/token", handlers.token, anybody, status_code=200, summary="OAuth 2 token"),
             _post("/revoke", handlers.revoke, anybody, status_code=204, summary="End a login"),
@@ -104,14 +104,19 @@ def _post(path: str, handler: Handler, options: HandlerOptions, **more: Unpack[H
     return post(path, **merged)(handler)
 
 
-class _Pairs:
-    """The pairs of tokens that one scheme signs."""
+class _Handlers:
+    """What the handlers of all schemes share: the pairs of tokens that one scheme signs."""
 
     def __init__(self, scheme: JWTAuthentication, scopes_for: Scopes | None) -> None:
-        self.scheme = scheme
+        self._scheme = scheme
         self._scopes_for = scopes_for
+        self._cookie = str(scheme.cookie)
 
-    def log_in(self, request: HttpRequest, username: str, password: str, wanted: str = "") -> Pair:
+    def logout_everywhere(self, authentication: Authentication) -> None:
+        """End every token, API key, JWT and session of the user."""
+        logout_everywhere(authentication.user)
+
+    def _first_pair(self, request: HttpRequest, username: str, password: str, wanted: str = "") -> Pair:
         """Return the first pair of a login, for the ``wanted`` scopes or all that the user may have."""
         user = log_in(request, username, password)
         allowed = [] if self._scopes_for is None else list(self._scopes_for(user))
@@ -119,8 +124,7 @@ class _Pairs:
         lifetime = get_settings().tokens.refresh_lifetime
         return self._sign(*JWTSession.objects.start(user, expires_in=lifetime, scopes=scopes))
 
-    def refresh(self, refresh_token: str) -> Pair:
-        """Return the next pair of a login."""
+    def _next_pair(self, refresh_token: str) -> Pair:
         found = JWTSession.objects.refresh(refresh_token)
         if found is None:
             detail = "The refresh token is unknown, expired, revoked or used."
@@ -132,19 +136,10 @@ class _Pairs:
         return Pair(
             expires_in=int(lifetime.total_seconds()),
             token_type="Bearer",  # noqa: S106 (no password)
-            access_token=self.scheme.sign(session, expires_in=lifetime),
+            access_token=self._scheme.sign(session, expires_in=lifetime),
             refresh_token=refresh_token,
             scope=" ".join(session.scopes) or None,
         )
-
-
-class _Handlers:
-    def __init__(self, pairs: _Pairs) -> None:
-        self._pairs = pairs
-
-    def logout_everywhere(self, authentication: Authentication) -> None:
-        """End every token, API key, JWT and session of the user."""
-        logout_everywhere(authentication.user)
 
 
 class _BodyHandlers(_Handlers):
@@ -152,19 +147,19 @@ class _BodyHandlers(_Handlers):
 
     def login(self, data: Credentials, request: HttpRequest) -> Pair:
         """Exchange a username and a password for an access token and a refresh token."""
-        return self._pairs.log_in(request, data.username, data.password)
+        return self._first_pair(request, data.username, data.password)
 
     def refresh(self, data: Refresh) -> Pair:
         """Exchange a refresh token for the next pair; used twice, it ends the login."""
-        return self._pairs.refresh(data.refresh_token)
+        return self._next_pair(data.refresh_token)
 
     def token(self, data: Annotated[TokenForm, Form()], request: HttpRequest) -> Pair:
         """Exchange a password or a refresh token, as a form."""
         if data.grant_type == "refresh_token":
-            return self._pairs.refresh(data.refresh_token)
+            return self._next_pair(data.refresh_token)
         if not data.username or len(data.username) > 254 or len(data.password) > 4096:
             raise BadRequest("The password flow needs username and password.", extra={"error": "invalid_request"})
-        return self._pairs.log_in(request, data.username, data.password, data.scope)
+        return self._first_pair(request, data.username, data.password, data.scope)
 
     def revoke(self, data: Refresh) -> None:
         """End the login of a refresh token, also an old one; one that means nothing is no error (RFC 7009)."""
@@ -172,7 +167,7 @@ class _BodyHandlers(_Handlers):
 
     def logout(self, authentication: Authentication) -> None:
         """End the login that the access token belongs to."""
-        self._pairs.scheme.revoke(authentication.token)
+        self._scheme.revoke(authentication.token)
 
 
 class _CookieHandlers(_Handlers):
@@ -181,47 +176,33 @@ class _CookieHandlers(_Handlers):
     The refresh token goes to these routes alone.
     """
 
-    def __init__(self, pairs: _Pairs, cookie: str) -> None:
-        super().__init__(pairs)
-        self._cookie = cookie
-        self._refresh_cookie = f"{cookie}_refresh"
-
     def login(self, data: Credentials, visit: DjangoContext, response: Response) -> Pair:
         """Exchange a username and a password for two cookies."""
-        return self._in_cookies(self._pairs.log_in(visit.request, data.username, data.password), visit, response)
+        return self._in_cookies(self._first_pair(visit.request, data.username, data.password), visit, response)
 
     def refresh(self, visit: DjangoContext, response: Response) -> Pair:
         """Exchange the cookies for the next two; a refresh token used twice ends the login."""
-        pair = self._pairs.refresh(read_cookie(visit, self._refresh_cookie) or "")
+        pair = self._next_pair(read_cookie(visit, f"{self._cookie}_refresh") or "")
         return self._in_cookies(pair, visit, response)
 
     def logout(self, authentication: Authentication, visit: DjangoContext, response: Response) -> None:
         """End the login that the cookie belongs to, and take the cookies away."""
-        self._pairs.scheme.revoke(authentication.token)
-        self._set_cookies(response, visit, "", 0, "", 0)
+        self._scheme.revoke(authentication.token)
+        self._set_cookies(response, visit, ("", 0), ("", 0))
 
     def _in_cookies(self, pair: Pair, visit: DjangoContext, response: Response) -> Pair:
         lifetime = int(get_settings().tokens.refresh_lifetime.total_seconds())
-        self._set_cookies(response, visit, pair.access_token or "", pair.expires_in, pair.refresh_token or "", lifetime)
+        access, refresh = (pair.access_token or "", pair.expires_in), (pair.refresh_token or "", lifetime)
+        self._set_cookies(response, visit, access, refresh)
         return Pair(expires_in=pair.expires_in, token_type="Cookie", scope=pair.scope)  # noqa: S106
 
     def _set_cookies(
-        self, response: Response, visit: DjangoContext, access: str, expires_in: int, refresh: str, lifetime: int
+        self, response: Response, visit: DjangoContext, access: tuple[str, int], refresh: tuple[str, int]
     ) -> None:
         below = visit.request.path.rstrip("/").rpartition("/")[0] or "/"  # these routes, as the browser sees them
-        is_secure = settings.SESSION_COOKIE_SECURE
-        response.set_cookie(
-            self._cookie, access, max_age=expires_in, path="/", secure=is_secure, httponly=True, samesite="lax"
-        )
-        response.set_cookie(
-            self._refresh_cookie,
-            refresh,
-            max_age=lifetime,
-            path=below,
-            secure=is_secure,
-            httponly=True,
-            samesite="strict",
-        )
+        put = partial(response.set_cookie, secure=settings.SESSION_COOKIE_SECURE, httponly=True)
+        put(self._cookie, *access, path="/", samesite="lax")
+        put(f"{self._cookie}_refresh", *refresh, path=below, samesite="strict")
 
 
 def __getattr__(name: str) -> list[Handler]:

@@ -24,7 +24,7 @@ from django.views.decorators.debug import sensitive_variables
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.orm import Prepared, prepare
 from hybrid_gateway.tokens import secret
-from hybrid_gateway.tokens.stored_credentials import RevocableQuerySet, TokenState, check_scopes, state_of
+from hybrid_gateway.tokens.stored_credentials import RevocableQuerySet, StoredCredential, check_scopes
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -91,7 +91,7 @@ class JWTSessionManager(models.Manager.from_queryset(JWTSessionQuerySet)):  # ty
             JWTSessionQuerySet(self.model, using=self.db).filter(sid=secret.login_of(plain)).revoke()
 
 
-class JWTSession(models.Model):
+class JWTSession(StoredCredential):
     """One login by JWT: who, since when, until when at the latest. Begun by ``JWTSession.objects.start(user)``."""
 
     user = models.ForeignKey(
@@ -99,12 +99,8 @@ class JWTSession(models.Model):
     )
     sid = models.CharField(_("session id"), max_length=32, unique=True, editable=False)
     refresh_digest = models.CharField(_("refresh digest"), max_length=64, editable=False)
-    password_fingerprint = models.CharField(_("password fingerprint"), max_length=64, editable=False)
-    scopes = models.JSONField(_("scopes"), default=list, blank=True, editable=False)
-    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     refreshed_at = models.DateTimeField(_("refreshed"), null=True, blank=True, editable=False)
     expires_at = models.DateTimeField(_("expires"), editable=False)
-    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
 
     objects: ClassVar[JWTSessionManager] = JWTSessionManager()
 
@@ -114,16 +110,6 @@ class JWTSession(models.Model):
 
     def __str__(self) -> str:
         return f"{self.sid[:8]}…"
-
-    @property
-    def state(self) -> TokenState:
-        """The state of the login, and the reason of its end; reads the user's row unless it is loaded."""
-        return state_of(self)
-
-    @property
-    def is_active(self) -> bool:
-        """True as long as the login goes on."""
-        return self.state is TokenState.ACTIVE
 
     def claims(self, expires_in: timedelta) -> dict[str, object]:
         """Return what an access token of this login says, for ``expires_in`` or to the end of the login."""
@@ -136,11 +122,6 @@ class JWTSession(models.Model):
             "exp": int(min(now + expires_in, self.expires_at).timestamp()),
         }
         return {**claims, "scope": " ".join(self.scopes)} if self.scopes else claims
-
-    def revoke(self) -> None:
-        """End the login at once, with all its tokens; again is no error."""
-        self.revoked_at = self.revoked_at or timezone.now()
-        JWTSession.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=self.revoked_at)
 
 
 class RevokedJWT(models.Model):

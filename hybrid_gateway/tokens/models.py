@@ -21,7 +21,7 @@ from hybrid_gateway.conf import get_settings
 from hybrid_gateway.orm import Prepared, prepare
 from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.jwt_sessions import JWTSession, JWTSessionQuerySet, RevokedJWT, SignOut
-from hybrid_gateway.tokens.stored_credentials import RevocableQuerySet, TokenState, check_scopes, state_of
+from hybrid_gateway.tokens.stored_credentials import RevocableQuerySet, StoredCredential, TokenState, check_scopes
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -114,7 +114,7 @@ class TokenManager(models.Manager.from_queryset(TokenQuerySet)):  # type: ignore
         return token
 
 
-class Token(models.Model):
+class Token(StoredCredential):
     """A credential of one user, known by its digest only. Make one with ``Token.objects.issue(user)``."""
 
     user = models.ForeignKey(
@@ -123,11 +123,7 @@ class Token(models.Model):
     name = models.CharField(_("name"), max_length=100, blank=True, help_text=_("What the token is for."))
     hint = models.CharField(_("begins with"), max_length=16, editable=False)
     digest = models.CharField(_("digest"), max_length=64, unique=True, editable=False)
-    password_fingerprint = models.CharField(_("password fingerprint"), max_length=64, editable=False)
-    scopes = models.JSONField(_("scopes"), default=list, blank=True, editable=False)
-    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
     expires_at = models.DateTimeField(_("expires"), null=True, blank=True, editable=False)
-    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
     last_used_at = models.DateTimeField(_("last used"), null=True, blank=True, editable=False)
 
     objects: ClassVar[TokenManager] = TokenManager()
@@ -142,7 +138,7 @@ class Token(models.Model):
     @property
     def state(self) -> TokenState:
         """The state of the token now; reads the user's row unless it is loaded."""
-        state, end = state_of(self), self.ends_at
+        state, end = super().state, self.ends_at
         return TokenState.EXPIRED if state is TokenState.ACTIVE and end is not None and end <= timezone.now() else state
 
     @property
@@ -152,11 +148,6 @@ class Token(models.Model):
         if longest is None:
             return self.expires_at
         return min(self.expires_at or self.created_at + longest, self.created_at + longest)
-
-    @property
-    def is_active(self) -> bool:
-        """True as long as the token authenticates."""
-        return self.state is TokenState.ACTIVE
 
     def draw_secret(self) -> str:
         """Give an unsaved token its secret, bound to the user's password of this moment; return the plain text."""
@@ -182,15 +173,6 @@ class Token(models.Model):
     async def arotate(self) -> tuple[Token, str]:
         """:meth:`rotate` for ``async def``."""
         return await sync_to_async(self.rotate)()
-
-    def revoke(self) -> None:
-        """End the token at once; again, or after its row is gone, is no error."""
-        self.revoked_at = self.revoked_at or timezone.now()
-        Token.objects.filter(pk=self.pk, revoked_at=None).update(revoked_at=self.revoked_at)
-
-    async def arevoke(self) -> None:
-        """:meth:`revoke` for ``async def``."""
-        await sync_to_async(self.revoke)()
 
     def record_use(self) -> None:
         """Note the time of use, to the minute; never raises a database error, for a log is not worth a request."""

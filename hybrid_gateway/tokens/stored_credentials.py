@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from hmac import compare_digest
 from typing import Any, TypeVar
 
+from asgiref.sync import sync_to_async
 from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from hybrid_gateway.tokens import secret
 
-__all__ = ["TokenState", "check_scopes", "state_of"]
+__all__ = ["TokenState", "check_scopes", "StoredCredential"]
 
 
 M = TypeVar("M", bound=models.Model)
@@ -40,18 +41,44 @@ class RevocableQuerySet(models.QuerySet[M]):
     revoke.queryset_only = True  # type: ignore[attr-defined]
 
 
-# Any: type checkers know columns by Django's plugin alone.
-def state_of(credential: Any) -> TokenState:
-    """Return the state of a row with ``user``, ``revoked_at``, ``expires_at`` and ``password_fingerprint``."""
-    if credential.revoked_at is not None:
-        return TokenState.REVOKED
-    if credential.expires_at is not None and credential.expires_at <= timezone.now():
-        return TokenState.EXPIRED
-    if not credential.user.is_active:
-        return TokenState.USER_INACTIVE
-    if not compare_digest(credential.password_fingerprint, secret.password_fingerprint(credential.user)):
-        return TokenState.PASSWORD_CHANGED
-    return TokenState.ACTIVE
+class StoredCredential(models.Model):
+    """A credential of a ``user`` that ends by ``expires_at``, by revocation, or by a change of the password."""
+
+    password_fingerprint = models.CharField(_("password fingerprint"), max_length=64, editable=False)
+    scopes = models.JSONField(_("scopes"), default=list, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created"), default=timezone.now, editable=False)
+    revoked_at = models.DateTimeField(_("revoked"), null=True, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    @property
+    def state(self) -> TokenState:
+        """The state now, and the reason of an end; reads the user's row unless it is loaded."""
+        row: Any = self  # type checkers do not know the columns of subclasses
+        if row.revoked_at is not None:
+            return TokenState.REVOKED
+        if row.expires_at is not None and row.expires_at <= timezone.now():
+            return TokenState.EXPIRED
+        if not row.user.is_active:
+            return TokenState.USER_INACTIVE
+        if not compare_digest(row.password_fingerprint, secret.password_fingerprint(row.user)):
+            return TokenState.PASSWORD_CHANGED
+        return TokenState.ACTIVE
+
+    @property
+    def is_active(self) -> bool:
+        """True as long as it authenticates."""
+        return self.state is TokenState.ACTIVE
+
+    def revoke(self) -> None:
+        """End it at once, with all that belongs to it; again, or after its row is gone, is no error."""
+        self.revoked_at = self.revoked_at or timezone.now()
+        type(self)._default_manager.filter(pk=self.pk, revoked_at=None).update(revoked_at=self.revoked_at)
+
+    async def arevoke(self) -> None:
+        """:meth:`revoke` for ``async def``."""
+        await sync_to_async(self.revoke)()
 
 
 _SCOPE = re.compile(r"[!#-\[\]-~]+")  # SPEC: RFC 6749, section 3.3: scope-token

@@ -20,7 +20,7 @@ from msgspec import UNSET
 from hybrid_gateway import ConfigurationError
 from hybrid_gateway.exceptions import NotFound
 from hybrid_gateway.orm import Column, ModelStruct, computed, model_struct
-from hybrid_gateway.orm.struct_meta import check_all
+from hybrid_gateway.orm.model_struct import check_all
 from tests.library.models import Author, Biography, Book, Classic, Copy, Note, Novel, Publisher, Review, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)

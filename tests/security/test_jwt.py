@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.datastructures import Headers
 
-import hybrid_gateway.auth.jwks as jwks
+import hybrid_gateway.auth.keys as jwks
 from hybrid_gateway import Gateway, get
 from hybrid_gateway.auth import JWTAuthentication
 from hybrid_gateway.exceptions import ConfigurationError, ServiceUnavailable, Unauthorized

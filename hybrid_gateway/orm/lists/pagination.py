@@ -26,10 +26,9 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.lists.cursors import Keyset, check_order, cursor_order, read_cursor
 from hybrid_gateway.orm.querysets.ordering import OrderTerm, Rows, count_rows, rearrangeable, with_total_order
 from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, is_queryable
-from hybrid_gateway.orm.read.fetch import fetch
+from hybrid_gateway.orm.read.fetch import fetch, fetch_with
 from hybrid_gateway.orm.read.instances import from_model
-from hybrid_gateway.orm.read.plan_builder import read_plan_of
-from hybrid_gateway.orm.read.rows import fetch_with
+from hybrid_gateway.orm.read.read_plan import read_plan_of
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.url_quoting import quote_path
 

@@ -1,20 +1,38 @@
-"""QuerySet → Structs: exactly the columns of a plan are selected, and no model instance is built."""
+"""QuerySet → Structs: exactly the columns of a plan are selected, and no model instance is built.
+
+The rows of each list of a Struct are one more query, for all rows at once.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, TypeVar, overload
 
 import msgspec
-from django.db import connections
+from django.core.exceptions import EmptyResultSet
+from django.db import DataError, connections
+from django.db.models import Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.db.models.query import RawQuerySet
+from django.db.models.sql import Query
+from django.db.models.sql.compiler import SQLCompiler
 
+from hybrid_gateway._compat.django_query_internals import convert_rows, converters_of, typed_rows
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.columns.postgresql import ask_again
+from hybrid_gateway.orm.introspection import StructClass
+from hybrid_gateway.orm.query_cache.prepared import QUERYSET_ROWS, Prepared, RowReader, RowSource
 from hybrid_gateway.orm.query_cache.simple_queries import find_variant
+from hybrid_gateway.orm.query_cache.sql_variants import CACHE, ConnectionCache, Row, add_cache
+from hybrid_gateway.orm.query_cache.statements import Build
 from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, the_one
 from hybrid_gateway.orm.read.instances import from_model
-from hybrid_gateway.orm.read.plan_builder import read_plan_of
-from hybrid_gateway.orm.read.rows import execute, rows_reader
+from hybrid_gateway.orm.read.read_plan import Index, ReadPlan, RowFactory, read_plan_of
+from hybrid_gateway.orm.read.related_list import RelatedList
 
-__all__ = ["fetch", "get"]
+__all__ = ["fetch", "get", "execute", "fetch_with", "fill_lists", "row_factory", "rows_reader", "prepare"]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -46,3 +64,153 @@ def get(struct: type[S], source: Source) -> S:
     if not query.is_sliced and not query.combinator:
         queryset = (queryset if query.distinct_fields else queryset.order_by())[:_MAX_GET]
     return the_one(fetch(struct, queryset), queryset.model)
+
+
+WithValues = tuple[S, tuple[object, ...]]
+"""A Struct, and the values of more columns of its row."""
+
+
+def rows_reader(plan: ReadPlan, compiler: SQLCompiler) -> RowReader:
+    """Return what makes Structs of the rows of a compiled query, on its connection."""
+    make, using = row_factory(plan, compiler), compiler.connection.alias
+    if plan.many:
+        return lambda rows: fill_lists(plan, make, rows, using)
+    return lambda rows: [make(row) for row in rows]
+
+
+def row_factory(plan: ReadPlan, compiler: SQLCompiler) -> RowFactory:
+    """Return what makes a Struct of a row: made once per connection, unless it depends on the query's annotations."""
+    connection = compiler.connection
+    cache: ConnectionCache = getattr(connection, CACHE, None) or add_cache(connection)
+    make = cache.row_factories.get(plan)
+    if make is None:
+        make = plan.row_factory(converters_of(compiler, range(plan.width)), connection)
+        if not (plan.named or plan.expressions):
+            cache.row_factories[plan] = make
+    return make
+
+
+def fetch_with(struct: type[S], queryset: QuerySet[Model], paths: Sequence[str]) -> list[WithValues[S]]:
+    """Return the rows as Structs, each with the values of more columns."""
+    plan = read_plan_of(struct)
+    more = [path for path in paths if path not in plan.selected]
+    rows, compiler = execute(plan.select(queryset, more=more), queryset.db)
+    return _reader_with_values(plan, compiler, paths)(rows) if rows else []
+
+
+def _reader_with_values(plan: ReadPlan, compiler: SQLCompiler, paths: Sequence[str]) -> RowReader:
+    """Return what makes Structs of rows, each with the values of ``paths``; new ones are selected behind its own."""
+    selected = [*plan.selected, *(path for path in paths if path not in plan.selected)]
+    positions = [selected.index(path) for path in paths]
+    converters = converters_of(compiler, positions)
+    make = rows_reader(plan, compiler)
+
+    def read(rows: list[Row]) -> list[WithValues[Any]]:
+        values = convert_rows(compiler, [[row[position] for position in positions] for row in rows], converters)
+        return [(made, tuple(entry)) for made, entry in zip(make(rows), values, strict=True)]
+
+    return read
+
+
+def execute(query: Query, using: str) -> tuple[list[Row], SQLCompiler]:
+    """Return the rows of a query as the driver gives them, and the compiler that knows how to read them."""
+    compiler = query.get_compiler(using)
+    try:
+        sql, parameters = compiler.as_sql()
+    except EmptyResultSet:
+        return [], compiler
+    with connections[using].cursor() as cursor:
+        cursor.execute(sql, parameters)
+        try:
+            return cursor.fetchall(), compiler
+        except DataError:
+            return ask_again(cursor, sql, parameters), compiler
+
+
+# --- lists ---------------------------------------------------------------------------------------------------------
+
+
+def fill_lists(plan: ReadPlan, make: RowFactory, rows: Sequence[Row], using: str) -> list[Any]:
+    """Return Structs of rows, and make one more query for each of their lists."""
+    indexes: list[Index] = [defaultdict(list) for _ in plan.many]
+    structs = [make(row, *indexes) for row in rows]
+    for many, index in zip(plan.many, indexes, strict=True):
+        keys = list(index)
+        limit = (connections[using].features.max_query_params or len(keys)) if keys else 1
+        for start in range(0, len(keys), limit):
+            for key, item in _related(many, keys[start : start + limit], using):
+                for items in index[key]:
+                    items.append(item)
+    return structs
+
+
+def _related(many: RelatedList, keys: list[object], using: str) -> Iterator[tuple[object, object]]:
+    """Yield what is on the other side of ``keys``, each with its key."""
+    owner_key = many.owner_key
+    if many.struct is not None:
+        for struct, (key,) in _related_structs(many, many.struct, keys, using):
+            yield key if owner_key is None else owner_key(key), struct
+        return
+    paths, make = many.value or (("pk",), None)
+    query = _rows_of(many, keys, using).values_list(many.link, *paths).query
+    rows, compiler = execute(query, using)
+    for key, *values in typed_rows(compiler, rows) if rows else ():
+        key = key if owner_key is None else owner_key(key)
+        yield key, values[0] if make is None else make(*values)
+
+
+def _rows_of(many: RelatedList, keys: object, using: str) -> QuerySet[Any]:
+    return many.rows(using).filter(**{f"{many.link}{LOOKUP_SEP}in": keys})
+
+
+def _related_structs(many: RelatedList, struct: type[S], keys: list[object], using: str) -> list[WithValues[S]]:
+    if using not in many.prepared and many.extra is None:
+        try:
+            many.prepared[using] = Prepared(_with_keys(struct, many.link), lambda keys: _rows_of(many, keys, using))
+        except ConfigurationError:  # a default manager may do what cannot be prepared
+            many.prepared[using] = None
+    prepared = many.prepared.get(using)
+    if prepared is None:  # nor is a generic relation prepared: the number of its content type is the database's
+        return fetch_with(struct, _rows_of(many, keys, using), [many.link])
+    return prepared.fetch(keys=keys)
+
+
+def _with_keys(struct: StructClass, link: str) -> RowSource:
+    """Return how a prepared query reads the rows of a list: each comes with the key of its owner."""
+    plan = read_plan_of(struct)
+    return RowSource(
+        lambda queryset: plan.select(queryset, more=[] if link in plan.paths else [link]),
+        lambda queryset: fetch_with(struct, queryset, [link]),
+        lambda compiler, _: _reader_with_values(plan, compiler, [link]),
+    )
+
+
+@overload
+def prepare(struct: type[S], build: Build, *, static_managers: bool = False) -> Prepared[S]: ...
+
+
+@overload
+def prepare(struct: Build, *, static_managers: bool = False) -> Prepared[Any]: ...
+
+
+def prepare(
+    struct: type[msgspec.Struct] | Build, build: Build | None = None, *, static_managers: bool = False
+) -> Prepared[Any]:
+    """Compile a query once: ``prepare(ProductOut, lambda category: Product.objects.filter(category=category))``.
+
+    ``build`` takes parameters by name and returns a queryset; they go to ``filter()``, ``exclude()`` and slices. What
+    else it computes is computed once, when it is prepared: a setting, the date (rejected: pass it, or ``Now()``).
+    Without a Struct, rows are what the queryset has: instances, ``values()`` or ``values_list()``.
+
+    A manager with a ``get_queryset`` of its own is rejected as well, unless ``static_managers`` says that it gives the
+    same to everybody.
+
+    Raises :class:`~hybrid_gateway.ConfigurationError` for what cannot be proven to be the same query for all values.
+    """
+    if isinstance(struct, type):
+        if build is None:
+            raise ConfigurationError("prepare() needs a function that returns a queryset.")
+        plan = read_plan_of(struct)
+        rows = RowSource(plan.select, partial(fetch, struct), lambda compiler, _: rows_reader(plan, compiler))
+        return Prepared(rows, build, static_managers=static_managers)
+    return Prepared(QUERYSET_ROWS, struct, static_managers=static_managers)

@@ -2,7 +2,7 @@
 
 How this works: every value that is needed has a slot in the row; what makes the Struct of a row is an expression of
 those slots, compiled once per connection, because what Django's backends do to a value (a ``datetime`` of SQLite's
-text) differs from one to the next.
+text) differs from one to the next. The fields of a class are walked once, together with the fields of its model.
 """
 
 from __future__ import annotations
@@ -11,22 +11,45 @@ import datetime
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import Model, QuerySet
+from django.db.models import CompositePrimaryKey, Model, QuerySet
+from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import Col, Expression
+from django.db.models.fields.related import ForeignObjectRel
 from django.db.models.sql import Query
 from msgspec import UNSET
 
 from hybrid_gateway._compat.django_query_internals import Converters, own_columns, select_columns, select_paths
 from hybrid_gateway.codegen import define
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.columns.column_types import read_converter
+from hybrid_gateway.orm.columns.model_fields import PathStep, check_has_one_column, has_several_columns, key_columns
+from hybrid_gateway.orm.columns.struct_annotations import Column, computed
+from hybrid_gateway.orm.introspection import (
+    StructClass,
+    columns_of,
+    computed_of,
+    hints_of,
+    is_model_struct,
+    model_of,
+    once_per_struct,
+)
+from hybrid_gateway.orm.querysets.lookup_paths import (
+    chosen_of,
+    is_annotation,
+    is_compatible_model,
+    is_optional_step,
+    is_to_many,
+    path_steps,
+)
 from hybrid_gateway.orm.querysets.ordering import key_names
-from hybrid_gateway.orm.read.related_list import RelatedList
+from hybrid_gateway.orm.read.related_list import RelatedList, related_list
+from hybrid_gateway.type_hints import bare, is_nullable
 
-__all__ = ["Index", "ReadPlan", "RowFactory"]
+__all__ = ["Index", "ReadPlan", "RowFactory", "read_plan_of"]
 
 Index = defaultdict[object, list[list[object]]]
 """By key, the lists that the rows on the other side of it are added to."""
@@ -160,3 +183,146 @@ def _add_list(index: Index, key: object) -> list[object]:
     items: list[object] = []
     index[key].append(items)
     return items
+
+
+@once_per_struct
+def read_plan_of(struct: StructClass) -> ReadPlan:
+    """Return how ``struct`` is read; raises ConfigurationError for a field that its model lacks or cannot fill."""
+    model = model_of(struct)
+    plan = ReadPlan(struct, model)
+    plan.code = _ReadPlanBuilder(plan).struct(_Level(struct, model))
+    if not (plan.paths or plan.named or plan.expressions or plan.many):  # all that is shown is that there is a row
+        plan.column_slot(model._meta.concrete_fields[0].attname)
+    return plan
+
+
+class _Level(msgspec.Struct, frozen=True, eq=False):
+    """A Struct of the walk, and how its rows are reached from the first one."""
+
+    struct: StructClass
+    model: type[Model]
+    prefix: str = ""  # of paths: ends in two underscores
+    around: tuple[StructClass, ...] = ()  # the Structs that it is nested in
+
+
+class _Field(msgspec.Struct, frozen=True, eq=False):
+    """A field of such a Struct."""
+
+    level: _Level
+    name: str
+    annotation: object
+    column: Column
+
+    @property
+    def where(self) -> str:
+        """How messages name it."""
+        return f"{self.level.struct.__qualname__}.{self.name}"
+
+    def check_nullable(self, *, may_be_null: bool) -> None:
+        if may_be_null and not is_nullable(self.annotation):
+            raise ConfigurationError(f"{self.where} can be null in the database: write `| None` after its type.")
+
+
+class _ReadPlanBuilder:
+    """Walks a class and its model; the code it gives names slots as ``{p0}``."""
+
+    def __init__(self, plan: ReadPlan) -> None:
+        self._plan = plan
+
+    def struct(self, level: _Level) -> str:
+        """Return the code of a Struct, whose columns are read below a prefix."""
+        struct = level.struct
+        if struct in level.around:
+            chain = " → ".join(entry.__qualname__ for entry in (*level.around, struct))
+            raise ConfigurationError(f"{chain}: a Struct cannot be joined to itself without end; use another inside.")
+        columns, computed_fields = columns_of(struct), computed_of(struct)
+        arguments = []
+        for name, annotation in hints_of(struct).items():
+            field = _Field(level, name, annotation, columns.get(name) or Column())
+            entry = computed_fields.get(name)
+            code = self._field(field) if entry is None else self._computed(field, entry)
+            arguments.append(f"{name}={code}")
+        return f"{self._plan.name_for('struct', struct)}({', '.join(arguments)})"
+
+    def _computed(self, field: _Field, entry: computed[object]) -> str:
+        slots = []
+        for path in entry.columns:
+            steps = list(path_steps(field.level.model, path, field.where))
+            if any(is_to_many(step) for step in steps):
+                raise ConfigurationError(f"{field.where} is computed of {path!r}, which leads to many rows.")
+            slots.append(self._column(field.level, steps, path))
+        return f"{self._plan.name_for('compute', entry.function)}({', '.join(slots)})"
+
+    def _field(self, field: _Field) -> str:
+        source = field.column.source
+        if field.column.is_unseen:
+            return "UNSET"
+        if source is ...:
+            return self._path(field, field.name)
+        if not isinstance(source, str):
+            slot = self._annotation_slot(field, f"_{field.name}", cast("Expression", source))
+            kind = bare(field.annotation)
+            return f"({slot} if {slot} is None else {kind.__name__}({slot}))" if kind in (float, str) else slot
+        if is_annotation(field.level.model, source):
+            return self._annotation_slot(field, source)
+        return self._path(field, source)
+
+    def _annotation_slot(self, field: _Field, name: str, expression: Expression | None = None) -> str:
+        if field.level.prefix:
+            raise ConfigurationError(f"{field.where} is an annotation, which a nested Struct cannot have.")
+        return self._plan.annotation_slot(name, expression)
+
+    def _path(self, field: _Field, path: str) -> str:
+        level = field.level
+        steps = list(path_steps(level.model, path, field.where))
+        for position, step in enumerate(steps):
+            if is_to_many(step):
+                return self._list(field, step, path.split(LOOKUP_SEP), position)
+        last = steps[-1]
+        is_optional = any(is_optional_step(step) for step in steps)
+        if is_model_struct(field.annotation):
+            return self._nested(field, path, last, is_optional=is_optional)
+        if isinstance(last, ForeignObjectRel):
+            last, path = last.related_model._meta.pk, f"{path}{LOOKUP_SEP}pk"
+        field.check_nullable(may_be_null=is_optional or last.null)
+        convert = read_converter(field.annotation, last, field.where)
+        slot = self._column(level, [*steps[:-1], last], path)
+        if convert is None:
+            return slot
+        value = self._plan.name_for("value", None)
+        return f"(None if ({value} := {slot}) is None else {self._plan.name_for('make', convert)}({value}))"
+
+    def _column(self, level: _Level, steps: Sequence[PathStep], path: str) -> str:
+        """Return the code of what is at the end of a path: of a column, or of those that it is made of."""
+        path = level.prefix + path
+        before = path.removesuffix(path.split(LOOKUP_SEP)[-1])
+        if isinstance(steps[-1], CompositePrimaryKey):
+            key = [self._plan.column_slot(before + part.attname) for part in key_columns(steps[-1].model)]
+            return f"(None if {key[0]} is None else ({', '.join(key)}))"
+        chosen = chosen_of(level.model, steps)
+        if chosen is None:
+            check_has_one_column(steps[-1])
+            return self._plan.column_slot(path)
+        names, choose = chosen
+        slots = ", ".join(self._plan.column_slot(before + name) for name in names)
+        return f"{self._plan.name_for('choose', choose)}({slots})"
+
+    def _nested(self, field: _Field, path: str, last: PathStep, *, is_optional: bool) -> str:
+        level, struct = field.level, bare(field.annotation)
+        model = model_of(struct)
+        if not last.is_relation or not is_compatible_model(model, last.related_model):
+            raise ConfigurationError(f"{field.where} is a {model.__name__}, which {path!r} does not lead to.")
+        field.check_nullable(may_be_null=is_optional)
+        inside = f"{level.prefix}{path}{LOOKUP_SEP}"
+        is_elsewhere = isinstance(last, ForeignObjectRel) or has_several_columns(last)
+        key = f"{inside}{key_names(last.related_model)[0]}" if is_elsewhere else level.prefix + path
+        present = self._plan.column_slot(key)
+        code = self.struct(_Level(struct, model, inside, (*level.around, level.struct)))
+        return f"(None if {present} is None else {code})" if is_optional or level.prefix else code
+
+    def _list(self, field: _Field, step: PathStep, names: Sequence[str], position: int) -> str:
+        rest = LOOKUP_SEP.join(names[position + 1 :])
+        many = related_list(step, rest, field.annotation, field.column, field.where)
+        self._plan.many.append(many)
+        owner = field.level.prefix + LOOKUP_SEP.join([*names[:position], many.owner_column])
+        return f"add_list(many{len(self._plan.many) - 1}, {self._plan.column_slot(owner)})"

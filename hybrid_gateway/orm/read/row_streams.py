@@ -12,8 +12,8 @@ from django.db import connections
 
 from hybrid_gateway.orm.columns.postgresql import widen
 from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset
-from hybrid_gateway.orm.read.plan_builder import read_plan_of
-from hybrid_gateway.orm.read.rows import fill_lists, row_factory
+from hybrid_gateway.orm.read.fetch import fill_lists, row_factory
+from hybrid_gateway.orm.read.read_plan import read_plan_of
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.negotiation import choose_media_type
 from hybrid_gateway.responses.streaming_response import StreamingResponse

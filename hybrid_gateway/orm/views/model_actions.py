@@ -25,7 +25,7 @@ from hybrid_gateway.orm.introspection import model_of
 from hybrid_gateway.orm.model_struct import ModelStruct
 from hybrid_gateway.orm.querysets.ordering import Rows, key_names, rearrangeable
 from hybrid_gateway.orm.querysets.queryset_source import is_queryable
-from hybrid_gateway.orm.read.rows import fetch_with
+from hybrid_gateway.orm.read.fetch import fetch_with
 from hybrid_gateway.orm.views.handler_results import SOURCE_ATTRIBUTE
 from hybrid_gateway.orm.write.write_plan import check_input
 from hybrid_gateway.types import Handler

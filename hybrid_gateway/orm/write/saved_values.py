@@ -18,7 +18,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import EXACT_TYPES, column_type_of, predictor, stored_type
 from hybrid_gateway.orm.columns.model_fields import ModelField, value_field
 from hybrid_gateway.orm.columns.value_predictors import UNKNOWN, Predictor, predict_nothing
-from hybrid_gateway.orm.read.prepare import prepare
+from hybrid_gateway.orm.read.fetch import prepare
 
 __all__ = ["insert_row", "refresh_written", "saved_names"]
 
