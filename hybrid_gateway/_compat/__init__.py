@@ -4,8 +4,12 @@ How this works: there is a module for each neighbour (``django_internals`` for t
 models and queries). It imports the name once and exports it under a plain name of ours, so that a caller pays no more
 than for the name itself; what is an attribute of an object that a caller has, such as ``connection.in_atomic_block``,
 becomes a small function that does the whole operation (where a call is too dear, the function is given the batch).
-Beside it, ``INTERNALS`` has an entry for each exported name: what is behind it, the versions it was seen in, and what
-breaks without it. This is the lowest floor: it imports nothing of the package but this file.
+This is the lowest floor: it imports nothing of the package.
+
+``INTERNALS``, at the end of each module, is a text in the form of an INI file, which tests read. A section is named
+after the versions whose source was read, or whose canaries were green: ``[asgiref 3.9.1-3.13]``. It has an entry for
+each exported name, or for several that are one operation: on its first line what is behind it, dotted, and then what
+breaks without it, and whether that is loud or silent.
 
 Three things keep the fence up:
 
@@ -19,20 +23,3 @@ The upper bounds of the dependencies in ``pyproject.toml`` are the versions that
 To add a name: export it in the module of its neighbour, write its entry, write its canary, and see that fail once. To
 drop one: find the public way, and delete all three.
 """
-
-from __future__ import annotations
-
-from typing import NamedTuple
-
-__all__ = ["Internal"]
-
-
-class Internal(NamedTuple):
-    """One undocumented name, or several that make one operation, as an entry of ``INTERNALS``."""
-
-    name: str
-    """Where it is, dotted: ``asgiref.sync._restore_context``; several are separated by commas."""
-    seen: str
-    """The versions whose source was read, or whose canary was green: ``asgiref 3.9.1-3.13``."""
-    breaks: str
-    """What breaks without it, and whether that is loud or silent."""

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-from hybrid_gateway._compat import Internal
-
 __all__ = ["caller_namespaces", "set_class", "watch_calls"]
 
 
@@ -49,20 +47,12 @@ def watch_calls(name: str) -> Iterator[list[tuple[str, str]]]:
             sys.setprofile(before)
 
 
-INTERNALS: dict[str, Internal] = {
-    "set_class": Internal(
-        "object.__class__, as a descriptor",
-        "CPython 3.11-3.14",
-        "Loud: middleware that assigns request.__class__ raises TypeError below django_middleware=.",
-    ),
-    "caller_namespaces": Internal(
-        "sys._getframe (f_globals, f_locals)",
-        "CPython 3.11-3.14",
-        "Loud: where annotations are text, a ModelStruct that a function defines knows no local name.",
-    ),
-    "watch_calls": Internal(
-        "sys.setprofile (events of Python functions), cProfile.Profile.enable",
-        "CPython 3.11-3.14",
-        "Silent: a prepared query would keep the tenant that its manager saw when it was prepared.",
-    ),
-}
+INTERNALS = """
+[CPython 3.11-3.14]
+set_class: object.__class__, as a descriptor
+    Loud: middleware that assigns request.__class__ raises TypeError below django_middleware=.
+caller_namespaces: sys._getframe (f_globals, f_locals)
+    Loud: where annotations are text, a ModelStruct that a function defines knows no local name.
+watch_calls: sys.setprofile (events of Python functions), cProfile.Profile.enable
+    Silent: a prepared query would keep the tenant that its manager saw when it was prepared.
+"""

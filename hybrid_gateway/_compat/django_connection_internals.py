@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from django.conf import settings
 from django.core.cache import BaseCache, caches, close_caches
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-
-from hybrid_gateway._compat import Internal
 
 __all__ = [
     "abandon_transaction",
@@ -32,8 +30,7 @@ Connections = Sequence[BaseDatabaseWrapper]
 
 def opened_connections() -> Connections:
     """Return the connections that the current thread has made use of so far."""
-    found: Connections = connections.all(initialized_only=True)
-    return found
+    return connections.all(initialized_only=True)
 
 
 def renew_connections(opened: Iterable[BaseDatabaseWrapper]) -> None:
@@ -112,60 +109,32 @@ def has_failed_to_connect(error: BaseException) -> bool:
     return False
 
 
-def create_cache(alias: str) -> BaseCache:
-    """Make a cache of ``CACHES`` anew, that belongs to no context."""
-    made: BaseCache = caches.create_connection(alias)
-    return made
+create_cache: Callable[[str], BaseCache] = caches.create_connection
+"""``create_cache(alias)``: make a cache of ``CACHES`` anew, that belongs to no context."""
 
 
-INTERNALS = {
-    "opened_connections": Internal(
-        "django.db.connections.all(initialized_only=)",
-        "Django 5.2-6.1",
-        "Loud: TypeError in each unit of work. Without it, every unit opens connections to all databases.",
-    ),
-    "renew_connections": Internal(
-        "BaseDatabaseWrapper.queries_log, .closed_in_transaction, .close_if_unusable_or_obsolete",
-        "Django 5.2-6.1",
-        "Loud: AttributeError in each unit that uses a database. Stale connections would be used again.",
-    ),
-    "close_stale_connections": Internal(
-        "BaseDatabaseWrapper.close_if_unusable_or_obsolete", "Django 5.2-6.1", "Loud: as for renew_connections."
-    ),
-    "keep_connections_open": Internal(
-        "BaseDatabaseWrapper.close_if_unusable_or_obsolete, called by close_old_connections on the instance",
-        "Django 5.2-6.1",
-        "Silent: a Django response that a typed route returns ends the transaction of a component when it is closed.",
-    ),
-    "in_atomic_block": Internal(
-        "BaseDatabaseWrapper.in_atomic_block", "Django 5.2-6.1", "Loud: AttributeError in reads with prepared queries."
-    ),
-    "in_transaction": Internal(
-        "BaseDatabaseWrapper.in_atomic_block, .autocommit, .connection",
-        "Django 5.2-6.1",
-        "Loud: AttributeError in each unit. Work of others would run inside a request's open transaction.",
-    ),
-    "abandon_transaction": Internal(
-        "BaseDatabaseWrapper.in_atomic_block, .connection (set)",
-        "Django 5.2-6.1",
-        "Silent: a thread's connection stays unusable after a request that ended inside atomic.",
-    ),
-    "reset_new_connection": Internal(
-        "django.db.backends.postgresql DatabaseWrapper._configure_connection",
-        "Django 5.2-6.1",
-        "Loud: the pool logs an AttributeError and drops the connection. SET TIME ZONE and SET ROLE would be missing.",
-    ),
-    "has_failed_to_connect": Internal(
-        "BaseDatabaseWrapper.connect (a Python function, below async_unsafe)",
-        "Django 5.2-6.1",
-        "Silent: a database that cannot be reached is a 500 in place of a 503 with Retry-After.",
-    ),
-    "create_cache": Internal(
-        "django.core.cache.caches.create_connection",
-        "Django 5.2-6.1",
-        "Loud: AttributeError. A connection to the cache would be opened for each request.",
-    ),
-    "close_caches": Internal(
-        "django.core.cache.close_caches", "Django 5.2-6.1", "Loud: import error. Connections to caches would leak."
-    ),
-}
+INTERNALS = """
+[Django 5.2-6.1]
+opened_connections: django.db.connections.all(initialized_only=)
+    Loud: TypeError in each unit of work. Without it, every unit opens connections to all databases.
+renew_connections: BaseDatabaseWrapper.queries_log, .closed_in_transaction, .close_if_unusable_or_obsolete
+    Loud: AttributeError in each unit that uses a database. Stale connections would be used again.
+close_stale_connections: BaseDatabaseWrapper.close_if_unusable_or_obsolete
+    Loud: as for renew_connections.
+keep_connections_open: close_if_unusable_or_obsolete, called by close_old_connections on the instance
+    Silent: a Django response that a typed route returns ends the transaction of a component when it is closed.
+in_atomic_block: BaseDatabaseWrapper.in_atomic_block
+    Loud: AttributeError in reads with prepared queries.
+in_transaction: BaseDatabaseWrapper.in_atomic_block, .autocommit, .connection
+    Loud: AttributeError in each unit. Work of others would run inside a request's open transaction.
+abandon_transaction: BaseDatabaseWrapper.in_atomic_block, .connection (set)
+    Silent: a thread's connection stays unusable after a request that ended inside atomic.
+reset_new_connection: django.db.backends.postgresql DatabaseWrapper._configure_connection
+    Loud: the pool logs an AttributeError and drops the connection. SET TIME ZONE and SET ROLE would be missing.
+has_failed_to_connect: BaseDatabaseWrapper.connect (a Python function, below async_unsafe)
+    Silent: a database that cannot be reached is a 500 in place of a 503 with Retry-After.
+create_cache: django.core.cache.caches.create_connection
+    Loud: AttributeError. A connection to the cache would be opened for each request.
+close_caches: django.core.cache.close_caches
+    Loud: import error. Connections to caches would leak.
+"""

@@ -15,8 +15,6 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.datastructures import MultiValueDict
 from django.utils.functional import LazyObject, cached_property, empty
 
-from hybrid_gateway._compat import Internal
-
 if TYPE_CHECKING:
     from django.contrib.messages.storage.base import BaseStorage
 
@@ -32,8 +30,6 @@ __all__ = [
     "set_csrf_unchecked",
     "setting_as_written",
 ]
-
-# --- requests ------------------------------------------------------------------------------------------------------
 
 
 class HeadRequest(ASGIRequest):
@@ -62,9 +58,6 @@ class HeadRequest(ASGIRequest):
 def has_messages(request: HttpRequest) -> bool:
     """Tell whether the storage of ``django.contrib.messages`` was made for ``request``."""
     return "_messages" in request.__dict__
-
-
-# --- CSRF ----------------------------------------------------------------------------------------------------------
 
 
 def set_csrf_unchecked(request: HttpRequest, unchecked: bool) -> None:
@@ -96,12 +89,8 @@ def _no_view(request: HttpRequest) -> Any:
     raise RuntimeError("No view lies below this middleware.")
 
 
-# --- handlers ------------------------------------------------------------------------------------------------------
-
 adapt_method_mode: Callable[..., Any] = BaseHandler().adapt_method_mode
 """``adapt_method_mode(is_async, method, method_is_async=None)``: make middleware async or sync, as the chain needs."""
-
-# --- lazy objects --------------------------------------------------------------------------------------------------
 
 
 def is_evaluated(value: object) -> bool:
@@ -124,53 +113,26 @@ def setting_as_written(name: str) -> Any:
     return getattr(lazy._wrapped, name, None)
 
 
-INTERNALS = {
-    "HeadRequest": Internal(
-        "HttpRequest._post, ._files, ._body, ._stream, ._messages",
-        "Django 5.2-6.1",
-        "Silent: a typed route's HttpRequest has an empty body, POST or FILES; messages of handlers are lost.",
-    ),
-    "has_messages": Internal(
-        "HttpRequest._messages, set by MessageMiddleware",
-        "Django 5.2-6.1",
-        "Silent: messages that a handler adds are not stored.",
-    ),
-    "set_csrf_unchecked": Internal(
-        "HttpRequest._dont_enforce_csrf_checks",
-        "Django 5.2-6.1",
-        "Loud: tests without enforce_csrf_checks get 403. Never more permissive.",
-    ),
-    "has_new_csrf_token": Internal(
-        'HttpRequest.META["CSRF_COOKIE_NEEDS_UPDATE"]',
-        "Django 5.2-6.1",
-        "Silent: the CSRF cookie is not sent, so the next unsafe request is a 403.",
-    ),
-    "csrf_failure": Internal(
-        "CsrfViewMiddleware._reject(request, reason)",
-        "Django 5.2-6.1",
-        "Loud: the 403 of Django's page in place of its reason: an AttributeError, so a 500. Nothing is let through.",
-    ),
-    "adapt_method_mode": Internal(
-        "django.core.handlers.base.BaseHandler.adapt_method_mode",
-        "Django 5.2-6.1",
-        "Loud: import error. Sync middleware could not stand around async endpoints.",
-    ),
-    "convert_exception_to_response": Internal(
-        "django.core.handlers.exception.convert_exception_to_response",
-        "Django 5.2-6.1",
-        "Loud: import error. An exception in middleware would not become Django's response.",
-    ),
-    "is_evaluated": Internal(
-        "django.utils.functional.LazyObject._wrapped, empty", "Django 5.2-6.1", "Loud: AttributeError for request.user."
-    ),
-    "evaluate": Internal(
-        "django.utils.functional.LazyObject._wrapped, ._setup, empty",
-        "Django 5.2-6.1",
-        "Loud: AttributeError for request.user below django_middleware=.",
-    ),
-    "setting_as_written": Internal(
-        "django.conf.settings._wrapped",
-        "Django 5.2-6.1",
-        "Loud: AttributeError at start-up. STATIC_URL would be cached without the script prefix, on Django's side too.",
-    ),
-}
+INTERNALS = """
+[Django 5.2-6.1]
+HeadRequest: HttpRequest._post, ._files, ._body, ._stream, ._messages
+    Silent: a typed route's HttpRequest has an empty body, POST or FILES; messages of handlers are lost.
+has_messages: HttpRequest._messages, set by MessageMiddleware
+    Silent: messages that a handler adds are not stored.
+set_csrf_unchecked: HttpRequest._dont_enforce_csrf_checks
+    Loud: tests without enforce_csrf_checks get 403. Never more permissive.
+has_new_csrf_token: HttpRequest.META["CSRF_COOKIE_NEEDS_UPDATE"]
+    Silent: the CSRF cookie is not sent, so the next unsafe request is a 403.
+csrf_failure: CsrfViewMiddleware._reject(request, reason)
+    Loud: the 403 of Django's page in place of its reason: an AttributeError, so a 500. Nothing is let through.
+adapt_method_mode: django.core.handlers.base.BaseHandler.adapt_method_mode
+    Loud: import error. Sync middleware could not stand around async endpoints.
+convert_exception_to_response: django.core.handlers.exception.convert_exception_to_response
+    Loud: import error. An exception in middleware would not become Django's response.
+is_evaluated: django.utils.functional.LazyObject._wrapped, empty
+    Loud: AttributeError for request.user.
+evaluate: django.utils.functional.LazyObject._wrapped, ._setup, empty
+    Loud: AttributeError for request.user below django_middleware=.
+setting_as_written: django.conf.settings._wrapped
+    Loud: AttributeError at start-up. STATIC_URL would be cached without the script prefix, on Django's side too.
+"""

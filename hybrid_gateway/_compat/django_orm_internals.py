@@ -12,8 +12,6 @@ from django.db.models import Field, Model, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.fields.related import ForeignObjectRel
 
-from hybrid_gateway._compat import Internal
-
 __all__ = [
     "append_order",
     "chosen_database",
@@ -25,7 +23,6 @@ __all__ = [
     "is_vanished_row",
     "order_terms",
     "returned_from_insert",
-    "slice_bounds",
     "unique_checks",
     "unreversed",
     "unsliced",
@@ -33,8 +30,6 @@ __all__ = [
 
 Q = TypeVar("Q", bound=QuerySet[Model])
 OrderTerm = str | Combinable
-
-# --- querysets -----------------------------------------------------------------------------------------------------
 
 
 def order_terms(queryset: QuerySet[Model]) -> tuple[OrderTerm, ...]:
@@ -71,11 +66,6 @@ def unreversed(queryset: Q) -> Q:
     return queryset
 
 
-def slice_bounds(queryset: QuerySet[Model]) -> tuple[int, int | None]:
-    """Return where a slice begins and ends among the rows."""
-    return queryset.query.low_mark, queryset.query.high_mark
-
-
 def unsliced(queryset: Q) -> Q:
     """Return the rows around a slice, and those that ``distinct(column)`` has dropped."""
     whole = queryset.all()
@@ -89,9 +79,6 @@ def chosen_database(queryset: QuerySet[Model]) -> str | None:
     """Return the alias that ``using()`` named; ``None`` where routers decide."""
     alias: str | None = vars(queryset)["_db"]
     return alias
-
-
-# --- instances -----------------------------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -132,9 +119,6 @@ def forget_related(instance: Model, relation: ForeignObjectRel) -> None:
         relation.delete_cached_value(instance)
 
 
-# --- wording of errors ---------------------------------------------------------------------------------------------
-
-
 def is_vanished_row(error: DatabaseError) -> bool:
     """Return whether ``save(update_fields=...)`` has found no row to change."""
     return "did not affect any rows" in str(error)  # DJANGO: Model._save_table; 6.0 has Model.NotUpdated as well
@@ -150,75 +134,32 @@ def is_too_many_parameters(error: Exception) -> bool:
     return any(words in str(error) for words in ("too many SQL variables", "number of parameters must be"))
 
 
-INTERNALS = {
-    "order_terms": Internal(
-        "sql.Query.extra_order_by, .order_by, .default_ordering, .group_by, .get_meta()",
-        "Django 5.2-6.1",
-        "Silent: pages repeat rows or leave some out, as the key no longer ends the order that there is.",
-    ),
-    "append_order": Internal(
-        "sql.Query.extra_order_by, .clear_ordering(force, clear_default), .add_ordering()",
-        "Django 5.2-6.1",
-        "Loud: AttributeError or TypeError in pages of a sliced queryset.",
-    ),
-    "is_reversed": Internal(
-        "sql.Query.standard_ordering",
-        "Django 5.2-6.1",
-        "Loud: AttributeError in pages by cursor.",
-    ),
-    "unreversed": Internal(
-        "sql.Query.standard_ordering, .extra_order_by (set)",
-        "Django 5.2-6.1",
-        "Silent: pages by cursor of a reversed queryset come in the wrong order.",
-    ),
-    "slice_bounds": Internal(
-        "sql.Query.low_mark, .high_mark",
-        "Django 5.2-6.1",
-        "Loud: AttributeError where the total of a sliced union is counted.",
-    ),
-    "unsliced": Internal(
-        "sql.Query.clear_limits(), .distinct, .distinct_fields (set)",
-        "Django 5.2-6.1",
-        "Loud: AttributeError, or TypeError of Django's about a slice that is filtered.",
-    ),
-    "chosen_database": Internal(
-        "QuerySet._db",
-        "Django 5.2-6.1",
-        "Loud: AttributeError in the writing routes of view sets.",
-    ),
-    "returned_from_insert": Internal(
-        "Model._do_insert(manager, using, fields, returning_fields, raw), found on the instance",
-        "Django 5.2-6.1",
-        "Silent: a new row is read back by a query of its own; loud where the parameters are others.",
-    ),
-    "generated_fields_are_returned": Internal(
-        "Model.save() sets generated columns",
-        "Django 6.0-6.1",
-        "Silent: an updated instance shows what its generated columns were before.",
-    ),
-    "unique_checks": Internal(
-        "Model._get_unique_checks(include_meta_constraints)",
-        "Django 5.2-6.1",
-        "Loud: AttributeError in place of the 409 of a row that conflicts with another.",
-    ),
-    "forget_related": Internal(
-        "ForeignObjectRel.is_cached(), .delete_cached_value()",
-        "Django 5.2-6.1",
-        "Loud: AttributeError where the other side of a one-to-one relation is written.",
-    ),
-    "is_vanished_row": Internal(
-        'DatabaseError: "... did not affect any rows"',
-        "Django 5.2-6.1",
-        "Silent: a row that another request has deleted is a 500 in place of a 404.",
-    ),
-    "is_unknown_value": Internal(
-        'sqlite3: "Error binding parameter", psycopg: "cannot adapt type"',
-        "CPython 3.11-3.14, psycopg 3.2-3.3",
-        "Silent: a value that no driver knows is a 500 in place of a 422.",
-    ),
-    "is_too_many_parameters": Internal(
-        'sqlite3: "too many SQL variables", psycopg: "number of parameters must be"',
-        "CPython 3.11-3.14, psycopg 3.2-3.3",
-        "Silent: a filter by more values than the database takes is a 500 in place of a 422.",
-    ),
-}
+INTERNALS = """
+[Django 5.2-6.1]
+order_terms: sql.Query.extra_order_by, .order_by, .default_ordering, .group_by, .get_meta()
+    Silent: pages repeat rows or leave some out, as the key no longer ends the order that there is.
+append_order: sql.Query.extra_order_by, .clear_ordering(force, clear_default), .add_ordering()
+    Loud: AttributeError or TypeError in pages of a sliced queryset.
+is_reversed, unreversed: sql.Query.standard_ordering, .extra_order_by
+    Loud where it is read: AttributeError in pages by cursor. Silent where it is set: their order is wrong.
+unsliced: sql.Query.clear_limits(), .distinct, .distinct_fields (set)
+    Loud: AttributeError, or TypeError of Django's about a slice that is filtered.
+chosen_database: QuerySet._db
+    Loud: AttributeError in the writing routes of view sets.
+returned_from_insert: Model._do_insert(manager, using, fields, returning_fields, raw), found on the instance
+    Silent: a new row is read back by a query of its own; loud where the parameters are others.
+unique_checks: Model._get_unique_checks(include_meta_constraints)
+    Loud: AttributeError in place of the 409 of a row that conflicts with another.
+forget_related: ForeignObjectRel.is_cached(), .delete_cached_value()
+    Loud: AttributeError where the other side of a one-to-one relation is written.
+is_vanished_row: DatabaseError: "... did not affect any rows"
+    Silent: a row that another request has deleted is a 500 in place of a 404.
+[Django 6.0-6.1]
+generated_fields_are_returned: Model.save() sets generated columns
+    Silent: an updated instance shows what its generated columns were before.
+[CPython 3.11-3.14, psycopg 3.2-3.3]
+is_unknown_value: sqlite3: "Error binding parameter", psycopg: "cannot adapt type"
+    Silent: a value that no driver knows is a 500 in place of a 422.
+is_too_many_parameters: sqlite3: "too many SQL variables", psycopg: "number of parameters must be"
+    Silent: a filter by more values than the database takes is a 500 in place of a 422.
+"""

@@ -14,15 +14,12 @@ from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.where import WhereNode
 
-from hybrid_gateway._compat import Internal
-
 __all__ = [
     "DICTS",
     "INSTANCES",
     "SINGLES",
     "TUPLES",
     "InstanceReader",
-    "bind_lookup",
     "conditions_of_joins",
     "convert_rows",
     "converters_of",
@@ -140,8 +137,7 @@ def conditions_of_joins(query: Query) -> Iterator[WhereNode]:
     """Yield the conditions of its ``FilteredRelation`` joins."""
     for join in query.alias_map.values():
         relation = getattr(join, "filtered_relation", None)
-        condition = getattr(relation, "resolved_condition", None)
-        if condition is not None:
+        if (condition := getattr(relation, "resolved_condition", None)) is not None:
             yield condition
 
 
@@ -222,11 +218,9 @@ def copy_with_conditions(query: Query, replace: Callable[[AnyLookup], AnyLookup]
 
 def _copy_conditions(node: WhereNode, replace: Callable[[AnyLookup], AnyLookup]) -> WhereNode:
     copied = node.create(connector=node.connector, negated=node.negated)
-    children: list[Any] = node.children
-    made: list[Any] = [
-        replace(child) if isinstance(child, Lookup) else _copy_conditions(child, replace) for child in children
-    ]
-    copied.children.extend(made)
+    before: list[Any] = node.children
+    after: list[Any] = copied.children
+    after += [replace(child) if isinstance(child, Lookup) else _copy_conditions(child, replace) for child in before]
     return copied
 
 
@@ -246,14 +240,9 @@ def given_values(right: object) -> object:
 
 
 def has_one_sided_sql(lookup: AnyLookup) -> bool:
-    """Tell whether the SQL of a lookup is a column, an operator, and what :func:`bind_lookup` makes of the value."""
+    """Tell whether the SQL of a lookup is a column, an operator, and what ``process_rhs()`` makes of the value."""
     is_djangos = type(lookup).as_sql in (BuiltinLookup.as_sql, Exact.as_sql, RelatedLookupMixin.as_sql, In.as_sql)
     return is_djangos and type(lookup.lhs) is Col and not isinstance(lookup.rhs, bool)
-
-
-def bind_lookup(lookup: AnyLookup, compiler: SQLCompiler) -> tuple[str, Sequence[object]]:
-    """Return the SQL and the parameters of the right side of a lookup."""
-    return lookup.process_rhs(compiler, compiler.connection)
 
 
 # --- rows ----------------------------------------------------------------------------------------------------------
@@ -321,143 +310,43 @@ class InstanceReader:
         return instance
 
 
-_SEEN = "Django 5.2-6.1"
-
-INTERNALS = {
-    "DICTS": Internal(
-        "django.db.models.query.ValuesIterable",
-        _SEEN,
-        "Loud: import error.",
-    ),
-    "INSTANCES": Internal(
-        "django.db.models.query.ModelIterable",
-        _SEEN,
-        "Loud: import error.",
-    ),
-    "InstanceReader": Internal(
-        "SQLCompiler.klass_info, SQLCompiler.annotation_col_map",
-        _SEEN,
-        "Loud, or instances with wrong attributes: prepared queries of instances.",
-    ),
-    "SINGLES": Internal(
-        "django.db.models.query.FlatValuesListIterable",
-        _SEEN,
-        "Loud: import error.",
-    ),
-    "TUPLES": Internal(
-        "django.db.models.query.ValuesListIterable",
-        _SEEN,
-        "Loud: import error.",
-    ),
-    "bind_lookup": Internal(
-        "django.db.models.lookups.Lookup.process_rhs",
-        _SEEN,
-        "Loud, or wrong parameters: prepared and simple queries with other values than the first.",
-    ),
-    "conditions_of_joins": Internal(
-        "Query.alias_map, Join.filtered_relation, FilteredRelation.resolved_condition",
-        _SEEN,
-        "Silent: a parameter in the condition of a join is not found; the query is not prepared.",
-    ),
-    "convert_rows": Internal(
-        "SQLCompiler.apply_converters",
-        _SEEN,
-        "Loud: attribute error.",
-    ),
-    "converters_of": Internal(
-        "SQLCompiler.get_converters, SQLCompiler.select",
-        _SEEN,
-        "Loud, or values as the driver gives them.",
-    ),
-    "copy_with_conditions": Internal(
-        "Query.clone, WhereNode.children",
-        _SEEN,
-        "Silent: simple queries are compiled each time.",
-    ),
-    "count_query": Internal(
-        "Query.clear_ordering, Query.clear_select_clause, Query.add_annotation",
-        _SEEN,
-        "Loud: count() of a prepared query is not what QuerySet.count() makes, and runs as that.",
-    ),
-    "given_values": Internal(
-        "django.db.models.expressions.ExpressionList",
-        _SEEN,
-        "Loud: a parameter inside of a list is not found, and its query cannot be prepared.",
-    ),
-    "has_known_relations": Internal(
-        "QuerySet._known_related_objects",
-        _SEEN,
-        "Loud: attribute error where instances are prepared.",
-    ),
-    "has_one_sided_sql": Internal(
-        "as_sql of BuiltinLookup, Exact, In, RelatedLookupMixin",
-        _SEEN,
-        "Loud, or wrong SQL for other values than the first: the proof compares the first ones only.",
-    ),
-    "has_prefetches": Internal(
-        "QuerySet._prefetch_related_lookups",
-        _SEEN,
-        "Loud: attribute error where a query is prepared.",
-    ),
-    "has_transformed_sides": Internal(
-        "Lookup.bilateral_transforms",
-        _SEEN,
-        "Loud: attribute error where a query is prepared.",
-    ),
-    "limits_of": Internal(
-        "Query.low_mark, Query.high_mark",
-        _SEEN,
-        "Loud, or wrong slices.",
-    ),
-    "names_of_values": Internal(
-        "Query.selected, Query.extra_select, Query.values_select, Query.annotation_select",
-        _SEEN,
-        "Loud, or values under wrong names.",
-    ),
-    "own_columns": Internal(
-        "Options._forward_fields_map, Field.get_col",
-        _SEEN,
-        "Loud, or wrong columns.",
-    ),
-    "row_kind": Internal(
-        "QuerySet._iterable_class",
-        _SEEN,
-        "Loud: attribute error.",
-    ),
-    "select_columns": Internal(
-        "Query.clear_select_fields, Query.get_initial_alias, Query.set_select",
-        _SEEN,
-        "Loud, or wrong columns.",
-    ),
-    "select_paths": Internal(
-        "Query.set_values",
-        _SEEN,
-        "Loud, or wrong columns.",
-    ),
-    "set_limits": Internal(
-        "Query.low_mark, Query.high_mark",
-        _SEEN,
-        "Loud, or wrong slices.",
-    ),
-    "simple_query_key": Internal(
-        "Query.__dict__, WhereNode.children, Lookup.lhs, Col.target",
-        _SEEN,
-        "Silent: new attributes mean that no query is simple, so that each is compiled; attributes that mean "
-        "something else could mix up the SQL of two queries, which only the first values are compared with.",
-    ),
-    "slice_of": Internal(
-        "Query.low_mark, Query.high_mark",
-        _SEEN,
-        "Loud, or wrong slices.",
-    ),
-    "typed_rows": Internal(
-        "SQLCompiler.results_iter, has_extra_select, col_count",
-        _SEEN,
-        "Loud, or values as the driver gives them.",
-    ),
-    "unread_instances": Internal(
-        "QuerySet._fields, QuerySet._iterable_class, QuerySet._result_cache",
-        _SEEN,
-        "Loud, or rows of a slice that are no list.",
-    ),
-}
+INTERNALS = """
+[Django 5.2-6.1]
+INSTANCES, DICTS, TUPLES, SINGLES: ModelIterable, ValuesIterable and their like in django.db.models.query
+    Loud: import error.
+InstanceReader: SQLCompiler.klass_info, SQLCompiler.annotation_col_map
+    Loud, or instances with wrong attributes: prepared queries of instances.
+conditions_of_joins: Query.alias_map, Join.filtered_relation, FilteredRelation.resolved_condition
+    Silent: a parameter in the condition of a join is not found; the query is not prepared.
+convert_rows: SQLCompiler.apply_converters
+    Loud: attribute error.
+converters_of, typed_rows: SQLCompiler.get_converters, .select, .results_iter, .has_extra_select, .col_count
+    Loud, or values as the driver gives them.
+copy_with_conditions: Query.clone, WhereNode.children
+    Silent: simple queries are compiled each time.
+count_query: Query.clear_ordering, Query.clear_select_clause, Query.add_annotation
+    Loud: count() of a prepared query is not what QuerySet.count() makes, and runs as that.
+given_values: django.db.models.expressions.ExpressionList
+    Loud: a parameter inside of a list is not found, and its query cannot be prepared.
+has_one_sided_sql: as_sql of BuiltinLookup, Exact, In, RelatedLookupMixin
+    Loud, or wrong SQL for other values than the first: the proof compares the first ones only.
+has_known_relations, has_prefetches: QuerySet._known_related_objects, ._prefetch_related_lookups
+    Loud: attribute error where instances or a query are prepared.
+has_transformed_sides: Lookup.bilateral_transforms
+    Loud: attribute error where a query is prepared.
+limits_of, set_limits, slice_of: Query.low_mark, .high_mark
+    Loud, or wrong slices, and wrong totals of sliced unions.
+names_of_values: Query.selected, Query.extra_select, Query.values_select, Query.annotation_select
+    Loud, or values under wrong names.
+own_columns: Options._forward_fields_map, Field.get_col
+    Loud, or wrong columns.
+row_kind: QuerySet._iterable_class
+    Loud: attribute error.
+select_columns, select_paths: Query.clear_select_fields, .get_initial_alias, .set_select, .set_values
+    Loud, or wrong columns.
+simple_query_key: Query.__dict__, WhereNode.children, Lookup.lhs, Col.target
+    Silent: new attributes mean that no query is simple, so that each is compiled; attributes that mean something else
+    could mix up the SQL of two queries, which only the first values are compared with.
+unread_instances: QuerySet._fields, QuerySet._iterable_class, QuerySet._result_cache
+    Loud, or rows of a slice that are no list.
+"""

@@ -6,8 +6,6 @@ from typing import Any
 
 from django.test import AsyncClient
 
-from hybrid_gateway._compat import Internal
-
 __all__ = ["BODY_FILE", "ScopeClient", "complete_environ", "reject_redirect_cycle"]
 
 BODY_FILE = "_body_file"
@@ -36,25 +34,14 @@ def reject_redirect_cycle(client: Any, response: object) -> None:
     client._ensure_redirects_not_cyclic(response)
 
 
-INTERNALS = {
-    "BODY_FILE": Internal(
-        'django.test.client.AsyncRequestFactory: scope["_body_file"]',
-        "Django 5.2-6.1",
-        "Silent, in tests: requests of AsyncTestClient have no body.",
-    ),
-    "ScopeClient": Internal(
-        "django.test.client.AsyncRequestFactory._base_scope",
-        "Django 5.2-6.1",
-        "Loud, in tests: requests of AsyncTestClient carry their cookies twice, or raise.",
-    ),
-    "complete_environ": Internal(
-        "django.test.client.RequestFactory._base_environ",
-        "Django 5.2-6.1",
-        "Loud, in tests: AttributeError for each request of AsyncTestClient.",
-    ),
-    "reject_redirect_cycle": Internal(
-        "django.test.client.ClientMixin._ensure_redirects_not_cyclic",
-        "Django 5.2-6.1",
-        "Loud, in tests: AttributeError for follow=True.",
-    ),
-}
+INTERNALS = """
+[Django 5.2-6.1]
+BODY_FILE: django.test.client.AsyncRequestFactory: scope["_body_file"]
+    Silent, in tests: requests of AsyncTestClient have no body.
+ScopeClient: django.test.client.AsyncRequestFactory._base_scope
+    Loud, in tests: requests of AsyncTestClient carry their cookies twice, or raise.
+complete_environ: django.test.client.RequestFactory._base_environ
+    Loud, in tests: AttributeError for each request of AsyncTestClient.
+reject_redirect_cycle: django.test.client.ClientMixin._ensure_redirects_not_cyclic
+    Loud, in tests: AttributeError for follow=True.
+"""

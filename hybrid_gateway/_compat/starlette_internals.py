@@ -8,8 +8,6 @@ from typing import Any, cast
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
-from hybrid_gateway._compat import Internal
-
 __all__ = ["ChunkedResponse", "chunks_of"]
 
 
@@ -38,15 +36,10 @@ def chunks_of(response: Response) -> object:
     return getattr(response, "body_iterator", None)
 
 
-INTERNALS: dict[str, Internal] = {
-    "ChunkedResponse": Internal(
-        name="starlette.responses.StreamingResponse.body_iterator, .stream_response",
-        seen="starlette 0.42-1.10",
-        breaks="Streams are fetched on threads of anyio's and are not closed; events have no heartbeat. Silent.",
-    ),
-    "chunks_of": Internal(
-        name="starlette.responses.StreamingResponse.body_iterator",
-        seen="starlette 0.42-1.10",
-        breaks="A stream of Starlette's own class that a hook has replaced is not closed. Silent.",
-    ),
-}
+INTERNALS = """
+[starlette 0.42-1.10]
+ChunkedResponse: starlette.responses.StreamingResponse.body_iterator, .stream_response
+    Silent: streams are fetched on threads of anyio's and are not closed; events have no heartbeat.
+chunks_of: starlette.responses.StreamingResponse.body_iterator
+    Silent: a stream of Starlette's own class that a hook has replaced is not closed.
+"""

@@ -58,12 +58,6 @@ def test_an_order_is_turned_round_once(authors):
     assert names(internals.unreversed(turned.order_by("name"))) == ["a", "b", "c", "d"]
 
 
-@canary("slice_bounds")
-def test_a_slice_has_bounds(authors):
-    assert internals.slice_bounds(authors[1:3]) == (1, 3)
-    assert internals.slice_bounds(authors[1:]) == (1, None)
-
-
 @canary("unsliced")
 def test_a_slice_can_be_taken_away(authors):
     assert names(internals.unsliced(authors[1:3]).filter(name__gt="a")) == ["b", "c", "d"]

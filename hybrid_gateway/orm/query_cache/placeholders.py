@@ -21,7 +21,6 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from hybrid_gateway._compat.django_query_internals import (
     AnyLookup,
-    bind_lookup,
     conditions_of_joins,
     given_values,
     has_one_sided_sql,
@@ -56,7 +55,7 @@ class Fragment(msgspec.Struct, frozen=True, eq=False):
         """Return the SQL and the parameters that it has with ``values``."""
         lookup = self.lookup_of(values)
         if self.is_one_sided:  # PERF: the other side is a column, whatever the values are
-            return bind_lookup(lookup, self.compiler)
+            return lookup.process_rhs(self.compiler, self.compiler.connection)
         return self.compiler.compile(lookup)
 
 
@@ -111,7 +110,7 @@ class PlaceholderLookup(_Lookup):
         lookup = self.lookup_of(values)
         sql, parameters = compiler.compile(lookup)
         is_one_sided = has_one_sided_sql(lookup)
-        text, bound = bind_lookup(lookup, compiler) if is_one_sided else (sql, parameters)
+        text, bound = lookup.process_rhs(compiler, connection) if is_one_sided else (sql, parameters)
         number = len(fragments)
         fragments.append(Fragment(self.lookup_of, compiler, text, is_one_sided))
         return sql, tuple(ParamSlot(number, position) for position in range(len(bound)))

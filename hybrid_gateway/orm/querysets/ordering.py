@@ -15,7 +15,8 @@ from django.db import connections
 from django.db.models import F, Field, Model, OrderBy, QuerySet
 from django.db.models.expressions import Combinable
 
-from hybrid_gateway._compat.django_orm_internals import append_order, order_terms, slice_bounds, unsliced
+from hybrid_gateway._compat.django_orm_internals import append_order, order_terms, unsliced
+from hybrid_gateway._compat.django_query_internals import limits_of
 from hybrid_gateway.orm.columns.model_fields import key_columns
 from hybrid_gateway.orm.querysets.lookup_paths import crosses_to_many, find_field
 
@@ -88,7 +89,7 @@ def count_rows(queryset: Rows) -> int:
     query = queryset.query
     if query.combinator and query.is_sliced:  # DJANGO: with an order, it cannot be counted (5.2 and 6.1)
         found = unsliced(queryset).order_by().count()
-        start, end = slice_bounds(queryset)
+        start, end = limits_of(query)
         return max(0, (found if end is None else min(found, end)) - start)
     if query.is_sliced:
         return queryset.count()
