@@ -28,7 +28,7 @@ from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Plan
 from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log_cache_up, thread_cache
-from hybrid_gateway.endpoints.hooks import AnsweredEarly
+from hybrid_gateway.endpoints.endpoint import AnsweredEarly
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.headers import FixedHeaders, make_private, merge_vary
 from hybrid_gateway.layer_options import Layers

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
-from hybrid_gateway.binding.constraints import Check
-from hybrid_gateway.binding.decimals import decimal_check
+from hybrid_gateway.binding.constraints import Check, decimal_check
 from hybrid_gateway.binding.decoders import DecodeHook, check_decodable, decode_known, why_not
+from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import NO_DEFAULT
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors, missing, one_error
 from hybrid_gateway.exceptions import (
@@ -57,23 +57,15 @@ class JSONBody:
 
     media_type = JSON
 
-    def __init__(
-        self,
-        kind: object,
-        default: object,
-        media_types: Sequence[str] = (),
-        hook: DecodeHook = decode_known,
-        *,
-        declared: bool = False,
-    ) -> None:
+    def __init__(self, kind: object, default: object, scope: PlanScope, hook: DecodeHook = decode_known) -> None:
         self._kind = kind
         self._default = default
         self._hook = hook
         self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
-        self._packed = msgspec.msgpack.Decoder(kind, dec_hook=hook).decode if MESSAGEPACK in media_types else None
+        self._packed = msgspec.msgpack.Decoder(kind, dec_hook=hook).decode if MESSAGEPACK in scope.media_types else None
         self._check_decimals = decimal_check(kind)
-        self._declared = declared
-        self._accepted = ", ".join(media_types) or self.media_type
+        self._needs_content_type = scope.needs_content_type
+        self._accepted = ", ".join(scope.media_types) or self.media_type
 
     def read(self, ctx: RequestContext, body: bytes, errors: list[ErrorEntry]) -> object:
         if not body:
@@ -81,7 +73,7 @@ class JSONBody:
                 errors.append(missing(("body",)))
             return self._default
         content_type = ctx.header(b"content-type")
-        if content_type is None and self._declared:
+        if content_type is None and self._needs_content_type:
             # SECURITY: a page of another origin can send a Blob without a type, and cookies go along. One with this
             # type it may only send after a preflight.
             raise UnsupportedMediaType(f"The body must be {self._accepted}.", headers={"Accept": self._accepted})

@@ -11,7 +11,7 @@ from hybrid_gateway.binding.body import JSONBody, JSONField, RawBody, is_array
 from hybrid_gateway.binding.constraints import checker, is_bounded
 from hybrid_gateway.binding.decoders import check_decodable, why_not
 from hybrid_gateway.binding.forms import FormField, FormFields, FormReader
-from hybrid_gateway.binding.input_types import InputLimits, InputTypes, type_to_read
+from hybrid_gateway.binding.input_types import InputTypes, type_to_read
 from hybrid_gateway.binding.markers import Depends, File, Form, Marker
 from hybrid_gateway.binding.plan import (
     Chain,
@@ -24,8 +24,8 @@ from hybrid_gateway.binding.plan import (
     format_type,
     hashable,
 )
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
-from hybrid_gateway.binding.struct_fields import StructField, is_closed
+from hybrid_gateway.binding.plan_scope import PlanScope
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, StructField, is_closed
 from hybrid_gateway.binding.text_converters import documented
 from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
@@ -41,10 +41,9 @@ _STREAM = ("body", "stream")  # among the variables
 class BodyPlanner:
     """Plans the body of one route, which guards never see: they run before it is read."""
 
-    def __init__(self, builder: PlanBuilder, where: str, limits: InputLimits, types: InputTypes) -> None:
+    def __init__(self, builder: PlanBuilder, scope: PlanScope, types: InputTypes) -> None:
         self._builder = builder
-        self._where = where
-        self._limits = limits
+        self._scope = scope
         self._types = types
         self._json_body: str | None = None  # the name of its parameter
         self._form: FormFields | None = None
@@ -52,7 +51,7 @@ class BodyPlanner:
     def end(self, handler: Handler) -> None:
         """Raise :class:`DependencyError` for a stream that nobody can read: everything is planned."""
         if self._is_streamed and not (self._builder.plan.awaits or inspect.isasyncgenfunction(handler)):
-            raise DependencyError(f"{self._where}: only `async def` can read a body that is an AsyncIterator.")
+            raise DependencyError(f"{self._scope.where}: only `async def` can read a body that is an AsyncIterator.")
 
     @property
     def _is_streamed(self) -> bool:
@@ -80,9 +79,7 @@ class BodyPlanner:
         try:
             read = kind if parameter.checked else Any
             check_decodable(read, self._types.knows)
-            body = JSONBody(
-                read, parameter.default, self._limits.media_types, self._types.hook, declared=self._limits.declared
-            )
+            body = JSONBody(read, parameter.default, self._scope, self._types.hook)
         except (TypeError, ValueError, re.error, DependencyError) as error:
             raise DependencyError(
                 f"{format_chain(chain)}: {parameter.name!r} cannot be a JSON body: {why_not(parameter.type, error)}."
@@ -108,31 +105,30 @@ class BodyPlanner:
     def _whole(self, key: object, body: JSONBody | RawBody, parameter: Parameter, kind: object) -> Code:
         self._builder.document(parameter, "body", parameter.name, kind, parameter.marker, body.media_type)
         self._read_as_bytes()
-        call = Code(f"{self._builder.name('read_body', body.read)}(ctx, body, errors)")
-        step = Step(call=call, can_fail=True)
-        return self._builder.once(key, parameter.name, self._builder.plan.body_readers, lambda: step)
+        step = Step(call=Code(f"{self._builder.name('read_body', body.read)}(ctx, body, errors)"), can_fail=True)
+        return self._builder.once(key, parameter.name, self._builder.plan.body_readers, step)
 
     def stream(self, parameter: Parameter, phase: Phase) -> Code:
         """Return the variable of the body as it comes, for the handler to iterate; so nothing else may read it."""
-        self._check_allowed(parameter, (self._where,), phase)
+        self._check_allowed(parameter, (self._scope.where,), phase)
         if self._builder.plan.body_readers or self._form is not None:
-            raise self._two_bodies(parameter, (self._where,))
+            raise self._two_bodies(parameter, (self._scope.where,))
         if not self._is_streamed:
             media_type = "application/octet-stream"
             entry = Input(source="body", name=parameter.name, type=bytes, required=False, media_type=media_type)
             self._builder.plan.inputs.append(entry)
-        call = Code(f"ctx.stream({self._limits.max_body_size})")
+        call = Code(f"ctx.stream({self._scope.max_body_size})")
         return self._builder.read(_STREAM, parameter.name, phase, call)
 
     def share(self, take: Callable[[RequestContext, bytes], None]) -> None:
         """Let ``take(ctx, body)`` have the body, too, if there may be one that is read as a whole."""
-        if self._limits.body_allowed and self._form is None and not self._is_streamed:
+        if self._scope.body_allowed and self._form is None and not self._is_streamed:
             self._read_as_bytes()
             call = Code(f"{self._builder.name('share_body', take)}(ctx, body)")
             self._builder.plan.body_readers.append(Step(call=call))
 
     def _read_as_bytes(self) -> None:
-        call = Code(f"ctx.read_body({self._limits.max_body_size})")
+        call = Code(f"ctx.read_body({self._scope.max_body_size})")
         self._builder.plan.read_body = Step(target="body", call=call, mode="loop")
 
     # --- forms
@@ -150,16 +146,15 @@ class BodyPlanner:
             read = self._form.add_struct(parameter, fields, closed=is_closed(parameter.info.origin))
         else:
             read = self._form.add(parameter, self._single_field(parameter, marker, chain))
-        call = Code(f"{self._builder.name('read_field', read)}(body, errors)")
-        step = Step(call=call, can_fail=True)
-        return self._builder.once(key, parameter.name, self._builder.plan.body_readers, lambda: step)
+        step = Step(call=Code(f"{self._builder.name('read_field', read)}(body, errors)"), can_fail=True)
+        return self._builder.once(key, parameter.name, self._builder.plan.body_readers, step)
 
     def _begin_form(self, parameter: Parameter, chain: Chain) -> FormFields:
         if self._builder.plan.body_readers or self._is_streamed:
             raise self._two_bodies(parameter, chain)
         form = FormFields(self._types.hook)
         self._builder.plan.enters = True  # files are closed with the request
-        reader = FormReader(form, self._limits.max_upload_size)
+        reader = FormReader(form, self._scope.max_upload_size)
         call = Code(f"{self._builder.name('read_form', reader.read)}(ctx)")
         self._builder.plan.read_body = Step(target="body", call=call, mode="loop")
         return form
@@ -204,7 +199,7 @@ class BodyPlanner:
         return FormField(name=name, json=read_json, many=is_array(info), takes_empty=False)
 
     def _check_rules(self, rules: File, where: str) -> None:
-        limit = self._limits.max_upload_size
+        limit = self._scope.max_upload_size
         if rules.max_size is not None and rules.max_size > limit:
             raise DependencyError(
                 f"{where} may be a file of {rules.max_size:,} bytes, but the whole form at most {limit:,}. Lower "
@@ -225,13 +220,13 @@ class BodyPlanner:
                 f"{format_chain(chain)} needs the request body through {parameter.name!r}, but guards and "
                 "authentication run before the body is read. Check the body in the handler, or in a component of its."
             )
-        if self._limits.body_allowed:
+        if self._scope.body_allowed:
             return
         is_form = isinstance(parameter.marker, Form) or is_file(parameter.info)
         would_be = (
             f"{format_chain(chain)}: {parameter.name!r} would be {'a form field' if is_form else 'the JSON body'}"
         )
-        if self._limits.follows:
+        if self._scope.follows:
             raise DependencyError(
                 f"{would_be}, but what runs on the way out also runs for requests that were refused before their body "
                 "was read. Leave what it needs in request.state."

@@ -1,16 +1,20 @@
-"""Components and provider functions: who provides which type, and for how long."""
+"""Components and provider functions: who provides which type, and for how long; those that live as the process does."""
 
 from __future__ import annotations
 
+import asyncio
 import collections.abc
 import contextlib
 import functools
 import inspect
+import logging
+import threading
 import typing
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
+from asgiref.sync import sync_to_async
 
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, read_signature
 from hybrid_gateway.exceptions import DependencyError
@@ -18,7 +22,7 @@ from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.type_hints import resolve_aliases
 from hybrid_gateway.types import Handler
 
-__all__ = ["Component", "Components", "Mode", "Provider", "mode_of"]
+__all__ = ["AppComponents", "Component", "Components", "Mode", "Provider", "mode_of"]
 
 Mode = Literal["inline", "thread", "loop"]
 
@@ -188,3 +192,122 @@ def _make_override(key: object, value: object) -> Provider:
         return msgspec.structs.replace(make_provider(value), provides=key)
     signature = Signature(where=f"override of {key!r}", parameters=(), returns=key)
     return Provider(key=key, call=lambda: value, provides=key, signature=signature, mode="inline", cleans_up=False)
+
+
+logger = logging.getLogger("hybrid_gateway")
+
+_MODES: tuple[Mode, ...] = ("inline", "thread", "loop")  # the last that a chain needs decides
+
+
+class AppComponents:
+    """Components with ``lifetime = "app"``: made once, at start-up or when first needed, closed at shutdown."""
+
+    def __init__(self) -> None:
+        self._registered: dict[object, tuple[Provider, Mode, dict[str, object]]] = {}
+        """By key: each, where opening it runs, with all it needs, and its arguments: providers or ready values."""
+        self._values: dict[object, object] = {}
+        self._exits: list[tuple[Mode, Any]] = []  # context managers, asynchronous ones on the loop
+        self._lock = threading.RLock()
+        self._async_lock: asyncio.Lock | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """True where no route needs any."""
+        return not self._registered
+
+    def register(
+        self, provider: Provider, components: Components, constants: Mapping[object, object], chain: tuple[str, ...]
+    ) -> Mode:
+        """Check that ``provider`` needs nothing of a request; tell where opening it runs."""
+        chain = (*chain, provider.signature.where)
+        if len(set(chain[1:])) < len(chain[1:]):
+            raise DependencyError(f"{' → '.join(chain)}: a component cannot need itself.")
+        arguments: dict[str, object] = {}
+        mode: Mode = provider.mode
+        for parameter in provider.signature.parameters:
+            inner = components.find(parameter)
+            if inner is not None and inner.lifetime == "app":
+                mode = max(mode, self.register(inner, components, constants, chain), key=_MODES.index)
+                arguments[parameter.name] = inner
+            elif parameter.type in constants:
+                arguments[parameter.name] = constants[parameter.type]
+            elif parameter.required:
+                raise DependencyError(
+                    f"{' → '.join(chain)}: {parameter.name!r} belongs to a request, but the component lives as long as "
+                    'the process. Give it lifetime = "request", or take only app-lifetime components.'
+                )
+        self._registered[provider.key] = provider, mode, arguments
+        return mode
+
+    def open(self, provider: Provider) -> object:
+        """The value of a component whose whole chain is synchronous."""
+        with self._lock:
+            if provider.key not in self._values:
+                arguments = {
+                    name: self.open(argument) if isinstance(argument, Provider) else argument
+                    for name, argument in self._registered[provider.key][2].items()
+                }
+                self._values[provider.key] = self._make(provider, arguments, "thread")
+            return self._values[provider.key]
+
+    def _make(self, provider: Provider, arguments: Mapping[str, object], exit_mode: Mode) -> object:
+        made = provider.call(**arguments)
+        if not provider.cleans_up:
+            return made
+        value: object = made.__enter__()
+        self._exits.append((exit_mode, made))
+        return value
+
+    async def open_async(self, provider: Provider) -> object:
+        """The value of a component that is, or needs, an asynchronous one."""
+        if provider.key in self._values:
+            return self._values[provider.key]
+        if self._async_lock is None:
+            self._async_lock = asyncio.Lock()
+        async with self._async_lock:
+            return await self._open_async(provider)
+
+    async def _open_async(self, provider: Provider) -> object:
+        if provider.key in self._values:
+            return self._values[provider.key]
+        _, mode, given = self._registered[provider.key]
+        if mode != "loop":  # under the lock of open(): a thread may be opening it just now
+            return await sync_to_async(self.open)(provider) if mode == "thread" else self.open(provider)
+        arguments = {
+            name: await self._open_async(argument) if isinstance(argument, Provider) else argument
+            for name, argument in given.items()
+        }
+        made: object
+        if provider.is_async and provider.cleans_up:
+            manager: Any = provider.call(**arguments)
+            made = await manager.__aenter__()
+            self._exits.append(("loop", manager))
+        elif provider.mode == "thread":
+            made = await sync_to_async(self._make)(provider, arguments, "thread")
+        else:
+            made = self._make(provider, arguments, provider.mode)
+        if not provider.cleans_up and inspect.isawaitable(made):
+            made = await made
+        self._values[provider.key] = made
+        return made
+
+    async def open_all(self) -> None:
+        """Open every component that some route may need."""
+        for provider, _, _ in list(self._registered.values()):
+            await self.open_async(provider)
+
+    async def close(self) -> None:
+        """Leave what was entered, last in, first out; a failure is logged and does not stop the others."""
+        while self._exits:
+            mode, manager = self._exits.pop()
+            try:
+                if mode == "loop":
+                    await manager.__aexit__(None, None, None)
+                elif mode == "thread":
+                    await sync_to_async(manager.__exit__)(None, None, None)
+                else:
+                    manager.__exit__(None, None, None)
+            except Exception:
+                logger.exception("The clean-up of an app-lifetime component failed")
+        self._values.clear()
+        self._async_lock = None

@@ -8,7 +8,7 @@ disk is written on the request's thread. Small forms never leave the event loop.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_plus
 
@@ -56,10 +56,6 @@ class FormField(msgspec.Struct, frozen=True, kw_only=True):
     takes_empty: bool = True  # else an input that was left empty counts as left out
 
     @property
-    def is_file(self) -> bool:
-        return self.rules is not None
-
-    @property
     def media_type(self) -> str:
         """Of JSON in a text; of text itself, nothing."""
         return "" if self.json is None else "application/json"
@@ -81,11 +77,6 @@ class FormFields:
     def __init__(self, hook: DecodeHook = decode_known) -> None:
         self.fields: dict[str, FormField] = {}
         self._hook = hook
-
-    @property
-    def has_files(self) -> bool:
-        """True where only a multipart body can hold it all."""
-        return any(field.is_file for field in self.fields.values())
 
     def add(self, parameter: Parameter, field: FormField) -> Callable[[FormData, list[ErrorEntry]], object]:
         """Add a field; return the reader of its parameter."""
@@ -117,7 +108,7 @@ class FormFields:
             if not given and not wrong and default is not NO_DEFAULT:
                 return default
             if closed:
-                errors += unknown("body", form.names, {*self.fields, _CSRF_FIELD})
+                errors += unknown("body", form.texts | form.files | form.dropped, {*self.fields, _CSRF_FIELD})
             before = len(errors)
             errors += wrong
             found = {name: readers[name](entry, errors) for name, entry in given.items()}
@@ -137,11 +128,6 @@ class FormData:
         self.files: dict[str, list[UploadFile]] = {}
         self.too_large: dict[str, int] = {}  # by name, what its rule allows
         self.dropped: dict[str, None] = {}  # names of files that nobody has asked for
-
-    @property
-    def names(self) -> Iterable[str]:
-        """Of everything that came."""
-        return self.texts | self.files | self.dropped
 
     def values(self, fields: list[FormField]) -> tuple[dict[str, object], list[ErrorEntry]]:
         """Return what came of ``fields``, ready to be converted, and the errors of its files."""
@@ -196,7 +182,8 @@ class FormReader:
     def __init__(self, wanted: FormFields, limit: int) -> None:
         self._wanted = wanted.fields
         self._limit = limit
-        self._accepted = [MULTIPART] if wanted.has_files else [URLENCODED, MULTIPART]
+        has_files = any(field.rules is not None for field in wanted.fields.values())
+        self._accepted = [MULTIPART] if has_files else [URLENCODED, MULTIPART]
 
     async def read(self, ctx: RequestContext) -> FormData:
         """Return the form; raise 400 for a malformed one, 413 for too much, 415 for another content type."""

@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import msgspec
 
 from hybrid_gateway.binding.decoders import DecodeHook, Decoders, check_decodable, decode_known, why_not
 from hybrid_gateway.binding.markers import Depends, Marker
 from hybrid_gateway.binding.plan import Chain, format_chain, format_type
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, split_markers
-from hybrid_gateway.binding.struct_fields import StructField, struct_fields
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, StructField, split_markers, struct_fields
 from hybrid_gateway.binding.text_converters import TextType, is_list, is_scalar, text_type
 from hybrid_gateway.binding.uploads import UploadFile, is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = ["InputLimits", "InputTypes", "type_to_read"]
-
-
-class InputLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Limits and media types that the layers of a route set for reading a request."""
-
-    max_body_size: int = 1024 * 1024
-    max_upload_size: int = 50 * 1024 * 1024
-    media_types: Sequence[str] = ()
-    decoders: Decoders | None = None
-    body_allowed: bool = True
-    follows: bool = False  # the plan of a route, whose body is gone
-    declared: bool = False  # a JSON body without a content type is none
+__all__ = ["InputTypes", "type_to_read"]
 
 
 class InputTypes:

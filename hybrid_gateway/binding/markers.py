@@ -56,17 +56,9 @@ class Marker:
         self.description = description
         self.examples = examples
         self.deprecated = deprecated
-        constraints: dict[str, object] = {
-            "gt": gt,
-            "ge": ge,
-            "lt": lt,
-            "le": le,
-            "multiple_of": multiple_of,
-            "pattern": pattern,
-            "min_length": min_length,
-            "max_length": max_length,
-        }
-        chosen = {name: value for name, value in constraints.items() if value is not None}
+        of_numbers = {"gt": gt, "ge": ge, "lt": lt, "le": le, "multiple_of": multiple_of}
+        of_texts = {"pattern": pattern, "min_length": min_length, "max_length": max_length}
+        chosen = {name: value for name, value in {**of_numbers, **of_texts}.items() if value is not None}
         self.meta = make_meta(chosen) if chosen else None
 
     def wire_name(self, name: str) -> str:

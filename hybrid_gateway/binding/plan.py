@@ -9,8 +9,7 @@ import msgspec
 from hybrid_gateway.binding.components import Mode
 from hybrid_gateway.binding.markers import Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter
-from hybrid_gateway.binding.struct_fields import StructField
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, StructField
 from hybrid_gateway.codegen import Names
 
 __all__ = [
@@ -171,10 +170,10 @@ class PlanBuilder:
         own = own.replace(".", "_")
         return self.name(own if own.isidentifier() else role, function)
 
-    def once(self, key: object, wanted: str, steps: list[Step], make: Callable[[], Step]) -> Code:
-        """Return the variable known by ``key``, which the step that ``make`` returns fills when it is first wanted."""
+    def once(self, key: object, wanted: str, steps: list[Step], step: Step) -> Code:
+        """Return the variable known by ``key``, which ``step`` fills when it is first wanted."""
         if key not in self.variables:
-            self.variables[key] = self.assign(wanted, steps, make())
+            self.variables[key] = self.assign(wanted, steps, step)
         return self.variables[key]
 
     def assign(self, wanted: str, steps: list[Step], step: Step) -> Code:
@@ -185,7 +184,7 @@ class PlanBuilder:
 
     def read(self, key: object, wanted: str, phase: Phase, call: Code, *, can_fail: bool = False) -> Code:
         """Return the variable of what ``call`` reads without waiting; it is known by ``key``."""
-        return self.once(key, wanted, phase.readers, lambda: Step(call=call, can_fail=can_fail))
+        return self.once(key, wanted, phase.readers, Step(call=call, can_fail=can_fail))
 
     def document(
         self,

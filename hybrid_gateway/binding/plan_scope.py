@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from hybrid_gateway.binding.app_components import AppComponents
-from hybrid_gateway.binding.components import Components, Mode
-from hybrid_gateway.binding.input_types import InputLimits
+from hybrid_gateway.binding.components import AppComponents, Components, Mode
+from hybrid_gateway.binding.decoders import Decoders
 from hybrid_gateway.binding.shared_components import Sharing
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import HANDLED
@@ -37,7 +36,12 @@ class PlanScope(msgspec.Struct, frozen=True, kw_only=True):
     app: AppComponents
     constants: Mapping[object, object]  # ready values by type
     path: Mapping[str, object]  # name → type that the route tree converts to
-    limits: InputLimits
+    max_body_size: int
+    max_upload_size: int
+    media_types: Sequence[str]
+    decoders: Decoders | None
+    body_allowed: bool = False
+    needs_content_type: bool = False  # a JSON body without one is none
     parameters: Mapping[str, object] = {}  # name → annotation: what layers declare for every handler
     given: Mapping[type, str] = {}  # ready variables by type: ``Exception`` in error handlers, for one
     django: DjangoContextSource | None = None

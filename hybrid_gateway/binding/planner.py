@@ -21,7 +21,7 @@ from hybrid_gateway.binding.component_planner import ComponentPlanner
 from hybrid_gateway.binding.components import Mode, Provider
 from hybrid_gateway.binding.input_types import InputTypes
 from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Path, Query
-from hybrid_gateway.binding.parameter_planner import ParameterPlanner
+from hybrid_gateway.binding.parameters import ParameterPlanner
 from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, code, format_chain, format_type
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, layered, read_signature
@@ -51,9 +51,9 @@ class BindingPlanner:
         self._scope = scope
         self._layered = {name: layered(name, kind, scope.where) for name, kind in scope.parameters.items()}
         self._named_in_layer: set[str] = set()
-        self._types = InputTypes(scope.limits.decoders)
+        self._types = InputTypes(scope.decoders)
         self._parameters = ParameterPlanner(builder, scope.where, scope.path, self._types)
-        self._body = BodyPlanner(builder, scope.where, scope.limits, self._types)
+        self._body = BodyPlanner(builder, scope, self._types)
         self._components = ComponentPlanner(builder, scope, self.arguments)
         self.typed = TypedValues(builder, scope, self._parameters, self._body)
         self._sources: list[ValueSource] = [self.typed]

@@ -17,10 +17,7 @@ T = TypeVar("T")
 
 
 def enter(
-    ctx: RequestContext,
-    manager: AbstractContextManager[T],
-    mode: Literal["inline", "thread"],
-    moment: int = HANDLED,
+    ctx: RequestContext, manager: AbstractContextManager[T], mode: Literal["inline", "thread"], moment: int = HANDLED
 ) -> T:
     """Enter a context manager and remember to leave it with the request; at once where that was cancelled meanwhile."""
     value = manager.__enter__()

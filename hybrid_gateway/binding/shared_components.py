@@ -110,9 +110,7 @@ class Needs:
     """
 
     def __init__(
-        self,
-        find: Callable[[Parameter], Provider | None],
-        callers: Callable[[Parameter], Sequence[Signature]],
+        self, find: Callable[[Parameter], Provider | None], callers: Callable[[Parameter], Sequence[Signature]]
     ) -> None:
         self.names: set[str] = set()  # of all parameters
         self._find = find

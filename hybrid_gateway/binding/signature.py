@@ -1,13 +1,15 @@
-"""Signatures, read once at start-up: parameters with what is known of their types, their markers and defaults."""
+"""Signatures, read once at start-up: parameters with what is known of their types, their markers and defaults.
+
+And the fields of classes whose fields are parameters: Structs, dataclasses, attrs, TypedDicts, models of pydantic.
+"""
 
 from __future__ import annotations
 
-import collections.abc
 import inspect
 import operator
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from typing import Annotated, Any, Union
 
 import msgspec
@@ -15,19 +17,23 @@ import msgspec
 from hybrid_gateway.binding.markers import UNCHECKED, Depends, Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.exceptions import DependencyError
-from hybrid_gateway.type_hints import resolve_aliases, resolve_new_types
-from hybrid_gateway.type_info import TypeInfo, type_info
+from hybrid_gateway.type_hints import cached_by_type, field_types, resolve_aliases, resolve_new_types
+from hybrid_gateway.type_info import PydanticField, TypeInfo, is_pydantic_model, type_info
 from hybrid_gateway.types import Handler
 
 __all__ = [
     "NO_DEFAULT",
     "Parameter",
     "Signature",
+    "StructField",
+    "inspect_fields",
     "is_async",
+    "is_closed",
     "layered",
     "read_signature",
     "reject_generator",
     "split_markers",
+    "struct_fields",
 ]
 
 NO_DEFAULT = inspect.Parameter.empty
@@ -208,15 +214,7 @@ class _Lifted:
         return [marker.meta] if isinstance(marker, Marker) and marker.meta is not None else []
 
 
-_HOLDERS: tuple[object, ...] = (
-    list,
-    set,
-    frozenset,
-    tuple,
-    collections.abc.Sequence,
-    collections.abc.Set,
-    collections.abc.Collection,
-)
+_HOLDERS: tuple[object, ...] = (list, set, frozenset, tuple, Sequence, Set, Collection)
 _FOREIGN = ("pydantic", "annotated_types", "fastapi", "litestar", "ninja")
 
 
@@ -250,3 +248,78 @@ def reject_generator(
             raise DependencyError(f"{where} has a `yield`, so calling it would run nothing of it. {instead}")
         if hasattr(link, "__wrapped__"):  # a decorator, which may make anything of it
             return
+
+
+# --- classes whose fields are parameters ----------------------------------------------------------------------------
+
+
+class StructField(msgspec.Struct, frozen=True):
+    """One field of a parameter Struct: its name on the wire, type and default."""
+
+    encode_name: str
+    type: object
+    required: bool
+    default: object = NO_DEFAULT
+
+
+@cached_by_type
+def struct_fields(cls: object) -> Sequence[StructField]:
+    """Return the fields of a class; raise :class:`TypeError` for a class without fields."""
+    if is_pydantic_model(cls):
+        return [entry for name, field in cls.model_fields.items() for entry in _pydantic_fields(name, field)]
+    hints = field_types(cls)
+    found = []
+    for field in inspect_fields(cls):
+        default: object = NO_DEFAULT if field.default in (msgspec.NODEFAULT, msgspec.UNSET) else field.default
+        if field.default_factory in _EMPTY:
+            default = field.default_factory()
+        found.append(StructField(field.encode_name, resolve_new_types(hints[field.name]), field.required, default))
+    return found
+
+
+def inspect_fields(cls: object) -> Sequence[msgspec.inspect.Field]:
+    """Return msgspec's description of the fields of a class; raise :class:`TypeError` where it has none."""
+    fields: Sequence[msgspec.inspect.Field] | None = getattr(msgspec.inspect.type_info(cls), "fields", None)
+    if fields is None:
+        raise TypeError(f"{cls!r} has no fields")
+    return fields
+
+
+def is_closed(cls: object) -> bool:
+    """Return whether a class refuses names that it lacks: ``forbid_unknown_fields``, or pydantic's ``extra``."""
+    config = getattr(cls, "__struct_config__", None)
+    if config is not None:
+        return bool(config.forbid_unknown_fields)
+    return is_pydantic_model(cls) and cls.model_config.get("extra") == "forbid"
+
+
+_EMPTY = (list, dict, set)
+
+
+def _pydantic_fields(name: str, field: PydanticField) -> list[StructField]:
+    """Return a field of a model of pydantic, once for each name it goes by.
+
+    Its constraints are for the documentation: the model itself checks them.
+    """
+    default = NO_DEFAULT if field.is_required() or field.default_factory is not None else field.default
+    if field.default_factory in _EMPTY:
+        default = field.default_factory()
+    said: dict[str, Any] = {
+        key: value
+        for rule in field.metadata
+        for key in _CONSTRAINTS
+        if isinstance(value := getattr(rule, key, None), (int, float, str))
+    }
+    if field.description:
+        said["description"] = field.description
+    info = type_info(field.annotation)
+    kind: object = Annotated[info.without_none, msgspec.Meta(**said)] if said else info.without_none
+    kind = Union[kind, None] if info.is_optional else kind  # noqa: UP007 (built at run time)
+    alias = name if field.validation_alias is None else field.validation_alias
+    names = getattr(alias, "choices", [alias])
+    if not all(isinstance(known, str) for known in names):
+        raise TypeError(f"{name} has an AliasPath, which leads into JSON; give it a name")
+    return [StructField(known, kind, field.is_required() and len(names) == 1, default) for known in names]
+
+
+_CONSTRAINTS = ("ge", "gt", "le", "lt", "multiple_of", "pattern", "min_length", "max_length")

@@ -8,17 +8,16 @@ constraints that mean nothing for a type, are errors of the declaration; a reade
 
 from __future__ import annotations
 
-import collections.abc
-import datetime
-import decimal
 import enum
 import functools
-import pathlib
 import types
 import typing
-import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, MutableSequence, MutableSet, Sequence, Set
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import PurePath
 from typing import Annotated, Any, Literal, Union
+from uuid import UUID
 
 import msgspec
 
@@ -86,7 +85,7 @@ class TextType(msgspec.Struct, frozen=True, kw_only=True):
         return read
 
 
-_FOLLOWS = ((int, float), (int, decimal.Decimal), (decimal.Decimal, float))
+_FOLLOWS = ((int, float), (int, Decimal), (Decimal, float))
 
 
 class _Context(msgspec.Struct, frozen=True):
@@ -112,7 +111,7 @@ def _of(kind: object, context: _Context) -> TextType:
         members = [member for member in typing.get_args(kind) if member not in _ABSENT]
         if len(members) == 1:
             return _of(Annotated[(members[0], *bounds)] if bounds else members[0], context)
-        found = _union([_of(member, context) for member in members], context)
+        found = _union([_of(member, context) for member in members])
     else:
         found = _plain(kind, context)
     if not bounds:
@@ -139,39 +138,21 @@ def _plain(kind: object, context: _Context) -> TextType:
         return TextType(rank=_RANKS[str], read_one=READERS[str], kind=str)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return TextType(rank=0, read_one=_enum(kind, context))
-    if isinstance(kind, type) and issubclass(kind, pathlib.PurePath):
-        return TextType(rank=_RANKS[str], read_one=functools.partial(_read_path, kind))
+    if isinstance(kind, type) and issubclass(kind, PurePath):
+
+        def read_path(text: str) -> PurePath:
+            if not text:
+                raise msgspec.ValidationError("Expected a path")
+            return kind(text)
+
+        return TextType(rank=_RANKS[str], read_one=read_path)
     return TextType(
-        rank=_RANKS[bytes],
-        read_one=lambda text: msgspec.convert(text, kind, strict=False, dec_hook=context.hook),
+        rank=_RANKS[bytes], read_one=lambda text: msgspec.convert(text, kind, strict=False, dec_hook=context.hook)
     )
 
 
-_RANKS: dict[object, int] = {
-    kind: rank
-    for rank, kind in enumerate(
-        (
-            uuid.UUID,
-            datetime.datetime,
-            datetime.date,
-            datetime.time,
-            datetime.timedelta,
-            int,
-            bool,
-            decimal.Decimal,
-            float,
-            bytes,
-            str,
-        ),
-        start=1,
-    )
-}
-
-
-def _read_path(kind: type[pathlib.PurePath], text: str) -> pathlib.PurePath:
-    if not text:
-        raise msgspec.ValidationError("Expected a path")
-    return kind(text)
+_PLAIN = (UUID, datetime, date, time, timedelta, int, bool, Decimal, float, bytes, str)  # the strictest first
+_RANKS: dict[object, int] = {kind: rank for rank, kind in enumerate(_PLAIN, start=1)}
 
 
 def _enum(kind: type[enum.Enum], context: _Context) -> Read:
@@ -206,7 +187,7 @@ def _read_literal(values: Sequence[object], text: str) -> object:
 def documented(kind: object) -> object:
     """Return ``kind`` as JSON Schema can show it: the bounds of a Decimal, which msgspec ignores, are keywords."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-    if origin is Annotated and arguments[0] is decimal.Decimal:
+    if origin is Annotated and arguments[0] is Decimal:
         rest = [extra for extra in arguments[1:] if not is_bounded(extra)]
         keywords = decimal_keywords(arguments[1:])
         extra = {"type": "number", **keywords} if keywords else {}
@@ -224,61 +205,30 @@ def documented(kind: object) -> object:
 
 # --- what text can hold -------------------------------------------------------------------------------------------
 
-_SCALARS: frozenset[object] = frozenset(
-    (
-        str,
-        int,
-        float,
-        bool,
-        bytes,
-        uuid.UUID,
-        decimal.Decimal,
-        datetime.datetime,
-        datetime.date,
-        datetime.time,
-        datetime.timedelta,
-        SecretString,
-        SecretBytes,
-    )
-)
-_LISTS: tuple[object, ...] = (
-    list,
-    set,
-    frozenset,
-    tuple,
-    collections.abc.Sequence,
-    collections.abc.MutableSequence,
-    collections.abc.Set,
-    collections.abc.MutableSet,
-    collections.abc.Collection,
-)
+_SCALARS: frozenset[object] = frozenset((*_PLAIN, SecretString, SecretBytes))
 Knows = Callable[[object], bool]
 """Whether somebody makes values of a class out of text."""
 
 
-def _nobody(kind: object) -> bool:
-    return False
-
-
-def is_scalar(kind: object, knows: Knows = _nobody) -> bool:
+def is_scalar(kind: object, knows: Knows = lambda kind: False) -> bool:
     """Return whether one piece of text can hold a value of this type."""
     kind = strip_annotated(kind)
     if typing.get_origin(kind) in (Union, types.UnionType):
         return all(member in _ABSENT or is_scalar(member, knows) for member in typing.get_args(kind))
     if typing.get_origin(kind) is Literal:
         return True
-    if isinstance(kind, type) and issubclass(kind, (enum.Enum, pathlib.PurePath)):
+    if isinstance(kind, type) and issubclass(kind, (enum.Enum, PurePath)):
         return True
     return kind in _SCALARS or knows(kind)
 
 
-def is_list(kind: object, knows: Knows = _nobody) -> bool:
+def is_list(kind: object, knows: Knows = lambda kind: False) -> bool:
     """Return whether the type is a list, set or tuple of scalars, perhaps beside scalars."""
     kind = strip_annotated(kind)
     if typing.get_origin(kind) in (Union, types.UnionType):
         members = [member for member in typing.get_args(kind) if member not in _ABSENT and not is_scalar(member, knows)]
         return bool(members) and all(is_list(member, knows) for member in members)
-    if (typing.get_origin(kind) or kind) not in _LISTS:
+    if (typing.get_origin(kind) or kind) not in _CONTAINERS.keys() - {Iterable}:
         return False
     return all(item is Ellipsis or is_scalar(item, knows) for item in typing.get_args(kind))
 
@@ -286,7 +236,7 @@ def is_list(kind: object, knows: Knows = _nobody) -> bool:
 # --- unions, and containers ----------------------------------------------------------------------------------------
 
 
-def _union(members: Sequence[TextType], context: _Context) -> TextType:
+def _union(members: Sequence[TextType]) -> TextType:
     lists = [member for member in members if member.many]
     single = sorted((member for member in members if not member.many), key=lambda member: member.rank)
     if len(lists) > 1:
@@ -318,16 +268,9 @@ def _read_first(readers: Sequence[Read], text: str) -> object:
 
 
 _CONTAINERS: dict[object, Callable[[Iterable[object]], object]] = {
-    list: list,
-    set: set,
-    frozenset: frozenset,
-    tuple: tuple,
-    collections.abc.Sequence: list,
-    collections.abc.MutableSequence: list,
-    collections.abc.Collection: list,
-    collections.abc.Iterable: list,
-    collections.abc.Set: set,
-    collections.abc.MutableSet: set,
+    **{kind: kind for kind in (list, set, frozenset, tuple)},
+    **dict.fromkeys((Sequence, MutableSequence, Collection, Iterable), list),
+    **dict.fromkeys((Set, MutableSet), set),
 }
 
 
@@ -335,22 +278,16 @@ def _container(make: Callable[[Iterable[object]], object], arguments: Sequence[o
     items = [_of(argument, context) for argument in arguments if argument is not Ellipsis]
     if any(item.many for item in items):
         raise DependencyError("a list of lists has no text of its own")
-    if make is tuple and items and Ellipsis not in arguments:
-        return TextType(rank=0, read_many=functools.partial(_read_tuple, items))
+    is_fixed = make is tuple and items and Ellipsis not in arguments
     item = items[0] if items else TextType(rank=0, read_one=READERS[str])
 
     def read_many(texts: list[str], location: Location, errors: list[ErrorEntry]) -> object:
-        values = _read_each([item] * len(texts), texts, location, errors)
+        if is_fixed and len(texts) != len(items):
+            raise msgspec.ValidationError(f"Expected `array` of length {len(items)}, got {len(texts)}")
+        values = _read_each(items if is_fixed else [item] * len(texts), texts, location, errors)
         return None if values is None else make(values)
 
-    return TextType(rank=0, read_one=item.read_one, read_many=read_many)
-
-
-def _read_tuple(items: list[TextType], texts: list[str], location: Location, errors: list[ErrorEntry]) -> object:
-    if len(texts) != len(items):
-        raise msgspec.ValidationError(f"Expected `array` of length {len(items)}, got {len(texts)}")
-    values = _read_each(items, texts, location, errors)
-    return None if values is None else tuple(values)
+    return TextType(rank=0, read_one=None if is_fixed else item.read_one, read_many=read_many)
 
 
 def _read_each(

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.body_planner import BodyPlanner
-from hybrid_gateway.binding.parameter_planner import ParameterPlanner
+from hybrid_gateway.binding.parameters import ParameterPlanner
 from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import Parameter
@@ -67,7 +67,7 @@ class TypedValues:
             self._parameters.sees_path = True
             self._builder.plan.sees_request = True
             router = self._builder.name("router", self._scope.constants.get(REQUEST))
-            call = f"ctx.request({self._scope.limits.max_body_size}, {self._path_names()}, {router})"
+            call = f"ctx.request({self._scope.max_body_size}, {self._path_names()}, {router})"
             return self._builder.read(kind, parameter.name, phase, Code(call))
         if kind is http.PathParams:
             self._parameters.sees_path = True
@@ -93,7 +93,7 @@ class TypedValues:
         if asked is HttpRequest and not phase.is_open:
             self._gives_body = True
         step = Step(call=Code(f"{self._builder.name('visit', function)}(ctx)"), mode=mode)
-        return self._builder.once(("visit", asked), name, phase.steps, lambda: step)
+        return self._builder.once(("visit", asked), name, phase.steps, step)
 
     def _path_names(self) -> str:
         return "ctx.path_names" if self._scope.follows else self._builder.name("path_names", tuple(self._scope.path))

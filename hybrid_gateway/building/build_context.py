@@ -15,10 +15,8 @@ from hybrid_gateway.access_control import AuthenticationScheme
 from hybrid_gateway.auth import check_csrf
 from hybrid_gateway.auth.credential_store import check_installed
 from hybrid_gateway.auth.secret_carriers import SecretCarriers, SecretsInQueries
-from hybrid_gateway.binding.app_components import AppComponents
-from hybrid_gateway.binding.components import Components
+from hybrid_gateway.binding.components import AppComponents, Components
 from hybrid_gateway.binding.decoders import Decoders
-from hybrid_gateway.binding.input_types import InputLimits
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.binding.typed_values import REQUEST
@@ -105,50 +103,39 @@ class PlanFactory:
 
         ``needs_content_type``: a JSON body without one is none.
         """
-        body_allowed = bool(set(route.methods) - {"GET", "HEAD"})
-        scope = self._scope(layers, where, path_types(route), around, body_allowed, declared=needs_content_type)
-        constants = {**self.constants, Route: route, FlatRoute: route}
-        scope = msgspec.structs.replace(scope, constants=constants, given={Response: "ctx.outgoing"})
+        scope = msgspec.structs.replace(
+            self._scope(layers, where, path_types(route), around),
+            constants={**self.constants, Route: route, FlatRoute: route},
+            given={Response: "ctx.outgoing"},
+            body_allowed=bool(set(route.methods) - {"GET", "HEAD"}),
+            needs_content_type=needs_content_type,
+        )
         return RoutePlanner(scope, schemes, UserBelow() if layers.django_middleware else None)
 
     def around_route(
         self, around: RouteSurroundings, where: str, given: Mapping[type, str], moment: int
     ) -> RoutePlanner:
         """Return an empty plan for a function that runs once a route's plan has ended: the body is gone."""
-        scope = self._scope(around.layers, where, around.path, around, False, follows=True)
-        return RoutePlanner(msgspec.structs.replace(scope, given=given, moment=moment), around.layers.authentication)
+        scope = self._scope(around.layers, where, around.path, around)
+        scope = msgspec.structs.replace(scope, given=given, moment=moment, follows=True)
+        return RoutePlanner(scope, around.layers.authentication)
 
     def _scope(
-        self,
-        layers: Layers,
-        where: str,
-        path: Mapping[str, object],
-        sharing: RouteSurroundings | None,
-        body_allowed: bool,
-        *,
-        declared: bool = False,
-        follows: bool = False,
+        self, layers: Layers, where: str, path: Mapping[str, object], sharing: RouteSurroundings | None
     ) -> PlanScope:
-        limits = InputLimits(
-            declared=declared,
-            follows=follows,
-            max_body_size=layers.max_body_size,
-            max_upload_size=layers.max_upload_size,
-            media_types=layers.media_types,
-            decoders=Decoders(layers.type_decoders) if layers.type_decoders else None,
-            body_allowed=body_allowed,
-        )
         return PlanScope(
             where=where,
             components=self.components(layers),
             app=self._app_components,
             constants=self.constants,
             path=path,
-            limits=limits,
+            max_body_size=layers.max_body_size,
+            max_upload_size=layers.max_upload_size,
+            media_types=layers.media_types,
+            decoders=Decoders(layers.type_decoders) if layers.type_decoders else None,
             parameters=layers.parameters,
             django=DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf),
             sharing=sharing,
-            follows=follows,
         )
 
     def surroundings(self, layers: Layers) -> RouteSurroundings:

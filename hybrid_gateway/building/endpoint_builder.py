@@ -1,4 +1,7 @@
-"""Flat routes → endpoints: the one place where the stages are wired together."""
+"""Flat routes → endpoints: the one place where the stages are wired together.
+
+Functions that run outside of requests are compiled here, too: health checks, start-up hooks and lifespans.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,30 @@ import msgspec
 from django.conf import settings
 
 from hybrid_gateway.auth.secret_carriers import SecretCarriers
+from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan_compiler import compile_plan
-from hybrid_gateway.binding.signature import Parameter, Signature, read_signature
+from hybrid_gateway.binding.request_cleanup import close_all
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, read_signature
 from hybrid_gateway.building.build_context import BuildContext, PlanFactory, SchemeSecrets, path_types
 from hybrid_gateway.building.hook_compiler import HookCompiler, RouteSurroundings, SurroundingsCompiler
 from hybrid_gateway.building.middleware_compiler import DjangoMiddlewareCompiler, middleware_factories
-from hybrid_gateway.building.outside_requests import compile_health_check, find_arguments
 from hybrid_gateway.building.response_plan import ErrorHandlerCompiler, plan_response
 from hybrid_gateway.caching import ResponseCache, private_response_headers
+from hybrid_gateway.dispatch.dispatcher import no_message
 from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.endpoints.completion import Completion
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.endpoints.handler_timeout import check_timeout, with_timeout
-from hybrid_gateway.endpoints.hooks import Hook
-from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.health.health_check import Readiness
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError
+from hybrid_gateway.health.health_check import Probe, Readiness, as_health_check
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.views.handler_results import adapt_handler
+from hybrid_gateway.request.context import Hook, RequestContext
 from hybrid_gateway.request.request_parts import HANDLED
+from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.response_info import check_return_annotation
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, flatten
@@ -38,7 +44,7 @@ from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling.throttle import RouteThrottles, Throttle
 from hybrid_gateway.type_hints import resolve_new_types
 from hybrid_gateway.type_info import strip_annotated
-from hybrid_gateway.types import Handler
+from hybrid_gateway.types import Handler, Scope
 
 __all__ = ["EndpointBuilder"]
 
@@ -76,8 +82,33 @@ class EndpointBuilder:
         return self._django_middleware.without_route(layers)
 
     def hook_arguments(self, hook: Handler, layers: Layers) -> list[tuple[Parameter, object]]:
-        """Return what a start-up hook and the like is called with."""
-        return find_arguments(hook, layers, self._context, self._plans)
+        """Return a constant, or a provider that lives as long as the process, for each parameter of a start-up hook.
+
+        A parameter that says nothing of its type is the gateway. Raises :class:`DependencyError` for any other.
+        """
+        where, gateway, constants = f"the hook {describe_handler(hook)}", self._context.gateway, self._plans.constants
+        components = self._plans.components(layers)
+        found: list[tuple[Parameter, object]] = []
+        for parameter in read_signature(hook, where).parameters:
+            provider, kind = components.find(parameter), parameter.type
+            is_untyped = kind in (NO_DEFAULT, Any, object)
+            if provider is not None and provider.lifetime == "app":
+                self._context.components.register(provider, components, constants, (where,))
+                found.append((parameter, provider))
+            elif (is_untyped and parameter.required) or (
+                isinstance(kind, type) and kind is not object and isinstance(gateway, kind)
+            ):
+                found.append((parameter, gateway))
+            elif not is_untyped and kind in constants:
+                found.append((parameter, constants[kind]))
+            elif parameter.required:
+                raise DependencyError(
+                    f"{where} asks for {parameter.name!r}, and nothing that lives as long as the process provides it. "
+                    'It may ask for the Gateway, its State, and components with lifetime = "app".'
+                )
+        if sum(given is gateway for _, given in found) > 1:
+            raise DependencyError(f"{where} has two parameters for the gateway: annotate what each shall be.")
+        return found
 
     def secrets(self) -> SecretCarriers:
         """Return where requests to any of the routes that were compiled carry secrets."""
@@ -214,3 +245,37 @@ def _route_throttles(layers: Layers) -> tuple[RouteThrottles | None, RouteThrott
     if fail not in ("open", "closed"):
         raise ConfigurationError(f'throttle_fail={fail!r} must be "open" or "closed".')
     return RouteThrottles(addresses, fail) if addresses else None, RouteThrottles(users, fail) if users else None
+
+
+_SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
+
+
+def compile_health_check(entry: object, planner: Callable[[str], RoutePlanner]) -> Probe:
+    """Compile an entry of ``HEALTH_CHECKS``; raises :class:`ConfigurationError` where it needs a request."""
+    check = as_health_check(entry)
+    where = f"the health check {describe_handler(check.function)}"
+    made = planner(where)
+    made.binding.result(
+        check.function, read_signature(check.function, where), mode_of(check.function), lambda value: value
+    )
+    plan = made.plan
+    if plan.reads:
+        raise ConfigurationError(
+            f"{where} asks for something of a request, but its outcome is shared by many and belongs to none. It may "
+            "ask for components, for State and for the Gateway."
+        )
+    endpoint, _ = compile_plan(plan, where)
+
+    async def run(thread: RequestThread) -> object:
+        ctx, error = RequestContext(dict(_SCOPE), no_message, lambda: thread), None
+        try:
+            return await endpoint(ctx)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            failure = await close_all(ctx, error) if ctx.exits else error
+            if failure is not None and failure is not error:
+                raise failure
+
+    return Probe(check, run)

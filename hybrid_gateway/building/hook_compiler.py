@@ -14,9 +14,10 @@ from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.shared_components import Needs, Shared, key_of
 from hybrid_gateway.binding.signature import Parameter, read_signature, reject_generator
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
-from hybrid_gateway.endpoints.hooks import Hook, HookRun, answer_early
+from hybrid_gateway.endpoints.endpoint import answer_early
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.layer_options import Layers
+from hybrid_gateway.request.context import Hook, HookRun
 from hybrid_gateway.request.request_parts import AFTER_RESPONSE, ERROR_HANDLED, FIRST_HOOK
 from hybrid_gateway.responses.encoders import make_encoder
 from hybrid_gateway.routing.declare import describe_handler
@@ -58,9 +59,9 @@ class HookCompiler:
     def _event_hook(self, entry: object, kind: type, around: RouteSurroundings, moment: int) -> Hook:
         methods = {name: method_of(entry, name) for name in WAY_OUT if hasattr(kind, name)}
         runs = {
-            name: self._run(getattr(kind, name), entry, around, moment, bound)
-            if _has_receiver(kind, name)
-            else self._run(bound, None, around, moment)
+            name: self._run(bound, None, around, moment)
+            if isinstance(inspect.getattr_static(kind, name), (staticmethod, classmethod))
+            else self._run(getattr(kind, name), entry, around, moment, bound)
             for name, bound in methods.items()
         }
         awaits = any(awaits for _, awaits in runs.values())
@@ -129,11 +130,6 @@ def method_of(entry: object, name: str) -> Handler:
     """Return a method of an event hook, of an instance if it is a class."""
     method: Handler = getattr(_instance(entry), name)
     return method
-
-
-def _has_receiver(kind: type, name: str) -> bool:
-    """Return whether a method is called with the instance: neither a static one nor one of the class."""
-    return not isinstance(inspect.getattr_static(kind, name), (staticmethod, classmethod))
 
 
 def _class_of(entry: object) -> type:

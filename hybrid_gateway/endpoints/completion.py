@@ -17,12 +17,18 @@ from starlette.background import BackgroundTask, BackgroundTasks
 
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.concurrency.asgiref_bridge import enter_request, in_request
+from hybrid_gateway.endpoints.endpoint import AnsweredEarly
 from hybrid_gateway.endpoints.errors import ErrorResponses, printable
-from hybrid_gateway.endpoints.hooks import AnsweredEarly, Hook
 from hybrid_gateway.exceptions import HTTPException
-from hybrid_gateway.request.background import each_task, join_tasks
-from hybrid_gateway.request.context import EnteredHook, RequestContext
-from hybrid_gateway.request.request_parts import AFTER_RESPONSE, ERROR_HANDLED, HANDLED, HOOKS_DONE
+from hybrid_gateway.request.context import Hook, RequestContext
+from hybrid_gateway.request.request_parts import (
+    AFTER_RESPONSE,
+    ERROR_HANDLED,
+    HANDLED,
+    HOOKS_DONE,
+    each_task,
+    join_tasks,
+)
 from hybrid_gateway.responses.gateway_response import GatewayResponse, UnsentResponse
 from hybrid_gateway.responses.raw_response import EndpointResponse, is_complete, status_of
 from hybrid_gateway.responses.response_classes import as_raw, as_response
@@ -236,7 +242,7 @@ class Completion:
             ctx.shared = None
         outcome.response = self._change_headers(ctx, outcome.response)
 
-    async def _run_hook(self, outcome: Outcome, hook: EnteredHook, instance: object) -> None:
+    async def _run_hook(self, outcome: Outcome, hook: Hook, instance: object) -> None:
         """Show the response to a hook, which may change or replace it; one that fails makes an error of it."""
         is_unexpected = outcome.error is not None and status_of(outcome.response) >= 500
         run = hook.on_error if is_unexpected and hook.on_error is not None else hook.on_response

@@ -1,4 +1,4 @@
-"""A compiled route: what drivers run."""
+"""A compiled route: what drivers run; and the exception that ends it early."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Header
 
-__all__ = ["Endpoint", "PooledMiddleware"]
+__all__ = ["AnsweredEarly", "Endpoint", "PooledMiddleware", "answer_early"]
 
 
 class PooledMiddleware(Protocol):
@@ -63,3 +63,16 @@ class Endpoint(msgspec.Struct, frozen=True, eq=False, kw_only=True):
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.method} {self.route.path}>"
+
+
+class AnsweredEarly(Exception):
+    """Raised where a hook, or a cache, has the response, so that nothing else of the route runs."""
+
+    def __init__(self, response: EndpointResponse) -> None:
+        self.response = response
+
+
+def answer_early(value: object, encode: Callable[[object], EndpointResponse]) -> None:
+    """Raise :class:`AnsweredEarly` with what a hook has returned, unless that is ``None``."""
+    if value is not None:
+        raise AnsweredEarly(encode(value))

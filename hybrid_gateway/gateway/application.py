@@ -13,7 +13,7 @@ from django.urls import NoReverseMatch, get_script_prefix
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
-from hybrid_gateway.binding.app_components import AppComponents
+from hybrid_gateway.binding.components import AppComponents
 from hybrid_gateway.building.build_context import BuildContext
 from hybrid_gateway.building.middleware_compiler import middleware_factories
 from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry, ThreadHolder, in_request, run_in_fresh_context

@@ -9,8 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from hybrid_gateway.binding.app_components import AppComponents
-from hybrid_gateway.binding.components import Provider
+from hybrid_gateway.binding.components import AppComponents, Provider
 from hybrid_gateway.binding.signature import Parameter, reject_generator
 from hybrid_gateway.dispatch.shutdown import Shutdown
 from hybrid_gateway.routing.declare import describe_handler

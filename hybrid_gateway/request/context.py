@@ -4,37 +4,43 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Literal, Protocol
+from typing import Literal
 
+import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
-from hybrid_gateway.request.background import OutgoingResponse
 from hybrid_gateway.request.body_deadline import BodyDeadline
 from hybrid_gateway.request.head_parsing import check_field_count, max_fields, parse_cookies, parse_query
-from hybrid_gateway.request.request_parts import HANDLED, AsyncExit, DjangoState, Exit, PendingEntry, SyncExit
+from hybrid_gateway.request.request_parts import (
+    HANDLED,
+    AsyncExit,
+    DjangoState,
+    Exit,
+    OutgoingResponse,
+    PendingEntry,
+    SyncExit,
+)
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Header, Headers, Message, Receive, Scope
 
-__all__ = ["EnteredHook", "RequestContext", "body_too_large"]
+__all__ = ["Hook", "HookRun", "RequestContext", "body_too_large"]
 
 HookRun = Callable[
-    ["RequestContext", object, Response, BaseException | None],
-    Awaitable[tuple[int, Headers, bytes] | Response | None],
+    ["RequestContext", object, Response, BaseException | None], Awaitable[tuple[int, Headers, bytes] | Response | None]
 ]
+"""``run(ctx, instance, response, error)``: a compiled hook; ``None`` leaves the response alone."""
 
 
-class EnteredHook(Protocol):
-    """A compiled hook whose way in has run: ``run(ctx, instance, response, error)`` are its ways out."""
+class Hook(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """The way out of one hook, compiled."""
 
-    @property
-    def moment(self) -> int: ...
-    @property
-    def on_response(self) -> HookRun | None: ...
-    @property
-    def on_error(self) -> HookRun | None: ...
+    moment: int  # the cleanup phase that follows when it has run
+    on_response: HookRun | None = None
+    on_error: HookRun | None = None
+    awaits: bool = False
 
 
 class RequestContext:
@@ -47,7 +53,7 @@ class RequestContext:
     exits: list[Exit] | None = None  # what was entered, in order
     handled_error: BaseException | None = None  # a response was made of it: what is entered later has no part in it
     shared: dict[object, tuple[int, object]] | None = None  # components for others than the plan; until when
-    entered: list[tuple[EnteredHook, object]] | None = None  # hooks and their instances, in order
+    entered: list[tuple[Hook, object]] | None = None  # hooks and their instances, in order
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
     has_read_cookies = False  # a handler has, of a whole Request
     visit: DjangoState | None = None  # what Django knows of the request, where anybody has asked
@@ -184,7 +190,7 @@ class RequestContext:
             ]
             self.exits = entries
 
-    def enter(self, hook: EnteredHook, instance: object) -> None:
+    def enter(self, hook: Hook, instance: object) -> None:
         """Let ``hook`` see how the request ends."""
         if self.entered is None:
             self.entered = []

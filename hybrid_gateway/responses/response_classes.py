@@ -19,8 +19,8 @@ from starlette.datastructures import URL, Headers
 
 from hybrid_gateway.exceptions import NotFound, check_status
 from hybrid_gateway.headers import JSON, with_content_length
-from hybrid_gateway.request.background import join_tasks
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_parts import join_tasks
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, DefaultStatus, GatewayResponse
 from hybrid_gateway.responses.negotiation import is_unmodified, not_modified_headers

@@ -10,7 +10,7 @@ import pytest
 from django.core.signals import got_request_exception
 
 from hybrid_gateway import CORS, BackgroundTask, Depends, Gateway, JSONResponse, Response, StreamingResponse, get
-from hybrid_gateway.endpoints.hooks import AnsweredEarly
+from hybrid_gateway.endpoints.endpoint import AnsweredEarly
 from hybrid_gateway.exceptions import Conflict, HTTPException
 from hybrid_gateway.test import TestClient
 
