@@ -32,7 +32,7 @@ FENCED = frozenset(
         # Django: queries and fields
         *("klass_info", "annotation_col_map", "get_initial_alias", "clear_select_fields", "set_select", "set_values"),
         *("alias_map", "low_mark", "high_mark", "get_converters", "apply_converters", "results_iter", "base_table"),
-        *("process_rhs", "bilateral_transforms", "RelatedLookupMixin", "ExpressionList", "fields_map"),
+        *("bilateral_transforms", "RelatedLookupMixin", "ExpressionList", "fields_map"),
         *("_forward_fields_map", "_validators", "_iterable_class", "_db", "_known_related_objects", "_result_cache"),
         *("_prefetch_related_lookups", "_do_insert", "_get_pk_val", "_get_unique_checks", "_filtered_relations"),
         # Starlette
