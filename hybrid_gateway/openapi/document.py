@@ -111,6 +111,11 @@ class _Writer:
         self.schemas = Schemas(two_faced)
         self._security = SecuritySchemes()
         self._problems: dict[str, JSONObject] = {}
+        self.components = {
+            "schemas": self.schemas.components,
+            "responses": self._problems,
+            "securitySchemes": self._security.components,
+        }
         self._problem_content = {"application/problem+json": {"schema": self.schemas.schema(Problem)}}
         called = [endpoint for one in shown for called in one.callbacks.values() for _, endpoint in called]
         self._operation_ids = _operation_ids([*shown, *called, *webhooks])
@@ -119,15 +124,6 @@ class _Writer:
         for endpoint in webhooks:
             operation = self._operation(endpoint, {}, ours=False)
             self.webhooks.setdefault(endpoint.route.name, {})[endpoint.method.lower()] = operation
-
-    @property
-    def components(self) -> JSONObject:
-        """The components object."""
-        return {
-            "schemas": self.schemas.components,
-            "responses": self._problems,
-            "securitySchemes": self._security.components,
-        }
 
     def _add(self, endpoint: Endpoint) -> None:
         template, method = endpoint.route.template, endpoint.method.lower()

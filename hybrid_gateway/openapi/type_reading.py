@@ -15,7 +15,7 @@ from typing import Annotated, Any, Union
 import msgspec
 from msgspec import inspect as mi
 
-from hybrid_gateway.type_hints import field_types
+from hybrid_gateway.type_hints import field_types, resolve_new_types
 
 __all__ = ["read_type"]
 
@@ -35,7 +35,7 @@ class _TypeReader:
         try:
             return mi.type_info(kind)
         except (TypeError, ValueError, AttributeError, RecursionError):
-            return self._read_part(kind)
+            return self._read_part(resolve_new_types(kind))
 
     def read_all(self, kinds: Iterable[object]) -> tuple[mi.Type, ...]:
         return tuple(map(self.read, kinds))
@@ -44,12 +44,6 @@ class _TypeReader:
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
         if origin is Annotated:
             return _with_words(self.read(arguments[0]), arguments[1:])
-        if hasattr(kind, "__supertype__"):  # NewType
-            return self.read(kind.__supertype__)
-        if origin is not None and hasattr(origin, "__value__"):  # type X[T] = ...
-            return self.read(origin.__value__[arguments])
-        if hasattr(kind, "__value__"):  # type X = ...
-            return self.read(kind.__value__)
         if origin in (Union, types.UnionType):
             return mi.UnionType(self.read_all(member for member in arguments if member is not msgspec.UnsetType))
         if origin in (typing.Final, typing.Required, typing.NotRequired):
@@ -108,14 +102,7 @@ _hints: Callable[[object], dict[str, Any]] = field_types  # which stand in field
 
 def _read_struct(kind: Any, cls: Any) -> tuple[_WithFields, Iterable[mi.Field]]:
     config = cls.__struct_config__
-    info = mi.StructType(
-        kind,
-        (),
-        tag_field=config.tag_field,
-        tag=config.tag,
-        array_like=config.array_like,
-        forbid_unknown_fields=config.forbid_unknown_fields,
-    )
+    info = mi.StructType(kind, (), config.tag_field, config.tag, config.array_like, config.forbid_unknown_fields)
     return info, (
         mi.Field(
             field.name,

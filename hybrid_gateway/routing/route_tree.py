@@ -26,6 +26,18 @@ class _Node(Generic[E]):
         self.parameters: list[tuple[_Matcher, _Node[E]]] = []
         self.endpoints: dict[str, E] = {}
 
+    def child(self, segment: Segment) -> _Node[E]:
+        """Return the node of one more segment, which is made where there is none."""
+        if isinstance(segment, str):
+            return self.static.setdefault(segment, _Node())
+        matcher = _Matcher(segment)
+        child = next((child for known, child in self.parameters if known.key == matcher.key), None)
+        if child is None:
+            child = _Node[E]()
+            self.parameters.append((matcher, child))
+            self.parameters.sort(key=lambda entry: entry[0].rank)
+        return child
+
 
 class _Matcher:
     """The matcher of a segment with parameters: one whole-segment converter, or text and parameters mixed."""
@@ -39,19 +51,7 @@ class _Matcher:
         whole = len(segment) == 1
         # Text around a parameter makes it stricter than any parameter alone.
         self.rank = (1 if whole else 0, self.converters[0].rank, -len(segment))
-        self.match = _match_whole(self.converters[0]) if whole else self._match_mixed(segment)
-
-    def _match_mixed(self, segment: tuple[str | Parameter, ...]) -> Callable[[str], PathValues | None]:
-        converters = self.converters
-
-        def match(text: str) -> PathValues | None:
-            texts = _split_mixed(segment, text)
-            if texts is None:
-                return None
-            values = tuple(converter.convert(text) for converter, text in zip(converters, texts, strict=True))
-            return None if None in values else values
-
-        return match
+        self.match = _match_whole(self.converters[0]) if whole else _match_mixed(segment, self.converters)
 
 
 def _split_mixed(segment: tuple[str | Parameter, ...], text: str) -> tuple[str, ...] | None:
@@ -84,6 +84,19 @@ def _split_mixed(segment: tuple[str | Parameter, ...], text: str) -> tuple[str, 
     return (*found, text[start:end])
 
 
+def _match_mixed(
+    segment: tuple[str | Parameter, ...], converters: tuple[Converter, ...]
+) -> Callable[[str], PathValues | None]:
+    def match(text: str) -> PathValues | None:
+        texts = _split_mixed(segment, text)
+        if texts is None:
+            return None
+        values = tuple(converter.convert(text) for converter, text in zip(converters, texts, strict=True))
+        return None if None in values else values
+
+    return match
+
+
 def _match_whole(converter: Converter) -> Callable[[str], PathValues | None]:
     convert = converter.convert
 
@@ -105,26 +118,10 @@ class RouteTree(Generic[E]):
         """Put ``endpoint`` at ``template``, unless another is there; return the one that is there now."""
         if template.is_static:
             return self.static.setdefault(template.path, {}).setdefault(method, (endpoint, ()))[0]
-        return self._node(template.segments).endpoints.setdefault(method, endpoint)
-
-    def _node(self, segments: tuple[Segment, ...]) -> _Node[E]:
         node = self._root
-        for segment in segments:
-            if isinstance(segment, str):
-                node = node.static.setdefault(segment, _Node())
-            else:
-                node = self._parameter_child(node, _Matcher(segment))
-        return node
-
-    @staticmethod
-    def _parameter_child(node: _Node[E], matcher: _Matcher) -> _Node[E]:
-        for known, child in node.parameters:
-            if known.key == matcher.key:
-                return child
-        child = _Node[E]()
-        node.parameters.append((matcher, child))
-        node.parameters.sort(key=lambda entry: entry[0].rank)
-        return child
+        for segment in template.segments:
+            node = node.child(segment)
+        return node.endpoints.setdefault(method, endpoint)
 
     def find(self, path: str, method: str) -> tuple[E, PathValues] | None:
         """Return the endpoint for ``path`` and ``method`` with the converted values of its parameters, in order."""

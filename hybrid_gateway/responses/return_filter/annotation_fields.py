@@ -19,7 +19,6 @@ __all__ = [
     "ResponseField",
     "base_arguments",
     "fields_of",
-    "is_structure",
     "is_value",
     "is_value_type",
     "members_of",
@@ -39,11 +38,6 @@ class ResponseField(msgspec.Struct, frozen=True):
     type: object
     is_required: bool = True
     is_hidden: bool = False  # it is never sent
-
-
-def is_structure(kind: object) -> bool:
-    """Return whether instances of a class have fields that are written by their names."""
-    return isinstance(kind, type) and any(is_kind(kind) for is_kind, _ in _KINDS)
 
 
 def fields_of(kind: object, origin: type) -> Iterator[ResponseField]:

@@ -18,7 +18,6 @@ from hybrid_gateway.responses.enc_hook import TypeEncoders
 from hybrid_gateway.responses.return_filter.annotation_fields import (
     base_arguments,
     fields_of,
-    is_structure,
     is_value_type,
     members_of,
     root_of,
@@ -37,6 +36,7 @@ from hybrid_gateway.responses.return_filter.filter_rules import (
     Value,
 )
 from hybrid_gateway.type_hints import cached_by_type
+from hybrid_gateway.type_info import type_info
 
 __all__ = ["build_filter", "compile_fits"]
 
@@ -73,7 +73,7 @@ class _FilterBuilder:
         if members is not None:
             return self._union(members)
         origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
-        if isinstance(origin, type) and is_structure(origin):
+        if isinstance(origin, type) and type_info(origin).is_structure:
             return self._known.get(kind) or self._structure(kind, origin)
         if origin is tuple:
             return self._tuple(arguments)

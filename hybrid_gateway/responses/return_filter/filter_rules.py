@@ -19,7 +19,8 @@ from django.db.models import Manager, Model, QuerySet
 
 from hybrid_gateway.exceptions import ResponseValidationError, error_entry
 from hybrid_gateway.responses.enc_hook import TypeEncoders
-from hybrid_gateway.responses.return_filter.annotation_fields import ResponseField, is_structure, is_value
+from hybrid_gateway.responses.return_filter.annotation_fields import ResponseField, is_value
+from hybrid_gateway.type_info import type_info
 
 __all__ = [
     "AnyOf",
@@ -325,7 +326,7 @@ def _has_fields(value: object) -> bool:
         return any(map(_has_fields, value))
     if isinstance(value, Mapping):
         return True
-    return isinstance(value, msgspec.Struct) or (is_structure(type(value)) and not isinstance(value, type))
+    return isinstance(value, msgspec.Struct) or (type_info(type(value)).is_structure and not isinstance(value, type))
 
 
 def _is_many(value: object) -> TypeGuard[Iterable[object] | Manager[Model]]:
