@@ -33,7 +33,7 @@ from hybrid_gateway.headers import checked_send, headers_to_send
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.head_parsing import path_info
 from hybrid_gateway.responses.gateway_response import GatewayResponse
-from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse
+from hybrid_gateway.responses.raw_response import RawResponse
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.handshake import reject_handshake
 
@@ -57,7 +57,7 @@ class Responder(Protocol):
     @property
     def awaits(self) -> bool: ...
     @property
-    def respond(self) -> Callable[[RequestContext], Coroutine[Any, Any, EndpointResponse | ASGIApp]]: ...
+    def respond(self) -> Callable[[RequestContext], Coroutine[Any, Any, RawResponse | ASGIApp]]: ...
     @property
     def end(self) -> Callable[..., Awaitable[None]]: ...
 
@@ -200,25 +200,19 @@ class Dispatcher:
         return status, self.security.finalize(ctx, status, headers, responder.security_headers), body
 
     async def send_response(
-        self,
-        ctx: RequestContext,
-        responder: Responder,
-        response: EndpointResponse | ASGIApp,
-        receive: Receive,
-        send: Send,
+        self, ctx: RequestContext, responder: Responder, response: RawResponse | ASGIApp, receive: Receive, send: Send
     ) -> None:
         """Send any response as ASGI messages."""
         if isinstance(response, tuple):
             status, headers, body = self.finalize(ctx, responder, response)
-            await send(
-                {"type": "http.response.start", "status": status, "headers": headers_to_send(status, headers, body)}
-            )
+            headers = headers_to_send(status, headers, body)
+            await send({"type": "http.response.start", "status": status, "headers": headers})
             await send({"type": "http.response.body", "body": body if ctx.method != "HEAD" else b""})
         else:
             await self.run_response(ctx, responder, response, receive, send)
 
     async def run_response(
-        self, ctx: RequestContext, responder: Responder, response: Response | ASGIApp, receive: Receive, send: Send
+        self, ctx: RequestContext, responder: Responder, response: ASGIApp, receive: Receive, send: Send
     ) -> None:
         """Let a response send itself; then let the request end, and the work begin that follows it."""
         if ctx.exits:  # how long their thread is held is the client's to say

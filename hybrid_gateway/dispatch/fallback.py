@@ -18,39 +18,45 @@ __all__ = ["NotRouted", "RejectedRequest"]
 Respond = Callable[[RequestContext], Awaitable[EndpointResponse]]
 
 
-class RejectedRequest:
-    """Answers a request that neither routes nor Django's side shall see."""
-
-    django_middleware = None
+class _Unrouted:
+    django_middleware: PooledMiddleware | None = None
     middleware: tuple[ASGIMiddlewareFactory, ...] = ()
 
-    def __init__(self, table: RoutingTable, error: HTTPException) -> None:
+    def __init__(self, table: RoutingTable) -> None:
         self.end = table.without_route.end
         self.awaits = table.errors.awaits
         self.security_headers = table.security_headers
         self._table = table
+
+    def _around(self, respond: Respond) -> Respond:
+        """Return ``respond`` inside what plugins have put around responses without a route."""
+        for around in reversed(self._table.around_unrouted):
+            respond = partial(around, respond=respond)
+        return respond
+
+
+class RejectedRequest(_Unrouted):
+    """Answers a request that neither routes nor Django's side shall see."""
+
+    def __init__(self, table: RoutingTable, error: HTTPException) -> None:
+        super().__init__(table)
         self._error = error
 
     async def respond(self, ctx: RequestContext) -> EndpointResponse:
         """Return the error as a response, in the words of the project's exception handlers."""
-        return await _around(self._table, lambda ctx: self._table.without_route.on_error(ctx, self._error))(ctx)
+        return await self._around(lambda ctx: self._table.without_route.on_error(ctx, self._error))(ctx)
 
 
-class NotRouted:
+class NotRouted(_Unrouted):
     """Answers where no route does: 404, 405, an automatic OPTIONS, or a redirect to the other slash.
 
     ``path`` is ``None`` where middleware has changed it to one that makes no sense; ``root`` is the script prefix.
     """
 
-    django_middleware: PooledMiddleware | None = None
-    middleware: tuple[ASGIMiddlewareFactory, ...] = ()
     path_values: tuple[object, ...] = ()
 
     def __init__(self, table: RoutingTable, path: str | None, root: str) -> None:
-        self.end = table.without_route.end
-        self.awaits = table.errors.awaits
-        self.security_headers = table.security_headers
-        self._table = table
+        super().__init__(table)
         self._path = path
         self._root = root
         if table.passes_django and path is not None and path != "*":
@@ -72,12 +78,12 @@ class NotRouted:
 
     async def respond(self, ctx: RequestContext) -> EndpointResponse:
         """Return a response, which is complete unless an exception handler of the project's streams."""
-        response, cors = await _around(self._table, self._respond)(ctx), self._table.cors
+        response, cors = await self._around(self._respond)(ctx), self._table.cors
         return response if cors is None or ctx.method == "OPTIONS" else cors.stamp(ctx, response)
 
     async def _respond(self, ctx: RequestContext) -> EndpointResponse:
         table, path = self._table, self._path
-        on_error: Callable[[RequestContext, HTTPException], Awaitable[EndpointResponse]] = table.without_route.on_error
+        on_error = table.without_route.on_error
         if path == "*" and ctx.method == "OPTIONS":
             return _allow(("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT"))
         if path is None:
@@ -94,23 +100,12 @@ class NotRouted:
         if not methods:
             return await on_error(ctx, NotFound())
         if ctx.method == "OPTIONS":
-            return self._preflight(ctx, path, methods) or _allow(methods)
+            method = (ctx.header(b"access-control-request-method") or b"").decode("latin-1")
+            found = table.tree.find(path, method) if method else None
+            cors = None if found is None else found[0].route.layers.cors  # of the route that the page is about to call
+            return _allow(methods) if cors is None else cors.preflight(ctx, methods)
         allow = ", ".join(sorted({*methods, "OPTIONS"}))
         return await on_error(ctx, MethodNotAllowed(headers={"Allow": allow}))
-
-    def _preflight(self, ctx: RequestContext, path: str, methods: Iterable[str]) -> RawResponse | None:
-        """Return the preflight response of the route that the page is about to call, if that has CORS rules."""
-        method = (ctx.header(b"access-control-request-method") or b"").decode("latin-1")
-        found = self._table.tree.find(path, method) if method else None
-        cors = None if found is None else found[0].route.layers.cors
-        return None if cors is None else cors.preflight(ctx, methods)
-
-
-def _around(table: RoutingTable, respond: Respond) -> Respond:
-    """Return ``respond`` inside what plugins have put around responses without a route."""
-    for around in reversed(table.around_unrouted):
-        respond = partial(around, respond=respond)
-    return respond
 
 
 def _allow(methods: Iterable[str]) -> RawResponse:

@@ -132,9 +132,8 @@ class _WSGIResponse:
         try:
             yield from chunks
         finally:
-            close = getattr(chunks, "close", None)
-            if close is not None:
-                close()
+            if hasattr(chunks, "close"):
+                chunks.close()
 
     def _start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -59,8 +59,6 @@ _CONTROLS = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])  # SPEC: RFC 9110 se
 _NEVER_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\\\\\ufffd\ud800-\udfff]")
 _FRAGMENT = "The target of the request has a fragment."  # SPEC: RFC 9112 section 3.2: no form of it has one
 _HIDDEN_SLASH = re.compile(rb"%(2f|5c)", re.IGNORECASE)
-
-Server = tuple[str, int | str | None] | None
 
 _security_logger = logging.getLogger("django.security.DisallowedHost")
 
@@ -157,7 +155,15 @@ class RequestValidator:
             ctx.raw_headers = raw_headers = [header for header in raw_headers if b"_" not in header[0]]
             headers = dict(raw_headers)
         ctx.headers_by_name = headers
-        if b"transfer-encoding" in headers and _has_ambiguous_length(headers, ctx.scope.get("http_version")):
+        # SECURITY: two readers of a body that has a transfer coding must not see two ends of it, or two bodies.
+        # SPEC: RFC 9112 section 6.1: Content-Length beside it is an attempt to smuggle, HTTP/1.0 does not know it;
+        # RFC 9113 section 8.2.2 and RFC 9114 section 4.2 forbid it. None: who calls us says nothing of versions.
+        # Section 6.3: a body without chunks at last has no end. Other codings nobody undoes here, and servers differ.
+        if b"transfer-encoding" in headers and (
+            headers[b"transfer-encoding"].strip().lower() != b"chunked"
+            or b"content-length" in headers
+            or ctx.scope.get("http_version") not in ("1.1", None)
+        ):
             return _closing(ctx, BadRequest("The length of the request's body can be read in more than one way."))
         count = len(raw_headers)
         if count != len(headers) or count > MAX_HEADERS or len(values) > MIN_EXACT_BYTES:
@@ -228,7 +234,13 @@ class RequestValidator:
         if host is None and version == "1.1" and not (server and isinstance(server[1], str)):
             return BadRequest("The request has no Host header.")  # SPEC: RFC 9112 section 3.2
         try:
-            _build_django_request(host, headers.get(b"x-forwarded-host"), server).get_host()
+            request = HttpRequest()
+            name, port = server or ("", None)
+            request.META = {"SERVER_NAME": name or "", "SERVER_PORT": str(port or 80)}
+            for key, value in (("HTTP_HOST", host), ("HTTP_X_FORWARDED_HOST", headers.get(b"x-forwarded-host"))):
+                if value is not None:
+                    request.META[key] = value.decode("latin-1")
+            request.get_host()
         except DisallowedHost as error:
             if log:  # DJANGO: by the logger that response_for_exception takes (core/handlers/exception.py)
                 _security_logger.error("%s", error, extra={"status_code": 400})
@@ -258,16 +270,6 @@ def _has_fragment(query: bytes | str) -> bool:
     if isinstance(query, str):  # in the scopes of Django's AsyncRequestFactory
         return "#" in query
     return query.find(b"#") >= 0
-
-
-def _has_ambiguous_length(headers: Mapping[bytes, bytes], version: str | None) -> bool:
-    """Return whether two readers of a body that has a transfer coding could see two ends of it, or two bodies."""
-    # SPEC: RFC 9112 section 6.1: Content-Length beside it is an attempt to smuggle, HTTP/1.0 does not know it; RFC 9113
-    # section 8.2.2 and RFC 9114 section 4.2 forbid it. None: who calls us says nothing of versions. Section 6.3: a body
-    # without chunks at last has no end. Other codings nobody undoes here, and servers differ in what they do with them.
-    if headers[b"transfer-encoding"].strip().lower() != b"chunked":
-        return True
-    return b"content-length" in headers or version not in ("1.1", None)
 
 
 def _closing(ctx: RequestContext, error: HTTPException) -> HTTPException:
@@ -306,15 +308,3 @@ def _validate_many(ctx: RequestContext, headers: Sequence[Header]) -> HTTPExcept
             return BadRequest("A header of the request has control characters.")
         seen.add(name)
     return None
-
-
-def _build_django_request(
-    host: bytes | None, forwarded: bytes | None, server: tuple[str, int | str | None] | None
-) -> HttpRequest:
-    request = HttpRequest()
-    name, port = server or ("", None)
-    request.META = {"SERVER_NAME": name or "", "SERVER_PORT": str(port or 80)}
-    for key, value in (("HTTP_HOST", host), ("HTTP_X_FORWARDED_HOST", forwarded)):
-        if value is not None:
-            request.META[key] = value.decode("latin-1")
-    return request

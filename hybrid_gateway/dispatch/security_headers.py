@@ -24,7 +24,6 @@ from hybrid_gateway.url_quoting import quote_path, quote_query
 
 __all__ = ["SecurityHeaders"]
 
-
 _SECURITY = "django.middleware.security.SecurityMiddleware"
 _FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
 _CSP = "django.middleware.csp.ContentSecurityPolicyMiddleware"
@@ -40,7 +39,9 @@ class SecurityHeaders:
         self.hsts = _hsts() if guards_transport and settings.SECURE_HSTS_SECONDS else None
         self.redirects = bool(guards_transport and settings.SECURE_SSL_REDIRECT)
         self._exempt = [re.compile(pattern) for pattern in settings.SECURE_REDIRECT_EXEMPT]
-        self._proxy_header = _proxy_header()
+        name, secure = settings.SECURE_PROXY_SSL_HEADER or ("", "")
+        name = name.removeprefix("HTTP_").replace("_", "-").lower()
+        self._proxy_header = name.encode("latin-1"), secure.encode("latin-1")
         self._problems: dict[tuple[int, tuple[Header, ...]], FixedHeaders] = {}
 
     def __repr__(self) -> str:
@@ -56,17 +57,13 @@ class SecurityHeaders:
     def is_secure(self, ctx: RequestContext) -> bool:
         """Return whether a request came over HTTPS, by ``SECURE_PROXY_SSL_HEADER`` where a proxy says so."""
         if ctx.is_secure is None:
-            ctx.is_secure = self._is_secure(ctx)
-        return bool(ctx.is_secure)
-
-    def _is_secure(self, ctx: RequestContext) -> bool:
-        # DJANGO: HttpRequest.scheme (http/request.py): the first of several values counts
-        if self._proxy_header is not None:
             name, secure = self._proxy_header
-            said = ctx.header(name)
-            if said is not None:
-                return bool(said.partition(b",")[0].strip() == secure)
-        return bool(ctx.scope.get("scheme") in ("https", "wss"))
+            said = ctx.header(name) if name else None
+            if said is None:
+                ctx.is_secure = ctx.scope.get("scheme") in ("https", "wss")
+            else:  # DJANGO: HttpRequest.scheme (http/request.py): the first of several values counts
+                ctx.is_secure = said.partition(b",")[0].strip() == secure
+        return bool(ctx.is_secure)
 
     def redirect(self, ctx: RequestContext, path: str) -> HTTPException | None:
         """Return the redirect to HTTPS, where the project wants it and ``path`` is not exempt."""
@@ -91,7 +88,10 @@ class SecurityHeaders:
         :class:`FixedHeaders` have had theirs since start-up.
         """
         if len(headers) == 1 and headers[0] is PROBLEM:
-            headers = self._problem_headers(status, own)
+            # PERF: the headers of most errors are made once for each status and layer: 2 µs.
+            key = status, tuple(own)
+            known = self._problems.get(key)
+            headers = known if known is not None else self._problems.setdefault(key, FixedHeaders((PROBLEM, *own)))
         if type(headers) is FixedHeaders:
             if self.hsts is None or not self.is_secure(ctx):
                 return headers
@@ -102,14 +102,6 @@ class SecurityHeaders:
             missing.append(self.hsts)
         return [*headers, *missing] if missing else headers
 
-    def _problem_headers(self, status: int, own: Headers) -> FixedHeaders:
-        """Return the headers of most errors, made once for each status and layer. PERF: 2 µs."""
-        key = status, tuple(own)
-        known = self._problems.get(key)
-        if known is None:
-            known = self._problems[key] = FixedHeaders((PROBLEM, *own))
-        return known
-
     def finalizing(self, send: Send, ctx: RequestContext, own: Headers) -> Send:
         """Return ``send`` for a response that sends itself: it adds what :meth:`finalize` does."""
         if not own and self.hsts is None:
@@ -117,10 +109,8 @@ class SecurityHeaders:
 
         async def send_finalized(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {
-                    **message,
-                    "headers": self.finalize(ctx, message["status"], list(message.get("headers", ())), own),
-                }
+                headers = self.finalize(ctx, message["status"], list(message.get("headers", ())), own)
+                message = {**message, "headers": headers}
             await send(message)
 
         return send_finalized
@@ -133,8 +123,7 @@ def _find_listed(wanted: Iterable[str]) -> set[str]:
     for entry in settings.MIDDLEWARE:
         middleware = entry if entry in kinds else _import(entry)
         for name, kind in kinds.items():
-            derived = isinstance(middleware, type) and kind is not None and issubclass(middleware, kind)
-            if entry == name or derived:
+            if entry == name or (isinstance(middleware, type) and kind is not None and issubclass(middleware, kind)):
                 found.add(name)
     return found
 
@@ -159,18 +148,13 @@ def _headers(listed: set[str]) -> Iterable[Header]:
     if _FRAMES in listed:
         yield b"x-frame-options", (settings.X_FRAME_OPTIONS or "DENY").upper().encode("ascii")
     if _CSP in listed:
-        yield from _content_security_policies()
+        from django.utils.csp import build_policy  # Django 6.0
 
-
-def _content_security_policies() -> Iterable[Header]:
-    from django.utils.csp import build_policy  # Django 6.0
-
-    for name, setting in (
-        (b"content-security-policy", settings.SECURE_CSP),
-        (b"content-security-policy-report-only", settings.SECURE_CSP_REPORT_ONLY),
-    ):
-        if setting:
-            yield name, build_policy(setting).encode("ascii")
+        if settings.SECURE_CSP:
+            yield b"content-security-policy", build_policy(settings.SECURE_CSP).encode("ascii")
+        if settings.SECURE_CSP_REPORT_ONLY:
+            policy = build_policy(settings.SECURE_CSP_REPORT_ONLY)
+            yield b"content-security-policy-report-only", policy.encode("ascii")
 
 
 def _hsts() -> Header:
@@ -180,10 +164,3 @@ def _hsts() -> Header:
     if settings.SECURE_HSTS_PRELOAD:
         value += "; preload"
     return b"strict-transport-security", value.encode("ascii")
-
-
-def _proxy_header() -> tuple[bytes, bytes] | None:
-    if not settings.SECURE_PROXY_SSL_HEADER:
-        return None
-    name, value = settings.SECURE_PROXY_SSL_HEADER
-    return name.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1"), value.encode("latin-1")

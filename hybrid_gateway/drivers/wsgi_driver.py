@@ -37,7 +37,7 @@ from hybrid_gateway.drivers.wsgi_scope import build_receive, build_scope, start
 from hybrid_gateway.headers import headers_to_send
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_thread import RequestThread
-from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.responses.raw_response import RawResponse
 from hybrid_gateway.types import ASGIApp, Environ, Message, Receive, Scope, Send, StartResponse
 
 __all__ = ["WSGIDriver"]
@@ -111,7 +111,7 @@ class WSGIDriver:
             ctx.borrow(lambda: WaitingThread(thread))
         if middleware or responder.middleware or responder.awaits:
             return self._bridge(self._asgi.serve, request, start_response, pooled)
-        response: EndpointResponse | ASGIApp | None = None
+        response: RawResponse | ASGIApp | None = None
         try:
             response = _step(responder.respond(ctx))
         except ClientDisconnect:
@@ -220,9 +220,8 @@ class _ClosingBody:
 
     def close(self) -> None:
         try:
-            close = getattr(self._chunks, "close", None)
-            if close is not None:
-                close()
+            if hasattr(self._chunks, "close"):
+                self._chunks.close()
         finally:
             close_unit()
 
@@ -235,8 +234,7 @@ def _step(coroutine: Coroutine[Any, Any, T]) -> T:
     try:
         coroutine.send(None)
     except StopIteration as stop:
-        value: T = stop.value
-        return value
+        return cast("T", stop.value)
     coroutine.close()
     raise RuntimeError("A handler without asynchronous code waited; this is a defect of hybrid_gateway.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from http import HTTPStatus
+from http.client import responses
 from urllib.parse import quote
 
 from django.core.handlers.wsgi import get_script_name
@@ -33,13 +33,17 @@ def build_scope(environ: Environ) -> Scope:
     for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
         if environ.get(name):
             headers.append((name.replace("_", "-").lower().encode(), environ[name].encode("latin-1")))
+    # The path as it was asked for, where the server tells: gunicorn, uWSGI, Waitress and others do.
+    target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
+    if "#" not in target:  # which the server has cut: see RequestValidator
+        target = target.partition("?")[0] if target.startswith("/") else ""
     scope: Scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.4"},
         "method": environ["REQUEST_METHOD"],
         "scheme": environ.get("wsgi.url_scheme", "http"),
         "path": root + path,
-        "raw_path": _raw_path(environ) or quote(root + path).encode(),
+        "raw_path": target.encode("latin-1", "replace") or quote(root + path).encode(),
         "query_string": environ.get("QUERY_STRING", "").encode("latin-1"),
         "root_path": root,
         "headers": headers,
@@ -48,18 +52,8 @@ def build_scope(environ: Environ) -> Scope:
     }
     if "SERVER_PROTOCOL" in environ:
         scope["http_version"] = environ["SERVER_PROTOCOL"].partition("/")[2]
-    for key in _FROM_TESTS:
-        if key in environ:
-            scope[key] = environ[key]
+    scope.update((key, environ[key]) for key in _FROM_TESTS if key in environ)
     return scope
-
-
-def _raw_path(environ: Environ) -> bytes:
-    """Return the path as it was asked for, where the server tells: gunicorn, uWSGI, Waitress and others do."""
-    target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    if "#" in target:  # which the server has cut: see RequestValidator
-        return target.encode("latin-1", "replace")
-    return target.partition("?")[0].encode("latin-1", "replace") if target.startswith("/") else b""
 
 
 def build_receive(environ: Environ) -> Receive:
@@ -69,9 +63,8 @@ def build_receive(environ: Environ) -> Receive:
     """
     stream = environ["wsgi.input"]
     length = environ.get("CONTENT_LENGTH")
-    left = _number(length) if length and _is_number(length) else None
-    if left is None and not environ.get("wsgi.input_terminated"):
-        left = 0
+    is_terminated = environ.get("wsgi.input_terminated") and not (length and _is_number(length))
+    left = None if is_terminated else _number(length)
 
     async def receive() -> Message:
         nonlocal left
@@ -99,16 +92,6 @@ def _number(text: str | None) -> int:
 def start(start_response: StartResponse, status: int, headers: Iterable[Header]) -> None:
     """Call ``start_response`` with the head of a response."""
     # SPEC: PEP 3333, "Other HTTP Features": what speaks of the connection is the server's alone.
-    lines = [
-        (name.decode("latin-1").title(), value.decode("latin-1")) for name, value in headers if name != b"connection"
-    ]
-    start_response(f"{status} {_phrase(status)}", lines)
-
-
-def _phrase(status: int) -> str:
-    if status >= 400:
-        return reason(status)
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
+    text = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers if name != b"connection"]
+    phrase = reason(status) if status >= 400 else responses.get(status, "Unknown")
+    start_response(f"{status} {phrase}", [(name.title(), value) for name, value in text])
