@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from starlette.middleware import Middleware
@@ -42,7 +42,10 @@ class ASGIMiddleware:
 
         async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
             passes = scope["type"] not in self.scopes or any(search(scope["path"]) for search in searches)
-            if passes or (self.exclude_opt is not None and _opt(scope).get(self.exclude_opt)):
+            if not passes and self.exclude_opt is not None and ROUTED in scope:
+                route = getattr(scope[ROUTED][1], "route", None)
+                passes = route is not None and bool(route.opt.get(self.exclude_opt))
+            if passes:
                 await app(scope, receive, send)
             else:
                 await self.handle(scope, receive, send, app)
@@ -91,9 +94,3 @@ def check_order(entries: Iterable[object]) -> None:
                     f"The middleware {kind.__qualname__} must be listed {word} {others[0].__qualname__}; middleware is "
                     "listed from the outermost layer to the innermost."
                 )
-
-
-def _opt(scope: Scope) -> Mapping[str, object]:
-    routed = scope.get(ROUTED)
-    route = getattr(routed[1], "route", None) if routed is not None else None
-    return route.opt if route is not None else {}

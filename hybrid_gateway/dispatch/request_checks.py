@@ -133,7 +133,7 @@ class RequestValidator:
             or not is_plain_path(path)
             or raw_path.find(b"%") >= 0  # PERF: `in` takes ten times as long, for bytes
             or raw_path.find(b"#") >= 0
-            or ((lower := path.lower()) != path and self._is_ambiguous(lower, path))
+            or ((lower := path.lower()) != path and self._side(lower) != self._side(path))
         ):
             error = self.validate_path(path, raw_path, ctx.method)
             if error is not None:
@@ -184,9 +184,6 @@ class RequestValidator:
         if not secrets.are_in(headers, names):
             self._known[client] = list(raw_headers), headers
 
-    def _is_ambiguous(self, one: str, other: str) -> bool:
-        return self._side(one) != self._side(other)
-
     def validate_path(self, path: str | None, raw_path: bytes, method: str) -> HTTPException | None:
         """Return whether a path that is not plain has one meaning all the same."""
         if path == "*" and method == "OPTIONS":
@@ -201,7 +198,8 @@ class RequestValidator:
             return BadRequest("The path of the request has characters that no path may have.")
         # SECURITY: a slash that a proxy did not see, or everything that only one of two readers would resolve.
         hides_slash = _HIDDEN_SLASH.search(raw_path) is not None
-        if (hides_slash and not self._may_hide_slash(path, raw_path)) or self._is_ambiguous(normalize_path(path), path):
+        is_rejected = hides_slash and not self._may_hide_slash(path, raw_path)
+        if is_rejected or self._side(normalize_path(path)) != self._side(path):
             return BadRequest("The path of the request can be read in more than one way.")
         return None
 

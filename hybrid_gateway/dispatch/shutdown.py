@@ -26,8 +26,6 @@ logger = logging.getLogger("hybrid_gateway")
 
 GRACE_AFTER_SIGNAL = 0.5  # seconds in which a request is still answered; uvicorn needs 0.1 to close its sockets
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
 
 class Shutdown:
     """The end of the process: whether it has begun, and who is told. ``grace`` is seconds that streams get."""
@@ -96,7 +94,7 @@ class Shutdown:
         """Begin with SIGTERM or SIGINT, before its present handler; only the main thread can, others do nothing."""
         if threading.current_thread() is not threading.main_thread():
             return
-        for number in _SIGNALS:
+        for number in (signal.SIGTERM, signal.SIGINT):
             before = signal.getsignal(number)
             if callable(before) and number not in self._replaced:  # else it ends the process at once, or is ignored
                 self._replaced[number] = before

@@ -149,14 +149,10 @@ class ASGIDriver:
 
     async def _answer_lifespan(self, receive: Receive, send: Send) -> None:
         """Run start-up and shutdown when the server says so. SPEC: ASGI lifespan, on which Django's handler raises."""
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                if not await self._report(self._application.startup(), "lifespan.startup", send):
-                    return
-            elif message["type"] == "lifespan.shutdown":
-                await self._report(self._application.shutdown(), "lifespan.shutdown", send)
+        while (kind := (await receive())["type"]) != "lifespan.shutdown":
+            if kind == "lifespan.startup" and not await self._report(self._application.startup(), kind, send):
                 return
+        await self._report(self._application.shutdown(), kind, send)
 
     async def _report(self, work: Awaitable[None], phase: str, send: Send) -> bool:
         try:

@@ -58,7 +58,8 @@ class WSGIDriver:
         self._dispatcher = application.dispatcher
         self._asgi = asgi
         self._worker = _Worker()
-        self._lifespan = _Lifespan(application)
+        self._starting = threading.Lock()
+        self._has_started = False
 
     def __repr__(self) -> str:
         return f"<WSGI side of {self._application!r}>"
@@ -68,8 +69,8 @@ class WSGIDriver:
         if request.is_django:
             self._worker.is_djangos = True
             return self._dispatcher.django.wsgi(environ, start_response)
-        if not self._lifespan.is_started:
-            self._lifespan.start()
+        if not self._has_started:
+            self._start_up()
         open_unit()
         body: Iterable[bytes] = ()
         try:
@@ -160,6 +161,24 @@ class WSGIDriver:
         start(start_response, head["status"], head["headers"])
         return bridge.bodies(messages)
 
+    # --- start-up with the first request of a process, and shutdown with the interpreter: WSGI knows no lifespan
+
+    def _start_up(self) -> None:
+        """Start up, once; an error is the first request's, and the next one tries again."""
+        application = self._application
+        with self._starting:
+            if application.has_lifespan and not self._has_started:
+                application.loop_thread.run(application.run_outside_requests(application.startup()))
+                atexit.register(self._shut_down)
+            self._has_started = True
+
+    def _shut_down(self) -> None:
+        application = self._application
+        try:
+            application.loop_thread.run(application.run_outside_requests(application.shutdown()))
+        except Exception:
+            logger.exception("lifespan.shutdown failed")
+
 
 class _Worker(threading.local):
     """State of the calling thread."""
@@ -180,33 +199,6 @@ class _Request:
         self.ctx = RequestContext(scope, build_receive(environ), InlineThread)
         self.error = dispatcher.validate(self.ctx, self.path)
         self.is_django = self.error is None and dispatcher.is_django(self.path)
-
-
-class _Lifespan:
-    """Start-up with the first request of a process, and shutdown with the interpreter: WSGI knows no lifespan."""
-
-    def __init__(self, application: ServedApplication) -> None:
-        self._application = application
-        self._lock = threading.Lock()
-        self.is_started = False
-
-    def start(self) -> None:
-        """Start up, once; an error is the first request's, and the next one tries again."""
-        with self._lock:
-            if self.is_started:
-                return
-            application = self._application
-            if application.has_lifespan:
-                application.loop_thread.run(application.run_outside_requests(application.startup()))
-                atexit.register(self._stop)
-            self.is_started = True
-
-    def _stop(self) -> None:
-        try:
-            application = self._application
-            application.loop_thread.run(application.run_outside_requests(application.shutdown()))
-        except Exception:
-            logger.exception("lifespan.shutdown failed")
 
 
 class _ClosingBody:

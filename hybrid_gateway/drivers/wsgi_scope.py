@@ -35,7 +35,7 @@ def build_scope(environ: Environ) -> Scope:
             headers.append((name.replace("_", "-").lower().encode(), environ[name].encode("latin-1")))
     # The path as it was asked for, where the server tells: gunicorn, uWSGI, Waitress and others do.
     target: str = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    if "#" not in target:  # which the server has cut: see RequestValidator
+    if "#" not in target:  # a fragment, which the server has cut, is RequestValidator's to reject
         target = target.partition("?")[0] if target.startswith("/") else ""
     scope: Scope = {
         "type": "http",

@@ -102,9 +102,7 @@ class Gateway:
         )
         self._builder = TableBuilder(context, options, self.openapi, self._lifespan.hooks, self._not_ready_reason)
         self._changing = threading.Lock()  # what is declared, and the table that is made of it
-        self._declared: tuple[Any, ...] = options.routes
-        self._overrides: tuple[Mapping[Any, Any], ...] = ()
-        self._publish(self._declared, self._overrides)
+        self._publish(options.routes, ())
         self.asgi = ASGIDriver(self)
         self.wsgi = WSGIDriver(self, self.asgi)
         self._answer: Callable[[RequestContext, Scope, Receive, Send], Awaitable[None]] = self.asgi.answer
@@ -116,9 +114,10 @@ class Gateway:
 
     # --- routes
 
-    def _publish(self, declared: Sequence[Any], overrides: Iterable[Mapping[Any, Any]]) -> None:
+    def _publish(self, declared: tuple[Any, ...], overrides: tuple[Mapping[Any, Any], ...]) -> None:
         """Let everything that is declared take the place of what was; a mistake in it changes nothing."""
         table = self._builder.build(declared, overrides)
+        self._declared, self._overrides = declared, overrides
         # with the first request, unless a server does
         self._starts_late = self.has_lifespan and not self._lifespan.has_started
         self.dispatcher.table = table
@@ -126,26 +125,19 @@ class Gateway:
     def register(self, *routes: Any) -> None:
         """Add routes to those of the gateway, while it may be serving; raises what building one does, and adds none."""
         with self._changing:
-            declared = (*self._declared, *routes)
-            self._publish(declared, self._overrides)
-            self._declared = declared
+            self._publish((*self._declared, *routes), self._overrides)
 
     @contextlib.contextmanager
     def override(self, replacements: Mapping[Any, Any]) -> Iterator[None]:
         """In tests: while entered, ``{type or provider: value or provider}`` takes the place of what is registered."""
         mine = dict(replacements)
         with self._changing:
-            self._override([*self._overrides, mine])
+            self._publish(self._declared, (*self._overrides, mine))
         try:
             yield
         finally:
             with self._changing:
-                self._override(other for other in self._overrides if other is not mine)
-
-    def _override(self, overrides: Iterable[Mapping[Any, Any]]) -> None:
-        chosen = tuple(overrides)
-        self._publish(self._declared, chosen)
-        self._overrides = chosen
+                self._publish(self._declared, tuple(other for other in self._overrides if other is not mine))
 
     @property
     def routes(self) -> Sequence[FlatRoute]:

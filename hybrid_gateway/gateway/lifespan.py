@@ -61,10 +61,8 @@ class Lifespan:
                     await self._call(hook)
                 for context in self._contexts:
                     arguments, keywords = await self._resolve_arguments(context)
-                    wrapped = (
-                        contextlib.asynccontextmanager(context) if inspect.isasyncgenfunction(context) else context
-                    )
-                    await stack.enter_async_context(wrapped(*arguments, **keywords))
+                    opened = contextlib.asynccontextmanager(context) if inspect.isasyncgenfunction(context) else context
+                    await stack.enter_async_context(opened(*arguments, **keywords))
                 for hook in reversed(self._on_shutdown):
                     stack.push_async_callback(self._call, hook)
                 self._stack = stack.pop_all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Protocol, Unpack
+from typing import Any, Unpack
 
 import msgspec
 
@@ -18,7 +18,7 @@ from hybrid_gateway.routing.declare import import_routes
 from hybrid_gateway.spelling import check_options
 from hybrid_gateway.types import Handler
 
-__all__ = ["GatewayArguments", "GatewayOptions", "Plugin", "apply_plugins", "gateway_options"]
+__all__ = ["GatewayArguments", "GatewayOptions", "apply_plugins", "gateway_options"]
 
 
 class GatewayArguments(LayerOptions, total=False):
@@ -102,12 +102,6 @@ def gateway_options(routes: Sequence[Any] | str, arguments: GatewayArguments) ->
         layers=Layers().inside(layer, "the gateway"),
         **own,
     )
-
-
-class Plugin(Protocol):
-    """Something that changes what a gateway is built from."""
-
-    def on_gateway_init(self, options: GatewayOptions) -> GatewayOptions: ...
 
 
 def apply_plugins(options: GatewayOptions, plugins: Iterable[Any]) -> GatewayOptions:

@@ -37,7 +37,6 @@ from hybrid_gateway.concurrency.asgiref_bridge import enter_request
 from hybrid_gateway.dispatch.shutdown import GRACE_AFTER_SIGNAL
 from hybrid_gateway.drivers.lane.request import LaneRequest, ValidatedHead
 from hybrid_gateway.drivers.lane.server import AccessLogger, LaneServer, lane_server, start_line
-from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, check_headers
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import ASGIApp, Headers, Receive, Scope, Send
@@ -92,26 +91,16 @@ class LaneProtocol(UvicornConnection):
         self.head_timeout = head_timeout or self.head_timeout
         self.body_timeout = body_timeout or self.body_timeout
         self.lane = lane_server(config, server_state, self.loop)
-        if self.lane is not None and self.access_log:
-            self.access_logger = AccessLogger(self.access_logger, self.lane.dispatcher)  # type: ignore[assignment]
+        if self.lane is not None:
+            self.application, self.trust_proxy = self.lane.application, self.lane.trust_proxy
+            if self.access_log:
+                self.access_logger = AccessLogger(self.access_logger, self.lane.dispatcher)  # type: ignore[assignment]
         self._phase = _IDLE
         self._trailer_bytes = 0
         self._ignores_data = False  # the last request of the connection has come
         self._is_ending = False  # with the server, after one more request
         self._deadline: float | None = None
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def application(self) -> ServedApplication:
-        return self._lane.application
-
-    @property
-    def _lane(self) -> LaneServer:
-        assert self.lane is not None
-        return self.lane
-
-    def trust_proxy(self, scope: Scope) -> None:
-        self._lane.trust_proxy(scope)
 
     def data_received(self, data: bytes) -> None:
         if self._phase is _IDLE and self.lane is not None and (self.cycle is None or self.cycle.response_complete):
@@ -157,7 +146,7 @@ class LaneProtocol(UvicornConnection):
     def _write(self, ctx: LaneRequest, status: int, headers: Headers, body: bytes) -> None:
         if ctx.disconnected:
             return
-        lane: LaneServer = self.lane  # type: ignore[assignment]  # PERF: no call of a property
+        lane: LaneServer = self.lane  # type: ignore[assignment]
         if type(headers) is not FixedHeaders or lane.has_hsts:
             headers = lane.dispatcher.security.finalize(ctx, status, headers, ctx.endpoint.security_headers)
             check_headers(headers)  # raises where they must not be sent: a 500
@@ -170,7 +159,7 @@ class LaneProtocol(UvicornConnection):
             head = headers.head if headers.stamp is self.server_state.default_headers else lane.renew(headers, status)
             self.transport.write(b"%b%d\r\n\r\n%b" % (head, len(body), body))
         else:
-            self.transport.write(self._write_all(ctx, status, headers, body))
+            self.transport.write(self._write_all(ctx, lane.start(status), status, headers, body))
         ctx.response_complete = True
         if ctx.end_event is not None:
             ctx.set()
@@ -180,9 +169,9 @@ class LaneProtocol(UvicornConnection):
             self.transport.close()
         self.on_response_complete()
 
-    def _write_all(self, ctx: LaneRequest, status: int, headers: Headers, body: bytes) -> bytes:
+    def _write_all(self, ctx: LaneRequest, start: bytes, status: int, headers: Headers, body: bytes) -> bytes:
         """Return the response as uvicorn would write it."""
-        lines = [self._lane.start(status)]
+        lines = [start]
         closes = False
         for name, value in headers:
             lines.append(b"%b: %b\r\n" % (name.lower(), value))
@@ -205,7 +194,7 @@ class LaneProtocol(UvicornConnection):
             cycle.message_event.set()
         if self.cycle is ctx:  # type: ignore[comparison-overlap]
             self.cycle = cycle
-        dispatcher = self._lane.dispatcher
+        dispatcher = self.application.dispatcher
 
         async def application(scope: Scope, receive: Receive, send: Send) -> None:
             with suppress(ClientDisconnect):  # nobody is left to answer

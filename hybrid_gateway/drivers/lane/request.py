@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
@@ -37,14 +37,13 @@ class LaneConnection(Protocol):
     server: tuple[str, int | None] | None
     client: tuple[str, int] | None
     app_state: dict[str, Any]
+    application: ServedApplication
+    trust_proxy: Callable[[Scope], None]  # changes it to what the headers of a trusted proxy say
 
     @property
     def asgi_version(self) -> str: ...
     @property
     def scheme(self) -> str | None: ...
-    @property
-    def application(self) -> ServedApplication: ...
-    def trust_proxy(self, scope: Scope) -> None: ...  # change it to what the headers of a trusted proxy say
 
 
 class LaneRequest(RequestContext):

@@ -31,7 +31,7 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.routing.route_tree import RouteTree
 from hybrid_gateway.types import Header, Headers, Scope
 
-__all__ = ["AccessLogger", "HeaderReader", "LaneServer", "lane_server", "start_line"]
+__all__ = ["AccessLogger", "LaneServer", "lane_server", "start_line"]
 
 logger = logging.getLogger("hybrid_gateway")
 
@@ -131,7 +131,9 @@ class LaneServer:
             return None
         if len(head) > MAX_HEADER_BYTES or head.count(b"\r\n") > MAX_HEADERS or _ODD_HEADERS.search(head) is not None:
             return None
-        headers = HeaderReader().read(b"GET / HTTP/1.1" + head)
+        headers: list[Header] = []
+        reader = SimpleNamespace(on_header=lambda name, value: headers.append((name.lower(), value)))
+        _build_parser(reader).feed_data(b"GET / HTTP/1.1" + head)
         scope: Scope = {"type": "http", "method": "GET", "headers": headers, "scheme": connection.scheme}
         scope.update(http_version="1.1", server=connection.server, client=connection.client)
         self.trust_proxy(scope)
@@ -200,22 +202,6 @@ class AccessLogger:
         if mark:
             target = f"{path}?{self._dispatcher.table.secrets.hide(query.encode('latin-1')).decode('latin-1')}"
         self._logger.info(message, client, method, target, version, status)
-
-
-class HeaderReader:
-    """Reads the headers of a request that was parsed already, by the same parser."""
-
-    def __init__(self) -> None:
-        self._headers: list[Header] = []
-
-    def read(self, data: bytes) -> list[Header]:
-        """Return names in lower case, and values."""
-        _build_parser(self).feed_data(data)
-        return self._headers
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Note one header; the parser calls this."""
-        self._headers.append((name.lower(), value))
 
 
 def _build_parser(receiver: object) -> Any:
