@@ -132,8 +132,9 @@ class _WSGIResponse:
         try:
             yield from chunks
         finally:
-            if hasattr(chunks, "close"):
-                chunks.close()
+            close = getattr(chunks, "close", None)
+            if close is not None:
+                close()
 
     def _start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /

@@ -212,8 +212,9 @@ class _ClosingBody:
 
     def close(self) -> None:
         try:
-            if hasattr(self._chunks, "close"):
-                self._chunks.close()
+            close = getattr(self._chunks, "close", None)
+            if close is not None:
+                close()
         finally:
             close_unit()
 
