@@ -63,7 +63,7 @@ ROW = ColumnType(
     predict=lambda field: lambda value, connection: value,
     annotation=lambda field: str,
     constraints=lambda field, kind: msgspec.Meta(pattern="^#[0-9a-f]{6}$", description="A colour of the web."),
-    check_lookup=lambda field: violation,
+    check_lookup=lambda field, value: violation(value),
 )
 
 

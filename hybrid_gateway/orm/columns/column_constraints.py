@@ -29,6 +29,18 @@ __all__ = ["constrained"]
 MetaKeywords: TypeAlias = dict[str, Any]
 """Keywords of :class:`msgspec.Meta`."""
 
+_RECEIVED = {"min_length": "minLength", "ge": "minimum", "le": "maximum"}
+_BOUNDS: dict[type, str] = {
+    validators.MinValueValidator: "ge",
+    validators.MaxValueValidator: "le",
+    validators.MinLengthValidator: "min_length",
+    validators.MaxLengthValidator: "max_length",
+}
+_CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
+_DESCRIPTIONS = ("title", "description", "examples", "extra_json_schema", "extra")
+_RIVALS = {"ge": {"ge", "gt"}, "le": {"le", "lt"}, "min_length": {"min_length"}, "max_length": {"max_length"}}
+"""What an annotation may say that makes a bound of the column superfluous."""
+
 
 def constrained(annotation: object, field: PathStep) -> object:
     """Return ``annotation`` with what the field demands: choices, length, bounds. What it says itself stays."""
@@ -86,7 +98,7 @@ def _constraints(field: ModelField, kind: type) -> MetaKeywords:
         limit = getattr(validator, "limit_value", None)
         if name == "min_length" and given.get(name) is None:  # DJANGO: validators do not see what is empty
             continue
-        if name is None or limit is None or callable(limit) or (name in _LENGTHS) != (kind is str):
+        if name is None or limit is None or callable(limit) or name.endswith("length") != (kind is str):
             continue
         bound = limit if kind is str else _bound(limit, name, kind)
         if bound is not None:
@@ -101,25 +113,6 @@ def _bound(limit: Any, name: str, kind: type) -> float | None:
     except (TypeError, ValueError, OverflowError):
         return None
     return number if math.isfinite(number) and abs(number) < 2**63 else None
-
-
-_RECEIVED = {"min_length": "minLength", "ge": "minimum", "le": "maximum"}
-_LENGTHS = ("min_length", "max_length")
-_BOUNDS: dict[type, str] = {
-    validators.MinValueValidator: "ge",
-    validators.MaxValueValidator: "le",
-    validators.MinLengthValidator: "min_length",
-    validators.MaxLengthValidator: "max_length",
-}
-
-_CONSTRAINTS = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
-_RIVALS: dict[str, frozenset[str]] = {
-    "ge": frozenset(("ge", "gt")),
-    "le": frozenset(("le", "lt")),
-    "min_length": frozenset(("min_length",)),
-    "max_length": frozenset(("max_length",)),
-}
-"""What an annotation may say that makes a bound of the column superfluous."""
 
 
 # --- annotations ---------------------------------------------------------------------------------------------------
@@ -161,6 +154,3 @@ def _replaced(annotation: object, inner: object) -> object:
         members = [kind if kind in absent else _replaced(kind, inner) for kind in typing.get_args(annotation)]
         return Union[tuple(members)]  # noqa: UP007 (built at run time)
     return inner
-
-
-_DESCRIPTIONS = ("title", "description", "examples", "extra_json_schema", "extra")

@@ -25,7 +25,14 @@ from hybrid_gateway.orm.columns import value_limits as limits
 from hybrid_gateway.orm.columns import value_predictors as predictors
 from hybrid_gateway.orm.columns import value_readers as readers
 from hybrid_gateway.orm.columns import value_writers as writers
-from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, base_field, describe_field, value_field
+from hybrid_gateway.orm.columns.model_fields import (
+    ModelField,
+    PathStep,
+    base_field,
+    describe_field,
+    is_overridden,
+    value_field,
+)
 from hybrid_gateway.orm.columns.postgresql import Range, read_range, write_range
 from hybrid_gateway.orm.columns.value_predictors import UNKNOWN, Predictor
 from hybrid_gateway.orm.columns.value_readers import Converter, ReadTarget, read_scalar
@@ -44,6 +51,13 @@ __all__ = [
     "stored_type",
     "write_converter",
 ]
+
+EXACT_TYPES = (int, bool, str, uuid.UUID, datetime.date, datetime.timedelta, bytes)
+"""Types whose values come back as they were written."""
+
+_NOT_TEXT = (int, bool, datetime.date, datetime.timedelta, uuid.UUID)
+_PREPARING_METHODS = ("get_prep_value", "get_db_prep_value", "get_db_prep_save")
+_WRITING_METHODS = (*_PREPARING_METHODS, "pre_save", "db_type", "get_placeholder", "to_python")
 
 
 class ColumnType(msgspec.Struct, frozen=True):
@@ -65,8 +79,8 @@ class ColumnType(msgspec.Struct, frozen=True):
     """The type of a Struct's field that is made for the column; ``None``: ``python_type``."""
     constraints: Callable[[ModelField, type], msgspec.Meta | None] | None = None
     """What is demanded and documented of a value of a type; ``None``: the lengths and bounds of the field."""
-    check_lookup: Callable[[ModelField], Callable[[object], str | None]] | None = None
-    """Gives what says why a value cannot be compared with, where databases do not agree on it."""
+    check_lookup: Callable[[ModelField, object], str | None] | None = None
+    """Says why a value cannot be compared with, where databases do not agree on it."""
     is_known: bool = True
     """Whether Django makes its values; those of others are looked at one by one."""
     is_file: bool = False
@@ -88,11 +102,7 @@ def is_unknown(field: PathStep) -> bool:
     """Return whether code that is not Django's makes the values of a field, or it is of a kind without a row."""
     if type(field) in COLUMN_TYPES:
         return False
-    for name in ("from_db_value", "get_db_converters"):
-        method = getattr(type(field), name, None)
-        if method is not None and not method.__module__.startswith("django."):
-            return True
-    return not column_type_of(field).is_known
+    return is_overridden(field, "from_db_value", "get_db_converters") or not column_type_of(field).is_known
 
 
 def stored_type(field: PathStep) -> type | None:
@@ -128,8 +138,10 @@ def read_converter(annotation: object, field: PathStep, where: str, column: str 
         kind = target.kind
         if kind in ANYTHING:
             return None
-        if typing.get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, enum.Enum)):
-            return readers.read_choices(target)
+        if typing.get_origin(kind) is Literal:
+            return readers.read_literal(target)
+        if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            return readers.read_enum(target, kind)
         if is_unknown(field):
             return readers.read_unknown(target)
     return row.read(target)
@@ -146,9 +158,6 @@ def write_converter(field: PathStep) -> Writer:
     return write or (writers.write_not_empty if row.python_type in _NOT_TEXT else writers.write_choice)
 
 
-_NOT_TEXT = (int, bool, datetime.date, datetime.timedelta, uuid.UUID)
-
-
 def predictor(field: PathStep) -> Predictor | None:
     """Return what says how a value of ``field`` comes back; ``None`` for the name of a file, which is no value."""
     field = value_field(field)
@@ -156,15 +165,11 @@ def predictor(field: PathStep) -> Predictor | None:
     if row.is_file:
         return None
     is_told = row.predict is not None and type(field) in COLUMN_TYPES
-    if not is_told and (is_unknown(field) or predictors.is_changed_by_project(field)):
+    if not is_told and (is_unknown(field) or is_overridden(field, *_WRITING_METHODS)):
         return predictors.predict_nothing
     if row.predict is not None:
         return row.predict(field)
     return predictors.predict_exactly(stored, field) if stored in EXACT_TYPES else predictors.predict_nothing
-
-
-EXACT_TYPES = (int, bool, str, uuid.UUID, datetime.date, datetime.timedelta, bytes)
-"""Types whose values come back as they were written."""
 
 
 def normalizer(field: PathStep) -> Predictor | None:
@@ -265,11 +270,8 @@ COLUMN_TYPES: dict[str | type, ColumnType] = {
         predict=predictors.predict_texts,
         annotation=lambda field: dict[str, str | None],
     ),
-    "IntegerRangeField": _RANGE,
-    "BigIntegerRangeField": _RANGE,
-    "DecimalRangeField": _RANGE,
-    "DateTimeRangeField": _RANGE,
-    "DateRangeField": _RANGE,
+    **dict.fromkeys(("IntegerRangeField", "BigIntegerRangeField", "DecimalRangeField"), _RANGE),
+    **dict.fromkeys(("DateTimeRangeField", "DateRangeField"), _RANGE),
     "SearchVectorField": msgspec.structs.replace(_UNKNOWN_TYPE, has_syntax=True),
 }
 """By the class of a field, or by its internal type; the class goes first."""

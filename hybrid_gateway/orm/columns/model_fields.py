@@ -20,6 +20,7 @@ __all__ = [
     "describe_field",
     "has_several_columns",
     "is_key_column",
+    "is_overridden",
     "is_server_managed",
     "key_columns",
     "own_validators",
@@ -110,6 +111,12 @@ def choices_of(field: ModelField) -> list[object]:
         return []
     values = [value.value if isinstance(value, enum.Enum) else value for value, _ in field.flatchoices]
     return [value for value in values if value is not None]
+
+
+def is_overridden(field: PathStep, *methods: str) -> bool:
+    """Return whether one of these methods of a field is code that is not Django's."""
+    found = [getattr(type(field), name, None) for name in methods]
+    return any(method is not None and not method.__module__.startswith("django.") for method in found)
 
 
 def own_validators(field: ModelField) -> Sequence[object]:

@@ -17,7 +17,7 @@ from hybrid_gateway.orm.columns.value_readers import Converter, ReadTarget
 from hybrid_gateway.orm.columns.value_writers import Writer
 from hybrid_gateway.type_hints import ANYTHING
 
-__all__ = ["DriverRange", "Range", "ask_again", "is_range", "range_converter", "read_range", "widen", "write_range"]
+__all__ = ["DriverRange", "Range", "ask_again", "range_converter", "read_range", "widen", "write_range"]
 
 T = TypeVar("T")
 
@@ -27,14 +27,10 @@ Bounds = Literal["[)", "(]", "[]", "()"]
 class DriverRange(Protocol):
     """A range as psycopg gives it."""
 
-    @property
-    def isempty(self) -> bool: ...
-    @property
-    def lower(self) -> object: ...
-    @property
-    def upper(self) -> object: ...
-    @property
-    def bounds(self) -> Bounds: ...
+    isempty: bool
+    lower: object
+    upper: object
+    bounds: Bounds
 
 
 class Range(msgspec.Struct, Generic[T], frozen=True):
@@ -49,15 +45,10 @@ class Range(msgspec.Struct, Generic[T], frozen=True):
     empty: bool = False
 
 
-def is_range(kind: object) -> bool:
-    """Return whether an annotation is :class:`Range`, of whatever."""
-    return kind is Range or typing.get_origin(kind) is Range
-
-
 def read_range(target: ReadTarget) -> Converter:
     """Read the driver's ranges as :class:`Range`."""
     kind = target.kind
-    if kind not in ANYTHING and not is_range(kind):
+    if kind not in ANYTHING and (typing.get_origin(kind) or kind) is not Range:
         raise ConfigurationError(
             f"{target.where}: {target.column}, a range of PostgreSQL, is read as hybrid_gateway.orm.Range."
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 from django.core import validators
@@ -49,23 +49,17 @@ def _text_violation(value: str) -> str | None:
 # --- of one kind of column: values that one database rejects, and that match nothing on others ---------------------
 
 
-def address_violation(field: ModelField) -> Callable[[object], str | None]:
-    def check(value: object) -> str | None:
-        try:
-            field.run_validators(str(value))
-        except ValidationError:
-            return "Not an address"
-        return None
-
-    return check
+def address_violation(field: ModelField, value: object) -> str | None:
+    try:
+        field.run_validators(str(value))
+    except ValidationError:
+        return "Not an address"
+    return None
 
 
-def time_violation(field: ModelField) -> Callable[[object], str | None]:
-    def check(value: object) -> str | None:
-        has_zone = isinstance(value, datetime.time) and value.tzinfo is not None
-        return "A time of day without a zone is expected" if has_zone else None
-
-    return check
+def time_violation(field: ModelField, value: object) -> str | None:
+    has_zone = isinstance(value, datetime.time) and value.tzinfo is not None
+    return "A time of day without a zone is expected" if has_zone else None
 
 
 # --- of decimals, in JSON Schema -----------------------------------------------------------------------------------

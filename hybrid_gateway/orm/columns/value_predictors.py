@@ -23,7 +23,6 @@ from hybrid_gateway.orm.columns.model_fields import ModelField
 __all__ = [
     "UNKNOWN",
     "Predictor",
-    "is_changed_by_project",
     "predict_array",
     "predict_datetime",
     "predict_decimal",
@@ -43,21 +42,7 @@ UNKNOWN: Final = object()
 Predictor = Callable[[object, BaseDatabaseWrapper], object]
 """A value that is not ``None`` and a connection → what the database gives back."""
 
-_WRITING_METHODS = (
-    "get_prep_value",
-    "get_db_prep_value",
-    "get_db_prep_save",
-    "pre_save",
-    "db_type",
-    "get_placeholder",
-    "to_python",
-)
-
-
-def is_changed_by_project(field: ModelField) -> bool:
-    """Return whether code that is not Django's has its hand in what is stored."""
-    methods = [getattr(type(field), name, None) for name in _WRITING_METHODS]
-    return any(method is not None and not method.__module__.startswith("django.") for method in methods)
+_WIDE = decimal.Context(prec=1000)
 
 
 def predict_nothing(value: object, connection: BaseDatabaseWrapper) -> object:
@@ -110,9 +95,6 @@ def predict_decimal(field: ModelField) -> Predictor:
         return UNKNOWN if rounded != value or negative_zero or inexact else rounded
 
     return predict
-
-
-_WIDE = decimal.Context(prec=1000)
 
 
 def predict_float(field: ModelField) -> Predictor:
@@ -170,14 +152,10 @@ def predict_json(field: ModelField) -> Predictor:
 
 
 def _is_exact_json(value: object) -> bool:
-    """Return whether it comes back as it is.
-
-    PostgreSQL has numbers of its own, whose zeros and exponents may be others.
-    """
+    # PostgreSQL has numbers of its own, whose zeros and exponents may be others.
     pending = [value]
     while pending:
         entry = pending.pop()
-        kind = type(entry)
         if type(entry) is dict:
             if any(type(key) is not str for key in entry):
                 return False
@@ -187,7 +165,7 @@ def _is_exact_json(value: object) -> bool:
         elif type(entry) is float:
             if not math.isfinite(entry) or "e" in repr(entry) or (not entry and math.copysign(1, entry) < 0):
                 return False
-        elif entry is not None and kind not in (str, int, bool):
+        elif entry is not None and type(entry) not in (str, int, bool):
             return False
     return True
 

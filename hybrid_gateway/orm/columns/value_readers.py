@@ -12,7 +12,7 @@ import enum
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Literal, Union
+from typing import Any, Union
 
 import msgspec
 from django.db import models
@@ -25,10 +25,11 @@ __all__ = [
     "Converter",
     "ReadTarget",
     "read_array",
-    "read_choices",
     "read_composite_key",
+    "read_enum",
     "read_file_url",
     "read_json",
+    "read_literal",
     "read_mapping",
     "read_scalar",
     "read_unknown",
@@ -36,6 +37,9 @@ __all__ = [
 
 Converter = Callable[[Any], object]
 """A value of a column that is not ``None`` → the value of a Struct's field."""
+
+_MEMBER_TYPES: dict[type, type] = {str: str, int: int, float: int, decimal.Decimal: int}
+"""What the members of an enum may be, by what the column holds."""
 
 
 class ReadTarget(msgspec.Struct, frozen=True):
@@ -52,6 +56,10 @@ class ReadTarget(msgspec.Struct, frozen=True):
     def kind(self) -> Any:
         """The annotation without its wrapping."""
         return bare(self.annotation)
+
+    @property
+    def may_be_blank(self) -> bool:
+        return self.field.blank and self.python_type is str
 
     def inner_converter(self, annotation: object, field: ModelField) -> Converter | None:
         """Return the converter for values of ``field`` that the column's values are made of."""
@@ -179,13 +187,8 @@ def _is_plain(kind: object) -> bool:
 # --- choices -------------------------------------------------------------------------------------------------------
 
 
-def read_choices(target: ReadTarget) -> Converter | None:
-    """Read members of an enum, or values of a ``Literal``, which must name all choices of the column."""
-    kind = target.kind
-    return _read_literal(target) if typing.get_origin(kind) is Literal else _read_enum(target, kind)
-
-
-def _read_enum(target: ReadTarget, kind: type[enum.Enum]) -> Converter:
+def read_enum(target: ReadTarget, kind: type[enum.Enum]) -> Converter:
+    """Read members of an enum, which must have all choices of the column."""
     values = [member.value for member in kind]
     if not (all(isinstance(value, str) for value in values) or all(type(value) is int for value in values)):
         raise ConfigurationError(
@@ -196,17 +199,13 @@ def _read_enum(target: ReadTarget, kind: type[enum.Enum]) -> Converter:
         raise target.misfit(stored.__name__)
     _check_choices(target, set(values))
     members: dict[object, object] = {member.value: member for member in kind}
-    if _may_be_blank(target) and "" not in members:
+    if target.may_be_blank and "" not in members:
         members[""] = _blank_member(target, kind)
 
     def member(value: object) -> object:
         return members[value] if value in members else kind(value)  # kind() has the words for what is none
 
     return member
-
-
-_MEMBER_TYPES: dict[type, type] = {str: str, int: int, float: int, decimal.Decimal: int}
-"""What the members of an enum may be, by what the column holds."""
 
 
 def _blank_member(target: ReadTarget, kind: type[enum.Enum]) -> object:
@@ -219,18 +218,15 @@ def _blank_member(target: ReadTarget, kind: type[enum.Enum]) -> object:
         raise _no_blank(target) from None
 
 
-def _read_literal(target: ReadTarget) -> Converter | None:
+def read_literal(target: ReadTarget) -> Converter | None:
+    """Read values of a ``Literal``, which must name all choices of the column."""
     values = set(typing.get_args(target.kind))
     _check_choices(target, values)
-    if "" in values or not _may_be_blank(target) or not all(isinstance(value, str) for value in values - {None}):
+    if "" in values or not target.may_be_blank or not all(isinstance(value, str) for value in values - {None}):
         return None
     if not is_nullable(target.annotation) and None not in values:
         raise _no_blank(target)
     return lambda value: None if value == "" else value
-
-
-def _may_be_blank(target: ReadTarget) -> bool:
-    return target.field.blank and target.python_type is str
 
 
 def _no_blank(target: ReadTarget) -> ConfigurationError:

@@ -43,6 +43,8 @@ __all__ = [
 Writer = Callable[[object, BaseDatabaseWrapper], object]
 """A value and a connection → what is assigned. Raises ``ValueError`` or ``ValidationError``, whose words are sent."""
 
+_MAX_DURATION = datetime.timedelta(microseconds=2**63 - 1)
+
 
 def write_choice(value: object, connection: BaseDatabaseWrapper) -> object:
     return value.value if isinstance(value, enum.Enum) else value
@@ -90,8 +92,7 @@ def write_path(field: ModelField) -> Writer:
 
     def write(value: object, connection: BaseDatabaseWrapper) -> object:
         value = write_text(value, connection)
-        path: Any = field.path
-        folder: Any = path() if callable(path) else path
+        folder: Any = field.path() if callable(field.path) else field.path
         # SECURITY: DJANGO leaves it to forms that it is in the folder, and not anywhere else on the machine.
         if isinstance(value, str) and value and folder:
             parent = os.path.normpath(folder)
@@ -137,9 +138,6 @@ def write_time(value: object, connection: BaseDatabaseWrapper) -> object:
     if isinstance(value, datetime.time) and value.tzinfo is not None:
         raise ValueError("A time of day without an offset is expected")
     return value
-
-
-_MAX_DURATION = datetime.timedelta(microseconds=2**63 - 1)
 
 
 def write_duration(value: object, connection: BaseDatabaseWrapper) -> object:

@@ -9,7 +9,6 @@ for.
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,9 +41,11 @@ from hybrid_gateway.orm.querysets.ordering import (
     term_name,
 )
 
-__all__ = ["CursorPosition", "Keyset", "check_order", "cursor_order", "read_cursor"]
+__all__ = ["CursorPosition", "Keyset", "check_order", "cursor_order"]
 
 Annotations: TypeAlias = Mapping[str, BaseExpression]
+
+_MAX_DEPTH = 10  # of models that are ordered by one another
 
 
 class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
@@ -55,8 +56,6 @@ class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Term(msgspec.Struct, frozen=True, eq=False):
-    """One column of an order."""
-
     path: str
     field: ModelField
     nullable: bool = False
@@ -154,19 +153,18 @@ class Keyset:
         return self._order.signer.sign(base64.urlsafe_b64encode(packed).decode().rstrip("="))
 
     def read(self, text: str) -> CursorPosition:
-        """Return the place that a text names; raises ``ValueError`` for what is no cursor of this order."""
+        """Return the place that a client sent; raise a 422 for what is no cursor of this order."""
         connection = connections[self._queryset.db]
         try:
             packed = self._order.signer.unsign(text)
-            place = msgspec.json.decode(
-                base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)), type=CursorPosition
-            )
+            packed += "=" * (-len(packed) % 4)
+            place = msgspec.json.decode(base64.urlsafe_b64decode(packed), type=CursorPosition)
             values: list[object] = [
                 None if value is None else term.field.to_python(write_converter(term.field)(value, connection))
                 for term, value in zip(self._order.terms, place.values, strict=True)
             ]
-        except (signing.BadSignature, binascii.Error, msgspec.MsgspecError, ValidationError) as error:
-            raise ValueError(str(error)) from None
+        except (signing.BadSignature, ValueError, msgspec.MsgspecError, ValidationError):
+            raise RequestValidationError([error_entry(("query", "cursor"), "Not a cursor of this list")]) from None
         return CursorPosition(place.backwards, values)
 
 
@@ -179,14 +177,6 @@ def _plain(value: object) -> object:
 
 
 _plain_range = range_converter(_plain)
-
-
-def read_cursor(text: str, keyset: Keyset) -> CursorPosition:
-    """Return the place a client sent; raise a 422 for anything that this list has not given it."""
-    try:
-        return keyset.read(text)
-    except ValueError:
-        raise RequestValidationError([error_entry(("query", "cursor"), "Not a cursor of this list")]) from None
 
 
 # --- the terms of an order -----------------------------------------------------------------------------------------
@@ -273,9 +263,6 @@ def _term(model: type[Model], entry: object, annotations: Annotations, depth: in
             yield from _below(name, inner, related, descending, depth, nullable)
     else:
         yield _Term(_key_path(field, name), _orderable(value_field(field), name), nullable, descending, nulls_first)
-
-
-_MAX_DEPTH = 10
 
 
 def _is_minus(entry: object) -> bool:

@@ -23,17 +23,11 @@ from django.db.models.sql import Query
 from hybrid_gateway._compat.django_connection_internals import in_atomic_block
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import column_type_of
-from hybrid_gateway.orm.columns.model_fields import PathStep, value_field
+from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, value_field
 from hybrid_gateway.orm.query_cache.placeholders import lookups_of
 from hybrid_gateway.orm.query_cache.query_parameters import ParameterReference
 
-__all__ = [
-    "VALUE_ERRORS",
-    "ValueCheck",
-    "lookup_check",
-    "can_retry_in_parts",
-    "client_message",
-]
+__all__ = ["VALUE_ERRORS", "ValueCheck", "lookup_check", "can_retry_in_parts", "client_message"]
 
 ValueCheck = Callable[[Any, str], str | None]
 """A value and a database → what is wrong with it, if anything."""
@@ -49,6 +43,11 @@ VALUE_ERRORS = (
     re.error,
 )
 """What making, compiling and running a query raises for values that it cannot be asked with."""
+
+_LISTS = (list, tuple, set, frozenset)
+_COMPARING = ("exact", "in", "gt", "gte", "lt", "lte")
+_NO_PATTERN = "Not a regular expression"
+
 
 # --- what a lookup rejects -----------------------------------------------------------------------------------------
 
@@ -68,8 +67,8 @@ def lookup_check(query: Query, kind: object, where: str) -> ValueCheck | None:
     if field is None:
         return None
     field = value_field(field)
-    make_check = column_type_of(field).check_lookup
-    return None if make_check is None else _each(make_check(field))
+    check = column_type_of(field).check_lookup
+    return None if check is None else _each(check, field)
 
 
 def _has_parameter(rhs: object) -> bool:
@@ -100,14 +99,10 @@ def _check_cast(rhs: object, where: str) -> None:
         )
 
 
-_LISTS = (list, tuple, set, frozenset)
-_COMPARING = ("exact", "in", "gt", "gte", "lt", "lte")
-
-
-def _each(check: Callable[[object], str | None]) -> ValueCheck:
+def _each(check: Callable[[ModelField, object], str | None], field: ModelField) -> ValueCheck:
     def check_all(value: object, using: str) -> str | None:
         entries = value if isinstance(value, _LISTS) else [value]
-        return next((message for message in map(check, entries) if message is not None), None)
+        return next((message for entry in entries if (message := check(field, entry)) is not None), None)
 
     return check_all
 
@@ -129,9 +124,6 @@ def _pattern(kind: type[Regex], value: str, using: str) -> str | None:
     except DataError:
         return _NO_PATTERN
     return None
-
-
-_NO_PATTERN = "Not a regular expression"
 
 
 # --- what went wrong -----------------------------------------------------------------------------------------------

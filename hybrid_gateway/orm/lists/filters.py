@@ -7,6 +7,8 @@ built. A client chooses among them and sends values; no word of its own becomes 
 from __future__ import annotations
 
 import enum
+import functools
+import operator
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence, Sized
@@ -36,9 +38,11 @@ from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryab
 from hybrid_gateway.type_hints import bare, resolve_class_aliases
 
 __all__ = ["FilterSet", "Lookup", "Ordering", "Search", "client_orders"]
-
-
 R = TypeVar("R")
+
+_TAKE_LISTS = ("__in", "__range", "__contains", "__contained_by", "__overlap", "__has_keys", "__has_any_keys")
+_MAX_SEARCH_CHARACTERS = 500
+_MAX_SEARCH_WORDS = 20  # each is a condition per column
 
 
 class Lookup:
@@ -79,8 +83,6 @@ Apply = Callable[[Rows, Any], Rows]
 
 
 class _Filter(msgspec.Struct, frozen=True):
-    """One field of a filter Struct."""
-
     name: str
     wire: str
     apply: Apply
@@ -89,10 +91,6 @@ class _Filter(msgspec.Struct, frozen=True):
 
     def error(self, message: str) -> ErrorEntry:
         return error_entry(("query", self.wire), message)
-
-    def violation(self, value: object, using: str) -> str | None:
-        """Return what is wrong with a value, as far as that can be said before it is compared."""
-        return limit_violation(value) or (self.check(value, using) if self.check is not None else None)
 
 
 class FilterSet:
@@ -145,7 +143,7 @@ class FilterSet:
     def _narrowed(self, queryset: Rows, given: Sequence[tuple[_Filter, object]]) -> Rows:
         faults = []
         for entry, value in given:
-            message = entry.violation(value, queryset.db)
+            message = limit_violation(value) or (entry.check and entry.check(value, queryset.db))
             if message is None:
                 try:
                     queryset = entry.apply(queryset, value)
@@ -235,30 +233,19 @@ def _apply(
     return lambda queryset, value: narrow(queryset, Q(**{path: value})), check
 
 
-_TAKE_LISTS = ("__in", "__range", "__contains", "__contained_by", "__overlap", "__has_keys", "__has_any_keys")
-
-
 def _search(marker: Search, model: type[Model], where: str) -> Apply:
     paths = [path if "__icontains" in path else f"{path}__icontains" for path in marker.paths]
     for path in paths:
         _try(model, Q(**{path: "text"}), where)
-
     narrow = condition_filter(model, paths)
 
     def search(queryset: Rows, value: str) -> Rows:
         # SECURITY: however much is sent, a row is not compared with more than this.
         for word in value[:_MAX_SEARCH_CHARACTERS].split()[:_MAX_SEARCH_WORDS]:
-            anywhere = Q()
-            for path in paths:
-                anywhere |= Q(**{path: word})
-            queryset = narrow(queryset, anywhere)
+            queryset = narrow(queryset, functools.reduce(operator.or_, [Q(**{path: word}) for path in paths]))
         return queryset
 
     return search
-
-
-_MAX_SEARCH_CHARACTERS = 500
-_MAX_SEARCH_WORDS = 20  # each is a condition per column
 
 
 def _order(marker: Ordering, kind: object, model: type[Model], where: str) -> Apply:

@@ -23,7 +23,7 @@ from starlette.responses import Response
 
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.lists.cursors import Keyset, check_order, cursor_order, read_cursor
+from hybrid_gateway.orm.lists.cursors import Keyset, check_order, cursor_order
 from hybrid_gateway.orm.querysets.ordering import OrderTerm, Rows, count_rows, rearrangeable, with_total_order
 from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, is_queryable
 from hybrid_gateway.orm.read.fetch import fetch, fetch_with
@@ -50,11 +50,18 @@ T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 M = TypeVar("M", int, int | None)
 
+_MAX_NUMBER = 2**31 - 1  # more rows than anybody pages through; what databases take as an offset is far above it
+
+REQUESTED = "page_request"
+"""The attribute of a :class:`Page` that a handler asks for."""
+
 Counting = bool | Literal["estimate"]
 PageSource: TypeAlias = "Rows | list[object]"
 """Rows to be paged: a queryset, or a list where they are there already."""
 QueryValues: TypeAlias = Mapping[str, Any]
 """The values of the parameters of a style, which are of their annotations."""
+Parameters: TypeAlias = dict[str, tuple[object, object]]
+"""Query parameters: name → annotation and default."""
 Changes = Mapping[str, object] | None
 """The parameters of a neighbour."""
 
@@ -78,10 +85,6 @@ class Page(msgspec.Struct, Generic[T], kw_only=True, dict=True):
     async def afetch(self, queryset: object) -> Page[T]:
         """:meth:`fetch`, on the thread of the request."""
         return await sync_to_async(self.fetch)(queryset)
-
-
-REQUESTED = "page_request"
-"""The attribute of a :class:`Page` that a handler asks for."""
 
 
 class NumberedPage(Page[T], Generic[T], kw_only=True):
@@ -122,17 +125,15 @@ class PageRequest(msgspec.Struct, frozen=True):
             page, following, previous = self.style.page(self.struct, pageable_rows(source), self.values)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self.where}: {error}") from error
-        links = []
-        for relation, changes in (("next", following), ("prev", previous)):
-            if changes is not None:
-                url = self._url(changes)
-                setattr(page, "next" if relation == "next" else "previous", url)
-                links.append(f'<{url}>; rel="{relation}"')
+        page.next, page.previous = self._url(following), self._url(previous)
+        links = [f'<{url}>; rel="{name}"' for name, url in (("next", page.next), ("prev", page.previous)) if url]
         if links:
             self.response.headers["Link"] = ", ".join(links)
         return page
 
-    def _url(self, changes: Mapping[str, object]) -> str:
+    def _url(self, changes: Changes) -> str | None:
+        if changes is None:
+            return None
         pairs = [pair for pair in parse_qsl(self.query, keep_blank_values=True) if pair[0] not in changes]
         pairs += [(name, str(value)) for name, value in changes.items() if value is not None]
         return f"{quote_path(self.path)}?{urlencode(pairs)}"
@@ -166,8 +167,8 @@ class Pagination:
         """Return the queryset as this style orders it, before a client does."""
         return queryset
 
-    def parameters(self) -> dict[str, tuple[object, object]]:
-        """Return the query parameters: name → annotation and default."""
+    def parameters(self) -> Parameters:
+        """Return the query parameters."""
         raise NotImplementedError
 
     def page(self, struct: type[S], source: PageSource, values: QueryValues) -> tuple[Page[S], Changes, Changes]:
@@ -188,12 +189,9 @@ class PageNumber(Pagination):
         self.size, self.max_size = _sizes(size, max_size, "size")
         self.count: Counting = count
 
-    def parameters(self) -> dict[str, tuple[object, object]]:
-        page = (Annotated[int, Query(ge=1, le=_MAX_NUMBER, description="Which page, from 1.")], 1)
-        if self.max_size is None:
-            return {"page": page}
-        size = Annotated[int, Query(ge=1, le=self.max_size, description="How many items a page has.")]
-        return {"page": page, "size": (size, self.size)}
+    def parameters(self) -> Parameters:
+        page = Annotated[int, Query(ge=1, le=_MAX_NUMBER, description="Which page, from 1.")]
+        return {"page": (page, 1), **_size_parameter(self.size, self.max_size)}
 
     def page(self, struct: type[S], source: PageSource, values: QueryValues) -> tuple[Page[S], Changes, Changes]:
         number, size = values["page"], values.get("size", self.size)
@@ -215,7 +213,7 @@ class LimitOffset(Pagination):
         self.limit, self.max_limit = _sizes(min(limit, max_limit), max_limit, "limit")
         self.count: Counting = count
 
-    def parameters(self) -> dict[str, tuple[object, object]]:
+    def parameters(self) -> Parameters:
         limit = Annotated[int, Query(ge=1, le=self.max_limit, description="How many items there are at most.")]
         offset = Annotated[int, Query(ge=0, le=_MAX_NUMBER, description="How many items are left out before them.")]
         return {"limit": (limit, self.limit), "offset": (offset, 0)}
@@ -259,22 +257,17 @@ class Cursor(Pagination):
     def arranged(self, queryset: Rows) -> Rows:
         return rearrangeable(queryset).order_by(*self.ordering) if self.ordering else queryset
 
-    def parameters(self) -> dict[str, tuple[object, object]]:
+    def parameters(self) -> Parameters:
         cursor = Query(max_length=2048, description="Where the page begins, from the links of another one.")
-        found: dict[str, tuple[object, object]] = {"cursor": (Annotated[str | None, cursor], None)}
-        if self.max_size is not None:
-            size = Annotated[int, Query(ge=1, le=self.max_size, description="How many items a page has.")]
-            found["size"] = (size, self.size)
-        return found
+        return {"cursor": (Annotated[str | None, cursor], None), **_size_parameter(self.size, self.max_size)}
 
     def page(self, struct: type[S], source: PageSource, values: QueryValues) -> tuple[Page[S], Changes, Changes]:
         if isinstance(source, list):
             if not source:
                 return CursorPage(items=[]), None, None
             raise ConfigurationError("A cursor needs a queryset, not a list.")
-        size, text = values.get("size", self.size), values["cursor"]
-        keyset = Keyset(source)
-        start = None if text is None else read_cursor(text, keyset)
+        size, text, keyset = values.get("size", self.size), values["cursor"], Keyset(source)
+        start = None if text is None else keyset.read(text)
         backwards = start is not None and start.backwards
         found = fetch_with(struct, keyset.after(start)[: size + 1], keyset.paths)
         more, found = len(found) > size, found[:size]
@@ -299,13 +292,16 @@ def _errors_at(where: str) -> Iterator[None]:
         raise ConfigurationError(f"{where}: {error}") from error
 
 
-_MAX_NUMBER = 2**31 - 1  # more rows than anybody pages through; what databases take as an offset is far above it
-
-
 def _sizes(size: int, most: M, name: str) -> tuple[int, M]:
     if size < 1 or (most is not None and most < size):
         raise ConfigurationError(f"{name}={size!r} must be 1 or more, and not above max_{name}={most!r}.")
     return size, most
+
+
+def _size_parameter(size: int, most: int | None) -> Parameters:
+    if most is None:
+        return {}
+    return {"size": (Annotated[int, Query(ge=1, le=most, description="How many items a page has.")], size)}
 
 
 def _slice(
@@ -334,6 +330,4 @@ def _estimate(queryset: Rows) -> int:
     if connections[queryset.db].vendor != "postgresql":
         return count_rows(queryset)
     queryset = queryset if queryset.query.is_sliced else queryset.order_by()
-    plan = json.loads(queryset.explain(format="json"))
-    rows: int = plan[0]["Plan"]["Plan Rows"]
-    return rows
+    return int(json.loads(queryset.explain(format="json"))[0]["Plan"]["Plan Rows"])

@@ -19,7 +19,7 @@ from django.db.models.query import RawQuerySet
 from starlette.responses import Response
 
 from hybrid_gateway import http
-from hybrid_gateway.binding.markers import Query
+from hybrid_gateway.binding.markers import Depends, Marker, Query
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, split_markers
 from hybrid_gateway.binding.validation import unknown
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
@@ -39,10 +39,14 @@ from hybrid_gateway.types import Handler
 
 __all__ = ["SOURCE_ATTRIBUTE", "AdaptedHandler", "adapt_handler"]
 
+SOURCE_ATTRIBUTE = "__rows__"
+"""The attribute of a handler that names what it returns rows of, where that is known before anybody asks."""
+
 # Names of the parameters that are added to a handler's.
 _FILTERS, _QUERY, _PATH, _QUERY_STRING = "_filters", "_query", "_path", "_query_string"
 _RESPONSE, _ACCEPT, _PAGE_REQUEST = "_response", "_accept", "_page_request"
 
+AnyMarker: TypeAlias = Marker | Depends
 Arguments: TypeAlias = Mapping[str, Any]
 """The values of parameters by name, which are of their annotations."""
 Convert = Callable[[object, Arguments], object]
@@ -97,10 +101,6 @@ def adapt_handler(
         pagination.check_order(model_of(rows.struct), client_orders(filters), where)
     adapted.returns = pagination.envelope[rows.struct]
     return _paginated(adapted, rows, pagination, filtered, more)
-
-
-SOURCE_ATTRIBUTE = "__rows__"
-"""The attribute of a handler that names what it returns rows of, where that is known before anybody asks."""
 
 
 def _pagination_of(layers: Layers, signature: Signature) -> Pagination | None:
@@ -204,12 +204,13 @@ def _filtered(
     return apply
 
 
-def _parameter(name: str, annotation: object, marker: Query | None = None, default: object = NO_DEFAULT) -> Parameter:
+def _parameter(
+    name: str, annotation: object, marker: AnyMarker | None = None, default: object = NO_DEFAULT
+) -> Parameter:
+    if marker is None:
+        annotation, marker = split_markers(annotation, name, name)
     raw = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
-    if marker is not None:
-        return Parameter(name=name, info=type_info(annotation), marker=marker, default=default, raw=raw)
-    annotation, found = split_markers(annotation, name, name)
-    return Parameter(name=name, info=type_info(annotation), marker=found, default=default, raw=raw)
+    return Parameter(name=name, info=type_info(annotation), marker=marker, default=default, raw=raw)
 
 
 # --- pages ---------------------------------------------------------------------------------------------------------
@@ -252,19 +253,18 @@ def _paginated(
     return _wrap(adapted, convert, more, split)
 
 
-class _FilteredPageRequest:
+class _FilteredPageRequest(msgspec.Struct):
     """A page of the rows that the client asks for."""
 
-    def __init__(self, request: PageRequest, filtered: Filtered, taken: Arguments) -> None:
-        self._request = request
-        self._filtered = filtered
-        self._taken = taken
+    request: PageRequest
+    filtered: Filtered
+    taken: Arguments
 
     def page(self, source: object) -> object:
         rows = pageable_rows(source)
         if not isinstance(rows, list):
-            rows = self._request.style.arranged(rows)
-        return self._filtered(rows, self._taken, self._request.page)
+            rows = self.request.style.arranged(rows)
+        return self.filtered(rows, self.taken, self.request.page)
 
 
 # --- long lists ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import datetime
 import inspect
 import types
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, ClassVar, Protocol, TypeAlias
 from urllib.parse import quote
 
 import msgspec
@@ -38,32 +38,34 @@ Condition = Mapping[str, object]
 ActionMethod = tuple[Handler, dict[str, Any]]
 """A method, and the options of its route."""
 
+_OWN_PARAMETERS = frozenset(("data", "queryset", "response", "if_match"))
+
 GENERATED = "__generated__"
 """The attribute of methods that are made here."""
 
 
-class ViewModel(msgspec.Struct, frozen=True, kw_only=True):
-    """The attributes of a ``ModelViewSet``; see there."""
+class ViewModel(Protocol):
+    """The attributes of a subclass of ``ModelViewSet``; see there."""
 
-    qualname: str
-    module: str
-    out: StructClass
-    create_in: StructClass | None
-    update_in: StructClass | None
-    replace_in: StructClass | None
-    source: object
-    queryset: Handler
-    given: Handler
-    filters: type[msgspec.Struct] | None
-    version: str | None
-    write_guards: Sequence[object]
-    lookup: str
-    deletes: bool
+    out: ClassVar[StructClass]
+    create_in: ClassVar[StructClass | None]
+    update_in: ClassVar[StructClass | None]
+    replace_in: ClassVar[StructClass | None]
+    filters: ClassVar[type[msgspec.Struct] | None]
+    version: ClassVar[str | None]
+    write_guards: ClassVar[Sequence[object]]
+    lookup: ClassVar[str]
+    deletes: ClassVar[bool]
 
 
-def generate_actions(view: ViewModel) -> dict[str, ActionMethod]:
-    """Return the actions by name; raises :class:`ConfigurationError` for Structs that are not of the model."""
-    made = _ActionFactory(view)
+def generate_actions(
+    view: type[ViewModel], source: object, queryset: Handler, given: Handler
+) -> dict[str, ActionMethod]:
+    """Return the actions by name; raises :class:`ConfigurationError` for Structs that are not of the model.
+
+    ``queryset`` and ``given`` are called for each request; ``source`` is the former as it is written in the class.
+    """
+    made = _ActionFactory(view, source, queryset, given)
     writes: dict[str, Any] = {"atomic": True, "raises": [Conflict], "guards": view.write_guards}
     changes = {**writes, "raises": [Conflict, PreconditionFailed]} if view.version is not None else writes
     found = {"list": (made.list_rows(), {"filters": view.filters} if view.filters is not None else {})}
@@ -80,19 +82,19 @@ def generate_actions(view: ViewModel) -> dict[str, ActionMethod]:
 
 
 class _ActionFactory:
-    """Makes the actions of one class."""
-
-    def __init__(self, view: ViewModel) -> None:
+    def __init__(self, view: type[ViewModel], source: object, queryset: Handler, given: Handler) -> None:
         self._view = view
+        self._source = source if is_queryable(source) else None
+        self._given = given
         self._model = model = model_of(view.out)
         self._rows = _ScopedRows(model, view.out, view.version)
-        self._key = RowKey(model, view.lookup, view.qualname)
+        self._key = RowKey(model, view.lookup, view.__qualname__)
         if taken := _OWN_PARAMETERS.intersection(self._key.annotations):
             raise ConfigurationError(
-                f"{view.qualname}: its routes have a parameter {min(taken)!r} already, so no column of that name "
+                f"{view.__qualname__}: its routes have a parameter {min(taken)!r} already, so no column of that name "
                 "can be in their path: name another by lookup=."
             )
-        self._queryset = {"queryset": Annotated[QuerySet[Any], Depends(view.queryset)]}
+        self._queryset = {"queryset": Annotated[QuerySet[Any], Depends(queryset)]}
         self._response = {"response": Response}
         self._if_match = {} if view.version is None else {"if_match": Annotated[str | None, Header()]}
         for struct in (view.create_in, view.update_in, view.replace_in):
@@ -105,7 +107,7 @@ class _ActionFactory:
 
         returns = types.GenericAlias(list, self._view.out)
         method = self._method(list_rows, "list", "List {1}.", returns, **self._queryset)
-        setattr(method, SOURCE_ATTRIBUTE, self._view.source if is_queryable(self._view.source) else None)
+        setattr(method, SOURCE_ATTRIBUTE, self._source)
         return method
 
     def retrieve(self) -> Handler:
@@ -121,7 +123,7 @@ class _ActionFactory:
             response.headers["Location"] = f"{quote_path(path.rstrip('/'))}{path_of(instance)}"
             return rows.show({"pk": instance.pk}, queryset, response)
 
-        given = Annotated[dict[str, Any], Depends(self._view.given)]
+        given = Annotated[dict[str, Any], Depends(self._given)]
         annotations = {"data": struct, **self._queryset, "given": given, "path": http.Path, **self._response}
         return self._method(create, "create", "Add one {0}.", self._view.out, **annotations)
 
@@ -162,16 +164,13 @@ class _ActionFactory:
             return function(**values)
 
         method.__name__ = name
-        method.__qualname__ = f"{self._view.qualname}.{name}"
-        method.__module__ = self._view.module
+        method.__qualname__ = f"{self._view.__qualname__}.{name}"
+        method.__module__ = self._view.__module__
         method.__doc__ = doc.format(meta.verbose_name, meta.verbose_name_plural)
         method.__annotations__ = {**annotations, "return": returns}
         parameters = [_parameter("self", inspect.Parameter.POSITIONAL_ONLY), *map(_parameter, annotations)]
         method.__dict__.update({"__signature__": inspect.Signature(parameters), GENERATED: True})
         return method
-
-
-_OWN_PARAMETERS = frozenset(("data", "queryset", "response", "if_match"))
 
 
 def _parameter(name: str, kind: Any = inspect.Parameter.KEYWORD_ONLY) -> inspect.Parameter:

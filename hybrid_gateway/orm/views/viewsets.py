@@ -20,13 +20,8 @@ from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.orm.introspection import is_model_struct, model_of
 from hybrid_gateway.orm.model_struct import ModelStruct
 from hybrid_gateway.orm.querysets.queryset_source import Source
-from hybrid_gateway.orm.views.model_actions import GENERATED, RowKey, ViewModel, generate_actions
-from hybrid_gateway.routing.declare import (
-    HANDLER_OPTIONS,
-    Controller,
-    HandlerOptions,
-    Route,
-)
+from hybrid_gateway.orm.views.model_actions import GENERATED, RowKey, generate_actions
+from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Controller, HandlerOptions, Route
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Handler
 
@@ -144,29 +139,12 @@ class ModelViewSet(ViewSet):
         if not getattr(cls, "tags", ()):
             setattr(cls, "tags", [str(model._meta.verbose_name_plural)])  # noqa: B010 (an option of any layer)
         super().__init_subclass__(**kwargs)
-        for name, (function, options) in generate_actions(cls._view_model(model)).items():
+        queryset, given = _provider(cls, "queryset", model._default_manager.all), _provider(cls, "given", dict)
+        actions = generate_actions(cls, inspect.getattr_static(cls, "queryset"), queryset, given)
+        for name, (function, options) in actions.items():
             own = inspect.getattr_static(cls, name, None)
             if own is None or (isinstance(own, Route) and getattr(own.handler, GENERATED, False)):
                 cls._add_action(name, function, options)
-
-    @classmethod
-    def _view_model(cls, model: type[Model]) -> ViewModel:
-        return ViewModel(
-            qualname=cls.__qualname__,
-            module=cls.__module__,
-            out=cls.out,
-            create_in=cls.create_in,
-            update_in=cls.update_in,
-            replace_in=cls.replace_in,
-            source=inspect.getattr_static(cls, "queryset", None),
-            queryset=_provider(cls, "queryset", model._default_manager.all),
-            given=_provider(cls, "given", dict),
-            filters=cls.filters,
-            version=cls.version,
-            write_guards=cls.write_guards,
-            lookup=cls.lookup,
-            deletes=cls.deletes,
-        )
 
     @classmethod
     def _row_path(cls) -> str:

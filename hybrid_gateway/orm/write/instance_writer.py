@@ -7,6 +7,7 @@ that it belongs to. One transaction holds everything that is more than one state
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 
@@ -21,12 +22,7 @@ from hybrid_gateway.orm.querysets.ordering import rearrangeable
 from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset
 from hybrid_gateway.orm.write.reverse_relations import RowWriter, write_relation
 from hybrid_gateway.orm.write.saved_values import insert_row, refresh_written, saved_names
-from hybrid_gateway.orm.write.write_errors import (
-    CONFLICTS_RAISED,
-    atomic_or_conflict,
-    save_instance,
-    validate_instance,
-)
+from hybrid_gateway.orm.write.write_errors import CONFLICTS_RAISED, atomic_or_conflict, save_instance, validate_instance
 from hybrid_gateway.orm.write.write_plan import StructWrite, key_fields, key_in_struct, write_plan_of
 
 __all__ = ["create", "create_many", "update", "update_many"]
@@ -53,10 +49,7 @@ def create(
         validate_instance(instance, write, values, full_clean=full_clean)
         # SECURITY: of its parents as well, so that a key which a client sends overwrites none of them.
         new = (Model,) if model._meta.parents else True
-
-        def save() -> None:
-            instance.save(using=using, force_insert=new)
-
+        save = functools.partial(instance.save, using=using, force_insert=new)
         insert_row(instance, using, lambda: save_instance(instance, write, save, is_new=True))
         _write_relations(write, instance, is_new=True)
     return instance

@@ -22,6 +22,9 @@ from hybrid_gateway.orm.read.fetch import prepare
 
 __all__ = ["insert_row", "refresh_written", "saved_names"]
 
+_FACTS = "_hybrid_gateway_facts"  # the attribute of a model
+_MAX_QUERIES = 64  # of a model: partial updates may write any of its columns
+
 
 def insert_row(instance: Model, using: str, save: Callable[[], None]) -> None:
     """Call ``save``, which makes a row of ``instance``, and give that what the row has.
@@ -59,8 +62,6 @@ def saved_names(model: type[Model], written: Iterable[str]) -> list[str]:
 
 
 class _Column(msgspec.Struct, frozen=True, eq=False):
-    """One column of a model."""
-
     attname: str
     field_name: str
     field: ModelField
@@ -70,8 +71,6 @@ class _Column(msgspec.Struct, frozen=True, eq=False):
 
 
 class _ModelFacts(msgspec.Struct, frozen=True, eq=False):
-    """Facts about the columns of one model."""
-
     columns: Sequence[_Column]  # but those of files
     names: Mapping[str, str]  # of fields, by attribute
     stamps: frozenset[str]  # fields that a save sets itself
@@ -93,9 +92,6 @@ def _facts(model: type[Model]) -> _ModelFacts:
     return facts
 
 
-_FACTS = "_hybrid_gateway_facts"
-
-
 def _columns(field: ModelField) -> Iterable[_Column]:
     predict, source = predictor(field), value_field(field)
     if predict is not None:
@@ -110,7 +106,6 @@ class _Absent:
 
 
 # --- what a row has ------------------------------------------------------------------------------------------------
-
 
 Predicted = dict[str, tuple[object, object]]
 """Values of an instance, by attribute, and what the database makes of them."""
@@ -183,6 +178,3 @@ def _row_query(model: type[Model], names: tuple[str, ...], using: str) -> RowQue
     if len(known) < _MAX_QUERIES:
         known[names, using] = query
     return query
-
-
-_MAX_QUERIES = 64  # of a model: partial updates may write any of its columns

@@ -16,20 +16,15 @@ from django.db import DatabaseError, DataError, IntegrityError, ProgrammingError
 
 from hybrid_gateway._compat.django_connection_internals import in_atomic_block
 from hybrid_gateway._compat.django_orm_internals import is_unknown_value, is_vanished_row, unique_checks
-from hybrid_gateway.exceptions import (
-    Conflict,
-    ErrorEntry,
-    HTTPException,
-    NotFound,
-    RequestValidationError,
-    error_entry,
-)
+from hybrid_gateway.exceptions import Conflict, ErrorEntry, HTTPException, NotFound, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns.column_types import column_type_of
 from hybrid_gateway.orm.columns.model_fields import ModelField, base_field
 from hybrid_gateway.orm.write.write_plan import INVALID_VALUE, ColumnWrite, StructWrite
 
 __all__ = ["CONFLICTS_RAISED", "atomic_or_conflict", "save_instance", "validate_instance"]
-
+_CONFLICT = "The row contradicts another one, or a rule of the database."
+_CONVERSION_ERRORS = (TypeError, ValueError, ArithmeticError)
+"""What fields, those of projects above all, raise for values of which they can make nothing."""
 
 # --- before a row is saved -----------------------------------------------------------------------------------------
 
@@ -57,7 +52,7 @@ def validate_instance(
         _raise_unfit(instance, write, error, lambda field, value: field.clean(value, instance))
         raise
     if write.faults:
-        raise RequestValidationError([*write.fault_entries()])
+        raise RequestValidationError(write.fault_entries())
 
 
 @lru_cache(maxsize=1024)
@@ -128,10 +123,6 @@ def save_instance(instance: models.Model, write: StructWrite, save: Callable[[],
         raise
 
 
-_CONVERSION_ERRORS = (TypeError, ValueError, ArithmeticError)
-"""What fields, those of projects above all, raise for values of which they can make nothing."""
-
-
 def _raise_unfit(
     instance: models.Model, write: StructWrite, error: Exception, use: Callable[[ModelField, object], object]
 ) -> None:
@@ -150,9 +141,9 @@ def _raise_unfit(
 
 def _unstorable(write: StructWrite) -> RequestValidationError:
     """Return the 422 of a value that no validator knew to be too large, or no text of its kind."""
-    unknown = [column for column, _ in write.columns if column.is_unknown]
+    unknown = [column.field_name for column, _ in write.columns if column.is_unknown]
     if len(unknown) == 1:
-        return RequestValidationError([write.entry(unknown[0].field_name, "The database cannot hold this value")])
+        return RequestValidationError([write.entry(unknown[0], "The database cannot hold this value")])
     return RequestValidationError([error_entry(write.location, "The database cannot hold one of the values")])
 
 
@@ -224,5 +215,3 @@ class _ConflictsRaised:
 
 
 CONFLICTS_RAISED = _ConflictsRaised()
-
-_CONFLICT = "The row contradicts another one, or a rule of the database."

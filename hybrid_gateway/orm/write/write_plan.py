@@ -22,15 +22,17 @@ from hybrid_gateway.orm.columns.model_fields import (
     ModelField,
     PathStep,
     is_key_column,
+    is_overridden,
     is_server_managed,
     key_columns,
     takes_empty,
     value_field,
 )
 from hybrid_gateway.orm.columns.struct_annotations import Column
+from hybrid_gateway.orm.columns.value_predictors import to_python
 from hybrid_gateway.orm.columns.value_writers import Writer
 from hybrid_gateway.orm.introspection import columns_of, computed_of, is_model_struct, model_of, once_per_struct
-from hybrid_gateway.orm.querysets.lookup_paths import find_field
+from hybrid_gateway.orm.querysets.lookup_paths import find_field, is_to_many
 from hybrid_gateway.type_hints import bare
 
 __all__ = [
@@ -126,15 +128,14 @@ def _field_writes(struct: type[msgspec.Struct]) -> Iterator[FieldWrite]:
 
 def is_reverse(field: PathStep) -> bool:
     """Return whether its values are rows that are written after the row that has it."""
-    return isinstance(field, ForeignObjectRel) or bool(field.many_to_many or field.one_to_many)
+    return isinstance(field, ForeignObjectRel) or is_to_many(field)
 
 
 def _column_write(field: msgspec.structs.FieldInfo, target: ModelField, model: type[Model]) -> ColumnWrite:
     has_default = target.has_default() or target.has_db_default()
     is_left_out = bool(target.concrete and not target.null and has_default and field.default is None)
     has_value = not target.concrete or target.null or target.primary_key
-    # A field of a project may have a value of its own to give.
-    needs_value = not has_value and type(target).pre_save.__module__.startswith("django.")
+    has_value = has_value or is_overridden(target, "pre_save")  # a field of a project may have one of its own to give
     return ColumnWrite(
         name=field.name,
         wire=field.encode_name,
@@ -152,7 +153,7 @@ def _column_write(field: msgspec.structs.FieldInfo, target: ModelField, model: t
         null_as_empty=not target.null and target.empty_strings_allowed,
         default=target.get_default if is_left_out and target.has_default() else None,
         is_left_out=is_left_out,
-        null_error=target.error_messages["null"] if needs_value else None,  # in the language of the day,
+        null_error=target.error_messages["null"] if not has_value else None,  # in the language of the day
     )
 
 
@@ -185,8 +186,8 @@ def _check_write_rule(where: str, target: PathStep, column: Column, *, is_nested
         )
     relation = target if isinstance(target, ForeignObjectRel) else target.remote_field
     through: type[Model] | None = getattr(relation, "through", None)
-    needed = [] if through is None else [field.name for field in through._meta.concrete_fields if _needs_value(field)]
-    if through is not None and needed:
+    needed = [field.name for field in through._meta.concrete_fields if _needs_value(field)] if through else []
+    if through and needed:
         raise ConfigurationError(
             f"{where} goes through {through.__name__}, whose rows need {', '.join(needed)}: write those, or mark it "
             "Column(read_only=True)."
@@ -314,20 +315,12 @@ class StructWrite:
                 continue
             name = column.attname if column.attname in values else column.field_name
             value, known = values.pop(name, None), getattr(instance, name)
-            if sent is not None and value != known and not _is_same(column.field, value, known):
+            if sent is not None and value != known and to_python(column.field, value) != known:
                 self.faults[column.field_name] = "The key of a row cannot be changed"
 
     def entry(self, field_name: str, message: str) -> ErrorEntry:
         """Return the error of a field of the model, at its place in what the client has sent."""
         return error_entry((*self.location, self.plan.wires.get(field_name, field_name)), message)
 
-    def fault_entries(self) -> Iterator[ErrorEntry]:
-        for name, message in self.faults.items():
-            yield self.entry(name, message)
-
-
-def _is_same(field: ModelField, value: object, known: object) -> bool:
-    try:
-        return bool(field.to_python(value) == known)
-    except (ValidationError, TypeError, ValueError):
-        return False
+    def fault_entries(self) -> list[ErrorEntry]:
+        return [self.entry(name, message) for name, message in self.faults.items()]
