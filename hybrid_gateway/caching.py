@@ -294,7 +294,6 @@ def _text(value: bytes | None) -> str | None:
 
 
 def _renewal_key(key: str) -> str:
-    """Return the key of the mark that somebody is about to make an entry anew."""
     return f"{key}:renewing"
 
 

@@ -142,20 +142,15 @@ def _prefixes(key: str, value: object) -> tuple[str, ...]:
 def _read_section(key: str, value: object, section: type[Section]) -> Section:
     if not isinstance(value, Mapping):
         raise expected(key, "a dict", value)
-    check_options(
-        value,
-        [name.upper() for name in section.__struct_fields__],
-        f"HYBRID_GATEWAY[{key!r}]",
-        SettingsError,
-        word="key",
-    )
+    where = f"HYBRID_GATEWAY[{key!r}]"
+    check_options(value, [name.upper() for name in section.__struct_fields__], where, SettingsError, word="key")
     for name, entry in value.items():
         if isinstance(entry, timedelta) and entry <= timedelta(0):
-            raise SettingsError(f"HYBRID_GATEWAY[{key!r}][{name!r}] must be a positive timedelta, not {entry!r}.")
+            raise SettingsError(f"{where}[{name!r}] must be a positive timedelta, not {entry!r}.")
     try:
         return msgspec.convert({name.lower(): entry for name, entry in value.items()}, section)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"HYBRID_GATEWAY[{key!r}]: {error}") from None
+        raise SettingsError(f"{where}: {error}") from None
 
 
 def _openapi(key: str, value: object) -> OpenAPISettings:

@@ -262,12 +262,8 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **changes)
 
 
-def _rows() -> Iterable[tuple[str, Option]]:
-    hints = get_type_hints(Layers, include_extras=True)
-    for field in msgspec.structs.fields(Layers):
-        default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-        yield field.name, msgspec.structs.replace(hints[field.name].__metadata__[0], default=default)
-
-
-OPTIONS: Mapping[str, Option] = dict(_rows())
+OPTIONS: Mapping[str, Option] = {
+    name: msgspec.structs.replace(hint.__metadata__[0], default=getattr(Layers(), name))
+    for name, hint in get_type_hints(Layers, include_extras=True).items()
+}
 LAYER_OPTIONS = frozenset(OPTIONS)

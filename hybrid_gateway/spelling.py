@@ -323,7 +323,6 @@ def _plain(name: str) -> str:
 
 
 def _allowed_typos(option: str) -> int:
-    """Return the number of letters that may be wrong."""
     return 2 if len(option) > 7 else 1 if len(option) > 3 else 0
 
 

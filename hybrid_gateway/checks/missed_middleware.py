@@ -168,7 +168,7 @@ def _package_of(name: str) -> Package | None:
 
 
 def _middleware(name: str, remedy: str = _REMEDY, has: Callable[[Endpoint], bool] = none) -> Package:
-    return Package(name=name, verdict="with", says="", middleware=(name,), remedy=remedy, replaced=has)
+    return Package(name=name, says="", middleware=(name,), remedy=remedy, replaced=has)
 
 
 # Of no concern to typed routes, or looked after: by the checks above, by the dispatch, by schemes.

@@ -24,12 +24,10 @@ SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 
 def every(endpoint: Endpoint) -> bool:
-    """Return ``True`` for any route."""
     return True
 
 
 def none(endpoint: Endpoint) -> bool:
-    """Return ``False`` for any route."""
     return False
 
 
@@ -65,12 +63,10 @@ def visits(endpoint: Endpoint) -> bool:
 
 
 def is_ours(endpoint: Endpoint) -> bool:
-    """Return whether the route comes with the gateway."""
     return module_of(endpoint).startswith("hybrid_gateway.")
 
 
 def module_of(endpoint: Endpoint) -> str:
-    """Return the name of the module of the handler."""
     handler = endpoint.route.handler
     return str(getattr(getattr(handler, "func", handler), "__module__", ""))
 
@@ -94,7 +90,6 @@ def has_metrics(endpoint: Endpoint) -> bool:
 
 
 def hook_classes(endpoint: Endpoint) -> list[type]:
-    """Return the classes of the event hooks around a route."""
     return [hook if isinstance(hook, type) else type(hook) for hook in endpoint.route.layers.event_hooks]
 
 
@@ -114,7 +109,7 @@ class Package(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    verdict: Verdict
+    verdict: Verdict = "with"
     says: str
     middleware: tuple[str, ...] = ()
     remedy: str = ""
@@ -136,7 +131,6 @@ def below(
     """Return a package whose middleware has to stand around routes, which without it lack something."""
     return Package(
         name=name,
-        verdict="with",
         says=f'`django_middleware=["{path}"]`: {says}',
         middleware=(path,),
         remedy=f'List "{path}" in DJANGO_MIDDLEWARE or django_middleware= of a layer: {lacks}',
@@ -152,7 +146,6 @@ def visitor(name: str, says: str, path: str, lacks: str, *, is_error: bool = Fal
     """Return a package whose middleware changes the user of a session."""
     return Package(
         name=name,
-        verdict="with",
         says=f'`django_middleware=[…, "{path}"]`, below {_SESSIONS}: {says}',
         middleware=(path,),
         remedy=f'List "{path}" below {_SESSIONS} in django_middleware= of a layer: {lacks}',
@@ -163,25 +156,22 @@ def visitor(name: str, says: str, path: str, lacks: str, *, is_error: bool = Fal
 
 def replaced(name: str, says: str, *middleware: str, remedy: str, by: Question) -> Package:
     """Return a package whose work something of ours does."""
-    return Package(name=name, verdict="with", says=says, middleware=middleware, remedy=remedy, replaced=by)
+    return Package(name=name, says=says, middleware=middleware, remedy=remedy, replaced=by)
 
 
 def spoken(name: str, says: str) -> Package:
     """Return a package that follows the current language, which W032 looks after."""
-    return Package(name=name, verdict="with", says=f"`event_hooks=[Locale]` of `hybrid_gateway.locale`: {says}")
+    return Package(name=name, says=f"`event_hooks=[Locale]` of `hybrid_gateway.locale`: {says}")
 
 
 def tokens(name: str, says: str, known_by: str, *schemes: str, middleware: tuple[str, ...] = ()) -> Package:
     """Return a package that hands out tokens, which a scheme has to know."""
-    named = " or ".join(schemes)
+    named = " or ".join(schemes) or "the scheme of docs/packages.md"
     return Package(
         name=name,
-        verdict="with",
         says=says,
         middleware=middleware,
-        remedy=f"Add {named} to AUTHENTICATION or authentication= of a layer."
-        if schemes
-        else "Add the scheme of docs/packages.md to AUTHENTICATION or authentication= of a layer.",
+        remedy=f"Add {named} to AUTHENTICATION or authentication= of a layer.",
         known_by=known_by,
         schemes=schemes,
     )

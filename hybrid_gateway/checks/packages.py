@@ -107,7 +107,7 @@ _WHO_IT_IS = (
         "without it these routes read the public schema, whoever asks.",
         is_error=True,
     ),
-    Package(name="django-two-factor-auth", verdict="with", says="its pages are Django's; the rest is django-otp's"),
+    Package(name="django-two-factor-auth", says="its pages are Django's; the rest is django-otp's"),
     works("django-guardian", '`HasPermission("app.view_note", obj=…)`, and `fetch` of `get_objects_for_user(…)`'),
     works("rules", '`HasPermission("app.change_note", obj=…)` asks its predicates'),
 )
@@ -292,16 +292,11 @@ _MODELS = (
     works("django-cleanup", "files go when their rows do, after the commit"),
 )
 
+_CACHED = "querysets of models come from its cache, `fetch` and `prepare` always from the database; nothing is stale"
 _WORK = (
     works("django-redis", "`cache=`, throttles, sessions"),
-    works(
-        "django-cachalot",
-        "querysets of models come from its cache, `fetch` and `prepare` always from the database; nothing is stale",
-    ),
-    works(
-        "django-cacheops",
-        "querysets of models come from its cache, `fetch` and `prepare` always from the database; nothing is stale",
-    ),
+    works("django-cachalot", _CACHED),
+    works("django-cacheops", _CACHED),
     works("django-constance", "`config.GREETING` in `def`, `await config.GREETING` in `async def`"),
     works("celery", "`task.delay_on_commit(…)` follows `atomic=True`"),
     works("django-dramatiq", "`transaction.on_commit(…)` follows `atomic=True`"),

@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
+from itertools import islice
 from types import CodeType, FunctionType, ModuleType
 
 from asgiref.local import Local
@@ -36,21 +37,18 @@ _OURS = ("hybrid_gateway.openapi", "hybrid_gateway.health", "hybrid_gateway.sess
 def missed_tenants(endpoints: Iterable[Endpoint]) -> Iterator[CheckMessage]:
     """Yield E040: middleware that chooses whose rows are seen, itself or for a router, and routes do not pass it."""
     own = [endpoint for endpoint in endpoints if not module_of(endpoint).startswith(_OURS)]
-    for name in dict.fromkeys(settings.MIDDLEWARE):
+    others = [
+        name for name in dict.fromkeys(settings.MIDDLEWARE) if not name.startswith(("django.", "hybrid_gateway."))
+    ]
+    of_packages = {path for package in PACKAGES.values() if package.is_error for path in package.middleware}  # E006
+    for name in others:
         middleware = import_or_none(name)
         bare = [endpoint for endpoint in own if name not in endpoint.route.layers.django_middleware]
-        if middleware is not None and bare and not _is_checked_elsewhere(name, middleware):
-            for reason in _reasons(middleware):
+        bases = {f"{kind.__module__}.{kind.__qualname__}" for kind in getattr(middleware, "__mro__", ())}
+        if middleware is not None and bare and of_packages.isdisjoint({name, *bases}):
+            for reason in islice(_reasons(middleware), 1):
                 message = f"{name} {reason}, and does not stand before {name_routes(bare)}"
                 yield report("E040", f"{message}: they would see the rows of others.", name=name)
-                break
-
-
-def _is_checked_elsewhere(name: str, middleware: object) -> bool:
-    """Return whether it is Django's own, ours, or of a package that E006 is about."""
-    names = [name, *(f"{kind.__module__}.{kind.__qualname__}" for kind in getattr(middleware, "__mro__", ()))]
-    errors = [path for package in PACKAGES.values() if package.is_error for path in package.middleware]
-    return name.startswith(("django.", "hybrid_gateway.")) or any(path in names for path in errors)
 
 
 def _reasons(middleware: object) -> Iterator[str]:

@@ -164,7 +164,12 @@ def unreachable_patterns(gateway: Gateway) -> Iterator[CheckMessage]:
     if gateway.dispatcher.fallthrough or not getattr(settings, "ROOT_URLCONF", None):
         return
     patterns = list(_unreachable(get_resolver().url_patterns, gateway.dispatcher.prefixes))
-    others = [pattern for pattern in patterns if not _is_media(pattern)]
+    others = [
+        pattern
+        for pattern in patterns
+        if getattr(pattern, "lookup_str", "") != "django.views.static.serve"
+        or (settings.MEDIA_URL, False) not in _starts(pattern)
+    ]
     if len(others) < len(patterns):
         yield report(
             "W001",
@@ -218,11 +223,6 @@ def _start_of_regex(regex: str) -> tuple[str, bool]:
 
 
 _LITERAL = re.compile(r"(?:(?:[^\\.^$*+?{}\[\]()]|\\\W)(?![*?{]))*")
-
-
-def _is_media(pattern: Pattern) -> bool:
-    is_served = isinstance(pattern, URLPattern) and pattern.lookup_str == "django.views.static.serve"
-    return is_served and bool(settings.MEDIA_URL) and (settings.MEDIA_URL, False) in _starts(pattern)
 
 
 def _suggest_prefixes(patterns: Iterable[Pattern]) -> str:

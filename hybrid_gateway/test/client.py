@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
 
 from django.http import HttpHeaders, HttpResponse
@@ -162,10 +161,6 @@ class Verbs(Generic[R]):
         names = {name: name.upper().removeprefix("HTTP_").replace("_", "-").title() for name in headers}
         self._target.headers = {names[name]: value for name, value in headers.items()}
 
-    def _forget_authentication(self) -> None:
-        self._target.authentication = None
-        self._target.headers = {}
-
     def _next_call(self, call: Call, response: ClientResponse, chain: list[tuple[str, int]] | None) -> Call | None:
         """Return the request that follows ``response``, or None when the caller gets it."""
         if chain is None:
@@ -219,11 +214,12 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
         )
 
     def _exchange(self, call: Call, chain: list[tuple[str, int]] | None) -> ClientResponse:
-        response = self.request(**call.environ(self.cookies))
-        while (following := self._next_call(call, response, chain)) is not None:
-            call = following
+        while True:
             response = self.request(**call.environ(self.cookies))
-        return response
+            following = self._next_call(call, response, chain)
+            if following is None:
+                return response
+            call = following
 
     def request(  # type: ignore[override]
         self, method: str | None = None, path: object = "/", /, **request: Any
@@ -238,7 +234,8 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
 
     def logout(self) -> None:
         """Log out of Django's session, and end ``force_authenticate`` and ``credentials``."""
-        self._forget_authentication()
+        self.force_authenticate(None)
+        self.credentials()
         super().logout()
 
     def __enter__(self) -> TestClient:
@@ -247,9 +244,7 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
         loop.run(gateway.startup())
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         gateway, loop = self._entered
         loop.run(gateway.shutdown())
 
@@ -299,15 +294,13 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
         self.handler = AsyncGatewayHandler(self._target, enforce_csrf_checks)
 
     async def _exchange(self, call: Call, chain: list[tuple[str, int]] | None) -> ClientResponse:
-        response = await self._send(call)
-        while (following := self._next_call(call, response, chain)) is not None:
+        while True:
+            environ = complete_environ(self, call.environ(self.cookies))
+            response = await self.request(**scope_from_environ(environ), **{BODY_FILE: environ["wsgi.input"]})
+            following = self._next_call(call, response, chain)
+            if following is None:
+                return response
             call = following
-            response = await self._send(call)
-        return response
-
-    async def _send(self, call: Call) -> ClientResponse:
-        environ = complete_environ(self, call.environ(self.cookies))
-        return await self.request(**scope_from_environ(environ), **{BODY_FILE: environ["wsgi.input"]})
 
     async def request(  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
         self, method: str | None = None, path: object = "/", /, **request: Any
@@ -322,7 +315,8 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
 
     async def alogout(self) -> None:
         """Log out of Django's session, and end ``force_authenticate`` and ``credentials``."""
-        self._forget_authentication()
+        self.force_authenticate(None)
+        self.credentials()
         await super().alogout()
 
     async def __aenter__(self) -> AsyncTestClient:
@@ -330,9 +324,7 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
         await self._entered.startup()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *exc_info: object) -> None:
         await self._entered.shutdown()
 
 

@@ -77,25 +77,18 @@ class Command(BaseCommand):
         subcommands[options["subcommand"]](**options)
 
     def serve(self, **options: object) -> None:
-        """Serve until a signal ends it."""
         if settings.DEBUG:
             self.stderr.write(self.style.WARNING("DEBUG is on: errors show code and settings to whoever meets them."))
         serve(**options)
 
     def routes(self, *, as_json: bool, **options: object) -> None:
         """Print both sides as one table."""
-        try:
-            rows = sorted(rows_of(default_gateway()), key=itemgetter(0))
-        except ConfigurationError as error:
-            raise CommandError(str(error)) from error
+        rows = sorted(rows_of(_gateway()), key=itemgetter(0))
         self.stdout.write(json.dumps([row._asdict() for row in rows], indent=2) if as_json else as_table(rows))
 
     def openapi(self, *, kind: str, output: Path | None, check: Path | None, **options: object) -> None:
         """Print the document, write it, or compare it with a file, JSON or YAML by its name."""
-        try:
-            gateway = default_gateway()
-        except ConfigurationError as error:
-            raise CommandError(str(error)) from error
+        gateway = _gateway()
         # Through JSON, so that what is compared is what clients get.
         document = json.loads(
             msgspec.json.encode(build_document(gateway.endpoints, gateway.openapi, gateway.dispatcher.table.webhooks))
@@ -152,6 +145,13 @@ class Command(BaseCommand):
         _need_tokens()
         for name, count in prune(days).items():
             self.stdout.write(f"{count} {name}")
+
+
+def _gateway() -> Gateway:
+    try:
+        return default_gateway()
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error
 
 
 def _need_tokens() -> None:
