@@ -19,7 +19,7 @@ from asgiref.sync import sync_to_async
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, read_signature
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.spelling import check_attributes_of
-from hybrid_gateway.type_hints import resolve_aliases
+from hybrid_gateway.type_info import resolve_aliases
 from hybrid_gateway.types import Handler
 
 __all__ = ["AppComponents", "Component", "Components", "Mode", "Provider", "mode_of"]

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import inspect as mi
 
 from hybrid_gateway.exceptions import DependencyError, ErrorEntry, Location, error_entry
-from hybrid_gateway.type_hints import cached_by_type
+from hybrid_gateway.type_info import cached_by_type
 from hybrid_gateway.types import Handler
 
 __all__ = [

@@ -14,8 +14,7 @@ from hybrid_gateway.binding.constraints import holds_bounds, reason
 from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError, ErrorEntry, Location, error_entry
 from hybrid_gateway.http import SecretBytes, SecretString
-from hybrid_gateway.type_hints import classes_in, field_types, has_fields
-from hybrid_gateway.type_info import PydanticModel, is_pydantic_model, type_info
+from hybrid_gateway.type_info import PydanticModel, classes_in, field_types, has_fields, is_pydantic_model, type_info
 from hybrid_gateway.types import Handler
 
 __all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "pydantic_errors", "why_not"]

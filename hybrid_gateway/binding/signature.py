@@ -17,8 +17,16 @@ import msgspec
 from hybrid_gateway.binding.markers import UNCHECKED, Depends, Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.exceptions import DependencyError
-from hybrid_gateway.type_hints import cached_by_type, field_types, resolve_aliases, resolve_new_types
-from hybrid_gateway.type_info import PydanticField, TypeInfo, is_pydantic_model, type_info
+from hybrid_gateway.type_info import (
+    PydanticField,
+    TypeInfo,
+    cached_by_type,
+    field_types,
+    is_pydantic_model,
+    resolve_aliases,
+    resolve_new_types,
+    type_info,
+)
 from hybrid_gateway.types import Handler
 
 __all__ = [

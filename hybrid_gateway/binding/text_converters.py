@@ -27,8 +27,7 @@ from hybrid_gateway.binding.validation import one_error
 from hybrid_gateway.exceptions import DependencyError, ErrorEntry, Location
 from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.text_values import READERS, read_bool, read_int
-from hybrid_gateway.type_hints import resolve_new_types
-from hybrid_gateway.type_info import strip_annotated
+from hybrid_gateway.type_info import resolve_new_types, strip_annotated
 
 __all__ = ["TextType", "documented", "is_list", "is_scalar", "text_type"]
 

@@ -16,8 +16,7 @@ from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known, pydantic_errors
 from hybrid_gateway.binding.signature import inspect_fields
 from hybrid_gateway.exceptions import ErrorEntry, Location, error_entry
-from hybrid_gateway.type_hints import field_types
-from hybrid_gateway.type_info import is_pydantic_model, strip_annotated, type_info
+from hybrid_gateway.type_info import field_types, is_pydantic_model, strip_annotated, type_info
 
 __all__ = ["ErrorEntry", "Location", "collect_errors", "missing", "one_error", "unknown"]
 

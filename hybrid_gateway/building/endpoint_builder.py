@@ -42,8 +42,7 @@ from hybrid_gateway.routing.flat_routes import FlatRoute, flatten
 from hybrid_gateway.sessions.django_context import finish_session
 from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling.throttle import RouteThrottles, Throttle
-from hybrid_gateway.type_hints import resolve_new_types
-from hybrid_gateway.type_info import strip_annotated
+from hybrid_gateway.type_info import resolve_new_types, strip_annotated
 from hybrid_gateway.types import Handler, Scope
 
 __all__ = ["EndpointBuilder"]

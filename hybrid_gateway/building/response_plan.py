@@ -36,7 +36,7 @@ from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.sessions.django_context import request_for_backends
 from hybrid_gateway.throttling.throttle import add_rate_limit
-from hybrid_gateway.type_hints import resolve_new_types
+from hybrid_gateway.type_info import resolve_new_types
 from hybrid_gateway.types import Handler, Headers
 
 __all__ = ["ErrorHandlerCompiler", "keep_value", "plan_response"]

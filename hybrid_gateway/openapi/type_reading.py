@@ -15,7 +15,7 @@ from typing import Annotated, Any, Union
 import msgspec
 from msgspec import inspect as mi
 
-from hybrid_gateway.type_hints import field_types, resolve_new_types
+from hybrid_gateway.type_info import field_types, resolve_new_types
 
 __all__ = ["read_type"]
 

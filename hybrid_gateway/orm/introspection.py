@@ -15,7 +15,7 @@ from django.db.models import Model
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.struct_annotations import Column, computed
-from hybrid_gateway.type_hints import bare
+from hybrid_gateway.type_info import bare
 
 __all__ = [
     "STRUCT_INFO",

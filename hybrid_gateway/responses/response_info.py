@@ -41,8 +41,14 @@ from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES
 from hybrid_gateway.responses.response_classes import JSONResponse, Response
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.streaming_response import ByteStream, StreamingResponse
-from hybrid_gateway.type_hints import cached_by_type, classes_in, has_fields
-from hybrid_gateway.type_info import is_pydantic_model, strip_annotated, type_info
+from hybrid_gateway.type_info import (
+    cached_by_type,
+    classes_in,
+    has_fields,
+    is_pydantic_model,
+    strip_annotated,
+    type_info,
+)
 
 __all__ = [
     "BYTES",

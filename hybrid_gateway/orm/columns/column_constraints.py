@@ -22,7 +22,7 @@ from hybrid_gateway.orm.columns.model_fields import (
     value_field,
 )
 from hybrid_gateway.orm.columns.postgresql import Range
-from hybrid_gateway.type_hints import ANYTHING, bare, resolve_new_types
+from hybrid_gateway.type_info import ANYTHING, bare, resolve_new_types
 
 __all__ = ["constrained"]
 

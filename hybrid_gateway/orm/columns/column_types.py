@@ -37,7 +37,7 @@ from hybrid_gateway.orm.columns.postgresql import Range, read_range, write_range
 from hybrid_gateway.orm.columns.value_predictors import UNKNOWN, Predictor
 from hybrid_gateway.orm.columns.value_readers import Converter, ReadTarget, read_scalar
 from hybrid_gateway.orm.columns.value_writers import Writer
-from hybrid_gateway.type_hints import ANYTHING
+from hybrid_gateway.type_info import ANYTHING
 
 __all__ = [
     "COLUMN_TYPES",

@@ -15,7 +15,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.model_fields import ModelField, base_field
 from hybrid_gateway.orm.columns.value_readers import Converter, ReadTarget
 from hybrid_gateway.orm.columns.value_writers import Writer
-from hybrid_gateway.type_hints import ANYTHING
+from hybrid_gateway.type_info import ANYTHING
 
 __all__ = ["DriverRange", "Range", "ask_again", "range_converter", "read_range", "widen", "write_range"]
 

@@ -17,7 +17,7 @@ from msgspec import UnsetType
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_constraints import constrained
 from hybrid_gateway.spelling import reject_unknown_keywords
-from hybrid_gateway.type_hints import resolve_aliases
+from hybrid_gateway.type_info import resolve_aliases
 
 if sys.version_info >= (3, 14):
     import annotationlib

@@ -19,7 +19,7 @@ from django.db import models
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.model_fields import ModelField, base_field, choices_of, key_columns
-from hybrid_gateway.type_hints import ANYTHING, bare, format_type, is_nullable
+from hybrid_gateway.type_info import ANYTHING, bare, format_type, is_nullable
 
 __all__ = [
     "Converter",

@@ -22,7 +22,7 @@ from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import columns_of, computed_of, hints_of, is_model_struct, once_per_struct
 from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, condition_paths, leads_to_many
 from hybrid_gateway.orm.read.read_plan import read_plan_of
-from hybrid_gateway.type_hints import bare
+from hybrid_gateway.type_info import bare
 
 __all__ = ["from_model"]
 

@@ -47,7 +47,7 @@ from hybrid_gateway.orm.querysets.lookup_paths import (
 )
 from hybrid_gateway.orm.querysets.ordering import key_names
 from hybrid_gateway.orm.read.related_list import RelatedList, related_list
-from hybrid_gateway.type_hints import bare, is_nullable
+from hybrid_gateway.type_info import bare, is_nullable
 
 __all__ = ["Index", "ReadPlan", "RowFactory", "read_plan_of"]
 

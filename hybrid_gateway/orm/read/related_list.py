@@ -27,7 +27,7 @@ from hybrid_gateway.orm.querysets.lookup_paths import (
     path_steps,
 )
 from hybrid_gateway.orm.querysets.ordering import term_name
-from hybrid_gateway.type_hints import bare
+from hybrid_gateway.type_info import bare
 
 __all__ = ["RelatedList", "related_list"]
 

@@ -33,8 +33,7 @@ from hybrid_gateway.orm.read.read_plan import read_plan_of
 from hybrid_gateway.orm.read.row_streams import stream
 from hybrid_gateway.orm.write.transactions import in_transaction
 from hybrid_gateway.responses.enc_hook import TypeEncoders, enc_hook, enc_hook_with
-from hybrid_gateway.type_hints import bare
-from hybrid_gateway.type_info import type_info
+from hybrid_gateway.type_info import bare, type_info
 from hybrid_gateway.types import Handler
 
 __all__ = ["SOURCE_ATTRIBUTE", "AdaptedHandler", "adapt_handler"]

@@ -33,7 +33,7 @@ from hybrid_gateway.orm.columns.value_predictors import to_python
 from hybrid_gateway.orm.columns.value_writers import Writer
 from hybrid_gateway.orm.introspection import columns_of, computed_of, is_model_struct, model_of, once_per_struct
 from hybrid_gateway.orm.querysets.lookup_paths import find_field, is_to_many
-from hybrid_gateway.type_hints import bare
+from hybrid_gateway.type_info import bare
 
 __all__ = [
     "ColumnWrite",

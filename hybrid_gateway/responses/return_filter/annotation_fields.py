@@ -12,8 +12,7 @@ import msgspec
 
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES
 from hybrid_gateway.responses.response_info import PLAIN_VALUES, is_class
-from hybrid_gateway.type_hints import field_types, resolve_new_types
-from hybrid_gateway.type_info import PydanticModel, is_pydantic_model
+from hybrid_gateway.type_info import PydanticModel, field_types, is_pydantic_model, resolve_new_types
 
 __all__ = [
     "ResponseField",

@@ -35,8 +35,7 @@ from hybrid_gateway.responses.return_filter.filter_rules import (
     TupleOf,
     Value,
 )
-from hybrid_gateway.type_hints import cached_by_type
-from hybrid_gateway.type_info import type_info
+from hybrid_gateway.type_info import cached_by_type, type_info
 
 __all__ = ["build_filter", "compile_fits"]
 
