@@ -226,7 +226,7 @@ def with_default(writer: SchemaWriter, schema: Schema, default: object) -> Schem
 
 def default_of(default: object, factory: object) -> object:
     """Return the default of a field, or ``None`` where there is none to show, as of functions that make one."""
-    if factory is not msgspec.NODEFAULT and isinstance(factory, type):
+    if isinstance(factory, type):
         if factory in _EMPTY:
             return factory()
         if issubclass(factory, msgspec.Struct) and all(

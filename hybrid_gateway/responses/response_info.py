@@ -192,11 +192,10 @@ def _value_contents(values: Sequence[object]) -> Contents:
             found[BYTES] = None
         elif typing.get_origin(plain) is Literal:  # may be partly text
             choices = typing.get_args(plain)
-            for kinds, chosen in (
-                (texts, tuple(choice for choice in choices if isinstance(choice, str))),
-                (others, tuple(choice for choice in choices if not isinstance(choice, str))),
-            ):
-                kinds += [Literal[chosen]] if chosen else []
+            if chosen := tuple(choice for choice in choices if isinstance(choice, str)):
+                texts.append(Literal[chosen])
+            if chosen := tuple(choice for choice in choices if not isinstance(choice, str)):
+                others.append(Literal[chosen])
         else:
             (texts if is_class(plain, VALUE_MEDIA_TYPES[TEXT]) else others).append(annotation)
     if texts:

@@ -116,12 +116,9 @@ def template_encoder(
     template_name: str, status: int, encode: Callable[[object], EndpointResponse]
 ) -> Callable[[object], EndpointResponse]:
     """Return an encoder that shows a value, as ``data``, by a template; ``encode`` finishes a response."""
-
-    def show(value: object) -> EndpointResponse:
-        is_response = isinstance(value, RESPONSE_CLASSES)
-        return encode(value if is_response else TemplateResponse(template_name, {"data": value}, status))
-
-    return show
+    return lambda value: encode(
+        value if isinstance(value, RESPONSE_CLASSES) else TemplateResponse(template_name, {"data": value}, status)
+    )
 
 
 @lru_cache(maxsize=4)
