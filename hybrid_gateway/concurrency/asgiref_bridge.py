@@ -27,7 +27,7 @@ from hybrid_gateway._compat.asgiref_internals import (
     thread_sensitive_context,
 )
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread, UnsharedThread
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.concurrency.thread_stream import ThreadStream
 from hybrid_gateway.concurrency.unit_of_work import running_loop
 from hybrid_gateway.request.request_thread import RequestThread

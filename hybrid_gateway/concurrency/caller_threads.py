@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable
 from concurrent.futures import CancelledError, Future
@@ -15,8 +16,7 @@ from asgiref.sync import sync_to_async
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway._compat.asgiref_internals import thread_state
-from hybrid_gateway.concurrency.loop_thread import LoopThread
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.concurrency.thread_stream import ThreadStream
 from hybrid_gateway.concurrency.unit_of_work import AwaitableWorkItem, FutureWorkItem, WorkItem, set_main_event_loop
 from hybrid_gateway.request.request_thread import RequestThread
@@ -25,6 +25,7 @@ __all__ = [
     "AsgirefThread",
     "CallingThread",
     "InlineThread",
+    "LoopThread",
     "UnsharedThread",
     "WaitingThread",
     "is_disconnect",
@@ -249,3 +250,54 @@ class AsgirefThread(UnsharedThread):
 
     def beside(self) -> RequestThread:
         return self
+
+
+class LoopThread:
+    """An event loop on a daemon thread of its own, started when first used; where async handlers run under WSGI."""
+
+    def __init__(self, *, name: str = "gateway-loop") -> None:
+        self.name = name
+        self._lock = threading.RLock()  # re-entrant: the garbage collector may call close() in the midst of anything
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pid = 0
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop; it is started anew in a process that was forked."""
+        with self._lock:
+            if self._loop is None or self._pid != os.getpid():
+                self._loop = asyncio.new_event_loop()
+                self._pid = os.getpid()
+                threading.Thread(target=_run_loop, args=(self._loop,), name=self.name, daemon=True).start()
+            return self._loop
+
+    def start(self, coroutine: Coroutine[object, None, T]) -> Future[T]:
+        """Start ``coroutine`` on the loop, in a copy of the caller's context."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop)
+
+    def run(self, coroutine: Coroutine[object, None, T]) -> T:
+        """Run ``coroutine`` on the loop and wait for it."""
+        return self.start(coroutine).result()
+
+    def close(self) -> None:
+        """Cancel what runs on the loop, and let its thread end."""
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None and self._pid == os.getpid():
+            loop.call_soon_threadsafe(loop.stop)
+
+
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    while True:
+        try:
+            loop.run_forever()
+            break
+        except (KeyboardInterrupt, SystemExit):  # out of a task, whose caller gets it, too: the others go on
+            continue
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()

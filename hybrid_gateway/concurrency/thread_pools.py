@@ -8,14 +8,91 @@ routes share that pass all of its middleware, and typed routes have theirs. Rout
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
+from django.db import connections
 
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
-from hybrid_gateway.concurrency.thread_pool import MAX_LONG_HOLDS, ThreadPool
+from hybrid_gateway._compat.django_connection_internals import reset_new_connection
+from hybrid_gateway.concurrency.thread_pool import MAX_LONG_HOLDS, Borrower, ThreadPool, Worker
+from hybrid_gateway.concurrency.thread_stream import ThreadStream
+from hybrid_gateway.concurrency.unit_of_work import AwaitableWorkItem, FutureWorkItem, WorkItem
 
-__all__ = ["ThreadPools", "may_leave_state"]
+__all__ = [
+    "InstrumentedPool",
+    "PoolMetrics",
+    "PooledThread",
+    "ThreadPools",
+    "may_leave_state",
+    "reset_pooled_connections",
+]
+
+T = TypeVar("T")
+
+
+class PooledThread(Borrower):
+    """A request's thread, borrowed from a pool for one unit of work at a time.
+
+    Between two units the thread serves others, and the same one is taken again when it is free, so a request that
+    waits for the network holds nothing. A request that leaves a transaction open keeps its thread to itself, and so
+    does an ``exclusive`` one: a stream, whose cursor lives on one connection from the first row to the last, and
+    whatever leaves something on the thread for the units to come.
+
+    A task that outlives its request may go on using it, one unit at a time; only a transaction cannot stay open
+    between two of them any more.
+    """
+
+    def __init__(self, pool: ThreadPool, streams: ThreadPool) -> None:
+        self._pool = pool
+        self._streams = streams
+
+    def run(self, function: Callable[..., T], /, *args: object) -> Awaitable[T]:
+        unit = AwaitableWorkItem(function, args)
+        self._pool.submit_soon(self, unit)
+        return unit
+
+    def submit(self, function: Callable[..., T], /, *args: object) -> Future[T]:
+        unit = FutureWorkItem(function, args)
+        self._pool.submit((self, unit))
+        return unit.future
+
+    def wait(self, function: Callable[..., T], /, *args: object) -> T:
+        """Run ``function(*args)`` as a unit of work in the caller's context, while the caller waits."""
+        unit = FutureWorkItem(function, args)
+        self._pool.submit((self, unit))
+        return unit.wait()
+
+    def stream(self, chunks: Iterable[T], close: Callable[[], object] | None = None) -> ThreadStream[T]:
+        if self.exclusive:
+            self.hold_long()
+            return ThreadStream(self, chunks, close, is_own=False)
+        thread = PooledThread(self._streams, self._streams)
+        thread.exclusive = True
+        return ThreadStream(thread, chunks, close)
+
+    def beside(self) -> PooledThread:
+        # Whoever holds a thread waits for none of the same pool: all of them may be held by such.
+        return PooledThread(self._streams if self.exclusive or self.holds else self._pool, self._streams)
+
+    def hold(self) -> None:
+        self.exclusive = True
+
+    def free(self) -> None:
+        self.exclusive = False
+
+    def hold_long(self) -> None:
+        self._pool.hold_long(self)
+
+    def release(self) -> None:
+        if self.worker is None and not self.busy:  # PERF: most requests never use a thread
+            self.released = True
+        else:
+            self._pool.release(self)
 
 
 class ThreadPools:
@@ -67,14 +144,71 @@ class ThreadPools:
 
 def may_leave_state(name: str) -> bool:
     """Return whether middleware may leave something on its thread: all but Django's own, and what is known not to."""
-    return not name.startswith(_LEAVES_NOTHING)
+    harmless = ("django.", "hybrid_gateway.", "whitenoise.", "servestatic.", "corsheaders.", "django_browser_reload.")
+    return not name.startswith(harmless)
 
 
-_LEAVES_NOTHING = (
-    "django.",
-    "hybrid_gateway.",
-    "whitenoise.",
-    "servestatic.",
-    "corsheaders.",
-    "django_browser_reload.",
-)
+def reset_pooled_connections() -> None:
+    """Have what middleware leaves on a connection undone when it goes back to its pool, unless the project does so.
+
+    The pool does it between two requests, on its own thread; not at all without middleware that may leave something.
+    """
+    if not any(map(may_leave_state, settings.MIDDLEWARE)):
+        return
+    for alias, database in connections.settings.items():
+        given = database["OPTIONS"].get("pool")
+        if given and connections[alias].vendor == "postgresql" and (given is True or "reset" not in given):
+            own: dict[str, Any] = {} if given is True else given
+            database["OPTIONS"] = {**database["OPTIONS"], "pool": {**own, "reset": partial(_reset, alias)}}
+            connections[alias].close_pool()  # type: ignore[attr-defined]  # one that was made before
+
+
+def _reset(alias: str, connection: Any) -> None:
+    # SPEC: PostgreSQL, DISCARD ALL: its parts that undo settings and roles; prepared statements are the driver's.
+    connection.execute("SET SESSION AUTHORIZATION DEFAULT; RESET ALL")
+    reset_new_connection(alias, connection)
+    if not connection.autocommit:
+        connection.commit()
+
+
+class PoolMetrics(Protocol):
+    """Receiver of a pool's measurements; called by its threads."""
+
+    def begin(self, pool: str, waited: float) -> None:
+        """Note that a unit of work begins, ``waited`` seconds after it was asked for."""
+
+    def end(self, pool: str, opened: Counter[str]) -> None:
+        """Note that it is done. ``opened`` counts the connections that threads of the pool have open now, by alias."""
+
+
+class InstrumentedPool(ThreadPool):
+    """A :class:`ThreadPool` that costs a few µs more per unit of work."""
+
+    def __init__(self, size: int = 8, *, name: str = "gateway", meters: PoolMetrics) -> None:
+        self._meters = meters
+        self._asked: dict[int, float] = {}
+        super().__init__(size, name=name)
+
+    def _reset(self) -> None:
+        self._asked.clear()
+        super()._reset()
+
+    def _place(self, request: Borrower, unit: WorkItem[object]) -> None:
+        self._asked[id(unit)] = time.perf_counter()
+        try:
+            super()._place(request, unit)
+        except BaseException:  # the pool is closed
+            del self._asked[id(unit)]
+            raise
+
+    def _perform(
+        self, worker: Worker, request: Borrower, unit: WorkItem[object]
+    ) -> tuple[object, BaseException | None]:
+        now = time.perf_counter()
+        self._meters.begin(self.name, now - self._asked.pop(id(unit), now))
+        try:
+            return super()._perform(worker, request, unit)
+        finally:
+            used = [connection for worker in list(self._workers) for connection in worker.opened]
+            opened = Counter(connection.alias for connection in used if connection.connection is not None)
+            self._meters.end(self.name, opened)

@@ -15,24 +15,21 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import IO, Any, Generic, Literal, TypeVar, overload
 
 from django.apps import apps
 from django.conf import settings
-from django.core.exceptions import RequestAborted
+from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
+from django.core.exceptions import RequestAborted, SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import FileResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
 from django.urls import ResolverMatch
+from django.utils.module_loading import import_string
 
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
 from hybrid_gateway.concurrency.thread_pools import may_leave_state
-from hybrid_gateway.django_side.django_handlers import (
-    DJANGO_RESPONSE,
-    has_whitenoise,
-    make_asgi_handler,
-    make_wsgi_handler,
-)
 from hybrid_gateway.django_side.django_responses import (
     DjangoResponseState,
     Stream,
@@ -57,6 +54,8 @@ __all__ = ["DjangoSide"]
 T = TypeVar("T")
 
 logger = logging.getLogger("django.request")
+
+DJANGO_RESPONSE = "hybrid_gateway.response"  # in the environ
 
 
 class once(Generic[T]):  # noqa: N801  (reads as a decorator)
@@ -94,7 +93,7 @@ class DjangoSide:
     ) -> None:
         self.mode = mode
         self._body_timeout = body_timeout
-        wanted = settings.DEBUG and not has_whitenoise() if static is None else static
+        wanted = settings.DEBUG and not _has_whitenoise() if static is None else static
         self.static = bool(wanted and settings.STATIC_URL and apps.is_installed("django.contrib.staticfiles"))
         self._script_name: str = settings.FORCE_SCRIPT_NAME or ""
         self._leaves_something = any(map(may_leave_state, settings.MIDDLEWARE))
@@ -106,13 +105,13 @@ class DjangoSide:
 
     @once
     def wsgi_handler(self) -> WSGIHandler:
-        """Django's ``WSGIHandler``; built when first read, which blocks."""
-        return make_wsgi_handler(self.static)
+        """Django's ``WSGIHandler`` with the middleware of the settings; built when first read, which blocks."""
+        return _StaticFiles(_WSGIHandler()) if self.static else _WSGIHandler()
 
     @once
     def asgi_handler(self) -> ASGIHandler:
-        """Django's ``ASGIHandler``; built when first read, which blocks."""
-        return make_asgi_handler(self.static)
+        """Django's ``ASGIHandler`` with the middleware of the settings; built when first read, which blocks."""
+        return _ASGIStaticFiles(ASGIHandler()) if self.static else ASGIHandler()
 
     @once
     def views(self) -> URLConf:
@@ -239,9 +238,8 @@ class DjangoSide:
                 thread.hold()  # it may query, where middleware has led the connection
             return DjangoResponseState(int(status[:3]), encoded, TravellingStream(response, made, body))
         try:
-            return DjangoResponseState(
-                int(status[:3]), encoded, response.content if made is response else b"".join(made)
-            )
+            content: bytes = response.content if made is response else b"".join(made)
+            return DjangoResponseState(int(status[:3]), encoded, content)
         finally:
             made.close()
             body.close()
@@ -277,7 +275,50 @@ def _without_view(status: int, path: str) -> DjangoResponseState:
     # turn the exception into a response.
     title = reason(status)
     logger.exception("%s: %s", title, printable(path), extra={"status_code": status})
-    text = traceback.format_exc() if settings.DEBUG else title
-    content = text.encode()
+    content = (traceback.format_exc() if settings.DEBUG else title).encode()
     headers = [(b"Content-Type", b"text/plain; charset=utf-8"), (b"Content-Length", b"%d" % len(content))]
     return DjangoResponseState(status, headers, content)
+
+
+def _has_whitenoise() -> bool:
+    """Return whether WhiteNoise, or a subclass of it, serves static files: under ``DEBUG`` by the same finders."""
+    kinds = []
+    for name in settings.MIDDLEWARE:
+        with suppress(Exception):  # Django's handlers tell what is wrong
+            kinds.append(import_string(name))
+    bases = [base for kind in kinds if isinstance(kind, type) for base in kind.__mro__]
+    return any(base.__module__ == "whitenoise.middleware" for base in bases)
+
+
+class _KeepsResponse:
+    """Keeps Django's response where it is found: error trackers patch its handlers to give back a wrapper of theirs."""
+
+    def get_response(self, request: Any) -> HttpResponseBase:
+        above: Any = super()
+        response: HttpResponseBase = above.get_response(request)
+        request.environ[DJANGO_RESPONSE] = response
+        return response
+
+
+class _WSGIHandler(_KeepsResponse, WSGIHandler):
+    pass
+
+
+class _NothingOutside:
+    """Responds with 404 to paths that lead out of the static files, as to others that lead nowhere."""
+
+    def serve(self, request: HttpRequest) -> HttpResponseBase:
+        # DJANGO: StaticFilesHandlerMixin.get_response (contrib/staticfiles/handlers.py) answers Http404 alone, so that
+        # a client could have a traceback logged for each of its requests.
+        try:
+            return super().serve(request)  # type: ignore[misc,no-any-return]
+        except SuspiciousFileOperation as error:
+            raise Http404 from error
+
+
+class _StaticFiles(_KeepsResponse, _NothingOutside, StaticFilesHandler):  # type: ignore[misc]
+    pass
+
+
+class _ASGIStaticFiles(_NothingOutside, ASGIStaticFilesHandler):  # type: ignore[misc]
+    pass

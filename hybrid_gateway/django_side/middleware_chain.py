@@ -22,8 +22,8 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway._compat.django_internals import adapt_method_mode, convert_exception_to_response
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
 from hybrid_gateway.concurrency.thread_pool import ThreadPool
+from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.django_side.middleware_exchange import MiddlewareExchange
 from hybrid_gateway.django_side.middleware_request import Caller, MiddlewareRequest
 from hybrid_gateway.django_side.request_body import ReplayableBody, read_body, with_body_timeout

@@ -6,9 +6,8 @@ from collections.abc import Awaitable
 from typing import Protocol, runtime_checkable
 
 from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry
-from hybrid_gateway.concurrency.loop_thread import LoopThread
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
-from hybrid_gateway.concurrency.thread_pools import ThreadPools
+from hybrid_gateway.concurrency.caller_threads import LoopThread
+from hybrid_gateway.concurrency.thread_pools import PooledThread, ThreadPools
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.types import ASGIMiddlewareFactory
 

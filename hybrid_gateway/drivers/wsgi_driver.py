@@ -24,9 +24,8 @@ from typing import Any, TypeVar, cast
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
-from hybrid_gateway.concurrency.caller_threads import CallingThread, InlineThread, WaitingThread
-from hybrid_gateway.concurrency.loop_thread import LoopThread
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.caller_threads import CallingThread, InlineThread, LoopThread, WaitingThread
+from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.concurrency.unit_of_work import close_unit, open_unit
 from hybrid_gateway.dispatch.dispatcher import Responder, force_authentication
 from hybrid_gateway.dispatch.fallback import RejectedRequest

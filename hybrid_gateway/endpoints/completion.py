@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
+import msgspec
 from starlette.background import BackgroundTask, BackgroundTasks
 
 from hybrid_gateway.binding.request_cleanup import close_all
@@ -49,18 +50,13 @@ class BackgroundWork(BackgroundTasks):
         self.always = BackgroundTasks(always)
 
 
-class Outcome:
+class Outcome(msgspec.Struct, eq=False):
     """The response to one request so far, and the error that it is the response to, if there is one."""
 
-    __slots__ = ("ctx", "error", "response", "saves_session")
-
-    def __init__(
-        self, ctx: RequestContext, response: EndpointResponse, error: Exception | None, saves_session: bool
-    ) -> None:
-        self.ctx = ctx
-        self.response = response
-        self.error = error
-        self.saves_session = saves_session
+    ctx: RequestContext
+    response: EndpointResponse
+    error: Exception | None
+    saves_session: bool
 
     @property
     def is_closed(self) -> bool:
@@ -344,8 +340,11 @@ class Completion:
                 ctx.shared = shared
                 if not isinstance(failure, Exception):
                     raise
-                # Like hooks: what asks for a component that has failed, or a user that is not there, is left out.
-                if not _is_same(failure, ctx.handled_error):
+                # Like hooks: what asks for a component that has failed, or a user that is not there, is left out: the
+                # error that has been answered already, or the same HTTP error once more.
+                known = ctx.handled_error
+                again = isinstance(known, HTTPException) and type(failure) is type(known) and failure.args == known.args
+                if failure is not known and not again:
                     self._report(ctx, "Work after the answer", failure)
 
     def _report(self, ctx: RequestContext, what: str, error: Exception) -> None:
@@ -353,19 +352,5 @@ class Completion:
             raise error
         except Exception:
             self._errors.send_signal(ctx)
-            logger.error(
-                "%s of %s failed: %s %s",
-                what,
-                self._name,
-                ctx.method,
-                printable(ctx.scope["path"]),
-                exc_info=error,
-                extra={"status_code": 500, "route": self._name},
-            )
-
-
-def _is_same(failure: Exception, answered: BaseException | None) -> bool:
-    """Return whether ``failure`` has been answered already: the error itself, or the same HTTP error once more."""
-    if failure is answered or answered is None:
-        return failure is answered
-    return isinstance(failure, HTTPException) and type(failure) is type(answered) and failure.args == answered.args
+            path, extra = printable(ctx.scope["path"]), {"status_code": 500, "route": self._name}
+            logger.error("%s of %s failed: %s %s", what, self._name, ctx.method, path, exc_info=error, extra=extra)

@@ -202,15 +202,11 @@ def _from_validation(error: ValidationError) -> HTTPException:
     )
 
 
-def _not_found(error: Exception) -> HTTPException:
-    # A message is shown only when somebody wrote one for people: get_object_or_404's names models and queries.
-    return NotFound()
-
-
 _TRANSLATIONS: tuple[tuple[type[Exception], Callable[[Any], HTTPException]], ...] = (
     (StarletteHTTPException, lambda error: HTTPException(error.status_code, error.detail, headers=error.headers)),
-    (Http404, _not_found),
-    (ObjectDoesNotExist, _not_found),
+    # A message is shown only when somebody wrote one for people: get_object_or_404's names models and queries.
+    (Http404, lambda error: NotFound()),
+    (ObjectDoesNotExist, lambda error: NotFound()),
     (PermissionDenied, lambda error: Forbidden(str(error) or None)),
     (SuspiciousOperation, lambda error: BadRequest()),
     (DjangoBadRequest, lambda error: BadRequest()),  # SessionInterrupted among them

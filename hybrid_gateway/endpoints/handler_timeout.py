@@ -41,9 +41,7 @@ def check_timeout(seconds: object) -> float:
 
 
 def with_timeout(
-    respond: Respond,
-    seconds: float,
-    time_out: Callable[[RequestContext, Exception], Awaitable[EndpointResponse]],
+    respond: Respond, seconds: float, time_out: Callable[[RequestContext, Exception], Awaitable[EndpointResponse]]
 ) -> Respond:
     """Return ``respond`` whose response after so many seconds is ``time_out(ctx, error)``, where there is a loop."""
 
@@ -54,8 +52,11 @@ def with_timeout(
         task: asyncio.Task[EndpointResponse] = _start_task(respond(ctx), loop=loop)
         if task.done():  # PERF: what never waits needs no timer
             return task.result()
+        began, left = time.monotonic(), seconds
         try:
-            await _wait(task, ctx, seconds)
+            while left > 0 and not task.done():
+                await asyncio.wait((task,), timeout=max(left, _MIN_WAIT))
+                left = seconds + ctx.waited - (time.monotonic() - began)  # the wait for the body does not count
         except asyncio.CancelledError:
             task.cancel()
             while not task.done():  # however often a server in a hurry cancels: the request lets its thread go next
@@ -73,14 +74,6 @@ def with_timeout(
             return await time_out(ctx, error)
 
     return endpoint
-
-
-async def _wait(task: asyncio.Task[EndpointResponse], ctx: RequestContext, seconds: float) -> None:
-    """Wait until ``task`` is done or its time is up; the wait for the client's body does not count."""
-    began, left = time.monotonic(), seconds
-    while left > 0 and not task.done():
-        await asyncio.wait((task,), timeout=max(left, _MIN_WAIT))
-        left = seconds + ctx.waited - (time.monotonic() - began)
 
 
 def _forget(task: asyncio.Task[EndpointResponse]) -> None:

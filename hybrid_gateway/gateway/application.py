@@ -17,9 +17,8 @@ from hybrid_gateway.binding.components import AppComponents
 from hybrid_gateway.building.build_context import BuildContext
 from hybrid_gateway.building.middleware_compiler import middleware_factories
 from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry, ThreadHolder, in_request, run_in_fresh_context
-from hybrid_gateway.concurrency.loop_thread import LoopThread
-from hybrid_gateway.concurrency.pooled_connections import reset_pooled_connections
-from hybrid_gateway.concurrency.thread_pools import ThreadPools
+from hybrid_gateway.concurrency.caller_threads import LoopThread
+from hybrid_gateway.concurrency.thread_pools import ThreadPools, reset_pooled_connections
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.dispatch.prefixes import Prefixes, static_prefix
 from hybrid_gateway.django_side.handler import DjangoSide

@@ -20,7 +20,7 @@ from django.db import connections
 
 from hybrid_gateway.cache_connections import thread_cache
 from hybrid_gateway.concurrency.asgiref_bridge import separate_thread, thread_sensitive
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Handler

@@ -3,7 +3,7 @@
 Whatever runs on such a thread runs as a *unit of work* (``unit_of_work.py``): Django's rules for connections are
 applied in that very thread before and after it. Where a request comes from decides which class it gets:
 
-* ``PooledThread`` (``pooled_thread.py``): a server's event loop; work goes to a pool (``thread_pool.py``), to the same
+* ``PooledThread`` (``thread_pools.py``): a server's event loop; work goes to a pool (``thread_pool.py``), to the same
   thread as before when it is free.
 * ``CallingThread``: a synchronous caller (a WSGI worker, a test) waits and lends its own thread.
 * ``WaitingThread``: a WSGI worker waits, but work goes to a pool.

@@ -30,7 +30,7 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends
-from hybrid_gateway.concurrency.instrumented_pool import InstrumentedPool
+from hybrid_gateway.concurrency.thread_pools import InstrumentedPool
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse, status_of
 from hybrid_gateway.responses.response_classes import Response

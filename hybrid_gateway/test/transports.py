@@ -22,8 +22,7 @@ from django.test.client import AsyncClientHandler, ClientHandler
 
 from hybrid_gateway._compat.django_test_internals import BODY_FILE
 from hybrid_gateway.auth import Authentication
-from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread
-from hybrid_gateway.concurrency.loop_thread import LoopThread
+from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread, LoopThread
 from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
 from hybrid_gateway.drivers.wsgi_scope import build_scope
 from hybrid_gateway.gateway.application import Gateway

@@ -15,8 +15,8 @@ from django.urls import path
 from django.utils.deprecation import MiddlewareMixin
 
 from hybrid_gateway import Gateway, Route, StreamingResponse, get
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
 from hybrid_gateway.concurrency.thread_pool import MAX_LONG_HOLDS, ThreadPool
+from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.health.health_check import Readiness
 
 

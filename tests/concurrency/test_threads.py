@@ -25,10 +25,9 @@ from django.utils import translation
 
 from hybrid_gateway import BackgroundTask, Component, Depends, Gateway, StreamingResponse, get
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
-from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread, InlineThread
-from hybrid_gateway.concurrency.loop_thread import LoopThread
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread, InlineThread, LoopThread
 from hybrid_gateway.concurrency.thread_pool import ThreadPool
+from hybrid_gateway.concurrency.thread_pools import PooledThread
 
 ident = threading.get_ident
 colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
@@ -280,8 +279,8 @@ import django
 from django.conf import settings
 settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
 django.setup()
-from hybrid_gateway.concurrency.loop_thread import LoopThread
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.caller_threads import LoopThread
+from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.concurrency.thread_pool import ThreadPool
 
 pool, loop = ThreadPool(2), LoopThread()

@@ -22,8 +22,8 @@ from django.test import override_settings
 from django.utils import translation
 
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
 from hybrid_gateway.concurrency.thread_pool import ThreadPool
+from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.django_side.environ import build_environ, resolved_path
 from hybrid_gateway.django_side.handler import DjangoSide
 from tests.sites.django_side_urls import events, gate

@@ -18,8 +18,7 @@ from django.test.client import ClientHandler, conditional_content_removal
 from django.test.runner import DiscoverRunner, iter_test_cases
 
 from hybrid_gateway import Gateway
-from hybrid_gateway.concurrency.caller_threads import CallingThread
-from hybrid_gateway.concurrency.loop_thread import LoopThread
+from hybrid_gateway.concurrency.caller_threads import CallingThread, LoopThread
 from hybrid_gateway.django_side.handler import DjangoSide
 
 WHOLE = "the test asks for a part of a stream; over a connection all of it has been sent"

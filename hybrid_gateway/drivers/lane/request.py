@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import unquote
 
-from hybrid_gateway.concurrency.pooled_thread import PooledThread
+from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.request.context import RequestContext, body_too_large
