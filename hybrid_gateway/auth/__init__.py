@@ -1,7 +1,6 @@
 """Authentication schemes and guards. Importing this imports no model, so that settings may."""
 
 from hybrid_gateway.access_control import AllowAny, Authentication, AuthenticationScheme, Guard
-from hybrid_gateway.auth.basic import BasicAuthentication
 from hybrid_gateway.auth.guards import (
     AllOf,
     AnyOf,
@@ -14,8 +13,12 @@ from hybrid_gateway.auth.guards import (
 )
 from hybrid_gateway.auth.jwt import JWTAuthentication
 from hybrid_gateway.auth.request_credentials import CSRFProtect, check_csrf
-from hybrid_gateway.auth.session import SessionAuthentication
-from hybrid_gateway.auth.token import APIKeyAuthentication, TokenAuthentication
+from hybrid_gateway.auth.schemes import (
+    APIKeyAuthentication,
+    BasicAuthentication,
+    SessionAuthentication,
+    TokenAuthentication,
+)
 
 __all__ = [
     "APIKeyAuthentication",

@@ -122,11 +122,7 @@ class JWTAuthentication(AuthenticationScheme):
     # --- reading
 
     def authenticate(self, headers: Headers) -> Authentication | None:
-        """Verify the token and load its user, on a pool thread."""
-        return self.authenticate_header(headers)
-
-    def authenticate_header(self, headers: Headers) -> Authentication | None:
-        """Authenticate by the ``Authorization`` header alone, also with ``cookie=``."""
+        """Verify the token and load its user, on a pool thread; by the ``Authorization`` header alone."""
         token = read_credentials(headers, self.keywords)
         if token is None or token.count(".") != 2:
             return None
@@ -136,7 +132,7 @@ class JWTAuthentication(AuthenticationScheme):
 
     def _authenticate_either(self, headers: Headers, visit: DjangoContext) -> Authentication | None:
         if "authorization" in headers:  # which says who calls more clearly than what a browser adds
-            return self.authenticate_header(headers)
+            return JWTAuthentication.authenticate(self, headers)
         token = read_cookie(visit, str(self.cookie))
         if token is None:
             return None

@@ -14,7 +14,7 @@ from hybrid_gateway import http
 from hybrid_gateway.access_control import AuthenticationScheme
 from hybrid_gateway.auth import check_csrf
 from hybrid_gateway.auth.credential_store import check_installed
-from hybrid_gateway.auth.secret_carriers import SecretCarriers, SecretsInQueries
+from hybrid_gateway.auth.request_credentials import SecretCarriers, SecretsInQueries
 from hybrid_gateway.binding.components import AppComponents, Components
 from hybrid_gateway.binding.decoders import Decoders
 from hybrid_gateway.binding.plan_scope import PlanScope

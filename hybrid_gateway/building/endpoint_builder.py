@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from django.conf import settings
 
-from hybrid_gateway.auth.secret_carriers import SecretCarriers
+from hybrid_gateway.auth.request_credentials import SecretCarriers
 from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.request_cleanup import close_all

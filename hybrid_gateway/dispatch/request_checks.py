@@ -19,7 +19,7 @@ from django.core.exceptions import DisallowedHost
 from django.core.signals import setting_changed
 from django.http import HttpRequest
 
-from hybrid_gateway.auth.secret_carriers import SecretCarriers
+from hybrid_gateway.auth.request_credentials import SecretCarriers
 from hybrid_gateway.exceptions import (
     BadRequest,
     HTTPException,

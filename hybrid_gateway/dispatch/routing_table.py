@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from hybrid_gateway.auth.secret_carriers import SecretCarriers
+from hybrid_gateway.auth.request_credentials import SecretCarriers
 from hybrid_gateway.binding.signature import Parameter
 from hybrid_gateway.conf import TrailingSlash
 from hybrid_gateway.cors import CORS

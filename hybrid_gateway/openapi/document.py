@@ -26,7 +26,7 @@ from hybrid_gateway.openapi.operation_responses import is_json, problem_statuses
 from hybrid_gateway.openapi.schema import NOT_JSON, Schemas, as_json, plain_name, same_name
 from hybrid_gateway.openapi.schema_types import JSONObject, Use
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
-from hybrid_gateway.orm.read.row_streams import JSON_LINES
+from hybrid_gateway.orm.read.fetch import JSON_LINES
 from hybrid_gateway.routing.path_template import Parameter, PathTemplate
 from hybrid_gateway.type_info import type_info
 

@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hybrid_gateway._compat.django_connection_internals import opened_connections
-from hybrid_gateway.auth.secret_carriers import SecretsInQueries
+from hybrid_gateway.auth.request_credentials import SecretsInQueries
 from hybrid_gateway.endpoints.errors import printable
 from hybrid_gateway.types import Handler
 from hybrid_gateway.url_quoting import quote_encoded_path, quote_query

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from hybrid_gateway.tokens.models import JWTSession, Token, TokenQuerySet, TokenState
 from hybrid_gateway.tokens.revocation import logout_everywhere
-from hybrid_gateway.tokens.stored_credentials import check_scopes
+from hybrid_gateway.tokens.secret import check_scopes
 
 __all__ = ["JWTSessionAdmin", "TokenAdmin", "log_out_everywhere"]
 

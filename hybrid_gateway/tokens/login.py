@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from msgspec import Meta
 
-from hybrid_gateway.auth.basic import check_credentials
+from hybrid_gateway.auth.schemes import check_credentials
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.exceptions import TooManyRequests, Unauthorized
 from hybrid_gateway.throttling import Throttle, throttle_store

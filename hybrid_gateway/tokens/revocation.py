@@ -44,12 +44,11 @@ def logout_everywhere(user: AbstractBaseUser) -> LoggedOut:
     """
     tokens = jwt_sessions = 0
     if apps.is_installed("hybrid_gateway.tokens"):
-        from hybrid_gateway.tokens.jwt_sessions import JWTSession, JWTSessionQuerySet, SignOut
-        from hybrid_gateway.tokens.models import Token, TokenQuerySet
+        from hybrid_gateway.tokens.models import JWTSession, RevocableQuerySet, SignOut, Token, TokenQuerySet
 
         SignOut.objects.update_or_create(user_id=user.pk, defaults={"at": timezone.now()})
         tokens = TokenQuerySet(Token).filter(user_id=user.pk).revoke()
-        jwt_sessions = JWTSessionQuerySet(JWTSession).filter(user_id=user.pk).revoke()
+        jwt_sessions = RevocableQuerySet(JWTSession).filter(user_id=user.pk).revoke()
     return LoggedOut(tokens, jwt_sessions, _end_sessions(user))
 
 

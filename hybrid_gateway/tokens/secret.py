@@ -1,4 +1,4 @@
-"""The text of tokens: a prefix and 256 random bits, of which only a digest is ever stored.
+"""The text of tokens, a prefix and 256 random bits, of which only a digest is ever stored; the names of scopes.
 
 A refresh token is ``hgr_``, 22 characters that stay the same as long as its login lasts, and 43 drawn anew each time.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ __all__ = [
     "PREFIX",
     "REFRESH_PREFIX",
     "SecretStruct",
+    "check_scopes",
     "digest",
     "generate",
     "generate_refresh",
@@ -89,3 +91,13 @@ def password_fingerprint(user: AbstractBaseUser) -> str:
     # fallback of a rotated key, though it owes the key nothing. A plain digest reveals nothing that the password column
     # of the same database does not; the words before it keep it from equalling any other digest of that column.
     return sha256(b"hybrid_gateway.tokens.password_fingerprint:" + user.password.encode()).hexdigest()
+
+
+_SCOPE = re.compile(r"[!#-\[\]-~]+")  # SPEC: RFC 6749, section 3.3: scope-token
+
+
+def check_scopes(scopes: Sequence[str]) -> list[str]:
+    """Return ``scopes`` as they are stored; raise :class:`ValueError` for what no scope can be called."""
+    if isinstance(scopes, str) or not all(isinstance(name, str) and _SCOPE.fullmatch(name) for name in scopes):
+        raise ValueError(f'scopes must be a list of names such as ["orders:read"], not {scopes!r}')
+    return list(dict.fromkeys(scopes))

@@ -19,7 +19,7 @@ from hybrid_gateway.auth import (
     TokenAuthentication,
     credential_store,
 )
-from hybrid_gateway.auth.secret_carriers import SecretCarriers
+from hybrid_gateway.auth.request_credentials import SecretCarriers
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.telemetry import AccessLog

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 
 from hybrid_gateway import get, post
 from hybrid_gateway.auth import Authentication, AuthenticationScheme, BasicAuthentication, TokenAuthentication
-from hybrid_gateway.auth.basic import check_credentials
+from hybrid_gateway.auth.schemes import check_credentials
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.models import Token

@@ -113,7 +113,7 @@ def test_a_query_is_one_query(books):
 
 
 def test_no_more_is_kept_than_is_useful(monkeypatch):
-    monkeypatch.setattr("hybrid_gateway.orm.query_cache.simple_queries._MAX_QUERIES", 2)
+    monkeypatch.setattr("hybrid_gateway.orm.query_cache.sql_variants._MAX_QUERIES", 2)
     cache = add_cache(connections["default"])
     for order in ("pk", "title", "pages", "isbn", "pk"):
         titles(Book.objects.order_by(order))

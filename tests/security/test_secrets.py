@@ -10,7 +10,7 @@ import pytest
 
 from hybrid_gateway import Cookie, Depends, Gateway, Header, Headers, Query, QueryParams, Request, Router, get
 from hybrid_gateway.auth import APIKeyAuthentication, Authentication, AuthenticationScheme, IsAuthenticated
-from hybrid_gateway.auth.secret_carriers import SecretCarriers
+from hybrid_gateway.auth.request_credentials import SecretCarriers
 from hybrid_gateway.telemetry import AccessLog
 from tests.security.test_memory_of_heads import judged
 

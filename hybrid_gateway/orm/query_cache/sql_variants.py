@@ -4,13 +4,21 @@ How this works: a query with placeholders for lookups is compiled to text and to
 placeholder says where its values go. Later values make the same lookups anew; as long as those come to the same
 fragments of SQL, the text is theirs as well. Whatever has not been proven, by comparing it with the SQL of the ordinary
 query, is never used.
+
+:func:`find_variant` does so for ordinary querysets: a query of one table, with plain conditions on its columns, an
+order by name and a slice, is nothing but the list of those. Two queries with the same list have the same SQL but for
+their values. Whatever else a query has makes it another kind, which is compiled each time: what is allowed is listed,
+not what is forbidden.
 """
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, MutableMapping, Sequence
+from itertools import count
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -19,9 +27,17 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
-from hybrid_gateway._compat.django_query_internals import Limits, limits_of
+from hybrid_gateway._compat.django_query_internals import (
+    AnyLookup,
+    Limits,
+    copy_with_conditions,
+    limits_of,
+    set_limits,
+    simple_query_key,
+    slice_of,
+)
 from hybrid_gateway.orm.columns.postgresql import ask_again
-from hybrid_gateway.orm.query_cache.placeholders import Fragment, ParamSlot, compiling
+from hybrid_gateway.orm.query_cache.placeholders import Fragment, ParamSlot, PlaceholderLookup, compiling
 from hybrid_gateway.orm.query_cache.query_parameters import FIRST_SLICE_MARK, SliceParam
 
 __all__ = [
@@ -35,6 +51,7 @@ __all__ = [
     "add_cache",
     "compile_variant",
     "is_proven",
+    "find_variant",
 ]
 
 Row = Sequence[object]
@@ -183,7 +200,7 @@ class ConnectionCache:
     """
 
     def __init__(self) -> None:
-        self.simple_queries: OrderedDict[object, Variants] = OrderedDict()  # by plan and kind, see simple_queries.py
+        self.simple_queries: OrderedDict[object, Variants] = OrderedDict()  # by plan and kind, see find_variant()
         # By statement, then by the types of its values.
         self.statements: MutableMapping[object, dict[tuple[type, ...], Variants]] = weakref.WeakKeyDictionary()
         self.row_factories: dict[object, Callable[..., Any]] = {}  # by plan
@@ -194,3 +211,61 @@ def add_cache(connection: BaseDatabaseWrapper) -> ConnectionCache:
     cache = ConnectionCache()
     setattr(connection, CACHE, cache)
     return cache
+
+
+logger = logging.getLogger("hybrid_gateway.orm")
+
+_MAX_QUERIES = 512  # kinds of queries per connection; the one not used for longest goes
+
+
+def find_variant(
+    plan: object,
+    query: Query,
+    connection: BaseDatabaseWrapper,
+    reader: Callable[[SQLCompiler], Callable[[list[Row]], Any]],
+) -> tuple[Variant, Limits | None, list[Sequence[object]]] | None:
+    """Return SQL for ``query``, which selects the columns of ``plan`` and nothing else; ``None`` if not simple."""
+    lookups: list[AnyLookup] = []
+    kind = simple_query_key(query, lookups)
+    if kind is None:
+        return None
+    cache: ConnectionCache = getattr(connection, CACHE, None) or add_cache(connection)
+    key, known = (plan, kind), cache.simple_queries
+    variants = known.get(key)
+    if variants is None:
+        if len(known) >= _MAX_QUERIES:
+            known.popitem(last=False)
+        variants = known[key] = Variants()
+    else:
+        known.move_to_end(key)
+    limits = slice_of(query)
+    try:
+        variant, found = variants.find(
+            lookups,
+            lambda: compile_variant(_template(query), len(lookups), connection, lookups, reader),
+            lambda variant, found: is_proven(variant, found, limits, query.get_compiler(connection=connection)),
+        )
+    except Exception as error:  # as in Prepared: the ordinary way returns the rows, or raises the right error
+        if not variants.is_fallback_logged:
+            variants.is_fallback_logged = True
+            name = getattr(query.model, "__name__", None)
+            logger.debug("A query of %s is compiled anew for some values: %r", name, error)
+        return None
+    return variant, limits, found
+
+
+def _template(query: Query) -> Query:
+    """Return the query with placeholders for its lookups, and with marks for its limits."""
+    numbers = count()
+    template = copy_with_conditions(query, lambda lookup: _NumberedLookup(lookup, next(numbers)))
+    low, high = limits_of(query)
+    set_limits(template, (FIRST_SLICE_MARK if low else 0, None if high is None else 2 * FIRST_SLICE_MARK))
+    return template
+
+
+class _NumberedLookup(PlaceholderLookup):
+    """A lookup that is found by its number among those of the query of the day."""
+
+    def __init__(self, lookup: AnyLookup, number: int) -> None:
+        super().__init__(lookup.lhs, lookup.rhs)
+        self.lookup_of = itemgetter(number)

@@ -1,12 +1,14 @@
 """QuerySet → Structs: exactly the columns of a plan are selected, and no model instance is built.
 
-The rows of each list of a Struct are one more query, for all rows at once.
+The rows of each list of a Struct are one more query, for all rows at once. Lists that are too long for memory are
+streamed, row by row from a cursor of the server.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any, TypeVar, overload
 
@@ -21,18 +23,32 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from hybrid_gateway._compat.django_query_internals import convert_rows, converters_of, typed_rows
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.postgresql import ask_again
+from hybrid_gateway.orm.columns.postgresql import ask_again, widen
 from hybrid_gateway.orm.introspection import StructClass
 from hybrid_gateway.orm.query_cache.prepared import QUERYSET_ROWS, Prepared, RowReader, RowSource
-from hybrid_gateway.orm.query_cache.simple_queries import find_variant
-from hybrid_gateway.orm.query_cache.sql_variants import CACHE, ConnectionCache, Row, add_cache
+from hybrid_gateway.orm.query_cache.sql_variants import CACHE, ConnectionCache, Row, add_cache, find_variant
 from hybrid_gateway.orm.query_cache.statements import Build
 from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, the_one
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.read.read_plan import Index, ReadPlan, RowFactory, read_plan_of
 from hybrid_gateway.orm.read.related_list import RelatedList
+from hybrid_gateway.responses.enc_hook import enc_hook
+from hybrid_gateway.responses.negotiation import choose_media_type
+from hybrid_gateway.responses.streaming_response import StreamingResponse
 
-__all__ = ["fetch", "get", "execute", "fetch_with", "fill_lists", "row_factory", "rows_reader", "prepare"]
+__all__ = [
+    "fetch",
+    "get",
+    "execute",
+    "fetch_with",
+    "fill_lists",
+    "row_factory",
+    "rows_reader",
+    "prepare",
+    "JSON_LINES",
+    "chunks",
+    "stream",
+]
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -214,3 +230,66 @@ def prepare(
         rows = RowSource(plan.select, partial(fetch, struct), lambda compiler, _: rows_reader(plan, compiler))
         return Prepared(rows, build, static_managers=static_managers)
     return Prepared(QUERYSET_ROWS, struct, static_managers=static_managers)
+
+
+Encode = Callable[[object, bytearray, int], None]
+
+JSON_LINES = "application/x-ndjson"
+_CHUNK_SIZE = 2000  # rows; DJANGO: QuerySet.iterator
+
+
+def stream(
+    struct: type[msgspec.Struct], source: Source, accept: str = "", *, hook: Callable[[Any], Any] = enc_hook
+) -> StreamingResponse:
+    """Return the rows as they come, as an array or, where the client accepts those, as lines; ``hook`` is msgspec's."""
+    kind = choose_media_type(accept, ("application/json", JSON_LINES)) if accept else "application/json"
+    encode = msgspec.json.Encoder(enc_hook=hook).encode_into
+    content = _lines if kind == JSON_LINES else _array
+    response = StreamingResponse(content(chunks(struct, source), encode), media_type=kind or "application/json")
+    response.headers["Vary"] = "Accept"
+    return response
+
+
+def _lines(found: Generator[list[S]], encode: Encode) -> Iterator[bytes]:
+    with closing(found):
+        for items in found:
+            buffer = bytearray()
+            for item in items:
+                encode(item, buffer, -1)
+                buffer += b"\n"
+            yield bytes(buffer)
+
+
+def _array(found: Generator[list[S]], encode: Encode) -> Iterator[bytes]:
+    start = b"["
+    with closing(found):
+        for items in found:
+            buffer = bytearray()
+            for item in items:
+                buffer += start
+                encode(item, buffer, -1)
+                start = b","
+            yield bytes(buffer)
+    yield b"[]" if start == b"[" else b"]"
+
+
+def chunks(struct: type[S], source: Source) -> Generator[list[S]]:
+    """Yield the rows as Structs, 2,000 at a time, from a server-side cursor where the database has those.
+
+    DJANGO: ``DISABLE_SERVER_SIDE_CURSORS`` (for poolers that share connections by transaction) is heeded.
+    """
+    queryset = as_queryset(source)
+    plan, using = read_plan_of(struct), queryset.db
+    connection = connections[using]
+    compiler = plan.select(queryset).get_compiler(using)
+    try:
+        sql, parameters = compiler.as_sql()
+    except EmptyResultSet:
+        return
+    named = connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS") is not True
+    with connection.chunked_cursor() if named else connection.cursor() as cursor:
+        widen(cursor)  # at once: what a server-side cursor has given it does not give again
+        cursor.execute(sql, parameters)
+        make = row_factory(plan, compiler)
+        while rows := cursor.fetchmany(_CHUNK_SIZE):
+            yield fill_lists(plan, make, rows, using) if plan.many else [make(row) for row in rows]
