@@ -8,34 +8,41 @@ was read from the database into a ``ModelStruct`` is taken at its word, as far a
 from __future__ import annotations
 
 import collections.abc
+import dataclasses
 import functools
+import types
 import typing
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeGuard
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Annotated, Any, Literal, TypeGuard, TypeVar, Union
+
+import msgspec
 
 from hybrid_gateway.codegen import define
 from hybrid_gateway.responses.enc_hook import TypeEncoders
-from hybrid_gateway.responses.return_filter.annotation_fields import (
-    base_arguments,
-    fields_of,
-    is_value_type,
-    members_of,
-    root_of,
-    unwrap_annotation,
-)
+from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES
+from hybrid_gateway.responses.response_info import is_class
 from hybrid_gateway.responses.return_filter.filter_rules import (
+    VALUES,
     AnyOf,
     Anything,
     DictOf,
     Fields,
     ListOf,
     OptionalOf,
+    ResponseField,
     Root,
     Rule,
     TupleOf,
     Value,
 )
-from hybrid_gateway.type_info import cached_by_type, type_info
+from hybrid_gateway.type_info import (
+    PydanticModel,
+    cached_by_type,
+    field_types,
+    is_pydantic_model,
+    resolve_new_types,
+    type_info,
+)
 
 __all__ = ["build_filter", "compile_fits"]
 
@@ -67,11 +74,10 @@ class _FilterBuilder:
         self._known: dict[object, Rule] = {}
 
     def rule(self, annotation: object) -> Rule:
-        kind = unwrap_annotation(annotation)
-        members = members_of(kind)
-        if members is not None:
-            return self._union(members)
+        kind = _unwrap(annotation)
         origin, arguments = typing.get_origin(kind) or kind, typing.get_args(kind)
+        if origin in (Union, types.UnionType):
+            return self._union(arguments)
         if isinstance(origin, type) and type_info(origin).is_structure:
             return self._known.get(kind) or self._structure(kind, origin)
         if origin is tuple:
@@ -80,22 +86,21 @@ class _FilterBuilder:
             hints = typing.get_type_hints(origin, include_extras=True)
             names: tuple[str, ...] = getattr(origin, "_fields")  # noqa: B009 (pyright)
             return TupleOf(tuple(self.rule(hints.get(name, Any)) for name in names), names)
-        if is_value_type(origin):
+        if origin is Literal or origin is None or (isinstance(origin, type) and issubclass(origin, VALUES)):
             return Value()
-        inside = arguments or base_arguments(origin)
+        inside = arguments or _base_arguments(origin)
         if inside and isinstance(origin, type) and issubclass(origin, _CONTAINERS):
             return DictOf(self.rule(inside[-1])) if issubclass(origin, Mapping) else ListOf(self.rule(inside[0]))
         return Anything()
 
     def _structure(self, kind: object, origin: type) -> Rule:
-        inside = root_of(origin)
         # Known before what is inside it, which may lead back here
-        if inside is not None:
+        if is_pydantic_model(origin) and getattr(origin, "__pydantic_root_model__", False):
             root = self._known[kind] = Root(origin)
-            root.rule = self.rule(inside)
+            root.rule = self.rule(origin.model_fields["root"].annotation)
             return root
         rule = self._known[kind] = Fields(origin, self._encoders)
-        rule.set_fields([(field, self.rule(field.type)) for field in fields_of(kind, origin)])
+        rule.set_fields([(field, self.rule(field.type)) for field in _fields_of(kind, origin)])
         return rule
 
     def _tuple(self, arguments: tuple[object, ...]) -> Rule:
@@ -106,13 +111,116 @@ class _FilterBuilder:
         return TupleOf(tuple(self.rule(entry) for entry in arguments))
 
     def _union(self, members: Collection[object]) -> Rule:
-        rules = [self.rule(member) for member in members]
+        never = (types.NoneType, *RESPONSE_CLASSES)
+        rules = [self.rule(member) for member in members if not is_class(_unwrap(member), never)]
         if any(isinstance(rule, Anything) for rule in rules):
             return Anything()
         with_fields = [rule for rule in rules if not isinstance(rule, Value)]
         if not with_fields:
             return Value()
         return OptionalOf(with_fields[0] if len(with_fields) == 1 else AnyOf(with_fields))
+
+
+# --- annotations and their fields ----------------------------------------------------------------------------------
+
+
+def _fields_of(kind: object, origin: type) -> Iterator[ResponseField]:
+    """Yield the fields of ``kind``, which is ``origin``, or ``origin[...]`` with the types of its parameters."""
+    read = next(read for is_kind, read in _KINDS if is_kind(origin))
+    for field in read(kind, origin):
+        yield msgspec.structs.replace(field, is_hidden=field.is_hidden or _is_write_only(field.type))
+
+
+def _unwrap(annotation: Any) -> object:
+    """Return an annotation without its metadata, qualifiers, new types, aliases and type variables."""
+    while True:
+        annotation = resolve_new_types(annotation)
+        origin = typing.get_origin(annotation)
+        if origin is Annotated or origin in _QUALIFIERS:
+            annotation = typing.get_args(annotation)[0]
+        elif isinstance(annotation, TypeVar):
+            annotation = annotation.__bound__ or Any
+        else:
+            return annotation
+
+
+def _base_arguments(kind: object) -> tuple[object, ...]:
+    """Return the type arguments of the first generic base of a class: ``class Things(list[Thing])``."""
+    parents = (vars(parent) for parent in getattr(kind, "__mro__", ()))
+    found = (typing.get_args(base) for members in parents for base in members.get("__orig_bases__", ()))
+    return next(filter(None, found), ())
+
+
+def _is_write_only(annotation: object) -> bool:
+    """Return whether the metadata says that a field is never read: ``writeOnly``, ``Column(write_only=True)``."""
+    if typing.get_origin(annotation) is Annotated:
+        inner, *extras = typing.get_args(annotation)
+        if any(getattr(extra, "is_unseen", False) for extra in extras):  # a Column
+            return True
+        schemas = (extra.extra_json_schema for extra in extras if isinstance(extra, msgspec.Meta))
+        return any((schema or {}).get("writeOnly") for schema in schemas) or _is_write_only(inner)
+    members = typing.get_args(annotation) if typing.get_origin(annotation) in (Union, types.UnionType) else ()
+    return any(map(_is_write_only, members))
+
+
+# --- kinds of classes: whether a class is one, and how its fields are read -----------------------------------------
+
+
+def _hints(kind: object) -> Mapping[str, object]:
+    """Return the types of fields; none where one names what is unknown at run time, for then msgspec knows none."""
+    try:
+        return field_types(kind)
+    except NameError:
+        return {}
+
+
+def _read_struct(kind: Any, origin: Any) -> Iterable[ResponseField]:
+    try:
+        known = msgspec.structs.fields(kind)
+    except NameError:
+        names = zip(origin.__struct_fields__, origin.__struct_encode_fields__, strict=True)
+        return [ResponseField(name, wire, Any, False) for name, wire in names]
+    return [ResponseField(field.name, field.encode_name, field.type, field.required) for field in known]
+
+
+def _read_dataclass(kind: object, origin: Any) -> Iterable[ResponseField]:
+    hints = _hints(kind)
+    for field in dataclasses.fields(origin):
+        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        yield ResponseField(field.name, field.name, hints.get(field.name, Any), not has_default)
+
+
+def _read_attrs(kind: object, origin: Any) -> Iterable[ResponseField]:
+    hints = _hints(kind)
+    for field in origin.__attrs_attrs__:
+        yield ResponseField(field.name, field.name, hints.get(field.name, Any), not field.default)
+
+
+def _read_typed_dict(kind: object, origin: Any) -> Iterable[ResponseField]:
+    for name, hint in (_hints(kind) or dict.fromkeys(origin.__annotations__, Any)).items():
+        yield ResponseField(name, name, hint, name in origin.__required_keys__)
+
+
+def _read_pydantic(kind: object, origin: type[PydanticModel]) -> Iterable[ResponseField]:
+    for name, field in origin.model_fields.items():
+        wire = field.serialization_alias or field.alias or name
+        yield ResponseField(name, wire, field.annotation, field.is_required(), bool(field.exclude))
+    for name, computed in getattr(origin, "model_computed_fields").items():  # noqa: B009 (an attribute of pydantic's)
+        yield ResponseField(name, computed.alias or name, computed.return_type, False)
+
+
+_QUALIFIERS: tuple[object, ...] = tuple(
+    getattr(typing, name)
+    for name in ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
+    if hasattr(typing, name)
+)
+_KINDS: tuple[tuple[Callable[[type], bool], Callable[[Any, Any], Iterable[ResponseField]]], ...] = (
+    (lambda kind: isinstance(kind, msgspec.StructMeta), _read_struct),
+    (typing.is_typeddict, _read_typed_dict),
+    (lambda kind: hasattr(kind, "__attrs_attrs__"), _read_attrs),
+    (is_pydantic_model, _read_pydantic),
+    (dataclasses.is_dataclass, _read_dataclass),
+)
 
 
 # --- rules as generated functions ----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from django.db.models import Manager, Model, QuerySet
 
 from hybrid_gateway.exceptions import ResponseValidationError, error_entry
 from hybrid_gateway.responses.enc_hook import TypeEncoders
-from hybrid_gateway.responses.return_filter.annotation_fields import ResponseField, is_value
+from hybrid_gateway.responses.response_info import PLAIN_VALUES
 from hybrid_gateway.type_info import type_info
 
 __all__ = [
@@ -29,12 +29,15 @@ __all__ = [
     "Fields",
     "ListOf",
     "OptionalOf",
+    "ResponseField",
     "Root",
     "Rule",
     "TupleOf",
+    "VALUES",
     "Value",
 ]
 
+VALUES = (*PLAIN_VALUES, complex)
 _MANY = (list, tuple, set, frozenset, collections.deque, QuerySet, Manager)
 
 
@@ -83,6 +86,16 @@ class Value(Rule):
 
     def narrow(self, value: object) -> object:
         raise _misfit(value)
+
+
+class ResponseField(msgspec.Struct, frozen=True):
+    """A field of a class, however that was made."""
+
+    name: str
+    wire: str
+    type: object
+    is_required: bool = True
+    is_hidden: bool = False  # it is never sent
 
 
 class Fields(Rule):
@@ -148,7 +161,7 @@ class Fields(Rule):
             keys = [field.wire if field.wire in value else field.name for field, _ in self._fields]
             entries = zip(self._fields, keys, strict=True)
             found = {field.wire: rule.apply(value[key]) for (field, rule), key in entries if key in value}
-        elif is_value(value):
+        elif _is_value(value):
             return value
         elif _is_many(value):  # several, where one is annotated
             return [self.apply(entry) for entry in _each(value)]
@@ -208,7 +221,7 @@ class _Around(Rule):
 class ListOf(_Around):
     def fits(self, value: object) -> bool:
         if not isinstance(value, (list, tuple, set, frozenset)):
-            return is_value(value)
+            return _is_value(value)
         item = self.item
         if type(item) is Fields and item.is_flat:
             return {item.kind}.issuperset(map(type, value))  # PERF: without a call for each
@@ -233,7 +246,7 @@ class TupleOf(Rule):
 
     def fits(self, value: object) -> bool:
         if not isinstance(value, (tuple, list)) or len(value) != len(self.items):
-            return is_value(value)
+            return _is_value(value)
         return all(rule.fits(entry) for rule, entry in zip(self.items, value, strict=True))
 
     def narrow(self, value: object) -> object:
@@ -246,7 +259,7 @@ class TupleOf(Rule):
 
 class DictOf(_Around):
     def fits(self, value: object) -> bool:
-        return all(map(self.item.fits, value.values())) if type(value) is dict else is_value(value)
+        return all(map(self.item.fits, value.values())) if type(value) is dict else _is_value(value)
 
     def narrow(self, value: object) -> object:
         if isinstance(value, Mapping):
@@ -258,7 +271,7 @@ class OptionalOf(_Around):
     """A rule, or a value without fields, ``None`` above all."""
 
     def fits(self, value: object) -> bool:
-        return self.item.fits(value) or is_value(value)
+        return self.item.fits(value) or _is_value(value)
 
     def narrow(self, value: object) -> object:
         return self.item.narrow(value)
@@ -318,6 +331,11 @@ def _reachable(rule: Rule) -> Iterable[Rule]:
 
 
 # --- values --------------------------------------------------------------------------------------------------------
+
+
+def _is_value(value: object) -> bool:
+    """Return whether nothing can be taken out of ``value``."""
+    return isinstance(value, VALUES)
 
 
 def _has_fields(value: object) -> bool:
