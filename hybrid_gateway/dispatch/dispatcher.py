@@ -169,7 +169,12 @@ class Dispatcher:
             set_script_prefix(root)
         table = self.table
         found = None if path is None else table.tree.find(path, ctx.method)
-        if found is None and path is not None and not table.tree.methods(path):
+        if (
+            found is None
+            and path is not None
+            and (table.mounts or table.trailing_slash == "ignore")  # PERF: the others end in NotRouted anyway
+            and not table.tree.methods(path)
+        ):
             other = table.other_slash(path)
             if other is None:
                 mounted = table.mounts.find(path)

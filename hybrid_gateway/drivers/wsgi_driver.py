@@ -73,7 +73,7 @@ class WSGIDriver:
         open_unit()
         body: Iterable[bytes] = ()
         try:
-            body = self._serve(request, start_response, self._worker)
+            body = contextvars.copy_context().run(self._answer, request, start_response, self._worker)
         finally:
             if not isinstance(body, Iterator):
                 close_unit()
@@ -84,15 +84,10 @@ class WSGIDriver:
         request = _Request(self._application, environ)
         if request.is_django:
             return self._dispatcher.django.wsgi(environ, start_response)
-        return self._serve(request, start_response)
-
-    def _serve(
-        self, request: _Request, start_response: StartResponse, worker: _Worker | None = None
-    ) -> Iterable[bytes]:
-        # Nothing a handler does to language, time zone or script prefix is seen by the thread's next request.
-        return contextvars.copy_context().run(self._answer, request, start_response, worker)
+        return contextvars.copy_context().run(self._answer, request, start_response, None)
 
     def _answer(self, request: _Request, start_response: StartResponse, worker: _Worker | None) -> Iterable[bytes]:
+        # In a context of its own, so that the thread's next request sees no language, time zone or script prefix of it.
         application, dispatcher, ctx = self._application, self._dispatcher, request.ctx
         force_authentication(ctx)
         responder: Responder

@@ -177,10 +177,9 @@ class LaneServer:
         current = server_headers(self._state)
         if current is not self._server_headers:
             self._server_headers, self._starts = current, {}
-        start = self._starts.get(status)
-        if start is None:
-            start = self._starts[status] = start_line(status, current)
-        return start
+        if status not in self._starts:
+            self._starts[status] = start_line(status, current)
+        return self._starts[status]
 
     def renew(self, headers: FixedHeaders, status: int) -> bytes:
         """Return what responses with ``headers`` begin with until the next second, up to the value of their length."""
