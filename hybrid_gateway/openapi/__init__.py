@@ -110,11 +110,7 @@ def _prefix() -> str:
 
 
 def _page_headers(policy: str) -> dict[str, str]:
-    return {
-        "Content-Security-Policy": policy,
-        "Referrer-Policy": "no-referrer",
-        "X-Content-Type-Options": "nosniff",
-    }
+    return {"Content-Security-Policy": policy, "Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff"}
 
 
 # --- the document for those only who may enter the admin, by Django's own session -----------------------------------

@@ -13,12 +13,7 @@ from starlette.concurrency import iterate_in_threadpool
 from hybrid_gateway._compat.starlette_internals import ChunkedResponse
 from hybrid_gateway.headers import check_headers
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.responses.gateway_response import (
-    DEFAULT_STATUS,
-    GatewayResponse,
-    ResponseThread,
-    ShutdownSignal,
-)
+from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, GatewayResponse, ResponseThread, ShutdownSignal
 from hybrid_gateway.types import Receive, Scope, Send
 
 __all__ = ["ByteStream", "StreamingResponse"]

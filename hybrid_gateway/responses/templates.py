@@ -18,12 +18,7 @@ from starlette.background import BackgroundTask
 from hybrid_gateway.headers import make_private
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.cookies import set_cookie_headers
-from hybrid_gateway.responses.gateway_response import (
-    DEFAULT_STATUS,
-    RESPONSE_CLASSES,
-    GatewayResponse,
-    ShutdownSignal,
-)
+from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, RESPONSE_CLASSES, GatewayResponse, ShutdownSignal
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import Receive, Scope, Send
 

@@ -11,14 +11,7 @@ import msgspec
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.layer_options import LAYER_OPTIONS, OPTIONS, Layers
 from hybrid_gateway.routing.controller_attributes import check_attributes, check_function
-from hybrid_gateway.routing.declare import (
-    HANDLER_OPTIONS,
-    Controller,
-    Mount,
-    Route,
-    Router,
-    describe_handler,
-)
+from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Controller, Mount, Route, Router, describe_handler
 from hybrid_gateway.routing.path_template import PathTemplate
 from hybrid_gateway.types import Handler
 
