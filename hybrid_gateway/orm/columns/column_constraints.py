@@ -115,9 +115,6 @@ def _bound(limit: Any, name: str, kind: type) -> float | None:
     return number if math.isfinite(number) and abs(number) < 2**63 else None
 
 
-# --- annotations ---------------------------------------------------------------------------------------------------
-
-
 def _constraints_in(annotation: object) -> MetaKeywords:
     """Return the constraints that an annotation has, wherever in it; of those that say it twice the inner one."""
     annotation = resolve_new_types(annotation)

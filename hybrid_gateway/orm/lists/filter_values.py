@@ -49,9 +49,6 @@ _COMPARING = ("exact", "in", "gt", "gte", "lt", "lte")
 _NO_PATTERN = "Not a regular expression"
 
 
-# --- what a lookup rejects -----------------------------------------------------------------------------------------
-
-
 def lookup_check(query: Query, kind: object, where: str) -> ValueCheck | None:
     """Return the check of values that the one lookup of ``query`` which has a parameter compares with."""
     lookup = next((found for found in lookups_of(query) if _has_parameter(found.rhs)), None)
@@ -124,9 +121,6 @@ def _pattern(kind: type[Regex], value: str, using: str) -> str | None:
     except DataError:
         return _NO_PATTERN
     return None
-
-
-# --- what went wrong -----------------------------------------------------------------------------------------------
 
 
 def client_message(error: Exception) -> str:

@@ -98,7 +98,6 @@ class FilterSet:
 
     def __init__(self, struct: FilterType, model: type[Model]) -> None:
         _check_struct(struct)
-        self.struct = struct
         self.forbids_unknown = bool(struct.__struct_config__.forbid_unknown_fields)
         self._model = model
         self._fields: list[_Filter] = []
@@ -107,7 +106,7 @@ class FilterSet:
             where = f"{struct.__qualname__}.{field.name}"
             if field.required:
                 raise ConfigurationError(f"{where} has no default: a filter may be left out, so write `= None`.")
-            marker = _marker(field)
+            marker = _marker(field.type)
             apply, check = _apply(field, marker, model, where)
             entry = _Filter(field.name, field.encode_name, apply, check, _has_enums(field.type))
             (ordered if isinstance(marker, Ordering) else self._fields).append(entry)
@@ -180,7 +179,7 @@ def client_orders(struct: FilterType) -> list[OrderTerm]:
     _check_struct(struct)
     found: list[OrderTerm] = []
     for field in msgspec.structs.fields(struct):
-        marker = _marker(field)
+        marker = _marker(field.type)
         if isinstance(marker, Ordering):
             found += [marker.names.get(word, word) for word in _literal_words(bare(field.type))]
     return found
@@ -192,8 +191,12 @@ def _check_struct(struct: FilterType) -> None:
     resolve_class_aliases(struct)
 
 
-def _marker(field: msgspec.structs.FieldInfo) -> Marker | None:
-    return next((extra for extra in _extras(field.type) if isinstance(extra, (Lookup, Search, Ordering))), None)
+def _marker(annotation: object) -> Marker | None:
+    for extra in getattr(annotation, "__metadata__", ()):
+        if isinstance(extra, (Lookup, Search, Ordering)):
+            return extra
+    members = typing.get_args(annotation) if typing.get_origin(annotation) in (typing.Union, types.UnionType) else ()
+    return next((found for found in map(_marker, members) if found is not None), None)
 
 
 def _has_enums(annotation: object) -> bool:
@@ -205,14 +208,6 @@ def _without_enums(value: object) -> object:
     if isinstance(value, (list, tuple, set, frozenset)):
         return type(value)(map(_without_enums, value))
     return value.value if isinstance(value, enum.Enum) else value
-
-
-def _extras(annotation: object) -> list[object]:
-    found: list[object] = list(getattr(annotation, "__metadata__", ()))
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        for member in typing.get_args(annotation):
-            found += _extras(member)
-    return found
 
 
 def _apply(

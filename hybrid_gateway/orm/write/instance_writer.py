@@ -51,7 +51,8 @@ def create(
         new = (Model,) if model._meta.parents else True
         save = functools.partial(instance.save, using=using, force_insert=new)
         insert_row(instance, using, lambda: save_instance(instance, write, save, is_new=True))
-        _write_relations(write, instance, is_new=True)
+        for relation, sent in write.relations:
+            write_relation(write, relation, instance, sent, _ROW_WRITER, is_new=True)
     return instance
 
 
@@ -79,7 +80,8 @@ def update(
             names = saved_names(type(instance), written)
             save_instance(instance, write, lambda: instance.save(using=using, update_fields=names), is_new=False)
             refresh_written(instance, using, names)
-        _write_relations(write, instance, is_new=False)
+        for relation, sent in write.relations:
+            write_relation(write, relation, instance, sent, _ROW_WRITER, is_new=False)
     return instance
 
 
@@ -98,12 +100,6 @@ def _write_nested(write: StructWrite, instance: Model | None, values: dict[str, 
         else:
             update(item, related, {}, using=write.using, location=location)
         values[column.field_name] = related
-
-
-def _write_relations(write: StructWrite, instance: Model, *, is_new: bool) -> None:
-    """Write the other sides of an instance that has a key."""
-    for relation, value in write.relations:
-        write_relation(write, relation, instance, value, _ROW_WRITER, is_new=is_new)
 
 
 _ROW_WRITER = RowWriter(create, update)

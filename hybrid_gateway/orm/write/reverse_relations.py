@@ -55,8 +55,6 @@ def write_relation(
 
 
 class _Relation:
-    """One other side of one instance."""
-
     def __init__(
         self, write: StructWrite, relation: RelationWrite, instance: Model, writer: RowWriter, *, is_new: bool
     ) -> None:
@@ -86,9 +84,6 @@ class _Relation:
         content_type = types.get_for_model(self._instance, for_concrete_model=field.for_concrete_model)
         return {field.content_type_field_name: content_type, field.object_id_field_name: self._instance.pk}
 
-    def _create(self, item: msgspec.Struct, belonging: dict[str, object], location: Location) -> Model:
-        return self._writer.create(item, belonging, using=self._using, location=location)
-
     def _update(self, item: msgspec.Struct, row: Model, belonging: dict[str, object], location: Location) -> None:
         written = {column.field_name for column in write_plan_of(type(item)).columns}
         kept = {name: value for name, value in belonging.items() if name in written}
@@ -115,9 +110,8 @@ class _Relation:
         try:
             if len(columns) == 1:
                 return value_field(columns[0]).to_python(key)
-            return tuple(
-                field.to_python(value) for field, value in zip(columns, cast("Sequence[object]", key), strict=True)
-            )
+            parts = zip(columns, cast("Sequence[object]", key), strict=True)
+            return tuple(field.to_python(value) for field, value in parts)
         except (ValidationError, ValueError, TypeError):
             return None
 
@@ -126,8 +120,6 @@ class _Relation:
 
 
 class _RelatedRows(_Relation):
-    """Many rows."""
-
     def write_structs(self, items: Sequence[object]) -> None:
         """Change the rows that Structs name and this instance has; add the others.
 
@@ -145,7 +137,7 @@ class _RelatedRows(_Relation):
             if key is not UNSET and key in there:
                 self._update(item, there[key], belonging, location)
             else:
-                made.append(self._create(item, belonging, location))
+                made.append(self._writer.create(item, belonging, using=self._using, location=location))
         if self._field.many_to_many:
             self._manager.add(*made)
 
@@ -190,7 +182,7 @@ class _RelatedRow(_Relation):
             there = rows.filter(**{self._link.name: self._instance}).first()
         if isinstance(value, msgspec.Struct):
             if there is None:
-                there = self._create(value, belonging, self._location)
+                there = self._writer.create(value, belonging, using=self._using, location=self._location)
             else:
                 self._update(value, there, belonging, self._location)
         else:

@@ -7,6 +7,7 @@ back in one query.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 from django.db import connections
@@ -22,7 +23,6 @@ from hybrid_gateway.orm.read.fetch import prepare
 
 __all__ = ["insert_row", "refresh_written", "saved_names"]
 
-_FACTS = "_hybrid_gateway_facts"  # the attribute of a model
 _MAX_QUERIES = 64  # of a model: partial updates may write any of its columns
 
 
@@ -58,9 +58,6 @@ def saved_names(model: type[Model], written: Iterable[str]) -> list[str]:
     return sorted(facts.stamps.union(facts.names.get(name, name) for name in written))
 
 
-# --- what is known of a model --------------------------------------------------------------------------------------
-
-
 class _Column(msgspec.Struct, frozen=True, eq=False):
     attname: str
     field_name: str
@@ -81,15 +78,12 @@ RowQuery = Callable[[object], Iterable[tuple[object, ...]]]
 """A key → the columns of its row."""
 
 
+@lru_cache(maxsize=1024)
 def _facts(model: type[Model]) -> _ModelFacts:
-    facts: _ModelFacts | None = model.__dict__.get(_FACTS)
-    if facts is None:
-        fields = model._meta.concrete_fields
-        stamps = frozenset(field.name for field in fields if getattr(field, "auto_now", False))
-        names = {field.attname: field.name for field in fields}
-        facts = _ModelFacts([column for field in fields for column in _columns(field)], names, stamps)
-        setattr(model, _FACTS, facts)
-    return facts
+    fields = model._meta.concrete_fields
+    stamps = frozenset(field.name for field in fields if getattr(field, "auto_now", False))
+    names = {field.attname: field.name for field in fields}
+    return _ModelFacts([column for field in fields for column in _columns(field)], names, stamps)
 
 
 def _columns(field: ModelField) -> Iterable[_Column]:
@@ -104,8 +98,6 @@ def _columns(field: ModelField) -> Iterable[_Column]:
 class _Absent:
     """Stands for no value, and is the type of none."""
 
-
-# --- what a row has ------------------------------------------------------------------------------------------------
 
 Predicted = dict[str, tuple[object, object]]
 """Values of an instance, by attribute, and what the database makes of them."""

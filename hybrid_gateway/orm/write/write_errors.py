@@ -26,8 +26,6 @@ _CONFLICT = "The row contradicts another one, or a rule of the database."
 _CONVERSION_ERRORS = (TypeError, ValueError, ArithmeticError)
 """What fields, those of projects above all, raise for values of which they can make nothing."""
 
-# --- before a row is saved -----------------------------------------------------------------------------------------
-
 
 def validate_instance(
     instance: models.Model, write: StructWrite, values: dict[str, object], *, full_clean: bool
@@ -94,9 +92,6 @@ def _entries(error: ValidationError, write: StructWrite) -> list[ErrorEntry]:
         for entry in errors
         for message in entry.messages
     ]
-
-
-# --- as it is saved ------------------------------------------------------------------------------------------------
 
 
 def save_instance(instance: models.Model, write: StructWrite, save: Callable[[], None], *, is_new: bool) -> None:
@@ -182,9 +177,6 @@ def _validate_unique(instance: models.Model, using: str) -> None:
     for constraint in instance._meta.constraints:
         if not isinstance(constraint, models.CheckConstraint):  # unique ones, and those that exclude
             constraint.validate(type(instance), instance, using=using)
-
-
-# --- as a transaction ends -----------------------------------------------------------------------------------------
 
 
 @contextmanager
