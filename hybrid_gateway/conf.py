@@ -21,8 +21,16 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 from hybrid_gateway.exceptions import SettingsError
-from hybrid_gateway.layer_options import OPTIONS
-from hybrid_gateway.setting_readers import SettingReader, boolean, expected, import_each, positive, seconds, typed
+from hybrid_gateway.layer_options import (
+    OPTIONS,
+    SettingReader,
+    boolean,
+    expected,
+    import_each,
+    positive,
+    seconds,
+    typed,
+)
 from hybrid_gateway.spelling import check_options
 
 __all__ = [

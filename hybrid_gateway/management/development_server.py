@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self
@@ -28,7 +28,7 @@ from hybrid_gateway.types import ASGIApp
 if TYPE_CHECKING:
     import uvicorn
 
-__all__ = ["ASGIServer", "InterruptDelay", "Suspects", "is_supervisor", "leave", "log_like_django"]
+__all__ = ["ASGIServer", "InterruptDelay", "Suspects", "leave", "log_like_django"]
 
 LEFTOVERS_TIMEOUT = 0.5  # seconds that tasks the application left behind get to handle their cancellation
 JOIN_TIMEOUT = 0.5  # seconds that executor threads get to end by themselves when the process does
@@ -146,11 +146,6 @@ def log_like_django() -> None:
 
 
 # --- the reloader: watch files that fail to import, wait for a lifespan on Ctrl-C ------------------------------------
-
-
-def is_supervisor(options: Mapping[str, object]) -> bool:
-    """Return whether this process only starts the one that serves, again and again."""
-    return bool(options["use_reloader"]) and os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) != "true"
 
 
 class Suspects:

@@ -56,9 +56,7 @@ class Target:
     @property
     def gateway(self) -> Gateway:
         """The gateway given to the client, else the one of the current settings."""
-        if self._gateway is not None:
-            return self._gateway
-        return default_gateway()
+        return default_gateway() if self._gateway is None else self._gateway
 
 
 class GatewayHandler(ClientHandler):

@@ -30,7 +30,7 @@ from django.utils.version import get_docs_version
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import serve_static
-from hybrid_gateway.management.development_server import ASGIServer, InterruptDelay, Suspects, is_supervisor, leave
+from hybrid_gateway.management.development_server import ASGIServer, InterruptDelay, Suspects, leave
 
 APP = "hybrid_gateway"
 SHUTDOWN_GRACE = 2.5  # seconds a stop waits for the lifespan, after which stuck requests are left behind
@@ -84,7 +84,8 @@ class Command(NextCommand):
         if self.why_wsgi is None:
             options["use_threading"] = False  # else Django mixes a thread per connection into the server class
             self.server_cls = self.bind  # type: ignore[assignment]
-        delay = self.shutdown_grace + 1 if self.why_wsgi is None and is_supervisor(options) else 0
+        supervises = options["use_reloader"] and os.environ.get(autoreload.DJANGO_AUTORELOAD_ENV) != "true"
+        delay = self.shutdown_grace + 1 if self.why_wsgi is None and supervises else 0
         code = 0
         with self.suspects, InterruptDelay(delay):
             try:
@@ -119,7 +120,11 @@ class Command(NextCommand):
         """Return ``ASGI_APPLICATION`` with static files, or what the command below ours serves over WSGI."""
         if self.why_wsgi is not None:
             return super().get_handler(*args, **options)
-        self.application = load_application(settings.ASGI_APPLICATION)
+        try:
+            self.application = import_string(settings.ASGI_APPLICATION)
+        except ImportError as error:
+            problem = f"The ASGI application {settings.ASGI_APPLICATION!r} could not be loaded: {error}"
+            raise ImproperlyConfigured(problem) from error
         return with_static_files(self.application, static_files_wanted(options))
 
     def on_bind(self, server_port: int) -> None:
@@ -163,14 +168,6 @@ def reason_for_wsgi(options: Mapping[str, object]) -> str | None:
     if find_spec("uvicorn") is None:
         return 'uvicorn is not installed; pip install "hybrid-gateway[server]" brings it.'
     return None
-
-
-def load_application(path: str) -> Any:
-    """Import the object that ``ASGI_APPLICATION`` names."""
-    try:
-        return import_string(path)
-    except ImportError as error:
-        raise ImproperlyConfigured(f"The ASGI application {path!r} could not be loaded: {error}") from error
 
 
 def with_static_files(application: Any, wanted: bool) -> Any:
