@@ -63,13 +63,13 @@ class ComponentPlanner:
     ) -> Step:
         if provider.lifetime == "app":
             return self._app_value(provider, chain[:-1])
-        name, sharing = self._builder.name, self._scope.sharing
-        shared = None if sharing is None or not provider.use_cache else sharing.components.get(key)
-        if sharing is None or shared is None:
+        name, scope = self._builder.name, self._scope
+        shared = scope.shared.get(key) if provider.use_cache else None
+        if shared is None:
             return self._made(provider, parameter, chain, phase, self._moment)
-        if self._scope.follows and not here:
-            make, awaits = sharing.maker(provider, parameter, chain, self._scope.given)
-            given = ", ".join(("ctx", name("key", key), name("make", make), *self._scope.given.values()))
+        if scope.follows and not here and scope.maker is not None:
+            make, awaits = scope.maker(provider, parameter, chain, scope.given)
+            given = ", ".join(("ctx", name("key", key), name("make", make), *scope.given.values()))
             return Step(call=Code(f"{name('ask', ask)}({given})"), mode="loop", awaits=awaits)
         step = self._made(provider, parameter, chain, phase, shared.moment)
         function = name("share", share_async if step.mode == "loop" else share)

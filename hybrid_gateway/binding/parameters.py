@@ -35,8 +35,11 @@ class ParameterGroup:
 
     # PERF: what most parameters are, text and whole numbers, is read by lines of that function, without a call.
 
-    def __init__(self, source: str) -> None:
-        self._source = source
+    def __init__(self, builder: PlanBuilder, source: str, phase: Phase) -> None:
+        self.source, self.phase = source, phase
+        self.reader = builder.name(f"read_{source}", self)  # what the code calls the function
+        call = Code(f"{self.reader}(ctx, errors)")
+        self.variable = builder.assign(source, phase.readers, Step(call=call, can_fail=True))
         row = SOURCES[source]
         self._globals: dict[str, object] = {"values_of": row.values, "lists_of": row.lists, "fresh": fresh}
         self._names = Names(("ctx", "errors", "text", "values", "lists", "int", "ValueError", *self._globals))
@@ -48,7 +51,7 @@ class ParameterGroup:
         """Return the position of ``parameter`` among the values; ``None`` when another goes by its name already."""
         if wire_name in self._variables:
             return None
-        location = (self._source, wire_name)
+        location = (self.source, wire_name)
         variable = self._variables[wire_name] = self._names.unique(parameter.name)
         slow = f"{variable} = {self._name(f'read_{parameter.name}', kind.reader(location))}(text, errors)"
         self._lines += self._take(parameter.name, wire_name, many=kind.many)
@@ -69,7 +72,7 @@ class ParameterGroup:
         return name
 
     def _take(self, name: str, wire_name: str, *, many: bool) -> list[str]:
-        if SOURCES[self._source].is_header and not many:  # PERF: one of many
+        if SOURCES[self.source].is_header and not many:  # PERF: one of many
             header = self._name(f"name_of_{name}", wire_name.encode("latin-1"))
             return [f"text = ctx.header({header})", "if text is not None: text = text.decode('latin-1')"]
         source = "lists" if many else "values"
@@ -82,7 +85,7 @@ class ParameterGroup:
         values = "".join(f"{variable}, " for variable in self._variables.values())
         lines = [*taken, *self._lines, f"return ({values})"]
         source = "def read(ctx, errors):\n" + "".join(f"    {line}\n" for line in lines)
-        return define("read", source, self._globals, f"{where}: {self._source}")
+        return define("read", source, self._globals, f"{where}: {self.source}")
 
 
 def _converted(variable: str, slow: str, kind: TextType) -> list[str]:
@@ -217,16 +220,6 @@ def path_reader(parameter: Parameter, position: int, kind: TextType, converted: 
 # --- in the plan of a route ----------------------------------------------------------------------------------------
 
 
-class _PlannedGroup(msgspec.Struct):
-    """The parameters of one source in one phase, which one function reads."""
-
-    source: str
-    phase: Phase
-    variable: Code
-    reader: str  # what the code calls that function
-    group: ParameterGroup
-
-
 class ParameterPlanner:
     """Plans the parameters of one route. ``path`` is name → type that the route tree converts to."""
 
@@ -237,7 +230,7 @@ class ParameterPlanner:
         self._where = where
         self._path = path
         self._types = types
-        self._groups: list[_PlannedGroup] = []
+        self._groups: list[ParameterGroup] = []
         self._named_in_path: set[str] = set()
 
     def end(self, *, whole_path: bool) -> None:
@@ -245,8 +238,8 @@ class ParameterPlanner:
 
         With ``whole_path`` raise :class:`DependencyError` unless somebody has asked for all of the path.
         """
-        for planned in self._groups:
-            self._builder.plan.names[planned.reader] = planned.group.build(self._where)
+        for group in self._groups:
+            self._builder.plan.names[group.reader] = group.build(self._where)
         self.query_names |= {entry.name for entry in self._builder.plan.inputs if entry.source == "query"}
         unused = self._path.keys() - self._named_in_path
         if whole_path and unused and not self.sees_path:
@@ -338,14 +331,11 @@ class ParameterPlanner:
 
     def _grouped(self, parameter: Parameter, source: str, wire_name: str, kind: TextType, phase: Phase) -> Code:
         """Return the place of a parameter among all of one source."""
-        for planned in self._groups:
-            if planned.source == source and planned.phase is phase:
-                position = planned.group.add(parameter, wire_name, kind)
+        for group in self._groups:
+            if group.source == source and group.phase is phase:
+                position = group.add(parameter, wire_name, kind)
                 if position is not None:
-                    return code(f"{{}}[{position}]", planned.variable)
-        group = ParameterGroup(source)
-        reader = self._builder.name(f"read_{source}", group)
-        call = Code(f"{reader}(ctx, errors)")
-        variable = self._builder.assign(source, phase.readers, Step(call=call, can_fail=True))
-        self._groups.append(_PlannedGroup(source, phase, variable, reader, group))
-        return code(f"{{}}[{group.add(parameter, wire_name, kind)}]", variable)
+                    return code(f"{{}}[{position}]", group.variable)
+        group = ParameterGroup(self._builder, source, phase)
+        self._groups.append(group)
+        return code(f"{{}}[{group.add(parameter, wire_name, kind)}]", group.variable)

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
 
 import msgspec
 
 from hybrid_gateway.binding.components import AppComponents, Components, Mode
 from hybrid_gateway.binding.decoders import Decoders
-from hybrid_gateway.binding.shared_components import Sharing
+from hybrid_gateway.binding.shared_components import Shared, SharedMaker
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import HANDLED
 
-__all__ = ["DjangoContextSource", "PlanScope"]
-
-
-class DjangoContextSource(Protocol):
-    """Makes Django's view of a request."""
-
-    @property
-    def builders(self) -> Mapping[type, tuple[Callable[[RequestContext], object], Mode]]:
-        """By the type that asks for it: the function of a context, and where it runs."""
-        ...
-
-    def give_body(self, ctx: RequestContext, body: bytes) -> None:
-        """Let it have the body."""
+__all__ = ["PlanScope"]
 
 
 class PlanScope(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +31,9 @@ class PlanScope(msgspec.Struct, frozen=True, kw_only=True):
     needs_content_type: bool = False  # a JSON body without one is none
     parameters: Mapping[str, object] = {}  # name → annotation: what layers declare for every handler
     given: Mapping[type, str] = {}  # ready variables by type: ``Exception`` in error handlers, for one
-    django: DjangoContextSource | None = None
-    sharing: Sharing | None = None  # the components that a route shares with the functions around it
+    from_django: Mapping[type, tuple[Callable[[RequestContext], object], Mode]] = {}  # by the type that asks for it
+    give_body: Callable[[RequestContext, bytes], None] | None = None  # to Django's request
+    shared: Mapping[object, Shared] = {}  # components that a route shares with functions around it, by their key
+    maker: SharedMaker | None = None  # of those
     follows: bool = False
     moment: int = HANDLED

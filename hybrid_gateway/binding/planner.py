@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 import msgspec
 
@@ -33,12 +32,8 @@ from hybrid_gateway.types import Handler
 __all__ = ["BindingPlanner", "ValueSource", "reject_unannotated"]
 
 
-class ValueSource(Protocol):
-    """One of those who are asked, in turn, for the value of a parameter without a marker."""
-
-    def value(self, parameter: Parameter, chain: Chain, phase: Phase) -> Code | None:
-        """Return its variable, or None to let others try."""
-        ...
+ValueSource = Callable[[Parameter, Chain, Phase], Code | None]
+"""Returns the variable of a parameter without a marker, or None to let others try."""
 
 
 class BindingPlanner:
@@ -53,15 +48,11 @@ class BindingPlanner:
         self._named_in_layer: set[str] = set()
         self._types = InputTypes(scope.decoders)
         self._parameters = ParameterPlanner(builder, scope.where, scope.path, self._types)
+        self.query_names = self._parameters.query_names  # credentials among them
         self._body = BodyPlanner(builder, scope, self._types)
         self._components = ComponentPlanner(builder, scope, self.arguments)
         self.typed = TypedValues(builder, scope, self._parameters, self._body)
-        self._sources: list[ValueSource] = [self.typed]
-
-    @property
-    def query_names(self) -> set[str]:
-        """The parameters that the query may have, credentials among them; complete when everything is planned."""
-        return self._parameters.query_names
+        self._sources: list[ValueSource] = [self.typed.value]
 
     def add_source(self, source: ValueSource) -> None:
         """Ask ``source`` for values after those before it, and before components."""
@@ -151,7 +142,7 @@ class BindingPlanner:
         if isinstance(parameter.marker, Marker):
             return self._marked(parameter, parameter.marker, chain, phase)
         for source in self._sources:
-            value = source.value(parameter, chain, phase)
+            value = source(parameter, chain, phase)
             if value is not None:
                 return value
         provider = self._scope.components.find(parameter)

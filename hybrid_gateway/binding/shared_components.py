@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from hybrid_gateway.binding.components import Provider
 from hybrid_gateway.binding.signature import Parameter, Signature
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import AFTER_RESPONSE
 
-__all__ = ["Needs", "Shared", "Sharing", "ask", "key_of", "sees_parameter", "share", "share_async"]
+__all__ = ["Needs", "Shared", "SharedMaker", "ask", "key_of", "sees_parameter", "share", "share_async"]
 
 _FOR_EVER = AFTER_RESPONSE + 1  # what nothing closes, no moment makes stale
 
@@ -33,19 +33,10 @@ class Shared(NamedTuple):
         return self.moment if self.is_closed else _FOR_EVER
 
 
-class Sharing(Protocol):
-    """The components that one route shares."""
-
-    @property
-    def components(self) -> Mapping[object, Shared]:
-        """By the key of their providers."""
-        ...
-
-    def maker(
-        self, provider: Provider, parameter: Parameter, chain: tuple[str, ...], given: Mapping[type, str]
-    ) -> tuple[Callable[..., Awaitable[object]], bool]:
-        """The function of a call and of what is ``given`` that makes one, and whether that has to wait on a loop."""
-        ...
+SharedMaker = Callable[
+    [Provider, Parameter, tuple[str, ...], Mapping[type, str]], tuple[Callable[..., Awaitable[object]], bool]
+]
+"""Returns the function of a call and of what is given that makes one, and whether that has to wait on a loop."""
 
 
 class _Failed(NamedTuple):

@@ -87,20 +87,12 @@ class TextType(msgspec.Struct, frozen=True, kw_only=True):
 _FOLLOWS = ((int, float), (int, Decimal), (Decimal, float))
 
 
-class _Context(msgspec.Struct, frozen=True):
-    hook: DecodeHook
-    raw: bool
-
-
 def text_type(kind: object, hook: DecodeHook = decode_known, *, raw: bool = False) -> TextType:
     """Return how text becomes a value of ``kind``; raise :class:`DependencyError` for what it cannot.
 
     With ``raw``, values are what msgspec converts to ``kind``: of a member of an enum its value.
     """
-    return _of(resolve_new_types(kind), _Context(hook, raw))
-
-
-def _of(kind: object, context: _Context) -> TextType:
+    kind = resolve_new_types(kind)
     metas: list[object] = []
     while typing.get_origin(kind) is Annotated:
         kind, *extras = typing.get_args(kind)
@@ -109,10 +101,10 @@ def _of(kind: object, context: _Context) -> TextType:
     if typing.get_origin(kind) in (Union, types.UnionType):
         members = [member for member in typing.get_args(kind) if member not in _ABSENT]
         if len(members) == 1:
-            return _of(Annotated[(members[0], *bounds)] if bounds else members[0], context)
-        found = _union([_of(member, context) for member in members])
+            return text_type(Annotated[(members[0], *bounds)] if bounds else members[0], hook, raw=raw)
+        found = _union([text_type(member, hook, raw=raw) for member in members])
     else:
-        found = _plain(kind, context)
+        found = _plain(kind, hook, raw)
     if not bounds:
         return found
     is_fixed = typing.get_origin(kind) is tuple and Ellipsis not in typing.get_args(kind)
@@ -125,10 +117,13 @@ def _of(kind: object, context: _Context) -> TextType:
 _ABSENT = (types.NoneType, msgspec.UnsetType)
 
 
-def _plain(kind: object, context: _Context) -> TextType:
+def _plain(kind: object, hook: DecodeHook, raw: bool) -> TextType:
     origin = typing.get_origin(kind) or kind
     if origin in _CONTAINERS:
-        return _container(_CONTAINERS[origin], typing.get_args(kind), context)
+        items = [text_type(item, hook, raw=raw) for item in typing.get_args(kind) if item is not Ellipsis]
+        return _container(
+            _CONTAINERS[origin], items, is_fixed=origin is tuple and Ellipsis not in typing.get_args(kind)
+        )
     if origin is Literal:
         return TextType(rank=0, read_one=functools.partial(_read_literal, typing.get_args(kind)))
     if kind in _RANKS:
@@ -136,7 +131,7 @@ def _plain(kind: object, context: _Context) -> TextType:
     if kind is Any:
         return TextType(rank=_RANKS[str], read_one=READERS[str], kind=str)
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return TextType(rank=0, read_one=_enum(kind, context))
+        return TextType(rank=0, read_one=_enum(kind, raw))
     if isinstance(kind, type) and issubclass(kind, PurePath):
 
         def read_path(text: str) -> PurePath:
@@ -145,16 +140,14 @@ def _plain(kind: object, context: _Context) -> TextType:
             return kind(text)
 
         return TextType(rank=_RANKS[str], read_one=read_path)
-    return TextType(
-        rank=_RANKS[bytes], read_one=lambda text: msgspec.convert(text, kind, strict=False, dec_hook=context.hook)
-    )
+    return TextType(rank=_RANKS[bytes], read_one=lambda text: msgspec.convert(text, kind, strict=False, dec_hook=hook))
 
 
 _PLAIN = (UUID, datetime, date, time, timedelta, int, bool, Decimal, float, bytes, str)  # the strictest first
 _RANKS: dict[object, int] = {kind: rank for rank, kind in enumerate(_PLAIN, start=1)}
 
 
-def _enum(kind: type[enum.Enum], context: _Context) -> Read:
+def _enum(kind: type[enum.Enum], raw: bool) -> Read:
     values = {type(member.value) for member in kind}
     if values <= {str} or (values and all(issubclass(value, str) for value in values)):
         read: Read = READERS[str]
@@ -165,7 +158,7 @@ def _enum(kind: type[enum.Enum], context: _Context) -> Read:
 
     def read_member(text: str) -> object:
         member = msgspec.convert(read(text), kind)
-        return member.value if context.raw else member
+        return member.value if raw else member
 
     return read_member
 
@@ -273,11 +266,10 @@ _CONTAINERS: dict[object, Callable[[Iterable[object]], object]] = {
 }
 
 
-def _container(make: Callable[[Iterable[object]], object], arguments: Sequence[object], context: _Context) -> TextType:
-    items = [_of(argument, context) for argument in arguments if argument is not Ellipsis]
+def _container(make: Callable[[Iterable[object]], object], items: list[TextType], *, is_fixed: bool) -> TextType:
     if any(item.many for item in items):
         raise DependencyError("a list of lists has no text of its own")
-    is_fixed = make is tuple and items and Ellipsis not in arguments
+    is_fixed = is_fixed and bool(items)
     item = items[0] if items else TextType(rank=0, read_one=READERS[str])
 
     def read_many(texts: list[str], location: Location, errors: list[ErrorEntry]) -> object:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
@@ -31,17 +31,12 @@ class TypedValues:
         self._scope = scope
         self._parameters = parameters
         self._body = body
-        self._from_django = {} if scope.django is None else scope.django.builders
         self._gives_body = False  # to Django's request
 
     def end(self) -> None:
         """Let Django's request have the body that Starlette's does not read: everything is planned."""
-        if self._gives_body and self._scope.django is not None and REQUEST not in self._builder.variables:
-            self._body.share(self._scope.django.give_body)
-
-    def asks_for(self, kinds: Iterable[object]) -> bool:
-        """Return whether anything that is planned asks for one of these types of the request as a whole."""
-        return any(kind in self._builder.variables for kind in kinds)
+        if self._gives_body and self._scope.give_body is not None and REQUEST not in self._builder.variables:
+            self._body.share(self._scope.give_body)
 
     def value(self, parameter: Parameter, chain: Chain, phase: Phase) -> Code | None:
         """Return the variable of what ``parameter`` asks for by its type."""
@@ -55,7 +50,7 @@ class TypedValues:
             if _is_kind_of(cls, given):
                 self._builder.plan.sees_response |= given is Response
                 return Code(variable)
-        for asked in self._from_django:
+        for asked in self._scope.from_django:
             if _is_kind_of(cls, asked) and self._scope.components.find(parameter) is None:
                 return self._of_django(asked, parameter.name, phase)
         if kind in self._scope.constants and kind is not REQUEST:
@@ -85,7 +80,7 @@ class TypedValues:
 
     def _of_django(self, asked: type, name: str, phase: Phase) -> Code:
         """Return the variable of what Django knows of a request: its request, its session."""
-        function, mode = self._from_django[asked]
+        function, mode = self._scope.from_django[asked]
         plan = self._builder.plan
         plan.visits = True
         if asked in (HttpRequest, SessionBase):

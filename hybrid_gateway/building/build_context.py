@@ -40,18 +40,14 @@ __all__ = ["BuildContext", "PlanFactory", "SchemeSecrets", "path_types"]
 class BuildContext(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """The things that a gateway gives to the compilers of its routes."""
 
-    gateway: object
-    """What those get who ask for the gateway."""
+    gateway: object  # what those get who ask for the gateway
     state: State
-    components: AppComponents
-    """Those that live as long as the process."""
+    components: AppComponents  # those that live as long as the process
     reverse_url: Callable[..., str]
     dispatcher: Dispatcher
     pools: ThreadPools
-    middleware: Sequence[object]
-    """ASGI middleware around all routes, as it is listed."""
-    debugger: bool
-    """Whether to open one where an unexpected exception was raised."""
+    middleware: Sequence[object]  # of ASGI, around all routes, as it is listed
+    debugger: bool  # whether to open one where an unexpected exception was raised
 
     def security_headers(self, layers: Layers) -> tuple[Header, ...]:
         """Return the security headers of responses below ``layers``."""
@@ -123,6 +119,7 @@ class PlanFactory:
     def _scope(
         self, layers: Layers, where: str, path: Mapping[str, object], sharing: RouteSurroundings | None
     ) -> PlanScope:
+        django = DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf)
         return PlanScope(
             where=where,
             components=self.components(layers),
@@ -134,8 +131,10 @@ class PlanFactory:
             media_types=layers.media_types,
             decoders=Decoders(layers.type_decoders) if layers.type_decoders else None,
             parameters=layers.parameters,
-            django=DjangoContextPlanner(csrf_exempt=layers.csrf_exempt, check=check_csrf),
-            sharing=sharing,
+            from_django=django.builders,
+            give_body=django.give_body,
+            shared={} if sharing is None else sharing.components,
+            maker=None if sharing is None else sharing.maker,
         )
 
     def surroundings(self, layers: Layers) -> RouteSurroundings:
@@ -177,6 +176,8 @@ class SchemeSecrets:
             except ConfigurationError:  # a route that needs it will say so; one that does not may stay
                 self._found[key] = SecretCarriers(in_any_header=True, in_any_parameter=True)
             else:
-                asks_for_query = planner.binding.typed.asks_for((QueryParams, http.QueryString, http.URL))
+                asks_for_query = any(
+                    kind in planner.binding.builder.variables for kind in (QueryParams, http.QueryString, http.URL)
+                )
                 self._found[key] = SecretCarriers.of(scheme, planner.plan, asks_for_query)
         return self._found[key]

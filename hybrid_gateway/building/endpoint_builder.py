@@ -197,12 +197,12 @@ class EndpointBuilder:
         entered = self._hooks.enter(layers, planner, around)
         addresses, users = _route_throttles(layers)
         if addresses is not None:
-            planner.authorization.check(addresses.check, addresses.mode, authenticated=False)
-        planner.authorization.authenticate(signature)
+            planner.check(addresses.check, addresses.mode, authenticated=False)
+        planner.authenticate(signature)
         if users is not None:
-            planner.authorization.check(users.check, users.mode, authenticated=True)
+            planner.check(users.check, users.mode, authenticated=True)
         for guard in layers.guards:
-            planner.authorization.guard(guard)
+            planner.guard(guard)
         return entered
 
 

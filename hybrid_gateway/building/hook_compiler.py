@@ -177,7 +177,7 @@ class RouteSurroundings:
     def maker(
         self, provider: Provider, parameter: Parameter, chain: tuple[str, ...], given: Mapping[type, str]
     ) -> tuple[Callable[..., Awaitable[object]], bool]:
-        """See :class:`hybrid_gateway.binding.shared_components.Sharing`."""
+        """See :data:`hybrid_gateway.binding.shared_components.SharedMaker`."""
         key = key_of(provider, parameter)
         if (key, *given) not in self._makers:
             self._makers[key, *given] = None
@@ -208,7 +208,7 @@ class SurroundingsCompiler:
         needs = self._needs.get((common, hooks, handlers))
         if needs is None:
             planner = self._plan(RouteSurroundings(self._plan, layers, {}, {}), "a route", {}, AFTER_RESPONSE)
-            needs = self._needs[common, hooks, handlers] = planner.authorization.needs()
+            needs = self._needs[common, hooks, handlers] = planner.needs()
             for function, where, moment in _functions(layers):
                 needs.add(read_signature(function, where), moment)
         seen = path if needs.names.intersection(path) else {}

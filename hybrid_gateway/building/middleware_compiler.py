@@ -85,7 +85,7 @@ class DjangoMiddlewareCompiler:
         bare = msgspec.structs.replace(route.layers, parameters={}, django_middleware=())
         planner = self._plans.for_route(route, bare, schemes, where, None, needs_content_type=False)
         signature = read_signature(_tell_authentication, where)
-        planner.authorization.authenticate(signature)
+        planner.authenticate(signature)
         planner.binding.result(_tell_authentication, signature, "inline", keep_value)
         authenticate, _ = compile_plan(planner.plan, f"{where}: who calls")
         return authenticate, planner.plan.awaits

@@ -52,10 +52,10 @@ def plan_response(
     encode, negotiation = _choose_encoder(route, method, adapted, security_headers)
     changes = _list_changes(layers)
     if negotiation is not None:
-        planner.authorization.check(negotiation.check, "inline", authenticated=False)
+        planner.check(negotiation.check, "inline", authenticated=False)
     if layers.cache is not None and method == "GET":
         cache = ResponseCache(layers.cache, changes, [parameter.name for parameter in route.template.parameters])
-        planner.authorization.check(cache.lookup, cache.mode, authenticated=planner.plan.authenticates)
+        planner.check(cache.lookup, cache.mode, authenticated=planner.plan.authenticates)
         changes = [cache.remember, *changes]
     changes = [add_outgoing, *changes]
     planner.binding.result(

@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme, Guard
 from hybrid_gateway.binding.components import Mode, mode_of
-from hybrid_gateway.binding.plan import Chain, Code, Phase, Plan, Step, code, format_chain
+from hybrid_gateway.binding.plan import Chain, Code, Phase, Step, code, format_chain
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.shared_components import Needs
@@ -22,7 +22,7 @@ from hybrid_gateway.binding.signature import Parameter, Signature, read_signatur
 from hybrid_gateway.exceptions import DependencyError, Forbidden, Unauthorized
 from hybrid_gateway.request.context import RequestContext
 
-__all__ = ["AuthorizationPlanner", "RoutePlanner", "UserBelowMiddleware"]
+__all__ = ["RoutePlanner", "UserBelowMiddleware"]
 
 Verdict = bool | Exception | None
 """What a guard among others says: True, False, what it has raised to reject, or None where it was not asked."""
@@ -160,28 +160,25 @@ class UserBelowMiddleware(Protocol):
         ...
 
 
-class AuthorizationPlanner:
-    """Plans the schemes and guards of one route, whose values ``planner`` plans.
+class RoutePlanner:
+    """Plans the schemes and guards of one route, whose values ``binding`` plans.
 
-    A parameter of ``user_type``, or that is an :class:`Authentication`, gets who calls.
+    A parameter of the user model, or that is an :class:`Authentication`, gets who calls.
     """
 
     def __init__(
-        self,
-        planner: BindingPlanner,
-        schemes: Sequence[AuthenticationScheme],
-        user_type: type | None,
-        below: UserBelowMiddleware | None = None,
+        self, scope: PlanScope, schemes: Sequence[AuthenticationScheme], below: UserBelowMiddleware | None = None
     ) -> None:
-        self._planner = planner
-        self._builder = planner.builder
-        self._open = planner.plan.open
+        self.binding = BindingPlanner(scope)
+        self.plan = self.binding.plan
+        self._builder = self.binding.builder
+        self._open = self.plan.open
         self._schemes = schemes
-        self._user_type = user_type
+        self._user_type = _user_model()
         self._below = below
         for scheme in schemes:
-            planner.query_names.update(scheme.query_carriers)
-        planner.add_source(self)
+            self.binding.query_names.update(scheme.query_carriers)
+        self.binding.add_source(self.value)
 
     def needs(self) -> Needs:
         """Return an account, still empty, of what functions on the way out of the route ask for."""
@@ -189,9 +186,9 @@ class AuthorizationPlanner:
         def callers(parameter: Parameter) -> list[Signature]:
             if not self._is_authentication(parameter):
                 return []
-            return [read_signature(scheme.authenticate, self._planner.where) for scheme in self._schemes]
+            return [read_signature(scheme.authenticate, self.binding.where) for scheme in self._schemes]
 
-        return Needs(self._planner.provider, callers)
+        return Needs(self.binding.provider, callers)
 
     # --- who calls
 
@@ -201,14 +198,14 @@ class AuthorizationPlanner:
         A handler that cannot do without a user rejects before any guard runs.
         """
         if self._schemes and self._asks_for_user(signature, set()):
-            self._authentication((self._planner.where,))
+            self._authentication((self.binding.where,))
         for parameter in signature.parameters:
-            if self._planner.provider(parameter) is None:
-                self.value(parameter, (self._planner.where,), self._open)
+            if self.binding.provider(parameter) is None:
+                self.value(parameter, (self.binding.where,), self._open)
 
     def _asks_for_user(self, signature: Signature, seen: set[object]) -> bool:
         for parameter in signature.parameters:
-            provider = self._planner.provider(parameter)
+            provider = self.binding.provider(parameter)
             if provider is None:
                 if self._is_authentication(parameter):
                     return True
@@ -228,7 +225,7 @@ class AuthorizationPlanner:
             return None
         kind, optional = parameter.info.without_none, parameter.info.is_optional
         authentication = self._authentication(chain)
-        self._planner.plan.requires_user |= not optional
+        self.plan.requires_user |= not optional
         function = self._builder.name("identify", USERS[kind is self._user_type, optional])
         step = Step(call=code("{}({})", function, authentication))
         return self._builder.once(("authenticated", kind, optional), parameter.name, self._open.steps, step)
@@ -242,7 +239,7 @@ class AuthorizationPlanner:
                 "Set `authentication=[TokenAuthentication()]` on the handler or a layer around it, or "
                 'HYBRID_GATEWAY["AUTHENTICATION"].'
             )
-        self._planner.plan.authenticates = True
+        self.plan.authenticates = True
         known = Code("ctx.authentication")
         if self._below is not None:
             known = Code(f"{self._builder.name('known', self._below.known)}(ctx)")
@@ -263,7 +260,7 @@ class AuthorizationPlanner:
         where = f"{type(scheme).__qualname__}.authenticate"
         reject_generator(scheme.authenticate, where, "It returns an Authentication or None.")
         callee = self._builder.function("scheme", scheme.authenticate)
-        call = self._planner.call_early(scheme.authenticate, (*chain, where), callee)
+        call = self.binding.call_early(scheme.authenticate, (*chain, where), callee)
         mode = mode_of(scheme.authenticate, scheme.sync_to_thread)
         return Step(call=call, mode=mode, before=code("{} if {} is not None else ", found, found))
 
@@ -271,7 +268,7 @@ class AuthorizationPlanner:
 
     def guard(self, guard: Guard) -> None:
         """Run ``guard`` before the body is read; ``False`` rejects the request."""
-        where = (self._planner.where,)
+        where = (self.binding.where,)
         if guard.looks_up and self._schemes:
             # SECURITY: before the object is looked up, for the anonymous shall not tell 404 from 401.
             found = self._authentication(where)
@@ -293,9 +290,9 @@ class AuthorizationPlanner:
     def _ask_guard(self, guard: Guard) -> Step:
         """Return the call of ``guard``; what it needs is planned before."""
         function = guard.function
-        where = f"the guard {getattr(function, '__qualname__', type(function).__qualname__)} of {self._planner.where}"
+        where = f"the guard {getattr(function, '__qualname__', type(function).__qualname__)} of {self.binding.where}"
         reject_generator(function, where, "A guard returns True or False, or raises.")
-        call = self._planner.call_early(function, (where,), self._builder.function("guard", function))
+        call = self.binding.call_early(function, (where,), self._builder.function("guard", function))
         return Step(call=call, mode=mode_of(function, guard.sync_to_thread))
 
     def _verdict(self, guard: Guard, condition: Code) -> Code:
@@ -319,25 +316,11 @@ class AuthorizationPlanner:
         self, function: Callable[[RequestContext, Authentication | None], None], mode: Mode, *, authenticated: bool
     ) -> None:
         """Call ``function(ctx, authentication)`` here; the latter is ``None`` unless ``authenticated``."""
-        found = self._authentication((self._planner.where,)) if authenticated and self._schemes else _NONE
+        found = self._authentication((self.binding.where,)) if authenticated and self._schemes else _NONE
         self._add(code("{}(ctx, {})", self._builder.name("check", function), found), mode)
 
     def _add(self, call: Code, mode: Mode = "inline") -> None:
         self._open.steps.append(Step(call=call, mode=mode))
-
-
-class RoutePlanner:
-    """Plans values by ``binding``, and by ``authorization`` what may reject before there is any use for them."""
-
-    def __init__(
-        self, scope: PlanScope, schemes: Sequence[AuthenticationScheme], below: UserBelowMiddleware | None = None
-    ) -> None:
-        self.binding = BindingPlanner(scope)
-        self.authorization = AuthorizationPlanner(self.binding, schemes, _user_model(), below)
-
-    @property
-    def plan(self) -> Plan:
-        return self.binding.plan
 
 
 def _user_model() -> type | None:

@@ -40,26 +40,18 @@ class Endpoint(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     method: str
     respond: Callable[[RequestContext], Coroutine[object, None, EndpointResponse]]
     end: Callable[..., Awaitable[None]]
-    awaits: bool
-    """Whether it has to wait on an event loop."""
-    source: str
-    """The compiled code, to be read by people."""
+    awaits: bool  # it has to wait on an event loop
+    source: str  # the compiled code, to be read by people
     inputs: Sequence[Input] = ()
-    returns: object = None
-    """The return annotation."""
+    returns: object = None  # the return annotation
     schemes: Sequence[AuthenticationScheme] = ()
-    is_open: bool = True
-    """Whether callers of whom nothing is known may pass, as far as guards let them."""
-    visits: bool = False
-    """Whether it asks for what Django knows of a visitor."""
-    reads_cookies: bool = False
-    """Whether it does so by a Django request or a session."""
+    is_open: bool = True  # callers of whom nothing is known may pass, as far as guards let them
+    visits: bool = False  # it asks for what Django knows of a visitor
+    reads_cookies: bool = False  # it does so by a Django request or a session
     middleware: Sequence[ASGIMiddlewareFactory] = ()
-    django_middleware: PooledMiddleware | None = None
-    """The last of ``middleware``, where it is Django's."""
+    django_middleware: PooledMiddleware | None = None  # the last of ``middleware``, where it is Django's
     callbacks: Mapping[str, Sequence[tuple[str, Endpoint]]] = {}
-    security_headers: Sequence[Header] = ()
-    """The headers that each response has, unless it has its own."""
+    security_headers: Sequence[Header] = ()  # that each response has, unless it has its own
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.method} {self.route.path}>"
