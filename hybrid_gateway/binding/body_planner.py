@@ -11,7 +11,6 @@ from hybrid_gateway.binding.body import JSONBody, JSONField, RawBody, is_array
 from hybrid_gateway.binding.constraints import checker, is_bounded
 from hybrid_gateway.binding.decoders import check_decodable, why_not
 from hybrid_gateway.binding.forms import FormField, FormFields, FormReader
-from hybrid_gateway.binding.input_types import InputTypes, type_to_read
 from hybrid_gateway.binding.markers import Depends, File, Form, Marker
 from hybrid_gateway.binding.plan import (
     Chain,
@@ -24,7 +23,7 @@ from hybrid_gateway.binding.plan import (
     format_type,
     hashable,
 )
-from hybrid_gateway.binding.plan_scope import PlanScope
+from hybrid_gateway.binding.plan_scope import InputTypes, PlanScope, type_to_read
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, StructField, is_closed
 from hybrid_gateway.binding.text_converters import documented
 from hybrid_gateway.binding.uploads import is_file, is_files

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 
 from hybrid_gateway.binding.decoders import DecodeHook, decode_known
-from hybrid_gateway.binding.input_types import InputTypes, type_to_read
 from hybrid_gateway.binding.markers import Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, code, format_chain, format_type, hashable
+from hybrid_gateway.binding.plan_scope import InputTypes, type_to_read
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, is_closed, struct_fields
 from hybrid_gateway.binding.text_converters import TextType, documented, is_list
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors, missing, one_error, unknown

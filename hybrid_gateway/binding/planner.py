@@ -18,11 +18,10 @@ import msgspec
 from hybrid_gateway.binding.body_planner import BodyPlanner
 from hybrid_gateway.binding.component_planner import ComponentPlanner
 from hybrid_gateway.binding.components import Mode, Provider
-from hybrid_gateway.binding.input_types import InputTypes
 from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Path, Query
 from hybrid_gateway.binding.parameters import ParameterPlanner
 from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, code, format_chain, format_type
-from hybrid_gateway.binding.plan_scope import PlanScope
+from hybrid_gateway.binding.plan_scope import InputTypes, PlanScope
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, layered, read_signature
 from hybrid_gateway.binding.typed_values import TypedValues
 from hybrid_gateway.binding.uploads import is_file, is_files

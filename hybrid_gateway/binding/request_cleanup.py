@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager, supp
 from types import TracebackType
 from typing import Literal, NoReturn, TypeVar
 
+from hybrid_gateway.concurrency.unit_of_work import running_loop
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import AFTER_RESPONSE, HANDLED, Exit, SyncExit
 
@@ -104,7 +105,7 @@ async def _shielded(unit: Awaitable[None]) -> None:
     The request lets its thread go afterwards, and with it a transaction that the clean-up was to commit. Asynchronous
     clean-ups stay in the task that entered them, as task groups and context variables need it.
     """
-    if not _is_on_a_loop():  # stepped by a WSGI worker: nobody can cancel it
+    if running_loop() is None:  # stepped by a WSGI worker: nobody can cancel it
         await unit
         return
     task = asyncio.ensure_future(unit)
@@ -115,11 +116,3 @@ async def _shielded(unit: Awaitable[None]) -> None:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait((task,))
         raise
-
-
-def _is_on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

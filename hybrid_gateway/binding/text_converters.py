@@ -120,10 +120,9 @@ _ABSENT = (types.NoneType, msgspec.UnsetType)
 def _plain(kind: object, hook: DecodeHook, raw: bool) -> TextType:
     origin = typing.get_origin(kind) or kind
     if origin in _CONTAINERS:
-        items = [text_type(item, hook, raw=raw) for item in typing.get_args(kind) if item is not Ellipsis]
-        return _container(
-            _CONTAINERS[origin], items, is_fixed=origin is tuple and Ellipsis not in typing.get_args(kind)
-        )
+        arguments = typing.get_args(kind)
+        items = [text_type(item, hook, raw=raw) for item in arguments if item is not Ellipsis]
+        return _container(_CONTAINERS[origin], items, is_fixed=origin is tuple and Ellipsis not in arguments)
     if origin is Literal:
         return TextType(rank=0, read_one=functools.partial(_read_literal, typing.get_args(kind)))
     if kind in _RANKS:
