@@ -104,7 +104,7 @@ class BodyPlanner:
     def _whole(self, key: object, body: JSONBody | RawBody, parameter: Parameter, kind: object) -> Code:
         self._builder.document(parameter, "body", parameter.name, kind, parameter.marker, body.media_type)
         self._read_as_bytes()
-        step = Step(call=Code(f"{self._builder.name('read_body', body.read)}(ctx, body, errors)"), can_fail=True)
+        step = Step(call=self._builder.call("read_body", body.read, "ctx, body, errors"), can_fail=True)
         return self._builder.once(key, parameter.name, self._builder.plan.body_readers, step)
 
     def stream(self, parameter: Parameter, phase: Phase) -> Code:
@@ -123,8 +123,7 @@ class BodyPlanner:
         """Let ``take(ctx, body)`` have the body, too, if there may be one that is read as a whole."""
         if self._scope.body_allowed and self._form is None and not self._is_streamed:
             self._read_as_bytes()
-            call = Code(f"{self._builder.name('share_body', take)}(ctx, body)")
-            self._builder.plan.body_readers.append(Step(call=call))
+            self._builder.plan.body_readers.append(Step(call=self._builder.call("share_body", take, "ctx, body")))
 
     def _read_as_bytes(self) -> None:
         call = Code(f"ctx.read_body({self._scope.max_body_size})")
@@ -145,7 +144,7 @@ class BodyPlanner:
             read = self._form.add_struct(parameter, fields, closed=is_closed(parameter.info.origin))
         else:
             read = self._form.add(parameter, self._single_field(parameter, marker, chain))
-        step = Step(call=Code(f"{self._builder.name('read_field', read)}(body, errors)"), can_fail=True)
+        step = Step(call=self._builder.call("read_field", read, "body, errors"), can_fail=True)
         return self._builder.once(key, parameter.name, self._builder.plan.body_readers, step)
 
     def _begin_form(self, parameter: Parameter, chain: Chain) -> FormFields:
@@ -153,8 +152,7 @@ class BodyPlanner:
             raise self._two_bodies(parameter, chain)
         form = FormFields(self._types.hook)
         self._builder.plan.enters = True  # files are closed with the request
-        reader = FormReader(form, self._scope.max_upload_size)
-        call = Code(f"{self._builder.name('read_form', reader.read)}(ctx)")
+        call = self._builder.call("read_form", FormReader(form, self._scope.max_upload_size).read)
         self._builder.plan.read_body = Step(target="body", call=call, mode="loop")
         return form
 
@@ -165,8 +163,8 @@ class BodyPlanner:
                 f"{where} is marked File(), but is no file; annotate it UploadFile or list[UploadFile]."
             )
         field = self._field(name, type_to_read(parameter), marker, where, raw=False)
-        kind = str if parameter.type is NO_DEFAULT else parameter.type
-        self._builder.document(parameter, "form", name, documented(kind), parameter.marker, field.media_type)
+        kind = documented(parameter.type)
+        self._builder.document(parameter, "form", name, kind, parameter.marker, field.media_type)
         return field
 
     def _struct_field(

@@ -61,9 +61,11 @@ class ComponentPlanner:
     def _step(
         self, key: object, provider: Provider, parameter: Parameter, chain: Chain, phase: Phase, here: bool
     ) -> Step:
-        if provider.lifetime == "app":
-            return self._app_value(provider, chain[:-1])
         name, scope = self._builder.name, self._scope
+        if provider.lifetime == "app":
+            mode = scope.app.register(provider, scope.components, scope.constants, chain[:-1])
+            function = name("app", scope.app.open_async if mode == "loop" else scope.app.open)
+            return Step(call=Code(f"{function}({name('component', provider)})"), mode=mode)
         shared = scope.shared.get(key) if provider.use_cache else None
         if shared is None:
             return self._made(provider, parameter, chain, phase, self._moment)
@@ -89,10 +91,3 @@ class ComponentPlanner:
         function = self._builder.name("enter", enter_async if provider.mode == "loop" else enter)
         lasts = f", {moment}" if moment != HANDLED else ""
         return Step(call=code(f"{function}(ctx, {{}}, {provider.mode!r}{lasts})", call), mode=provider.mode)
-
-    def _app_value(self, provider: Provider, chain: Chain) -> Step:
-        scope = self._scope
-        mode = scope.app.register(provider, scope.components, scope.constants, chain)
-        function = scope.app.open_async if mode == "loop" else scope.app.open
-        name = self._builder.name
-        return Step(call=Code(f"{name('app', function)}({name('component', provider)})"), mode=mode)

@@ -227,7 +227,8 @@ class AppComponents:
         for parameter in provider.signature.parameters:
             inner = components.find(parameter)
             if inner is not None and inner.lifetime == "app":
-                mode = max(mode, self.register(inner, components, constants, chain), key=_MODES.index)
+                needed = self.register(inner, components, constants, chain)
+                mode = needed if _MODES.index(needed) > _MODES.index(mode) else mode
                 arguments[parameter.name] = inner
             elif parameter.type in constants:
                 arguments[parameter.name] = constants[parameter.type]

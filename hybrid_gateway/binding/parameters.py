@@ -14,7 +14,7 @@ from hybrid_gateway.binding.decoders import DecodeHook, decode_known
 from hybrid_gateway.binding.markers import Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, code, format_chain, format_type, hashable
-from hybrid_gateway.binding.plan_scope import InputTypes, type_to_read
+from hybrid_gateway.binding.plan_scope import InputTypes, PlanScope, type_to_read
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, is_closed, struct_fields
 from hybrid_gateway.binding.text_converters import TextType, documented, is_list
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors, missing, one_error, unknown
@@ -221,14 +221,13 @@ def path_reader(parameter: Parameter, position: int, kind: TextType, converted: 
 
 
 class ParameterPlanner:
-    """Plans the parameters of one route. ``path`` is name → type that the route tree converts to."""
+    """Plans the parameters of one route."""
 
-    def __init__(self, builder: PlanBuilder, where: str, path: Mapping[str, object], types: InputTypes) -> None:
+    def __init__(self, builder: PlanBuilder, scope: PlanScope, types: InputTypes) -> None:
         self.sees_path = False  # as a whole, not name by name
         self.query_names: set[str] = set()  # which parameters the query may have; complete when everything is planned
         self._builder = builder
-        self._where = where
-        self._path = path
+        self._where, self._path = scope.where, scope.path
         self._types = types
         self._groups: list[ParameterGroup] = []
         self._named_in_path: set[str] = set()
@@ -268,8 +267,7 @@ class ParameterPlanner:
         if not parameter.checked or kind is converted:
             return Step(call=Code(f"ctx.path_values[{position}]"))
         reader = path_reader(parameter, position, self._path_type(parameter, converted), converted)
-        call = Code(f"{self._builder.name('read_path', reader)}(ctx.path_values, errors)")
-        return Step(call=call, can_fail=True)
+        return Step(call=self._builder.call("read_path", reader, "ctx.path_values, errors"), can_fail=True)
 
     def _path_type(self, parameter: Parameter, converted: object) -> TextType:
         """Return how a value of the path becomes one of ``parameter``; the tree has made it ``converted``."""
@@ -305,10 +303,16 @@ class ParameterPlanner:
                 f"{where} is marked {type(marker).__name__}(), but text cannot hold {format_type(parameter.type)}. "
                 "Use a scalar, a list of scalars, or a Struct of them."
             )
-        kind = str if parameter.type is NO_DEFAULT else parameter.type
-        self._builder.document(parameter, marker.source, wire_name, documented(kind), marker)
-        read = self._types.text_type(type_to_read(parameter), where)
-        return self._grouped(parameter, marker.source, wire_name, read, phase)
+        self._builder.document(parameter, marker.source, wire_name, documented(parameter.type), marker)
+        kind = self._types.text_type(type_to_read(parameter), where)
+        for group in self._groups:
+            if group.source == marker.source and group.phase is phase:
+                position = group.add(parameter, wire_name, kind)
+                if position is not None:
+                    return code(f"{{}}[{position}]", group.variable)
+        group = ParameterGroup(self._builder, marker.source, phase)
+        self._groups.append(group)
+        return code(f"{{}}[{group.add(parameter, wire_name, kind)}]", group.variable)
 
     def _text_struct(self, parameter: Parameter, marker: Marker, chain: Chain, phase: Phase) -> Code:
         source, wire_name = marker.source, type(marker)().wire_name
@@ -326,16 +330,5 @@ class ParameterPlanner:
         # Other headers and cookies are there whatever a client does: in the query alone unknown names are rejected.
         asked = self.query_names if source == "query" and is_closed(parameter.info.origin) else None
         reader = struct_reader(parameter, source, wire_name, kinds, self._types.hook, asked)
-        call = Code(f"{self._builder.name(f'read_{source}', reader)}(ctx, errors)")
-        return self._builder.assign(parameter.name, phase.readers, Step(call=call, can_fail=True))
-
-    def _grouped(self, parameter: Parameter, source: str, wire_name: str, kind: TextType, phase: Phase) -> Code:
-        """Return the place of a parameter among all of one source."""
-        for group in self._groups:
-            if group.source == source and group.phase is phase:
-                position = group.add(parameter, wire_name, kind)
-                if position is not None:
-                    return code(f"{{}}[{position}]", group.variable)
-        group = ParameterGroup(self._builder, source, phase)
-        self._groups.append(group)
-        return code(f"{{}}[{group.add(parameter, wire_name, kind)}]", group.variable)
+        step = Step(call=self._builder.call(f"read_{source}", reader, "ctx, errors"), can_fail=True)
+        return self._builder.assign(parameter.name, phase.readers, step)

@@ -164,6 +164,10 @@ class PlanBuilder:
             self.plan.names[self._known[key]] = value
         return self._known[key]
 
+    def call(self, role: str, function: Callable[..., object], arguments: str = "ctx") -> Code:
+        """Return the call of a function of ours, by its ``role``."""
+        return Code(f"{self.name(role, function)}({arguments})")
+
     def function(self, role: str, function: Callable[..., object]) -> str:
         """Return what the code calls a function of the project: its own name, or its ``role`` where it has none."""
         own = getattr(function, "__qualname__", type(function).__qualname__).rpartition("<locals>.")[2]

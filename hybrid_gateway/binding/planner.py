@@ -46,7 +46,7 @@ class BindingPlanner:
         self._layered = {name: layered(name, kind, scope.where) for name, kind in scope.parameters.items()}
         self._named_in_layer: set[str] = set()
         self._types = InputTypes(scope.decoders)
-        self._parameters = ParameterPlanner(builder, scope.where, scope.path, self._types)
+        self._parameters = ParameterPlanner(builder, scope, self._types)
         self.query_names = self._parameters.query_names  # credentials among them
         self._body = BodyPlanner(builder, scope, self._types)
         self._components = ComponentPlanner(builder, scope, self.arguments)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import inspect
 import types
 import typing
 from collections.abc import Callable, Collection, Iterable, MutableSequence, MutableSet, Sequence, Set
@@ -177,6 +178,8 @@ def _read_literal(values: Sequence[object], text: str) -> object:
 
 def documented(kind: object) -> object:
     """Return ``kind`` as JSON Schema can show it: the bounds of a Decimal, which msgspec ignores, are keywords."""
+    if kind is inspect.Parameter.empty:  # text
+        return str
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Annotated and arguments[0] is Decimal:
         rest = [extra for extra in arguments[1:] if not is_bounded(extra)]
@@ -232,7 +235,16 @@ def _union(members: Sequence[TextType]) -> TextType:
     single = sorted((member for member in members if not member.many), key=lambda member: member.rank)
     if len(lists) > 1:
         raise DependencyError("of two kinds of list nobody can tell which one a text is meant for")
-    read_one = functools.partial(_read_first, [member.read for member in single])
+
+    def read_one(text: str) -> object:
+        complaints = []
+        for member in single:
+            try:
+                return member.read(text)
+            except msgspec.ValidationError as error:
+                complaints.append(str(error))
+        raise msgspec.ValidationError(" or ".join(dict.fromkeys(complaints)))
+
     if not lists:
         return TextType(rank=single[0].rank, read_one=read_one)
     of_list = lists[0].reader
@@ -246,16 +258,6 @@ def _union(members: Sequence[TextType]) -> TextType:
         return of_list(location)(texts, errors)
 
     return TextType(rank=0, read_one=read_one, read_many=read_many)
-
-
-def _read_first(readers: Sequence[Read], text: str) -> object:
-    complaints = []
-    for read in readers:
-        try:
-            return read(text)
-        except msgspec.ValidationError as error:
-            complaints.append(str(error))
-    raise msgspec.ValidationError(" or ".join(dict.fromkeys(complaints)))
 
 
 _CONTAINERS: dict[object, Callable[[Iterable[object]], object]] = {

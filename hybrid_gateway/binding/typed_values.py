@@ -87,7 +87,7 @@ class TypedValues:
             plan.reads_cookies = plan.sees_request = True
         if asked is HttpRequest and not phase.is_open:
             self._gives_body = True
-        step = Step(call=Code(f"{self._builder.name('visit', function)}(ctx)"), mode=mode)
+        step = Step(call=self._builder.call("visit", function), mode=mode)
         return self._builder.once(("visit", asked), name, phase.steps, step)
 
     def _path_names(self) -> str:

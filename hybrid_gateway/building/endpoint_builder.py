@@ -19,7 +19,7 @@ from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, r
 from hybrid_gateway.building.build_context import BuildContext, PlanFactory, SchemeSecrets, path_types
 from hybrid_gateway.building.hook_compiler import HookCompiler, RouteSurroundings, SurroundingsCompiler
 from hybrid_gateway.building.middleware_compiler import DjangoMiddlewareCompiler, middleware_factories
-from hybrid_gateway.building.response_plan import ErrorHandlerCompiler, plan_response
+from hybrid_gateway.building.response_plan import ErrorHandlerCompiler, keep_value, plan_response
 from hybrid_gateway.caching import ResponseCache, private_response_headers
 from hybrid_gateway.dispatch.dispatcher import no_message
 from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
@@ -65,16 +65,12 @@ class EndpointBuilder:
     def add_readiness(self, checks: Sequence[Any], layers: Layers, not_ready_reason: Callable[[], str | None]) -> None:
         """Compile the health checks, which handlers may then ask for as ``Readiness``."""
         around = self._plans.surroundings(layers)
-        probes = [compile_health_check(entry, lambda where: around.planner(where, {}, HANDLED)) for entry in checks]
+        probes = [compile_health_check(entry, around) for entry in checks]
         self._plans.constants[Readiness] = Readiness(probes, not_ready_reason)
 
     def errors(self, layers: Layers) -> ErrorResponses:
         """Return the responses to exceptions where no route answers."""
         return self._errors.responses(layers, self._surroundings.find(layers, {}))
-
-    def without_route(self, errors: ErrorResponses) -> Completion:
-        """Return what concludes responses that no route gives."""
-        return Completion("no route", errors)
 
     def unrouted_middleware(self, layers: Layers) -> DjangoMiddleware | None:
         """Return the middleware of Django's that stands around responses without a route."""
@@ -249,21 +245,18 @@ def _route_throttles(layers: Layers) -> tuple[RouteThrottles | None, RouteThrott
 _SCOPE: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "query_string": b""}
 
 
-def compile_health_check(entry: object, planner: Callable[[str], RoutePlanner]) -> Probe:
+def compile_health_check(entry: object, around: RouteSurroundings) -> Probe:
     """Compile an entry of ``HEALTH_CHECKS``; raises :class:`ConfigurationError` where it needs a request."""
     check = as_health_check(entry)
     where = f"the health check {describe_handler(check.function)}"
-    made = planner(where)
-    made.binding.result(
-        check.function, read_signature(check.function, where), mode_of(check.function), lambda value: value
-    )
-    plan = made.plan
-    if plan.reads:
+    planner, signature = around.planner(where, {}, HANDLED), read_signature(check.function, where)
+    planner.binding.result(check.function, signature, mode_of(check.function), keep_value)
+    if planner.plan.reads:
         raise ConfigurationError(
             f"{where} asks for something of a request, but its outcome is shared by many and belongs to none. It may "
             "ask for components, for State and for the Gateway."
         )
-    endpoint, _ = compile_plan(plan, where)
+    endpoint, _ = compile_plan(planner.plan, where)
 
     async def run(thread: RequestThread) -> object:
         ctx, error = RequestContext(dict(_SCOPE), no_message, lambda: thread), None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
 from starlette.responses import Response
 
-from hybrid_gateway.binding.components import Mode, mode_of
+from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.decoders import Decoders, check_custom, decode_known
 from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.signature import read_signature
@@ -50,22 +50,23 @@ def plan_response(
     """Plan the call of a handler, and what is done to its response; return the cache of the responses, if any."""
     layers, cache = route.layers, None
     encode, negotiation = _choose_encoder(route, method, adapted, security_headers)
-    changes = _list_changes(layers)
+    changes: list[ResponseChange] = [add_etag] if layers.etag else []  # to every complete response, in order
+    if layers.throttle:
+        changes.append(add_rate_limit)
+    if layers.compression:
+        changes.append(Compression() if layers.compression is True else layers.compression)
     if negotiation is not None:
         planner.check(negotiation.check, "inline", authenticated=False)
     if layers.cache is not None and method == "GET":
         cache = ResponseCache(layers.cache, changes, [parameter.name for parameter in route.template.parameters])
         planner.check(cache.lookup, cache.mode, authenticated=planner.plan.authenticates)
         changes = [cache.remember, *changes]
-    changes = [add_outgoing, *changes]
-    planner.binding.result(
-        adapted.handler,
-        adapted.signature,
-        _handler_mode(route),
-        encode,
-        changes=changes if negotiation is None else [negotiation.encode, *changes],
-        if_asked=add_outgoing,
-    )
+    changes = [*(() if negotiation is None else (negotiation.encode,)), add_outgoing, *changes]
+    mode = mode_of(route.handler, route.options.get("sync_to_thread"))
+    handler = getattr(route.handler, "__func__", route.handler)
+    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
+        mode = "inline"  # a call runs none of its code
+    planner.binding.result(adapted.handler, adapted.signature, mode, encode, changes=changes, if_asked=add_outgoing)
     if cache is not None:
         cache.depends_on(planner.plan)
     return cache
@@ -110,24 +111,6 @@ def _choose_encoder(
 def keep_value(value: Any) -> Any:
     """Return ``value``: an encoder for what nobody sends."""
     return value
-
-
-def _list_changes(layers: Layers) -> Sequence[ResponseChange]:
-    """Return what is done to every complete response of a handler, in order."""
-    changes: list[ResponseChange] = [add_etag] if layers.etag else []
-    if layers.throttle:
-        changes.append(add_rate_limit)
-    if layers.compression:
-        changes.append(Compression() if layers.compression is True else layers.compression)
-    return changes
-
-
-def _handler_mode(route: FlatRoute) -> Mode:
-    """Return where the handler is called; a generator function runs none of its code then, so that may be anywhere."""
-    handler = getattr(route.handler, "__func__", route.handler)
-    if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
-        return "inline"
-    return mode_of(route.handler, route.options.get("sync_to_thread"))
 
 
 class ErrorHandlerCompiler:

@@ -13,6 +13,7 @@ from hybrid_gateway.building.endpoint_builder import EndpointBuilder
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.dispatch.mounts import Mounts
 from hybrid_gateway.dispatch.routing_table import RoutingTable, build_route_tree, routes_by_name
+from hybrid_gateway.endpoints.completion import Completion
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.gateway.options import GatewayOptions
@@ -77,7 +78,7 @@ class TableBuilder:
             tree=build_route_tree(endpoints),
             mounts=Mounts(mounts),
             errors=errors,
-            without_route=builder.without_route(errors),
+            without_route=Completion("no route", errors),
             django_middleware=unrouted,
             passes_django=unrouted is not None or any(endpoint.django_middleware for endpoint in endpoints),
             cors=options.layers.cors,
