@@ -197,12 +197,7 @@ class ModelStruct(msgspec.Struct, metaclass=ModelStructMeta):
         __model__: ClassVar[type[Model]]
 
         def __init_subclass__(
-            cls,
-            *,
-            model: type[Model] | None = None,
-            partial: bool = False,
-            exclude: Iterable[str] = (),
-            **options: Any,
+            cls, *, model: type[Model] | None = None, partial: bool = False, exclude: Iterable[str] = (), **options: Any
         ) -> None: ...
 
     @classmethod

@@ -68,11 +68,7 @@ class DjangoContext:
     __slots__ = ("_body", "_check", "_ctx", "_owns_session", "_request", "_session", "is_csrf_exempt")
 
     def __init__(
-        self,
-        ctx: RequestContext,
-        *,
-        is_csrf_exempt: bool = False,
-        check: Callable[[DjangoContext], None] | None = None,
+        self, ctx: RequestContext, *, is_csrf_exempt: bool = False, check: Callable[[DjangoContext], None] | None = None
     ) -> None:
         self._ctx = ctx
         self._check = check

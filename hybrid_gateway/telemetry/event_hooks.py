@@ -104,9 +104,8 @@ class ServerTiming:
 class _Queries:
     """The number of queries that a request has made, and the time they took."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.seconds = 0.0
+    count = 0
+    seconds = 0.0
 
 
 _queries: ContextVar[_Queries | None] = ContextVar("hybrid_gateway_queries", default=None)

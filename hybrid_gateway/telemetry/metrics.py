@@ -172,7 +172,6 @@ class Prometheus:
 
 
 def _make_hook(metrics: PrometheusMetrics) -> type:
-    """Return an event hook that records requests in ``metrics``."""
 
     @inline
     def track(route: FlatRoute, method: http.Method) -> Iterator[InFlightRequest]:

@@ -105,7 +105,7 @@ def _post(path: str, handler: Handler, options: HandlerOptions, **more: Unpack[H
 
 
 class _Handlers:
-    """What the handlers of all schemes share: the pairs of tokens that one scheme signs."""
+    """The handlers of any scheme, and the pairs of tokens that it signs for them."""
 
     def __init__(self, scheme: JWTAuthentication, scopes_for: Scopes | None) -> None:
         self._scheme = scheme

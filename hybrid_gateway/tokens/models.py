@@ -162,7 +162,7 @@ class JWTSession(StoredCredential):
 
     objects: ClassVar[JWTSessionManager] = JWTSessionManager()
 
-    class Meta:
+    class Meta(StoredCredential.Meta):
         verbose_name = _("JWT session")
         verbose_name_plural = _("JWT sessions")
 
@@ -312,7 +312,7 @@ class Token(StoredCredential):
 
     objects: ClassVar[TokenManager] = TokenManager()
 
-    class Meta:
+    class Meta(StoredCredential.Meta):
         verbose_name = _("token")
         verbose_name_plural = _("tokens")
 

@@ -32,6 +32,18 @@ the sum of a thousand of them is still a number that every database and driver t
 _marks = itertools.count(FIRST_SLICE_MARK)  # rising, because the start of a slice is asked before its end
 
 
+def _arithmetic(
+    operation: Callable[[Any, Any], object], *, swapped: bool = False
+) -> Callable[[SliceParam, object], SliceParam]:
+    def method(self: SliceParam, other: object) -> SliceParam:
+        compute = other.compute if isinstance(other, SliceParam) else lambda values: other
+        names = self.names | (other.names if isinstance(other, SliceParam) else frozenset())
+        left, right = (compute, self.compute) if swapped else (self.compute, compute)
+        return SliceParam(lambda values: operation(left(values), right(values)), names, self.marked)
+
+    return method
+
+
 class SliceParam:
     """A parameter in a slice, or arithmetic with one: ``[offset : offset + limit]``."""
 
@@ -42,29 +54,9 @@ class SliceParam:
         self.names = names
         self.marked = marked  # of one template: by mark, what was put into its limits
 
-    def _combine(self, operation: Callable[[Any, Any], object], other: object, *, swapped: bool = False) -> SliceParam:
-        compute = other.compute if isinstance(other, SliceParam) else lambda values: other
-        names = self.names | (other.names if isinstance(other, SliceParam) else frozenset())
-        left, right = (compute, self.compute) if swapped else (self.compute, compute)
-        return SliceParam(lambda values: operation(left(values), right(values)), names, self.marked)
-
-    def __add__(self, other: object) -> SliceParam:
-        return self._combine(operator.add, other)
-
-    def __radd__(self, other: object) -> SliceParam:
-        return self._combine(operator.add, other, swapped=True)
-
-    def __sub__(self, other: object) -> SliceParam:
-        return self._combine(operator.sub, other)
-
-    def __rsub__(self, other: object) -> SliceParam:
-        return self._combine(operator.sub, other, swapped=True)
-
-    def __mul__(self, other: object) -> SliceParam:
-        return self._combine(operator.mul, other)
-
-    def __rmul__(self, other: object) -> SliceParam:
-        return self._combine(operator.mul, other, swapped=True)
+    __add__, __radd__ = _arithmetic(operator.add), _arithmetic(operator.add, swapped=True)
+    __sub__, __rsub__ = _arithmetic(operator.sub), _arithmetic(operator.sub, swapped=True)
+    __mul__, __rmul__ = _arithmetic(operator.mul), _arithmetic(operator.mul, swapped=True)
 
     # DJANGO: QuerySet.__getitem__ asks the ends of a slice whether they are negative, then for their number.
 

@@ -47,7 +47,6 @@ def _readers_of(struct: type[msgspec.Struct]) -> Mapping[str, Callable[[Model], 
 
 
 def _reader(struct: type[msgspec.Struct], name: str, annotation: object) -> Callable[[Model], object]:
-    """Return what reads a field off an instance."""
     column, entry = columns_of(struct)[name], computed_of(struct).get(name)
     if entry is not None:
         paths = [path.split(LOOKUP_SEP) for path in entry.columns]
