@@ -134,13 +134,9 @@ def _others(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
             groups.setdefault(package.name, (package, []))[1].append(name)
     for package, names in groups.values():
         number = "E006" if package.is_error else "W035"
-        bare = [
-            endpoint
-            for endpoint in endpoints
-            if package.concerns(endpoint)
-            and not package.replaced(endpoint)
-            and (package.verdict == "no" or not all(_passes(endpoint, name) for name in names))
-        ]
+        concerned = [entry for entry in endpoints if package.concerns(entry) and not package.replaced(entry)]
+        is_lost = package.verdict == "no"  # wherever it is listed
+        bare = [entry for entry in concerned if is_lost or not all(_passes(entry, name) for name in names)]
         if bare and f"hybrid_gateway.{number}.{package.name}" not in settings.SILENCED_SYSTEM_CHECKS:
             is_known = package.name in PACKAGES
             listed = f"{' and '.join(names)}{f' of {package.name}' if is_known else ''}"

@@ -96,11 +96,8 @@ class Command(BaseCommand):
         if check is not None:
             self._compare(document, check)
             return
-        text = (
-            _with_yaml(dump_yaml, document)
-            if kind == "yaml"
-            else json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-        )
+        plain = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        text = _with_yaml(dump_yaml, document) if kind == "yaml" else plain
         if output is None:
             self.stdout.write(text, ending="")
         else:
