@@ -77,13 +77,7 @@ class Gateway:
             grace=options.graceful_timeout,
         )
         components = AppComponents()
-        self._lifespan = Lifespan(
-            options.lifespan,
-            options.on_startup,
-            options.on_shutdown,
-            components,
-            lambda hook: dispatcher.table.hooks[id(hook)],
-        )
+        self._lifespan = Lifespan(options, components, lambda hook: dispatcher.table.hooks[id(hook)])
         self._late_start = LateStart(
             lambda: self.run_outside_requests(self.startup()),
             lambda: self.run_outside_requests(self.shutdown()),

@@ -12,6 +12,7 @@ from typing import Any
 from hybrid_gateway.binding.components import AppComponents, Provider
 from hybrid_gateway.binding.signature import Parameter, reject_generator
 from hybrid_gateway.dispatch.shutdown import Shutdown
+from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.types import Handler
 
@@ -21,26 +22,22 @@ logger = logging.getLogger("hybrid_gateway")
 
 
 class Lifespan:
-    """Hooks and context managers, whose parameters are injected, inside of ``components``.
+    """Hooks and context managers of ``options``, whose parameters are injected, inside of ``components``.
 
     ``arguments(hook)`` are its parameters, and a value or a provider for each.
     """
 
     def __init__(
         self,
-        contexts: Sequence[Handler],
-        on_startup: Sequence[Handler],
-        on_shutdown: Sequence[Handler],
+        options: GatewayOptions,
         components: AppComponents,
         arguments: Callable[[Handler], Sequence[tuple[Parameter, object]]],
     ) -> None:
-        for hook in (*on_startup, *on_shutdown):
+        for hook in (*options.on_startup, *options.on_shutdown):
             reject_generator(hook, f"The hook {describe_handler(hook)}", "lifespan= takes one that is asynchronous.")
-        self.hooks = (*on_startup, *contexts, *on_shutdown)
+        self.hooks = (*options.on_startup, *options.lifespan, *options.on_shutdown)
         self.has_started = False
-        self._contexts = contexts
-        self._on_startup = on_startup
-        self._on_shutdown = on_shutdown
+        self._options = options
         self._components = components
         self._arguments = arguments
         self._stack: contextlib.AsyncExitStack | None = None
@@ -57,13 +54,13 @@ class Lifespan:
         await self._components.open_all()
         if self._stack is None:
             async with contextlib.AsyncExitStack() as stack:
-                for hook in self._on_startup:
+                for hook in self._options.on_startup:
                     await self._call(hook)
-                for context in self._contexts:
+                for context in self._options.lifespan:
                     arguments, keywords = await self._resolve_arguments(context)
                     opened = contextlib.asynccontextmanager(context) if inspect.isasyncgenfunction(context) else context
                     await stack.enter_async_context(opened(*arguments, **keywords))
-                for hook in reversed(self._on_shutdown):
+                for hook in reversed(self._options.on_shutdown):
                     stack.push_async_callback(self._call, hook)
                 self._stack = stack.pop_all()
         self.has_started = True
