@@ -50,14 +50,7 @@ class UnsharedThread:
     def hold(self) -> None:
         return None
 
-    def free(self) -> None:
-        return None
-
-    def hold_long(self) -> None:
-        return None
-
-    def release(self) -> None:
-        return None
+    free = hold_long = release = hold
 
 
 class InlineThread(UnsharedThread):

@@ -27,15 +27,13 @@ from typing import Final, Literal, TypeAlias
 
 from django.db import connections
 
-from hybrid_gateway._compat.django_connection_internals import abandon_transaction, in_transaction, opened_connections
-from hybrid_gateway.concurrency.unit_of_work import (
-    AwaitableWorkItem,
+from hybrid_gateway._compat.django_connection_internals import (
     Connections,
-    FutureWorkItem,
-    WorkItem,
-    close_unit,
-    open_unit,
+    abandon_transaction,
+    in_transaction,
+    opened_connections,
 )
+from hybrid_gateway.concurrency.unit_of_work import AwaitableWorkItem, FutureWorkItem, WorkItem, close_unit, open_unit
 
 __all__ = ["MAX_LONG_HOLDS", "Borrower", "Job", "ThreadPool", "Worker"]
 

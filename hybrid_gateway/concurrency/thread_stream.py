@@ -41,11 +41,10 @@ class ThreadStream(AsyncIterator[T]):
         self._context = contextvars.copy_context()
         self._iterator: Iterator[T] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
         self._finishing: asyncio.Future[None] | None = None
 
     async def __anext__(self) -> T:
-        if self._closed:
+        if self._finishing is not None:
             raise StopAsyncIteration
         self._loop = asyncio.get_running_loop()
         try:
@@ -62,7 +61,6 @@ class ThreadStream(AsyncIterator[T]):
     async def aclose(self) -> None:
         """Close the iterator, after the item that is being fetched, if any; every caller waits for that."""
         if self._finishing is None:
-            self._closed = True
             # In a task of its own: whoever stops the stream may be cancelled, the clean-up is not.
             self._finishing = asyncio.ensure_future(self._finish())
         await asyncio.shield(self._finishing)
@@ -79,7 +77,7 @@ class ThreadStream(AsyncIterator[T]):
         return self._thread.run(run, run_in_context, self._context, function, ())
 
     def __del__(self) -> None:
-        if self._loop is not None and not self._closed:  # dropped half-way
+        if self._loop is not None and self._finishing is None:  # dropped half-way
             with suppress(RuntimeError):  # the loop has closed
                 self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.aclose()))
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import os
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from hybrid_gateway._compat.asgiref_internals import restore_context, thread_state
 from hybrid_gateway._compat.django_connection_internals import (
+    Connections,
     close_caches,
     close_stale_connections,
     opened_connections,
@@ -28,7 +29,6 @@ from hybrid_gateway._compat.django_connection_internals import (
 
 __all__ = [
     "AwaitableWorkItem",
-    "Connections",
     "FutureWorkItem",
     "WorkItem",
     "close_unit",
@@ -39,10 +39,6 @@ __all__ = [
 ]
 
 T_co = TypeVar("T_co", covariant=True)
-
-# --- connections ---------------------------------------------------------------------------------------------------
-
-Connections: TypeAlias = Sequence[BaseDatabaseWrapper]
 
 
 def open_unit(opened: Connections | None = None) -> None:
@@ -76,9 +72,6 @@ class _Resets(dict[type, "Callable[[BaseDatabaseWrapper], object] | None"]):
 
 
 _resets = _Resets()
-
-
-# --- work ----------------------------------------------------------------------------------------------------------
 
 
 class WorkItem(Generic[T_co]):

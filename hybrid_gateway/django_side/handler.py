@@ -16,7 +16,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import IO, Any, Generic, Literal, TypeVar, overload
+from typing import IO, Any, Generic, Literal, TypeVar
 
 from django.apps import apps
 from django.conf import settings
@@ -67,13 +67,7 @@ class once(Generic[T]):  # noqa: N801  (reads as a decorator)
         self._name = build.__name__
         self.__doc__ = build.__doc__
 
-    @overload
-    def __get__(self, instance: None, owner: type) -> once[T]: ...
-    @overload
-    def __get__(self, instance: object, owner: type) -> T: ...
-    def __get__(self, instance: object | None, owner: type) -> once[T] | T:
-        if instance is None:
-            return self
+    def __get__(self, instance: object, owner: type) -> T:
         with self._lock:
             if self._name not in instance.__dict__:
                 instance.__dict__[self._name] = self._build(instance)

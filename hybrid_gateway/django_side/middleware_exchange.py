@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -122,40 +122,33 @@ class MiddlewareExchange:
         headers = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in items]
         headers += (*set_cookie_headers(response.cookies), *self._cookies)
         start: Message = {"type": "http.response.start", "status": response.status_code, "headers": headers}
-        if response.streaming:
-            await self._send_stream(start, response, send)
-            return
-        body = response.content
-        if not response.has_header("Content-Length") and response.status_code not in (204, 304):
-            start["headers"].append((b"content-length", b"%d" % len(body)))
-        if self._task is None or self._request.is_answered:
-            # Nothing comes after it: how long the client takes is no concern of the thread.
-            await self._close(response)
-            self._thread.release()
-            await self._send_whole(start, body, send)
-            return
+        content: Any = response if response.streaming else response.content
+        if not response.streaming:
+            if not response.has_header("Content-Length") and response.status_code not in (204, 304):
+                start["headers"].append((b"content-length", b"%d" % len(content)))
+            if self._task is None or self._request.is_answered:
+                # Nothing comes after it: how long the client takes is no concern of the thread.
+                await self._close(response)
+                self._thread.release()
+                await self._send_whole(start, content, send)
+                return
         self._thread.hold_long()
         try:
-            await self._send_whole(start, body, send)
+            await (self._send_stream if response.streaming else self._send_whole)(start, content, send)
             await self.finish()
         finally:
             await self._close(response)
 
-    async def _send_whole(self, start: Message, body: bytes, send: Send) -> None:
+    async def _send_whole(self, start: Message, content: bytes, send: Send) -> None:
         await send(start)
-        await send({"type": "http.response.body", "body": body if self._request.method != "HEAD" else b""})
+        await send({"type": "http.response.body", "body": content if self._request.method != "HEAD" else b""})
 
-    async def _send_stream(self, start: Message, response: Any, send: Send) -> None:
-        self._thread.hold_long()
-        try:
-            await send(start)
-            async for chunk in response:
-                body = chunk if self._request.method != "HEAD" else b""
-                await send({"type": "http.response.body", "body": body, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-            await self.finish()
-        finally:
-            await self._close(response)
+    async def _send_stream(self, start: Message, content: AsyncIterable[bytes], send: Send) -> None:
+        await send(start)
+        async for chunk in content:
+            body = chunk if self._request.method != "HEAD" else b""
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
     async def _close(self, response: HttpResponseBase) -> None:
         """Close response and request on the thread: Django looks after connections, and temporary files go."""

@@ -12,12 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import cache, partial
-from typing import Any, Protocol
+from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
 from django.apps import apps
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
 from hybrid_gateway._compat.cpython_internals import set_class
@@ -37,14 +36,6 @@ __all__ = ["Caller", "MiddlewareRequest", "UserBelow"]
 _UNSET = object()
 
 
-class EndpointBelow(Protocol):
-    """The endpoint below the middleware, as the request leads to it."""
-
-    is_disconnected: bool
-
-    async def respond(self) -> HttpResponseBase: ...
-
-
 class MiddlewareRequest(ASGIRequest):
     """Django's request of one typed route with ``django_middleware=``."""
 
@@ -53,7 +44,7 @@ class MiddlewareRequest(ASGIRequest):
         set_csrf_unchecked(self, UNCHECKED_CSRF in scope)
         self.caller = caller
         self.is_answered = False  # by a complete response, with nothing to come after it
-        self.endpoint: EndpointBelow | None = None
+        self.endpoint: object = None  # below the middleware, a MiddlewareExchange
         self.ctx: RequestContext | None = None  # of the middleware
         self._session_user: object = _UNSET  # as AuthenticationMiddleware has assigned it
         self._assigned_user: object = _UNSET  # by other middleware
