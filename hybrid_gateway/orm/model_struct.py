@@ -31,7 +31,7 @@ from hybrid_gateway.orm.columns.struct_annotations import (
     with_constraints,
 )
 from hybrid_gateway.orm.introspection import STRUCT_INFO, StructClass, StructInfo, own_info
-from hybrid_gateway.orm.querysets.queryset_source import Source
+from hybrid_gateway.orm.querysets.querysets import Source
 from hybrid_gateway.orm.read.fetch import fetch, get
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.read.read_plan import read_plan_of

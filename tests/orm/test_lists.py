@@ -11,7 +11,7 @@ from hybrid_gateway import ConfigurationError, Gateway, Router, get
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.orm import Column, Cursor, LimitOffset, Lookup, ModelStruct, Ordering, Page, PageNumber, Search
-from hybrid_gateway.orm.querysets.ordering import with_total_order
+from hybrid_gateway.orm.querysets.querysets import with_total_order
 from hybrid_gateway.test import TestCase, TestClient, assert_queries
 from tests.library.models import Author, Book, Publisher
 

@@ -14,8 +14,7 @@ from django.db.models.functions import Random as RandomNumber
 
 from hybrid_gateway import ConfigurationError, Gateway, Router, get
 from hybrid_gateway.orm import Column, Cursor, LimitOffset, ModelStruct, Ordering, PageNumber, crud
-from hybrid_gateway.orm.querysets.ordering import is_total_order, with_total_order
-from hybrid_gateway.orm.querysets.queryset_source import as_queryset
+from hybrid_gateway.orm.querysets.querysets import as_queryset, is_total_order, with_total_order
 from hybrid_gateway.test import TestClient
 from tests.library.models import Biography, Book, Publisher
 from tests.orm.lamps import Lamp, Maker, Pair, Spot, Tag, lamps  # noqa: F401 (a fixture)

@@ -82,13 +82,8 @@ def check_has_one_column(field: PathStep) -> None:
 
 def is_server_managed(field: PathStep) -> bool:
     """Return whether clients never set it: automatic keys, generated columns, ``auto_now``, ``editable=False``."""
-    return (
-        isinstance(field, models.AutoField)
-        or getattr(field, "generated", False)
-        or getattr(field, "auto_now", False)
-        or getattr(field, "auto_now_add", False)
-        or not field.editable
-    )
+    is_set = any(getattr(field, flag, False) for flag in ("generated", "auto_now", "auto_now_add"))
+    return is_set or isinstance(field, models.AutoField) or not field.editable
 
 
 def takes_empty(field: ModelField) -> bool:

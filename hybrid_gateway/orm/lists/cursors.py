@@ -31,7 +31,7 @@ from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.orm.columns.column_types import column_type_of, write_converter
 from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, value_field
 from hybrid_gateway.orm.columns.postgresql import DriverRange, range_converter
-from hybrid_gateway.orm.querysets.ordering import (
+from hybrid_gateway.orm.querysets.querysets import (
     OrderTerm,
     Rows,
     is_total_order,
@@ -134,14 +134,13 @@ class Keyset:
             return self._ordered(backwards=False)
         small_nulls = connections[self._queryset.db].features.order_by_nulls_first
         behind, equal = Q(), Q()
-        found = False
         for term, value in zip(self._order.terms, place.values, strict=True):
             here = term.behind(value, backwards=place.backwards, small_nulls=small_nulls)
             if here is not None:
-                behind, found = behind | (equal & here), True
+                behind |= equal & here
             equal &= term.equal(value)
         ordered = self._ordered(backwards=place.backwards)
-        return ordered.filter(behind) if found else ordered.none()
+        return ordered.filter(behind) if behind else ordered.none()
 
     def _ordered(self, *, backwards: bool) -> Rows:
         terms = [term.ordering(backwards=backwards) for term in self._order.terms]

@@ -33,8 +33,7 @@ from hybrid_gateway.orm.lists.filter_values import (
 )
 from hybrid_gateway.orm.query_cache.query_parameters import Parameter
 from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, crosses_to_many
-from hybrid_gateway.orm.querysets.ordering import OrderTerm, Rows, rearrangeable, term_name
-from hybrid_gateway.orm.querysets.queryset_source import as_queryset, is_queryable
+from hybrid_gateway.orm.querysets.querysets import OrderTerm, Rows, as_queryset, is_queryable, rearrangeable, term_name
 from hybrid_gateway.type_info import bare, resolve_class_aliases
 
 __all__ = ["FilterSet", "Lookup", "Ordering", "Search", "client_orders"]

@@ -24,8 +24,16 @@ from starlette.responses import Response
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.lists.cursors import Keyset, check_order, cursor_order
-from hybrid_gateway.orm.querysets.ordering import OrderTerm, Rows, count_rows, rearrangeable, with_total_order
-from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, is_queryable
+from hybrid_gateway.orm.querysets.querysets import (
+    OrderTerm,
+    Rows,
+    Source,
+    as_queryset,
+    count_rows,
+    is_queryable,
+    rearrangeable,
+    with_total_order,
+)
 from hybrid_gateway.orm.read.fetch import fetch, fetch_with
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.read.read_plan import read_plan_of

@@ -51,7 +51,7 @@ from hybrid_gateway.orm.query_cache.sql_variants import (
     is_proven,
 )
 from hybrid_gateway.orm.query_cache.statements import Build, Statement, StatementBuilder
-from hybrid_gateway.orm.querysets.queryset_source import the_one
+from hybrid_gateway.orm.querysets.querysets import the_one
 
 __all__ = ["Prepared", "QUERYSET_ROWS", "RowReader", "RowSource"]
 

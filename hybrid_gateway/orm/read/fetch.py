@@ -28,7 +28,7 @@ from hybrid_gateway.orm.introspection import StructClass
 from hybrid_gateway.orm.query_cache.prepared import QUERYSET_ROWS, Prepared, RowReader, RowSource
 from hybrid_gateway.orm.query_cache.sql_variants import CACHE, ConnectionCache, Row, add_cache, find_variant
 from hybrid_gateway.orm.query_cache.statements import Build
-from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, the_one
+from hybrid_gateway.orm.querysets.querysets import Source, as_queryset, the_one
 from hybrid_gateway.orm.read.instances import from_model
 from hybrid_gateway.orm.read.read_plan import Index, ReadPlan, RowFactory, read_plan_of
 from hybrid_gateway.orm.read.related_list import RelatedList

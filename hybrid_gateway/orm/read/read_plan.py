@@ -45,7 +45,7 @@ from hybrid_gateway.orm.querysets.lookup_paths import (
     is_to_many,
     path_steps,
 )
-from hybrid_gateway.orm.querysets.ordering import key_names
+from hybrid_gateway.orm.querysets.querysets import key_names
 from hybrid_gateway.orm.read.related_list import RelatedList, related_list
 from hybrid_gateway.type_info import bare, is_nullable
 

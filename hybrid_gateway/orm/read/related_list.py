@@ -26,7 +26,7 @@ from hybrid_gateway.orm.querysets.lookup_paths import (
     is_to_many,
     path_steps,
 )
-from hybrid_gateway.orm.querysets.ordering import term_name
+from hybrid_gateway.orm.querysets.querysets import term_name
 from hybrid_gateway.type_info import bare
 
 __all__ = ["RelatedList", "related_list"]

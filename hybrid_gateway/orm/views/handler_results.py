@@ -28,7 +28,7 @@ from hybrid_gateway.orm.introspection import is_model_struct, model_of
 from hybrid_gateway.orm.lists.filters import FilterSet, client_orders
 from hybrid_gateway.orm.lists.pagination import REQUESTED, Page, PageRequest, Pagination, is_pageable, pageable_rows
 from hybrid_gateway.orm.model_struct import ModelStruct, check_all
-from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset, is_queryable
+from hybrid_gateway.orm.querysets.querysets import Source, as_queryset, is_queryable
 from hybrid_gateway.orm.read.fetch import stream
 from hybrid_gateway.orm.read.read_plan import read_plan_of
 from hybrid_gateway.orm.write.transactions import in_transaction

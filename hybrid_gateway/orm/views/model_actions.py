@@ -23,8 +23,7 @@ from hybrid_gateway.orm.columns.column_types import annotation_for
 from hybrid_gateway.orm.columns.model_fields import key_columns, value_field
 from hybrid_gateway.orm.introspection import model_of
 from hybrid_gateway.orm.model_struct import ModelStruct
-from hybrid_gateway.orm.querysets.ordering import Rows, key_names, rearrangeable
-from hybrid_gateway.orm.querysets.queryset_source import is_queryable
+from hybrid_gateway.orm.querysets.querysets import Rows, is_queryable, key_names, rearrangeable
 from hybrid_gateway.orm.read.fetch import fetch_with
 from hybrid_gateway.orm.views.handler_results import SOURCE_ATTRIBUTE
 from hybrid_gateway.orm.write.write_plan import check_input

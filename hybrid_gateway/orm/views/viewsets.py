@@ -19,7 +19,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.orm.introspection import is_model_struct, model_of
 from hybrid_gateway.orm.model_struct import ModelStruct
-from hybrid_gateway.orm.querysets.queryset_source import Source
+from hybrid_gateway.orm.querysets.querysets import Source
 from hybrid_gateway.orm.views.model_actions import GENERATED, RowKey, generate_actions
 from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Controller, HandlerOptions, Route
 from hybrid_gateway.spelling import reject_unknown_keywords

@@ -18,8 +18,7 @@ from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, Location, RequestValidationError, error_entry
 from hybrid_gateway.orm.introspection import model_of
-from hybrid_gateway.orm.querysets.ordering import rearrangeable
-from hybrid_gateway.orm.querysets.queryset_source import Source, as_queryset
+from hybrid_gateway.orm.querysets.querysets import Source, as_queryset, rearrangeable
 from hybrid_gateway.orm.write.reverse_relations import RowWriter, write_relation
 from hybrid_gateway.orm.write.saved_values import insert_row, refresh_written, saved_names
 from hybrid_gateway.orm.write.write_errors import CONFLICTS_RAISED, atomic_or_conflict, save_instance, validate_instance

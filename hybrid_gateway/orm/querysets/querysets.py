@@ -1,4 +1,4 @@
-"""In which order rows come: always one that leaves no ties, so that every row has one place in it.
+"""Querysets as handlers give them, and in which order their rows come: always one that leaves no ties.
 
 How this works: the key of a row ends every order, unless columns that are unique together are in it already. Where a
 queryset cannot be narrowed or ordered any more (a slice, a union, ``distinct("column")``), :func:`rearrangeable` gives
@@ -9,32 +9,71 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 
+from django.core.exceptions import MultipleObjectsReturned
 from django.db import connections
-from django.db.models import F, Field, Model, OrderBy, QuerySet
+from django.db.models import F, Field, Manager, Model, OrderBy, QuerySet
 from django.db.models.expressions import Combinable
 
 from hybrid_gateway._compat.django_orm_internals import append_order, order_terms, unsliced
-from hybrid_gateway._compat.django_query_internals import limits_of
+from hybrid_gateway._compat.django_query_internals import limits_of, unread_instances
+from hybrid_gateway.exceptions import NotFound
 from hybrid_gateway.orm.columns.model_fields import key_columns
 from hybrid_gateway.orm.querysets.lookup_paths import crosses_to_many, find_field
 
 __all__ = [
     "OrderTerm",
     "Rows",
+    "Source",
+    "as_queryset",
     "count_rows",
+    "is_queryable",
     "is_total_order",
     "key_names",
     "order_terms",
     "rearrangeable",
     "term_name",
+    "the_one",
     "with_total_order",
 ]
 
+T = TypeVar("T")
+
+Source: TypeAlias = "QuerySet[Any] | Manager[Any] | type[Model]"
+"""What rows are read from."""
 Rows: TypeAlias = "QuerySet[Model]"
 OrderTerm: TypeAlias = str | Combinable
 """What ``order_by`` takes."""
+
+
+def as_queryset(source: Source) -> QuerySet[Model]:
+    """Return a queryset of instances; of a manager or a model, all rows. Raises ``TypeError`` for other values."""
+    if isinstance(source, type) and issubclass(source, Model):
+        source = source._default_manager
+    if isinstance(source, Manager):
+        source = source.all()
+    if not isinstance(source, QuerySet):
+        raise TypeError(f"A QuerySet, a manager or a model is read, not {source!r}.")
+    queryset = unread_instances(source)  # a slice of one with rows would be a list
+    if queryset is None:
+        raise TypeError("values() and values_list() have chosen columns already; leave that to the Struct.")
+    return queryset
+
+
+def is_queryable(value: object) -> TypeGuard[Source]:
+    """Return whether it is a queryset, a manager or a model."""
+    return isinstance(value, (QuerySet, Manager)) or (isinstance(value, type) and issubclass(value, Model))
+
+
+def the_one(found: Sequence[T], model: type[Model]) -> T:
+    """Return the only item of ``found``; raises for none and for several as ``QuerySet.get`` does, none being 404."""
+    if not found:
+        raise NotFound
+    if len(found) > 1:
+        several: type[MultipleObjectsReturned] = getattr(model, "MultipleObjectsReturned")  # noqa: B009 (of each model)
+        raise several(f"There is more than one {model._meta.object_name}.")
+    return found[0]
 
 
 @lru_cache(maxsize=1024)
