@@ -15,9 +15,10 @@ import logging
 import threading
 import traceback
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import IO, Any, Generic, Literal, TypeVar
 
+from asgiref.sync import iscoroutinefunction
 from django.apps import apps
 from django.conf import settings
 from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
@@ -25,7 +26,9 @@ from django.core.exceptions import RequestAborted, SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
-from django.urls import ResolverMatch
+from django.urls import ResolverMatch, URLResolver, get_resolver
+from django.urls.resolvers import LocalePrefixPattern
+from django.utils import translation
 from django.utils.module_loading import import_string
 
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
@@ -42,14 +45,13 @@ from hybrid_gateway.django_side.django_responses import (
 )
 from hybrid_gateway.django_side.environ import build_environ, is_utf8, resolved_path
 from hybrid_gateway.django_side.request_body import listen_for_disconnect, read_body, with_body_timeout
-from hybrid_gateway.django_side.urlconf import URLConf
 from hybrid_gateway.endpoints.errors import DISK_FULL, printable
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.headers import check_headers, checked_start_response
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Environ, Message, Receive, Scope, Send, StartResponse
 
-__all__ = ["DjangoSide"]
+__all__ = ["DjangoSide", "URLConf"]
 
 T = TypeVar("T")
 
@@ -316,3 +318,44 @@ class _StaticFiles(_KeepsResponse, _NothingOutside, StaticFilesHandler):  # type
 
 class _ASGIStaticFiles(_NothingOutside, ASGIStaticFilesHandler):  # type: ignore[misc]
     pass
+
+
+class URLConf:
+    """The URLconf of the settings, walked once: which view would answer a path, and whether it is an ``async def``."""
+
+    def __init__(self, urlconf: str | None) -> None:
+        self._urlconf = urlconf
+        self.has_async = False
+        self._has_languages = False
+        try:
+            self._walk(get_resolver(urlconf))
+        except Exception:
+            # A URLconf that cannot be imported: Django's handler meets the same error and answers it.
+            logger.debug("The URLconf %r cannot be read", urlconf, exc_info=True)
+
+    def _walk(self, root: URLResolver) -> None:
+        waiting, seen = [root], {id(root)}
+        while waiting:
+            resolver = waiting.pop()
+            self._has_languages |= isinstance(resolver.pattern, LocalePrefixPattern)
+            for pattern in resolver.url_patterns:
+                if not isinstance(pattern, URLResolver):
+                    self.has_async |= iscoroutinefunction(pattern.callback)
+                elif id(pattern) not in seen:  # a URLconf may include itself
+                    seen.add(id(pattern))
+                    waiting.append(pattern)
+
+    def is_async(self, path_info: str) -> bool:
+        """Return whether an ``async def`` view answers ``path_info``, as far as the URLconf knows."""
+        match = self.resolve(path_info)
+        return match is not None and iscoroutinefunction(match.func)
+
+    def resolve(self, path_info: str) -> ResolverMatch | None:
+        """Return what answers ``path_info``, in the language that its beginning names; None if nothing does."""
+        language = translation.get_language_from_path(path_info) if self._has_languages else None
+        try:
+            with translation.override(language) if language else nullcontext():
+                return get_resolver(self._urlconf).resolve(path_info)
+        except Exception:
+            # Resolver404, or an error of a converter or an included URLconf: Django's handler meets it again.
+            return None
