@@ -13,8 +13,6 @@ from typing import Any, ClassVar, Literal
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.types import Handler
 
-__all__ = ["AllowAny", "Authentication", "AuthenticationScheme", "Guard", "as_guard", "as_scheme"]
-
 
 class Authentication:
     """The outcome of authentication: the user, the scheme that vouches for them, and what it accepted as ``token``.

@@ -6,8 +6,6 @@ import sys
 
 from django.apps import AppConfig
 
-__all__ = ["HybridGatewayConfig"]
-
 
 class HybridGatewayConfig(AppConfig):
     name = "hybrid_gateway"

@@ -12,8 +12,6 @@ from django.dispatch import receiver
 
 from hybrid_gateway._compat.django_connection_internals import create_cache
 
-__all__ = ["execution_mode", "log_cache_up", "log_cache_down", "thread_cache"]
-
 logger = logging.getLogger("hybrid_gateway")
 
 _IN_PROCESS = ("django.core.cache.backends.locmem", "django.core.cache.backends.dummy")

@@ -9,8 +9,6 @@ from itertools import count
 from types import CodeType
 from typing import Any
 
-__all__ = ["Names", "define"]
-
 
 class Names:
     """The names in one piece of generated source, each of them once."""

@@ -13,8 +13,6 @@ from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse,
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Header
 
-__all__ = ["CORS"]
-
 _HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]+)?")
 
 

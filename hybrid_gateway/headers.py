@@ -8,28 +8,6 @@ from typing import Any
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.types import Header, Headers, Message, Send, StartResponse
 
-__all__ = [
-    "JSON",
-    "MESSAGEPACK",
-    "MESSAGEPACK_ALIASES",
-    "NO_CONTENT",
-    "FixedHeaders",
-    "check_header",
-    "check_headers",
-    "checked_send",
-    "checked_start_response",
-    "fix_headers",
-    "is_token",
-    "with_content_length",
-    "make_private",
-    "merge_vary",
-    "parse_weights",
-    "headers_to_send",
-    "write_cache_control",
-    "header_line",
-]
-
-
 JSON = "application/json"
 MESSAGEPACK = "application/msgpack"
 MESSAGEPACK_ALIASES: tuple[str, ...] = ("application/x-msgpack", "application/vnd.msgpack")

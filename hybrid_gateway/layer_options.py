@@ -17,21 +17,6 @@ from hybrid_gateway.access_control import AuthenticationScheme, Guard, as_guard,
 from hybrid_gateway.exceptions import ConfigurationError, RouteError, SettingsError
 from hybrid_gateway.types import Handler
 
-__all__ = [
-    "LAYER_OPTIONS",
-    "OPTIONS",
-    "LayerOptions",
-    "Layers",
-    "Option",
-    "SettingReader",
-    "boolean",
-    "expected",
-    "import_each",
-    "positive",
-    "seconds",
-    "typed",
-]
-
 
 class LayerOptions(TypedDict, total=False):
     """The options every layer takes: gateway, router, controller, handler."""

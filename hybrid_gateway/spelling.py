@@ -16,19 +16,6 @@ from typing import Any, TypeVar
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.types import Handler
 
-__all__ = [
-    "GUARDING",
-    "MEANINGS",
-    "NOTES",
-    "check_attributes_of",
-    "check_options",
-    "suggestion",
-    "options_meant",
-    "closest_option",
-    "foreign_name",
-    "reject_unknown_keywords",
-]
-
 T = TypeVar("T", bound=Handler)
 
 GUARDING = frozenset(

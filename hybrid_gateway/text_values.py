@@ -16,8 +16,6 @@ from collections.abc import Callable
 
 import msgspec
 
-__all__ = ["READERS", "read_bool", "read_int"]
-
 _is_int = re.compile(r"-?[0-9]+").fullmatch
 _is_number = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,4})?").fullmatch
 # As many digits as nobody can fill memory, or time, with: arithmetic on decimals knows no bound of its own.

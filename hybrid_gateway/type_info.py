@@ -13,26 +13,6 @@ import msgspec
 
 from hybrid_gateway.exceptions import DependencyError
 
-__all__ = [
-    "ANYTHING",
-    "PydanticField",
-    "PydanticModel",
-    "TypeInfo",
-    "bare",
-    "cached_by_type",
-    "classes_in",
-    "field_types",
-    "format_type",
-    "has_fields",
-    "is_nullable",
-    "is_pydantic_model",
-    "resolve_aliases",
-    "resolve_class_aliases",
-    "resolve_new_types",
-    "strip_annotated",
-    "type_info",
-]
-
 R = TypeVar("R")
 
 _NO_TYPES: Mapping[object, object] = {}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-__all__ = ["quote_encoded_path", "quote_path", "quote_query", "quote_segment"]
-
 _PCHAR = "!$&'()*+,;=:@"  # beside `-._~` and alphanumerics; what Django's reverse() leaves alone
 
 

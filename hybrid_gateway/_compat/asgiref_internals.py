@@ -8,16 +8,6 @@ from typing import Any
 from asgiref.local import Local
 from asgiref.sync import AsyncToSync, SyncToAsync, _restore_context
 
-__all__ = [
-    "context_executors",
-    "default_executor",
-    "executor_of_thread",
-    "loop_executors",
-    "restore_context",
-    "thread_sensitive_context",
-    "thread_state",
-]
-
 restore_context = _restore_context
 """``restore_context(context)``: set each variable of ``context`` in the current one, asgiref's ``Local`` included."""
 

@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["caller_namespaces", "set_class", "watch_calls"]
-
 
 def caller_namespaces(depth: int) -> tuple[dict[str, object], Mapping[str, object]]:
     """Return the global and the local names of the caller of a caller; with a depth of 0, those of the caller."""

@@ -12,22 +12,6 @@ from django.db.models import Field, Model, QuerySet
 from django.db.models.expressions import Combinable
 from django.db.models.fields.related import ForeignObjectRel
 
-__all__ = [
-    "append_order",
-    "chosen_database",
-    "forget_related",
-    "generated_fields_are_returned",
-    "is_reversed",
-    "is_too_many_parameters",
-    "is_unknown_value",
-    "is_vanished_row",
-    "order_terms",
-    "returned_from_insert",
-    "unique_checks",
-    "unreversed",
-    "unsliced",
-]
-
 Q = TypeVar("Q", bound=QuerySet[Model])
 OrderTerm = str | Combinable
 

@@ -14,35 +14,6 @@ from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.where import WhereNode
 
-__all__ = [
-    "DICTS",
-    "INSTANCES",
-    "SINGLES",
-    "TUPLES",
-    "InstanceReader",
-    "conditions_of_joins",
-    "convert_rows",
-    "converters_of",
-    "copy_with_conditions",
-    "count_query",
-    "given_values",
-    "has_known_relations",
-    "has_one_sided_sql",
-    "has_prefetches",
-    "has_transformed_sides",
-    "limits_of",
-    "names_of_values",
-    "own_columns",
-    "row_kind",
-    "select_columns",
-    "select_paths",
-    "set_limits",
-    "simple_query_key",
-    "slice_of",
-    "typed_rows",
-    "unread_instances",
-]
-
 M = TypeVar("M", bound=Model)
 AnyLookup: TypeAlias = "Lookup[Any]"
 Limits = tuple[int, int | None]

@@ -6,8 +6,6 @@ from typing import Any
 
 from django.test import AsyncClient
 
-__all__ = ["BODY_FILE", "ScopeClient", "complete_environ", "reject_redirect_cycle"]
-
 BODY_FILE = "_body_file"
 """The key under which a scope of Django's async client carries the file of the request's body."""
 

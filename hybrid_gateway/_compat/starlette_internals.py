@@ -8,8 +8,6 @@ from typing import Any, cast
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
-__all__ = ["ChunkedResponse", "chunks_of"]
-
 
 class ChunkedResponse(StreamingResponse):
     """A stream whose chunks can be replaced, and whose sending can be extended by :meth:`send_stream`."""

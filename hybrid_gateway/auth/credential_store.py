@@ -22,18 +22,6 @@ if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
     from django.db.models import Model, QuerySet
 
-__all__ = [
-    "ISSUED_PREFIX",
-    "CredentialStore",
-    "JWTLogin",
-    "check_installed",
-    "credential_store",
-    "installed_store",
-    "register_store",
-    "UserResolver",
-    "logged_out_after",
-]
-
 ISSUED_PREFIX = "hgt_"  # lets other bearer schemes tell our tokens apart, and scanners find leaked ones
 
 M = TypeVar("M", bound="Model")

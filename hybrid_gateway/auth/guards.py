@@ -11,8 +11,6 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Handler
 
-__all__ = ["AllOf", "AnyOf", "HasPermission", "HasScope", "InGroup", "IsAuthenticated", "IsStaff", "IsSuperuser"]
-
 
 class IsAuthenticated(Guard):
     """Lets in whoever some scheme vouches for."""

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 from hybrid_gateway.spelling import reject_unknown_keywords
 
-__all__ = ["MAX_TOKEN", "JWTAuthentication"]
-
 MAX_TOKEN = 16 * 1024  # characters; those of the large issuers have less than four thousand
 
 _REQUIRED = ("exp", "sub", "jti")

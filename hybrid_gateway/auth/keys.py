@@ -29,19 +29,6 @@ from django.utils.crypto import salted_hmac
 
 from hybrid_gateway.exceptions import ConfigurationError, ServiceUnavailable
 
-__all__ = [
-    "FAMILIES",
-    "DerivedKeys",
-    "Key",
-    "KeyRing",
-    "Keys",
-    "check_algorithms",
-    "load_pyjwt",
-    "load_key",
-    "COOLDOWN",
-    "RemoteKeys",
-]
-
 FAMILIES: dict[str, str] = {
     **dict.fromkeys(("HS256", "HS384", "HS512"), "a shared secret"),
     **dict.fromkeys(("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"), "an RSA key"),

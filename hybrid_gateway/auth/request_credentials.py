@@ -22,17 +22,6 @@ from hybrid_gateway.exceptions import ConfigurationError, Forbidden, Unauthorize
 from hybrid_gateway.headers import is_token
 from hybrid_gateway.sessions.django_context import DjangoContext
 
-__all__ = [
-    "CSRFProtect",
-    "check_cookie_name",
-    "check_csrf",
-    "quoted_realm",
-    "read_cookie",
-    "read_credentials",
-    "SecretCarriers",
-    "SecretsInQueries",
-]
-
 logger = logging.getLogger("django.security.csrf")
 
 

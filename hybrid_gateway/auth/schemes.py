@@ -28,14 +28,6 @@ from hybrid_gateway.spelling import reject_unknown_keywords
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-__all__ = [
-    "TokenAuthentication",
-    "APIKeyAuthentication",
-    "BasicAuthentication",
-    "check_credentials",
-    "SessionAuthentication",
-]
-
 
 @reject_unknown_keywords()
 class TokenAuthentication(AuthenticationScheme):

@@ -23,8 +23,6 @@ from hybrid_gateway.headers import JSON, MESSAGEPACK, MESSAGEPACK_ALIASES
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.type_info import TypeInfo
 
-__all__ = ["JSONBody", "JSONField", "RawBody", "is_array"]
-
 _PACKED = tuple(name.encode() for name in (MESSAGEPACK, *MESSAGEPACK_ALIASES))
 
 

@@ -32,8 +32,6 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.type_info import type_info
 from hybrid_gateway.types import Handler
 
-__all__ = ["BodyPlanner"]
-
 _STREAM = ("body", "stream")  # among the variables
 
 

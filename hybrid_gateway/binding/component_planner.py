@@ -15,8 +15,6 @@ from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.request.request_parts import HANDLED
 from hybrid_gateway.type_info import strip_annotated
 
-__all__ = ["ComponentPlanner"]
-
 Arguments = Callable[[Signature, Chain, Phase], Code]
 
 

@@ -22,8 +22,6 @@ from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.type_info import resolve_aliases
 from hybrid_gateway.types import Handler
 
-__all__ = ["AppComponents", "Component", "Components", "Mode", "Provider", "mode_of"]
-
 Mode = Literal["inline", "thread", "loop"]
 
 

@@ -16,20 +16,6 @@ from hybrid_gateway.exceptions import DependencyError, ErrorEntry, Location, err
 from hybrid_gateway.type_info import cached_by_type
 from hybrid_gateway.types import Handler
 
-__all__ = [
-    "Bounds",
-    "Check",
-    "DecimalCheck",
-    "checker",
-    "constraints_of",
-    "decimal_check",
-    "decimal_keywords",
-    "holds_bounds",
-    "is_bounded",
-    "make_meta",
-    "reason",
-]
-
 _NAMES = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz")
 _COMPARISONS: dict[str, tuple[str, Callable[[Decimal, Decimal], bool]]] = {
     "gt": (">", operator.gt),

@@ -17,8 +17,6 @@ from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.type_info import PydanticModel, classes_in, field_types, has_fields, is_pydantic_model, type_info
 from hybrid_gateway.types import Handler
 
-__all__ = ["DecodeHook", "Decoders", "check_decodable", "decode_known", "pydantic_errors", "why_not"]
-
 DecodeHook = Callable[[type, object], object]
 """msgspec's ``dec_hook(class, value)``."""
 

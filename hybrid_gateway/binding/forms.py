@@ -33,8 +33,6 @@ from hybrid_gateway.request.request_parts import AFTER_RESPONSE
 if TYPE_CHECKING:  # it exists for type checkers alone
     from python_multipart.multipart import MultipartCallbacks
 
-__all__ = ["FormField", "FormFields", "FormReader"]
-
 URLENCODED = b"application/x-www-form-urlencoded"
 MULTIPART = b"multipart/form-data"
 

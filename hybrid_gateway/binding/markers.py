@@ -10,20 +10,6 @@ from hybrid_gateway.binding.constraints import make_meta
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.spelling import reject_unknown_keywords
 
-__all__ = [
-    "UNCHECKED",
-    "Body",
-    "Cookie",
-    "Depends",
-    "File",
-    "Form",
-    "Header",
-    "Marker",
-    "Path",
-    "Query",
-    "SkipValidation",
-]
-
 T = TypeVar("T")
 
 

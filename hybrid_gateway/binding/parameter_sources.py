@@ -12,8 +12,6 @@ import msgspec
 from hybrid_gateway.binding.markers import Body, Cookie, Form, Header, Marker, Path, Query
 from hybrid_gateway.request.context import RequestContext
 
-__all__ = ["SOURCES", "ParameterSource"]
-
 
 class ParameterSource(msgspec.Struct, frozen=True, kw_only=True):
     """One source of parameters.

@@ -22,8 +22,6 @@ from hybrid_gateway.codegen import Names, define
 from hybrid_gateway.exceptions import DependencyError, ErrorEntry, NotFound
 from hybrid_gateway.request.context import RequestContext
 
-__all__ = ["ParameterGroup", "ParameterPlanner", "Reader", "fresh", "path_reader", "struct_reader", "struct_value"]
-
 Reader = Callable[[RequestContext, list[ErrorEntry]], object]
 PathReader = Callable[[tuple[object, ...], list[ErrorEntry]], object]
 

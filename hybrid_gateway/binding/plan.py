@@ -12,20 +12,6 @@ from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, StructField
 from hybrid_gateway.codegen import Names
 
-__all__ = [
-    "Chain",
-    "Code",
-    "Input",
-    "Phase",
-    "Plan",
-    "PlanBuilder",
-    "Step",
-    "code",
-    "format_chain",
-    "format_type",
-    "hashable",
-]
-
 
 class Code(msgspec.Struct, frozen=True):
     """An expression of generated code, and the variables that it reads."""

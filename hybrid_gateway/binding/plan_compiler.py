@@ -9,8 +9,6 @@ from hybrid_gateway.binding.plan import Code, Plan, Step
 from hybrid_gateway.codegen import Names, define
 from hybrid_gateway.exceptions import ErrorEntry, RequestValidationError
 
-__all__ = ["compile_plan"]
-
 _CHECK = Step(call=Code("if errors: reject(errors)"))
 
 

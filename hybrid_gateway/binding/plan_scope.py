@@ -19,8 +19,6 @@ from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import HANDLED
 
-__all__ = ["InputTypes", "PlanScope", "type_to_read"]
-
 
 class PlanScope(msgspec.Struct, frozen=True, kw_only=True):
     """The surroundings of the plan of a route, or of a function that ``follows`` one and ends at ``moment``."""

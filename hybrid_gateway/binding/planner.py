@@ -28,9 +28,6 @@ from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.types import Handler
 
-__all__ = ["BindingPlanner", "ValueSource", "reject_unannotated"]
-
-
 ValueSource = Callable[[Parameter, Chain, Phase], Code | None]
 """Returns the variable of a parameter without a marker, or None to let others try."""
 

@@ -12,8 +12,6 @@ from hybrid_gateway.concurrency.unit_of_work import running_loop
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import AFTER_RESPONSE, HANDLED, Exit, SyncExit
 
-__all__ = ["close_all", "enter", "enter_async"]
-
 T = TypeVar("T")
 
 

@@ -16,8 +16,6 @@ from hybrid_gateway.binding.signature import Parameter, Signature
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import AFTER_RESPONSE
 
-__all__ = ["Needs", "Shared", "SharedMaker", "ask", "key_of", "sees_parameter", "share", "share_async"]
-
 _FOR_EVER = AFTER_RESPONSE + 1  # what nothing closes, no moment makes stale
 
 

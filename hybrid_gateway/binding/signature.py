@@ -29,21 +29,6 @@ from hybrid_gateway.type_info import (
 )
 from hybrid_gateway.types import Handler
 
-__all__ = [
-    "NO_DEFAULT",
-    "Parameter",
-    "Signature",
-    "StructField",
-    "inspect_fields",
-    "is_async",
-    "is_closed",
-    "layered",
-    "read_signature",
-    "reject_generator",
-    "split_markers",
-    "struct_fields",
-]
-
 NO_DEFAULT = inspect.Parameter.empty
 """In the place of a default, or of an annotation, that a signature does not have."""
 

@@ -30,8 +30,6 @@ from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.text_values import READERS, read_bool, read_int
 from hybrid_gateway.type_info import resolve_new_types, strip_annotated
 
-__all__ = ["TextType", "documented", "is_list", "is_scalar", "text_type"]
-
 Read = Callable[[str], object]
 
 MAX_LIST_ERRORS = 100

@@ -20,8 +20,6 @@ from hybrid_gateway.binding.signature import Parameter
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.url_quoting import quote_encoded_path
 
-__all__ = ["BUILTINS", "TypedValues"]
-
 
 class TypedValues:
     """Plans what parameters ask for by type."""

@@ -9,8 +9,6 @@ from starlette.datastructures import UploadFile as StarletteUploadFile
 
 from hybrid_gateway.type_info import TypeInfo, type_info
 
-__all__ = ["UploadFile", "file_name", "is_file", "is_files", "matches", "sniff"]
-
 
 class UploadFile(StarletteUploadFile):
     """One file of a multipart form: ``filename``, ``size`` in bytes, ``content_type``, ``headers``, ``file``.

@@ -34,8 +34,6 @@ from hybrid_gateway.sessions.django_context import DjangoContextPlanner
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.types import Header
 
-__all__ = ["BuildContext", "PlanFactory", "SchemeSecrets", "path_types"]
-
 
 class BuildContext(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """The things that a gateway gives to the compilers of its routes."""

@@ -45,8 +45,6 @@ from hybrid_gateway.throttling.throttle import RouteThrottles, Throttle
 from hybrid_gateway.type_info import resolve_new_types, strip_annotated
 from hybrid_gateway.types import Handler, Scope
 
-__all__ = ["EndpointBuilder"]
-
 
 class EndpointBuilder:
     """Compiles routes for one gateway, with the same constants and app-lifetime components for all of them."""

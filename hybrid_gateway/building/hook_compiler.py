@@ -24,8 +24,6 @@ from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.types import Handler
 
-__all__ = ["HookCompiler", "RouteSurroundings", "SurroundingsCompiler", "WAY_OUT", "method_of"]
-
 WAY_OUT = ("on_response", "on_error")
 _METHODS = ("on_request", *WAY_OUT)
 

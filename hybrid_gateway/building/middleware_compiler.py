@@ -21,8 +21,6 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.types import ASGIMiddlewareFactory
 
-__all__ = ["DjangoMiddlewareCompiler", "middleware_factories"]
-
 
 def middleware_factories(entries: Iterable[Any]) -> tuple[ASGIMiddlewareFactory, ...]:
     """Return ASGI middleware as ``app -> app`` functions, outer to inner.

@@ -39,8 +39,6 @@ from hybrid_gateway.throttling.throttle import add_rate_limit
 from hybrid_gateway.type_info import resolve_new_types
 from hybrid_gateway.types import Handler, Headers
 
-__all__ = ["ErrorHandlerCompiler", "keep_value", "plan_response"]
-
 ResponseChange = Callable[[RequestContext, EndpointResponse], EndpointResponse]
 
 

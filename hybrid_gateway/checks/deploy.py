@@ -13,16 +13,6 @@ from django.db import connections
 from hybrid_gateway.checks.messages import report
 from hybrid_gateway.gateway.application import Gateway
 
-__all__ = [
-    "DJANGO_FLOORS",
-    "FLOORS",
-    "old_packages",
-    "public_documentation",
-    "single_threaded_sqlite",
-    "transport_in_clear",
-    "unchecked_connections",
-]
-
 
 def public_documentation(gateway: Gateway) -> Iterator[CheckMessage]:
     """Yield W020: the API's documentation is served although DEBUG is off."""

@@ -24,8 +24,6 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 if TYPE_CHECKING:
     from django.contrib.auth.backends import BaseBackend
 
-__all__ = ["closed_doors"]
-
 
 def closed_doors(endpoints: Iterable[Endpoint]) -> Iterator[CheckMessage]:
     """Yield W036 passwords that no backend takes, W037 tokens that packages hand out and no route knows."""

@@ -9,8 +9,6 @@ from django.core.checks import CheckMessage, Error, Warning
 
 from hybrid_gateway.endpoints.endpoint import Endpoint
 
-__all__ = ["CHECKS", "TAG", "Check", "name_routes", "report"]
-
 TAG = "hybrid_gateway"
 
 

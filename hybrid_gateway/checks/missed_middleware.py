@@ -21,8 +21,6 @@ from hybrid_gateway.checks.packages import PACKAGES
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.locale import Locale
 
-__all__ = ["import_or_none", "missed_middleware"]
-
 _SESSIONS = "django.contrib.sessions.middleware.SessionMiddleware"
 _CSRF = "django.middleware.csrf.CsrfViewMiddleware"
 _LOCALE = "django.middleware.locale.LocaleMiddleware"

@@ -10,8 +10,6 @@ from msgspec import Struct
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.telemetry import RequestID
 
-__all__ = ["SAFE", "VERDICTS", "Package", "Verdict"]
-
 Verdict: TypeAlias = Literal["works", "with", "no"]
 Question: TypeAlias = Callable[[Endpoint], bool]
 

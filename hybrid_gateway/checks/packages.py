@@ -23,8 +23,6 @@ from hybrid_gateway.checks.package import (
     writes,
 )
 
-__all__ = ["PACKAGES"]
-
 _DRF = "hybrid_gateway.contrib.drf.DRFTokenAuthentication"
 _JWT = "hybrid_gateway.contrib.simplejwt.SimpleJWTAuthentication"
 _OR_BELOW = "or list it in DJANGO_MIDDLEWARE or django_middleware= of a layer."

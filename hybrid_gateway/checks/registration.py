@@ -31,8 +31,6 @@ from hybrid_gateway.checks.settings_checks import (
 from hybrid_gateway.checks.tenants import missed_tenants
 from hybrid_gateway.checks.urlconf_checks import clashing_paths, front_page_alone, unreachable_patterns
 
-__all__ = ["register_checks"]
-
 
 def check_project(app_configs: object = None, **kwargs: object) -> Iterator[CheckMessage]:
     """Yield what is wrong with settings, applications and databases, and then with a gateway that could be built."""

@@ -22,15 +22,6 @@ from hybrid_gateway.exceptions import ConfigurationError, DependencyError, Setti
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 
-__all__ = [
-    "broken_configuration",
-    "current_gateway",
-    "other_applications",
-    "other_runserver",
-    "pooled_persistent_connections",
-    "whitenoise_under_asgi",
-]
-
 
 def current_gateway() -> Gateway | None:
     """Return the gateway of the settings; ``None`` where there is none, or none can be built."""

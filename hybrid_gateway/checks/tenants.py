@@ -28,8 +28,6 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 
-__all__ = ["missed_tenants", "serving_gateway"]
-
 # Pages of ours that show nobody's rows.
 _OURS = ("hybrid_gateway.openapi", "hybrid_gateway.health", "hybrid_gateway.sessions", "hybrid_gateway.telemetry")
 

@@ -22,8 +22,6 @@ from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.routing.path_template import Parameter
 
-__all__ = ["clashing_paths", "front_page_alone", "unreachable_patterns"]
-
 Pattern = URLPattern | URLResolver
 
 _VALUES = (

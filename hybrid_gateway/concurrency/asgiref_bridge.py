@@ -32,17 +32,6 @@ from hybrid_gateway.concurrency.thread_stream import ThreadStream
 from hybrid_gateway.concurrency.unit_of_work import running_loop
 from hybrid_gateway.request.request_thread import RequestThread
 
-__all__ = [
-    "ReentrantThread",
-    "ThreadHolder",
-    "LoopRegistry",
-    "enter_request",
-    "in_request",
-    "run_in_fresh_context",
-    "separate_thread",
-    "thread_sensitive",
-]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 

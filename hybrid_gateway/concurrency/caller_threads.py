@@ -21,16 +21,6 @@ from hybrid_gateway.concurrency.thread_stream import ThreadStream
 from hybrid_gateway.concurrency.unit_of_work import AwaitableWorkItem, FutureWorkItem, WorkItem, set_main_event_loop
 from hybrid_gateway.request.request_thread import RequestThread
 
-__all__ = [
-    "AsgirefThread",
-    "CallingThread",
-    "InlineThread",
-    "LoopThread",
-    "UnsharedThread",
-    "WaitingThread",
-    "is_disconnect",
-]
-
 T = TypeVar("T")
 
 _disconnected: WeakSet[asyncio.Task[object]] = WeakSet()  # tasks cancelled because nobody reads their responses

@@ -35,8 +35,6 @@ from hybrid_gateway._compat.django_connection_internals import (
 )
 from hybrid_gateway.concurrency.unit_of_work import AwaitableWorkItem, FutureWorkItem, WorkItem, close_unit, open_unit
 
-__all__ = ["MAX_LONG_HOLDS", "Borrower", "Job", "ThreadPool", "Worker"]
-
 logger = logging.getLogger("hybrid_gateway")
 
 MAX_LONG_HOLDS = 64  # threads beyond the size of a pool that streams hold

@@ -23,15 +23,6 @@ from hybrid_gateway.concurrency.thread_pool import MAX_LONG_HOLDS, Borrower, Thr
 from hybrid_gateway.concurrency.thread_stream import ThreadStream
 from hybrid_gateway.concurrency.unit_of_work import AwaitableWorkItem, FutureWorkItem, WorkItem
 
-__all__ = [
-    "InstrumentedPool",
-    "PoolMetrics",
-    "PooledThread",
-    "ThreadPools",
-    "may_leave_state",
-    "reset_pooled_connections",
-]
-
 T = TypeVar("T")
 
 

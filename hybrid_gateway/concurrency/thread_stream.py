@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 from hybrid_gateway.concurrency.unit_of_work import run_in_context
 from hybrid_gateway.request.request_thread import RequestThread
 
-__all__ = ["ThreadStream"]
-
 T = TypeVar("T")
 R = TypeVar("R")
 

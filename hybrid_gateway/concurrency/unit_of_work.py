@@ -27,17 +27,6 @@ from hybrid_gateway._compat.django_connection_internals import (
     renew_connections,
 )
 
-__all__ = [
-    "AwaitableWorkItem",
-    "FutureWorkItem",
-    "WorkItem",
-    "close_unit",
-    "open_unit",
-    "run_in_context",
-    "running_loop",
-    "set_main_event_loop",
-]
-
 T_co = TypeVar("T_co", covariant=True)
 
 

@@ -37,8 +37,6 @@ from hybrid_gateway.responses.raw_response import RawResponse
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.handshake import reject_handshake
 
-__all__ = ["Responder", "FORCED_AUTHENTICATION", "Dispatcher", "force_authentication", "no_message"]
-
 FORCED_AUTHENTICATION = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
 
 

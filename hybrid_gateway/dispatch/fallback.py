@@ -13,8 +13,6 @@ from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse,
 from hybrid_gateway.types import ASGIMiddlewareFactory
 from hybrid_gateway.url_quoting import quote_path
 
-__all__ = ["NotRouted", "RejectedRequest"]
-
 Respond = Callable[[RequestContext], Awaitable[EndpointResponse]]
 
 

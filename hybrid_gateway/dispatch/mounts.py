@@ -26,8 +26,6 @@ from hybrid_gateway.types import (
     WSGIApp,
 )
 
-__all__ = ["Mounted", "Mounts"]
-
 MAX_BODY_IN_MEMORY = 64 * 1024  # bytes of a request body, beyond which it goes to a file
 
 

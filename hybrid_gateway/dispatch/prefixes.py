@@ -8,8 +8,6 @@ from django.conf import settings
 
 from hybrid_gateway._compat.django_internals import setting_as_written
 
-__all__ = ["Prefixes", "static_prefix"]
-
 
 class Prefixes:
     """Path prefixes that match on segment boundaries, compiled once.

@@ -30,8 +30,6 @@ from hybrid_gateway.exceptions import (
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.types import Header, Scope
 
-__all__ = ["METHODS", "UNCHECKED_HOST", "RequestValidator", "is_plain_path", "normalize_path"]
-
 UNCHECKED_HOST = "hybrid_gateway.unchecked_host"  # put there by a test client; no server has such a key
 
 MAX_PATH = 8 * 1024  # bytes of a path as it was sent

@@ -22,8 +22,6 @@ from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.routing.route_tree import RouteTree
 from hybrid_gateway.types import Headers
 
-__all__ = ["RoutingTable", "routes_by_name", "build_route_tree"]
-
 
 class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Everything that is compiled of what a gateway declares. It is built whole, and then takes the place of another.

@@ -22,8 +22,6 @@ from hybrid_gateway.responses.problem_details import PROBLEM
 from hybrid_gateway.types import Header, Headers, Message, Send
 from hybrid_gateway.url_quoting import quote_path, quote_query
 
-__all__ = ["SecurityHeaders"]
-
 _SECURITY = "django.middleware.security.SecurityMiddleware"
 _FRAMES = "django.middleware.clickjacking.XFrameOptionsMiddleware"
 _CSP = "django.middleware.csp.ContentSecurityPolicyMiddleware"

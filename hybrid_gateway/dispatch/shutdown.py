@@ -20,8 +20,6 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-__all__ = ["GRACE_AFTER_SIGNAL", "Shutdown"]
-
 logger = logging.getLogger("hybrid_gateway")
 
 GRACE_AFTER_SIGNAL = 0.5  # seconds in which a request is still answered; uvicorn needs 0.1 to close its sockets

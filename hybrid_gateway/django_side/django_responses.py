@@ -21,17 +21,6 @@ from django.utils import timezone, translation
 from hybrid_gateway.request.request_thread import AsyncStream, RequestThread
 from hybrid_gateway.types import Header, Send
 
-__all__ = [
-    "DjangoResponseState",
-    "Stream",
-    "TravellingStream",
-    "discard",
-    "discard_result",
-    "send_complete",
-    "send_stream",
-    "send_until",
-]
-
 
 class DjangoResponseState(NamedTuple):
     """Django's response to one request, as it is sent."""

@@ -10,8 +10,6 @@ from typing import IO
 from hybrid_gateway.request.head_parsing import path_info
 from hybrid_gateway.types import Environ, Header, Scope
 
-__all__ = ["build_environ", "is_utf8", "resolved_path"]
-
 
 def resolved_path(scope: Scope, forced_script_name: str) -> str:
     """Return the path that Django resolves, below the script name; ``forced_script_name`` is the setting."""

@@ -51,8 +51,6 @@ from hybrid_gateway.headers import check_headers, checked_start_response
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Environ, Message, Receive, Scope, Send, StartResponse
 
-__all__ = ["DjangoSide", "URLConf"]
-
 T = TypeVar("T")
 
 logger = logging.getLogger("django.request")

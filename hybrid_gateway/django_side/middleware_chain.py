@@ -34,9 +34,6 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
 from hybrid_gateway.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["DjangoMiddleware", "MiddlewarePass"]
-
-
 _AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 _MAX_BODY_IN_MEMORY = 64 * 1024  # bytes; the rest of a request body is on disk
 

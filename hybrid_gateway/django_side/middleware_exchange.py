@@ -16,9 +16,6 @@ from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.cookies import set_cookie_headers
 from hybrid_gateway.types import ASGIApp, Header, Message, Receive, Scope, Send
 
-__all__ = ["MiddlewareExchange"]
-
-
 _CHUNK = 256 * 1024  # bytes of a body on disk that the endpoint gets at a time
 
 

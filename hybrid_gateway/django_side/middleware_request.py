@@ -31,8 +31,6 @@ from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST, UNCHECKED_CSRF, DjangoContext
 from hybrid_gateway.types import Message, Scope
 
-__all__ = ["Caller", "MiddlewareRequest", "UserBelow"]
-
 _UNSET = object()
 
 

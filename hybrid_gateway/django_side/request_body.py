@@ -17,8 +17,6 @@ from hybrid_gateway.types import Message, Receive
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["ReplayableBody", "listen_for_disconnect", "read_body", "with_body_timeout"]
-
 
 async def read_body(
     receive: Receive, thread: RequestThread, memory_limit: int, limit: float = math.inf

@@ -21,8 +21,6 @@ from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Message, Receive, Scope, Send
 
-__all__ = ["ASGIDriver"]
-
 logger = logging.getLogger("hybrid_gateway")
 
 _CONTEXT = "hybrid_gateway.context"  # in the scope: the request, on its way through middleware

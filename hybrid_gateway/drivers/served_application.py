@@ -11,8 +11,6 @@ from hybrid_gateway.concurrency.thread_pools import PooledThread, ThreadPools
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.types import ASGIMiddlewareFactory
 
-__all__ = ["ServedApplication"]
-
 
 @runtime_checkable
 class ServedApplication(Protocol):

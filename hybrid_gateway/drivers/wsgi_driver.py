@@ -39,8 +39,6 @@ from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.raw_response import RawResponse
 from hybrid_gateway.types import ASGIApp, Environ, Message, Receive, Scope, Send, StartResponse
 
-__all__ = ["WSGIDriver"]
-
 logger = logging.getLogger("hybrid_gateway")
 
 T = TypeVar("T")

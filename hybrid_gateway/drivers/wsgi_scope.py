@@ -15,8 +15,6 @@ from hybrid_gateway.exceptions import reason
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
 from hybrid_gateway.types import Environ, Header, Message, Receive, Scope, StartResponse
 
-__all__ = ["build_receive", "build_scope", "start"]
-
 _CHUNK = 64 * 1024  # bytes read from wsgi.input at a time
 _FROM_TESTS = (FORCED_AUTHENTICATION, UNCHECKED_CSRF, UNCHECKED_HOST)  # no server has such keys
 

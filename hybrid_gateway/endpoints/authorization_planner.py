@@ -22,8 +22,6 @@ from hybrid_gateway.binding.signature import Parameter, Signature, read_signatur
 from hybrid_gateway.exceptions import DependencyError, Forbidden, Unauthorized
 from hybrid_gateway.request.context import RequestContext
 
-__all__ = ["RoutePlanner", "UserBelowMiddleware"]
-
 Verdict = bool | Exception | None
 """What a guard among others says: True, False, what it has raised to reject, or None where it was not asked."""
 

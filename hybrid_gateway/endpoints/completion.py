@@ -35,8 +35,6 @@ from hybrid_gateway.responses.raw_response import EndpointResponse, is_complete,
 from hybrid_gateway.responses.response_classes import as_raw, as_response
 from hybrid_gateway.responses.streaming_response import StreamingResponse
 
-__all__ = ["Completion"]
-
 logger = logging.getLogger("django.request")
 
 ChangeResponse = Callable[[RequestContext, EndpointResponse], EndpointResponse]

@@ -15,8 +15,6 @@ from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Header
 
-__all__ = ["AnsweredEarly", "Endpoint", "PooledMiddleware", "answer_early"]
-
 
 class PooledMiddleware(Protocol):
     """Middleware of Django's side around a route, whose requests share threads with others that pass the same."""

@@ -40,8 +40,6 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.problem_details import problem_response
 from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse, make_raw
 
-__all__ = ["DISK_FULL", "ErrorHandler", "ErrorResponses", "printable", "translate"]
-
 logger = logging.getLogger("django.request")
 
 ErrorHandler = Callable[[RequestContext, Exception], Awaitable[EndpointResponse]]

@@ -20,8 +20,6 @@ from hybrid_gateway.exceptions import ConfigurationError, GatewayTimeout
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse
 
-__all__ = ["with_timeout", "check_timeout"]
-
 logger = logging.getLogger("hybrid_gateway")
 
 Respond = Callable[[RequestContext], Coroutine[object, None, EndpointResponse]]

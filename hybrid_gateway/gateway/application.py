@@ -36,8 +36,6 @@ from hybrid_gateway.routing.path_template import build_path
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Environ, Receive, Scope, Send, StartResponse
 
-__all__ = ["Gateway"]
-
 
 @reject_unknown_keywords(*GatewayArguments.__annotations__, elsewhere={"each handler": HANDLER_OPTIONS})
 class Gateway:

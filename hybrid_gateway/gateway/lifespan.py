@@ -16,8 +16,6 @@ from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.types import Handler
 
-__all__ = ["LateStart", "Lifespan"]
-
 logger = logging.getLogger("hybrid_gateway")
 
 

@@ -18,8 +18,6 @@ from hybrid_gateway.routing.declare import import_routes
 from hybrid_gateway.spelling import check_options
 from hybrid_gateway.types import Handler
 
-__all__ = ["GatewayArguments", "GatewayOptions", "apply_plugins", "gateway_options"]
-
 
 class GatewayArguments(LayerOptions, total=False):
     """The keyword arguments of ``Gateway``: see ``docs/settings.md``; and the options of a layer, which all routes get.

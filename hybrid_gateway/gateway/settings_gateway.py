@@ -12,8 +12,6 @@ from hybrid_gateway.exceptions import SettingsError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.options import GatewayArguments
 
-__all__ = ["default_gateway", "from_settings", "serve_static"]
-
 _default: Gateway | None = None
 _static_files: bool | None = None
 

@@ -22,8 +22,6 @@ from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, find_mounts, flatten
 from hybrid_gateway.types import Handler
 
-__all__ = ["TableBuilder"]
-
 
 class TableBuilder:
     """Compiles all routes of one gateway, anew whenever they change.

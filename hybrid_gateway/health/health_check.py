@@ -25,18 +25,6 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Handler
 
-__all__ = [
-    "HealthCheck",
-    "Probe",
-    "Readiness",
-    "Unhealthy",
-    "as_health_check",
-    "health_check",
-    "caches",
-    "databases",
-    "migrations",
-]
-
 
 class Unhealthy(Exception):
     """Raised by a check to tell what is wrong. Whoever may ask ``/readyz`` reads its text: no secrets in it."""

@@ -13,8 +13,6 @@ from hybrid_gateway.responses.problem_details import problem_document
 from hybrid_gateway.responses.response_classes import Response
 from hybrid_gateway.routing.declare import HandlerOptions, get
 
-__all__ = ["livez", "readyz", "routes"]
-
 # Orchestrators ask an address of theirs, without TLS, credentials or a host name that a site would know.
 _PROBE: HandlerOptions = {
     "opt": {"probe": True},

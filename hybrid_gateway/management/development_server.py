@@ -28,8 +28,6 @@ from hybrid_gateway.types import ASGIApp
 if TYPE_CHECKING:
     import uvicorn
 
-__all__ = ["ASGIServer", "InterruptDelay", "Suspects", "leave", "log_like_django"]
-
 LEFTOVERS_TIMEOUT = 0.5  # seconds that tasks the application left behind get to handle their cancellation
 JOIN_TIMEOUT = 0.5  # seconds that executor threads get to end by themselves when the process does
 

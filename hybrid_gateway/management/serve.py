@@ -11,8 +11,6 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 
-__all__ = ["add_options", "serve"]
-
 
 def add_options(parser: CommandParser) -> None:
     """Add the options of ``gateway serve``; their defaults are for a server behind a proxy or a platform's router."""

@@ -30,8 +30,6 @@ from hybrid_gateway.orm.read.fetch import JSON_LINES
 from hybrid_gateway.routing.path_template import Parameter, PathTemplate
 from hybrid_gateway.type_info import type_info
 
-__all__ = ["as_yaml", "build_document", "dump_yaml", "load_yaml"]
-
 _log = logging.getLogger("hybrid_gateway.openapi")
 
 # By 3.1 it needs no schema, but openapi-python-client makes nothing of a body without.

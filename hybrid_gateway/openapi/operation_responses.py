@@ -18,8 +18,6 @@ from hybrid_gateway.openapi.schema_types import JSONObject, Schema
 from hybrid_gateway.openapi.security_schemes import has_guards
 from hybrid_gateway.responses.response_info import Contents, default_status, read_response_info
 
-__all__ = ["is_json", "problem_statuses", "success_responses"]
-
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _EMPTY = (204, 205, 304)  # SPEC: RFC 9110: these never carry content
 

@@ -17,9 +17,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-__all__ = ["CONTENT_SECURITY_POLICY", "VIEWERS", "Viewer", "build_page"]
-
-
 _TEMPLATE = Path(__file__).with_name("docs.html").read_text(encoding="utf-8")
 
 

@@ -10,8 +10,6 @@ from enum import Enum
 from hybrid_gateway.openapi.schema_types import Schema, SchemaWriter, Use
 from hybrid_gateway.type_info import PydanticModel, is_pydantic_model
 
-__all__ = ["schema_of_model"]
-
 _DEFINITION = "#/$defs/"
 
 

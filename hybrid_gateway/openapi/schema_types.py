@@ -11,8 +11,6 @@ from typing import Any, Protocol
 
 from msgspec import inspect as mi
 
-__all__ = ["JSON_TYPES", "JSONObject", "Schema", "SchemaWriter", "Use", "WriteType", "admits"]
-
 JSONObject = dict[str, Any]
 """An object of the document. SPEC: OpenAPI 3.1 and JSON Schema 2020-12 say what is where in it."""
 

@@ -19,8 +19,6 @@ from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.openapi.schema_types import JSON_TYPES, Schema, SchemaWriter, Use, WriteType, admits
 from hybrid_gateway.responses.enc_hook import enc_hook
 
-__all__ = ["COMPONENTS", "NOT_JSON", "WRITERS", "as_json", "title_of", "with_default", "write_unknown"]
-
 NOT_JSON: Final = object()
 
 

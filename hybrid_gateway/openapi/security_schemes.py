@@ -14,8 +14,6 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.openapi.schema import plain_name
 from hybrid_gateway.openapi.schema_types import JSONObject
 
-__all__ = ["SecuritySchemes", "has_guards"]
-
 
 class SecuritySchemes:
     """Collects the security schemes that operations refer to, by name, in ``components``."""

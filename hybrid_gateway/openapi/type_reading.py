@@ -17,8 +17,6 @@ from msgspec import inspect as mi
 
 from hybrid_gateway.type_info import field_types, resolve_new_types
 
-__all__ = ["read_type"]
-
 
 def read_type(kind: object) -> mi.Type:
     """Return msgspec's description of a type; raise ``NameError`` for a name that means nothing at run time."""

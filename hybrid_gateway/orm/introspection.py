@@ -17,19 +17,6 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.struct_annotations import Column, computed
 from hybrid_gateway.type_info import bare
 
-__all__ = [
-    "STRUCT_INFO",
-    "StructClass",
-    "StructInfo",
-    "columns_of",
-    "computed_of",
-    "hints_of",
-    "is_model_struct",
-    "model_of",
-    "once_per_struct",
-    "own_info",
-]
-
 R = TypeVar("R")
 StructClass = type[msgspec.Struct]
 

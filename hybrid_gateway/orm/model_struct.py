@@ -38,9 +38,6 @@ from hybrid_gateway.orm.read.read_plan import read_plan_of
 from hybrid_gateway.orm.write.instance_writer import create, create_many, update, update_many
 from hybrid_gateway.spelling import check_options
 
-__all__ = ["ModelStruct", "model_struct", "ModelStructMeta", "check_all"]
-
-
 M = TypeVar("M", bound="ModelStructMeta")
 Bases = tuple[type, ...]
 

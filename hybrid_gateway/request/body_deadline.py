@@ -9,8 +9,6 @@ from typing import TypeVar
 
 from hybrid_gateway.exceptions import RequestTimeout
 
-__all__ = ["BodyDeadline"]
-
 T = TypeVar("T")
 
 MIN_BYTES_PER_SECOND = 1024  # that a body must come at, once its time-out has passed

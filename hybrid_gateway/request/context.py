@@ -26,8 +26,6 @@ from hybrid_gateway.request.request_parts import (
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.types import Header, Headers, Message, Receive, Scope
 
-__all__ = ["Hook", "HookRun", "RequestContext", "body_too_large"]
-
 HookRun = Callable[
     ["RequestContext", object, Response, BaseException | None], Awaitable[tuple[int, Headers, bytes] | Response | None]
 ]

@@ -12,8 +12,6 @@ from django.dispatch import receiver
 
 from hybrid_gateway.exceptions import BadRequest
 
-__all__ = ["check_field_count", "max_fields", "parse_cookies", "parse_query", "path_info"]
-
 
 @functools.cache  # PERF: 0.3 µs; Django's settings are an object whose every attribute goes through Python code
 def max_fields() -> int | None:

@@ -14,22 +14,6 @@ from starlette.responses import Response
 
 from hybrid_gateway.types import Header
 
-__all__ = [
-    "AFTER_RESPONSE",
-    "AsyncExit",
-    "DjangoState",
-    "ERROR_HANDLED",
-    "Exit",
-    "FIRST_HOOK",
-    "HANDLED",
-    "HOOKS_DONE",
-    "OutgoingResponse",
-    "PendingEntry",
-    "SyncExit",
-    "each_task",
-    "join_tasks",
-]
-
 
 class SyncExit(Protocol):
     """Something that ``__exit__`` closes: a context manager, or a form with its files."""

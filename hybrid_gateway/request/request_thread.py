@@ -18,8 +18,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from typing import Protocol, TypeVar
 
-__all__ = ["AsyncStream", "RequestThread"]
-
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 

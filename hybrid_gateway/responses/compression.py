@@ -14,8 +14,6 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.spelling import reject_unknown_keywords
 
-__all__ = ["Compression"]
-
 Compress = Callable[[bytes], bytes]
 
 

@@ -12,8 +12,6 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.spelling import check_options
 from hybrid_gateway.types import Header
 
-__all__ = ["read_cookie_option", "set_cookie_headers"]
-
 
 def set_cookie_headers(cookies: BaseCookie[str]) -> list[Header]:
     """Return one header for each cookie of a jar, such as that of a Django response."""

@@ -11,8 +11,6 @@ from django.utils.functional import Promise
 from hybrid_gateway.http import SecretBytes, SecretString
 from hybrid_gateway.type_info import is_pydantic_model
 
-__all__ = ["EncHook", "TypeEncoders", "enc_hook", "enc_hook_with"]
-
 EncHook = Callable[[object], object]
 TypeEncoders = Mapping[type, Callable[..., object]]
 """``type_encoders`` of a layer: class → function that makes plain values of its instances."""

@@ -34,8 +34,6 @@ from hybrid_gateway.responses.streaming_response import StreamingResponse
 from hybrid_gateway.type_info import type_info
 from hybrid_gateway.types import Header, Headers
 
-__all__ = ["Encoder", "make_encoder"]
-
 Encoder = Callable[[object], EndpointResponse]
 EncodeValue = Callable[..., EndpointResponse]  # of a value of one class, and ResponseDefaults
 

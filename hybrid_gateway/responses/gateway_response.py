@@ -14,16 +14,6 @@ from hybrid_gateway.headers import checked_send
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.types import Receive, Send
 
-__all__ = [
-    "DEFAULT_STATUS",
-    "RESPONSE_CLASSES",
-    "DefaultStatus",
-    "GatewayResponse",
-    "ResponseThread",
-    "ShutdownSignal",
-    "UnsentResponse",
-]
-
 RESPONSE_CLASSES = (responses.Response, HttpResponseBase)
 """Classes whose instances are responses already, Starlette's and Django's."""
 

@@ -17,17 +17,6 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse, add_headers
 from hybrid_gateway.types import Header
 
-__all__ = [
-    "HTML",
-    "Negotiation",
-    "add_etag",
-    "check_media_types",
-    "choose_media_type",
-    "is_unmodified",
-    "matches",
-    "not_modified_headers",
-]
-
 HTML = "text/html"  # of a template
 
 _ALIASES = dict.fromkeys(MESSAGEPACK_ALIASES, MESSAGEPACK)

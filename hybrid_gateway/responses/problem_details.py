@@ -10,8 +10,6 @@ from hybrid_gateway.exceptions import HTTPException, RequestValidationError, rea
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.raw_response import RawResponse, make_raw
 
-__all__ = ["PROBLEM", "problem_document", "problem_response"]
-
 PROBLEM = (b"content-type", b"application/problem+json")
 _encode = msgspec.json.Encoder(enc_hook=enc_hook).encode
 

@@ -9,17 +9,6 @@ from starlette.responses import Response as StarletteResponse
 from hybrid_gateway.headers import NO_CONTENT
 from hybrid_gateway.types import Header, Headers
 
-__all__ = [
-    "EndpointResponse",
-    "RawResponse",
-    "add_headers",
-    "headers_of",
-    "is_complete",
-    "make_raw",
-    "replace_headers",
-    "status_of",
-]
-
 RawResponse = tuple[int, Headers, bytes]
 """A complete response: status, headers without ``Content-Length``, and body. PERF: no object is made for most."""
 

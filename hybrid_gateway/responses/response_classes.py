@@ -27,20 +27,6 @@ from hybrid_gateway.responses.negotiation import is_unmodified, not_modified_hea
 from hybrid_gateway.responses.raw_response import EndpointResponse, make_raw
 from hybrid_gateway.types import Receive, Scope, Send
 
-__all__ = [
-    "ASGIResponse",
-    "BackgroundTask",
-    "FileResponse",
-    "HTMLResponse",
-    "JSONResponse",
-    "PlainTextResponse",
-    "RedirectResponse",
-    "Response",
-    "add_outgoing",
-    "as_raw",
-    "as_response",
-]
-
 T = TypeVar("T")
 
 

@@ -50,21 +50,6 @@ from hybrid_gateway.type_info import (
     type_info,
 )
 
-__all__ = [
-    "BYTES",
-    "PLAIN_VALUES",
-    "STREAM_CLASSES",
-    "TEXT",
-    "VALUE_MEDIA_TYPES",
-    "ResponseInfo",
-    "check_return_annotation",
-    "default_status",
-    "is_class",
-    "read_response_info",
-    "status_of_value",
-    "union_members",
-]
-
 TEXT = "text/plain"
 BYTES = "application/octet-stream"
 

@@ -16,8 +16,6 @@ from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, ShutdownSi
 from hybrid_gateway.responses.streaming_response import StreamingResponse, close_iterator
 from hybrid_gateway.types import Receive, Scope, Send
 
-__all__ = ["EventSourceResponse", "ServerSentEvent"]
-
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _END = object()
 

@@ -16,8 +16,6 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, GatewayResponse, ResponseThread, ShutdownSignal
 from hybrid_gateway.types import Receive, Scope, Send
 
-__all__ = ["ByteStream", "StreamingResponse"]
-
 Chunks = AsyncIterator[Any]
 Close = Callable[[], object]
 Fetch = Callable[[Iterable[Any], Close | None], Chunks]

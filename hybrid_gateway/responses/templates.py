@@ -22,8 +22,6 @@ from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, RESPONSE_C
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import Receive, Scope, Send
 
-__all__ = ["TemplateResponse", "template_encoder"]
-
 _LOCALE = "django.middleware.locale.LocaleMiddleware"
 
 # What fills a template's context; in the project's order, and only if the project has it.

@@ -16,8 +16,6 @@ from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.routing.declare import Route
 from hybrid_gateway.spelling import GUARDING, MEANINGS, NOTES, check_options, closest_option, foreign_name
 
-__all__ = ["check_attributes", "check_function"]
-
 _VIEWS = ("django.views", "django.contrib.auth.mixins", "rest_framework", "ninja", "ninja_extra", "guardian.mixins")
 # Words that speak of nothing else
 _PROTECTION = re.compile(

@@ -13,24 +13,6 @@ from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.spelling import check_options, reject_unknown_keywords
 from hybrid_gateway.types import ASGIApp, Handler, WSGIApp
 
-__all__ = [
-    "Controller",
-    "HandlerOptions",
-    "Include",
-    "Mount",
-    "Route",
-    "Router",
-    "delete",
-    "describe_handler",
-    "get",
-    "head",
-    "options",
-    "patch",
-    "post",
-    "put",
-    "route",
-]
-
 F = TypeVar("F", bound=Handler)
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

@@ -15,8 +15,6 @@ from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Controller, Mount, R
 from hybrid_gateway.routing.path_template import PathTemplate
 from hybrid_gateway.types import Handler
 
-__all__ = ["FlatRoute", "find_mounts", "flatten"]
-
 
 class FlatRoute(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One path of one handler, ready to be compiled; what a handler or guard gets when it asks for ``Route``."""

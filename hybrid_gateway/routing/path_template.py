@@ -15,17 +15,6 @@ from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.text_values import READERS
 from hybrid_gateway.url_quoting import quote_path, quote_segment
 
-__all__ = [
-    "CONVERTERS",
-    "Converter",
-    "Parameter",
-    "PathTemplate",
-    "PathValues",
-    "Segment",
-    "build_path",
-    "converter_for_type",
-]
-
 
 class Converter(msgspec.Struct, frozen=True, kw_only=True):
     """A kind of path parameter, as it is read and written.

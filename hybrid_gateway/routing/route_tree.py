@@ -15,8 +15,6 @@ from hybrid_gateway.routing.path_template import Converter, Parameter, PathTempl
 
 E = TypeVar("E")
 
-__all__ = ["RouteTree"]
-
 
 class _Node(Generic[E]):
     __slots__ = ("endpoints", "parameters", "static")

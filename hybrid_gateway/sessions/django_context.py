@@ -44,17 +44,6 @@ if TYPE_CHECKING:
 
     User = AbstractBaseUser | AnonymousUser
 
-__all__ = [
-    "DJANGO_REQUEST",
-    "DjangoContext",
-    "DjangoContextPlanner",
-    "TypedRequest",
-    "UNCHECKED_CSRF",
-    "finish_session",
-    "_no_view",
-    "request_for_backends",
-]
-
 DJANGO_REQUEST = "hybrid_gateway.django_request"  # in the scope: that of django_middleware=
 UNCHECKED_CSRF = "hybrid_gateway.unchecked_csrf"  # put there by a test client; no server has such a key
 

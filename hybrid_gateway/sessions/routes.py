@@ -9,8 +9,6 @@ from msgspec import Struct
 from hybrid_gateway.access_control import AllowAny
 from hybrid_gateway.routing.declare import get
 
-__all__ = ["CSRFToken", "csrf", "routes"]
-
 
 class CSRFToken(Struct):
     """The text that unsafe requests carry in the header ``X-CSRFToken``, or that of ``CSRF_HEADER_NAME``."""

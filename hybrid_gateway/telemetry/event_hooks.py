@@ -29,17 +29,6 @@ from hybrid_gateway.endpoints.errors import printable
 from hybrid_gateway.types import Handler
 from hybrid_gateway.url_quoting import quote_encoded_path, quote_query
 
-__all__ = [
-    "AccessLog",
-    "DatabaseTiming",
-    "RequestID",
-    "RequestIDFilter",
-    "ServerTiming",
-    "inline",
-    "request_id",
-    "JSONFormatter",
-]
-
 request_id: ContextVar[str | None] = ContextVar("hybrid_gateway_request_id", default=None)
 """The id of the current request, where :class:`RequestID` has given it one."""
 

@@ -17,8 +17,6 @@ from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.responses.response_classes import as_raw, as_response
 from hybrid_gateway.telemetry.event_hooks import RequestID, request_id
 
-__all__ = ["O", "PluginOptions", "RequestIDMiddleware", "RequestIDs", "Respond"]
-
 
 class RequestIDs:
     """A plugin: every request of the API has an id before anything of it runs, those without a route as well.

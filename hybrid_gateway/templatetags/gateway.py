@@ -6,8 +6,6 @@ from django import template
 
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 
-__all__ = ["gateway_url"]
-
 register = template.Library()
 
 

@@ -16,8 +16,6 @@ from hybrid_gateway.test.client import AsyncTestClient, TestClient
 if TYPE_CHECKING:
     from hybrid_gateway import Gateway
 
-__all__ = ["SimpleTestCase", "TestCase", "TransactionTestCase", "assert_queries", "reverse_url"]
-
 
 def reverse_url(gateway: Gateway, name: str, /, **path_params: object) -> str:
     """The path of a name of the gateway's, else of Django's; raise ``NoReverseMatch`` when neither knows it."""

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from http.cookies import SimpleCookie
     from json import JSONEncoder
 
-__all__ = ["AsyncTestClient", "TestClient", "create_test_client"]
-
 R = TypeVar("R")
 
 

@@ -24,8 +24,6 @@ from django.utils.http import urlencode
 
 from hybrid_gateway.types import Environ
 
-__all__ = ["Call", "Options"]
-
 OCTET_STREAM = "application/octet-stream"
 URLENCODED = "application/x-www-form-urlencoded"
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from django.test.utils import ContextList
     from django.urls import ResolverMatch
 
-__all__ = ["AsyncGatewayHandler", "ClientResponse", "GatewayHandler", "Protocol", "Target", "scope_from_environ"]
-
 Protocol = Literal["asgi", "wsgi"]
 
 # The loop of synchronous clients over ASGI: it outlives requests, tests and gateways.

@@ -16,8 +16,6 @@ from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.throttling import throttle_store
 from hybrid_gateway.types import Scope
 
-__all__ = ["Hit", "RouteThrottles", "Throttle", "add_rate_limit"]
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*(s|sec|second|m|min|minute|h|hour|d|day)s?\s*")
 

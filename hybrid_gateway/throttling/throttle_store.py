@@ -12,8 +12,6 @@ from typing import Literal, Protocol
 from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log_cache_up, thread_cache
 from hybrid_gateway.exceptions import ServiceUnavailable
 
-__all__ = ["STORE", "CacheStore", "StoreUnavailable", "ThrottleStore"]
-
 
 class StoreUnavailable(ServiceUnavailable):
     """503 while the counters cannot be reached, which the store has logged."""

@@ -3,8 +3,6 @@ from django.utils.translation import gettext_lazy as _
 
 from hybrid_gateway.auth.credential_store import register_store
 
-__all__ = ["TokensConfig"]
-
 
 class TokensConfig(AppConfig):
     """The app ``hybrid_gateway.tokens``; its label is long because short ones are taken by others."""

@@ -30,8 +30,6 @@ from hybrid_gateway.types import Handler
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-__all__ = ["Pair", "Refresh", "TokenForm", "jwt_routes"]
-
 Scopes = Callable[["AbstractBaseUser"], Iterable[str]]
 
 

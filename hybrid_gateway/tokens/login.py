@@ -24,8 +24,6 @@ from hybrid_gateway.tokens import secret
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-__all__ = ["CHALLENGE", "Credentials", "LoginAttempt", "log_in"]
-
 # SPEC: RFC 9110, section 15.5.2: a 401 carries a challenge. Not Basic's, for browsers open a dialog on it.
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="api"'}
 

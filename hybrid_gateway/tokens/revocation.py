@@ -24,8 +24,6 @@ from hybrid_gateway.cache_connections import thread_cache
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-__all__ = ["CacheDenylist", "LoggedOut", "TableDenylist", "alogout_everywhere", "logout_everywhere", "prune"]
-
 
 class LoggedOut(NamedTuple):
     """The numbers of credentials that ended; ``sessions`` is None where the engine cannot tell whose a session is."""

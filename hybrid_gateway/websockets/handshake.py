@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from hybrid_gateway.types import Receive, Send
 
-__all__ = ["reject_handshake"]
-
 
 async def reject_handshake(receive: Receive, send: Send) -> None:
     """Reject a websocket before it is open: servers answer the handshake with 403."""

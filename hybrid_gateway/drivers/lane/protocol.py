@@ -41,8 +41,6 @@ from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, check_headers
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import ASGIApp, Headers, Receive, Scope, Send
 
-__all__ = ["LaneProtocol"]
-
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
 MAX_TRAILER_BYTES = 8 * 1024
 _EMPTY = Context()  # for timers: in the context of a request they would keep it alive

@@ -14,8 +14,6 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.request.context import RequestContext, body_too_large
 from hybrid_gateway.types import Header, Message, Scope
 
-__all__ = ["LaneConnection", "LaneRequest", "Match", "ValidatedHead"]
-
 Match = tuple[str, Endpoint, tuple[Any, ...]]  # method, endpoint, values in the path
 
 

@@ -31,8 +31,6 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.routing.route_tree import RouteTree
 from hybrid_gateway.types import Header, Headers, Scope
 
-__all__ = ["AccessLogger", "LaneServer", "lane_server", "start_line"]
-
 logger = logging.getLogger("hybrid_gateway")
 
 _NO_METHODS: dict[bytes, Match] = {}

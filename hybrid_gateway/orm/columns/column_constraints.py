@@ -24,8 +24,6 @@ from hybrid_gateway.orm.columns.model_fields import (
 from hybrid_gateway.orm.columns.postgresql import Range
 from hybrid_gateway.type_info import ANYTHING, bare, resolve_new_types
 
-__all__ = ["constrained"]
-
 MetaKeywords: TypeAlias = dict[str, Any]
 """Keywords of :class:`msgspec.Meta`."""
 

@@ -39,19 +39,6 @@ from hybrid_gateway.orm.columns.value_readers import Converter, ReadTarget, read
 from hybrid_gateway.orm.columns.value_writers import Writer
 from hybrid_gateway.type_info import ANYTHING
 
-__all__ = [
-    "COLUMN_TYPES",
-    "ColumnType",
-    "annotation_for",
-    "column_type_of",
-    "is_unknown",
-    "normalizer",
-    "predictor",
-    "read_converter",
-    "stored_type",
-    "write_converter",
-]
-
 EXACT_TYPES = (int, bool, str, uuid.UUID, datetime.date, datetime.timedelta, bytes)
 """Types whose values come back as they were written."""
 

@@ -11,23 +11,6 @@ from django.db.models.fields.related import ForeignObjectRel, RelatedField
 
 from hybrid_gateway.exceptions import ConfigurationError
 
-__all__ = [
-    "ModelField",
-    "PathStep",
-    "base_field",
-    "check_has_one_column",
-    "choices_of",
-    "describe_field",
-    "has_several_columns",
-    "is_key_column",
-    "is_overridden",
-    "is_server_managed",
-    "key_columns",
-    "own_validators",
-    "takes_empty",
-    "value_field",
-]
-
 ModelField: TypeAlias = "models.Field[Any, Any]"
 """A field of a model, of whatever its values are."""
 

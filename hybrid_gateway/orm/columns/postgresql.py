@@ -17,8 +17,6 @@ from hybrid_gateway.orm.columns.value_readers import Converter, ReadTarget
 from hybrid_gateway.orm.columns.value_writers import Writer
 from hybrid_gateway.type_info import ANYTHING
 
-__all__ = ["DriverRange", "Range", "ask_again", "range_converter", "read_range", "widen", "write_range"]
-
 T = TypeVar("T")
 
 Bounds = Literal["[)", "(]", "[]", "()"]

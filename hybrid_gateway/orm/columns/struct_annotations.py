@@ -22,20 +22,6 @@ from hybrid_gateway.type_info import resolve_aliases
 if sys.version_info >= (3, 14):
     import annotationlib
 
-__all__ = [
-    "Column",
-    "Names",
-    "Namespace",
-    "column_in",
-    "computed",
-    "declared_annotations",
-    "may_be_absent",
-    "resolve_annotations",
-    "take_computed",
-    "with_constraints",
-]
-
-
 T = TypeVar("T")
 V = TypeVar("V")
 

@@ -13,8 +13,6 @@ from django.db import models
 
 from hybrid_gateway.orm.columns.model_fields import ModelField, own_validators
 
-__all__ = ["address_violation", "decimal_constraints", "limit_violation", "time_violation"]
-
 _MAX_INTEGER = 2**63 - 1  # SQLite raises for a larger number, where Django has no check of its own
 _MAX_CHARACTERS = 4000  # characters: SQLite raises for a pattern of 50,000 bytes, in which each may become eight
 _MAX_DECIMAL_DIGITS = 1000  # of a decimal: Django makes a whole number of it for some columns, however long that is

@@ -20,22 +20,6 @@ from django.utils import timezone
 
 from hybrid_gateway.orm.columns.model_fields import ModelField
 
-__all__ = [
-    "UNKNOWN",
-    "Predictor",
-    "predict_array",
-    "predict_datetime",
-    "predict_decimal",
-    "predict_exactly",
-    "predict_float",
-    "predict_ip_address",
-    "predict_json",
-    "predict_nothing",
-    "predict_texts",
-    "predict_time",
-    "to_python",
-]
-
 UNKNOWN: Final = object()
 """Only the database knows."""
 

@@ -21,20 +21,6 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.model_fields import ModelField, base_field, choices_of, key_columns
 from hybrid_gateway.type_info import ANYTHING, bare, format_type, is_nullable
 
-__all__ = [
-    "Converter",
-    "ReadTarget",
-    "read_array",
-    "read_composite_key",
-    "read_enum",
-    "read_file_url",
-    "read_json",
-    "read_literal",
-    "read_mapping",
-    "read_scalar",
-    "read_unknown",
-]
-
 Converter = Callable[[Any], object]
 """A value of a column that is not ``None`` → the value of a Struct's field."""
 

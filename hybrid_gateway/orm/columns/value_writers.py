@@ -23,23 +23,6 @@ from django.utils import timezone
 
 from hybrid_gateway.orm.columns.model_fields import ModelField
 
-__all__ = [
-    "Writer",
-    "write_array",
-    "write_choice",
-    "write_datetime",
-    "write_decimal",
-    "write_duration",
-    "write_float",
-    "write_json",
-    "write_not_empty",
-    "write_path",
-    "write_text",
-    "write_texts",
-    "write_time",
-    "write_unknown",
-]
-
 Writer = Callable[[object, BaseDatabaseWrapper], object]
 """A value and a connection → what is assigned. Raises ``ValueError`` or ``ValidationError``, whose words are sent."""
 

@@ -41,8 +41,6 @@ from hybrid_gateway.orm.querysets.querysets import (
     term_name,
 )
 
-__all__ = ["CursorPosition", "Keyset", "check_order", "cursor_order"]
-
 Annotations: TypeAlias = Mapping[str, BaseExpression]
 
 _MAX_DEPTH = 10  # of models that are ordered by one another

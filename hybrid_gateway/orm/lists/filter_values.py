@@ -27,8 +27,6 @@ from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, value_
 from hybrid_gateway.orm.query_cache.placeholders import lookups_of
 from hybrid_gateway.orm.query_cache.query_parameters import ParameterReference
 
-__all__ = ["VALUE_ERRORS", "ValueCheck", "lookup_check", "can_retry_in_parts", "client_message"]
-
 ValueCheck = Callable[[Any, str], str | None]
 """A value and a database → what is wrong with it, if anything."""
 

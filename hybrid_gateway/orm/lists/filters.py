@@ -36,7 +36,6 @@ from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, crosses_
 from hybrid_gateway.orm.querysets.querysets import OrderTerm, Rows, as_queryset, is_queryable, rearrangeable, term_name
 from hybrid_gateway.type_info import bare, resolve_class_aliases
 
-__all__ = ["FilterSet", "Lookup", "Ordering", "Search", "client_orders"]
 R = TypeVar("R")
 
 _TAKE_LISTS = ("__in", "__range", "__contains", "__contained_by", "__overlap", "__has_keys", "__has_any_keys")

@@ -40,20 +40,6 @@ from hybrid_gateway.orm.read.read_plan import read_plan_of
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.url_quoting import quote_path
 
-__all__ = [
-    "Cursor",
-    "CursorPage",
-    "LimitOffset",
-    "NumberedPage",
-    "Page",
-    "PageNumber",
-    "Pagination",
-    "SlicedPage",
-    "PageRequest",
-    "pageable_rows",
-    "is_pageable",
-]
-
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 M = TypeVar("M", int, int | None)

@@ -29,16 +29,6 @@ from hybrid_gateway._compat.django_query_internals import (
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.query_cache.query_parameters import Parameter, ParameterReference, SliceParam, Values, unadapted
 
-__all__ = [
-    "Fragment",
-    "ParamSlot",
-    "PlaceholderLookup",
-    "compiling",
-    "insert_placeholders",
-    "lookups_of",
-    "parameters_in",
-]
-
 Bound = tuple[str, Sequence[object]]
 """The SQL and the parameters of one lookup, or of its right side."""
 

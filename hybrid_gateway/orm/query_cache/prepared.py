@@ -53,8 +53,6 @@ from hybrid_gateway.orm.query_cache.sql_variants import (
 from hybrid_gateway.orm.query_cache.statements import Build, Statement, StatementBuilder
 from hybrid_gateway.orm.querysets.querysets import the_one
 
-__all__ = ["Prepared", "QUERYSET_ROWS", "RowReader", "RowSource"]
-
 logger = logging.getLogger("hybrid_gateway.orm")
 
 R = TypeVar("R")

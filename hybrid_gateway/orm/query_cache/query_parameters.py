@@ -18,8 +18,6 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from hybrid_gateway.exceptions import ConfigurationError
 
-__all__ = ["FIRST_SLICE_MARK", "Parameter", "ParameterReference", "SliceParam", "Values", "unadapted"]
-
 Values = Mapping[str, object]
 
 FIRST_SLICE_MARK = 2**52

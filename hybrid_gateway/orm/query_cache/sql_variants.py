@@ -40,20 +40,6 @@ from hybrid_gateway.orm.columns.postgresql import ask_again
 from hybrid_gateway.orm.query_cache.placeholders import Fragment, ParamSlot, PlaceholderLookup, compiling
 from hybrid_gateway.orm.query_cache.query_parameters import FIRST_SLICE_MARK, SliceParam
 
-__all__ = [
-    "CACHE",
-    "BoundVariant",
-    "ConnectionCache",
-    "Row",
-    "Unsafe",
-    "Variant",
-    "Variants",
-    "add_cache",
-    "compile_variant",
-    "is_proven",
-    "find_variant",
-]
-
 Row = Sequence[object]
 """A row as a driver gives it."""
 

@@ -23,8 +23,6 @@ from hybrid_gateway.orm.query_cache.placeholders import insert_placeholders
 from hybrid_gateway.orm.query_cache.query_parameters import FIRST_SLICE_MARK, Parameter, SliceParam, Values
 from hybrid_gateway.orm.query_cache.sql_variants import Row, Unsafe
 
-__all__ = ["Build", "Statement", "StatementBuilder"]
-
 R = TypeVar("R")
 
 Build = Callable[..., QuerySet[Any]]

@@ -16,22 +16,6 @@ from django.db.models.query_utils import DeferredAttribute
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.model_fields import PathStep
 
-__all__ = [
-    "Chosen",
-    "chosen_of",
-    "condition_filter",
-    "condition_paths",
-    "crosses_to_many",
-    "find_field",
-    "is_annotation",
-    "is_compatible_model",
-    "is_optional_step",
-    "is_to_many",
-    "leads_to_many",
-    "path_steps",
-]
-
-
 R = TypeVar("R", bound=QuerySet[Model])
 
 

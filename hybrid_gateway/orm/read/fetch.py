@@ -36,20 +36,6 @@ from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.negotiation import choose_media_type
 from hybrid_gateway.responses.streaming_response import StreamingResponse
 
-__all__ = [
-    "fetch",
-    "get",
-    "execute",
-    "fetch_with",
-    "fill_lists",
-    "row_factory",
-    "rows_reader",
-    "prepare",
-    "JSON_LINES",
-    "chunks",
-    "stream",
-]
-
 S = TypeVar("S", bound=msgspec.Struct)
 
 _MAX_GET = 21  # DJANGO: models/query.py, MAX_GET_RESULTS

@@ -24,8 +24,6 @@ from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, conditio
 from hybrid_gateway.orm.read.read_plan import read_plan_of
 from hybrid_gateway.type_info import bare
 
-__all__ = ["from_model"]
-
 S = TypeVar("S", bound=msgspec.Struct)
 Convert = Callable[[object], object]
 Normalize = Callable[..., object]

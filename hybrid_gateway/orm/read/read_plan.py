@@ -49,8 +49,6 @@ from hybrid_gateway.orm.querysets.querysets import key_names
 from hybrid_gateway.orm.read.related_list import RelatedList, related_list
 from hybrid_gateway.type_info import bare, is_nullable
 
-__all__ = ["Index", "ReadPlan", "RowFactory", "read_plan_of"]
-
 Index = defaultdict[object, list[list[object]]]
 """By key, the lists that the rows on the other side of it are added to."""
 

@@ -29,8 +29,6 @@ from hybrid_gateway.orm.querysets.lookup_paths import (
 from hybrid_gateway.orm.querysets.querysets import term_name
 from hybrid_gateway.type_info import bare
 
-__all__ = ["RelatedList", "related_list"]
-
 Value = tuple[Sequence[str], Callable[..., object] | None]
 """The paths of single values, and what makes a value of theirs."""
 Narrow = Callable[[QuerySet[Model], Q], QuerySet[Model]]

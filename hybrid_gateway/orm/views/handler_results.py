@@ -36,8 +36,6 @@ from hybrid_gateway.responses.enc_hook import TypeEncoders, enc_hook, enc_hook_w
 from hybrid_gateway.type_info import bare, type_info
 from hybrid_gateway.types import Handler
 
-__all__ = ["SOURCE_ATTRIBUTE", "AdaptedHandler", "adapt_handler"]
-
 SOURCE_ATTRIBUTE = "__rows__"
 """The attribute of a handler that names what it returns rows of, where that is known before anybody asks."""
 

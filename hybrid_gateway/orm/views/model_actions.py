@@ -30,8 +30,6 @@ from hybrid_gateway.orm.write.write_plan import check_input
 from hybrid_gateway.types import Handler
 from hybrid_gateway.url_quoting import quote_path
 
-__all__ = ["ActionMethod", "GENERATED", "RowKey", "ViewModel", "check_version", "generate_actions"]
-
 StructClass: TypeAlias = type[ModelStruct]
 Condition = Mapping[str, object]
 ActionMethod = tuple[Handler, dict[str, Any]]

@@ -25,8 +25,6 @@ from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Controller, HandlerO
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Handler
 
-__all__ = ["ModelViewSet", "ViewSet", "action", "crud"]
-
 StructClass: TypeAlias = type[ModelStruct]
 
 _ACTIONS: Mapping[str, tuple[str, bool]] = {

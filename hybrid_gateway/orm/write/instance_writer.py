@@ -24,8 +24,6 @@ from hybrid_gateway.orm.write.saved_values import insert_row, refresh_written, s
 from hybrid_gateway.orm.write.write_errors import CONFLICTS_RAISED, atomic_or_conflict, save_instance, validate_instance
 from hybrid_gateway.orm.write.write_plan import StructWrite, key_fields, key_in_struct, write_plan_of
 
-__all__ = ["create", "create_many", "update", "update_many"]
-
 _BODY: Location = ("body",)
 
 

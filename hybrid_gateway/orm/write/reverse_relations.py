@@ -23,8 +23,6 @@ from hybrid_gateway.orm.columns.model_fields import is_key_column, key_columns, 
 from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.write.write_plan import RelationWrite, StructWrite, key_in_struct, write_plan_of
 
-__all__ = ["RowWriter", "write_relation"]
-
 
 class RowWriter(msgspec.Struct, frozen=True):
     """The functions of :mod:`~.instance_writer` that write one row."""

@@ -21,8 +21,6 @@ from hybrid_gateway.orm.columns.model_fields import ModelField, value_field
 from hybrid_gateway.orm.columns.value_predictors import UNKNOWN, Predictor, predict_nothing
 from hybrid_gateway.orm.read.fetch import prepare
 
-__all__ = ["insert_row", "refresh_written", "saved_names"]
-
 _MAX_QUERIES = 64  # of a model: partial updates may write any of its columns
 
 

@@ -15,8 +15,6 @@ from hybrid_gateway.orm.write.write_errors import atomic_or_conflict
 from hybrid_gateway.responses.response_info import status_of_value
 from hybrid_gateway.types import Handler
 
-__all__ = ["in_transaction", "run_in_transaction"]
-
 T = TypeVar("T")
 
 

@@ -21,7 +21,6 @@ from hybrid_gateway.orm.columns.column_types import column_type_of
 from hybrid_gateway.orm.columns.model_fields import ModelField, base_field
 from hybrid_gateway.orm.write.write_plan import INVALID_VALUE, ColumnWrite, StructWrite
 
-__all__ = ["CONFLICTS_RAISED", "atomic_or_conflict", "save_instance", "validate_instance"]
 _CONFLICT = "The row contradicts another one, or a rule of the database."
 _CONVERSION_ERRORS = (TypeError, ValueError, ArithmeticError)
 """What fields, those of projects above all, raise for values of which they can make nothing."""

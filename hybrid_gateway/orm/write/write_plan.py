@@ -35,18 +35,6 @@ from hybrid_gateway.orm.introspection import columns_of, computed_of, is_model_s
 from hybrid_gateway.orm.querysets.lookup_paths import find_field, is_to_many
 from hybrid_gateway.type_info import bare
 
-__all__ = [
-    "ColumnWrite",
-    "INVALID_VALUE",
-    "RelationWrite",
-    "StructWrite",
-    "WritePlan",
-    "check_input",
-    "key_fields",
-    "key_in_struct",
-    "write_plan_of",
-]
-
 
 class FieldWrite(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """A field of a Struct that is written."""

@@ -44,8 +44,6 @@ from hybrid_gateway.type_info import (
     type_info,
 )
 
-__all__ = ["build_filter", "compile_fits"]
-
 _CONTAINERS = (collections.abc.Iterable, collections.abc.AsyncIterable, collections.abc.Container)
 
 

@@ -22,21 +22,6 @@ from hybrid_gateway.responses.enc_hook import TypeEncoders
 from hybrid_gateway.responses.response_info import PLAIN_VALUES
 from hybrid_gateway.type_info import type_info
 
-__all__ = [
-    "AnyOf",
-    "Anything",
-    "DictOf",
-    "Fields",
-    "ListOf",
-    "OptionalOf",
-    "ResponseField",
-    "Root",
-    "Rule",
-    "TupleOf",
-    "VALUES",
-    "Value",
-]
-
 VALUES = (*PLAIN_VALUES, complex)
 _MANY = (list, tuple, set, frozenset, collections.deque, QuerySet, Manager)
 
