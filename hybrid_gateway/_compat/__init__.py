@@ -6,10 +6,9 @@ than for the name itself; what is an attribute of an object that a caller has, s
 becomes a small function that does the whole operation (where a call is too dear, the function is given the batch).
 This is the lowest floor: it imports nothing of the package.
 
-``INTERNALS``, at the end of each module, is a text in the form of an INI file, which tests read. A section is named
-after the versions whose source was read, or whose canaries were green: ``[asgiref 3.9.1-3.13]``. It has an entry for
-each exported name, or for several that are one operation: on its first line what is behind it, dotted, and then what
-breaks without it, and whether that is loud or silent.
+``internals.ini`` is the table of them, which tests read: a section for each module and the versions whose source was
+read, or whose canaries were green, with an entry for each exported name, or for several that are one operation: what is
+behind it, dotted, and then what breaks without it, and whether that is loud or silent.
 
 Three things keep the fence up:
 

@@ -28,21 +28,3 @@ loop_executors: dict[AbstractEventLoop, Any] = AsyncToSync.loop_thread_executors
 
 executor_of_thread: Local = AsyncToSync.executors
 """A ``Local`` whose ``current`` is the executor of a thread that waits in ``async_to_sync``; it comes before all."""
-
-INTERNALS = """
-[asgiref 3.9.1-3.13]
-restore_context: asgiref.sync._restore_context
-    Loud: import error. Language, time zone and script prefix of a request would not reach its thread.
-thread_state: asgiref.sync.SyncToAsync.threadlocal (main_event_loop, main_event_loop_pid)
-    Silent: async_to_sync on a thread of a pool starts its own loop; clients bound to the server's loop fail.
-default_executor: asgiref.sync.SyncToAsync.single_thread_executor
-    Loud: import error. A task that belongs to no request has no thread for the async ORM.
-context_executors: asgiref.sync.SyncToAsync.context_to_thread_executor
-    Silent: the async ORM of an async view runs on a thread of asgiref's, outside the request's transaction.
-thread_sensitive_context: asgiref.sync.SyncToAsync.thread_sensitive_context
-    Silent: as for context_executors.
-loop_executors: asgiref.sync.AsyncToSync.loop_thread_executors
-    Silent: the async ORM of a typed route runs on the one thread that asgiref has, for all requests.
-executor_of_thread: asgiref.sync.AsyncToSync.executors (current)
-    Silent: work below sync code that called async_to_sync waits for the thread that waits for it: a deadlock.
-"""

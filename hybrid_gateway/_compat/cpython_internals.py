@@ -43,14 +43,3 @@ def watch_calls(name: str) -> Iterator[list[tuple[str, str]]]:
             enable()
         else:
             sys.setprofile(before)
-
-
-INTERNALS = """
-[CPython 3.11-3.14]
-set_class: object.__class__, as a descriptor
-    Loud: middleware that assigns request.__class__ raises TypeError below django_middleware=.
-caller_namespaces: sys._getframe (f_globals, f_locals)
-    Loud: where annotations are text, a ModelStruct that a function defines knows no local name.
-watch_calls: sys.setprofile (events of Python functions), cProfile.Profile.enable
-    Silent: a prepared query would keep the tenant that its manager saw when it was prepared.
-"""

@@ -5,27 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeAlias
 
 from django.conf import settings
-from django.core.cache import BaseCache, caches, close_caches
+from django.core.cache import BaseCache, caches
+from django.core.cache import close_caches as close_caches
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = [
-    "abandon_transaction",
-    "close_caches",
-    "close_stale_connections",
-    "create_cache",
-    "has_failed_to_connect",
-    "in_atomic_block",
-    "in_transaction",
-    "keep_connections_open",
-    "opened_connections",
-    "renew_connections",
-    "reset_new_connection",
-]
-
-Connections = Sequence[BaseDatabaseWrapper]
+Connections: TypeAlias = Sequence[BaseDatabaseWrapper]
 
 
 def opened_connections() -> Connections:
@@ -111,30 +99,3 @@ def has_failed_to_connect(error: BaseException) -> bool:
 
 create_cache: Callable[[str], BaseCache] = caches.create_connection
 """``create_cache(alias)``: make a cache of ``CACHES`` anew, that belongs to no context."""
-
-
-INTERNALS = """
-[Django 5.2-6.1]
-opened_connections: django.db.connections.all(initialized_only=)
-    Loud: TypeError in each unit of work. Without it, every unit opens connections to all databases.
-renew_connections: BaseDatabaseWrapper.queries_log, .closed_in_transaction, .close_if_unusable_or_obsolete
-    Loud: AttributeError in each unit that uses a database. Stale connections would be used again.
-close_stale_connections: BaseDatabaseWrapper.close_if_unusable_or_obsolete
-    Loud: as for renew_connections.
-keep_connections_open: close_if_unusable_or_obsolete, called by close_old_connections on the instance
-    Silent: a Django response that a typed route returns ends the transaction of a component when it is closed.
-in_atomic_block: BaseDatabaseWrapper.in_atomic_block
-    Loud: AttributeError in reads with prepared queries.
-in_transaction: BaseDatabaseWrapper.in_atomic_block, .autocommit, .connection
-    Loud: AttributeError in each unit. Work of others would run inside a request's open transaction.
-abandon_transaction: BaseDatabaseWrapper.in_atomic_block, .connection (set)
-    Silent: a thread's connection stays unusable after a request that ended inside atomic.
-reset_new_connection: django.db.backends.postgresql DatabaseWrapper._configure_connection
-    Loud: the pool logs an AttributeError and drops the connection. SET TIME ZONE and SET ROLE would be missing.
-has_failed_to_connect: BaseDatabaseWrapper.connect (a Python function, below async_unsafe)
-    Silent: a database that cannot be reached is a 500 in place of a 503 with Retry-After.
-create_cache: django.core.cache.caches.create_connection
-    Loud: AttributeError. A connection to the cache would be opened for each request.
-close_caches: django.core.cache.close_caches
-    Loud: import error. Connections to caches would leak.
-"""

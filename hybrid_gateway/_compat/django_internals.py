@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
-from django.core.handlers.exception import convert_exception_to_response
+from django.core.handlers.exception import convert_exception_to_response as convert_exception_to_response
 from django.http import HttpRequest, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.datastructures import MultiValueDict
@@ -17,19 +17,6 @@ from django.utils.functional import LazyObject, cached_property, empty
 
 if TYPE_CHECKING:
     from django.contrib.messages.storage.base import BaseStorage
-
-__all__ = [
-    "HeadRequest",
-    "adapt_method_mode",
-    "convert_exception_to_response",
-    "csrf_failure",
-    "evaluate",
-    "has_messages",
-    "has_new_csrf_token",
-    "is_evaluated",
-    "set_csrf_unchecked",
-    "setting_as_written",
-]
 
 
 class HeadRequest(ASGIRequest):
@@ -111,28 +98,3 @@ def setting_as_written(name: str) -> Any:
     """Return a setting as the settings module has it, or None: ``LazySettings`` caches ``STATIC_URL`` with a prefix."""
     lazy: Any = settings
     return getattr(lazy._wrapped, name, None)
-
-
-INTERNALS = """
-[Django 5.2-6.1]
-HeadRequest: HttpRequest._post, ._files, ._body, ._stream, ._messages
-    Silent: a typed route's HttpRequest has an empty body, POST or FILES; messages of handlers are lost.
-has_messages: HttpRequest._messages, set by MessageMiddleware
-    Silent: messages that a handler adds are not stored.
-set_csrf_unchecked: HttpRequest._dont_enforce_csrf_checks
-    Loud: tests without enforce_csrf_checks get 403. Never more permissive.
-has_new_csrf_token: HttpRequest.META["CSRF_COOKIE_NEEDS_UPDATE"]
-    Silent: the CSRF cookie is not sent, so the next unsafe request is a 403.
-csrf_failure: CsrfViewMiddleware._reject(request, reason)
-    Loud: the 403 of Django's page in place of its reason: an AttributeError, so a 500. Nothing is let through.
-adapt_method_mode: django.core.handlers.base.BaseHandler.adapt_method_mode
-    Loud: import error. Sync middleware could not stand around async endpoints.
-convert_exception_to_response: django.core.handlers.exception.convert_exception_to_response
-    Loud: import error. An exception in middleware would not become Django's response.
-is_evaluated: django.utils.functional.LazyObject._wrapped, empty
-    Loud: AttributeError for request.user.
-evaluate: django.utils.functional.LazyObject._wrapped, ._setup, empty
-    Loud: AttributeError for request.user below django_middleware=.
-setting_as_written: django.conf.settings._wrapped
-    Loud: AttributeError at start-up. STATIC_URL would be cached without the script prefix, on Django's side too.
-"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import django
 from django.db import DatabaseError
@@ -13,7 +13,7 @@ from django.db.models.expressions import Combinable
 from django.db.models.fields.related import ForeignObjectRel
 
 Q = TypeVar("Q", bound=QuerySet[Model])
-OrderTerm = str | Combinable
+OrderTerm: TypeAlias = str | Combinable
 
 
 def order_terms(queryset: QuerySet[Model]) -> tuple[OrderTerm, ...]:
@@ -116,34 +116,3 @@ def is_unknown_value(error: Exception) -> bool:
 def is_too_many_parameters(error: Exception) -> bool:
     """Return whether a query had more values than its database takes: SQLite's limit, or psycopg's."""
     return any(words in str(error) for words in ("too many SQL variables", "number of parameters must be"))
-
-
-INTERNALS = """
-[Django 5.2-6.1]
-order_terms: sql.Query.extra_order_by, .order_by, .default_ordering, .group_by, .get_meta()
-    Silent: pages repeat rows or leave some out, as the key no longer ends the order that there is.
-append_order: sql.Query.extra_order_by, .clear_ordering(force, clear_default), .add_ordering()
-    Loud: AttributeError or TypeError in pages of a sliced queryset.
-is_reversed, unreversed: sql.Query.standard_ordering, .extra_order_by
-    Loud where it is read: AttributeError in pages by cursor. Silent where it is set: their order is wrong.
-unsliced: sql.Query.clear_limits(), .distinct, .distinct_fields (set)
-    Loud: AttributeError, or TypeError of Django's about a slice that is filtered.
-chosen_database: QuerySet._db
-    Loud: AttributeError in the writing routes of view sets.
-returned_from_insert: Model._do_insert(manager, using, fields, returning_fields, raw), found on the instance
-    Silent: a new row is read back by a query of its own; loud where the parameters are others.
-unique_checks: Model._get_unique_checks(include_meta_constraints)
-    Loud: AttributeError in place of the 409 of a row that conflicts with another.
-forget_related: ForeignObjectRel.is_cached(), .delete_cached_value()
-    Loud: AttributeError where the other side of a one-to-one relation is written.
-is_vanished_row: DatabaseError: "... did not affect any rows"
-    Silent: a row that another request has deleted is a 500 in place of a 404.
-[Django 6.0-6.1]
-generated_fields_are_returned: Model.save() sets generated columns
-    Silent: an updated instance shows what its generated columns were before.
-[CPython 3.11-3.14, psycopg 3.2-3.3]
-is_unknown_value: sqlite3: "Error binding parameter", psycopg: "cannot adapt type"
-    Silent: a value that no driver knows is a 500 in place of a 422.
-is_too_many_parameters: sqlite3: "too many SQL variables", psycopg: "number of parameters must be"
-    Silent: a filter by more values than the database takes is a 500 in place of a 422.
-"""

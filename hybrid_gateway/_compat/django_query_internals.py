@@ -16,9 +16,9 @@ from django.db.models.sql.where import WhereNode
 
 M = TypeVar("M", bound=Model)
 AnyLookup: TypeAlias = "Lookup[Any]"
-Limits = tuple[int, int | None]
+Limits: TypeAlias = tuple[int, int | None]
 """Where a slice begins and ends."""
-Row = Sequence[object]
+Row: TypeAlias = Sequence[object]
 
 INSTANCES, DICTS, TUPLES, SINGLES = ModelIterable, ValuesIterable, ValuesListIterable, FlatValuesListIterable
 """What ``row_kind`` may be: of a queryset of instances, ``values()``, ``values_list()``, ``values_list(flat=True)``."""
@@ -279,45 +279,3 @@ class InstanceReader:
             if related is not None:
                 set_there(related, instance)
         return instance
-
-
-INTERNALS = """
-[Django 5.2-6.1]
-INSTANCES, DICTS, TUPLES, SINGLES: ModelIterable, ValuesIterable and their like in django.db.models.query
-    Loud: import error.
-InstanceReader: SQLCompiler.klass_info, SQLCompiler.annotation_col_map
-    Loud, or instances with wrong attributes: prepared queries of instances.
-conditions_of_joins: Query.alias_map, Join.filtered_relation, FilteredRelation.resolved_condition
-    Silent: a parameter in the condition of a join is not found; the query is not prepared.
-convert_rows: SQLCompiler.apply_converters
-    Loud: attribute error.
-converters_of, typed_rows: SQLCompiler.get_converters, .select, .results_iter, .has_extra_select, .col_count
-    Loud, or values as the driver gives them.
-copy_with_conditions: Query.clone, WhereNode.children
-    Silent: simple queries are compiled each time.
-count_query: Query.clear_ordering, Query.clear_select_clause, Query.add_annotation
-    Loud: count() of a prepared query is not what QuerySet.count() makes, and runs as that.
-given_values: django.db.models.expressions.ExpressionList
-    Loud: a parameter inside of a list is not found, and its query cannot be prepared.
-has_one_sided_sql: as_sql of BuiltinLookup, Exact, In, RelatedLookupMixin
-    Loud, or wrong SQL for other values than the first: the proof compares the first ones only.
-has_known_relations, has_prefetches: QuerySet._known_related_objects, ._prefetch_related_lookups
-    Loud: attribute error where instances or a query are prepared.
-has_transformed_sides: Lookup.bilateral_transforms
-    Loud: attribute error where a query is prepared.
-limits_of, set_limits, slice_of: Query.low_mark, .high_mark
-    Loud, or wrong slices, and wrong totals of sliced unions.
-names_of_values: Query.selected, Query.extra_select, Query.values_select, Query.annotation_select
-    Loud, or values under wrong names.
-own_columns: Options._forward_fields_map, Field.get_col
-    Loud, or wrong columns.
-row_kind: QuerySet._iterable_class
-    Loud: attribute error.
-select_columns, select_paths: Query.clear_select_fields, .get_initial_alias, .set_select, .set_values
-    Loud, or wrong columns.
-simple_query_key: Query.__dict__, WhereNode.children, Lookup.lhs, Col.target
-    Silent: new attributes mean that no query is simple, so that each is compiled; attributes that mean something else
-    could mix up the SQL of two queries, which only the first values are compared with.
-unread_instances: QuerySet._fields, QuerySet._iterable_class, QuerySet._result_cache
-    Loud, or rows of a slice that are no list.
-"""

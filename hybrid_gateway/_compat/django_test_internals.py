@@ -30,16 +30,3 @@ def complete_environ(client: Any, request: dict[str, Any]) -> dict[str, Any]:
 def reject_redirect_cycle(client: Any, response: object) -> None:
     """Raise ``RedirectCycleError`` where the ``redirect_chain`` of ``response`` is a circle, or too long."""
     client._ensure_redirects_not_cyclic(response)
-
-
-INTERNALS = """
-[Django 5.2-6.1]
-BODY_FILE: django.test.client.AsyncRequestFactory: scope["_body_file"]
-    Silent, in tests: requests of AsyncTestClient have no body.
-ScopeClient: django.test.client.AsyncRequestFactory._base_scope
-    Loud, in tests: requests of AsyncTestClient carry their cookies twice, or raise.
-complete_environ: django.test.client.RequestFactory._base_environ
-    Loud, in tests: AttributeError for each request of AsyncTestClient.
-reject_redirect_cycle: django.test.client.ClientMixin._ensure_redirects_not_cyclic
-    Loud, in tests: AttributeError for follow=True.
-"""

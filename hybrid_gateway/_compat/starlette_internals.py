@@ -32,12 +32,3 @@ class ChunkedResponse(StreamingResponse):
 def chunks_of(response: Response) -> object:
     """Return the iterator of a stream of Starlette's own; ``None`` for a response without one."""
     return getattr(response, "body_iterator", None)
-
-
-INTERNALS = """
-[starlette 0.42-1.10]
-ChunkedResponse: starlette.responses.StreamingResponse.body_iterator, .stream_response
-    Silent: streams are fetched on threads of anyio's and are not closed; events have no heartbeat.
-chunks_of: starlette.responses.StreamingResponse.body_iterator
-    Silent: a stream of Starlette's own class that a hook has replaced is not closed.
-"""

@@ -8,22 +8,15 @@ from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+)
+from uvicorn.protocols.http.httptools_impl import (
+    RequestResponseCycle as RequestResponseCycle,
+)
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
-from uvicorn.server import ServerState
-
-__all__ = [
-    "RequestResponseCycle",
-    "ServerState",
-    "UvicornConnection",
-    "build_cycle",
-    "client_address",
-    "server_headers",
-    "start_cycle",
-    "status_lines",
-    "target_of",
-    "unwrap_proxy_headers",
-]
+from uvicorn.server import ServerState as ServerState
 
 status_lines = STATUS_LINE
 """The first line of a response, by its status."""
@@ -109,28 +102,3 @@ def unwrap_proxy_headers(config: Config) -> tuple[Any, Callable[[Any], None]]:
 
 async def _answer_nothing(*args: Any) -> Any:
     return None
-
-
-INTERNALS = """
-[uvicorn 0.32-0.54]
-status_lines: uvicorn.protocols.http.httptools_impl.STATUS_LINE
-    Loud: import error. The lane has no first line for its responses.
-client_address: uvicorn.protocols.utils.get_client_addr
-    Loud: import error. The lane's access log names no client.
-target_of: uvicorn.protocols.utils.get_path_with_query_string
-    Loud: import error. The lane's access log names no path.
-UvicornConnection: uvicorn.protocols.http.httptools_impl.HttpToolsProtocol (attributes, _unset_keepalive_if_required)
-    Loud for an attribute: requests on the lane fail. Silent for the method: time-outs come early.
-RequestResponseCycle: uvicorn.protocols.http.httptools_impl.RequestResponseCycle
-    Loud: import error. No stream on the lane.
-build_cycle: uvicorn.protocols.http.httptools_impl.RequestResponseCycle.__init__ (its arguments), more_body
-    Loud: TypeError. Streams on the lane fail with 500.
-start_cycle: uvicorn.protocols.http.httptools_impl.HttpToolsProtocol._start_asgi_task, .tasks
-    Silent: pipelined requests run in a context that uvicorn would have reset, or are not waited for at the end.
-ServerState: uvicorn.server.ServerState (total_requests)
-    Silent: --limit-max-requests does not count the requests of the lane.
-server_headers: uvicorn.server.ServerState.default_headers (another list once a second)
-    Silent: responses of the lane have an old Date.
-unwrap_proxy_headers: uvicorn.config.Config (loaded_app, forwarded_allow_ips); ProxyHeadersMiddleware (app, never waits)
-    Silent: the lane takes a proxy's address for the client's, and its http for https.
-"""
