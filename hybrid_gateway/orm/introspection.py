@@ -1,4 +1,4 @@
-"""What is known of a :class:`~.ModelStruct` class: its model, its columns, and what the rooms above derive of it once.
+"""Facts about a :class:`~.ModelStruct` class: its model, its columns, and what the rooms above derive of it once.
 
 How this works: the metaclass leaves one :class:`StructInfo` on each class. It is an attribute of the class and no entry
 of a table elsewhere, because what is derived of a class refers to it: a table, even a weak one, would keep every class
@@ -25,7 +25,7 @@ STRUCT_INFO = "__struct_info__"
 
 
 class StructInfo(msgspec.Struct, frozen=True, eq=False):
-    """What the metaclass knows of one class, without what its bases say."""
+    """Facts that the metaclass has about one class, without those of its bases."""
 
     model: type[Model] | None
     columns: Mapping[str, Column]

@@ -1,4 +1,4 @@
-"""What the annotations of a :class:`~.ModelStruct` say, and what is made of them before msgspec sees them."""
+"""The annotations of a :class:`~.ModelStruct`: what they say, and what is made of them before msgspec sees them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ V = TypeVar("V")
 
 @reject_unknown_keywords()
 class Column:
-    """Where a field of a :class:`ModelStruct` comes from, if not from the column of its own name.
+    """The origin of a field of a :class:`ModelStruct`, if it is not the column of its own name.
 
     ``source`` is a lookup path (``"owner__username"``), the name of an annotation of the queryset, an expression
     (``Count("reviews")``), or ``None`` for what only clients send and no column holds. ``read_only`` fields are never
@@ -59,7 +59,7 @@ class Column:
 
     @property
     def is_unseen(self) -> bool:
-        """Whether it is nothing that clients are shown: they write it alone, or no column holds it."""
+        """Return whether clients are not shown the field: they write it alone, or no column holds it."""
         return self.write_only or self.source is None
 
     def __repr__(self) -> str:

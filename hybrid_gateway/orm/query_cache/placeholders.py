@@ -34,7 +34,7 @@ Bound = tuple[str, Sequence[object]]
 
 
 class Fragment(msgspec.Struct, frozen=True, eq=False):
-    """What one placeholder came to in one statement."""
+    """The outcome of one placeholder in one statement."""
 
     lookup_of: Callable[[Any], AnyLookup]
     compiler: SQLCompiler  # of the query that it is in

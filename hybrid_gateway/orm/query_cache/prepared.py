@@ -246,7 +246,7 @@ RowReader = Callable[[list[Row]], list[Any]]
 
 
 class RowSource(msgspec.Struct, frozen=True, eq=False):
-    """How the rows of a prepared query are selected and read."""
+    """The way the rows of a prepared query are selected and read."""
 
     select: Callable[[QuerySet[Model]], Query]  # raises ConfigurationError for what cannot be prepared
     fetch: Callable[[QuerySet[Model]], list[Any]]  # in the ordinary way

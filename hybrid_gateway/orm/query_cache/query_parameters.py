@@ -1,4 +1,4 @@
-"""What stands for the values of a prepared query while its function is called once.
+"""Stand-ins for the values of a prepared query while its function is called once.
 
 How this works: the function is called with :class:`Parameter` objects. In a filter, one becomes a
 :class:`ParameterReference`, the right side of a lookup, which :mod:`~.placeholders` finds there. In a slice it is a

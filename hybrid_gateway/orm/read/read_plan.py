@@ -1,4 +1,4 @@
-"""How a ModelStruct is read: which columns one query selects, what becomes of a row, which lists need a query more.
+"""The reading of a ModelStruct: which columns one query selects, what becomes of a row, which lists need a query more.
 
 How this works: every value that is needed has a slot in the row; what makes the Struct of a row is an expression of
 those slots, compiled once per connection, because what Django's backends do to a value (a ``datetime`` of SQLite's
@@ -57,7 +57,7 @@ RowFactory = Callable[..., Any]
 
 
 class ReadPlan:
-    """How one class is read."""
+    """The plan by which one class is read."""
 
     def __init__(self, struct: type[msgspec.Struct], model: type[Model]) -> None:
         self.struct = struct
@@ -81,7 +81,7 @@ class ReadPlan:
 
     @cached_property
     def width(self) -> int:
-        """How many values of a row are the Struct's."""
+        """The number of values of a row that are the Struct's."""
         return len(self.selected)
 
     def column_slot(self, path: str) -> str:
@@ -213,7 +213,7 @@ class _Field(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def where(self) -> str:
-        """How messages name it."""
+        """The name in messages."""
         return f"{self.level.struct.__qualname__}.{self.name}"
 
     def check_nullable(self, *, may_be_null: bool) -> None:
