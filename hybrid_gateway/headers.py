@@ -10,6 +10,7 @@ from hybrid_gateway.types import Header, Headers, Message, Send, StartResponse
 
 JSON = "application/json"
 MESSAGEPACK = "application/msgpack"
+JSON_LINES = "application/x-ndjson"
 MESSAGEPACK_ALIASES: tuple[str, ...] = ("application/x-msgpack", "application/vnd.msgpack")
 
 NO_CONTENT = frozenset({204, 304})  # SPEC: RFC 9110 sections 15.3.5 and 15.4.5; statuses below 200 are no responses yet

@@ -14,7 +14,10 @@ from hybrid_gateway.types import ASGIMiddlewareFactory
 
 @runtime_checkable
 class ServedApplication(Protocol):
-    """The gateway as its drivers see it: see there. They are made by it or, like the lane, find it behind a server."""
+    """The part of the :class:`~hybrid_gateway.gateway.application.Gateway` that drivers use; its docstrings explain it.
+
+    The gateway makes its ASGI and WSGI drivers; the lane finds the gateway behind its server.
+    """
 
     dispatcher: Dispatcher
     middleware: tuple[ASGIMiddlewareFactory, ...]

@@ -20,13 +20,12 @@ from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import reason
-from hybrid_gateway.headers import JSON
+from hybrid_gateway.headers import JSON, JSON_LINES
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.openapi.operation_responses import is_json, problem_statuses, success_responses
 from hybrid_gateway.openapi.schema import NOT_JSON, Schemas, as_json, plain_name, same_name
 from hybrid_gateway.openapi.schema_types import JSONObject, Use
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
-from hybrid_gateway.orm.read.fetch import JSON_LINES
 from hybrid_gateway.routing.path_template import Parameter, PathTemplate
 from hybrid_gateway.type_info import type_info
 

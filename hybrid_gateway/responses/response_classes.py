@@ -1,5 +1,7 @@
 """The response classes a handler may return: Starlette's, with the status of their route and our JSON.
 
+Streams, events and templates have modules of their own: ``streaming_response``, ``server_sent_events``, ``templates``.
+
 Raw responses become such objects where hooks may change them, and tuples again.
 """
 

@@ -12,7 +12,7 @@ from django.core import validators
 from msgspec import UnsetType
 
 from hybrid_gateway.orm.columns.column_types import annotation_for, column_type_of, stored_type
-from hybrid_gateway.orm.columns.model_fields import (
+from hybrid_gateway.orm.columns.field_facts import (
     ModelField,
     PathStep,
     base_field,

@@ -25,7 +25,7 @@ from hybrid_gateway.orm.columns import value_limits as limits
 from hybrid_gateway.orm.columns import value_predictors as predictors
 from hybrid_gateway.orm.columns import value_readers as readers
 from hybrid_gateway.orm.columns import value_writers as writers
-from hybrid_gateway.orm.columns.model_fields import (
+from hybrid_gateway.orm.columns.field_facts import (
     ModelField,
     PathStep,
     base_field,

@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.model_fields import ModelField, base_field
+from hybrid_gateway.orm.columns.field_facts import ModelField, base_field
 from hybrid_gateway.orm.columns.value_readers import Converter, ReadTarget
 from hybrid_gateway.orm.columns.value_writers import Writer
 from hybrid_gateway.type_info import ANYTHING

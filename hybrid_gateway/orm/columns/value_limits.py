@@ -11,7 +11,7 @@ from django.core import validators
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from hybrid_gateway.orm.columns.model_fields import ModelField, own_validators
+from hybrid_gateway.orm.columns.field_facts import ModelField, own_validators
 
 _MAX_INTEGER = 2**63 - 1  # SQLite raises for a larger number, where Django has no check of its own
 _MAX_CHARACTERS = 4000  # characters: SQLite raises for a pattern of 50,000 bytes, in which each may become eight

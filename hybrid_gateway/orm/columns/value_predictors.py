@@ -18,7 +18,7 @@ from django.core.exceptions import ValidationError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from hybrid_gateway.orm.columns.model_fields import ModelField
+from hybrid_gateway.orm.columns.field_facts import ModelField
 
 UNKNOWN: Final = object()
 """Only the database knows."""

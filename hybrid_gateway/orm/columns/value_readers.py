@@ -18,7 +18,7 @@ import msgspec
 from django.db import models
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.model_fields import ModelField, base_field, choices_of, key_columns
+from hybrid_gateway.orm.columns.field_facts import ModelField, base_field, choices_of, key_columns
 from hybrid_gateway.type_info import ANYTHING, bare, format_type, is_nullable
 
 Converter = Callable[[Any], object]

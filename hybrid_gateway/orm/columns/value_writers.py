@@ -21,7 +21,7 @@ from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone
 
-from hybrid_gateway.orm.columns.model_fields import ModelField
+from hybrid_gateway.orm.columns.field_facts import ModelField
 
 Writer = Callable[[object, BaseDatabaseWrapper], object]
 """A value and a connection → what is assigned. Raises ``ValueError`` or ``ValidationError``, whose words are sent."""

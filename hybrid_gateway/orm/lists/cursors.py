@@ -29,7 +29,7 @@ from django.db.models.sql import Query
 from hybrid_gateway._compat.django_orm_internals import is_reversed, unreversed
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns.column_types import column_type_of, write_converter
-from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, value_field
+from hybrid_gateway.orm.columns.field_facts import ModelField, PathStep, value_field
 from hybrid_gateway.orm.columns.postgresql import DriverRange, range_converter
 from hybrid_gateway.orm.querysets.querysets import (
     OrderTerm,

@@ -23,7 +23,7 @@ from django.db.models.sql import Query
 from hybrid_gateway._compat.django_connection_internals import in_atomic_block
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import column_type_of
-from hybrid_gateway.orm.columns.model_fields import ModelField, PathStep, value_field
+from hybrid_gateway.orm.columns.field_facts import ModelField, PathStep, value_field
 from hybrid_gateway.orm.query_cache.placeholders import lookups_of
 from hybrid_gateway.orm.query_cache.query_parameters import ParameterReference
 

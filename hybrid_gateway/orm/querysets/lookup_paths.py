@@ -14,7 +14,7 @@ from django.db.models.fields.related import ForeignObjectRel
 from django.db.models.query_utils import DeferredAttribute
 
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.model_fields import PathStep
+from hybrid_gateway.orm.columns.field_facts import PathStep
 
 R = TypeVar("R", bound=QuerySet[Model])
 

@@ -19,7 +19,7 @@ from django.db.models.expressions import Combinable
 from hybrid_gateway._compat.django_orm_internals import append_order, order_terms, unsliced
 from hybrid_gateway._compat.django_query_internals import limits_of, unread_instances
 from hybrid_gateway.exceptions import NotFound
-from hybrid_gateway.orm.columns.model_fields import key_columns
+from hybrid_gateway.orm.columns.field_facts import key_columns
 from hybrid_gateway.orm.querysets.lookup_paths import crosses_to_many, find_field
 
 __all__ = [

@@ -23,6 +23,7 @@ from django.db.models.sql.compiler import SQLCompiler
 
 from hybrid_gateway._compat.django_query_internals import convert_rows, converters_of, typed_rows
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.headers import JSON_LINES
 from hybrid_gateway.orm.columns.postgresql import ask_again, widen
 from hybrid_gateway.orm.introspection import StructClass
 from hybrid_gateway.orm.query_cache.prepared import QUERYSET_ROWS, Prepared, RowReader, RowSource
@@ -220,7 +221,6 @@ def prepare(
 
 Encode = Callable[[object, bytearray, int], None]
 
-JSON_LINES = "application/x-ndjson"
 _CHUNK_SIZE = 2000  # rows; DJANGO: QuerySet.iterator
 
 

@@ -26,7 +26,7 @@ from hybrid_gateway._compat.django_query_internals import Converters, own_column
 from hybrid_gateway.codegen import define
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import read_converter
-from hybrid_gateway.orm.columns.model_fields import PathStep, check_has_one_column, has_several_columns, key_columns
+from hybrid_gateway.orm.columns.field_facts import PathStep, check_has_one_column, has_several_columns, key_columns
 from hybrid_gateway.orm.columns.struct_annotations import Column, computed
 from hybrid_gateway.orm.introspection import (
     StructClass,

@@ -13,7 +13,7 @@ from django.db.models.fields.related import ForeignObjectRel
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import read_converter
-from hybrid_gateway.orm.columns.model_fields import PathStep, check_has_one_column, value_field
+from hybrid_gateway.orm.columns.field_facts import PathStep, check_has_one_column, value_field
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import StructClass, is_model_struct, model_of
 from hybrid_gateway.orm.query_cache.prepared import Prepared

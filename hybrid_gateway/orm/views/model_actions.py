@@ -20,7 +20,7 @@ from hybrid_gateway._compat.django_orm_internals import chosen_database
 from hybrid_gateway.binding.markers import Depends, Header
 from hybrid_gateway.exceptions import ConfigurationError, Conflict, Forbidden, NotFound, PreconditionFailed
 from hybrid_gateway.orm.columns.column_types import annotation_for
-from hybrid_gateway.orm.columns.model_fields import key_columns, value_field
+from hybrid_gateway.orm.columns.field_facts import key_columns, value_field
 from hybrid_gateway.orm.introspection import model_of
 from hybrid_gateway.orm.model_struct import ModelStruct
 from hybrid_gateway.orm.querysets.querysets import Rows, is_queryable, key_names, rearrangeable

@@ -19,7 +19,7 @@ from msgspec import UNSET
 
 from hybrid_gateway._compat.django_orm_internals import forget_related
 from hybrid_gateway.exceptions import Location, RequestValidationError, error_entry
-from hybrid_gateway.orm.columns.model_fields import is_key_column, key_columns, value_field
+from hybrid_gateway.orm.columns.field_facts import is_key_column, key_columns, value_field
 from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.write.write_plan import RelationWrite, StructWrite, key_in_struct, write_plan_of
 

@@ -17,7 +17,7 @@ from django.db.models import Model, QuerySet
 from hybrid_gateway._compat.django_orm_internals import generated_fields_are_returned, returned_from_insert
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import EXACT_TYPES, column_type_of, predictor, stored_type
-from hybrid_gateway.orm.columns.model_fields import ModelField, value_field
+from hybrid_gateway.orm.columns.field_facts import ModelField, value_field
 from hybrid_gateway.orm.columns.value_predictors import UNKNOWN, Predictor, predict_nothing
 from hybrid_gateway.orm.read.fetch import prepare
 

@@ -18,7 +18,7 @@ from hybrid_gateway._compat.django_connection_internals import in_atomic_block
 from hybrid_gateway._compat.django_orm_internals import is_unknown_value, is_vanished_row, unique_checks
 from hybrid_gateway.exceptions import Conflict, ErrorEntry, HTTPException, NotFound, RequestValidationError, error_entry
 from hybrid_gateway.orm.columns.column_types import column_type_of
-from hybrid_gateway.orm.columns.model_fields import ModelField, base_field
+from hybrid_gateway.orm.columns.field_facts import ModelField, base_field
 from hybrid_gateway.orm.write.write_plan import INVALID_VALUE, ColumnWrite, StructWrite
 
 _CONFLICT = "The row contradicts another one, or a rule of the database."

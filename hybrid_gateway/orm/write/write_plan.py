@@ -18,7 +18,7 @@ from msgspec import UNSET
 
 from hybrid_gateway.exceptions import ConfigurationError, ErrorEntry, Location, error_entry
 from hybrid_gateway.orm.columns.column_types import column_type_of, is_unknown, write_converter
-from hybrid_gateway.orm.columns.model_fields import (
+from hybrid_gateway.orm.columns.field_facts import (
     ModelField,
     PathStep,
     is_key_column,

@@ -1,4 +1,4 @@
-"""Facts about the fields of Django models."""
+"""Facts about the fields of Django models; what is done with a kind of field is a row of ``column_types``."""
 
 from __future__ import annotations
 
