@@ -288,6 +288,11 @@ class ParameterPlanner:
     def text(self, parameter: Parameter, marker: Marker, chain: Chain, phase: Phase) -> Code:
         """Return the variable of a query parameter, header or cookie, or of a Struct of them."""
         source, wire_name = marker.source, marker.wire_name(parameter.name)
+        if SOURCES[source].values is None:
+            raise DependencyError(
+                f"{format_chain(chain)}: {parameter.name!r} is marked {type(marker).__name__}(), whose row of SOURCES "
+                "has neither values= nor lists= to read it from."
+            )
         key = (source, wire_name, hashable(parameter.type), repr(parameter.default), parameter.checked)
         if key not in self._builder.variables:
             plan = self._text_struct if parameter.info.is_structure else self._single_text

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from django.conf import settings
 
 from hybrid_gateway.access_control import AuthenticationScheme, Guard
-from hybrid_gateway.binding.markers import Cookie, Header, Query
+from hybrid_gateway.binding.markers import Marker
+from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.signature import read_signature
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.openapi.schema import plain_name
@@ -62,9 +63,10 @@ def _guessed(scheme: AuthenticationScheme) -> JSONObject:
     if scheme.keywords:
         return {"type": "http", "scheme": scheme.keywords[0].lower()}
     for parameter in read_signature(scheme.authenticate, f"{type(scheme).__name__}.authenticate").parameters:
-        if isinstance(parameter.marker, (Header, Query, Cookie)):
-            name = parameter.marker.wire_name(parameter.name)
-            return {"type": "apiKey", "in": parameter.marker.source, "name": name}
+        marker = parameter.marker
+        # SPEC: OpenAPI 3.1, security scheme object: no key is in the path
+        if isinstance(marker, Marker) and (place := SOURCES[marker.source].openapi_in) not in (None, "path"):
+            return {"type": "apiKey", "in": place, "name": marker.wire_name(parameter.name)}
     header = next((name for name in scheme.carriers if name.lower() != "cookie"), None)
     if header is None and "Cookie" in scheme.carriers:
         return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}

@@ -200,10 +200,17 @@ def _stream_class(annotation: object) -> type[StreamingResponse] | None:
 
 
 def _response_contents(annotation: object) -> Contents:
-    if arguments := typing.get_args(annotation):  # Response[T]
+    """Return the contents that a class of responses documents; ``T`` of ``Response[T]`` is what it does not say."""
+    cls, arguments = typing.get_origin(annotation) or annotation, typing.get_args(annotation)
+    media_type = getattr(cls, "media_type", None)
+    if arguments and (media_type is None or cls is JSONResponse):
         return _value_contents(arguments[:1])
-    media_type = getattr(annotation, "media_type", None)
-    return {media_type: getattr(annotation, "documented_type", None)} if isinstance(media_type, str) else {}
+    if not isinstance(media_type, str):
+        return {}
+    documented = getattr(cls, "documented_type", None)
+    if documented is None and arguments and not is_class(arguments[0], VALUE_MEDIA_TYPES[BYTES]):
+        documented = arguments[0]
+    return {media_type: documented}
 
 
 def _own_status(annotation: object) -> int:

@@ -2,20 +2,29 @@
 
 from typing import Annotated
 
+import msgspec
 import pytest
+from django.contrib.auth import get_user_model
 
 from hybrid_gateway import Cookie, Gateway, Header, Query, get
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme
 from hybrid_gateway.binding.markers import Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES, ParameterSource
 from hybrid_gateway.conf import OpenAPISettings
-from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.test import TestClient
+
+User = get_user_model()
 
 
 class Certificate(Marker):
     """What a proxy tells of the client's certificate."""
 
     source = "certificate"
+
+
+class Subject(msgspec.Struct):
+    subject: str
 
 
 def _lists(ctx):
@@ -96,6 +105,42 @@ def test_the_document_shows_a_new_source_where_its_row_says(certificates):
     paths = TestClient(gateway).get("/openapi.json").json()["paths"]
     [parameter] = paths["/whoami"]["get"]["parameters"]
     assert (parameter["in"], parameter["name"], parameter["required"]) == ("header", "subject", True)
+
+
+def test_a_scheme_that_asks_for_a_new_source_is_documented_by_its_row(certificates):
+    class ByCertificate(AuthenticationScheme):
+        def authenticate(self, subject: Annotated[str | None, Certificate()] = None) -> Authentication | None: ...
+
+    @get("/me")
+    def me(user: User) -> str: ...
+
+    gateway = Gateway([me], authentication=[ByCertificate()], openapi=OpenAPISettings(enabled=True))
+    document = TestClient(gateway).get("/openapi.json").json()
+    schemes = document["components"]["securitySchemes"]
+    assert schemes == {"ByCertificate": {"type": "apiKey", "in": "header", "name": "subject"}}
+    assert "parameters" not in document["paths"]["/me"]["get"]
+
+
+@pytest.mark.parametrize("said", [{"is_private": lambda name: True}, {"is_header": True}], ids=["private", "header"])
+def test_a_row_without_varies_by_is_rejected_where_caches_need_it(said):
+    with pytest.raises(ConfigurationError, match=r"SOURCES: the row of Certificate\(\) .* varies_by=lambda name: "):
+        ParameterSource(marker=Certificate, values=_values, lists=_lists, **said)
+
+
+@pytest.mark.parametrize("said", [{"values": _values}, {"lists": _lists}], ids=["values", "lists"])
+def test_a_row_has_values_and_lists_or_neither(said):
+    with pytest.raises(ConfigurationError, match=r"SOURCES: the row of Certificate\(\) needs both values="):
+        ParameterSource(marker=Certificate, **said)
+
+
+@pytest.mark.parametrize("kind", [str, list[str], Subject], ids=["text", "texts", "struct"])
+def test_a_source_without_texts_holds_no_parameters(monkeypatch, kind):
+    monkeypatch.setitem(SOURCES, "certificate", ParameterSource(marker=Certificate))
+
+    def whoami(subject: Annotated[kind, Certificate()]) -> str: ...
+
+    with pytest.raises(DependencyError, match=r"'subject' is marked Certificate\(\), .* neither values= nor lists="):
+        assert Gateway([get("/whoami")(whoami)]).endpoints
 
 
 @pytest.mark.parametrize("row", SOURCES.values(), ids=lambda row: row.name)

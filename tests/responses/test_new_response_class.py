@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import pytest
 
-from hybrid_gateway import Response, StreamingResponse, get, post
+from hybrid_gateway import JSONResponse, Response, StreamingResponse, get, post
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.responses import response_info
 from hybrid_gateway.responses.gateway_response import GatewayResponse
+
+T = TypeVar("T")
 
 
 class CSVResponse(GatewayResponse):
@@ -86,6 +88,40 @@ def test_it_is_sent_with_the_status_and_the_headers_of_its_route(serve):
     assert (answer.status_code, answer.headers["X-From"]) == (201, "route")
     assert (answer.headers["Content-Type"], answer.text) == ("text/csv; charset=utf-8", 'a,1\r\n"b,c",2\r\n')
     assert responses_of(rows) == {"201": {"text/csv": {"schema": {"type": "string"}}}}
+
+
+class Lines(StreamingResponse, Generic[T]):
+    media_type = "application/x-ndjson"
+
+
+class Table(JSONResponse[T], Generic[T]):
+    media_type = "application/vnd.table+json"
+    documented_type = str
+
+
+class Untyped(Response[T], Generic[T]):
+    """What is in it says how it is sent."""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        (Lines[Line], {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/Line"}}}),
+        (Lines[bytes], {"application/x-ndjson": {}}),
+        (Lines, {"application/x-ndjson": {}}),
+        (Table[Line], {"application/vnd.table+json": {"schema": {"type": "string"}}}),
+        (Untyped[Line], {"application/json": {"schema": {"$ref": "#/components/schemas/Line"}}}),
+        (Untyped[str], {"text/plain": {"schema": {"type": "string"}}}),
+        (Response[bytes], {"application/octet-stream": {}}),
+        (Response[str], {"text/plain": {"schema": {"type": "string"}}}),
+        (JSONResponse[Line], {"application/json": {"schema": {"$ref": "#/components/schemas/Line"}}}),
+    ],
+)
+def test_type_arguments_do_not_change_the_media_type_of_a_class(annotation, expected):
+    def handler() -> Any: ...
+
+    handler.__annotations__["return"] = annotation
+    assert responses_of(get("/lines")(handler)) == {"200": expected}
 
 
 def test_it_is_rendered_while_components_are_open(serve):
