@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from hypothesis import settings
 
 from hybrid_gateway import Gateway
 from hybrid_gateway.test import TestClient
+
+settings.register_profile("suite", deadline=None)  # no test asserts a time
+settings.load_profile("suite")
 
 
 @pytest.fixture(autouse=True)

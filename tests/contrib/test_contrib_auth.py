@@ -133,7 +133,7 @@ def test_a_time_that_no_clock_has_is_only_401(simple, claim, moment):
     assert status(simple, f"Bearer {signed({claim: moment})}") == 401
 
 
-@fuzz(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@fuzz(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.tuples(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20)).map(".".join)
     | st.dictionaries(

@@ -90,7 +90,7 @@ def comparison() -> Iterator[Comparison]:
     comparison.close()
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(conversation=conversations())
 def test_the_same_bytes_get_the_same_answer_on_both_roads(comparison, conversation):
     comparison.run(*conversation)

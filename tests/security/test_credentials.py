@@ -88,7 +88,7 @@ def test_r_tok_a_token_is_256_random_bits_and_stored_as_sha_256(user):
     assert len(bytes.fromhex(token.digest)) == 32
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=80) | st.from_regex(r"hgt_[A-Za-z0-9_-]{40,46}", fullmatch=True))
 def test_r_tok_malformed_tokens_are_only_401(plain):
     raw = plain.encode("utf-8", "replace").replace(b"\n", b"")
@@ -141,7 +141,7 @@ def test_impossible_settings_are_errors(user, settings, options):
 # --- R-BASIC
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(st.binary(max_size=40).map(b64encode), st.binary(max_size=40), st.text(max_size=30).map(str.encode)))
 def test_r_basic_fuzzed_credentials_are_only_401(content):
     header = b"Basic " + content.replace(b"\n", b"").replace(b"\r", b"")

@@ -364,7 +364,7 @@ def site(settings):
 
 @pytest.mark.django_db
 @given(path=paths, root=st.sampled_from(["", "/admin", "/app"]))
-@settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_i1_to_i4_whatever_the_spelling_a_path_is_one_sides_or_refused(site, path, root):
     status, body = ask(site, path, root)
     assert ask_wsgi(site, path, root) == (status, body)

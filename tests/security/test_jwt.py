@@ -323,7 +323,7 @@ CLAIMS = st.dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.one_of(
         st.text(max_size=60),
@@ -338,7 +338,7 @@ def test_r_jwt3_fuzzed_tokens_are_only_401(plain):
             assert known.authenticate(header) is None
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(CLAIMS)
 def test_r_jwt3_signed_nonsense_is_only_401(content):
     content = {"exp": time.time() + 60, "sub": "1", "jti": "x", **content}

@@ -140,7 +140,7 @@ FRAGMENTS = [
 ]  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=30).map(b"".join))
 def test_r_mp4_no_form_is_a_500(content):
     for path in ("/", "/checked"):
