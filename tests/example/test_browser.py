@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from json import loads
 from pathlib import Path
@@ -16,18 +15,12 @@ pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` b
 
 from PIL import Image
 from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from tests.sites.browser import start_chromium
 from tests.sites.example_site import serve_example
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs a browser: install Debian's chromium and chromium-driver"
-)
 
 
 @pytest.fixture(scope="module")
@@ -39,29 +32,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
-    """A headless Chromium with a fresh profile that talks to nobody by itself."""
-    options = ChromeOptions()
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    for flag in [
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "disable-dev-shm-usage",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "no-first-run",
-        "window-size=1200,900",
-        f"user-data-dir={tmp_path / 'profile'}",
-    ]:
-        options.add_argument(f"--{flag}")
-    driver = Chrome(options=options, service=ChromeService(DRIVER))
-    try:
+    with start_chromium(tmp_path / "profile", height=900) as driver:
         yield driver
-    finally:
-        driver.quit()
 
 
 def wait_for(browser: Chrome, selector: str, text: str) -> None:

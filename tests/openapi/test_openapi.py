@@ -7,7 +7,6 @@ import decimal
 import enum
 import functools
 import re
-import shutil
 import socket
 import threading
 import uuid
@@ -886,9 +885,6 @@ def test_the_page_escapes_what_the_settings_say():
 
 # --- the page in a browser
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-
 
 class Order(msgspec.Struct):
     item: Item
@@ -933,32 +929,12 @@ def site() -> Iterator[str]:
 
 @pytest.fixture
 def browser(tmp_path: FilePath) -> Iterator[Any]:
-    """A headless Chromium with a fresh profile that talks to nobody by itself."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium, which the extra `dev` brings")
-    if not (CHROMIUM and DRIVER):
-        pytest.skip("needs a browser: install Debian's chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in [
-        "headless",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "disable-dev-shm-usage",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "no-first-run",
-        "window-size=1200,2000",
-        f"user-data-dir={tmp_path / 'profile'}",
-    ]:
-        options.add_argument(f"--{flag}")
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
-    driver.implicitly_wait(10)  # seconds
-    try:
+    pytest.importorskip("selenium", reason="needs selenium, which the extra `dev` brings")
+    from tests.sites.browser import start_chromium
+
+    with start_chromium(tmp_path / "profile", height=2000) as driver:
+        driver.implicitly_wait(10)  # seconds
         yield driver
-    finally:
-        driver.quit()
 
 
 def find(where: Any, selector: str) -> Any:

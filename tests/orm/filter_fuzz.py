@@ -6,11 +6,9 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import decimal
 import enum
-import os
 import random
 import uuid
 from collections import Counter
@@ -18,6 +16,8 @@ from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import msgspec
+
+from tests.orm.command import run_command
 
 UTC = datetime.UTC
 EAST, WEST = datetime.timezone(datetime.timedelta(hours=14)), datetime.timezone(datetime.timedelta(hours=-12))
@@ -131,26 +131,20 @@ def run(model: Any, rows: Any, fetch: Callable[[Any], Any], cells: int, seed: in
     return counts
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-    import django
+def run_on_columns(cells: int, seed: int) -> None:
+    """Make the table of all kinds of columns, and filter it."""
     from django.db import connection
 
-    django.setup()
     from tests.orm.columns import Columns, ColumnsOut, fill
 
-    name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-    try:
-        with connection.schema_editor() as editor:
-            editor.create_model(Columns)
-        fill()
-        print(run(Columns, Columns.objects.all(), ColumnsOut.fetch, options.cells, options.seed))
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
+    with connection.schema_editor() as editor:
+        editor.create_model(Columns)
+    fill()
+    print(run(Columns, Columns.objects.all(), ColumnsOut.fetch, cells, seed))
+
+
+def main() -> None:
+    run_command(__doc__, "cells", 100_000, run_on_columns)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,14 @@ Every query is asked three times: by Django, by ``fetch()``, and prepared.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import decimal
-import os
 import random
 import uuid
 from collections.abc import Callable
 from typing import Any
+
+from tests.orm.command import run_command
 
 UTC = datetime.UTC
 DAY = datetime.date(2020, 1, 1)
@@ -279,21 +279,7 @@ def run(queries: int, seed: int, report: Callable[[str], None] = print) -> dict[
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--queries", type=int, default=20_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-    import django
-    from django.db import connection
-    from django.test.utils import get_runner  # noqa: F401 (loads what a test database needs)
-
-    django.setup()
-    name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-    try:
-        run(options.queries, options.seed)
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
+    run_command(__doc__, "queries", 20_000, run)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,12 @@ is refused, an annotation that cannot be (:mod:`tests.orm.matrix.writing`).
 
 from __future__ import annotations
 
-import argparse
 import collections
-import os
 import random
 from collections.abc import Callable
 from typing import Any
 
+from tests.orm.command import run_command
 from tests.orm.matrix.reading import follow, look
 from tests.orm.matrix.table import Tables
 from tests.orm.matrix.writing import assign, refuse, throw, write
@@ -48,21 +47,7 @@ def run(cells: int, seed: int, report: Callable[[str], None] = print) -> collect
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cells", type=int, default=50_000)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
-    import django
-    from django.db import connection
-    from django.test.utils import get_runner  # noqa: F401 (loads what a test database needs)
-
-    django.setup()
-    name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
-    try:
-        run(options.cells, options.seed)
-    finally:
-        connection.creation.destroy_test_db(name, verbosity=0)
+    run_command(__doc__, "cells", 50_000, run)
 
 
 if __name__ == "__main__":
