@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from hybrid_gateway import Gateway
 from hybrid_gateway.test import TestClient
+from hybrid_gateway.throttling import throttle
 
 settings.register_profile("suite", deadline=None)  # no test asserts a time
 settings.load_profile("suite")
@@ -20,6 +21,23 @@ settings.load_profile("suite")
 def nobody_has_failed_to_log_in() -> None:
     """Failed logins are counted in the cache, which outlives a test."""
     cache.clear()
+
+
+class StillClock:
+    """The clock of limits: it stands in the middle of a minute, so that no window ends during a test."""
+
+    now = 1_000_000.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> StillClock:
+    """The clock that limits go by; a test that wants a later window moves it."""
+    still = StillClock()
+    monkeypatch.setattr(throttle, "time", still)
+    return still
 
 
 @pytest.fixture(params=["asgi", "wsgi", "lane"])

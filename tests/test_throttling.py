@@ -14,27 +14,16 @@ from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.test import TestClient
-from hybrid_gateway.throttling import throttle as throttling
 from hybrid_gateway.throttling import throttle_store
 
 
-class Clock:
-    now = 1_000_000.0
-
-    def time(self):
-        return self.now
-
-
 @pytest.fixture(autouse=True)
-def clock(monkeypatch, settings, request):
+def stores(settings, request):
     settings.CACHES = {
         "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": request.node.name},
         "other": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": request.node.name + "other"},
         "dummy": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
     }
-    clock = Clock()
-    monkeypatch.setattr(throttling, "time", clock)
-    return clock
 
 
 @pytest.fixture(params=["async", "def"])
@@ -169,9 +158,8 @@ def redis_answers():
 
 
 @pytest.mark.skipif(not redis_answers(), reason="Redis does not answer on 127.0.0.1:6379.")
-def test_no_burst_slips_through_on_redis(settings, hello, monkeypatch):
+def test_no_burst_slips_through_on_redis(settings, hello):
     pytest.importorskip("redis")
-    monkeypatch.setattr(throttling, "time", time)
     settings.CACHES = {
         "default": {
             "BACKEND": "django.core.cache.backends.redis.RedisCache",

@@ -129,7 +129,7 @@ def works(rest: str, q: str = "") -> str:
     return "works"
 
 
-@get("/once", throttle=["1/day"])
+@get("/once", throttle=["1/1000 days"])
 async def once() -> str:
     return "once"
 

@@ -14,7 +14,6 @@ from django.core.cache import caches
 from hybrid_gateway import ConfigurationError, Gateway, Route, Router, Throttle
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.test import TestClient
-from hybrid_gateway.throttling import throttle as throttling
 
 REDIS = "redis://127.0.0.1:6379/9"
 LOCMEM = "django.core.cache.backends.locmem.LocMemCache"
@@ -87,9 +86,7 @@ def test_r_thr_two_processes_count_together(settings):
     assert [sum(column) for column in zip(*counted, strict=True)] == [10, 190]
 
 
-def test_r_thr_two_windows_on_one_scope_both_hold(backend, monkeypatch):
-    clock = type("Clock", (), {"now": 1_000_000.0, "time": lambda self: self.now})()
-    monkeypatch.setattr(throttling, "time", clock)
+def test_r_thr_two_windows_on_one_scope_both_hold(backend, clock):
     short, long = Throttle("2/minute", scope="login"), Throttle("3/day", scope="login")
     client = TestClient(
         Gateway([Route("/a", hello, throttle=[short, long]), Route("/b", hello, throttle=[short, long])])

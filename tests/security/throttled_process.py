@@ -21,7 +21,7 @@ if __name__ == "__main__":
     from hybrid_gateway import Gateway, get
     from hybrid_gateway.test import TestClient
 
-    @get("/", throttle=["10/day"])
+    @get("/", throttle=["10/1000 days"])
     def limited() -> str:
         return "passed"
 
