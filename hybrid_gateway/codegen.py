@@ -32,10 +32,15 @@ def define(name: str, source: str, names: Mapping[str, object], title: str) -> C
 
     Tracebacks show the lines of the source under ``title``. The source is our own; no user input may be part of it.
     """
+    defined: Callable[..., Any] = define_all(source, names, title)[name]
+    return defined
+
+
+def define_all(source: str, names: Mapping[str, object], title: str) -> dict[str, Any]:
+    """Return ``names`` and all that ``source`` defines, by name; see :func:`define`."""
     module: dict[str, Any] = dict(names)
     exec(_with_filename(_compile(source), _remember(source, title)), module)  # noqa: S102 (our own text)
-    defined: Callable[..., Any] = module[name]
-    return defined
+    return module
 
 
 def _remember(source: str, title: str) -> str:

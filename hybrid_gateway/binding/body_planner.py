@@ -124,8 +124,9 @@ class BodyPlanner:
             self._builder.plan.body_readers.append(Step(call=self._builder.call("share_body", take, "ctx, body")))
 
     def _read_as_bytes(self) -> None:
-        call = Code(f"ctx.read_body({self._scope.max_body_size})")
-        self._builder.plan.read_body = Step(target="body", call=call, mode="loop")
+        limit = self._scope.max_body_size
+        call, now = Code(f"ctx.read_body({limit})"), Code(f"ctx.take_body({limit})")
+        self._builder.plan.read_body = Step(target="body", call=call, mode="loop", now=now)
 
     # --- forms
 

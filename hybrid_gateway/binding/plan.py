@@ -40,6 +40,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     after: Code = NOTHING
     awaits: bool = True  # on the loop, for code of the project
     can_fail: bool = False  # it may append to `errors`
+    now: Code | None = None  # on the loop: `call` where nothing may wait
 
     @property
     def uses(self) -> frozenset[str]:
@@ -49,6 +50,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         awaited = "await " if self.mode == "loop" else ""
         return f"{self.before.text}{awaited}{self.call.text}{self.after.text}"
+
+    @property
+    def at_once(self) -> Step:
+        """The step where nothing may wait."""
+        return self if self.now is None else msgspec.structs.replace(self, call=self.now, mode="inline")
 
     def wrapped(self, function: str) -> Step:
         """Return the step with what it gives passed to ``function(ctx, ...)``."""
@@ -90,8 +96,8 @@ class Phase(msgspec.Struct, frozen=True):
 
 _RESERVED = (
     *("ctx", "errors", "body", "result", "error", "response", "hook"),  # parameters and variables of the endpoint
-    *("endpoint", "reject", "fail", "leave"),
-    *("zip", "BaseException"),
+    *("endpoint", "endpoint_now", "reject", "fail", "leave", "answer_later", "returned", "stop", "coroutine"),
+    *("zip", "BaseException", "StopIteration"),
 )
 
 
@@ -119,6 +125,14 @@ class Plan(msgspec.Struct, kw_only=True):
         """True where any of the project's own code in the plan is async."""
         steps = (*self.open.steps, *self.finish.steps, self.result)
         return any(step.mode == "loop" and step.awaits for step in steps)
+
+    @property
+    def may_wait(self) -> bool:
+        """True where a request may have to wait for a thread, for the project's own code, or for its end."""
+        steps = [*self.open.steps, *self.finish.steps, self.result]
+        if self.body_readers and self.read_body is not None:
+            steps.append(self.read_body)
+        return self.enters or self.visits or any(step.mode != "inline" and step.now is None for step in steps)
 
     @property
     def reads(self) -> bool:

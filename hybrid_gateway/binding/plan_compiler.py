@@ -2,43 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from types import CoroutineType
+from typing import Any, NamedTuple
+
+import msgspec
 
 from hybrid_gateway.binding.plan import Code, Plan, Step
-from hybrid_gateway.codegen import Names, define
+from hybrid_gateway.codegen import Names, define, define_all
 from hybrid_gateway.exceptions import ErrorEntry, RequestValidationError
 
 _CHECK = Step(call=Code("if errors: reject(errors)"))
 
+Respond = Callable[..., Coroutine[object, None, Any]]
+RespondNow = Callable[..., Any]
 
-def compile_plan(
-    plan: Plan,
-    title: str,
-    extra: tuple[str, ...] = (),
-    *,
-    on_error: Callable[..., Awaitable[object]] | None = None,
-    finish: Callable[..., Awaitable[object]] | None = None,
-) -> tuple[Callable[..., Coroutine[object, None, Any]], str]:
+
+def compile_plan(plan: Plan, title: str, extra: tuple[str, ...] = ()) -> tuple[Respond, str]:
     """Return the coroutine function ``endpoint(ctx, *extra)`` that runs ``plan``, and its source.
 
-    ``on_error(ctx, error)`` makes a response of what is raised; ``finish(ctx, response)`` is awaited where the plan
-    entered something. Without them errors are raised, and the caller closes what was entered.
+    Errors are raised, and the caller closes what was entered.
     """
+    body = _body(plan, give="return")
+    source = _function("async def endpoint", ("ctx", *extra), body)
+    return define("endpoint", source, {**plan.names, "reject": reject}, title), source
+
+
+class CompiledRoute(NamedTuple):
+    """The functions that a route is; ``respond_now`` is None where a request may have to wait."""
+
+    respond: Respond
+    respond_now: RespondNow | None
+    source: str
+
+
+def compile_route(plan: Plan, title: str, on_error: Respond, answer_later: Respond, finish: Respond) -> CompiledRoute:
+    """Return the functions ``(ctx)`` that run the plan of a route.
+
+    ``on_error(ctx, error)`` makes a response of what is raised, ``answer_later`` the same when that is handled already;
+    ``finish(ctx, response)`` is awaited where the plan entered something.
+    """
+    names = {**plan.names, "reject": reject, "on_error": on_error, "answer_later": answer_later, "finish": finish}
+    source, takes_body = "", bool(plan.body_readers)
+    if not plan.may_wait:
+        body = _caught(_body(plan, give="return", now=True), "return answer_later(ctx, error)")
+        source = _function("def endpoint_now", ("ctx",), body)
+    if source and not takes_body:
+        body = ["result = endpoint_now(ctx)", "return await result if type(result) is coroutine else result"]
+        names["coroutine"] = CoroutineType
+    else:
+        finishes = plan.enters or plan.visits
+        body = _caught(_body(plan, give="result =" if finishes else "return"), "return await on_error(ctx, error)")
+        if finishes:
+            if not plan.enters:  # PERF: a scheme may ask for a visit, and most requests make no use of it
+                body.append("if ctx.visit is None or ctx.visit.is_idle: return result")
+            body.append("return await finish(ctx, result)")
+    source += _function("async def endpoint", ("ctx",), body)
+    defined = define_all(source, names, title)
+    return CompiledRoute(defined["endpoint"], defined.get("endpoint_now"), source)
+
+
+def _function(head: str, parameters: Sequence[str], body: Sequence[str]) -> str:
+    return "\n".join([f"{head}({', '.join(parameters)}):", *_indent(body)]) + "\n"
+
+
+def _caught(body: Sequence[str], answer: str) -> list[str]:
+    return ["try:", *_indent(body), "except BaseException as error:", f"    {answer}"]
+
+
+def _body(plan: Plan, *, give: str, now: bool = False) -> list[str]:
+    """Return the lines that run ``plan``, and ``give`` its result; ``now`` those that never wait."""
     steps = _in_order(plan)
-    finishes = finish is not None and (plan.enters or plan.visits)
-    body = ["errors = []"] if any(step.can_fail for step in steps) else []
-    body += _emit(steps, plan, "result =" if finishes else "return")
-    if on_error is not None:
-        body = ["try:", *_indent(body), "except BaseException as error:", "    return await on_error(ctx, error)"]
-    if finishes:
-        if not plan.enters:  # PERF: a scheme may ask for a visit, and most requests make no use of it
-            body.append("if ctx.visit is None or ctx.visit.is_idle: return result")
-        body.append("return await finish(ctx, result)")
-    lines = [f"async def endpoint({', '.join(('ctx', *extra))}):", *_indent(body)]
-    source = "\n".join(lines) + "\n"
-    names = {**plan.names, "reject": reject, "on_error": on_error, "finish": finish}
-    return define("endpoint", source, names, title), source
+    begin = ["errors = []"] if any(step.can_fail for step in steps) else []
+    return begin + _emit(steps, plan, give, now=now)
 
 
 def _indent(lines: Sequence[str]) -> list[str]:
@@ -65,9 +101,15 @@ def _checked(readers: list[Step]) -> list[Step]:
     return [*readers, _CHECK] if any(step.can_fail for step in readers) else readers
 
 
-def _emit(steps: list[Step], plan: Plan, give: str) -> list[str]:
+def _emit(steps: list[Step], plan: Plan, give: str, *, now: bool) -> list[str]:
     """Return one line per step; neighbours that block become one function, which is one hop to the request's thread."""
     result, lines = plan.result, list[str]()
+    if now:
+        lines += [_assign(step.at_once) for step in steps]
+        if result.now is not None:  # what the encoder raises has nothing to do with the exception that brings the value
+            lines += ["try:", f"    {result.now.text}", "except StopIteration as stop:", "    returned = stop.value"]
+            result = msgspec.structs.replace(result, now=Code("returned"))
+        return [*lines, f"{give} {result.at_once.text}"]
     unit: list[Step] = []  # steps of the hop being gathered
     later: list[Step] = []  # inline steps after it, which join it if another blocking step follows
     everything = [*steps, result]

@@ -22,7 +22,7 @@ from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Pa
 from hybrid_gateway.binding.parameters import ParameterPlanner
 from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, code, format_chain, format_type
 from hybrid_gateway.binding.plan_scope import InputTypes, PlanScope
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, layered, read_signature
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, layered, never_waits, read_signature
 from hybrid_gateway.binding.typed_values import TypedValues
 from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
@@ -101,7 +101,8 @@ class BindingPlanner:
             arguments = code("{}, {}", receiver, arguments) if signature.parameters else Code(receiver)
         call = code("{}({})", self.builder.name("handler", handler), arguments)
         before = Code(f"{self.builder.name('encode', encode)}(")
-        self.plan.result = Step(call=call, mode=mode, before=before, after=Code(")"))
+        now = code("{}.send(None)", call) if mode == "loop" and never_waits(handler) else None
+        self.plan.result = Step(call=call, mode=mode, before=before, after=Code(")"), now=now)
         for change in changes:
             if change is not if_asked or self.plan.sees_response:
                 self.change_last(change)

@@ -13,7 +13,7 @@ from django.conf import settings
 
 from hybrid_gateway.auth.request_credentials import SecretCarriers
 from hybrid_gateway.binding.components import mode_of
-from hybrid_gateway.binding.plan_compiler import compile_plan
+from hybrid_gateway.binding.plan_compiler import compile_plan, compile_route
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, read_signature
 from hybrid_gateway.building.build_context import BuildContext, PlanFactory, SchemeSecrets, path_types
@@ -153,12 +153,14 @@ class EndpointBuilder:
         errors = self._errors.responses(layers, around, authenticates=planner.plan.authenticates)
         always, after_response = self._hooks.leave(layers, around)
         completion = _complete(planner, route, secrets, errors, always, after_response, cache)
-        respond, source = compile_plan(
-            planner.plan, f"{method} {route.path}", on_error=completion.on_error, finish=completion.finish
+        title = f"{method} {route.path}"
+        respond, respond_now, source = compile_route(
+            planner.plan, title, completion.on_error, completion.answer_later, completion.finish
         )
         route.sources[method] = source
         if layers.timeout is not None:
             respond = with_timeout(respond, check_timeout(layers.timeout), completion.time_out)
+            respond_now = None
         takes_form = any(entry.source == "form" for entry in planner.plan.inputs)
         django_middleware = self._django_middleware.around_route(route, schemes, where, takes_form=takes_form)
         innermost = () if django_middleware is None else (django_middleware,)
@@ -166,6 +168,8 @@ class EndpointBuilder:
             route=route,
             method=method,
             respond=respond,
+            respond_now=respond_now,
+            takes_body=bool(planner.plan.body_readers),
             end=completion.end,
             awaits=planner.plan.awaits or errors.awaits or any(hook.awaits for hook in (*always, *entered)),
             source=source,

@@ -138,6 +138,15 @@ class Completion:
             raise
         return await self.finish(ctx, response, error)
 
+    async def answer_later(self, ctx: RequestContext, error: BaseException) -> EndpointResponse:
+        """Return what :meth:`on_error` returns, for an error that nobody handles any more; here it is handled again."""
+        traceback = error.__traceback__
+        try:
+            raise error
+        except BaseException:
+            error.__traceback__ = traceback
+            return await self.on_error(ctx, error)
+
     async def finish(
         self,
         ctx: RequestContext,

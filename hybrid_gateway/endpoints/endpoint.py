@@ -32,11 +32,21 @@ class Endpoint(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     task come out. A response that is no tuple sends itself, and may still need what its handler entered: the driver
     takes its background tasks off it, and awaits ``end(ctx, tasks)`` after it, or ``end(ctx, error=...)`` where that
     failed. PERF: both are functions of their own, not methods around the plan: a coroutine less.
+
+    ``respond_now(ctx)`` is the same response without a task and without a wait, for a route whose plan never needs one
+    (no thread, no hook, no time-out; a handler that is inline, or ``async def`` with nothing to await); ``None`` for
+    all others. What is no response then is the coroutine of one, not begun: an error is answered by code that may
+    wait. Await it, in a task if there is none, and in the context that ``respond_now`` ran in. That context has to be
+    a copy where nobody else sees what a handler sets; no task is needed. Where ``takes_body``, it may be called only by
+    a driver that has the whole body already, which is ``ctx.body`` then; it is checked like any other, when its turn
+    comes.
     """
 
     route: FlatRoute
     method: str
     respond: Callable[[RequestContext], Coroutine[object, None, EndpointResponse]]
+    respond_now: Callable[[RequestContext], EndpointResponse | Coroutine[object, None, EndpointResponse]] | None
+    takes_body: bool  # by the plan, before the handler runs
     end: Callable[..., Awaitable[None]]
     awaits: bool  # it has to wait on an event loop
     source: str  # the compiled code, to be read by people

@@ -58,6 +58,8 @@ class RequestContext:
     cacheable: PendingEntry | None = None  # where the response may be stored
     accepted = ""  # the media type of the response, where a route offers several
     is_secure: bool | None = None  # whether it came over HTTPS, once somebody has asked
+    body = b""  # all of it, where the driver has that before it asks for a response
+    is_read = False  # that one was taken
     received = 0  # bytes of the body so far
     body_timeout = 30.0  # seconds until it must have come, and one more for every KiB
     _body_deadline: BodyDeadline | None = None
@@ -263,6 +265,14 @@ class RequestContext:
             message = await self.receive(limit)
             parts += message.get("body", b"")
         return bytes(parts)
+
+    def take_body(self, limit: int) -> bytes:
+        """Return the whole body where the driver had it at once; raise what :meth:`read_body` would raise."""
+        self.is_read = True
+        self.check_body(limit)
+        if len(self.body) > limit:
+            raise body_too_large(limit)
+        return self.body
 
     def check_body(self, limit: int) -> None:
         """Reject a body that announces more than ``limit`` bytes, or an encoding."""

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.endpoints.endpoint import Endpoint
-from hybrid_gateway.request.context import RequestContext, body_too_large
+from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.types import Header, Message, Scope
 
 Match = tuple[str, Endpoint, tuple[Any, ...]]  # method, endpoint, values in the path
@@ -48,12 +48,10 @@ class LaneRequest(RequestContext):
     """One request on the lane: its context, and what uvicorn's protocol asks of the cycle that it stands for."""
 
     # PERF: see RequestContext; what is usual is a class attribute, and what few ask for is made when somebody does.
-    body = b""
     keep_alive = True
     disconnected = False
     response_complete = False
     is_started = False
-    is_read = False
     end_event: asyncio.Event | None = None
 
     def __init__(self, connection: LaneConnection, match: Match, url: bytes, query: bytes) -> None:
@@ -103,13 +101,7 @@ class LaneRequest(RequestContext):
     # --- the body, which has come; and the client, which may go
 
     async def read_body(self, limit: int) -> bytes:
-        if self.is_read:
-            return await super().read_body(limit)
-        self.is_read = True
-        self.check_body(limit)
-        if len(self.body) > limit:
-            raise body_too_large(limit)
-        return self.body
+        return await super().read_body(limit) if self.is_read else self.take_body(limit)
 
     async def _receive(self) -> Message:
         if not self.is_read and not self.disconnected:
