@@ -185,4 +185,14 @@ def with_content_length(status: int, headers: Headers, body: bytes) -> list[Head
     """Return ``headers`` and the length of the body. SPEC: RFC 9110 section 8.6: not where there is no content."""
     if status in NO_CONTENT:
         return list(headers)
-    return [*headers, (b"content-length", b"%d" % len(body))]
+    return [*headers, _LENGTHS.get(len(body)) or _note_length(len(body))]
+
+
+# PERF: to write a number takes 1,000 instructions. Bounded: bodies that are longer cost more than that themselves.
+_LENGTHS: dict[int, Header] = {}
+_MAX_NOTED_LENGTH = 4096
+
+
+def _note_length(size: int) -> Header:
+    header = (b"content-length", b"%d" % size)
+    return header if size > _MAX_NOTED_LENGTH else _LENGTHS.setdefault(size, header)

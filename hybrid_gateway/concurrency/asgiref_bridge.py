@@ -100,9 +100,8 @@ enter_request: Callable[[HasThread], object] = _current.set
 """``LoopRegistry.begin()`` on a loop that is known to be adopted. PERF: the variable's own method."""
 
 
-def in_request() -> bool:
-    """Tell whether the current context belongs to a request already."""
-    return _current.get() is not None
+current_request: Callable[[], HasThread | None] = _current.get
+"""The request that the current context belongs to, if it is one's. PERF: the variable's own method."""
 
 
 def separate_thread() -> RequestThread:

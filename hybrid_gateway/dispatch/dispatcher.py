@@ -10,8 +10,9 @@ by the ``send`` that it is given. Everything that is compiled of routes is in on
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from django.conf import settings
 from django.urls import set_script_prefix
@@ -22,7 +23,7 @@ from hybrid_gateway.concurrency.caller_threads import InlineThread, is_disconnec
 from hybrid_gateway.conf import EncodedSlashes
 from hybrid_gateway.dispatch.fallback import NotRouted, RejectedRequest
 from hybrid_gateway.dispatch.prefixes import Prefixes
-from hybrid_gateway.dispatch.request_checks import RequestValidator
+from hybrid_gateway.dispatch.request_checks import MAX_PATH, RequestValidator, is_plain_path
 from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.dispatch.security_headers import SecurityHeaders
 from hybrid_gateway.dispatch.shutdown import Shutdown
@@ -34,6 +35,7 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.head_parsing import path_info
 from hybrid_gateway.responses.gateway_response import GatewayResponse
 from hybrid_gateway.responses.raw_response import RawResponse
+from hybrid_gateway.routing.path_template import PathValues
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.handshake import reject_handshake
 
@@ -125,6 +127,20 @@ class Dispatcher:
             or path in self._exact
             or (lowered != path and self.side(lowered) != self.side(path))
         )
+
+    def direct_paths(self) -> Mapping[str, Mapping[str, tuple[Endpoint, PathValues]]]:
+        """Return the paths of the table that need no check, with what answers each method.
+
+        They have no parameter and one spelling, and go straight to endpoints.
+        """
+        return {
+            path: methods
+            for path, methods in self.table.tree.static.items()
+            if is_plain_path(path)
+            and len(path) <= MAX_PATH
+            and quote(path) == path
+            and all(self.answers_directly(path, endpoint) for endpoint, _ in methods.values())
+        }
 
     # --- requests that neither side shall see
 

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread, thread_sensitive
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread
 from hybrid_gateway.dispatch.dispatcher import Responder, force_authentication
+from hybrid_gateway.dispatch.request_checks import MAX_PATH, is_plain_path
+from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.drivers.served_application import ServedApplication
+from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import RequestTimeout
-from hybrid_gateway.headers import FixedHeaders, checked_send, headers_to_send, with_content_length
+from hybrid_gateway.headers import checked_send
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.head_parsing import path_info
 from hybrid_gateway.request.request_thread import RequestThread
+from hybrid_gateway.routing.path_template import PathValues
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Message, Receive, Scope, Send
 
@@ -40,13 +44,16 @@ class ASGIDriver:
         self._fallthrough = dispatcher.fallthrough
         self._is_known_good = dispatcher.validator.is_known_good
         self._find_responder = dispatcher.find_responder
-        self._security = dispatcher.security
-        self._has_hsts = dispatcher.security.hsts is not None
+        self._knows_head = dispatcher.validator.knows_head
+        self._answers_directly = dispatcher.answers_directly
         self._may_redirect = dispatcher.security.redirects
         self._shutdown = dispatcher.shutdown
         self._forced_root = dispatcher.forced_root
         middleware = application.middleware
         self._middleware = _wrap(self._answer_inside_middleware, middleware) if middleware else None
+        self._is_bare = not (middleware or self._forced_root or self._may_redirect)
+        self._table: RoutingTable | None = None  # that what follows is of
+        self._direct_paths: Mapping[str, Mapping[str, tuple[Endpoint, PathValues]]] = {}
 
     async def attend(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a scope that is not ``http``."""
@@ -61,6 +68,31 @@ class ASGIDriver:
         force_authentication(ctx)
         with thread_sensitive(thread), contextlib.suppress(ClientDisconnect):
             await self.answer(ctx, scope, receive, send)
+
+    def find_directly(self, ctx: RequestContext, scope: Scope) -> Endpoint | None:
+        """Return the endpoint that answers a request like most, with nothing around it and nothing to check.
+
+        PERF: :meth:`answer` would come to the same; this spares a coroutine and 10,000 instructions.
+        """
+        if not self._is_bare or self._shutdown.has_begun or scope.get("root_path") or not self._knows_head(ctx, scope):
+            return None
+        if self._table is not self._dispatcher.table:
+            self._index_paths(self._dispatcher.table)
+        path: str = scope["path"]
+        methods = self._direct_paths.get(path)
+        found = None if methods is None else methods.get(ctx.method)
+        if found is None:
+            if not is_plain_path(path) or len(path) > MAX_PATH:
+                return None
+            found = self._find(path, ctx.method)
+            if found is None or not self._answers_directly(path, found[0]):
+                return None
+        endpoint, ctx.path_values = found
+        return endpoint
+
+    def _index_paths(self, table: RoutingTable) -> None:
+        self._direct_paths, self._find = self._dispatcher.direct_paths(), table.tree.find
+        self._table = table
 
     async def answer(self, ctx: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ``http`` scope, where asgiref knows of the thread already.
@@ -103,17 +135,7 @@ class ASGIDriver:
                 await self._answer_through_middleware(ctx, responder, receive, send)
                 return
             response = await responder.respond(ctx)
-            if isinstance(response, tuple):  # PERF: Dispatcher.send_response, without the 0.2 µs of one more coroutine
-                status, headers, body = response
-                if self._has_hsts or type(headers) is not FixedHeaders:
-                    headers = self._security.finalize(ctx, status, headers, responder.security_headers)
-                    headers = headers_to_send(status, headers, body)
-                else:
-                    headers = with_content_length(status, headers, body)
-                await send({"type": "http.response.start", "status": status, "headers": headers})
-                await send({"type": "http.response.body", "body": body if ctx.method != "HEAD" else b""})
-            else:
-                await self._dispatcher.run_response(ctx, responder, response, receive, send)
+            await self._dispatcher.send_response(ctx, responder, response, receive, send)
 
     # --- through ASGI middleware, which may change the scope
 

@@ -17,7 +17,7 @@ import msgspec
 from starlette.background import BackgroundTask, BackgroundTasks
 
 from hybrid_gateway.binding.request_cleanup import close_all
-from hybrid_gateway.concurrency.asgiref_bridge import enter_request, in_request
+from hybrid_gateway.concurrency.asgiref_bridge import current_request, enter_request
 from hybrid_gateway.endpoints.endpoint import AnsweredEarly
 from hybrid_gateway.endpoints.errors import ErrorResponses, printable
 from hybrid_gateway.exceptions import HTTPException
@@ -197,7 +197,7 @@ class Completion:
         """
         late = ctx.apart()
         late.path_names = self._path_names
-        if in_request():
+        if current_request() is not None:
             enter_request(late)
         try:
             late.handled_error = error

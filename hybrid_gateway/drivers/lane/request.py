@@ -53,6 +53,8 @@ class LaneRequest(RequestContext):
     response_complete = False
     is_started = False
     end_event: asyncio.Event | None = None
+    _scope: Scope | None = None
+    _is_over = False
 
     def __init__(self, connection: LaneConnection, match: Match, url: bytes, query: bytes) -> None:
         self.connection = connection
