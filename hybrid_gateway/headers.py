@@ -27,7 +27,7 @@ class FixedHeaders(tuple[Header, ...]):
     """
 
     lines: bytes
-    # A driver's own: the lines with what it puts before them, and what that was made of.
+    # The lines with what drivers put before them, and what that was made of.
     head: bytes = b""
     stamp: object = None
     _extended: FixedHeaders | None = None
@@ -50,7 +50,7 @@ class FixedHeaders(tuple[Header, ...]):
 def fix_headers(headers: Headers) -> Headers:
     """Return ``headers``, checked and written once, unless they speak of the connection, decided by each response."""
     checked = FixedHeaders(headers)
-    return headers if any(name == b"connection" for name, _ in headers) else checked
+    return headers if any(name in (b"connection", b"transfer-encoding") for name, _ in headers) else checked
 
 
 def is_token(name: bytes) -> bool:
@@ -185,14 +185,19 @@ def with_content_length(status: int, headers: Headers, body: bytes) -> list[Head
     """Return ``headers`` and the length of the body. SPEC: RFC 9110 section 8.6: not where there is no content."""
     if status in NO_CONTENT:
         return list(headers)
-    return [*headers, _LENGTHS.get(len(body)) or _note_length(len(body))]
+    return [*headers, (_LENGTHS.get(len(body)) or _note_length(len(body)))[0]]
 
 
-# PERF: to write a number takes 1,000 instructions. Bounded: bodies that are longer cost more than that themselves.
-_LENGTHS: dict[int, Header] = {}
+def end_of_head(body: bytes) -> bytes:
+    """Return what ends the head of a response after ``content-length: ``."""
+    return (_LENGTHS.get(len(body)) or _note_length(len(body)))[1]
+
+
+# PERF: to write a number takes 1,000 instructions. Bounded: longer bodies cost more than that themselves.
+_LENGTHS: dict[int, tuple[Header, bytes]] = {}
 _MAX_NOTED_LENGTH = 4096
 
 
-def _note_length(size: int) -> Header:
-    header = (b"content-length", b"%d" % size)
-    return header if size > _MAX_NOTED_LENGTH else _LENGTHS.setdefault(size, header)
+def _note_length(size: int) -> tuple[Header, bytes]:
+    noted = (b"content-length", b"%d" % size), b"%d\r\n\r\n" % size
+    return noted if size > _MAX_NOTED_LENGTH else _LENGTHS.setdefault(size, noted)

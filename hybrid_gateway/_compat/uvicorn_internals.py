@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from types import MethodType
+from typing import Any, Protocol, TypeVar
 
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -76,6 +77,63 @@ def build_cycle(connection: HttpToolsProtocol, scope: Any, *, keep_alive: bool) 
     )
     cycle.more_body = False
     return cycle
+
+
+class _StampedHead(Protocol):
+    """The head of responses, up to the value of their length, and the list of uvicorn's headers that is in it."""
+
+    head: bytes
+    stamp: object
+
+
+S = TypeVar("S", bound=_StampedHead)
+_send = RequestResponseCycle.send
+_is_patched = _send.__code__.co_qualname != "RequestResponseCycle.send"
+
+
+def write_whole(
+    send: Any,
+    headers: S,
+    status: int,
+    end: bytes,
+    body: bytes,
+    renew: Callable[[S, int, list[tuple[bytes, bytes]]], bytes],
+) -> bool:
+    """Write a complete response as ``send`` would from two messages, and leave all as that does.
+
+    ``end`` is the value of its length, and the blank line. False, and nothing done, where ``send`` is not uvicorn's own
+    method, or would wait, raise, or be silent. PERF: it validates and joins each header, 50,000 instructions in all.
+    """
+    # SECURITY: exact types; whatever stands between, or has taken the place of the method, shall see the messages.
+    if type(send) is not MethodType or send.__func__ is not _send or _is_patched:
+        return False
+    cycle = send.__self__
+    if (
+        type(cycle) is not RequestResponseCycle
+        or cycle.response_started
+        or cycle.disconnected
+        or cycle.flow.write_paused
+        or cycle.chunked_encoding is not None
+    ):
+        return False
+    cycle.response_started = True
+    cycle.waiting_for_100_continue = False
+    scope = cycle.scope
+    if cycle.access_log:
+        client, path, version = client_address(scope), target_of(scope), scope["http_version"]
+        cycle.access_logger.info('%s - "%s %s HTTP/%s" %d', client, scope["method"], path, version, status)
+    defaults = cycle.default_headers
+    head = headers.head if headers.stamp is defaults else renew(headers, status, defaults)
+    cycle.chunked_encoding = False
+    if not cycle.keep_alive:
+        end = end[:-2] + b"connection: close\r\n\r\n"
+    cycle.transport.write(head + end + body if scope["method"] != "HEAD" else head + end)
+    cycle.response_complete = True
+    cycle.message_event.set()
+    if not cycle.keep_alive:
+        cycle.transport.close()
+    cycle.on_response()
+    return True
 
 
 def server_headers(state: ServerState) -> list[tuple[bytes, bytes]]:

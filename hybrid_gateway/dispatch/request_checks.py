@@ -177,16 +177,13 @@ class RequestValidator:
         if len(values.translate(None, _CONTROLS)) != len(values):
             return BadRequest("A header of the request has control characters.")
         if type(client) is tuple and headers.get(b"host") in self._hosts and len(names) + len(values) < MIN_EXACT_BYTES:
-            self._remember(client, raw_headers, headers, names)
+            secrets = self._secrets()
+            if len(self._known) >= MAX_KNOWN_HEADS or secrets is not self._known_by:
+                self._known.clear()
+                self._known_by = secrets
+            if not secrets.are_in(headers, names):
+                self._known[client] = list(raw_headers), headers
         return None
-
-    def _remember(self, client: object, raw_headers: list[Header], headers: dict[bytes, bytes], names: bytes) -> None:
-        secrets = self._secrets()
-        if len(self._known) >= MAX_KNOWN_HEADS or secrets is not self._known_by:
-            self._known.clear()
-            self._known_by = secrets
-        if not secrets.are_in(headers, names):
-            self._known[client] = list(raw_headers), headers
 
     def validate_path(self, path: str | None, raw_path: bytes, method: str) -> HTTPException | None:
         """Return whether a path that is not plain has one meaning all the same."""

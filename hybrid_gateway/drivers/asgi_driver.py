@@ -77,7 +77,9 @@ class ASGIDriver:
         if not self._is_bare or self._shutdown.has_begun or scope.get("root_path") or not self._knows_head(ctx, scope):
             return None
         if self._table is not self._dispatcher.table:
-            self._index_paths(self._dispatcher.table)
+            table = self._dispatcher.table
+            self._direct_paths, self._find = self._dispatcher.direct_paths(), table.tree.find
+            self._table = table
         path: str = scope["path"]
         methods = self._direct_paths.get(path)
         found = None if methods is None else methods.get(ctx.method)
@@ -89,10 +91,6 @@ class ASGIDriver:
                 return None
         endpoint, ctx.path_values = found
         return endpoint
-
-    def _index_paths(self, table: RoutingTable) -> None:
-        self._direct_paths, self._find = self._dispatcher.direct_paths(), table.tree.find
-        self._table = table
 
     async def answer(self, ctx: RequestContext, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one ``http`` scope, where asgiref knows of the thread already.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from types import CoroutineType
 from typing import Any, Unpack
 
 import msgspec
@@ -35,14 +37,14 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.gateway.lifespan import LateStart, Lifespan
 from hybrid_gateway.gateway.options import GatewayArguments, apply_plugins, gateway_options
 from hybrid_gateway.gateway.table_builder import TableBuilder
-from hybrid_gateway.headers import FixedHeaders, headers_to_send, with_content_length
+from hybrid_gateway.headers import FixedHeaders, check_headers, with_content_length
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.declare import HANDLER_OPTIONS
 from hybrid_gateway.routing.flat_routes import FlatRoute, join_paths
 from hybrid_gateway.routing.path_template import build_path
 from hybrid_gateway.spelling import reject_unknown_keywords
-from hybrid_gateway.types import Environ, Receive, Scope, Send, StartResponse
+from hybrid_gateway.types import Environ, Headers, Receive, Scope, Send, StartResponse
 
 
 @reject_unknown_keywords(*GatewayArguments.__annotations__, elsewhere={"each handler": HANDLER_OPTIONS})
@@ -109,6 +111,7 @@ class Gateway:
         usual = RequestContext.body_timeout
         self._body_timeout = None if options.body_timeout == usual else options.body_timeout
         self._has_hsts = dispatcher.security.hsts is not None
+        self._write: Callable[[Send, int, Headers, bytes], bool] | None = None  # known once a server asks
 
     def __repr__(self) -> str:
         prefixes = ", ".join(self.dispatcher.prefixes.prefixes)
@@ -202,18 +205,21 @@ class Gateway:
                 await self._answer(ctx, scope, receive, send)
                 return
             # PERF: here, not in a coroutine of the driver's: 1,500 instructions.
-            response = await endpoint.respond(ctx)
-            if type(response) is not tuple:
+            now = endpoint.respond_now
+            response: Any = endpoint.respond(ctx) if now is None or endpoint.takes_body else now(ctx)
+            if type(response) is CoroutineType:
+                response = await response
+            if not isinstance(response, tuple):
                 await self.dispatcher.run_response(ctx, endpoint, response, receive, send)
                 return
             status, headers, body = response
-            if type(headers) is FixedHeaders and not self._has_hsts:
-                fields = with_content_length(status, headers, body)
-            else:
+            if type(headers) is not FixedHeaders or self._has_hsts:
                 headers = self.dispatcher.security.finalize(ctx, status, headers, endpoint.security_headers)
-                fields = headers_to_send(status, headers, body)
-            await send({"type": "http.response.start", "status": status, "headers": fields})
-            await send({"type": "http.response.body", "body": body if ctx.method != "HEAD" else b""})
+                check_headers(headers)
+            if self._write is None or not self._write(send, status, headers, body):
+                fields = with_content_length(status, headers, body)
+                await send({"type": "http.response.start", "status": status, "headers": fields})
+                await send({"type": "http.response.body", "body": body if ctx.method != "HEAD" else b""})
         except ClientDisconnect:
             pass  # nobody is left to answer
         finally:
@@ -224,8 +230,12 @@ class Gateway:
         if self._starts_late:
             await self._late_start.wait()
             self._answer = self._late_start.counting(self.asgi.answer)
-            self._find_directly = _find_nothing  # whose answers nobody would count
+            self._find_directly = lambda ctx, scope: None  # those answers nobody would count
         self.loops.adopt(loop)
+        if "uvicorn.protocols.http.httptools_impl" in sys.modules:
+            from hybrid_gateway.drivers.response_heads import ResponseHeads
+
+            self._write = ResponseHeads().write
         self._loop = loop
 
     @property
@@ -288,7 +298,3 @@ class Gateway:
             await work
         finally:
             thread.release()
-
-
-def _find_nothing(ctx: RequestContext, scope: Scope) -> None:
-    """Leave every request to the driver's longer way."""

@@ -6,6 +6,7 @@ import asyncio
 import inspect
 from typing import Any
 
+import pytest
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -116,6 +117,132 @@ def test_a_cycle_that_waited_is_started_as_a_task_of_the_connection() -> None:
 
     asyncio.run(main())
     assert list(inspect.signature(HttpToolsProtocol._start_asgi_task).parameters) == ["self", "cycle", "app"]
+
+
+class Head:
+    """A head that is joined when it is asked for."""
+
+    head, stamp = b"", None
+
+    def renew(self, head: Head, status: int, defaults: Any) -> bytes:
+        lines = b"".join(b"%b: %b\r\n" % header for header in (*defaults, (b"x-a", b"1")))
+        return internals.status_lines[status] + lines + b"content-length: "
+
+
+Ended = tuple[bytes, bool, dict[str, Any], int, list[str]]
+
+
+def ended(data: bytes, status: int, body: bytes, *, access_log: bool, whole: bool) -> Ended:
+    """What is left of a connection after ``data``: bytes, whether it is closed, state, count, and log."""
+    cycles, lines, head = list[Any](), list[str](), Head()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        cycles.append(send.__self__)
+        if scope["method"] == "POST":
+            await receive()
+        if whole:
+            end = b"%d\r\n\r\n" % len(body)
+            assert internals.write_whole(send, head, status, end, body, head.renew)
+            return
+        headers = [(b"x-a", b"1"), (b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def main() -> Ended:
+        protocol = connect(HttpToolsProtocol, app, proxy_headers=False)
+        protocol.access_log = access_log
+        protocol.access_logger = Logger(lines)
+        protocol.server_state.default_headers = [(b"date", b"today"), (b"server", b"uvicorn")]
+        protocol.data_received(data)
+        written = await finish(protocol)
+        states = {}
+        for number, cycle in enumerate(cycles):
+            states.update({f"{number}.{name}": value for name, value in vars(cycle).items() if name in STATE})
+            states[f"{number}.event"] = cycle.message_event.is_set()
+        waits = protocol.timeout_keep_alive_task is not None
+        states.update(waits=waits, pipeline=len(protocol.pipeline), reads=not protocol.flow.read_paused)
+        return written, protocol.transport.closed, states, protocol.server_state.total_requests, lines
+
+    return asyncio.run(main())
+
+
+class Logger:
+    def __init__(self, lines: list[str]) -> None:
+        self.lines = lines
+
+    def info(self, message: str, *arguments: object) -> None:
+        self.lines.append(message % arguments)
+
+
+STATE = (
+    *("response_started", "response_complete", "keep_alive", "chunked_encoding", "expected_content_length"),
+    *("waiting_for_100_continue", "disconnected", "body", "more_body"),
+)
+REQUESTS = {
+    "GET": GET,
+    "HEAD": GET.replace(b"GET", b"HEAD"),
+    "POST": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab",
+    "closing": GET.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"),
+    "closing HEAD": b"HEAD / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    "HTTP/1.0": GET.replace(b"HTTP/1.1", b"HTTP/1.0"),
+    "pipelined": GET * 3,
+    "expecting": b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nab",
+    "expecting, unread": b"PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nab",
+    "chunked": b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+}
+
+
+@canary("write_whole")
+@pytest.mark.parametrize("access_log", [False, True])
+@pytest.mark.parametrize(("status", "body"), [(200, b"{}"), (201, b""), (404, b"x" * 70_000)])
+@pytest.mark.parametrize("data", REQUESTS.values(), ids=REQUESTS)
+def test_a_response_that_is_written_whole_is_that_of_uvicorns_own_method(
+    data: bytes, status: int, body: bytes, access_log: bool
+) -> None:
+    expected = ended(data, status, body, access_log=access_log, whole=False)
+    assert expected[0].startswith(b"HTTP/1.1 ") and len(expected[4]) == access_log * expected[3]
+    assert ended(data, status, body, access_log=access_log, whole=True) == expected
+
+
+class OtherCycle(internals.RequestResponseCycle):
+    pass
+
+
+@canary("write_whole")
+def test_whatever_stands_before_uvicorns_method_sees_the_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        protocol, head = connect(proxy_headers=False), Head()
+        scope: Any = {"type": "http", "method": "GET", "path": "/x", "http_version": "1.1", "headers": []}
+
+        def fresh() -> Any:
+            return internals.build_cycle(protocol, scope, keep_alive=True)
+
+        def is_written(send: Any) -> bool:
+            return internals.write_whole(send, head, 200, b"1\r\n\r\n", b"x", head.renew)
+
+        async def wrapper(message: Any) -> None:
+            await fresh().send(message)
+
+        class Proxy:
+            """As of wrapt: all attributes are those of what is inside."""
+
+            def __init__(self, inside: Any) -> None:
+                self.__func__, self.__self__ = inside.__func__, inside.__self__
+
+        other, started, gone, full, chunked = fresh(), fresh(), fresh(), fresh(), fresh()
+        other.__class__ = OtherCycle
+        started.response_started = gone.disconnected = chunked.chunked_encoding = True
+        for send in (wrapper, Proxy(fresh().send), other.send, started.send, gone.send, chunked.send, fresh().receive):
+            assert not is_written(send), send
+        protocol.flow.pause_writing()
+        assert not is_written(full.send)
+        protocol.flow.resume_writing()
+        assert not protocol.transport.written and not full.response_started
+        assert is_written(full.send) and not is_written(full.send)
+        monkeypatch.setattr(internals.RequestResponseCycle, "send", wrapper)
+        assert not is_written(fresh().send)
+
+    asyncio.run(main())
 
 
 @canary("ServerState", "server_headers")

@@ -36,7 +36,8 @@ from hybrid_gateway._compat.uvicorn_internals import (
 from hybrid_gateway.concurrency.asgiref_bridge import enter_request
 from hybrid_gateway.dispatch.shutdown import GRACE_AFTER_SIGNAL
 from hybrid_gateway.drivers.lane.request import LaneRequest, ValidatedHead
-from hybrid_gateway.drivers.lane.server import AccessLogger, LaneServer, lane_server, start_line
+from hybrid_gateway.drivers.lane.server import AccessLogger, LaneServer, lane_server
+from hybrid_gateway.drivers.response_heads import start_line
 from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, check_headers
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import ASGIApp, Headers, Receive, Scope, Send

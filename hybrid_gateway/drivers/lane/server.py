@@ -19,17 +19,18 @@ import httptools
 from django.conf import settings
 from uvicorn.config import Config
 
-from hybrid_gateway._compat.uvicorn_internals import ServerState, server_headers, status_lines, unwrap_proxy_headers
+from hybrid_gateway._compat.uvicorn_internals import ServerState, server_headers, unwrap_proxy_headers
 from hybrid_gateway.dispatch.dispatcher import Dispatcher, no_message
 from hybrid_gateway.dispatch.request_checks import MAX_HEADER_BYTES, MAX_HEADERS, MAX_PATH, is_plain_path
 from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.drivers.lane.request import LaneConnection, LaneRequest, Match, ValidatedHead
+from hybrid_gateway.drivers.response_heads import ResponseHeads
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.headers import FixedHeaders
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.routing.route_tree import RouteTree
-from hybrid_gateway.types import Header, Headers, Scope
+from hybrid_gateway.types import Header, Scope
 
 logger = logging.getLogger("hybrid_gateway")
 
@@ -55,8 +56,7 @@ class LaneServer:
         self._table: RoutingTable | None = None  # that what follows is of
         self._tree: RouteTree[Endpoint] = RouteTree()
         self._static: dict[bytes, dict[bytes, Match]] = {}
-        self._starts: dict[int, bytes] = {}  # the first lines and uvicorn's headers, by status
-        self._server_headers: Headers = ()  # that those are of
+        self._heads = ResponseHeads()
         self._keeps_alive = True
         self._renew_parser()
 
@@ -172,18 +172,11 @@ class LaneServer:
 
     def start(self, status: int) -> bytes:
         """Return the status line and uvicorn's own headers; the date among them is made anew once a second."""
-        current = server_headers(self._state)
-        if current is not self._server_headers:
-            self._server_headers, self._starts = current, {}
-        if status not in self._starts:
-            self._starts[status] = start_line(status, current)
-        return self._starts[status]
+        return self._heads.start(status, server_headers(self._state))
 
     def renew(self, headers: FixedHeaders, status: int) -> bytes:
         """Return what responses with ``headers`` begin with until the next second, up to the value of their length."""
-        headers.head = self.start(status) + headers.lines + b"content-length: "
-        headers.stamp = self._server_headers
-        return headers.head
+        return self._heads.renew(headers, status, server_headers(self._state))
 
 
 class AccessLogger:
@@ -205,11 +198,6 @@ def _build_parser(receiver: object) -> Any:
     parser = httptools.HttpRequestParser(receiver)
     parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
     return parser
-
-
-def start_line(status: int, defaults: Headers) -> bytes:
-    """Return the status line and ``defaults`` as HTTP/1.1 has them."""
-    return status_lines[status] + b"".join(b"%b: %b\r\n" % (name.lower(), value) for name, value in defaults)
 
 
 _servers: WeakKeyDictionary[ServerState, LaneServer | None] = WeakKeyDictionary()

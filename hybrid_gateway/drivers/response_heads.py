@@ -1,0 +1,45 @@
+"""The heads of responses as uvicorn writes them, joined once a second: for the lane, and for uvicorn's own road."""
+
+from __future__ import annotations
+
+from hybrid_gateway._compat.uvicorn_internals import status_lines, write_whole
+from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, end_of_head
+from hybrid_gateway.types import Headers, Send
+
+_WITH_CONTENT = frozenset(status_lines) - NO_CONTENT
+
+
+class ResponseHeads:
+    """Heads of the responses of one server. ``defaults`` are uvicorn's own headers: a new list each second."""
+
+    def __init__(self) -> None:
+        self._starts: dict[int, bytes] = {}  # the first lines and uvicorn's headers, by status
+        self._defaults: Headers = ()  # that those are of
+
+    def start(self, status: int, defaults: Headers) -> bytes:
+        """Return the status line and uvicorn's own headers."""
+        if defaults is not self._defaults:
+            self._defaults, self._starts = defaults, {}
+        if status not in self._starts:
+            self._starts[status] = start_line(status, defaults)
+        return self._starts[status]
+
+    def renew(self, headers: FixedHeaders, status: int, defaults: Headers) -> bytes:
+        """Return what responses with ``headers`` begin with until the next second, up to the value of their length."""
+        headers.head = self.start(status, defaults) + headers.lines + b"content-length: "
+        headers.stamp = defaults
+        return headers.head
+
+    def write(self, send: Send, status: int, headers: Headers, body: bytes) -> bool:
+        """Write a complete response to uvicorn's connection, if nothing stands between that and ``send``.
+
+        The bytes are those that uvicorn makes of two messages. False: nothing was written, and ``send`` takes them.
+        """
+        if type(headers) is not FixedHeaders or status not in _WITH_CONTENT:
+            return False
+        return write_whole(send, headers, status, end_of_head(body), body, self.renew)
+
+
+def start_line(status: int, defaults: Headers) -> bytes:
+    """Return the status line and ``defaults`` as HTTP/1.1 has them."""
+    return status_lines[status] + b"".join(b"%b: %b\r\n" % (name.lower(), value) for name, value in defaults)
