@@ -5,7 +5,8 @@ A reader takes a request and the list of errors; it returns converted values, or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, c
 from hybrid_gateway.binding.plan_scope import InputTypes, PlanScope, type_to_read
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, is_closed, struct_fields
 from hybrid_gateway.binding.text_converters import TextType, documented, is_list
+from hybrid_gateway.binding.usual_query import UsualParameter, is_usual, usual_lines
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors, missing, one_error, unknown
 from hybrid_gateway.codegen import Names, define
 from hybrid_gateway.exceptions import DependencyError, ErrorEntry, NotFound
@@ -40,7 +42,9 @@ class ParameterGroup:
         self.variable = builder.assign(source, phase.readers, Step(call=call, can_fail=True))
         row = SOURCES[source]
         self._globals: dict[str, object] = {"values_of": row.values, "lists_of": row.lists, "fresh": fresh}
-        self._names = Names(("ctx", "errors", "text", "values", "lists", "int", "ValueError", *self._globals))
+        self._globals |= {"invalid": msgspec.ValidationError}
+        self._names = Names((*_RESERVED, *self._globals))
+        self._usual: list[UsualParameter] = []
         self._lines: list[str] = []
         self._variables: dict[str, str] = {}  # by name on the wire
         self._takes = {"values": False, "lists": False}
@@ -52,6 +56,7 @@ class ParameterGroup:
         location = (self.source, wire_name)
         variable = self._variables[wire_name] = self._names.unique(parameter.name)
         slow = f"{variable} = {self._name(f'read_{parameter.name}', kind.reader(location))}(text, errors)"
+        value = None
         self._lines += self._take(parameter.name, wire_name, many=kind.many)
         self._lines.append("if text is None:")
         if parameter.required:
@@ -62,6 +67,15 @@ class ParameterGroup:
             value = f"fresh({default})" if isinstance(parameter.default, _MUTABLE) else default
             self._lines.append(f"    {variable} = {value}")
         self._lines += _converted(variable, slow, kind)
+        usual = UsualParameter(
+            variable=variable,
+            wire_name=wire_name,
+            prefix=self._name(f"{parameter.name}_is", f"{wire_name}=".encode()),
+            kind=kind,
+            read=self._name(f"convert_{parameter.name}", kind.read_one if kind.check is None else kind.read),
+            default=value,
+        )
+        self._usual.append(usual)
         return len(self._variables) - 1
 
     def _name(self, wanted: str, value: object) -> str:
@@ -77,30 +91,40 @@ class ParameterGroup:
         self._takes[source] = True
         return [f"text = {source}.get({self._name(f'name_of_{name}', wire_name)})"]
 
-    def build(self, where: str) -> Reader:
-        """Return the function of ``(ctx, errors)`` that gives the values, in order; every parameter is added."""
+    def build(self, where: str, *, alone: bool) -> Reader:
+        """Return the function of ``(ctx, errors)`` that gives the values, in order; every parameter is added.
+
+        ``alone``: nothing else asks for values of this source.
+        """
         taken = [f"{source} = {source}_of(ctx)" for source, wanted in self._takes.items() if wanted]
-        values = "".join(f"{variable}, " for variable in self._variables.values())
-        lines = [*taken, *self._lines, f"return ({values})"]
-        source = "def read(ctx, errors):\n" + "".join(f"    {line}\n" for line in lines)
+        values = f"return ({''.join(f'{variable}, ' for variable in self._variables.values())})"
+        source = _function("read", [*taken, *self._lines, values])
+        if alone and self.source == "query" and is_usual(self._usual):
+            usual = usual_lines(self._usual, "return read_any(ctx, errors)")
+            source = source.replace("read", "read_any", 1) + _function("read", [*usual, values])
         return define("read", source, self._globals, f"{where}: {self.source}")
+
+
+_RESERVED = ("ctx", "errors", "text", "values", "lists", "int", "ValueError", "raw", "pair", "read", "read_any")
+
+
+def _function(name: str, lines: Sequence[str]) -> str:
+    return f"def {name}(ctx, errors):\n" + "".join(f"    {line}\n" for line in lines)
 
 
 def _converted(variable: str, slow: str, kind: TextType) -> list[str]:
     """Return the lines that make a value of the text."""
-    if kind.kind is str and kind.check is None:
+    if kind.is_simple_text:
         return ["else:", f"    {variable} = text"]
-    if kind.kind is not int or (kind.check is not None and kind.bounds is None):
+    if not kind.is_simple_int:
         return ["else:", f"    {slow}"]
     lines = ["elif text.isdigit() and text.isascii():", "    try:", f"        {variable} = int(text)"]
     lines += ["    except ValueError:", f"        {slow}"]
     if kind.bounds is not None:
-        kept = " and ".join(f"{variable} {_SIGNS[name]} {bound!r}" for name, bound in kind.bounds.by_name.items())
-        lines += ["    else:", f"        if not ({kept}):", f"            {slow}"]
+        lines += ["    else:", *(f"        {line}" for line in kind.bounded(variable, slow))]
     return [*lines, "else:", f"    {slow}"]
 
 
-_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _MUTABLE = (list, set, dict, bytearray)
 
 
@@ -228,6 +252,7 @@ class ParameterPlanner:
         self._where, self._path = scope.where, scope.path
         self._types = types
         self._groups: list[ParameterGroup] = []
+        self._reads: Counter[str] = Counter()  # how many functions read each source
         self._named_in_path: set[str] = set()
 
     def end(self, *, whole_path: bool) -> None:
@@ -236,7 +261,8 @@ class ParameterPlanner:
         With ``whole_path`` raise :class:`DependencyError` unless somebody has asked for all of the path.
         """
         for group in self._groups:
-            self._builder.plan.names[group.reader] = group.build(self._where)
+            alone = self._reads[group.source] == 1
+            self._builder.plan.names[group.reader] = group.build(self._where, alone=alone)
         self.query_names |= {entry.name for entry in self._builder.plan.inputs if entry.source == "query"}
         unused = self._path.keys() - self._named_in_path
         if whole_path and unused and not self.sees_path:
@@ -315,6 +341,7 @@ class ParameterPlanner:
                     return code(f"{{}}[{position}]", group.variable)
         group = ParameterGroup(self._builder, marker.source, phase)
         self._groups.append(group)
+        self._reads[marker.source] += 1
         return code(f"{{}}[{group.add(parameter, wire_name, kind)}]", group.variable)
 
     def _text_struct(self, parameter: Parameter, marker: Marker, chain: Chain, phase: Phase) -> Code:
@@ -333,5 +360,6 @@ class ParameterPlanner:
         # Other headers and cookies are there whatever a client does: in the query alone unknown names are rejected.
         asked = self.query_names if source == "query" and is_closed(parameter.info.origin) else None
         reader = struct_reader(parameter, source, wire_name, kinds, self._types.hook, asked)
+        self._reads[source] += 1
         step = Step(call=self._builder.call(f"read_{source}", reader, "ctx, errors"), can_fail=True)
         return self._builder.assign(parameter.name, phase.readers, step)

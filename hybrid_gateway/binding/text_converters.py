@@ -44,6 +44,24 @@ class TextType(msgspec.Struct, frozen=True, kw_only=True):
     check: Check | None = None
     kind: object = None  # of plain ones, and their bounds: what needs no function of its own
     bounds: Bounds | None = None
+    is_ours: bool = True  # no decoder of the project is called
+
+    @property
+    def is_simple_text(self) -> bool:
+        """True where every text is a value as it is."""
+        return self.kind is str and self.check is None
+
+    @property
+    def is_simple_int(self) -> bool:
+        """True for whole numbers that nothing but bounds constrains."""
+        return self.kind is int and (self.check is None or self.bounds is not None)
+
+    def bounded(self, variable: str, otherwise: str) -> list[str]:
+        """Return the line of code that runs a statement where a variable breaks the bounds; none without bounds."""
+        if self.bounds is None:
+            return []
+        kept = " and ".join(f"{variable} {_SIGNS[name]} {bound!r}" for name, bound in self.bounds.by_name.items())
+        return [f"if not ({kept}): {otherwise}"]
 
     @property
     def many(self) -> bool:
@@ -83,6 +101,7 @@ class TextType(msgspec.Struct, frozen=True, kw_only=True):
         return read
 
 
+_SIGNS = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
 _FOLLOWS = ((int, float), (int, Decimal), (Decimal, float))
 
 
@@ -138,7 +157,11 @@ def _plain(kind: object, hook: DecodeHook, raw: bool) -> TextType:
             return kind(text)
 
         return TextType(rank=_RANKS[str], read_one=read_path)
-    return TextType(rank=_RANKS[bytes], read_one=lambda text: msgspec.convert(text, kind, strict=False, dec_hook=hook))
+    return TextType(
+        rank=_RANKS[bytes],
+        read_one=lambda text: msgspec.convert(text, kind, strict=False, dec_hook=hook),
+        is_ours=False,
+    )
 
 
 _PLAIN = (UUID, datetime, date, time, timedelta, int, bool, Decimal, float, bytes, str)  # the strictest first
@@ -243,8 +266,9 @@ def _union(members: Sequence[TextType]) -> TextType:
                 complaints.append(str(error))
         raise msgspec.ValidationError(" or ".join(dict.fromkeys(complaints)))
 
+    is_ours = all(member.is_ours for member in single)
     if not lists:
-        return TextType(rank=single[0].rank, read_one=read_one)
+        return TextType(rank=single[0].rank, read_one=read_one, is_ours=is_ours)
     of_list = lists[0].reader
 
     def read_many(texts: list[str], location: Location, errors: list[ErrorEntry]) -> object:

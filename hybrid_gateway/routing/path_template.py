@@ -136,8 +136,7 @@ def _parse_parameter(name: str, converter: str | None, path: str) -> Parameter:
 
 
 def _read_int(text: str) -> int | None:  # PERF: what ``READERS[int]`` does, without an exception
-    digits = text[1:] if text.startswith("-") else text
-    if not (digits.isascii() and digits.isdigit()):
+    if not (text.isascii() and (text.isdigit() or (text.startswith("-") and text[1:].isdigit()))):
         return None
     try:
         return int(text)

@@ -3,7 +3,8 @@
 How this works: paths without parameters live in one dict. The others form a tree with one level per segment; a node
 knows its static children by text and its parameters by converter, the strictest first. The search back-tracks: when a
 static child leads nowhere (also when it only lacks the method), the parameters beside it are tried. Its cost depends on
-the depth of the path, not on the number of routes.
+the depth of the path, not on the number of routes. Most paths with a parameter end with it and have no other: these are
+found by what comes before it, in a dict as well.
 """
 
 from __future__ import annotations
@@ -16,12 +17,18 @@ from hybrid_gateway.routing.path_template import Converter, Parameter, PathTempl
 E = TypeVar("E")
 
 
+Convert = Callable[[str], object]  # None for what is no such value
+
+
 class _Node(Generic[E]):
-    __slots__ = ("endpoints", "parameters", "static")
+    __slots__ = ("endpoints", "only", "parameters", "static")
 
     def __init__(self) -> None:
         self.static: dict[str, _Node[E]] = {}
         self.parameters: list[tuple[_Matcher, _Node[E]]] = []
+        self.only: tuple[Convert, _Node[E]] | None = (
+            None  # of one parameter, which is a segment, where there is no other
+        )
         self.endpoints: dict[str, E] = {}
 
     def child(self, segment: Segment) -> _Node[E]:
@@ -34,13 +41,15 @@ class _Node(Generic[E]):
             child = _Node[E]()
             self.parameters.append((matcher, child))
             self.parameters.sort(key=lambda entry: entry[0].rank)
+            convert = matcher.whole if len(self.parameters) == 1 else None
+            self.only = None if convert is None else (convert, child)
         return child
 
 
 class _Matcher:
     """The matcher of a segment with parameters: one whole-segment converter, or text and parameters mixed."""
 
-    __slots__ = ("converters", "key", "match", "rank", "tail")
+    __slots__ = ("converters", "key", "match", "rank", "tail", "whole")
 
     def __init__(self, segment: tuple[str | Parameter, ...]) -> None:
         self.converters = tuple(part.converter for part in segment if isinstance(part, Parameter))
@@ -50,6 +59,7 @@ class _Matcher:
         # Text around a parameter makes it stricter than any parameter alone.
         self.rank = (1 if whole else 0, self.converters[0].rank, -len(segment))
         self.match = _match_whole(self.converters[0]) if whole else _match_mixed(segment, self.converters)
+        self.whole = self.converters[0].convert if whole and not self.tail else None
 
 
 def _split_mixed(segment: tuple[str | Parameter, ...], text: str) -> tuple[str, ...] | None:
@@ -110,15 +120,23 @@ class RouteTree(Generic[E]):
 
     def __init__(self) -> None:
         self.static: dict[str, dict[str, tuple[E, PathValues]]] = {}  # path → method → what find() gives
-        self._root: _Node[E] = _Node()
+        self.last: dict[str, tuple[Convert, dict[str, E]]] = {}  # what precedes the last slash → parameter, endpoints
+        self._top: _Node[E] = _Node()  # above the first slash
 
     def add(self, template: PathTemplate, method: str, endpoint: E) -> E:
         """Put ``endpoint`` at ``template``, unless another is there; return the one that is there now."""
         if template.is_static:
             return self.static.setdefault(template.path, {}).setdefault(method, (endpoint, ()))[0]
-        node = self._root
+        node, before, is_static = self._top.child(""), "", True
         for segment in template.segments:
-            node = node.child(segment)
+            parent, node = node, node.child(segment)
+            if not isinstance(segment, str) and is_static:
+                matcher, child = parent.parameters[0]  # the strictest, which may be another one
+                self.last.pop(before, None)
+                if matcher.whole is not None:
+                    self.last[before] = matcher.whole, child.endpoints
+            is_static = is_static and isinstance(segment, str)
+            before += f"/{segment}"
         return node.endpoints.setdefault(method, endpoint)
 
     def find(self, path: str, method: str) -> tuple[E, PathValues] | None:
@@ -128,34 +146,40 @@ class RouteTree(Generic[E]):
             found = endpoints.get(method)
             if found is not None:
                 return found
-        return self._walk(path[1:].split("/"), method)
+        before, _, text = path.rpartition("/")
+        last = self.last.get(before)
+        if last is not None:  # nothing that is tried before this parameter can end here
+            convert, ends = last
+            endpoint, value = ends.get(method), convert(text)
+            if endpoint is not None and value is not None:
+                return endpoint, (value,)
+        return self._walk(path.split("/"), method)
 
     def _walk(self, segments: list[str], method: str) -> tuple[E, PathValues] | None:
         """Search where there is one way at most; back-track from the first fork on. PERF: half the time."""
-        node: _Node[E] = self._root
+        node = self._top
         values: PathValues = ()
         for depth, segment in enumerate(segments):
-            child = node.static.get(segment)
-            parameters = node.parameters
-            if child is not None and not parameters:
-                node = child
-            elif child is None and not parameters:
-                return None
-            elif child is None and len(parameters) == 1 and not parameters[0][0].tail:
-                matcher, node = parameters[0]
-                converted = matcher.match(segment)
-                if converted is None:
+            if not node.parameters:
+                child = node.static.get(segment)
+                if child is None:
                     return None
-                values += converted
+                node = child
+            elif node.only is not None and segment not in node.static:
+                convert, node = node.only
+                value = convert(segment)
+                if value is None:
+                    return None
+                values = (*values, value)
             else:
                 return _search(node, segments, depth, values, method)
-        endpoint = node.endpoints.get(method)
-        return None if endpoint is None else (endpoint, values)
+        found = node.endpoints.get(method)
+        return None if found is None else (found, values)
 
     def methods(self, path: str) -> set[str]:
         """Return every method that some endpoint answers at ``path``; none for an unknown path."""
         found = set(self.static.get(path, ()))
-        for node in _leaves(self._root, path[1:].split("/"), 0):
+        for node in _leaves(self._top, path.split("/"), 0):
             found.update(node.endpoints)
         return found
 
