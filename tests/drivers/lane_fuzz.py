@@ -241,6 +241,13 @@ TARGETS = [
     b"http://example.org/echo", b"http://example.org", b"echo", b"/ec\xc3\xa9", b"/page/", b"/page", b"/%70age/",
     b"/hello\t", b"/he llo", b"?x=1", b"/echo;x=1", b"/echo%", b"/echo%zz", b"/echo%00",
 ]  # fmt: skip
+ODD_TARGETS = [
+    b"/hello?x=\x7f", b'/hello?x="', b"/hello?x=1#", b"/hello?x=\xff", b"/hello?x=1 HTTP/1.1", b"/hello?x=1\r",
+    b"/hello\x0b", b"/hello\n", b"/items//5", b"/items/./5", b"/files/../hello", b"/files/a/.b", b"/items/5;x",
+    b"/items/\\5", b"/HELLO", b"/PAGE/", b"/hello??x=1", b"/hello?x=%zz", b"/hello?x=a;b", b"/files/" + b"x" * 9000,
+    b"/items/5?" + b"y" * 9000, b"/items/-5", b"/items/+5", b"/files/a:b@c", b"/files/a b", b"/files/a|b",
+    b"/files/{a}", b"/hello/", b"hello", b"//",
+]  # fmt: skip
 ANSWERED = [
     (b"GET", b"/"), (b"GET", b"/hello"), (b"GET", b"/hello?x=1&n=3"), (b"GET", b"/hello?n=x"), (b"HEAD", b"/hello"),
     (b"GET", b"/items/5"), (b"HEAD", b"/items/5"), (b"GET", b"/files/a/b%2Fc"), (b"POST", b"/items"),
@@ -301,9 +308,43 @@ def requests(draw: st.DrawFn) -> bytes:
 
 
 @st.composite
+def first_lines(draw: st.DrawFn) -> bytes:
+    """The first line of a request, often one that only a parser may judge."""
+    method, target = draw(st.sampled_from(ANSWERED))
+    if draw(ONE_IN_FOUR):
+        method = draw(st.sampled_from(METHODS))
+    if draw(ONE_IN_FOUR):
+        target = draw(st.sampled_from(TARGETS + ODD_TARGETS))
+    line = method + b" " + target + b" " + (draw(st.sampled_from(VERSIONS)) if draw(ONE_IN_FOUR) else b"HTTP/1.1")
+    if draw(ONE_IN_FOUR):  # a byte too much, or another one
+        at = draw(st.integers(0, len(line)))
+        line = line[:at] + bytes([draw(st.integers(0, 255))]) + line[at + draw(st.integers(0, 1)) :]
+    return line if draw(st.integers(0, 9)) else draw(st.sampled_from([b"\r\n", b"\n", b" ", b"\t", b"\0"])) + line
+
+
+@st.composite
+def repeated_heads(draw: st.DrawFn) -> list[bytes]:
+    """Requests that differ in their first lines and bodies alone, whose lengths are not always those announced."""
+    headers = draw(st.lists(st.sampled_from(HEADERS), max_size=3)) if draw(ONE_IN_FOUR) else []
+    body = draw(st.sampled_from(BODIES[1:])) if draw(st.booleans()) else b""
+    framing = draw(st.sampled_from([b"Content-Length: %d" % len(body)] * 6 + [b"Transfer-Encoding: chunked"]))
+    lines = [b"Host: example.org", *headers, *([framing] if body or draw(ONE_IN_FOUR) else [])]
+    rest = b"\r\n" + b"\r\n".join(lines) + b"\r\n\r\n"
+    sent = [(b"POST /items" if body else b"GET /hello") + b" HTTP/1.1" + rest + body]
+    for line in draw(st.lists(first_lines(), min_size=1, max_size=4)):
+        content = body
+        if draw(ONE_IN_FOUR):
+            content = draw(
+                st.sampled_from([body[:-1], body + b"x", body[::-1], b"", b"0\r\n\r\n", rest, body + sent[0]])
+            )
+        sent.append(line + rest + content)
+    return sent
+
+
+@st.composite
 def conversations(draw: st.DrawFn) -> tuple[list[bytes], bool, int]:
     """What a client writes, in pieces; whether it waits for answers; how many requests that are."""
-    sent = draw(st.lists(requests(), min_size=1, max_size=4))
+    sent = draw(repeated_heads() if draw(st.booleans()) else st.lists(requests(), min_size=1, max_size=4))
     cut = draw(st.sampled_from(["request"] * 7 + ["together", "anywhere", "bytes"]))
     if cut == "request":
         chunks = sent

@@ -3,41 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from hybrid_gateway.concurrency.thread_pools import PooledThread
+from hybrid_gateway.drivers.lane.connection_state import ConnectionState
+from hybrid_gateway.drivers.lane.request_lines import Match
 from hybrid_gateway.drivers.served_application import ServedApplication
-from hybrid_gateway.endpoints.endpoint import Endpoint
-from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.context import RequestContext, body_too_large
 from hybrid_gateway.types import Header, Message, Scope
-
-Match = tuple[str, Endpoint, tuple[Any, ...]]  # method, endpoint, values in the path
-
-
-class ValidatedHead(NamedTuple):
-    """A head that is in order, but for its first line, and what it says; nobody changes that."""
-
-    text: bytes = b""
-    headers: Sequence[Header] = ()
-    by_name: dict[bytes, bytes] = {}  # of a repeated header the last
-    is_secure: bool = False  # whether it came over HTTPS
 
 
 class LaneConnection(Protocol):
     """A connection as its requests, and what all connections of a server share, see it."""
 
-    validated_head: ValidatedHead  # the last that was found to be in order
+    own: ConnectionState
     request_class: type[LaneRequest]
     limit_concurrency: int | None
     server: tuple[str, int | None] | None
     client: tuple[str, int] | None
     app_state: dict[str, Any]
-    application: ServedApplication
-    trust_proxy: Callable[[Scope], None]  # changes it to what the headers of a trusted proxy say
 
+    @property
+    def application(self) -> ServedApplication: ...
+    @property
+    def trust_proxy(self) -> Callable[[Scope], None]: ...  # changes it to what the headers of a trusted proxy say
     @property
     def asgi_version(self) -> str: ...
     @property
@@ -50,18 +42,16 @@ class LaneRequest(RequestContext):
     # PERF: see RequestContext; what is usual is a class attribute, and what few ask for is made when somebody does.
     keep_alive = True
     disconnected = False
-    response_complete = False
-    is_started = False
     end_event: asyncio.Event | None = None
-    _scope: Scope | None = None
-    _is_over = False
 
-    def __init__(self, connection: LaneConnection, match: Match, url: bytes, query: bytes) -> None:
+    def __init__(self, connection: LaneConnection, match: Match, line: bytes, query: bytes) -> None:
         self.connection = connection
         self.method, self.endpoint, self.path_values = match
-        self.url = url
+        self._line = line
         self.raw_query = query
-        self._head = connection.validated_head
+        self._head = connection.own.head
+        self._scope = None
+        self._is_over = self.is_started = self.response_complete = False
 
     @cached_property
     def raw_headers(self) -> list[Header]:  # type: ignore[override]
@@ -70,6 +60,9 @@ class LaneRequest(RequestContext):
     @property
     def headers_by_name(self) -> dict[bytes, bytes]:  # type: ignore[override]
         return self._head.by_name
+
+    def header(self, name: bytes) -> bytes | None:
+        return self._head.by_name.get(name)
 
     @property
     def is_secure(self) -> bool:  # type: ignore[override]
@@ -81,7 +74,7 @@ class LaneRequest(RequestContext):
     def describe(self) -> Scope:
         """Return the ASGI scope that uvicorn would have made of the request."""
         connection = self.connection
-        raw_path = self.url.partition(b"?")[0]
+        raw_path = self._line.split(b" ")[1].partition(b"?")[0]
         scope: Scope = {
             "type": "http",
             "asgi": {"version": connection.asgi_version, "spec_version": "2.3"},
@@ -104,6 +97,14 @@ class LaneRequest(RequestContext):
 
     async def read_body(self, limit: int) -> bytes:
         return await super().read_body(limit) if self.is_read else self.take_body(limit)
+
+    def take_body(self, limit: int) -> bytes:
+        if not self._head.has_plain_body:
+            return super().take_body(limit)
+        self.is_read = True
+        if len(self.body) > limit:
+            raise body_too_large(limit)
+        return self.body
 
     async def _receive(self) -> Message:
         if not self.is_read and not self.disconnected:
