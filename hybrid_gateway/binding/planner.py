@@ -22,7 +22,7 @@ from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Pa
 from hybrid_gateway.binding.parameters import ParameterPlanner
 from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, code, format_chain, format_type
 from hybrid_gateway.binding.plan_scope import InputTypes, PlanScope
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, layered, never_waits, read_signature
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, known_signature, layered, never_waits
 from hybrid_gateway.binding.typed_values import TypedValues
 from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
@@ -72,7 +72,7 @@ class BindingPlanner:
 
     def call_early(self, function: Handler, chain: Chain, callee: str) -> Code:
         """Plan what ``function`` asks for before the body is read; return the call, by the name ``callee``."""
-        signature = read_signature(function, chain[-1])
+        signature = known_signature(function, chain[-1])
         return code("{}({})", callee, self.arguments(signature, chain, self.plan.open))
 
     def result(

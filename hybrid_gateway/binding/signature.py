@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from typing import Annotated, Any, Union
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -86,6 +87,24 @@ def read_signature(function: Handler, where: str) -> Signature:
     parameters = tuple(_read_parameter(parameter, hints, where) for parameter in raw.parameters.values())
     returns = function if inspect.isclass(function) else hints.get("return", NO_DEFAULT)
     return Signature(where=where, parameters=parameters, returns=types.NoneType if returns is None else returns)
+
+
+def known_signature(function: Handler, where: str) -> Signature:
+    """Read a signature as :func:`read_signature` does, but once: for functions that many routes share.
+
+    PERF: 500 routes read those of their hooks, guards and schemes four times as often as their handlers'.
+    """
+    is_bound = inspect.ismethod(function)
+    plain = function.__func__ if is_bound else function
+    if not inspect.isfunction(plain):
+        return read_signature(function, where)
+    known = _known.setdefault(plain, {})
+    if is_bound not in known:
+        known[is_bound] = read_signature(function, where)
+    return msgspec.structs.replace(known[is_bound], where=where)
+
+
+_known: WeakKeyDictionary[types.FunctionType, dict[bool, Signature]] = WeakKeyDictionary()
 
 
 def _enclosing_locals(function: object) -> dict[str, object] | None:

@@ -18,7 +18,7 @@ from hybrid_gateway.auth.request_credentials import SecretCarriers, SecretsInQue
 from hybrid_gateway.binding.components import AppComponents, Components
 from hybrid_gateway.binding.decoders import Decoders
 from hybrid_gateway.binding.plan_scope import PlanScope
-from hybrid_gateway.binding.signature import read_signature
+from hybrid_gateway.binding.signature import known_signature
 from hybrid_gateway.binding.typed_values import REQUEST
 from hybrid_gateway.building.hook_compiler import RouteSurroundings
 from hybrid_gateway.concurrency.thread_pools import ThreadPools
@@ -162,15 +162,15 @@ class SchemeSecrets:
         return SecretCarriers.union(self._find(scheme, layers) for scheme in schemes)
 
     def _find(self, scheme: AuthenticationScheme, layers: Layers) -> SecretCarriers:
-        check_attributes_of(scheme, AuthenticationScheme.__annotations__)
-        if scheme.is_ours:
-            check_installed()
         key = (scheme if vars(scheme) else type(scheme), layers.components)
         if key not in self._found:
+            check_attributes_of(scheme, AuthenticationScheme.__annotations__)
+            if scheme.is_ours:
+                check_installed()
             where = f"{type(scheme).__qualname__}.authenticate"
             planner = self._plans.surroundings(layers).planner(where, {}, HANDLED)
             try:
-                planner.binding.arguments(read_signature(scheme.authenticate, where), (where,), planner.plan.open)
+                planner.binding.arguments(known_signature(scheme.authenticate, where), (where,), planner.plan.open)
             except ConfigurationError:  # a route that needs it will say so; one that does not may stay
                 self._found[key] = SecretCarriers(in_any_header=True, in_any_parameter=True)
             else:

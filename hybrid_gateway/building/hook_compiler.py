@@ -12,7 +12,7 @@ from hybrid_gateway.binding.plan import Code, Step, code, hashable
 from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.shared_components import Needs, Shared, key_of
-from hybrid_gateway.binding.signature import Parameter, read_signature, reject_generator
+from hybrid_gateway.binding.signature import Parameter, known_signature, reject_generator
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.endpoints.endpoint import answer_early
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
@@ -33,14 +33,14 @@ class HookCompiler:
 
     def __init__(self) -> None:
         self._runs: dict[object, tuple[HookRun, bool]] = {}
+        self._event_hooks: dict[object, Hook] = {}
 
     def enter(self, layers: Layers, planner: RoutePlanner, around: RouteSurroundings) -> list[Hook]:
         """Plan the way in of every hook; return the hooks that the plan enters."""
         entered = []
         last = FIRST_HOOK + len(layers.after_request) + len(layers.event_hooks) - 1
         for position, entry in enumerate(layers.event_hooks):
-            kind = _class_of(entry)
-            hook = self._event_hook(entry, kind, around, last - position)
+            hook = self._event_hook(entry, around, last - position)
             entered.append(hook)
             _plan_way_in(planner.binding, hook, entry, getattr(_instance(entry), "on_request", None))
         for function in layers.before_request:
@@ -54,7 +54,13 @@ class HookCompiler:
         last = tuple(self._function(function, around, AFTER_RESPONSE) for function in reversed(layers.after_response))
         return always, last
 
-    def _event_hook(self, entry: object, kind: type, around: RouteSurroundings, moment: int) -> Hook:
+    def _event_hook(self, entry: object, around: RouteSurroundings, moment: int) -> Hook:
+        key = (entry, around, moment)
+        if key not in self._event_hooks:
+            self._event_hooks[key] = self._compile_event_hook(entry, _class_of(entry), around, moment)
+        return self._event_hooks[key]
+
+    def _compile_event_hook(self, entry: object, kind: type, around: RouteSurroundings, moment: int) -> Hook:
         methods = {name: method_of(entry, name) for name in WAY_OUT if hasattr(kind, name)}
         runs = {
             name: self._run(bound, None, around, moment)
@@ -80,7 +86,7 @@ class HookCompiler:
             planner = around.planner(where, {Exception: "error", Response: "response"}, moment)
             method = function if bound is None else bound
             reject_generator(method, where)
-            signature = read_signature(method, where)
+            signature = known_signature(method, where)
             encode = make_encoder(signature.returns, method="GET")
             planner.binding.result(
                 function,
@@ -106,7 +112,7 @@ def _plan_way_in(planner: BindingPlanner, hook: Hook, owner: object, on_request:
         reject_generator(on_request, where)
         seen = plan.sees_request
         arguments = planner.call_early(on_request, (where,), "on_request")
-        if not any(map(planner.provider, read_signature(on_request, where).parameters)):
+        if not any(map(planner.provider, known_signature(on_request, where).parameters)):
             plan.sees_request = seen  # what a hook has looked at is in no response, unless a component shares it
         plan.open.steps.append(Step(call=code("{}.{}", instance, arguments), mode=mode_of(on_request)))
     plan.open.steps.append(Step(call=code("ctx.enter({}, {})", builder.name("hook", hook), instance)))
@@ -117,7 +123,7 @@ def _plan_before_request(planner: BindingPlanner, function: Handler) -> None:
     builder, steps = planner.builder, planner.plan.open.steps
     where = f"before_request {getattr(function, '__qualname__', function)} of {planner.where}"
     reject_generator(function, where)
-    encode = make_encoder(read_signature(function, where).returns, method="GET")
+    encode = make_encoder(known_signature(function, where).returns, method="GET")
     call = planner.call_early(function, (where,), builder.function("before_request", function))
     response = builder.assign("early_response", steps, Step(call=call, mode=mode_of(function)))
     names = builder.name("answer_early", answer_early), response, builder.name("encode", encode)
@@ -208,7 +214,7 @@ class SurroundingsCompiler:
             planner = self._plan(RouteSurroundings(self._plan, layers, {}, {}), "a route", {}, AFTER_RESPONSE)
             needs = self._needs[common, hooks, handlers] = planner.needs()
             for function, where, moment in _functions(layers):
-                needs.add(read_signature(function, where), moment)
+                needs.add(known_signature(function, where), moment)
         seen = path if needs.names.intersection(path) else {}
         components = needs.components
         key = (common, tuple(seen.items()), (hooks, handlers) if components else ())

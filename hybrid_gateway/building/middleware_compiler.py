@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from hybrid_gateway import http
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
 from hybrid_gateway.binding.plan_compiler import compile_plan
-from hybrid_gateway.binding.signature import read_signature
+from hybrid_gateway.binding.signature import known_signature
 from hybrid_gateway.building.build_context import BuildContext, PlanFactory
 from hybrid_gateway.building.response_plan import keep_value
 from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware, MiddlewarePass
@@ -82,7 +82,7 @@ class DjangoMiddlewareCompiler:
         """Return the route's authentication alone, and whether it waits."""
         bare = msgspec.structs.replace(route.layers, parameters={}, django_middleware=())
         planner = self._plans.for_route(route, bare, schemes, where, None, needs_content_type=False)
-        signature = read_signature(_tell_authentication, where)
+        signature = known_signature(_tell_authentication, where)
         planner.authenticate(signature)
         planner.binding.result(_tell_authentication, signature, "inline", keep_value)
         authenticate, _ = compile_plan(planner.plan, f"{where}: who calls")

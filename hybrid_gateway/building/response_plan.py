@@ -13,7 +13,7 @@ from starlette.responses import Response
 from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.decoders import Decoders, check_custom, decode_known
 from hybrid_gateway.binding.plan_compiler import compile_plan
-from hybrid_gateway.binding.signature import read_signature
+from hybrid_gateway.binding.signature import known_signature
 from hybrid_gateway.building.build_context import BuildContext
 from hybrid_gateway.building.hook_compiler import RouteSurroundings
 from hybrid_gateway.caching import ResponseCache
@@ -138,7 +138,7 @@ class ErrorHandlerCompiler:
         key = (handler, around)
         if key not in self._compiled:
             where = f"the exception handler {describe_handler(handler)}"
-            signature, layers = read_signature(handler, where), around.layers
+            signature, layers = known_signature(handler, where), around.layers
             planner = around.planner(where, {Exception: "error"}, ERROR_HANDLED)
             returns = resolve_new_types(signature.returns)
             check_return_annotation(returns, handler, layers.type_encoders)

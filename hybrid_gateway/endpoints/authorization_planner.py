@@ -18,7 +18,7 @@ from hybrid_gateway.binding.plan import Chain, Code, Phase, Step, code, format_c
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.shared_components import Needs
-from hybrid_gateway.binding.signature import Parameter, Signature, read_signature, reject_generator
+from hybrid_gateway.binding.signature import Parameter, Signature, known_signature, reject_generator
 from hybrid_gateway.exceptions import DependencyError, Forbidden, Unauthorized
 from hybrid_gateway.request.context import RequestContext
 
@@ -184,7 +184,7 @@ class RoutePlanner:
         def callers(parameter: Parameter) -> list[Signature]:
             if not self._is_authentication(parameter):
                 return []
-            return [read_signature(scheme.authenticate, self.binding.where) for scheme in self._schemes]
+            return [known_signature(scheme.authenticate, self.binding.where) for scheme in self._schemes]
 
         return Needs(self.binding.provider, callers)
 

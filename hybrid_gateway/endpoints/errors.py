@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import logging
-import pdb
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -131,6 +130,8 @@ class ErrorResponses:
         if ctx.keeps_crash:
             ctx.crash = error
         if self._debugger:
+            import pdb  # which brings a megabyte of modules, and is for development alone
+
             pdb.post_mortem(error.__traceback__)
 
     def send_signal(self, ctx: RequestContext) -> None:
