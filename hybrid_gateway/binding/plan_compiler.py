@@ -6,8 +6,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import CoroutineType
 from typing import Any, NamedTuple
 
-import msgspec
-
 from hybrid_gateway.binding.plan import Code, Plan, Step
 from hybrid_gateway.codegen import Names, define, define_all
 from hybrid_gateway.exceptions import ErrorEntry, RequestValidationError
@@ -103,13 +101,9 @@ def _checked(readers: list[Step]) -> list[Step]:
 
 def _emit(steps: list[Step], plan: Plan, give: str, *, now: bool) -> list[str]:
     """Return one line per step; neighbours that block become one function, which is one hop to the request's thread."""
-    result, lines = plan.result, list[str]()
+    result, lines = plan.result.at_once, list[str]()
     if now:
-        lines += [_assign(step.at_once) for step in steps]
-        if result.now is not None:  # what the encoder raises has nothing to do with the exception that brings the value
-            lines += ["try:", f"    {result.now.text}", "except StopIteration as stop:", "    returned = stop.value"]
-            result = msgspec.structs.replace(result, now=Code("returned"))
-        return [*lines, f"{give} {result.at_once.text}"]
+        return [*(_assign(step.at_once) for step in steps), f"{give} {result.text}"]
     unit: list[Step] = []  # steps of the hop being gathered
     later: list[Step] = []  # inline steps after it, which join it if another blocking step follows
     everything = [*steps, result]

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from hybrid_gateway._compat.cpython_internals import without_coroutine
 from hybrid_gateway.binding.body_planner import BodyPlanner
 from hybrid_gateway.binding.component_planner import ComponentPlanner
 from hybrid_gateway.binding.components import Mode, Provider
@@ -22,7 +23,7 @@ from hybrid_gateway.binding.markers import Body, Depends, File, Form, Marker, Pa
 from hybrid_gateway.binding.parameters import ParameterPlanner
 from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, code, format_chain, format_type
 from hybrid_gateway.binding.plan_scope import InputTypes, PlanScope
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, known_signature, layered, never_waits
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, known_signature, layered
 from hybrid_gateway.binding.typed_values import TypedValues
 from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
@@ -101,7 +102,8 @@ class BindingPlanner:
             arguments = code("{}, {}", receiver, arguments) if signature.parameters else Code(receiver)
         call = code("{}({})", self.builder.name("handler", handler), arguments)
         before = Code(f"{self.builder.name('encode', encode)}(")
-        now = code("{}.send(None)", call) if mode == "loop" and never_waits(handler) else None
+        plain = without_coroutine(handler) if mode == "loop" else None
+        now = None if plain is None else code("{}({})", self.builder.name("plain_handler", plain), arguments)
         self.plan.result = Step(call=call, mode=mode, before=before, after=Code(")"), now=now)
         for change in changes:
             if change is not if_asked or self.plan.sees_response:

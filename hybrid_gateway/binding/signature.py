@@ -5,7 +5,6 @@ And the fields of classes whose fields are parameters: Structs, dataclasses, att
 
 from __future__ import annotations
 
-import dis
 import inspect
 import operator
 import types
@@ -250,21 +249,6 @@ def layered(name: str, annotation: object, where: str) -> Parameter:
 def is_async(function: object) -> bool:
     """Return whether a call gives something to await or, for a generator, to iterate asynchronously."""
     return any(inspect.iscoroutinefunction(link) or inspect.isasyncgenfunction(link) for link in _links(function))
-
-
-_YIELD_VALUE = dis.opmap["YIELD_VALUE"]
-
-
-def never_waits(function: object) -> bool:
-    """Return whether a call gives a coroutine that one ``send(None)`` runs to its end, for it has nothing to await.
-
-    Of anything but a plain ``async def``, or a method, nobody can tell.
-    """
-    target = function.__func__ if isinstance(function, types.MethodType) else function
-    if not (isinstance(target, types.FunctionType) and inspect.iscoroutinefunction(target)):
-        return False
-    # Whatever suspends a coroutine (await, async for, async with) does so by this instruction of its own code.
-    return _YIELD_VALUE not in target.__code__.co_code[::2]
 
 
 def reject_generator(

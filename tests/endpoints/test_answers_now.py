@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from contextvars import ContextVar, copy_context
 from types import CoroutineType
 from typing import Annotated, Any
@@ -15,7 +13,6 @@ import msgspec
 import pytest
 
 from hybrid_gateway import Component, Controller, Depends, Form, Gateway, Request, Response, exceptions, get, http, post
-from hybrid_gateway.binding.signature import never_waits
 from hybrid_gateway.concurrency.caller_threads import InlineThread
 from hybrid_gateway.request.context import RequestContext
 
@@ -23,120 +20,6 @@ seen: ContextVar[str] = ContextVar("seen", default="nothing")
 
 
 async def nothing() -> None: ...
-
-
-async def numbers() -> AsyncIterator[int]:
-    yield 1
-
-
-@asynccontextmanager
-async def managed() -> AsyncIterator[int]:
-    yield 1
-
-
-# --- which coroutines never wait
-
-
-async def plain(x: int = 1) -> int:
-    if x < 0:
-        raise ValueError
-    for _ in range(x):
-        x += 1
-    with open("/dev/null"):
-        pass
-    return x
-
-
-async def makes_a_coroutine() -> Any:
-    async def inner() -> None:
-        await nothing()
-
-    return [letter * 2 for letter in "abc"], {1: inner}, lambda: (yield)
-
-
-async def awaits() -> None:
-    await nothing()
-
-
-async def iterates() -> None:
-    async for _ in numbers():
-        pass
-
-
-async def enters() -> None:
-    async with managed():
-        pass
-
-
-async def comprehends() -> list[int]:
-    return [number async for number in numbers()]
-
-
-async def comprehends_awaits() -> list[None]:
-    return [await nothing() for _ in range(1)]
-
-
-async def awaits_when_it_fails() -> None:
-    try:
-        raise ValueError
-    except ValueError:
-        await nothing()
-
-
-async def awaits_far_away(x: int = 0) -> None:
-    if x:  # a jump that needs more than one byte
-        a = [x, x + 1, x + 2] * 3 if x else [x - 1] * 4
-        for entry in a:
-            print(entry, a, x, [*a], {"a": a}, (x, a), f"{x} {a} {entry}", a[0:1], a[x], x is None, x in a)
-            print(entry, a, x, [*a], {"a": a}, (x, a), f"{x} {a} {entry}", a[0:1], a[x], x is None, x in a)
-            print(entry, a, x, [*a], {"a": a}, (x, a), f"{x} {a} {entry}", a[0:1], a[x], x is None, x in a)
-        await nothing()
-
-
-class Holder:
-    async def method(self) -> int:
-        return 1
-
-    async def waits(self) -> None:
-        await nothing()
-
-    async def __call__(self) -> int:
-        return 1
-
-
-def decorated(function: Any) -> Any:
-    @functools.wraps(function)
-    async def wrapper() -> Any:
-        return await function()
-
-    return wrapper
-
-
-def returning_another(function: Any) -> Any:
-    @functools.wraps(function)
-    def wrapper() -> Any:
-        return function()
-
-    return wrapper
-
-
-@pytest.mark.parametrize("function", [plain, makes_a_coroutine, Holder().method, nothing])
-def test_a_coroutine_without_anything_to_await_never_waits(function):
-    assert never_waits(function)
-    with pytest.raises(StopIteration):
-        function().send(None)
-
-
-@pytest.mark.parametrize(
-    "function",
-    [
-        *(awaits, iterates, enters, comprehends, comprehends_awaits, awaits_when_it_fails, awaits_far_away),
-        *(Holder().waits, Holder(), decorated(plain), returning_another(plain), functools.partial(plain, 1)),
-        *(numbers, managed, len, lambda: plain()),
-    ],
-)
-def test_of_everything_else_it_may_be_that_it_waits(function):
-    assert not never_waits(function)
 
 
 # --- which endpoints answer now
