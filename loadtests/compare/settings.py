@@ -88,7 +88,7 @@ LOGGING = {
     "loggers": {"django.server": {"level": "ERROR"}, "django.request": {"level": "ERROR"}},
 }
 
-ASGI_APPLICATION = "loadtests.compare.apps.gateway.application"
+ASGI_APPLICATION = os.environ.get("BENCH_APPLICATION", "loadtests.compare.apps.gateway.application")
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
