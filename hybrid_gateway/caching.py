@@ -19,7 +19,6 @@ from typing import Literal
 from uuid import uuid4
 
 import msgspec
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.utils import timezone, translation
 from starlette.responses import Response
@@ -28,6 +27,7 @@ from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Plan
 from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log_cache_up, thread_cache
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.endpoints.endpoint import AnsweredEarly
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.headers import FixedHeaders, make_private, merge_vary
@@ -111,7 +111,7 @@ def invalidate(*tags: str, cache: str = "default") -> None:
 
 async def ainvalidate(*tags: str, cache: str = "default") -> None:
     """Call :func:`invalidate` from ``async`` code."""
-    await sync_to_async(invalidate)(*tags, cache=cache)
+    await on_request_thread(invalidate, *tags, cache=cache)
 
 
 class ResponseCache:

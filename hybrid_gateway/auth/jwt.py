@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypedDict, Unpack
 
 import msgspec
-from asgiref.sync import sync_to_async
 from starlette.datastructures import Headers
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme
 from hybrid_gateway.auth.credential_store import JWTLogin, UserResolver, credential_store
 from hybrid_gateway.auth.keys import FAMILIES, DerivedKeys, Key, KeyRing, Keys, RemoteKeys, check_algorithms, load_pyjwt
 from hybrid_gateway.auth.request_credentials import check_cookie_name, check_csrf, read_cookie, read_credentials
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
 
@@ -205,7 +205,7 @@ class JWTAuthentication(AuthenticationScheme):
 
     async def aissue(self, user: AbstractBaseUser, **options: Unpack[IssueOptions]) -> str:
         """Call :meth:`issue` from ``async def``."""
-        return await sync_to_async(self.issue)(user, **options)
+        return await on_request_thread(self.issue, user, **options)
 
     def sign(self, login: JWTLogin, *, expires_in: timedelta, claims: Mapping[str, object] | None = None) -> str:
         """Sign an access token of a login, for ``expires_in`` or to the end of the login."""

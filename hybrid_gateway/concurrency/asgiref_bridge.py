@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Executor, Future
 from contextvars import ContextVar, copy_context
 from functools import partial
-from typing import ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar, cast
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.urls import clear_script_prefix, set_urlconf
@@ -23,6 +23,7 @@ from hybrid_gateway._compat.asgiref_internals import (
     context_executors,
     default_executor,
     executor_of_thread,
+    is_thread_waiting,
     loop_executors,
     thread_sensitive_context,
 )
@@ -62,7 +63,13 @@ class _CurrentThread(Executor):
         request = _current.get()
         if request is None:  # a task that belongs to no request keeps the thread that asgiref has for it
             return default_executor.submit(fn, *args, **kwargs)
-        return request.thread.submit(partial(fn, **kwargs) if kwargs else fn, *args)
+        function = partial(fn, **kwargs) if kwargs else fn
+        thread = request.thread
+        if isinstance(thread, PooledThread) and running_loop() is not None:
+            # PERF: run_in_executor() takes a future of its loop as it is. Another one, of concurrent.futures, costs
+            # more than the way to the thread and back, and wakes the loop up once more.
+            return cast("Future[T]", thread.run(function, *args).future)
+        return thread.submit(function, *args)
 
 
 _executor = _CurrentThread()
@@ -102,6 +109,22 @@ enter_request: Callable[[HasThread], object] = _current.set
 
 current_request: Callable[[], HasThread | None] = _current.get
 """The request that the current context belongs to, if it is one's. PERF: the variable's own method."""
+
+
+def on_request_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+    """Call ``function`` where ``sync_to_async`` would, the thread of the request above all; for ``await``.
+
+    PERF: by our own way to that thread, a fifth of asgiref's 100,000 instructions.
+    """
+    request = _current.get()
+    context = thread_sensitive_context.get(None)
+    if (
+        request is None
+        or (context is not None and context is not _context)
+        or is_thread_waiting()  # for this very task
+    ):
+        return sync_to_async(function)(*args, **kwargs)
+    return request.thread.run(partial(function, **kwargs) if kwargs else function, *args)
 
 
 def separate_thread() -> RequestThread:

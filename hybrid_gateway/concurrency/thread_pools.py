@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -42,14 +42,17 @@ class PooledThread(Borrower):
         self._pool = pool
         self._streams = streams
 
-    def run(self, function: Callable[..., T], /, *args: object) -> Awaitable[T]:
+    def run(self, function: Callable[..., T], /, *args: object) -> AwaitableWorkItem[T]:
         unit = AwaitableWorkItem(function, args)
         self._pool.submit_soon(self, unit)
         return unit
 
     def submit(self, function: Callable[..., T], /, *args: object) -> Future[T]:
         unit = FutureWorkItem(function, args)
-        self._pool.submit((self, unit))
+        if unit.loop is None:
+            self._pool.submit((self, unit))
+        else:  # asgiref, for a task
+            self._pool.submit_soon(self, unit)
         return unit.future
 
     def wait(self, function: Callable[..., T], /, *args: object) -> T:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterat
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from hybrid_gateway.concurrency.unit_of_work import run_in_context
+from hybrid_gateway.concurrency.unit_of_work import call_with_locals
 from hybrid_gateway.request.request_thread import RequestThread
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class ThreadStream(AsyncIterator[T]):
 
     def _run(self, function: Callable[[], R]) -> Awaitable[R]:
         run: Any = self._context.run
-        return self._thread.run(run, run_in_context, self._context, function, ())
+        return self._thread.run(run, call_with_locals, function)
 
     def __del__(self) -> None:
         if self._loop is not None and self._finishing is None:  # dropped half-way

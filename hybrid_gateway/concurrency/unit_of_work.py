@@ -14,11 +14,12 @@ import os
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import suppress
+from operator import is_
 from typing import Any, Generic, TypeVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from hybrid_gateway._compat.asgiref_internals import restore_context, thread_state
+from hybrid_gateway._compat.asgiref_internals import bring_locals_here, restore_context, thread_state
 from hybrid_gateway._compat.django_connection_internals import (
     Connections,
     close_caches,
@@ -66,11 +67,12 @@ _resets = _Resets()
 class WorkItem(Generic[T_co]):
     """One unit of work on its way to a thread. The subclasses say who waits for the result."""
 
-    __slots__ = ("args", "context", "function", "loop")
+    __slots__ = ("args", "before", "context", "function", "loop")
 
     function: Callable[..., T_co]
     args: tuple[object, ...]
     context: contextvars.Context
+    before: contextvars.Context | None  # what was in the context when the function began
     loop: asyncio.AbstractEventLoop | None
 
     def is_wanted(self) -> bool:
@@ -81,11 +83,22 @@ class WorkItem(Generic[T_co]):
         """Call the function; return its result, or the exception that it raised."""
         set_main_event_loop(self.loop)
         context, function, args = self.context, self.function, self.args
+        # Django keeps language, time zone and script prefix in asgiref's Local, whose values belong to one thread.
+        self.before = context.run(bring_locals_here)
         del self  # an error's traceback knows the frames below it; one that knew the future would be a cycle
         try:
-            return context.run(run_in_context, context, function, args), None
+            return context.run(function, *args), None
         except BaseException as error:
             return None, error
+
+    def restore_context(self) -> None:
+        """Set in the current context what the function has changed in its copy."""
+        context, before = self.context, self.before
+        # PERF: nothing, as a rule. A variable that was there cannot have gone, so as many variables are the same ones.
+        if before is not None and not (
+            len(context) == len(before) and all(map(is_, context.values(), before.values()))
+        ):
+            restore_context(context)
 
     def deliver(self, result: object, error: BaseException | None) -> None:
         """Wake up whoever waits, from any thread."""
@@ -100,20 +113,19 @@ class AwaitableWorkItem(WorkItem[T_co]):
     def __init__(self, function: Callable[..., T_co], args: tuple[object, ...]) -> None:
         self.function = function
         self.args = args
+        self.before = None
         self.context = contextvars.copy_context()
         loop = self.loop = asyncio.get_running_loop()
         self.future: asyncio.Future[Any] = loop.create_future()
 
     def __await__(self) -> Generator[object, None, T_co]:
-        future, context = self.future, self.context
-        del self  # as in perform()
         try:
-            result: T_co = yield from future
+            result: T_co = yield from self.future
             return result
         finally:
-            if not future.cancelled():
-                restore_context(context)
-            del future
+            if not self.future.cancelled():
+                self.restore_context()
+            del self  # as in perform()
 
     def is_wanted(self) -> bool:
         return not self.future.cancelled()
@@ -132,6 +144,7 @@ class FutureWorkItem(WorkItem[T_co]):
     def __init__(self, function: Callable[..., T_co], args: tuple[object, ...]) -> None:
         self.function = function
         self.args = args
+        self.before = None
         self.context = contextvars.copy_context()
         self.loop = running_loop()
         self.future: Future[Any] = Future()
@@ -144,21 +157,18 @@ class FutureWorkItem(WorkItem[T_co]):
 
     def wait(self) -> T_co:
         """Wait on the thread that asked for it, which then sees what was changed in the context."""
-        future, context = self.future, self.context
-        del self  # as in perform()
         try:
-            result: T_co = future.result()
+            result: T_co = self.future.result()
             return result
         finally:
-            restore_context(context)
-            del future
+            self.restore_context()
+            del self  # as in perform()
 
 
-def run_in_context(context: contextvars.Context, function: Callable[..., T_co], args: tuple[object, ...]) -> T_co:
-    """Call ``function(*args)`` where ``context`` is current, with asgiref's ``Local`` brought to this thread."""
-    # Django keeps language, time zone and script prefix in asgiref's Local, whose values belong to one thread.
-    restore_context(context)
-    return function(*args)
+def call_with_locals(function: Callable[[], T_co]) -> T_co:
+    """Call ``function`` in the current context, which came from another thread, with what asgiref keeps in it."""
+    bring_locals_here()
+    return function()
 
 
 def _resolve(future: asyncio.Future[Any] | Future[Any], result: object, error: BaseException | None) -> None:

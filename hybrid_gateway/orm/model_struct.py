@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
 import msgspec
-from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.db.models import Model
 from django.db.models.query import RawQuerySet
 from msgspec import UNSET
 
 from hybrid_gateway._compat.cpython_internals import caller_namespaces
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import annotation_for
 from hybrid_gateway.orm.columns.struct_annotations import (
@@ -205,7 +205,7 @@ class ModelStruct(msgspec.Struct, metaclass=ModelStructMeta):
     @classmethod
     async def afetch(cls, queryset: Source | RawQuerySet[Any]) -> list[Self]:
         """:meth:`fetch`, on the thread of the request."""
-        return await sync_to_async(cls.fetch)(queryset)
+        return await on_request_thread(cls.fetch, queryset)
 
     @classmethod
     def get(cls, queryset: Source) -> Self:
@@ -218,7 +218,7 @@ class ModelStruct(msgspec.Struct, metaclass=ModelStructMeta):
     @classmethod
     async def aget(cls, queryset: Source) -> Self:
         """:meth:`get`, on the thread of the request."""
-        return await sync_to_async(cls.get)(queryset)
+        return await on_request_thread(cls.get, queryset)
 
     def create(self, *, using: str | None = None, full_clean: bool = False, **extra: object) -> Any:
         """Save a new row and return the instance. ``extra`` are attributes that clients do not send (``owner=user``).
@@ -230,7 +230,7 @@ class ModelStruct(msgspec.Struct, metaclass=ModelStructMeta):
 
     async def acreate(self, *, using: str | None = None, full_clean: bool = False, **extra: object) -> Any:
         """:meth:`create`, on the thread of the request."""
-        return await sync_to_async(self.create)(using=using, full_clean=full_clean, **extra)
+        return await on_request_thread(self.create, using=using, full_clean=full_clean, **extra)
 
     def update(self, instance: Model, *, using: str | None = None, full_clean: bool = False, **extra: object) -> Any:
         """Write the fields that are not ``UNSET`` to ``instance`` and save those; errors as in :meth:`create`.
@@ -243,7 +243,7 @@ class ModelStruct(msgspec.Struct, metaclass=ModelStructMeta):
         self, instance: Model, *, using: str | None = None, full_clean: bool = False, **extra: object
     ) -> Any:
         """:meth:`update`, on the thread of the request."""
-        return await sync_to_async(self.update)(instance, using=using, full_clean=full_clean, **extra)
+        return await on_request_thread(self.update, instance, using=using, full_clean=full_clean, **extra)
 
     @classmethod
     def create_many(

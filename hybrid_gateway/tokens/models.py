@@ -14,7 +14,6 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypedDict, TypeVar, Unpack
 from uuid import uuid4
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, models, router, transaction
 from django.db.models import QuerySet
@@ -23,6 +22,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_variables
 
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.orm import Prepared, prepare
 from hybrid_gateway.tokens import secret
@@ -95,7 +95,7 @@ class StoredCredential(models.Model):
 
     async def arevoke(self) -> None:
         """:meth:`revoke` for ``async def``."""
-        await sync_to_async(self.revoke)()
+        await on_request_thread(self.revoke)
 
 
 class JWTSessionManager(models.Manager.from_queryset(RevocableQuerySet)):  # type: ignore[misc]
@@ -276,7 +276,7 @@ class TokenManager(models.Manager.from_queryset(TokenQuerySet)):  # type: ignore
 
     async def aissue(self, user: AbstractBaseUser, **options: Unpack[IssueOptions]) -> tuple[Token, str]:
         """:meth:`issue` for ``async def``, with the same options."""
-        return await sync_to_async(self.issue)(user, **options)
+        return await on_request_thread(self.issue, user, **options)
 
     @cached_property
     def _by_digest(self) -> Prepared[Token]:
@@ -356,7 +356,7 @@ class Token(StoredCredential):
 
     async def arotate(self) -> tuple[Token, str]:
         """:meth:`rotate` for ``async def``."""
-        return await sync_to_async(self.rotate)()
+        return await on_request_thread(self.rotate)
 
     def record_use(self) -> None:
         """Note the time of use, to the minute; never raises a database error, for a log is not worth a request."""

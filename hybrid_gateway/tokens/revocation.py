@@ -13,13 +13,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
-from asgiref.sync import sync_to_async
 from django.apps import apps
 from django.conf import settings
 from django.db.models import Model, Q
 from django.utils import timezone
 
 from hybrid_gateway.cache_connections import thread_cache
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
@@ -52,7 +52,7 @@ def logout_everywhere(user: AbstractBaseUser) -> LoggedOut:
 
 async def alogout_everywhere(user: AbstractBaseUser) -> LoggedOut:
     """Call :func:`logout_everywhere` from ``async def``."""
-    return await sync_to_async(logout_everywhere)(user)
+    return await on_request_thread(logout_everywhere, user)
 
 
 def _end_sessions(user: AbstractBaseUser) -> int | None:

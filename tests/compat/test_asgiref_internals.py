@@ -42,6 +42,33 @@ def test_a_restored_context_brings_variables_and_locals_to_another_thread() -> N
         assert pool.submit(contextvars.Context().run, read).result() == (1, 2)
 
 
+@canary("bring_locals_here")
+def test_locals_of_a_context_are_brought_to_another_thread_as_asgiref_does() -> None:
+    local, other = Local(), Local()
+    local.value, other.value = 1, []
+    context = contextvars.copy_context()
+
+    def read(bring: Any) -> tuple[int, list[object]]:
+        bring()
+        return local.value, other.value
+
+    with ThreadPoolExecutor(1) as pool:
+        asgirefs = pool.submit(context.copy().run, read, lambda: internals.restore_context(context)).result()
+        ours = pool.submit(context.copy().run, read, internals.bring_locals_here).result()
+    assert ours == asgirefs == (1, other.value)
+    assert ours[1] is other.value
+
+
+@canary("bring_locals_here")
+def test_what_is_returned_has_the_values_that_the_context_has_afterwards() -> None:
+    local = Local()
+    local.value = 1
+    context = contextvars.copy_context()
+    with ThreadPoolExecutor(1) as pool:
+        returned = pool.submit(context.run, internals.bring_locals_here).result()
+    assert [variable for variable in context if returned[variable] is not context[variable]] == []
+
+
 @canary("thread_state")
 def test_async_to_sync_runs_on_the_loop_that_the_thread_state_names() -> None:
     async def loop_of_coroutine() -> asyncio.AbstractEventLoop:
@@ -106,6 +133,18 @@ def test_a_thread_that_waits_in_async_to_sync_is_the_current_executor_of_its_loo
         name, (is_current, ran_on) = pool.submit(wait).result()
     assert is_current
     assert ran_on == name
+
+
+@canary("is_thread_waiting")
+def test_a_thread_is_seen_to_wait_below_async_to_sync_alone() -> None:
+    async def below() -> bool:
+        return internals.is_thread_waiting()
+
+    def wait() -> tuple[bool, bool, bool]:
+        return internals.is_thread_waiting(), async_to_sync(below)(), internals.is_thread_waiting()
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(contextvars.Context().run, wait).result() == (False, True, False)
 
 
 @canary("executor_of_thread")

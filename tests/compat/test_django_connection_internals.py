@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -49,6 +50,24 @@ def test_only_connections_that_were_used_are_opened() -> None:
         assert pool.submit(use_one).result()
 
 
+@canary("own_connections", "connections_in")
+def test_the_connections_of_a_thread_are_seen_as_they_come_and_go() -> None:
+    def use_and_delete() -> list[bool]:
+        own = internals.own_connections()
+        seen = [list(internals.connections_in(own)) == []]
+        used = connections["default"]
+        asyncio.run(_use_in_a_loop())  # for which asgiref keeps others, in the same place
+        seen.append(list(internals.connections_in(own)) == list(internals.opened_connections()) == [used])
+        del connections["default"]
+        return [*seen, list(internals.connections_in(own)) == []]
+
+    async def _use_in_a_loop() -> None:
+        assert connections["default"] is not None
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(use_and_delete).result() == [True, True, True]
+
+
 @canary("renew_connections")
 def test_a_stale_connection_is_closed_and_an_abandoned_one_made_usable(database: DatabaseWrapper) -> None:
     database.connect()
@@ -70,6 +89,53 @@ def test_a_connection_past_its_age_is_closed(database: DatabaseWrapper) -> None:
     database.close_at = 0
     internals.close_stale_connections([database])
     assert database.connection is None
+
+
+_STALE = """
+if self.connection is not None: self.health_check_done = False
+if self.get_autocommit() != self.settings_dict["AUTOCOMMIT"]: self.close() return
+if self.errors_occurred: if self.is_usable(): self.errors_occurred = False self.health_check_done = True
+else: self.close() return
+if self.close_at is not None and time.monotonic() >= self.close_at: self.close() return
+"""
+
+
+@canary("close_stale_connections")
+def test_django_has_no_more_reasons_to_close_a_connection_than_those_we_look_for() -> None:
+    source = inspect.getsource(BaseDatabaseWrapper.close_if_unusable_or_obsolete).rpartition('"""')[2]
+    code = [line.strip() for line in source.splitlines() if not line.strip().startswith("#")]
+    assert " ".join(code).split() == _STALE.split()
+
+
+@canary("close_stale_connections")
+@pytest.mark.parametrize("attribute", ["errors_occurred", "autocommit", "close_at", "own rule"])
+def test_whoever_may_have_a_reason_to_close_is_asked(database: DatabaseWrapper, attribute: str) -> None:
+    database.connect()
+    database.health_check_done = True
+    asked = []
+
+    def ask() -> None:
+        asked.append(attribute)
+
+    class Strict(DatabaseWrapper):
+        close_if_unusable_or_obsolete = staticmethod(ask)
+
+    if attribute == "own rule":
+        database.__class__ = Strict
+    internals.close_stale_connections([database])
+    if attribute != "own rule":
+        assert not asked
+        assert not database.health_check_done
+        assert database.connection is not None
+        database.errors_occurred, database.is_usable = attribute == "errors_occurred", lambda: ask() is not None
+        if attribute == "autocommit":
+            database.set_autocommit(False)
+        elif attribute == "close_at":
+            database.close_at = 0
+        internals.close_stale_connections([database])
+        assert database.connection is None
+    else:
+        assert asked
 
 
 @canary("keep_connections_open")
@@ -154,4 +220,4 @@ def test_caches_are_closed_as_by_django(monkeypatch: pytest.MonkeyPatch) -> None
     cache.get("key")  # caches are closed that the context has used
     internals.close_caches()
     assert caches["default"] in closed
-    assert internals.close_caches is closed_by_django
+    assert any(reference() is closed_by_django for _, reference, *_ in request_finished.receivers)

@@ -24,7 +24,7 @@ from django.db import connections, transaction
 from django.utils import translation
 
 from hybrid_gateway import BackgroundTask, Component, Depends, Gateway, StreamingResponse, get
-from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread, thread_sensitive
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread, InlineThread, LoopThread
 from hybrid_gateway.concurrency.thread_pool import ThreadPool
 from hybrid_gateway.concurrency.thread_pools import PooledThread
@@ -733,13 +733,25 @@ def test_what_one_request_sets_no_other_sees_on_the_same_thread(make_pool):
 # --- asgiref -------------------------------------------------------------------------------------------------------
 
 
+async def by_asgiref(function, *args):
+    return await sync_to_async(function)(*args)
+
+
+async def by_our_way(function, *args):
+    return await on_request_thread(function, *args)
+
+
+WAYS = pytest.mark.parametrize("call", [by_asgiref, by_our_way])
+
+
+@WAYS
 @pytest.mark.parametrize("kind", KINDS)
-def test_thread_sensitive_work_goes_to_the_thread_of_the_request(make_pool, kind):
+def test_thread_sensitive_work_goes_to_the_thread_of_the_request(make_pool, kind, call):
     async def main(thread):
         home = await thread.run(ident)
         with thread_sensitive(thread):
-            idents = await asyncio.gather(*(sync_to_async(ident)() for _ in range(20)))
-            task = asyncio.create_task(sync_to_async(ident)())
+            idents = await asyncio.gather(*(call(ident) for _ in range(20)))
+            task = asyncio.create_task(call(ident))
         return home, {*idents, await task}
 
     home, idents = complete(kind, make_pool, main)
@@ -747,28 +759,30 @@ def test_thread_sensitive_work_goes_to_the_thread_of_the_request(make_pool, kind
     assert (home == ident()) == (kind != "pooled")
 
 
-def test_a_pooled_thread_is_used_in_a_loop_below_async_to_sync_too(make_pool):
+@WAYS
+def test_a_pooled_thread_is_used_in_a_loop_below_async_to_sync_too(make_pool, call):
     """A server started by a synchronous command, as tests start one, must not send all its work to the command."""
     pool = make_pool(2)
 
     @async_to_sync
     async def main():
-        before = await sync_to_async(ident)()
+        before = await call(ident)
         with thread_sensitive(request_on(pool)):
-            inside = await sync_to_async(ident)()
-        return before, inside, await sync_to_async(ident)()
+            inside = await call(ident)
+        return before, inside, await call(ident)
 
     before, inside, after = main()
     assert before == after == ident()
     assert inside in [thread.ident for thread in threads_of(pool)]
 
 
-@pytest.mark.parametrize("under", ["run", "sync_to_async"])
-def test_async_to_sync_runs_on_the_servers_loop_and_comes_back_to_its_thread(make_pool, under):
+@WAYS
+@pytest.mark.parametrize("under", ["run", "call"])
+def test_async_to_sync_runs_on_the_servers_loop_and_comes_back_to_its_thread(make_pool, under, call):
     async def inner(depth):
-        seen = [(id(asyncio.get_running_loop()), await sync_to_async(ident)())]
+        seen = [(id(asyncio.get_running_loop()), await call(ident))]
         if depth:
-            seen += await sync_to_async(unit)(depth - 1)
+            seen += await call(unit, depth - 1)
         return seen
 
     def unit(depth=3):
@@ -777,9 +791,7 @@ def test_async_to_sync_runs_on_the_servers_loop_and_comes_back_to_its_thread(mak
     async def main():
         request = request_on(make_pool(1))
         with thread_sensitive(request):
-            return id(asyncio.get_running_loop()), await (
-                request.run(unit) if under == "run" else sync_to_async(unit)()
-            )
+            return id(asyncio.get_running_loop()), await (request.run(unit) if under == "run" else call(unit))
 
     loop, seen = asyncio.run(asyncio.wait_for(main(), 10))
     assert {found for found, _ in seen if found} == {loop}
@@ -787,12 +799,13 @@ def test_async_to_sync_runs_on_the_servers_loop_and_comes_back_to_its_thread(mak
     assert len(seen) == 8
 
 
-def test_every_thread_at_once_may_wait_for_the_loop(make_pool):
+@WAYS
+def test_every_thread_at_once_may_wait_for_the_loop(make_pool, call):
     pool, together = make_pool(8), threading.Barrier(8)
 
     async def inner():
         await asyncio.sleep(0.001)
-        return await asyncio.gather(*(sync_to_async(ident)() for _ in range(5)))
+        return await asyncio.gather(*(call(ident) for _ in range(5)))
 
     def unit():
         together.wait(5)
@@ -1430,6 +1443,66 @@ def test_a_unit_that_waits_holds_up_none_that_another_thread_could_do(make_pool,
         return threads
 
     assert len(set(asyncio.run(main()))) == 1
+
+
+@WAYS
+def test_what_tasks_ask_for_within_a_turn_is_submitted_at_once(call):
+    submitted = []
+
+    class Counting(ThreadPool):
+        def submit(self, *jobs):
+            submitted.append(len(jobs))
+            super().submit(*jobs)
+
+    pool = Counting(3)
+
+    async def one():
+        with thread_sensitive(request_on(pool)):
+            return await call(ident)
+
+    async def main():
+        await asyncio.gather(*(asyncio.create_task(one()) for _ in range(20)))
+
+    asyncio.run(main())
+    pool.close()
+    assert submitted == [20]
+
+
+@WAYS
+def test_what_a_task_gave_up_in_the_queue_never_runs(make_pool, gate, call):
+    pool, ran = make_pool(1), []
+
+    async def main():
+        blocked = request_on(pool).run(gate.wait, 5)
+        with thread_sensitive(request_on(pool)):
+            given_up = asyncio.create_task(call(ran.append, 1))
+        await asyncio.sleep(0.01)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        gate.set()
+        await blocked
+        await request_on(pool).run(ident)
+
+    asyncio.run(main())
+    assert ran == []
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_what_work_raises_for_a_task_is_raised_there(make_pool, error):
+    def unit():
+        colour.set("red")
+        raise error
+
+    async def main():
+        with thread_sensitive(request_on(make_pool(1))):
+            for call in (by_asgiref, by_our_way):
+                colour.set("none")
+                with pytest.raises(error):
+                    await call(unit)
+                assert colour.get() == "red"
+
+    asyncio.run(main())
 
 
 def test_units_that_wait_get_every_thread(make_pool):

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar, cast
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
-from asgiref.sync import sync_to_async
 from django.db import connections
 from django.db.models import Model
 from django.db.models.query import RawQuerySet
@@ -22,6 +21,7 @@ from msgspec import UNSET, UnsetType
 from starlette.responses import Response
 
 from hybrid_gateway.binding.markers import Query
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.lists.cursors import Keyset, check_order, cursor_order
 from hybrid_gateway.orm.querysets.querysets import (
@@ -78,7 +78,7 @@ class Page(msgspec.Struct, Generic[T], kw_only=True, dict=True):
 
     async def afetch(self, queryset: object) -> Page[T]:
         """:meth:`fetch`, on the thread of the request."""
-        return await sync_to_async(self.fetch)(queryset)
+        return await on_request_thread(self.fetch, queryset)
 
 
 class NumberedPage(Page[T], Generic[T], kw_only=True):

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
-from asgiref.sync import sync_to_async
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, QuerySet, Value
@@ -37,6 +36,7 @@ from hybrid_gateway._compat.django_query_internals import (
     names_of_values,
     row_kind,
 )
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.query_cache.query_parameters import Values
 from hybrid_gateway.orm.query_cache.sql_variants import (
@@ -89,7 +89,7 @@ class Prepared(Generic[T]):
 
     async def afetch(self, **values: object) -> list[T]:
         """:meth:`fetch`, on the thread of the request."""
-        return await sync_to_async(self.fetch)(**values)
+        return await on_request_thread(self.fetch, **values)
 
     def get(self, **values: object) -> T:
         """Return the one row; none is 404. Raises the model's ``MultipleObjectsReturned`` for more."""
@@ -97,7 +97,7 @@ class Prepared(Generic[T]):
 
     async def aget(self, **values: object) -> T:
         """:meth:`get`, on the thread of the request."""
-        return await sync_to_async(self.get)(**values)
+        return await on_request_thread(self.get, **values)
 
     def first(self, **values: object) -> T | None:
         """Return the first row, or ``None``. The query says in which order, and had better say ``[:1]`` itself."""
@@ -106,7 +106,7 @@ class Prepared(Generic[T]):
 
     async def afirst(self, **values: object) -> T | None:
         """:meth:`first`, on the thread of the request."""
-        return await sync_to_async(self.first)(**values)
+        return await on_request_thread(self.first, **values)
 
     def exists(self, **values: object) -> bool:
         """Return whether there is a row."""
@@ -116,7 +116,7 @@ class Prepared(Generic[T]):
 
     async def aexists(self, **values: object) -> bool:
         """:meth:`exists`, on the thread of the request."""
-        return await sync_to_async(self.exists)(**values)
+        return await on_request_thread(self.exists, **values)
 
     def count(self, **values: object) -> int:
         """Return how many rows there are."""
@@ -126,7 +126,7 @@ class Prepared(Generic[T]):
 
     async def acount(self, **values: object) -> int:
         """:meth:`count`, on the thread of the request."""
-        return await sync_to_async(self.count)(**values)
+        return await on_request_thread(self.count, **values)
 
     def aggregate(self, **expressions: BaseExpression) -> PreparedAggregate:
         """Prepare aggregates over the rows: ``prices.aggregate(most=Max("price"))``, then ``.get(...)``."""
@@ -238,7 +238,7 @@ class PreparedAggregate:
 
     async def aget(self, **values: object) -> dict[str, Any]:
         """:meth:`get`, on the thread of the request."""
-        return await sync_to_async(self.get)(**values)
+        return await on_request_thread(self.get, **values)
 
 
 RowReader = Callable[[list[Row]], list[Any]]

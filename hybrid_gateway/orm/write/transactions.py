@@ -6,10 +6,10 @@ import functools
 from collections.abc import Callable
 from typing import TypeVar
 
-from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from hybrid_gateway.binding.signature import is_async
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.write.write_errors import atomic_or_conflict
 from hybrid_gateway.responses.response_info import status_of_value
@@ -31,7 +31,7 @@ async def run_in_transaction(
         with atomic_or_conflict(using, durable=durable):
             return function(*args, **kwargs)
 
-    return await sync_to_async(run)()
+    return await on_request_thread(run)
 
 
 def in_transaction(handler: Handler, database: str | bool, where: str) -> Handler:
