@@ -7,8 +7,10 @@ from collections.abc import Callable
 from types import MethodType
 from typing import Any, Protocol, TypeVar
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -22,15 +24,61 @@ from uvicorn.server import ServerState as ServerState
 status_lines = STATUS_LINE
 """The first line of a response, by its status."""
 
-client_address = get_client_addr
+client_address: Callable[[Any], str] = get_client_addr
 """``client_address(scope)``: host and port of the client, as the access log has them."""
 
-target_of = get_path_with_query_string
+target_of: Callable[[Any], str] = get_path_with_query_string
 """``target_of(scope)``: path and query, quoted, as the access log has them."""
+
+
+class _Late:
+    """An attribute that is made when somebody first asks for it."""
+
+    def __init__(self, make: Callable[[Any], object]) -> None:
+        self._make = make
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: object, owner: type) -> object:
+        value = self._make(instance)
+        setattr(instance, self._name, value)
+        return value
+
+
+def build_parser(receiver: object) -> Any:
+    """Return a parser that takes what that of uvicorn's connections takes."""
+    parser = httptools.HttpRequestParser(receiver)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)
+    return parser
+
+
+def _writable_event(flow: FlowControl) -> asyncio.Event:
+    event = asyncio.Event()
+    if not flow.write_paused:
+        event.set()
+    return event
+
+
+class _LazyFlow(FlowControl):
+    _is_writable_event: Any = _Late(_writable_event)
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = self.write_paused = False
+
+
+class _ShortQueue(list[Any]):
+    __slots__ = ()
+
+    def appendleft(self, entry: object) -> None:
+        self.insert(0, entry)
 
 
 class UvicornConnection(HttpToolsProtocol):
     """uvicorn's protocol, for a subclass that watches the time by itself.
+
+    It is small as long as nothing is asked of it: the parser and the event of the flow are made when they are needed.
 
     What it has of its parent, and may count on: ``cycle`` (the request that is being answered, with ``keep_alive``,
     ``response_started``, ``response_complete``, ``disconnected``, ``body``, ``more_body`` and ``message_event``),
@@ -40,6 +88,27 @@ class UvicornConnection(HttpToolsProtocol):
     ``app_state``, ``asgi_version``, ``limit_concurrency``, ``timeout_keep_alive`` (seconds), ``access_log`` and
     ``access_logger``.
     """
+
+    cycle: Any
+    parser: Any = _Late(build_parser)
+    pipeline: Any
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        loop: asyncio.AbstractEventLoop | None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, loop)
+        # PERF: of each kept connection 1,200 bytes for a parser with its references to methods, 700 for a deque, and
+        # 1,000 for an event.
+        del self.parser
+        self.pipeline = _ShortQueue()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.flow = _LazyFlow(transport)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

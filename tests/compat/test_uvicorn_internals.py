@@ -87,6 +87,34 @@ def test_a_connection_has_its_attributes_and_tells_of_bytes() -> None:
     asyncio.run(main())
 
 
+@canary("UvicornConnection", "build_parser")
+def test_parser_and_event_of_a_connection_are_made_when_they_are_needed() -> None:
+    async def main() -> None:
+        protocol = connect()
+        assert "parser" not in vars(protocol) and "_is_writable_event" not in vars(protocol.flow)
+        protocol.pause_writing()
+        drained = asyncio.ensure_future(protocol.flow.drain())
+        await asyncio.sleep(0)
+        assert not drained.done()
+        protocol.resume_writing()
+        await drained
+        protocol.data_received(GET * 2)
+        assert len(protocol.pipeline) == 1
+        theirs: Any = connect(HttpToolsProtocol)
+        assert type(protocol.parser) is type(theirs.parser)
+        assert set(vars(theirs)) - set(vars(protocol)) == set()
+        assert set(vars(theirs.flow)) == set(vars(protocol.flow))
+        protocol.cycle.keep_alive = False
+        protocol.connection_lost(None)
+        assert protocol.parser is None
+        fresh = connect()
+        fresh.connection_lost(None)
+        assert fresh.parser is None
+        await finish(protocol)
+
+    asyncio.run(main())
+
+
 @canary("RequestResponseCycle", "build_cycle")
 def test_a_cycle_that_is_built_by_hand_answers() -> None:
     async def main() -> None:

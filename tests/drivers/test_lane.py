@@ -320,8 +320,12 @@ def test_the_limit_of_concurrency_and_the_access_log_are_uvicorns(caplog, monkey
     async def hello() -> str:
         return "hello"
 
+    @get("/files/{name:path}")
+    async def file(name: str) -> str:
+        return name
+
     async def main() -> None:
-        gateway = Gateway([hello])
+        gateway = Gateway([hello, file])
         answers = []
         for kind in (HttpToolsProtocol, CountedLane):
             connection = Connection(gateway, kind, limit_concurrency=1)
@@ -332,9 +336,11 @@ def test_the_limit_of_concurrency_and_the_access_log_are_uvicorns(caplog, monkey
         for kind in (HttpToolsProtocol, CountedLane):
             caplog.clear()
             connection = Connection(gateway, kind, access_log=True, forwarded_allow_ips="*")
-            await connection.ask("/hello?a=%20b", head=b"X-Forwarded-For: 203.0.113.9\r\n")
+            for path in ("/hello?a=%20b", "/hello", "/hello?", "/files/a%20b", "/files/a:b?c", "/files/~a", "/nope"):
+                await connection.ask(path, head=b"X-Forwarded-For: 203.0.113.9\r\n")
             lines.append([record.getMessage() for record in caplog.records if record.name == "uvicorn.access"])
-        assert lines[0] == lines[1] == ['203.0.113.9:0 - "GET /hello?a=%20b HTTP/1.1" 200']
+        assert lines[0] == lines[1]
+        assert lines[0][0] == '203.0.113.9:0 - "GET /hello?a=%20b HTTP/1.1" 200'
 
     caplog.set_level(logging.INFO, "uvicorn.access")
     asyncio.run(main())

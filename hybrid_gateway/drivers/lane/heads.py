@@ -10,10 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Protocol
 
-import httptools
-
+from hybrid_gateway._compat.uvicorn_internals import build_parser, client_address
 from hybrid_gateway.dispatch.dispatcher import Dispatcher, no_message
 from hybrid_gateway.dispatch.request_checks import MAX_HEADER_BYTES, MAX_HEADERS
 from hybrid_gateway.drivers.served_application import ServedApplication
@@ -30,13 +29,14 @@ _UNENCODED = (None, b"", b"identity")
 class ValidatedHead:
     """A head that is in order, but for its first line, and what it says; nobody changes that."""
 
-    __slots__ = ("by_name", "has_plain_body", "headers", "is_secure", "keep_alive", "length", "size", "text")
+    __slots__ = ("by_name", "client", "has_plain_body", "headers", "is_secure", "keep_alive", "length", "size", "text")
 
     def __init__(
         self,
         text: bytes = b"",
         headers: Sequence[Header] = (),
         *,
+        client: str = "",
         is_secure: bool = False,
         keep_alive: bool = True,
         length: int | None = None,
@@ -44,6 +44,7 @@ class ValidatedHead:
         self.text = text
         self.headers = headers
         self.by_name = dict(headers)  # of a repeated header the last
+        self.client = client  # host and port, for the access log
         self.is_secure = is_secure  # whether it came over HTTPS
         self.keep_alive = keep_alive
         self.length = length or 0  # bytes of the body
@@ -101,12 +102,10 @@ class HeadValidator:
             return None
         has_chunks = any(name == b"transfer-encoding" for name, _ in headers)
         return ValidatedHead(
-            text, headers, is_secure=is_secure, keep_alive=keep_alive, length=None if has_chunks else length
+            text,
+            headers,
+            client=client_address(scope),
+            is_secure=is_secure,
+            keep_alive=keep_alive,
+            length=None if has_chunks else length,
         )
-
-
-def build_parser(receiver: object) -> Any:
-    """Return a parser that takes what uvicorn's takes."""
-    parser = httptools.HttpRequestParser(receiver)
-    parser.set_dangerous_leniencies(lenient_data_after_close=True)
-    return parser

@@ -23,6 +23,7 @@ from types import CoroutineType
 from typing import Any, cast
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from uvicorn.config import Config
 
 from hybrid_gateway._compat.uvicorn_internals import (
@@ -30,10 +31,8 @@ from hybrid_gateway._compat.uvicorn_internals import (
     ServerState,
     UvicornConnection,
     build_cycle,
-    client_address,
     server_headers,
     start_cycle,
-    target_of,
 )
 from hybrid_gateway.concurrency.asgiref_bridge import enter_request
 from hybrid_gateway.dispatch.shutdown import GRACE_AFTER_SIGNAL
@@ -43,7 +42,7 @@ from hybrid_gateway.drivers.lane.server import LaneServer, lane_server
 from hybrid_gateway.drivers.response_heads import start_line
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, check_headers, end_of_head
-from hybrid_gateway.responses.raw_response import EndpointResponse, RawResponse
+from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import ASGIApp, Headers, Receive, Scope, Send
 
 _EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}
@@ -53,7 +52,7 @@ _EMPTY = Context()  # for timers: in the context of a request they would keep it
 _CRASH = FixedHeaders([(b"content-type", b"text/plain; charset=utf-8")])
 
 
-Unfinished = ASGIApp | Coroutine[object, None, EndpointResponse]
+Unfinished = Response | Coroutine[object, None, EndpointResponse]
 """A response that sends itself, or that nobody has yet."""
 
 _IDLE, _HEAD, _BODY = RequestPhase  # PERF: a global each; Python 3.11 looks up a member of an Enum by a descriptor
@@ -86,7 +85,7 @@ class LaneProtocol(UvicornConnection):
         if body_timeout and body_timeout != self.body_timeout:
             self.body_timeout = body_timeout
         self.own = ConnectionState()
-        self.lane = lane_server(config, server_state, self.loop, self.access_logger)
+        self.lane = lane_server(config, server_state, self.loop)
         if self.lane is not None and self.access_log:
             self.access_logger = self.lane.access_logger  # type: ignore[assignment]
 
@@ -144,7 +143,7 @@ class LaneProtocol(UvicornConnection):
 
     def _serve_in_task(self, ctx: LaneRequest, response: Unfinished | None = None) -> None:
         self.own.deadline = None
-        self.cycle = ctx  # type: ignore[assignment]
+        self.cycle = ctx
         task = asyncio.Task(self._serve(ctx, response), loop=self.loop, context=copy_context(), **_EAGER)
         if not task.done():
             self.tasks.add(task)
@@ -153,17 +152,17 @@ class LaneProtocol(UvicornConnection):
     async def _serve(self, ctx: LaneRequest, unfinished: Unfinished | None) -> None:
         enter_request(ctx)
         try:
-            response: EndpointResponse | ASGIApp
+            response: EndpointResponse
             if unfinished is None:
                 response = await ctx.endpoint.respond(ctx)
             elif isinstance(unfinished, CoroutineType):
-                response = cast("EndpointResponse", await unfinished)
+                response = await unfinished
             else:
-                response = cast("ASGIApp", unfinished)
+                response = cast("Response", unfinished)
             if isinstance(response, tuple):
                 if self.flow.write_paused and not ctx.disconnected:
                     await self.flow.drain()
-                self._write(ctx, *cast("RawResponse", response))
+                self._write(ctx, *response)
             else:
                 await self._stream(ctx, response)
         except BaseException as error:
@@ -182,7 +181,8 @@ class LaneProtocol(UvicornConnection):
             check_headers(headers)  # raises where they must not be sent: a 500
         ctx.is_started = True
         if self.access_log:
-            self._log(ctx, status)
+            client, target = ctx.name_for_log()
+            self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, ctx.method, target, "1.1", status)
         if type(headers) is FixedHeaders and ctx.keep_alive and ctx.method != "HEAD":
             head = headers.head if headers.stamp is self.server_state.default_headers else lane.renew(headers, status)
             self.transport.write(head + end_of_head(body) + body)
@@ -193,11 +193,6 @@ class LaneProtocol(UvicornConnection):
             ctx.set()
         if not ctx.keep_alive:
             self.transport.close()
-
-    def _log(self, ctx: LaneRequest, status: int) -> None:
-        scope: Any = ctx.scope
-        client, path, version = client_address(scope), target_of(scope), scope["http_version"]
-        self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, ctx.method, path, version, status)
 
     def _write_all(self, ctx: LaneRequest, start: bytes, status: int, headers: Headers, body: bytes) -> bytes:
         """Return the response as uvicorn would write it."""
@@ -222,7 +217,7 @@ class LaneProtocol(UvicornConnection):
             cycle.body += ctx.body
         if ctx.disconnected or not ctx.is_read:
             cycle.message_event.set()
-        if self.cycle is ctx:  # type: ignore[comparison-overlap]
+        if self.cycle is ctx:
             self.cycle = cycle
         dispatcher = self.application.dispatcher
 
@@ -306,7 +301,7 @@ class LaneProtocol(UvicornConnection):
     def _forget_request(self) -> None:
         """Keep nothing of a request that has come as a whole, and is answered."""
         if self.own.phase is _IDLE and self.cycle is not None and self.cycle.response_complete:
-            self.cycle = None  # type: ignore[assignment]
+            self.cycle = None
 
     # --- time-outs: one timer per connection, which looks whether the deadline has moved
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import string
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import unquote
 
+from hybrid_gateway._compat.uvicorn_internals import client_address, target_of
 from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.drivers.lane.connection_state import ConnectionState
 from hybrid_gateway.drivers.lane.request_lines import Match
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.request.context import RequestContext, body_too_large
 from hybrid_gateway.types import Header, Message, Scope
+
+_UNRESERVED = (string.ascii_letters + string.digits + "-._~/").encode()  # what stays as it is when a path is quoted
 
 
 class LaneConnection(Protocol):
@@ -92,6 +96,15 @@ class LaneRequest(RequestContext):
         }
         connection.trust_proxy(scope)
         return scope
+
+    def name_for_log(self) -> tuple[str, str]:
+        """Return the client and the target as the access log has them."""
+        path = self._line.split(b" ")[1].partition(b"?")[0]
+        if self._scope is not None or path.translate(None, _UNRESERVED):
+            return client_address(self.scope), target_of(self.scope)
+        # PERF: nobody has asked for a scope, and none is made: 9 thousand instructions.
+        target = path.decode()
+        return self._head.client, f"{target}?{self.raw_query.decode('ascii')}" if self.raw_query else target
 
     # --- the body, which has come; and the client, which may go
 

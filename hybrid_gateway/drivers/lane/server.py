@@ -17,9 +17,14 @@ import httptools
 from django.conf import settings
 from uvicorn.config import Config
 
-from hybrid_gateway._compat.uvicorn_internals import ServerState, server_headers, unwrap_proxy_headers
+from hybrid_gateway._compat.uvicorn_internals import (
+    ServerState,
+    build_parser,
+    server_headers,
+    unwrap_proxy_headers,
+)
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
-from hybrid_gateway.drivers.lane.heads import HeadValidator, build_parser
+from hybrid_gateway.drivers.lane.heads import HeadValidator
 from hybrid_gateway.drivers.lane.request import LaneConnection, LaneRequest
 from hybrid_gateway.drivers.lane.request_lines import RequestLines
 from hybrid_gateway.drivers.response_heads import ResponseHeads
@@ -38,13 +43,12 @@ class LaneServer:
         application: ServedApplication,
         state: ServerState,
         trust_proxy: Callable[[Scope], None],
-        access_logger: logging.Logger,
     ) -> None:
         self.application = application
         self.dispatcher = dispatcher = application.dispatcher
         self.has_hsts = dispatcher.security.hsts is not None
         self.trust_proxy = trust_proxy
-        self.access_logger = AccessLogger(access_logger, dispatcher)
+        self.access_logger = AccessLogger(logging.getLogger("uvicorn.access"), dispatcher)
         self._state = state
         self._shutdown = dispatcher.shutdown
         self._validator = HeadValidator(application, trust_proxy)
@@ -168,9 +172,7 @@ class AccessLogger:
 _servers: WeakKeyDictionary[ServerState, LaneServer | None] = WeakKeyDictionary()
 
 
-def lane_server(
-    config: Config, state: ServerState, loop: asyncio.AbstractEventLoop, access_logger: logging.Logger
-) -> LaneServer | None:
+def lane_server(config: Config, state: ServerState, loop: asyncio.AbstractEventLoop) -> LaneServer | None:
     """Return the lane of a server, unless something stands between it and the gateway, which is logged once."""
     if state not in _servers:
         app, trust_proxy = unwrap_proxy_headers(config)
@@ -180,7 +182,7 @@ def lane_server(
             _servers[state] = None
         else:
             app.loops.adopt(loop)
-            _servers[state] = LaneServer(app, state, trust_proxy, access_logger)
+            _servers[state] = LaneServer(app, state, trust_proxy)
     return _servers[state]
 
 
