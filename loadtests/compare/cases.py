@@ -67,7 +67,7 @@ class Case:
     title: str
     request: Request
     answer: Any = None
-    needs: str = "api"  # what a peer must have to take part: "api", "rows", "token", "django"
+    needs: str = "api"  # what a peer must have to take part: "api", "rows", "async", "token", "django"
     connections: int = 64
     database: str = "sqlite"
     routes: int = 0
@@ -90,6 +90,9 @@ CASES: Mapping[str, Case] = {
     "token": Case("read with a token", Request("/me"), {"id": 1, "username": "ada"}, needs="token"),
     "rows": Case("10 rows, SQLite", Request("/rows?limit=10"), rows(10), needs="rows"),
     "rows-100": Case("100 rows, SQLite", Request("/rows?limit=100"), rows(100), needs="rows"),
+    "async-rows": Case("10 rows, async, SQLite", Request("/async/rows?limit=10"), rows(10), needs="async"),
+    "async-rows-100": Case("100 rows, async, SQLite", Request("/async/rows?limit=100"), rows(100), needs="async"),
+    "async-detail": Case("one row, async, SQLite", Request("/async/rows/17"), rows(17)[-1], needs="async"),
     "related": Case("10 rows with relations, SQLite", Request("/gadgets?limit=10"), gadgets(1, 11), needs="rows"),
     "detail": Case("one row, SQLite", Request("/rows/17"), rows(17)[-1], needs="rows"),
     "listed": Case("page 50 of 10, SQLite", Request("/listed?page=50"), b'"Gadget 495"', needs="rows"),
@@ -102,6 +105,12 @@ CASES: Mapping[str, Case] = {
     "pg-rows": Case("10 rows, PostgreSQL", Request("/rows?limit=10"), rows(10), needs="rows", database="postgresql"),
     "pg-rows-100": Case(
         "100 rows, PostgreSQL", Request("/rows?limit=100"), rows(100), needs="rows", database="postgresql"
+    ),
+    "pg-async-rows": Case(
+        "10 rows, async, PostgreSQL", Request("/async/rows?limit=10"), rows(10), needs="async", database="postgresql"
+    ),
+    "pg-async-rows-100": Case(
+        "100 rows, async, PostgreSQL", Request("/async/rows?limit=100"), rows(100), needs="async", database="postgresql"
     ),
     "pg-related": Case(
         "10 rows with relations, PostgreSQL",

@@ -10,7 +10,7 @@ APPS = "loadtests.compare.apps"
 MANAGE = "loadtests.compare.manage"
 FRAMEWORK = frozenset({"api"})
 DJANGO = frozenset({"api", "rows", "django"})
-EVERYTHING = DJANGO | {"token"}
+EVERYTHING = DJANGO | {"token", "async"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +45,35 @@ def inside_django(title: str, app: str, package: str, protocol: str, **options: 
     )
 
 
+# "observed": with request ids, an access log and metrics, as a project has them in production.
 _OURS = {"token": "Bearer {}", "token_kind": "gateway"}
 _REST = {"token": "Token {}", "token_kind": "rest"}
 _BEARER = {"token": "Bearer {}", "token_kind": "rest"}
 _JWT = {"token": "Bearer {}", "token_kind": "jwt"}
 
+
+def ours(title: str, server: str, has: frozenset[str] = EVERYTHING, needs: str = "", **environment: str) -> Peer:
+    """The gateway on one of its drivers."""
+    target = MANAGE if server == "lane" else f"{APPS}.gateway:{'wsgi_' if server == 'gunicorn' else ''}application"
+    package = needs or ("gunicorn" if server == "gunicorn" else "uvicorn")
+    return Peer(f"hybrid_gateway, {title}", server, target, has, package, environment=environment, **_OURS)
+
+
+_PREPARED = {"has": frozenset({"rows", "async"}), "BENCH_PREPARED": "1"}
+_OBSERVED = {"has": FRAMEWORK, "needs": "prometheus_client", "BENCH_OBSERVED": "1"}
+
 PEERS: Mapping[str, Peer] = {
     "raw": Peer("raw ASGI callable", "uvicorn", f"{APPS}.raw:application", FRAMEWORK, "uvicorn"),
-    "lane": Peer("hybrid_gateway, gateway serve", "lane", MANAGE, EVERYTHING, "uvicorn", **_OURS),
-    "prepared": Peer(
-        "hybrid_gateway, gateway serve, prepared queries", "lane", MANAGE, frozenset({"rows"}), "uvicorn",
-        environment={"BENCH_PREPARED": "1"},
-    ),
-    "gateway": Peer("hybrid_gateway, ASGI", "uvicorn", f"{APPS}.gateway:application", EVERYTHING, "uvicorn", **_OURS),
-    "gateway-wsgi": Peer(
-        "hybrid_gateway, WSGI", "gunicorn", f"{APPS}.gateway:wsgi_application", EVERYTHING, "gunicorn", **_OURS
-    ),
+    "raw-wsgi": Peer("raw WSGI callable", "gunicorn", f"{APPS}.raw:wsgi_application", FRAMEWORK, "gunicorn"),
+    "lane": ours("gateway serve", "lane"),
+    "prepared": ours("gateway serve, prepared queries", "lane", **_PREPARED),
+    "observed": ours("gateway serve, observed", "lane", **_OBSERVED),
+    "gateway": ours("ASGI", "uvicorn"),
+    "prepared-asgi": ours("ASGI, prepared queries", "uvicorn", **_PREPARED),
+    "observed-asgi": ours("ASGI, observed", "uvicorn", **_OBSERVED),
+    "gateway-wsgi": ours("WSGI", "gunicorn"),
+    "prepared-wsgi": ours("WSGI, prepared queries", "gunicorn", **_PREPARED),
+    "observed-wsgi": ours("WSGI, observed", "gunicorn", **_OBSERVED),
     "bolt": Peer(
         "django-bolt", "runbolt", MANAGE, frozenset({"api", "rows", "token"}), "django_bolt",
         environment={"BENCH_BOLT": "1"}, **_JWT,

@@ -7,6 +7,7 @@ The environment says what differs: ``BENCH_DATABASE`` (``postgresql``, or the pa
 from __future__ import annotations
 
 import os
+from typing import Any
 
 SECRET_KEY = "load tests only: it signs nothing of value, and is long enough for HS256"
 ALLOWED_HOSTS = ["127.0.0.1", "localhost"]
@@ -82,11 +83,15 @@ else:
     }
 
 # django-bolt writes its access log through this logger; nobody else here has one, so neither does it.
-LOGGING = {
+LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "loggers": {"django.server": {"level": "ERROR"}, "django.request": {"level": "ERROR"}},
 }
+
+if os.environ.get("BENCH_OBSERVED"):
+    LOGGING["handlers"] = {"stderr": {"class": "logging.StreamHandler"}}
+    LOGGING["loggers"]["hybrid_gateway.access"] = {"level": "INFO", "handlers": ["stderr"]}
 
 ASGI_APPLICATION = os.environ.get("BENCH_APPLICATION", "loadtests.compare.apps.gateway.application")
 REST_FRAMEWORK = {

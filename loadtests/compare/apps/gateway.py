@@ -20,6 +20,7 @@ from loadtests.compare.apps.structs import Item, Me, Message, Order, Product, Re
 from loadtests.compare.shop.models import Article, Brand, Gadget, Label, Sale  # noqa: E402
 
 PREPARED = os.environ.get("BENCH_PREPARED") == "1"
+OBSERVED = os.environ.get("BENCH_OBSERVED") == "1"
 
 
 @get("/hello")
@@ -95,6 +96,20 @@ def row(row_id: int) -> ArticleOut:
     return prepared_row.get(row_id=row_id) if PREPARED else ArticleOut.get(Article.objects.filter(pk=row_id))
 
 
+@get("/async/rows")
+async def async_rows(limit: Annotated[int, Query(ge=1, le=100)] = 10) -> list[ArticleOut]:
+    if PREPARED:
+        return await prepared_rows.afetch(limit=limit)
+    return await ArticleOut.afetch(Article.objects.order_by("id")[:limit])
+
+
+@get("/async/rows/{row_id}")
+async def async_row(row_id: int) -> ArticleOut:
+    if PREPARED:
+        return await prepared_row.aget(row_id=row_id)
+    return await ArticleOut.aget(Article.objects.filter(pk=row_id))
+
+
 @get("/gadgets")
 def gadgets(limit: Annotated[int, Query(ge=1, le=100)] = 10) -> list[GadgetOut]:
     if PREPARED:
@@ -126,9 +141,14 @@ async def item(item_id: int) -> Item:
     return Item(item_id)
 
 
-paged = prepared_listed if PREPARED else listed
-many = [Route(f"/r{number}/{{item_id}}", item) for number in range(ROUTES)]
-application = Gateway(
-    [hello, product, order, me, rows, row, gadgets, paged, sell, *many], django_routes=["/page/", "/admin/"]
-)
+routes: list[Any] = [hello, product, order, me, rows, row, async_rows, async_row, gadgets, sell]
+routes += [prepared_listed if PREPARED else listed]
+routes += [Route(f"/r{number}/{{item_id}}", item) for number in range(ROUTES)]
+options: dict[str, Any] = {}
+if OBSERVED:
+    from hybrid_gateway.telemetry import AccessLog, RequestIDs
+    from hybrid_gateway.telemetry.metrics import Prometheus
+
+    options = {"event_hooks": [AccessLog], "plugins": [RequestIDs(), Prometheus()]}
+application = Gateway(routes, django_routes=["/page/", "/admin/"], **options)
 wsgi_application = application.wsgi

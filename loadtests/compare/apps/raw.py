@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 from typing import Any
 
 from loadtests.compare.apps.common import ROUTES
@@ -39,3 +40,25 @@ async def application(scope: dict[str, Any], receive: Callable[..., Any], send: 
         start, end = ANSWERS.get(scope["path"], NOT_FOUND)
     await send(start)
     await send(end)
+
+
+def as_wsgi(messages: Messages) -> tuple[str, list[tuple[str, str]], list[bytes]]:
+    """Status line, headers and body of the same answer."""
+    start, end = messages
+    headers = [(name.decode(), value.decode()) for name, value in start["headers"]]
+    return f"{start['status']} {HTTPStatus(start['status']).phrase}", headers, [end["body"]]
+
+
+WSGI_ANSWERS = {path: as_wsgi(messages) for path, messages in ANSWERS.items()}
+WSGI_ORDERS = [as_wsgi(messages) for messages in ORDERS]
+WSGI_NOT_FOUND = as_wsgi(NOT_FOUND)
+
+
+def wsgi_application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Do the same under WSGI."""
+    if environ["REQUEST_METHOD"] == "POST":
+        status, headers, body = WSGI_ORDERS[len(environ["wsgi.input"].read()) > 5_000]
+    else:
+        status, headers, body = WSGI_ANSWERS.get(environ["PATH_INFO"], WSGI_NOT_FOUND)
+    start_response(status, headers)
+    return body
