@@ -20,7 +20,6 @@ from loadtests.client import Request
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 120  # ten thousand routes take some frameworks long
-STOP_SECONDS = 5
 
 PYTHON = [sys.executable, "-m"]
 COMMANDS: Mapping[str, list[str]] = {
@@ -65,6 +64,8 @@ def pinned(cores: set[int]) -> Iterator[None]:
 
 class Server:
     """A context manager around one server process and its children."""
+
+    stop_seconds = 5
 
     def __init__(
         self,
@@ -161,7 +162,7 @@ class Server:
         if self.process.poll() is None:
             self.process.terminate()
         with suppress(subprocess.TimeoutExpired):
-            self.process.wait(STOP_SECONDS)
+            self.process.wait(self.stop_seconds)
         for process in tree:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
