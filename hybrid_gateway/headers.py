@@ -47,6 +47,41 @@ class FixedHeaders(tuple[Header, ...]):
         return self._extended
 
 
+class StampedHeaders(tuple[Header, ...]):
+    """Fixed headers, and after them those that are others each time; ``lines`` is the latter as HTTP/1.1 writes them.
+
+    PERF: drivers need neither validate the first nor write them anew.
+    """
+
+    fixed: FixedHeaders
+    lines: bytes
+    # As FixedHeaders have them; there is no head to keep.
+    head: bytes = b""
+    stamp: object = None
+
+
+def add_stamp(headers: Headers, header: Header) -> Headers:
+    """Return ``headers`` and one more of the gateway's own, its name in lower case, which nobody validates any more."""
+    if type(headers) is FixedHeaders:
+        fixed, lines = headers, b"%b: %b\r\n" % header
+    elif type(headers) is StampedHeaders:
+        fixed, lines = headers.fixed, headers.lines + b"%b: %b\r\n" % header
+    else:
+        return [*headers, header]
+    stamped = StampedHeaders((*headers, header))
+    stamped.fixed, stamped.lines = fixed, lines
+    return stamped
+
+
+def set_stamp(headers: Headers, header: Header) -> Headers:
+    """Return ``headers`` with one in the place of all of its name, as :func:`add_stamp` does."""
+    name = header[0]
+    places = [place for place, (known, _) in enumerate(headers) if known.lower() == name]
+    if not places:
+        return add_stamp(headers, header)
+    return [header if place == places[0] else known for place, known in enumerate(headers) if place not in places[1:]]
+
+
 def fix_headers(headers: Headers) -> Headers:
     """Return ``headers``, checked and written once, unless they speak of the connection, decided by each response."""
     checked = FixedHeaders(headers)

@@ -119,6 +119,7 @@ class Plan(msgspec.Struct, kw_only=True):
     visits: bool = False  # something of it asks for what Django knows of a visit
     reads_cookies: bool = False  # of that visit: its session among them
     enters: bool = False  # something that must be left with the request
+    observes: bool = False  # hooks that see its end, and never wait
 
     @property
     def awaits(self) -> bool:

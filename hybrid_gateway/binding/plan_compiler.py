@@ -34,27 +34,39 @@ class CompiledRoute(NamedTuple):
     source: str
 
 
-def compile_route(plan: Plan, title: str, on_error: Respond, answer_later: Respond, finish: Respond) -> CompiledRoute:
+def compile_route(
+    plan: Plan, title: str, on_error: Respond, answer_later: Respond, finish: Respond, finish_now: RespondNow
+) -> CompiledRoute:
     """Return the functions ``(ctx)`` that run the plan of a route.
 
     ``on_error(ctx, error)`` makes a response of what is raised, ``answer_later`` the same when that is handled already;
-    ``finish(ctx, response)`` is awaited where the plan entered something.
+    ``finish(ctx, response)`` is awaited where the plan entered something; where those are only hooks that never wait,
+    ``finish_now`` returns the response, or what to await for it.
     """
     names = {**plan.names, "reject": reject, "on_error": on_error, "answer_later": answer_later, "finish": finish}
+    names |= {"finish_now": finish_now, "coroutine": CoroutineType}
     source, takes_body = "", bool(plan.body_readers)
     if not plan.may_wait:
-        body = _caught(_body(plan, give="return", now=True), "return answer_later(ctx, error)")
+        give = "result =" if plan.observes else "return"
+        body = _caught(_body(plan, give=give, now=True), "return answer_later(ctx, error)")
+        if plan.observes:
+            body.append("return finish_now(ctx, result)")
         source = _function("def endpoint_now", ("ctx",), body)
     if source and not takes_body:
         body = ["result = endpoint_now(ctx)", "return await result if type(result) is coroutine else result"]
-        names["coroutine"] = CoroutineType
     else:
-        finishes = plan.enters or plan.visits
+        finishes = plan.enters or plan.visits or plan.observes
         body = _caught(_body(plan, give="result =" if finishes else "return"), "return await on_error(ctx, error)")
         if finishes:
-            if not plan.enters:  # PERF: a scheme may ask for a visit, and most requests make no use of it
+            if not (
+                plan.enters or plan.observes
+            ):  # PERF: a scheme may ask for a visit, and most requests make no use of it
                 body.append("if ctx.visit is None or ctx.visit.is_idle: return result")
-            body.append("return await finish(ctx, result)")
+            if plan.observes and not plan.enters:
+                body.append("result = finish_now(ctx, result)")
+                body.append("return await result if type(result) is coroutine else result")
+            else:
+                body.append("return await finish(ctx, result)")
     source += _function("async def endpoint", ("ctx",), body)
     defined = define_all(source, names, title)
     return CompiledRoute(defined["endpoint"], defined.get("endpoint_now"), source)

@@ -93,8 +93,8 @@ def known_signature(function: Handler, where: str) -> Signature:
 
     PERF: 500 routes read those of their hooks, guards and schemes four times as often as their handlers'.
     """
-    is_bound = inspect.ismethod(function)
-    plain = function.__func__ if is_bound else function
+    plain: object = getattr(function, "__func__", function)
+    is_bound = plain is not function
     if not inspect.isfunction(plain):
         return read_signature(function, where)
     known = _known.setdefault(plain, {})

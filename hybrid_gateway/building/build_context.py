@@ -70,11 +70,12 @@ class PlanFactory:
     """
 
     def __init__(self, context: BuildContext, overrides: Mapping[Any, Any]) -> None:
+        self.secrets = SecretsInQueries(lambda: context.dispatcher.table.secrets)
         self.constants: dict[object, object] = {
             type(context.gateway): context.gateway,
             State: context.state,
             REQUEST: _URLs(context.reverse_url),
-            SecretsInQueries: SecretsInQueries(lambda: context.dispatcher.table.secrets),
+            SecretsInQueries: self.secrets,
         }
         self._app_components = context.components
         self._overrides = dict(overrides)

@@ -53,7 +53,7 @@ class EndpointBuilder:
         self._context = context
         self._plans = plans = PlanFactory(context, overrides)
         self._errors = ErrorHandlerCompiler(context)
-        self._hooks = HookCompiler()
+        self._hooks = HookCompiler(plans.secrets)
         self._django_middleware = DjangoMiddlewareCompiler(context, plans)
         self._scheme_secrets = SchemeSecrets(plans)
         self._surroundings = SurroundingsCompiler(plans.around_route)
@@ -155,7 +155,7 @@ class EndpointBuilder:
         completion = _complete(planner, route, secrets, errors, always, after_response, cache)
         title = f"{method} {route.path}"
         respond, respond_now, source = compile_route(
-            planner.plan, title, completion.on_error, completion.answer_later, completion.finish
+            planner.plan, title, completion.on_error, completion.answer_later, completion.finish, completion.finish_now
         )
         route.sources[method] = source
         if layers.timeout is not None:
@@ -218,7 +218,7 @@ def _complete(
     add_cors = None if layers.cors is None else layers.cors.stamp
     planner.plan.enters |= bool(always or after_response) or add_cors is not None or cache is not None
     mark_private = private_response_headers(planner.plan, secrets.headers, layers)
-    if mark_private is not None and not planner.plan.enters:
+    if mark_private is not None and not (planner.plan.enters or planner.plan.observes):
         planner.binding.change_last(mark_private)
     return Completion(
         route.name,

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from starlette.responses import Response
 
+from hybrid_gateway.auth.request_credentials import SecretsInQueries
 from hybrid_gateway.binding.components import Provider, mode_of
 from hybrid_gateway.binding.plan import Code, Step, code, hashable
 from hybrid_gateway.binding.plan_compiler import compile_plan
@@ -22,6 +23,7 @@ from hybrid_gateway.request.request_parts import AFTER_RESPONSE, ERROR_HANDLED, 
 from hybrid_gateway.responses.encoders import make_encoder
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.spelling import check_attributes_of
+from hybrid_gateway.telemetry.observer import Observer, is_observer
 from hybrid_gateway.types import Handler
 
 WAY_OUT = ("on_response", "on_error")
@@ -31,9 +33,11 @@ _METHODS = ("on_request", *WAY_OUT)
 class HookCompiler:
     """Compiles hooks. What several routes have in common is compiled once."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets: SecretsInQueries) -> None:
         self._runs: dict[object, tuple[HookRun, bool]] = {}
         self._event_hooks: dict[object, Hook] = {}
+        self._beginnings: dict[type[Observer], Callable[..., Observer]] = {}
+        self._secrets = secrets
 
     def enter(self, layers: Layers, planner: RoutePlanner, around: RouteSurroundings) -> list[Hook]:
         """Plan the way in of every hook; return the hooks that the plan enters."""
@@ -42,10 +46,22 @@ class HookCompiler:
         for position, entry in enumerate(layers.event_hooks):
             hook = self._event_hook(entry, around, last - position)
             entered.append(hook)
+            if is_observer(entry):
+                self._begin(planner.binding, hook, entry)
+                continue
             _plan_way_in(planner.binding, hook, entry, getattr(_instance(entry), "on_request", None))
         for function in layers.before_request:
             _plan_before_request(planner.binding, function)
         return entered
+
+    def _begin(self, planner: BindingPlanner, hook: Hook, observer: type[Observer]) -> None:
+        """Plan the way in of an observer."""
+        if observer not in self._beginnings:
+            self._beginnings[observer] = observer.beginning(self._secrets)
+        builder, plan = planner.builder, planner.plan
+        plan.observes = True
+        begun = builder.call("begin", self._beginnings[observer])
+        plan.open.steps.append(Step(call=code("ctx.enter({}, {})", builder.name("hook", hook), begun)))
 
     def leave(self, layers: Layers, around: RouteSurroundings) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
         """Return the hooks that see every response of a route, and those that run once it is sent, in their order."""
@@ -70,7 +86,8 @@ class HookCompiler:
         }
         awaits = any(awaits for _, awaits in runs.values())
         on_response, on_error = (runs[name][0] if name in runs else None for name in WAY_OUT)
-        return Hook(awaits=awaits, moment=moment, on_response=on_response, on_error=on_error)
+        observe = entry.observe if is_observer(entry) else None
+        return Hook(awaits=awaits, moment=moment, on_response=on_response, on_error=on_error, observe=observe)
 
     def _function(self, function: Handler, around: RouteSurroundings, moment: int) -> Hook:
         run, awaits = self._run(function, None, around, moment)

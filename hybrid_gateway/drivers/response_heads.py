@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hybrid_gateway._compat.uvicorn_internals import status_lines, write_whole
-from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, end_of_head
+from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, StampedHeaders, end_of_head
 from hybrid_gateway.types import Headers, Send
 
 _WITH_CONTENT = frozenset(status_lines) - NO_CONTENT
@@ -30,12 +30,22 @@ class ResponseHeads:
         headers.stamp = defaults
         return headers.head
 
+    def stamped(self, headers: StampedHeaders, status: int, defaults: Headers) -> bytes:
+        """Return what one response begins with, up to the value of its length."""
+        fixed = headers.fixed
+        head = fixed.head if fixed.stamp is defaults else self.renew(fixed, status, defaults)
+        return head.removesuffix(b"content-length: ") + headers.lines + b"content-length: "
+
     def write(self, send: Send, status: int, headers: Headers, body: bytes) -> bool:
         """Write a complete response to uvicorn's connection, if nothing stands between that and ``send``.
 
         The bytes are those that uvicorn makes of two messages. False: nothing was written, and ``send`` takes them.
         """
-        if type(headers) is not FixedHeaders or status not in _WITH_CONTENT:
+        if status not in _WITH_CONTENT:
+            return False
+        if type(headers) is StampedHeaders:
+            return write_whole(send, headers, status, end_of_head(body), body, self.stamped)
+        if type(headers) is not FixedHeaders:
             return False
         return write_whole(send, headers, status, end_of_head(body), body, self.renew)
 

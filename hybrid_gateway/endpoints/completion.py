@@ -11,7 +11,7 @@ collector.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 import msgspec
 from starlette.background import BackgroundTask, BackgroundTasks
@@ -185,6 +185,30 @@ class Completion:
         ctx.handled_error = None if isinstance(outcome.response, tuple) else outcome.error
         return outcome.response
 
+    def finish_now(
+        self, ctx: RequestContext, response: EndpointResponse
+    ) -> EndpointResponse | Coroutine[object, None, EndpointResponse]:
+        """Return what :meth:`finish` does, or its coroutine where it has to wait, or an observer fails."""
+        hooks = ctx.entered
+        if hooks is None or type(response) is not tuple or ctx.exits or ctx.visit is not None or ctx.shared:
+            return self.finish(ctx, response)
+        try:
+            while hooks:
+                hook, instance = hooks.pop()
+                response = hook.observe(instance, ctx, response)  # type: ignore[misc]
+        except Exception as failure:
+            return self._finish_after(ctx, response, failure)
+        ctx.entered = None
+        return self._change_headers(ctx, response)
+
+    async def _finish_after(
+        self, ctx: RequestContext, response: EndpointResponse, failure: Exception
+    ) -> EndpointResponse:
+        """Return the response to an observer that has failed; those that are left see it."""
+        outcome = Outcome(ctx, response, None, True)
+        await self._respond_late(outcome, failure)
+        return await self.finish(ctx, outcome.response, failure)
+
     def _change_headers(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
         if self._mark_private is not None:
             response = self._mark_private(ctx, response)
@@ -250,6 +274,12 @@ class Completion:
         is_unexpected = outcome.error is not None and status_of(outcome.response) >= 500
         run = hook.on_error if is_unexpected and hook.on_error is not None else hook.on_response
         if run is None:
+            return
+        if hook.observe is not None and isinstance(outcome.response, tuple):
+            try:
+                outcome.response = hook.observe(instance, outcome.ctx, outcome.response)
+            except Exception as failure:
+                await self._respond_late(outcome, failure)
             return
         response = as_response(outcome.response)
         if isinstance(response, StreamingResponse):  # a hook may make another stream of its chunks

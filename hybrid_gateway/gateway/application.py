@@ -37,7 +37,7 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.gateway.lifespan import LateStart, Lifespan
 from hybrid_gateway.gateway.options import GatewayArguments, apply_plugins, gateway_options
 from hybrid_gateway.gateway.table_builder import TableBuilder
-from hybrid_gateway.headers import FixedHeaders, check_headers, with_content_length
+from hybrid_gateway.headers import FixedHeaders, StampedHeaders, check_headers, with_content_length
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.declare import HANDLER_OPTIONS
@@ -45,6 +45,8 @@ from hybrid_gateway.routing.flat_routes import FlatRoute, join_paths
 from hybrid_gateway.routing.path_template import build_path
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Environ, Headers, Receive, Scope, Send, StartResponse
+
+_WRITTEN = (FixedHeaders, StampedHeaders)  # which need neither validation nor more of them
 
 
 @reject_unknown_keywords(*GatewayArguments.__annotations__, elsewhere={"each handler": HANDLER_OPTIONS})
@@ -213,7 +215,7 @@ class Gateway:
                 await self.dispatcher.run_response(ctx, endpoint, response, receive, send)
                 return
             status, headers, body = response
-            if type(headers) is not FixedHeaders or self._has_hsts:
+            if type(headers) not in _WRITTEN or self._has_hsts:
                 headers = self.dispatcher.security.finalize(ctx, status, headers, endpoint.security_headers)
                 check_headers(headers)
             if self._write is None or not self._write(send, status, headers, body):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -31,6 +31,9 @@ HookRun = Callable[
 ]
 """``run(ctx, instance, response, error)``: a compiled hook; ``None`` leaves the response alone."""
 
+Observe = Callable[[Any, "RequestContext", tuple[int, Headers, bytes]], tuple[int, Headers, bytes]]
+"""``observe(instance, ctx, response)``: a hook that never waits."""
+
 
 class Hook(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """The way out of one hook, compiled."""
@@ -39,6 +42,7 @@ class Hook(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     on_response: HookRun | None = None
     on_error: HookRun | None = None
     awaits: bool = False
+    observe: Observe | None = None  # in the place of the others, for responses that are complete
 
 
 class RequestContext:

@@ -41,7 +41,7 @@ from hybrid_gateway.drivers.lane.request import LaneRequest
 from hybrid_gateway.drivers.lane.server import LaneServer, lane_server
 from hybrid_gateway.drivers.response_heads import start_line
 from hybrid_gateway.drivers.served_application import ServedApplication
-from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, check_headers, end_of_head
+from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, StampedHeaders, check_headers, end_of_head
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import ASGIApp, Headers, Receive, Scope, Send
 
@@ -176,14 +176,17 @@ class LaneProtocol(UvicornConnection):
         if ctx.disconnected:
             return
         lane: LaneServer = self.lane  # type: ignore[assignment]
-        if type(headers) is not FixedHeaders or lane.has_hsts:
+        stamped = type(headers) is StampedHeaders and ctx.keep_alive and ctx.method != "HEAD"
+        if not (type(headers) is FixedHeaders or stamped) or lane.has_hsts:
             headers = lane.dispatcher.security.finalize(ctx, status, headers, ctx.endpoint.security_headers)
             check_headers(headers)  # raises where they must not be sent: a 500
         ctx.is_started = True
         if self.access_log:
             client, target = ctx.name_for_log()
             self.access_logger.info('%s - "%s %s HTTP/%s" %d', client, ctx.method, target, "1.1", status)
-        if type(headers) is FixedHeaders and ctx.keep_alive and ctx.method != "HEAD":
+        if type(headers) is StampedHeaders and stamped:
+            self.transport.write(lane.stamped_head(headers, status) + end_of_head(body) + body)
+        elif type(headers) is FixedHeaders and ctx.keep_alive and ctx.method != "HEAD":
             head = headers.head if headers.stamp is self.server_state.default_headers else lane.renew(headers, status)
             self.transport.write(head + end_of_head(body) + body)
         else:

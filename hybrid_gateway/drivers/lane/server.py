@@ -29,7 +29,7 @@ from hybrid_gateway.drivers.lane.request import LaneConnection, LaneRequest
 from hybrid_gateway.drivers.lane.request_lines import RequestLines
 from hybrid_gateway.drivers.response_heads import ResponseHeads
 from hybrid_gateway.drivers.served_application import ServedApplication
-from hybrid_gateway.headers import FixedHeaders
+from hybrid_gateway.headers import FixedHeaders, StampedHeaders
 from hybrid_gateway.types import Scope
 
 logger = logging.getLogger("hybrid_gateway")
@@ -152,6 +152,10 @@ class LaneServer:
     def renew(self, headers: FixedHeaders, status: int) -> bytes:
         """Return what responses with ``headers`` begin with until the next second, up to the value of their length."""
         return self._heads.renew(headers, status, server_headers(self._state))
+
+    def stamped_head(self, headers: StampedHeaders, status: int) -> bytes:
+        """Return what one response begins with, up to the value of its length."""
+        return self._heads.stamped(headers, status, server_headers(self._state))
 
 
 class AccessLogger:
