@@ -7,7 +7,7 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from django.db.models import Count, Model, QuerySet
 from django.db.models.expressions import Col, Expression, ExpressionList, Value
-from django.db.models.fields.related_lookups import RelatedLookupMixin
+from django.db.models.fields.related_lookups import RelatedIn, RelatedLookupMixin
 from django.db.models.lookups import BuiltinLookup, Exact, In, Lookup
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
 from django.db.models.sql import Query
@@ -112,54 +112,55 @@ def conditions_of_joins(query: Query) -> Iterator[WhereNode]:
             yield condition
 
 
-# DJANGO: what a Query (db/models/sql/query.py) has of its own; everything else is the class's. Those with a value must
-# have that one, the others are in the key below, or come to nothing where there is one table and no annotation.
-_FREE = frozenset(
+# DJANGO: what a Query (db/models/sql/query.py) may have of its own; everything else is the class's.
+_KNOWN = frozenset(
     (
         *("model", "alias_refcount", "alias_map", "table_map", "used_aliases", "where", "filter_is_sticky"),
-        *("_lookup_joins", "order_by", "high_mark", "low_mark", "select", "base_table", "standard_ordering"),
-        "default_ordering",
+        *("_lookup_joins", "order_by", "high_mark", "low_mark", "base_table", "standard_ordering", "default_ordering"),
+        *("select_related", "deferred_loading"),  # whatever selects columns of its own undoes them
+        # Those that simple_query_key() asks for.
+        *("annotations", "extra", "external_aliases", "_filtered_relations", "alias_cols", "extra_order_by"),
+        *("_annotation_select_cache", "select", "values_select", "selected", "default_cols"),
     )
 )
-_FIXED: dict[str, object] = {
-    "alias_cols": True,
-    "external_aliases": {},
-    "annotations": {},
-    "extra": {},
-    "_filtered_relations": {},
-    "_annotation_select_cache": None,
-    "extra_order_by": (),
-    "select_related": False,
-    "deferred_loading": (frozenset(), True),
-    "values_select": (),
-    "selected": None,
-    "default_cols": False,
-}
 
 
-def simple_query_key(query: Query, lookups: list[AnyLookup]) -> tuple[object, ...] | None:
+def simple_query_key(query: Query, lookups: list[AnyLookup], *, is_one: bool) -> tuple[object, ...] | None:
     """Return what tells the SQL of a simple query from that of another, ``None`` for one that is not simple.
 
-    Simple is a query of one table with plain conditions on its columns, an order by name and a slice; the selected
-    columns are not in the key. Its lookups, in which the values are, are added to ``lookups``.
+    Simple is a query of one table with plain conditions on its columns, an order by name and a slice, which has not
+    said what it selects. Its lookups, in which the values are, are added to ``lookups``. ``is_one`` asks for the key
+    that it would have without an order and with a limit.
     """
-    if type(query) is not Query or len(query.alias_map) > 1:
+    known: Any = query
+    if type(query) is not Query or not _KNOWN.issuperset(known.__dict__):
         return None
-    for name, value in query.__dict__.items():
-        if name not in _FREE and (name not in _FIXED or _FIXED[name] != value):
-            return None
-    order = tuple(query.order_by)  # others put lists there
-    for entry in order:
-        if type(entry) is not str or entry == "?":
-            return None
-    where = _condition_key(query.where, query.base_table, lookups)
+    if known.annotations or known.extra or known.external_aliases or known._filtered_relations or known.extra_order_by:
+        return None
+    if (
+        known.select
+        or known.values_select
+        or known.selected is not None
+        or not (known.default_cols and known.alias_cols)
+    ):
+        return None
+    table, tables = known.model._meta.db_table, known.alias_refcount
+    if tables and (sum(map(bool, tables.values())) > 1 or not tables.get(table)):
+        return None  # of a filter by a key alone, the other table is there, and used by nobody
+    ordering: tuple[object, ...] = (), known.standard_ordering, False
+    if not is_one:
+        order = tuple(known.order_by)  # others put lists there
+        for entry in order:
+            if type(entry) is not str or entry == "?":
+                return None
+        ordering = (order, known.standard_ordering, known.default_ordering)
+    where = _condition_key(known.where, table, lookups)
     if where is None:
         return None
-    ordering = (order, query.standard_ordering, query.default_ordering)
-    return where, ordering, query.low_mark > 0, query.high_mark is None
+    return known.model, where, ordering, known.low_mark > 0, not is_one and known.high_mark is None
 
 
-def _condition_key(node: WhereNode, table: str | None, lookups: list[AnyLookup]) -> tuple[object, ...] | None:
+def _condition_key(node: WhereNode, table: str, lookups: list[AnyLookup]) -> tuple[object, ...] | None:
     key: list[object] = [node.connector, node.negated]
     for child in node.children:
         if isinstance(child, Lookup):
@@ -212,7 +213,8 @@ def given_values(right: object) -> object:
 
 def has_one_sided_sql(lookup: AnyLookup) -> bool:
     """Tell whether the SQL of a lookup is a column, an operator, and what ``process_rhs()`` makes of the value."""
-    is_djangos = type(lookup).as_sql in (BuiltinLookup.as_sql, Exact.as_sql, RelatedLookupMixin.as_sql, In.as_sql)
+    of_one_column = (BuiltinLookup.as_sql, Exact.as_sql, RelatedLookupMixin.as_sql, In.as_sql, RelatedIn.as_sql)
+    is_djangos = type(lookup).as_sql in of_one_column
     return is_djangos and type(lookup.lhs) is Col and not isinstance(lookup.rhs, bool)
 
 
@@ -226,6 +228,11 @@ def converters_of(compiler: SQLCompiler, positions: Iterable[int]) -> Converters
     """Return the converters of the columns at ``positions`` of a compiled query, numbered from 0."""
     select = compiler.select
     return compiler.get_converters([select[position][0] for position in positions])
+
+
+def column_count(compiler: SQLCompiler) -> int | None:
+    """Return how many values a row of a compiled query has; ``None`` where more may stand behind those it selects."""
+    return None if compiler.has_extra_select or compiler.query.combinator else len(compiler.select)
 
 
 def convert_rows(compiler: SQLCompiler, rows: Iterable[Row], converters: Converters) -> Iterable[Row]:

@@ -109,14 +109,13 @@ def test_conditions_of_joins_are_found() -> None:
 @canary("simple_query_key")
 def test_a_plain_query_is_simple_and_nothing_else_is() -> None:
     def key(queryset: QuerySet[Any]) -> Any:
-        query = queryset.query.chain()
-        columns = internals.own_columns(Book, ["title"])
-        assert columns is not None
-        internals.select_columns(query, columns)
-        return internals.simple_query_key(query, [])
+        return internals.simple_query_key(queryset.query, [], is_one=False)
 
     books = Book.objects.order_by("pk")
-    simple = [books, books.filter(pages=1), books.filter(Q(pages=1) | ~Q(title="a")), books.order_by("-pk"), books[:1]]
+    simple = [
+        *(books, books.filter(pages=1), books.filter(Q(pages=1) | ~Q(title="a")), books.order_by("-pk"), books[:1]),
+        *(books.filter(publisher=1), books.filter(publisher=1, pages=1), Publisher.objects.order_by("pk")),
+    ]
     keys = [key(queryset) for queryset in simple]
     assert None not in keys
     assert len(set(keys)) == len(keys)
@@ -127,6 +126,31 @@ def test_a_plain_query_is_simple_and_nothing_else_is() -> None:
         *(books.extra(where=["1"]), books.filter(pk__in=books.values("pk")), books.order_by("publisher__name")[:1]),
     ]
     assert [key(queryset) for queryset in more[:-1]] == [None] * (len(more) - 1)
+    undone = (books.select_related("publisher"), books.only("title"), books.defer("title"))
+    assert {key(queryset) for queryset in undone} == {key(books)}
+    chosen: list[QuerySet[Any]] = [books.values("pk"), books.values_list("pk"), books.union(books).order_by("pk")]
+    assert [key(queryset) for queryset in chosen] == [None] * 3
+
+
+@canary("simple_query_key")
+def test_the_key_of_one_row_is_that_of_its_query() -> None:
+    for books in (Book.objects.order_by("pages"), Book.objects.filter(pages=1), Book.objects.reverse()):
+        key = internals.simple_query_key(books.query, [], is_one=True)
+        assert key == internals.simple_query_key(books.order_by()[:21].query, [], is_one=False)
+        assert "base_table" not in vars(books.query)
+
+
+@canary("column_count")
+def test_rows_have_the_columns_that_are_selected_and_no_others() -> None:
+    def count(queryset: QuerySet[Any]) -> int | None:
+        compiler = queryset.query.get_compiler("default")
+        compiler.as_sql()
+        return internals.column_count(compiler)
+
+    titles = Book.objects.order_by().values_list("title")
+    assert count(titles.order_by("pages")) == 1
+    assert count(titles.distinct().order_by("pages")) is None  # the order is selected as well
+    assert count(titles.union(titles)) is None
 
 
 @canary("copy_with_conditions")

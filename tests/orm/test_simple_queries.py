@@ -1,15 +1,16 @@
 """fetch() compiles the SQL of a simple query once per connection, and tells simple queries apart."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection, connections
+from django.db import DataError, connection, connections
 from django.db.models import F, Q
 from django.test.utils import CaptureQueriesContext
 
 from hybrid_gateway.orm import ModelStruct
 from hybrid_gateway.orm.query_cache.sql_variants import add_cache
-from tests.library.models import Book, Publisher
+from tests.library.models import Book, Novel, Publisher
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -51,6 +52,82 @@ def test_one_row_is_found_without_compiling(monkeypatch):
 
     monkeypatch.setattr("django.db.models.sql.compiler.SQLCompiler.as_sql", compile_again)
     assert Title.get(Book.objects.filter(isbn="2")).title == "2"
+
+
+def test_what_rows_refer_to_is_joined_without_compiling(monkeypatch):
+    class Named(ModelStruct, model=Publisher):
+        name: str
+
+    class Published(ModelStruct, model=Book):
+        title: str
+        publisher: Named | None
+
+    for name in "ab":
+        publisher = Publisher.objects.create(name=name)
+        Book.objects.filter(title="1" if name == "a" else "2").update(publisher=publisher)
+
+    def ask(publisher: Publisher) -> list[Any]:
+        found = Published.fetch(Book.objects.filter(publisher=publisher).order_by("pk"))
+        return [(row.title, row.publisher and row.publisher.name) for row in found]
+
+    first, second = Publisher.objects.order_by("pk")
+    assert ask(first) == [("1", "a")]
+
+    def compile_again(*args: Any, **kwargs: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr("django.db.models.sql.compiler.SQLCompiler.as_sql", compile_again)
+    assert ask(second) == [("2", "b")]
+    assert ask(Publisher(pk=10**9)) == []
+
+
+def test_a_child_has_the_columns_of_its_parent():
+    Novel.objects.create(title="novel", isbn="n", hero="Ada")
+    for novels in (Novel.objects.all(), Novel.objects.filter(hero="Ada"), Novel.objects.order_by("pk")):
+        assert titles(novels) == "novel"
+
+
+NUMBERS: list[Any] = [1, 2, 6, 7, 0, -1, True, "2", 2.0, 2**31, 2**63 - 1, 2**63, 2**80, Decimal(3)]
+
+
+@pytest.mark.parametrize("lookup", ["pages", "pages__in", "publisher__in", "pk__in"])
+def test_numbers_are_those_of_django(lookup):
+    first = Publisher.objects.create(name="first")
+    Book.objects.filter(title__in="024").update(publisher=first)
+    values = NUMBERS
+    if lookup.endswith("in"):
+        numbers = [*NUMBERS, first.pk]
+        lists = [[one] for one in numbers] + [[one, two] for one in numbers for two in numbers]
+        values = [*lists, [*lists[-1], None], [None], [], (1, 2), {1, 2}, range(3)]
+    for value in values * 2:
+        books = Book.objects.filter(**{lookup: value}).order_by("pk")
+        try:
+            expected = "".join(books.values_list("title", flat=True))
+        except (OverflowError, DataError) as error:
+            with pytest.raises(type(error)):
+                titles(books)
+        else:
+            assert titles(books) == expected, value
+
+
+def test_who_watches_a_connection_sees_each_statement():
+    def ask() -> None:
+        assert titles(Book.objects.filter(pages=2)) == "1"
+
+    seen: list[str] = []
+
+    def watch(execute: Any, sql: str, *call: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *call)
+
+    ask()
+    with connection.execute_wrapper(watch):
+        ask()
+    with CaptureQueriesContext(connection) as captured:
+        ask()
+    assert len(seen) == len(captured) == 1
+    ask()
+    assert len(seen) == len(captured) == 1
 
 
 QUERIES = [

@@ -97,6 +97,13 @@ def is_overridden(field: PathStep, *methods: str) -> bool:
     return any(method is not None and not method.__module__.startswith("django.") for method in found)
 
 
+def has_fixed_join(field: PathStep) -> bool:
+    """Return whether a relation is joined in the same way each time, and not by the language of the day."""
+    sides = (field, field.field) if isinstance(field, ForeignObjectRel) else (field,)
+    joins = ("get_extra_restriction", "get_joining_fields", "get_path_info", "get_reverse_path_info", "get_col")
+    return not any(is_overridden(side, *joins) for side in sides)
+
+
 def own_validators(field: ModelField) -> Sequence[object]:
     """Return the validators that a model gives a field, without those of its class and of the database's range."""
     return cast("Sequence[object]", field.deconstruct()[3].get("validators", ()))

@@ -11,6 +11,7 @@ import datetime
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,23 +28,31 @@ from hybrid_gateway._compat.django_query_internals import (
     has_transformed_sides,
 )
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.query_cache.integer_values import Bound, IntegerValues
 from hybrid_gateway.orm.query_cache.query_parameters import Parameter, ParameterReference, SliceParam, Values, unadapted
-
-Bound = tuple[str, Sequence[object]]
-"""The SQL and the parameters of one lookup, or of its right side."""
 
 
 class Fragment(msgspec.Struct, frozen=True, eq=False):
     """The outcome of one placeholder in one statement."""
 
-    lookup_of: Callable[[Any], AnyLookup]
+    placeholder: PlaceholderLookup
     compiler: SQLCompiler  # of the query that it is in
     sql: str
     is_one_sided: bool  # whether only its right side can change
+    integers: IntegerValues | None
 
     def bind(self, values: Any) -> Bound:
         """Return the SQL and the parameters that it has with ``values``."""
-        lookup = self.lookup_of(values)
+        integers, placeholder = self.integers, self.placeholder
+        if integers is not None:  # PERF: a list of ten takes 15 thousand instructions, and 400 by ten lookups
+            given = placeholder.value_of(values)
+            known = integers.bind(given)
+            if known is not None:
+                return known
+            bound: Bound = placeholder.lookup_of(values).process_rhs(self.compiler, self.compiler.connection)
+            integers.learn(given, bound)
+            return bound
+        lookup = placeholder.lookup_of(values)
         if self.is_one_sided:  # PERF: the other side is a column, whatever the values are
             return lookup.process_rhs(self.compiler, self.compiler.connection)
         return self.compiler.compile(lookup)
@@ -84,6 +93,7 @@ class PlaceholderLookup(_Lookup):
     """A lookup that is made when SQL is made of it. It stands for one with the same left side."""
 
     lookup_of: Callable[[Any], AnyLookup]  # the lookup that filter() would have made of the values
+    value_of: Callable[[Any], object]  # the whole of its right side, as far as that is one value
 
     def __init__(self, left: Any, right: object) -> None:
         self.lhs = left
@@ -102,7 +112,8 @@ class PlaceholderLookup(_Lookup):
         is_one_sided = has_one_sided_sql(lookup)
         text, bound = lookup.process_rhs(compiler, connection) if is_one_sided else (sql, parameters)
         number = len(fragments)
-        fragments.append(Fragment(self.lookup_of, compiler, text, is_one_sided))
+        integers = IntegerValues.of(lookup, connection) if is_one_sided else None
+        fragments.append(Fragment(self, compiler, text, is_one_sided, integers))
         return sql, tuple(ParamSlot(number, position) for position in range(len(bound)))
 
     as_oracle = as_sql
@@ -114,6 +125,8 @@ class ParameterLookup(PlaceholderLookup):
     def __init__(self, lookup: AnyLookup) -> None:
         super().__init__(lookup.lhs, given_values(lookup.rhs))
         self._kind = type(lookup)
+        is_one_value = type(self.rhs) is ParameterReference
+        self.value_of = itemgetter(self.rhs.name) if is_one_value else lambda values: None
 
     def lookup_of(self, values: Values) -> AnyLookup:
         template = self.rhs

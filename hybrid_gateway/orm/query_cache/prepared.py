@@ -10,14 +10,16 @@ its cost. No statement is prepared in the database, so any pooler will do.
 
 from __future__ import annotations
 
+import datetime
+import decimal
 import inspect
 import logging
-from collections.abc import Callable, Iterator, Sequence
+import uuid
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, cast
 
 import msgspec
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, QuerySet, Value
 from django.db.models.expressions import BaseExpression
 from django.db.models.sql import Query
@@ -29,7 +31,6 @@ from hybrid_gateway._compat.django_query_internals import (
     SINGLES,
     TUPLES,
     InstanceReader,
-    Limits,
     convert_rows,
     converters_of,
     has_known_relations,
@@ -38,13 +39,10 @@ from hybrid_gateway._compat.django_query_internals import (
 )
 from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.query_cache.query_parameters import Values
 from hybrid_gateway.orm.query_cache.sql_variants import (
     CACHE,
-    BoundVariant,
     ConnectionCache,
     Row,
-    Variant,
     Variants,
     add_cache,
     compile_variant,
@@ -69,6 +67,7 @@ class Prepared(Generic[T]):
         self._static_managers = static_managers
         self._builder = builder = StatementBuilder(build, static_managers=static_managers)
         self._parameters = builder.parameters
+        self._names = {*builder.parameters}
         self._queryset = builder.template()[0]
         self.model = self._queryset.model
         self._rows: Statement[list[T]] = builder.statement(
@@ -135,20 +134,33 @@ class Prepared(Generic[T]):
     # --- a call
 
     def _run(self, statement: Statement[R], values: dict[str, object]) -> R:
-        if values.keys() != self._parameters.keys():
+        if values.keys() != self._names:
             values = self._with_defaults(values)
-        if not all(map(_is_bindable, values.values())):
+        types = tuple(map(type, values.values()))
+        if not _PLAIN_TYPES.issuperset(types) and not all(map(_is_bindable, values.values())):
             return statement.ordinary(self._build(**values))
         connection = connections[self._queryset.db]
         cache: ConnectionCache = getattr(connection, CACHE, None) or add_cache(connection)
-        variants = cache.statements.get(statement)
-        if variants is None:
-            variants = cache.statements[statement] = {}
         try:
             limits = None if statement.limits is None else statement.limits_for(values)
             if limits is not None and limits[1] is not None and limits[1] <= limits[0]:
                 return statement.nothing()
-            variant, found = self._variant(statement, variants, connection, values, limits)
+            by_types = cache.statements.get(statement)
+            if by_types is None:
+                by_types = cache.statements[statement] = {}
+            variants = by_types.get(types)
+            if variants is None:  # values of other types are proven on their own
+                if len(by_types) >= _MAX_TYPES:
+                    by_types.clear()
+                variants = by_types[types] = Variants()
+            found = variants.find(values)
+            if found is None:
+                found = compile_variant(statement.query, statement.placeholders, connection, values, statement.reader)
+                compiler = statement.narrow(self._build(**values)).get_compiler(connection=connection)
+                proven = is_proven(*found, limits, compiler)
+                if not proven:
+                    logger.warning("%r is another query for some values, which is run as it is.", self)
+                variants.add(found[0], is_proven=proven)
         except Exception as error:
             # Values that make a condition superfluous, that a column does not take, or that nothing is proven of: the
             # ordinary way returns the rows, or raises the right error. Nothing has been sent to the database yet.
@@ -156,7 +168,7 @@ class Prepared(Generic[T]):
                 self._is_fallback_logged = True
                 logger.debug("%r is compiled anew for some values: %r", self, error)
             return statement.ordinary(self._build(**values))
-        result: R = variant.run(connection, limits, found)
+        result: R = found[0].run(connection, limits, found[1])
         return result
 
     def _with_defaults(self, values: dict[str, object]) -> dict[str, object]:
@@ -167,37 +179,14 @@ class Prepared(Generic[T]):
             raise TypeError(f"{self._builder.title} takes {names}, not {', '.join(values)}.")
         return values
 
-    def _variant(
-        self,
-        statement: Statement[R],
-        variants: dict[tuple[type, ...], Variants],
-        connection: BaseDatabaseWrapper,
-        values: Values,
-        limits: Limits | None,
-    ) -> BoundVariant:
-        """Return the variant that fits; values of other types are proven on their own."""
-        types = tuple(map(type, values.values()))
-        known = variants.get(types)
-        if known is None:
-            if len(variants) >= _MAX_TYPES:
-                variants.clear()
-            known = variants[types] = Variants()
 
-        def prove(variant: Variant, found: Sequence[Sequence[object]]) -> bool:
-            compiler = statement.narrow(self._build(**values)).get_compiler(connection=connection)
-            proven = is_proven(variant, found, limits, compiler)
-            if not proven:
-                logger.warning("%r is another query for some values, which is run as it is.", self)
-            return proven
-
-        return known.find(
-            values,
-            lambda: compile_variant(statement.query, statement.placeholders, connection, values, statement.reader),
-            prove,
-        )
+_PLAIN_TYPES = frozenset({int, str, float, bool, decimal.Decimal, datetime.date, datetime.datetime, uuid.UUID})
+"""PERF: types whose values need no look."""
 
 
 def _is_bindable(value: object) -> bool:
+    if type(value) is list:
+        return None not in value
     if value is None or hasattr(value, "resolve_expression") or isinstance(value, (QuerySet, Iterator)):
         return False
     return not (isinstance(value, (list, tuple, set, frozenset)) and None in value)

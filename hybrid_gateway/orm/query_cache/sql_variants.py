@@ -27,6 +27,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
+from hybrid_gateway._compat.django_cursor_internals import AskDriver, asks_driver, driver_of
 from hybrid_gateway._compat.django_query_internals import (
     AnyLookup,
     Limits,
@@ -44,6 +45,7 @@ Row = Sequence[object]
 """A row as a driver gives it."""
 
 _MAX_VARIANTS = 64  # of a query and a connection
+_MAX_TEXTS = 128  # of a variant: one for each page that is asked for
 
 
 class Unsafe(Exception):
@@ -58,6 +60,7 @@ class Variant(msgspec.Struct, frozen=True, eq=False):
     after: str | None  # of the limits; None where there are none to be put between
     parameters: Sequence[object]
     read: Callable[[list[Row]], Any]
+    driver_texts: dict[Limits | None, tuple[AskDriver, str]] = {}  # PERF: by limits, what the driver is asked and how
 
     def sql(self, connection: BaseDatabaseWrapper, limits: Limits | None) -> str:
         """Return the text with these limits."""
@@ -75,8 +78,22 @@ class Variant(msgspec.Struct, frozen=True, eq=False):
 
     def run(self, connection: BaseDatabaseWrapper, limits: Limits | None, found: Sequence[Sequence[object]]) -> Any:
         """Ask the database; return what becomes of the rows."""
+        parameters = self.bind(found)
+        if asks_driver(connection):  # PERF: Django's cursors take as much as the statement of ten rows does
+            known = self.driver_texts.get(limits)
+            if known is None:
+                if len(self.driver_texts) >= _MAX_TEXTS:
+                    self.driver_texts.clear()
+                ask, text_of = driver_of(connection)
+                known = self.driver_texts[limits] = (ask, text_of(self.sql(connection, limits)))
+            ask, text = known
+            rows = ask(connection, text, parameters)
+            if rows is None:
+                with connection.cursor() as cursor:
+                    rows = ask_again(cursor, self.sql(connection, limits), parameters)
+            return self.read(rows)
         with connection.cursor() as cursor:
-            sql, parameters = self.sql(connection, limits), self.bind(found)
+            sql = self.sql(connection, limits)
             cursor.execute(sql, parameters)
             try:
                 rows = cursor.fetchall()
@@ -127,31 +144,28 @@ class Variants:
         self._leader: Variant | None = None
         self._known: dict[tuple[str, ...], Variant | None] = {}
 
-    def find(
-        self,
-        values: object,
-        compile_: Callable[[], BoundVariant],
-        prove: Callable[[Variant, list[Sequence[object]]], bool],
-    ) -> BoundVariant:
-        """Return the variant that fits ``values``; raises :class:`Unsafe` for none."""
-        if self._leader is not None:
-            bound = [fragment.bind(values) for fragment in self._leader.fragments]
-            key = tuple([sql for sql, _ in bound])
-            if key in self._known:
-                known = self._known[key]
-                if known is None:
-                    raise Unsafe("the SQL was not equal to that of Django")
-                return known, [parameters for _, parameters in bound]
-        variant, found = compile_()
+    def find(self, values: object) -> BoundVariant | None:
+        """Return the variant that fits ``values``, ``None`` if these are new; raises :class:`Unsafe` for none."""
+        if self._leader is None:
+            return None
+        bound = [fragment.bind(values) for fragment in self._leader.fragments]
+        key = tuple([sql for sql, _ in bound])
+        if key not in self._known:
+            return None
+        known = self._known[key]
+        if known is None:
+            raise Unsafe("the SQL was not equal to that of Django")
+        return known, [parameters for _, parameters in bound]
+
+    def add(self, variant: Variant, *, is_proven: bool) -> None:
+        """Store a variant; raises :class:`Unsafe` for one that is not proven."""
         key = tuple([fragment.sql for fragment in variant.fragments])
         if len(self._known) >= _MAX_VARIANTS:
             self._known.clear()
         self._leader = self._leader or variant
-        proven = prove(variant, found)
-        self._known[key] = variant if proven else None
-        if not proven:
+        self._known[key] = variant if is_proven else None
+        if not is_proven:
             raise Unsafe("the SQL is not equal to that of Django")
-        return variant, found
 
 
 def is_proven(
@@ -189,7 +203,7 @@ class ConnectionCache:
         self.simple_queries: OrderedDict[object, Variants] = OrderedDict()  # by plan and kind, see find_variant()
         # By statement, then by the types of its values.
         self.statements: MutableMapping[object, dict[tuple[type, ...], Variants]] = weakref.WeakKeyDictionary()
-        self.row_factories: dict[object, Callable[..., Any]] = {}  # by plan
+        self.rows_factories: dict[object, Callable[..., list[Any]]] = {}  # by plan and number of columns
 
 
 def add_cache(connection: BaseDatabaseWrapper) -> ConnectionCache:
@@ -208,11 +222,16 @@ def find_variant(
     plan: object,
     query: Query,
     connection: BaseDatabaseWrapper,
+    select: Callable[[], Query],
     reader: Callable[[SQLCompiler], Callable[[list[Row]], Any]],
+    one: Limits | None = None,
 ) -> tuple[Variant, Limits | None, list[Sequence[object]]] | None:
-    """Return SQL for ``query``, which selects the columns of ``plan`` and nothing else; ``None`` if not simple."""
+    """Return SQL for what ``select`` makes of ``query`` by a plan; ``None`` if that is not simple.
+
+    It selects columns whose SQL only depends on the plan; with ``one``, it takes the order away and sets these limits.
+    """
     lookups: list[AnyLookup] = []
-    kind = simple_query_key(query, lookups)
+    kind = simple_query_key(query, lookups, is_one=one is not None)
     if kind is None:
         return None
     cache: ConnectionCache = getattr(connection, CACHE, None) or add_cache(connection)
@@ -224,20 +243,21 @@ def find_variant(
         variants = known[key] = Variants()
     else:
         known.move_to_end(key)
-    limits = slice_of(query)
+    limits = slice_of(query) if one is None else one
     try:
-        variant, found = variants.find(
-            lookups,
-            lambda: compile_variant(_template(query), len(lookups), connection, lookups, reader),
-            lambda variant, found: is_proven(variant, found, limits, query.get_compiler(connection=connection)),
-        )
+        found = variants.find(lookups)
+        if found is None:
+            selected = select()
+            found = compile_variant(_template(selected), len(lookups), connection, lookups, reader)
+            proven = is_proven(*found, limits, selected.get_compiler(connection=connection))
+            variants.add(found[0], is_proven=proven)
     except Exception as error:  # as in Prepared: the ordinary way returns the rows, or raises the right error
         if not variants.is_fallback_logged:
             variants.is_fallback_logged = True
             name = getattr(query.model, "__name__", None)
             logger.debug("A query of %s is compiled anew for some values: %r", name, error)
         return None
-    return variant, limits, found
+    return found[0], limits, found[1]
 
 
 def _template(query: Query) -> Query:
@@ -255,3 +275,4 @@ class _NumberedLookup(PlaceholderLookup):
     def __init__(self, lookup: AnyLookup, number: int) -> None:
         super().__init__(lookup.lhs, lookup.rhs)
         self.lookup_of = itemgetter(number)
+        self.value_of = lambda lookups: lookups[number].rhs

@@ -47,7 +47,9 @@ class Statement(msgspec.Struct, Generic[R], frozen=True, eq=False, weakref=True)
         """Return its limits with these values."""
         if self.limits is None:
             return None
-        low, high = [limit.compute(values) if isinstance(limit, SliceParam) else limit for limit in self.limits]
+        first, last = self.limits
+        low = first.compute(values) if isinstance(first, SliceParam) else first
+        high = last.compute(values) if isinstance(last, SliceParam) else last
         if type(low) is int and low >= 0 and (high is None or (type(high) is int and high >= 0)):
             return low, high
         raise Unsafe("no number can be made of a limit")  # Django has the words for it

@@ -15,13 +15,14 @@ from typing import Any, TypeVar, overload
 import msgspec
 from django.core.exceptions import EmptyResultSet
 from django.db import DataError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.query import RawQuerySet
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 
-from hybrid_gateway._compat.django_query_internals import convert_rows, converters_of, typed_rows
+from hybrid_gateway._compat.django_query_internals import column_count, convert_rows, converters_of, typed_rows
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.headers import JSON_LINES
 from hybrid_gateway.orm.columns.postgresql import ask_again, widen
@@ -31,7 +32,7 @@ from hybrid_gateway.orm.query_cache.sql_variants import CACHE, ConnectionCache, 
 from hybrid_gateway.orm.query_cache.statements import Build
 from hybrid_gateway.orm.querysets.querysets import Source, as_queryset, the_one
 from hybrid_gateway.orm.read.instances import from_model
-from hybrid_gateway.orm.read.read_plan import Index, ReadPlan, RowFactory, read_plan_of
+from hybrid_gateway.orm.read.read_plan import Index, ReadPlan, RowsFactory, read_plan_of
 from hybrid_gateway.orm.read.related_list import RelatedList
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.negotiation import choose_media_type
@@ -46,27 +47,39 @@ def fetch(struct: type[S], source: Source | RawQuerySet[Any]) -> list[S]:
     """Return the rows of ``source`` as Structs, with their lists."""
     if isinstance(source, RawQuerySet):  # its columns are what somebody wrote
         return [from_model(struct, instance) for instance in source]
-    queryset = as_queryset(source)
-    plan = read_plan_of(struct)
-    query, using = plan.select(queryset), queryset.db
-    if query.select and query.select is plan.local_columns:
-        connection = connections[using]
-        known = find_variant(plan, query, connection, lambda compiler: rows_reader(plan, compiler))
-        if known is not None:
-            variant, limits, found = known
-            structs: list[S] = variant.run(connection, limits, found)
-            return structs
-    rows, compiler = execute(query, using)
-    return rows_reader(plan, compiler)(rows) if rows else []
+    return _fetch(struct, as_queryset(source))
 
 
 def get(struct: type[S], source: Source) -> S:
     """Return the one row of ``source``."""
     queryset = as_queryset(source)
     query = queryset.query
-    if not query.is_sliced and not query.combinator:
-        queryset = (queryset if query.distinct_fields else queryset.order_by())[:_MAX_GET]
-    return the_one(fetch(struct, queryset), queryset.model)
+    if query.is_sliced or query.combinator or query.distinct_fields:
+        found = _fetch(struct, queryset if query.is_sliced or query.combinator else queryset[:_MAX_GET])
+    else:
+        found = _fetch(struct, queryset, is_one=True)
+    return the_one(found, queryset.model)
+
+
+def _fetch(struct: type[S], queryset: QuerySet[Model], *, is_one: bool = False) -> list[S]:
+    """Return the rows as Structs; ``is_one`` leaves the order away, and reads no more of them than ``get()`` may."""
+    plan = read_plan_of(struct)
+    connection = connections[queryset.db]
+
+    def select() -> Query:
+        return plan.select(queryset.order_by()[:_MAX_GET] if is_one else queryset)
+
+    if plan.is_fixed:
+        one = (0, _MAX_GET) if is_one else None
+        known = find_variant(
+            plan, queryset.query, connection, select, lambda compiler: rows_reader(plan, compiler), one
+        )
+        if known is not None:
+            variant, limits, values = known
+            structs: list[S] = variant.run(connection, limits, values)
+            return structs
+    rows, compiler = execute(select(), connection.alias)
+    return rows_reader(plan, compiler)(rows) if rows else []
 
 
 WithValues = tuple[S, tuple[object, ...]]
@@ -75,21 +88,19 @@ WithValues = tuple[S, tuple[object, ...]]
 
 def rows_reader(plan: ReadPlan, compiler: SQLCompiler) -> RowReader:
     """Return what makes Structs of the rows of a compiled query, on its connection."""
-    make, using = row_factory(plan, compiler), compiler.connection.alias
-    if plan.many:
-        return lambda rows: fill_lists(plan, make, rows, using)
-    return lambda rows: [make(row) for row in rows]
+    make, connection = rows_factory(plan, compiler), compiler.connection
+    return (lambda rows: fill_lists(plan, make, rows, connection)) if plan.many else make
 
 
-def row_factory(plan: ReadPlan, compiler: SQLCompiler) -> RowFactory:
-    """Return what makes a Struct of a row: made once per connection, unless it depends on the query's annotations."""
-    connection = compiler.connection
+def rows_factory(plan: ReadPlan, compiler: SQLCompiler) -> RowsFactory:
+    """Return what makes Structs of rows: made once per connection, unless it depends on the query's annotations."""
+    connection, columns = compiler.connection, column_count(compiler)
     cache: ConnectionCache = getattr(connection, CACHE, None) or add_cache(connection)
-    make = cache.row_factories.get(plan)
+    make = cache.rows_factories.get((plan, columns))
     if make is None:
-        make = plan.row_factory(converters_of(compiler, range(plan.width)), connection)
+        make = plan.rows_factory(converters_of(compiler, range(plan.width)), connection, columns)
         if not (plan.named or plan.expressions):
-            cache.row_factories[plan] = make
+            cache.rows_factories[plan, columns] = make
     return make
 
 
@@ -107,6 +118,9 @@ def _reader_with_values(plan: ReadPlan, compiler: SQLCompiler, paths: Sequence[s
     positions = [selected.index(path) for path in paths]
     converters = converters_of(compiler, positions)
     make = rows_reader(plan, compiler)
+    if not converters and len(positions) == 1:
+        [only] = positions
+        return lambda rows: [(made, (row[only],)) for made, row in zip(make(rows), rows, strict=True)]
 
     def read(rows: list[Row]) -> list[WithValues[Any]]:
         values = convert_rows(compiler, [[row[position] for position in positions] for row in rows], converters)
@@ -133,15 +147,20 @@ def execute(query: Query, using: str) -> tuple[list[Row], SQLCompiler]:
 # --- lists ---------------------------------------------------------------------------------------------------------
 
 
-def fill_lists(plan: ReadPlan, make: RowFactory, rows: Sequence[Row], using: str) -> list[Any]:
+_ALWAYS_TAKEN = 500  # parameters, by any database
+
+
+def fill_lists(plan: ReadPlan, make: RowsFactory, rows: Sequence[Row], connection: BaseDatabaseWrapper) -> list[Any]:
     """Return Structs of rows, and make one more query for each of their lists."""
     indexes: list[Index] = [defaultdict(list) for _ in plan.many]
-    structs = [make(row, *indexes) for row in rows]
+    structs = make(rows, *indexes)
     for many, index in zip(plan.many, indexes, strict=True):
         keys = list(index)
-        limit = (connections[using].features.max_query_params or len(keys)) if keys else 1
+        limit = _ALWAYS_TAKEN
+        if len(keys) > limit:  # PERF: SQLite asks its library
+            limit = connection.features.max_query_params or len(keys)
         for start in range(0, len(keys), limit):
-            for key, item in _related(many, keys[start : start + limit], using):
+            for key, item in _related(many, keys[start : start + limit], connection.alias):
                 for items in index[key]:
                     items.append(item)
     return structs
@@ -276,6 +295,6 @@ def chunks(struct: type[S], source: Source) -> Generator[list[S]]:
     with connection.chunked_cursor() if named else connection.cursor() as cursor:
         widen(cursor)  # at once: what a server-side cursor has given it does not give again
         cursor.execute(sql, parameters)
-        make = row_factory(plan, compiler)
+        read = rows_reader(plan, compiler)
         while rows := cursor.fetchmany(_CHUNK_SIZE):
-            yield fill_lists(plan, make, rows, using) if plan.many else [make(row) for row in rows]
+            yield read(rows)

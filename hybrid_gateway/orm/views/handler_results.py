@@ -179,10 +179,13 @@ def _reads_database(value: object) -> bool:
 
 
 def _has_instances(rows: list[object]) -> bool:
-    # PERF: a hundred rows are of one class, as a rule: a fifteenth of asking each of them.
-    if all(issubclass(kind, msgspec.Struct) for kind in set(map(type, rows))):
-        return False
-    return any(isinstance(row, Model) for row in rows)
+    known = None  # PERF: a class of Structs, since a hundred rows are of one class as a rule
+    for row in rows:
+        if type(row) is not known:
+            if isinstance(row, Model):
+                return True
+            known = type(row) if isinstance(row, msgspec.Struct) else None
+    return False
 
 
 # --- filters -------------------------------------------------------------------------------------------------------
