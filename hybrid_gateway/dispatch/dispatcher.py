@@ -10,7 +10,7 @@ by the ``send`` that it is given. Everything that is compiled of routes is in on
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -36,6 +36,7 @@ from hybrid_gateway.request.head_parsing import path_info
 from hybrid_gateway.responses.gateway_response import GatewayResponse
 from hybrid_gateway.responses.raw_response import RawResponse
 from hybrid_gateway.routing.path_template import PathValues
+from hybrid_gateway.routing.route_tree import Convert
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.handshake import reject_handshake
 
@@ -140,6 +141,24 @@ class Dispatcher:
             and len(path) <= MAX_PATH
             and quote(path) == path
             and all(self.answers_directly(path, endpoint) for endpoint, _ in methods.values())
+        }
+
+    def direct_prefixes(self, direct_paths: Container[str]) -> Mapping[str, tuple[Convert, Mapping[str, Endpoint]]]:
+        """Return what may precede a last parameter in plain lower case, so that no check would mind the path either.
+
+        With it come the converter of the parameter and what answers each method. A path among the direct ones has
+        precedence.
+        """
+        tree = self.table.tree
+        others = [*self._below, *self._exact, *(path for path in tree.static if path not in direct_paths)]
+        taken = {path[: place + 1] for path in others for place, character in enumerate(path) if character == "/"}
+        return {
+            before: (convert, endpoints)
+            for before, (convert, endpoints) in tree.last.items()
+            if is_plain_path(f"{before}/")
+            and quote(before) == before.lower() == before
+            and f"{before}/" not in taken
+            and all(self.answers_directly(f"{before}/x", endpoint) for endpoint in endpoints.values())
         }
 
     # --- requests that neither side shall see
