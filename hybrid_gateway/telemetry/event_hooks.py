@@ -58,9 +58,11 @@ def _new_id() -> str:
 
 def first_header(ctx: RequestContext, name: bytes) -> str:
     """Return the first header called ``name``, in lower case; the empty string where there is none."""
-    if ctx.header(name) is None:
-        return ""
-    return next(value for known, value in ctx.raw_headers if known == name).decode("latin-1")
+    if ctx.header(name) is not None:
+        for known, value in ctx.raw_headers:
+            if known == name:
+                return value.decode("latin-1")
+    return ""
 
 
 def inline(function: F) -> F:
@@ -221,37 +223,35 @@ class AccessLog(Observer):
         if self.logger.isEnabledFor(logging.INFO):
             status, _, body = response
             size = "-" if status in NO_CONTENT else str(len(body))
-            self._write(ctx.scope, status, size, first_header(ctx, b"user-agent"), self._secrets)
+            self._write(ctx.scope_for_log(), status, size, first_header(ctx, b"user-agent"), self._secrets)
         return response
 
     def _write(self, scope: Scope, status: int, size: str, user_agent: str, secrets: SecretsInQueries) -> None:
         duration = (time.perf_counter() - self._start) * 1000
-        client = scope.get("client")
+        peer, method, version = scope.get("client"), scope["method"], scope.get("http_version", "1.1")
+        client = printable(peer[0]) if peer else "-"  # behind a proxy, what that says
         # Percent-encoded: no quote, blank or control can be in it.
         path = quote_encoded_path(scope.get("raw_path") or scope["path"].encode())
         query: bytes = scope.get("query_string", b"")
         if query:
             path = f"{path}?{quote_query(secrets.hide(query), safe='[]')}"
-        fields = {
-            "client": printable(client[0]) if client else "-",  # behind a proxy, what that says
-            "method": scope["method"],
-            "path": path,
-            "http_version": scope.get("http_version", "1.1"),
-            "status_code": status,
-            "size": size,
-            "duration_ms": duration,
-            "user_agent": printable(user_agent),
-        }
-        values = (*(fields[name] for name in _SHOWN_FIELDS), duration)
+        log, values = self.logger, (client, method, path, version, status, size, duration)
         # PERF: without a look at who calls, and at each field whether a record has one of that name: none has.
-        log = self.logger
         record = log.makeRecord(log.name, logging.INFO, __file__, 0, _LINE, values, None, "AccessLog")
-        vars(record).update(fields)
+        vars(record).update(
+            client=client,
+            method=method,
+            path=path,
+            http_version=version,
+            status_code=status,
+            size=size,
+            duration_ms=duration,
+            user_agent=printable(user_agent),
+        )
         log.handle(record)
 
 
 _LINE = '%s "%s %s HTTP/%s" %s %s %.1fms'
-_SHOWN_FIELDS = ("client", "method", "path", "http_version", "status_code", "size")
 
 
 # The attributes of every record; all others came with ``extra=``.
