@@ -47,21 +47,17 @@ class HookCompiler:
             hook = self._event_hook(entry, around, last - position)
             entered.append(hook)
             if is_observer(entry):
-                self._begin(planner.binding, hook, entry)
-                continue
-            _plan_way_in(planner.binding, hook, entry, getattr(_instance(entry), "on_request", None))
+                if entry not in self._beginnings:
+                    self._beginnings[entry] = entry.beginning(self._secrets)
+                builder, plan = planner.binding.builder, planner.plan
+                plan.observes = True
+                begun = builder.call("begin", self._beginnings[entry])
+                plan.open.steps.append(Step(call=code("ctx.enter({}, {})", builder.name("hook", hook), begun)))
+            else:
+                _plan_way_in(planner.binding, hook, entry, getattr(_instance(entry), "on_request", None))
         for function in layers.before_request:
             _plan_before_request(planner.binding, function)
         return entered
-
-    def _begin(self, planner: BindingPlanner, hook: Hook, observer: type[Observer]) -> None:
-        """Plan the way in of an observer."""
-        if observer not in self._beginnings:
-            self._beginnings[observer] = observer.beginning(self._secrets)
-        builder, plan = planner.builder, planner.plan
-        plan.observes = True
-        begun = builder.call("begin", self._beginnings[observer])
-        plan.open.steps.append(Step(call=code("ctx.enter({}, {})", builder.name("hook", hook), begun)))
 
     def leave(self, layers: Layers, around: RouteSurroundings) -> tuple[tuple[Hook, ...], tuple[Hook, ...]]:
         """Return the hooks that see every response of a route, and those that run once it is sent, in their order."""
@@ -72,11 +68,9 @@ class HookCompiler:
 
     def _event_hook(self, entry: object, around: RouteSurroundings, moment: int) -> Hook:
         key = (entry, around, moment)
-        if key not in self._event_hooks:
-            self._event_hooks[key] = self._compile_event_hook(entry, _class_of(entry), around, moment)
-        return self._event_hooks[key]
-
-    def _compile_event_hook(self, entry: object, kind: type, around: RouteSurroundings, moment: int) -> Hook:
+        if key in self._event_hooks:
+            return self._event_hooks[key]
+        kind = _class_of(entry)
         methods = {name: method_of(entry, name) for name in WAY_OUT if hasattr(kind, name)}
         runs = {
             name: self._run(bound, None, around, moment)
@@ -87,7 +81,9 @@ class HookCompiler:
         awaits = any(awaits for _, awaits in runs.values())
         on_response, on_error = (runs[name][0] if name in runs else None for name in WAY_OUT)
         observe = entry.observe if is_observer(entry) else None
-        return Hook(awaits=awaits, moment=moment, on_response=on_response, on_error=on_error, observe=observe)
+        hook = Hook(awaits=awaits, moment=moment, on_response=on_response, on_error=on_error, observe=observe)
+        self._event_hooks[key] = hook
+        return hook
 
     def _function(self, function: Handler, around: RouteSurroundings, moment: int) -> Hook:
         run, awaits = self._run(function, None, around, moment)

@@ -127,8 +127,10 @@ def other_runserver() -> Iterator[CheckMessage]:
             break
     else:
         return
+    if winner.name == TAG:  # PERF: ours need not be loaded, which takes Django's server and its migrations
+        return
     bases = type(load_command_class(winner.name, "runserver")).__mro__
-    if winner.name == TAG or any(base.__module__ == f"{TAG}.management.commands.runserver" for base in bases):
+    if any(base.__module__ == f"{TAG}.management.commands.runserver" for base in bases):
         return
     is_staticfiles = winner.name == "django.contrib.staticfiles"
     consequence = "it serves over WSGI alone." if is_staticfiles else "whether it serves ASGI_APPLICATION is up to it."

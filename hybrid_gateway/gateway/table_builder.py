@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
@@ -21,6 +23,18 @@ from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, find_mounts, flatten
 from hybrid_gateway.types import Handler
+
+
+@contextmanager
+def without_collector() -> Iterator[None]:
+    """Let the garbage collector rest. PERF: a table is no garbage, and looking for any takes an eighth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class TableBuilder:
@@ -45,6 +59,7 @@ class TableBuilder:
         self._not_ready_reason = not_ready_reason
         self._layers = msgspec.structs.replace(options.layers, middleware=())  # which is around all of them, once
 
+    @without_collector()
     def build(self, declared: Sequence[Any], overrides: Iterable[Mapping[Any, Any]]) -> RoutingTable:
         """Return a table of ``declared``, ready to take the place of another; a mistake raises and changes nothing."""
         replaced = {key: value for replacements in overrides for key, value in replacements.items()}

@@ -51,11 +51,6 @@ _VERSION_4 = 4 << 76 | 2 << 62
 _FREE = ~(15 << 76 | 3 << 62) & (1 << 128) - 1
 
 
-def _new_id() -> str:
-    # SPEC: RFC 9562 section 5.4, as 32 digits
-    return f"{_random.getrandbits(128) & _FREE | _VERSION_4:032x}"
-
-
 def first_header(ctx: RequestContext, name: bytes) -> str:
     """Return the first header called ``name``, in lower case; the empty string where there is none."""
     if ctx.header(name) is not None:
@@ -92,7 +87,9 @@ class RequestID(Observer):
     def take(self, given: str) -> None:
         """Make ``given`` the id, if it may be one, else a new one."""
         # SECURITY: it goes into logs and a response's header, so not whatever a client writes.
-        self.id = given if given and _ID.fullmatch(given) else _new_id()
+        if not given or not _ID.fullmatch(given):
+            given = f"{_random.getrandbits(128) & _FREE | _VERSION_4:032x}"  # SPEC: RFC 9562 section 5.4, in 32 digits
+        self.id = given
         request_id.set(self.id)
 
     @classmethod

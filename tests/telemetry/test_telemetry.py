@@ -3,13 +3,17 @@
 import asyncio
 import json
 import logging
+import os
 import re
+import subprocess
+import sys
 from contextvars import copy_context
 from decimal import Decimal
+from uuid import RFC_4122, UUID
 
 import pytest
 
-from hybrid_gateway import Gateway, StreamingResponse, get
+from hybrid_gateway import Gateway, Response, StreamingResponse, get
 from hybrid_gateway.exceptions import ConfigurationError, Conflict
 from hybrid_gateway.telemetry import (
     AccessLog,
@@ -237,3 +241,82 @@ def test_a_line_of_json_has_the_id_and_the_exception(serve, monkeypatch):
 
 def test_a_field_cannot_take_the_place_of_another():
     assert logged(level="forged", time="never")["level"] == "INFO"
+
+
+# --- hooks of ours, which see complete responses as they are ----------------------------------------------------------
+
+
+def test_a_hook_with_a_method_of_its_own_is_asked_as_others_are(serve):
+    class Loud(RequestID):
+        def on_response(self, response: Response) -> None:
+            super().on_response(response)
+            response.headers["X-Loud"] = self.id.upper()
+
+    class Sure(RequestID):
+        def on_request(self) -> None:
+            self.take("sure")
+
+    @get("/loud", event_hooks=[Loud])
+    async def loud() -> str:
+        return ""
+
+    @get("/sure", event_hooks=[Sure])
+    async def sure() -> str:
+        return request_id.get() or "none"
+
+    client = serve(loud, sure)
+    assert client.get("/loud", headers={"X-Request-ID": "id"}).headers["X-Loud"] == "ID"
+    answer = client.get("/sure", headers={"X-Request-ID": "id"})
+    assert (answer.text, answer.headers["X-Request-ID"]) == ("sure", "sure")
+
+
+def test_the_id_of_a_handler_gives_way_and_each_timing_stays(serve):
+    @get("/", response_headers={"X-Request-ID": "fixed", "Server-Timing": "db;dur=1"})
+    async def fixed() -> str:
+        return ""
+
+    @get("/own")
+    async def own() -> Response[str]:
+        return Response("", headers={"X-Request-Id": "own"})
+
+    client = serve(fixed, own, event_hooks=[RequestID, ServerTiming])
+    for path in ("/", "/own"):
+        answer = client.get(path, headers={"X-Request-ID": "id"})
+        assert answer.headers["X-Request-ID"] == "id"  # two would be joined by a comma
+    assert re.fullmatch(r"db;dur=1, app;dur=\d+\.\d", client.get("/").headers["Server-Timing"])
+
+
+def test_a_hook_that_fails_is_answered_and_those_around_it_see_that(serve):
+    class Broken(AccessLog):
+        def observe(self, ctx, response):
+            raise Conflict
+
+    @get("/")
+    async def view() -> str:
+        return "fine"
+
+    @get("/def")
+    def blocking() -> str:
+        return "fine"
+
+    client = serve(view, blocking, event_hooks=[RequestID, Broken])
+    for path in ("/", "/def"):
+        answer = client.get(path, headers={"X-Request-ID": "id"})
+        assert (answer.status_code, answer.headers["X-Request-ID"]) == (409, "id")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_process_that_was_forked_makes_other_ids():
+    code = """
+import os
+from hybrid_gateway.telemetry import RequestID
+child = os.fork()
+hook = RequestID()
+hook.take("")
+print(hook.id, flush=True)
+if child:
+    os.waitpid(child, 0)
+"""
+    made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert len(set(made)) == 2
+    assert all(UUID(text).version == 4 and UUID(text).variant == RFC_4122 for text in made)

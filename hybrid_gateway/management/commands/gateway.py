@@ -19,7 +19,6 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.management.serve import add_options, serve
-from hybrid_gateway.openapi.document import build_document, dump_yaml, load_yaml
 from hybrid_gateway.tokens.revocation import prune
 
 T = TypeVar("T")
@@ -88,6 +87,8 @@ class Command(BaseCommand):
 
     def openapi(self, *, kind: str, output: Path | None, check: Path | None, **options: object) -> None:
         """Print the document, write it, or compare it with a file, JSON or YAML by its name."""
+        from hybrid_gateway.openapi.document import build_document, dump_yaml  # which `serve` need not load
+
         gateway = _gateway()
         # Through JSON, so that what is compared is what clients get.
         document = json.loads(
@@ -104,6 +105,8 @@ class Command(BaseCommand):
             output.write_text(text, encoding="utf-8")
 
     def _compare(self, document: object, file: Path) -> None:
+        from hybrid_gateway.openapi.document import load_yaml  # which `serve` need not load
+
         try:
             text = file.read_text(encoding="utf-8")
             known = _with_yaml(load_yaml, text) if file.suffix in (".yaml", ".yml") else json.loads(text)
