@@ -18,6 +18,7 @@ __all__ = [
     "Scope",
     "Send",
     "StartResponse",
+    "UsualResult",
     "WSGIApp",
 ]
 
@@ -38,3 +39,6 @@ Headers = Sequence[Header]
 
 Handler = Callable[..., Any]
 """A callable of the project's: a handler, a provider, a guard, a hook. Its signature is read at start-up."""
+
+UsualResult = tuple[type, int, Headers, Callable[[object], bytes]]
+"""A class of values, and of what a complete response to one of exactly that class is made: its body by a function."""

@@ -27,7 +27,7 @@ from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, k
 from hybrid_gateway.binding.typed_values import TypedValues
 from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
-from hybrid_gateway.types import Handler
+from hybrid_gateway.types import Handler, UsualResult
 
 ValueSource = Callable[[Parameter, Chain, Phase], Code | None]
 """Returns the variable of a parameter without a marker, or None to let others try."""
@@ -86,12 +86,13 @@ class BindingPlanner:
         receiver: str | None = None,
         changes: Sequence[Callable[..., object]] = (),
         if_asked: Callable[..., object] | None = None,
+        usual: UsualResult | None = None,
     ) -> None:
         """End the plan by calling ``handler``, a method of ``receiver`` if there is one; ``encode`` makes a
         response.
 
         ``changes`` are made to that, one after the other: ``change(ctx, response)``; ``if_asked``, which is one
-        of them, only where something has asked for the ``Response``.
+        of them, only where something has asked for the ``Response``. ``usual`` is what most values are encoded by.
         """
         arguments = self.arguments(signature, (self.where,), self.plan.finish)
         for name, parameter in () if self._scope.follows else self._layered.items():
@@ -101,10 +102,15 @@ class BindingPlanner:
         if receiver is not None:
             arguments = code("{}, {}", receiver, arguments) if signature.parameters else Code(receiver)
         call = code("{}({})", self.builder.name("handler", handler), arguments)
-        before = Code(f"{self.builder.name('encode', encode)}(")
+        before, after = Code(f"{self.builder.name('encode', encode)}("), Code(")")
+        if usual is not None:  # PERF: without a call, and in the order in which it is written: the condition first
+            kind, status, headers, to_bytes = usual
+            content = f"{self.builder.name('headers', headers)}, {self.builder.name('to_bytes', to_bytes)}(returned)"
+            after = Code(f") is {self.builder.name('kind', kind)} else {before.text}returned))")
+            before = Code(f"(({status:d}, {content}) if type(returned := ")
         plain = without_coroutine(handler) if mode == "loop" else None
         now = None if plain is None else code("{}({})", self.builder.name("plain_handler", plain), arguments)
-        self.plan.result = Step(call=call, mode=mode, before=before, after=Code(")"), now=now)
+        self.plan.result = Step(call=call, mode=mode, before=before, after=after, now=now)
         for change in changes:
             if change is not if_asked or self.plan.sees_response:
                 self.change_last(change)

@@ -26,7 +26,7 @@ from hybrid_gateway.orm.views.handler_results import AdaptedHandler
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import ERROR_HANDLED
 from hybrid_gateway.responses.compression import Compression
-from hybrid_gateway.responses.encoders import make_encoder
+from hybrid_gateway.responses.encoders import FlatEncoder, make_encoder
 from hybrid_gateway.responses.negotiation import HTML, Negotiation, add_etag, check_media_types
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.responses.response_classes import add_outgoing
@@ -64,7 +64,10 @@ def plan_response(
     handler = getattr(route.handler, "__func__", route.handler)
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
         mode = "inline"  # a call runs none of its code
-    planner.binding.result(adapted.handler, adapted.signature, mode, encode, changes=changes, if_asked=add_outgoing)
+    usual = encode.usual if isinstance(encode, FlatEncoder) else None
+    planner.binding.result(
+        adapted.handler, adapted.signature, mode, encode, changes=changes, if_asked=add_outgoing, usual=usual
+    )
     if cache is not None:
         cache.depends_on(planner.plan)
     return cache

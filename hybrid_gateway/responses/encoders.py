@@ -32,7 +32,7 @@ from hybrid_gateway.responses.return_filter.filter_builder import build_filter, 
 from hybrid_gateway.responses.return_filter.filter_rules import Fields, Rule
 from hybrid_gateway.responses.streaming_response import StreamingResponse
 from hybrid_gateway.type_info import type_info
-from hybrid_gateway.types import Header, Headers
+from hybrid_gateway.types import Header, Headers, UsualResult
 
 Encoder = Callable[[object], EndpointResponse]
 EncodeValue = Callable[..., EndpointResponse]  # of a value of one class, and ResponseDefaults
@@ -122,15 +122,32 @@ def _json_encoder(defaults: ResponseDefaults, media_type: str, security: Headers
 
     if rule is None:
         return encode
-    fits, kind = compile_fits(rule), rule.kind if isinstance(rule, Fields) and rule.is_flat else None
+    if isinstance(rule, Fields) and rule.is_flat:
+        return FlatEncoder((rule.kind, status, headers, encode_value), rule, encode)
+    fits = compile_fits(rule)
 
     def encode_what_fits(value: object) -> EndpointResponse:
-        # PERF: most values are of the very class that is annotated, which is all that is asked of them.
-        if type(value) is kind or fits(value):
-            return status, headers, encode_value(value)
-        return encode(_filter(rule, value))
+        return (status, headers, encode_value(value)) if fits(value) else encode(_filter(rule, value))
 
     return encode_what_fits
+
+
+class FlatEncoder:
+    """An encoder of values of one class, and of others once the rule of that is applied to them."""
+
+    # PERF: most values are of the very class that is annotated, which is all that is asked of them. Compiled endpoints
+    # look for that by themselves.
+
+    def __init__(self, usual: UsualResult, rule: Fields, encode_any: Encoder) -> None:
+        self.usual = usual
+        self._rule, self._fits = rule, compile_fits(rule)
+        self._encode_any = encode_any
+
+    def __call__(self, value: object) -> EndpointResponse:
+        kind, status, headers, encode = self.usual
+        if type(value) is kind or self._fits(value):
+            return status, headers, encode(value)
+        return self._encode_any(_filter(self._rule, value))
 
 
 def _validating(
