@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import string
 import unicodedata
 from collections.abc import Callable, Sequence
 from urllib.parse import unquote
@@ -33,6 +34,7 @@ from hybrid_gateway.types import Header, Scope
 UNCHECKED_HOST = "hybrid_gateway.unchecked_host"  # put there by a test client; no server has such a key
 
 MAX_PATH = 8 * 1024  # bytes of a path as it was sent
+PLAIN = string.ascii_lowercase + string.digits + "-_"  # characters that every reader of a path takes for themselves
 MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024  # names and values of all headers
 MIN_EXACT_BYTES = 4 * 1024  # of all values, from which on they are counted exactly

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread, thread_sensitive
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread
 from hybrid_gateway.dispatch.dispatcher import Responder, force_authentication
-from hybrid_gateway.dispatch.request_checks import MAX_PATH, is_plain_path
+from hybrid_gateway.dispatch.request_checks import MAX_PATH, PLAIN, is_plain_path
 from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.endpoints.endpoint import Endpoint
@@ -22,6 +22,7 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.head_parsing import path_info
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.path_template import PathValues
+from hybrid_gateway.routing.route_tree import Convert
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Message, Receive, Scope, Send
 
@@ -54,6 +55,7 @@ class ASGIDriver:
         self._is_bare = not (middleware or self._forced_root or self._may_redirect)
         self._table: RoutingTable | None = None  # that what follows is of
         self._direct_paths: Mapping[str, Mapping[str, tuple[Endpoint, PathValues]]] = {}
+        self._direct_prefixes: Mapping[str, tuple[Convert, Mapping[str, Endpoint]]] = {}
 
     async def attend(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a scope that is not ``http``."""
@@ -79,11 +81,21 @@ class ASGIDriver:
         if self._table is not self._dispatcher.table:
             table = self._dispatcher.table
             self._direct_paths, self._find = self._dispatcher.direct_paths(), table.tree.find
+            self._direct_prefixes = self._dispatcher.direct_prefixes(self._direct_paths)
             self._table = table
         path: str = scope["path"]
         methods = self._direct_paths.get(path)
         found = None if methods is None else methods.get(ctx.method)
         if found is None:
+            before, _, text = path.rpartition("/")
+            last = self._direct_prefixes.get(before)
+            if last is not None and len(path) <= MAX_PATH:
+                convert, endpoints = last
+                value, endpoint = convert(text), endpoints.get(ctx.method)
+                # PERF: of a number nothing has to be asked; other text is looked through, a character at a time.
+                if endpoint is not None and value is not None and (type(value) is int or not text.strip(PLAIN)):
+                    ctx.path_values = (value,)
+                    return endpoint
             if not is_plain_path(path) or len(path) > MAX_PATH:
                 return None
             found = self._find(path, ctx.method)

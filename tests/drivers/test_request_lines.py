@@ -1,4 +1,4 @@
-"""First lines that are read without a parser lead where the parser would have led."""
+"""What finds endpoints fast, on the lane by first lines and on ASGI by paths, finds what the general way would find."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 pytest.importorskip("uvicorn", reason="The lane needs uvicorn and httptools.")
 
 from hybrid_gateway import Gateway, get, put
+from hybrid_gateway.concurrency.caller_threads import InlineThread
+from hybrid_gateway.dispatch.dispatcher import no_message
+from hybrid_gateway.dispatch.request_checks import MAX_PATH, is_plain_path
+from hybrid_gateway.drivers.asgi_driver import ASGIDriver
 from hybrid_gateway.drivers.lane.request_lines import RequestLines
+from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.types import ASGIApp
 
 
@@ -46,22 +51,22 @@ def anything(rest: str) -> str:
 def nothing() -> None: ...
 
 
-LINES = RequestLines(
-    Gateway(
-        [
-            *(get("/items/{item:int}")(number), get("/items/7")(nothing), put("/items/8")(nothing)),
-            *(get("/names/{name}")(text), get("/names/mine")(nothing), get("/names/{name}/{item:int}")(two)),
-            get("/around/{name}")(text),
-            get("/around/special", middleware=[middleware])(nothing),
-            get("/inside/{name}", middleware=[middleware])(text),
-            *(get("/days/{when}")(day), get("/days/{name}")(text), put("/days/{name}")(text)),
-            *(get("/files/{rest:path}")(anything), get("/Upper/{name}")(text), get("/{name}/last")(text)),
-            *(get("/shop/{name}")(text), get("/mixed/a{name}")(text)),
-            *(get("/mixed/{name}")(text), get("/deep/er/{name}")(text), get("/é/{name}")(text)),
-        ],
-        django_routes=["/admin/", "/shop/page", "/deep/er/est/"],
-    ).dispatcher
+GATEWAY = Gateway(
+    [
+        *(get("/items/{item:int}")(number), get("/items/7")(nothing), put("/items/8")(nothing)),
+        *(get("/names/{name}")(text), get("/names/mine")(nothing), get("/names/{name}/{item:int}")(two)),
+        get("/around/{name}")(text),
+        get("/around/special", middleware=[middleware])(nothing),
+        get("/inside/{name}", middleware=[middleware])(text),
+        *(get("/days/{when}")(day), get("/days/{name}")(text), put("/days/{name}")(text)),
+        *(get("/files/{rest:path}")(anything), get("/Upper/{name}")(text), get("/{name}/last")(text)),
+        *(get("/shop/{name}")(text), get("/mixed/a{name}")(text)),
+        *(get("/mixed/{name}")(text), get("/deep/er/{name}")(text), get("/é/{name}")(text)),
+    ],
+    django_routes=["/admin/", "/shop/page", "/deep/er/est/"],
 )
+LINES = RequestLines(GATEWAY.dispatcher)
+DRIVER = ASGIDriver(GATEWAY)
 
 WORDS = """
 items names around inside days files Upper upper shop mixed deep er admin mine special page est last 5 7 8 -5 007 a abc
@@ -87,6 +92,30 @@ def test_a_line_leads_where_its_parts_lead(method, path, query):
     match, given_query = LINES.read(line)
     if match is not None:
         assert (match, given_query) == LINES.match(f"{path}{query}".encode(), method.encode())
+
+
+@given(st.sampled_from(["GET", "PUT", "HEAD", "get"]), paths)
+@example("GET", "/names/mine")
+@example("GET", "/around/special")
+@example("GET", "/inside/a")
+@example("GET", "/shop/page")
+@example("GET", "/deep/er/est")
+@example("GET", "/items/-5")
+@example("GET", "/items/" + "1" * 5000)
+@example("GET", "/names/" + "a" * 9000)
+def test_a_path_of_asgi_leads_where_the_tree_leads(method, path):
+    dispatcher = GATEWAY.dispatcher
+    scope = {"type": "http", "method": method, "path": path, "headers": [], "query_string": b""}
+    ctx = RequestContext(scope, no_message, InlineThread)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DRIVER, "_knows_head", lambda ctx, scope: True)
+        endpoint = DRIVER.find_directly(ctx, scope)
+    found = dispatcher.table.tree.find(path, method)
+    is_direct = found is not None and is_plain_path(path) and len(path) <= MAX_PATH
+    if found is None or not is_direct or not dispatcher.answers_directly(path, found[0]):
+        assert endpoint is None
+    else:
+        assert (endpoint, ctx.path_values) == found
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
-from hybrid_gateway.dispatch.request_checks import MAX_PATH, is_plain_path
+from hybrid_gateway.dispatch.request_checks import MAX_PATH, PLAIN, is_plain_path
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.routing.path_template import CONVERTERS
 from hybrid_gateway.routing.route_tree import Convert
@@ -24,7 +24,7 @@ _METHODS = {method.encode(): method for method in ("GET", "HEAD", "POST", "PUT",
 # SECURITY: fewer than llhttp takes, and none that is decoded, or that some readers end a path at.
 _PATH_BYTES = (string.ascii_letters + string.digits + "-._~/!$&'()*+,=:@").encode()
 _QUERY_BYTES = _PATH_BYTES + b"%?;"
-_LOWER_BYTES = (string.ascii_lowercase + string.digits + "-_").encode()
+_LOWER_BYTES = PLAIN.encode()
 _VERSION = b" HTTP/1.1"
 _MOST_DIGITS = 18
 
