@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from inspect import getattr_static
 from typing import Any, TypeAlias, TypeVar, cast
 
 from django.db.models import Count, Model, QuerySet
+from django.db.models.base import ModelState
 from django.db.models.expressions import Col, Expression, ExpressionList, Value
+from django.db.models.fields.related_descriptors import ForeignKeyDeferredAttribute
 from django.db.models.fields.related_lookups import RelatedIn, RelatedLookupMixin
 from django.db.models.lookups import BuiltinLookup, Exact, In, Lookup
 from django.db.models.query import FlatValuesListIterable, ModelIterable, ValuesIterable, ValuesListIterable
+from django.db.models.query_utils import DeferredAttribute
+from django.db.models.signals import post_init, pre_init
 from django.db.models.sql import Query
 from django.db.models.sql.compiler import SQLCompiler
 from django.db.models.sql.where import WhereNode
@@ -253,6 +258,9 @@ def typed_rows(compiler: SQLCompiler, rows: list[Row]) -> Iterator[Row]:
     yield from compiler.results_iter([rows])
 
 
+_PLAIN_ATTRIBUTES = {DeferredAttribute, ForeignKeyDeferredAttribute}
+
+
 class InstanceReader:
     """Makes instances of rows, with what ``select_related`` joined. DJANGO: ModelIterable and RelatedPopulator."""
 
@@ -263,6 +271,17 @@ class InstanceReader:
         self._names = [select[position][0].target.attname for position in self._positions]
         key = self._model._meta.pk.attname
         self._key = self._positions[self._names.index(key)] if key in self._names else None
+        known: Any = self._model
+        # Whether from_db() does nothing but put all columns into an instance, and tell receivers of signals.
+        self._is_usual = (
+            self._names == [field.attname for field in known._meta.concrete_fields]
+            and known.from_db.__func__ is vars(Model)["from_db"].__func__
+            and (known.__new__, known.__init__) == (object.__new__, Model.__init__)
+            and known.__setattr__ is object.__setattr__
+            and {type(getattr_static(known, name)) for name in self._names} <= _PLAIN_ATTRIBUTES
+        )
+        begin, end = self._positions[0], self._positions[-1] + 1
+        self._slice = slice(begin, end) if self._positions == [*range(begin, end)] else None
         self._related = [
             (InstanceReader(entry, select, using), entry["local_setter"], entry["remote_setter"])
             for entry in info.get("related_klass_infos", ())
@@ -279,7 +298,16 @@ class InstanceReader:
         """Return the instance of a row, whose values are converted; ``None`` where an outer join found nothing."""
         if self._key is not None and row[self._key] is None:
             return None
-        instance = self._model.from_db(self._using, self._names, [row[position] for position in self._positions])
+        values = row[self._slice] if self._slice is not None else [row[position] for position in self._positions]
+        if self._is_usual and not (pre_init.receivers or post_init.receivers):
+            # PERF: what from_db() comes to; a third of its instructions. DJANGO: Model.from_db, Model.__init__
+            instance = self._model.__new__(self._model)
+            attributes: Any = instance.__dict__
+            attributes["_state"] = state = ModelState()
+            attributes.update(zip(self._names, values, strict=True))
+            state.adding, state.db = False, self._using
+        else:
+            instance = self._model.from_db(self._using, self._names, values)
         for reader, set_here, set_there in self._related:
             related = reader.read(row)
             set_here(instance, related)

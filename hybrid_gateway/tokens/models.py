@@ -77,9 +77,10 @@ class StoredCredential(models.Model):
             return TokenState.REVOKED
         if row.expires_at is not None and row.expires_at <= timezone.now():
             return TokenState.EXPIRED
-        if not row.user.is_active:
+        user = row.user
+        if not user.is_active:
             return TokenState.USER_INACTIVE
-        if not compare_digest(row.password_fingerprint, secret.password_fingerprint(row.user)):
+        if not compare_digest(row.password_fingerprint, secret.password_fingerprint(user)):
             return TokenState.PASSWORD_CHANGED
         return TokenState.ACTIVE
 

@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.db.models import F, FilteredRelation, Q, QuerySet
 from django.db.models.lookups import Exact, In
+from django.db.models.signals import post_init, pre_init
 
 from hybrid_gateway._compat import django_query_internals as internals
 from tests.compat import canary
@@ -228,3 +229,69 @@ def test_instances_are_those_of_the_queryset(book: Book) -> None:
     assert not review._state.adding
     _, compiler = rows_of(Review.objects.annotate(x=F("stars")).query)
     assert internals.InstanceReader.of(compiler) is None
+
+
+def read(model: Any, queryset: Any) -> Any:
+    rows, compiler = rows_of(queryset.query)
+    reader = internals.InstanceReader.of(compiler)
+    assert reader is not None
+    converters = internals.converters_of(compiler, range(len(compiler.select)))
+    return reader.read(next(iter(internals.convert_rows(compiler, rows, converters))))
+
+
+@canary("InstanceReader")
+def test_instances_have_the_attributes_that_those_of_the_queryset_have(book: Book) -> None:
+    made, djangos = read(Book, Book.objects.all()), Book.objects.get()
+    assert list(vars(made)) == list(vars(djangos))
+    assert {**vars(made), "_state": None} == {**vars(djangos), "_state": None}
+    states = [{"peers": (), **vars(instance._state)} for instance in (made, djangos)]
+    for state in states:
+        state.pop("fetch_mode", None)  # that of a queryset; its default otherwise
+    assert states[0] == states[1]
+    assert type(made._state) is type(djangos._state)
+    partial = read(Book, Book.objects.only("pk"))
+    assert partial.get_deferred_fields() == Book.objects.only("pk").get().get_deferred_fields() != set()
+
+
+class Loud(Book):
+    class Meta:
+        app_label = "library"
+        proxy = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.heard = ["init"]
+
+
+class FromDatabase(Book):
+    class Meta:
+        app_label = "library"
+        proxy = True
+
+    @classmethod
+    def from_db(cls, *args: Any, **kwargs: Any) -> Any:
+        made: Any = super().from_db(*args, **kwargs)
+        made.heard = ["from_db"]
+        return made
+
+
+@canary("InstanceReader")
+@pytest.mark.parametrize("model", [Loud, FromDatabase])
+def test_models_that_make_their_instances_themselves_do_so(book: Book, model: Any) -> None:
+    assert read(model, model.objects.all()).heard == model.objects.get().heard
+
+
+@canary("InstanceReader")
+@pytest.mark.parametrize("signal", [pre_init, post_init])
+def test_receivers_hear_of_each_instance(book: Book, signal: Any) -> None:
+    heard: list[object] = []
+
+    def hear(sender: object, **kwargs: object) -> None:
+        heard.append(sender)
+
+    signal.connect(hear, sender=Book)
+    try:
+        read(Book, Book.objects.all())
+    finally:
+        signal.disconnect(hear, sender=Book)
+    assert heard == [Book]

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connection, transaction
+from django.db import connection, models, transaction
 from django.db.models import Avg, Case, Count, Exists, F, FilteredRelation, Max, OuterRef, Q, Sum, Value, When
 from django.db.models.functions import Coalesce, Now
 from django.db.models.lookups import GreaterThan
 from django.test import override_settings
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.safestring import mark_safe
 
 from hybrid_gateway import ConfigurationError
 from hybrid_gateway.exceptions import NotFound
@@ -110,6 +111,37 @@ def test_values_are_adapted_as_django_adapts_them():
     by_house = prepare(Title, lambda house: Book.objects.filter(publisher=house).order_by("pk"))
     assert titles(by_house.fetch(house=Publisher.objects.get())) == ["b%", "bx"]
     assert titles(by_house.fetch(house=Publisher.objects.get().pk)) == ["b%", "bx"]
+
+
+@pytest.mark.parametrize("first", ["a", "b%", "nothing", "", "it's \\ %s \u00e9"])
+def test_texts_are_compared_as_django_compares_them(first):
+    by_title = prepare(Title, lambda title: Book.objects.filter(title=title))
+    for title in (first, "a", "b%", "", "bx", "%s", "'", mark_safe("c"), Letter.C, first):
+        assert titles(by_title.fetch(title=title)) == titles(Title.fetch(Book.objects.filter(title=title)))
+    with CaptureQueriesContext(connection) as captured:
+        by_title.fetch(title=first), list(Book.objects.filter(title=first).values_list("title"))
+    mine, djangos = [entry["sql"].partition(" WHERE ")[2] for entry in captured]
+    assert mine == djangos != ""
+
+
+class Letter(models.TextChoices):
+    C = "c"
+
+
+@pytest.mark.parametrize("kind", ["instances", "dicts", "tuples", "one"])
+def test_rows_without_a_struct_have_the_values_of_django(kind):
+    def build(least):
+        books = Book.objects.filter(pages__gte=least).order_by("pk")
+        every = [field.attname for field in Book._meta.concrete_fields]
+        kinds = {"dicts": books.values(*every), "tuples": books.values_list(*every)}
+        return {"instances": books, "one": books.values_list("day", flat=True), **kinds}[kind]
+
+    prepared = prepare(build)
+    for least in (1, 3, 9):
+        found, djangos = prepared.fetch(least=least), list(build(least))
+        if kind == "instances":
+            found, djangos = [[{**vars(row), "_state": None} for row in rows] for rows in (found, djangos)]
+        assert found == djangos
 
 
 def test_slices_take_parameters():

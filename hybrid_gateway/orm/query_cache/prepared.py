@@ -31,7 +31,6 @@ from hybrid_gateway._compat.django_query_internals import (
     SINGLES,
     TUPLES,
     InstanceReader,
-    convert_rows,
     converters_of,
     has_known_relations,
     names_of_values,
@@ -39,6 +38,7 @@ from hybrid_gateway._compat.django_query_internals import (
 )
 from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.columns.row_converters import values_reader
 from hybrid_gateway.orm.query_cache.sql_variants import (
     CACHE,
     ConnectionCache,
@@ -251,11 +251,7 @@ def _select(queryset: QuerySet[Model]) -> Query:
 
 def _reader(compiler: SQLCompiler, queryset: QuerySet[Model]) -> RowReader:
     kind, width = row_kind(queryset), len(compiler.select)
-    converters = converters_of(compiler, range(width))
-
-    def read_tuples(rows: list[Row]) -> list[tuple[object, ...]]:
-        return [tuple(row[:width]) for row in convert_rows(compiler, rows, converters)]
-
+    read_tuples = values_reader(converters_of(compiler, range(width)), width, compiler.connection)
     if kind is DICTS:
         names = names_of_values(compiler)
         return lambda rows: [dict(zip(names, row, strict=False)) for row in read_tuples(rows)]

@@ -33,6 +33,7 @@ from hybrid_gateway.orm.columns.field_facts import (
     has_several_columns,
     key_columns,
 )
+from hybrid_gateway.orm.columns.row_converters import LOOK_NAMES, converted
 from hybrid_gateway.orm.columns.struct_annotations import Column, computed
 from hybrid_gateway.orm.introspection import (
     StructClass,
@@ -53,7 +54,6 @@ from hybrid_gateway.orm.querysets.lookup_paths import (
 )
 from hybrid_gateway.orm.querysets.querysets import key_names
 from hybrid_gateway.orm.read.related_list import RelatedList, related_list
-from hybrid_gateway.orm.read.row_converters import LOOK_NAMES, decimal_converter, look_of
 from hybrid_gateway.type_info import bare, is_nullable
 
 Index = defaultdict[object, list[list[object]]]
@@ -119,10 +119,7 @@ class ReadPlan:
         return name
 
     def rows_factory(self, converters: Converters, connection: BaseDatabaseWrapper, columns: int | None) -> RowsFactory:
-        """Return the function that makes Structs of rows with so many ``columns``, ``None`` where nobody knows.
-
-        ``converters`` are Django's of one query: by position, functions and the expression they want to see.
-        """
+        """Return the function that makes Structs of rows with so many ``columns``, ``None`` where nobody knows."""
         groups = (("p", self.paths), ("n", self.named), ("e", self.expressions))
         slots = [f"{letter}{number}" for letter, group in groups for number in range(len(group))]
         names = {**self.names, **LOOK_NAMES, "connection": connection}
@@ -130,15 +127,8 @@ class ReadPlan:
         for position, slot in enumerate(slots):
             # PERF: a row that is unpacked takes half of one that is asked for each of its columns.
             cell = f"row[{position}]" if columns is None else f"c{position}"
-            functions, expression = converters.get(position, ((), None))
-            for number, convert in enumerate(functions):
-                called = f"db{position}_{number}"
-                fast = None if expression is None else decimal_converter(convert, expression, connection)
-                names |= {called: fast or convert, f"ex{position}": expression}
-                call = f"{called}({cell})" if fast is not None else f"{called}({cell}, ex{position}, connection)"
-                look = look_of(convert, connection) if number == 0 else None
-                cell = call if look is None else look.format(cell, call)
-            cells[slot] = cell
+            cells[slot], own = converted(cell, position, converters, connection)
+            names |= own
         lists = "".join(f", many{number}" for number in range(len(self.many)))
         row = "row" if columns is None else "".join(f"c{position}, " for position in range(columns))
         source = (

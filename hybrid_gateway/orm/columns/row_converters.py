@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import datetime
 import decimal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import Col, Expression
+
+from hybrid_gateway._compat.django_query_internals import Converters
+from hybrid_gateway.codegen import define
 
 Convert = Callable[..., Any]
 
@@ -37,6 +40,39 @@ def look_of(convert: Convert, connection: BaseDatabaseWrapper) -> str | None:
     if connection.vendor != "sqlite" or getattr(function, "__module__", "") != "django.db.backends.sqlite3.operations":
         return None
     return _LOOKS.get(convert.__name__)
+
+
+def converted(
+    cell: str, position: int, converters: Converters, connection: BaseDatabaseWrapper
+) -> tuple[str, dict[str, object]]:
+    """Return the code of what Django makes of the value in ``cell`` of a row, and what it calls by name.
+
+    ``converters`` are Django's of one query: by position, functions and the expression they want to see.
+    """
+    functions, expression = converters.get(position, ((), None))
+    names: dict[str, object] = {}
+    for number, convert in enumerate(functions):
+        called = f"db{position}_{number}"
+        fast = None if expression is None else decimal_converter(convert, expression, connection)
+        names |= {called: fast or convert, f"ex{position}": expression}
+        call = f"{called}({cell})" if fast is not None else f"{called}({cell}, ex{position}, connection)"
+        look = look_of(convert, connection) if number == 0 else None
+        cell = call if look is None else look.format(cell, call)
+    return cell, names
+
+
+def values_reader(
+    converters: Converters, width: int, connection: BaseDatabaseWrapper
+) -> Callable[[list[Sequence[object]]], Any]:
+    """Return what makes of rows the tuples of their first ``width`` values, as Django has them."""
+    names: dict[str, object] = {**LOOK_NAMES, "connection": connection}
+    cells: list[str] = []
+    for position in range(width):
+        cell, own = converted(f"row[{position}]", position, converters, connection)
+        names |= own
+        cells.append(cell)
+    source = f"def read(rows):\n    zone = connection.timezone\n    return [({', '.join(cells)},) for row in rows]\n"
+    return define("read", source, names, "values of rows")
 
 
 _DIGITS = decimal.Context(prec=15)
