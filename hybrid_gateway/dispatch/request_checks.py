@@ -12,7 +12,8 @@ import logging
 import re
 import string
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -29,7 +30,7 @@ from hybrid_gateway.exceptions import (
     URITooLong,
 )
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.types import Header, Scope
+from hybrid_gateway.types import Environ, Header, Scope
 
 UNCHECKED_HOST = "hybrid_gateway.unchecked_host"  # put there by a test client; no server has such a key
 
@@ -39,6 +40,8 @@ MAX_HEADERS = 100
 MAX_HEADER_BYTES = 64 * 1024  # names and values of all headers
 MIN_EXACT_BYTES = 4 * 1024  # of all values, from which on they are counted exactly
 MAX_KNOWN_HEADS = 512  # connections whose last headers are remembered, 4 KiB each at most
+MAX_KNOWN_KEYS = 512  # sets of keys of a WSGI environ that are remembered
+MAX_KNOWN_KEYS_LENGTH = 2048  # characters of each set
 MAX_KNOWN_HOSTS = 1024  # names that are remembered as allowed
 
 # SPEC: the HTTP Method Registry of IANA, without CONNECT (we are no proxy), TRACE (it echoes secrets) and PRI. Routes
@@ -57,6 +60,10 @@ _CONTROLS = bytes([*range(0x09), *range(0x0A, 0x20), 0x7F])  # SPEC: RFC 9110 se
 
 # C0 and C1 controls, the backslash that some take for a slash, and what bytes that are no UTF-8 have become
 _NEVER_IN_PATH = re.compile("[\x00-\x1f\x7f-\x9f\\\\\ufffd\ud800-\udfff]")
+# Of a WSGI environ: what is read in other ways than most requests are, or repeats what another key says.
+_UNUSUAL_KEYS = frozenset(
+    ("SCRIPT_URL", "REDIRECT_URL", "HTTP_TRANSFER_ENCODING", "HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH")
+)
 _FRAGMENT = "The target of the request has a fragment."  # SPEC: RFC 9112 section 3.2: no form of it has one
 _HIDDEN_SLASH = re.compile(rb"%(2f|5c)", re.IGNORECASE)
 
@@ -86,6 +93,8 @@ class RequestValidator:
         self._hosts: set[bytes] = set()
         # The last headers of a connection, with an allowed host; most clients send them again and again. Bounded.
         self._known: dict[object, tuple[list[Header], dict[bytes, bytes]]] = {}
+        # By the keys of a WSGI environ, what reads the values of its headers. Bounded.
+        self._readers: dict[tuple[str, ...], Callable[[Environ], Iterable[str]]] = {}
         setting_changed.connect(self._forget_hosts)
 
     def _forget_hosts(self, *, setting: str, **kwargs: object) -> None:
@@ -120,6 +129,41 @@ class RequestValidator:
             and len(path) <= MAX_PATH
             and ctx.method in METHODS
         )
+
+    def find_plain_path(self, environ: Environ) -> str | None:
+        """Return the path of a WSGI request like most: all of its head is in order, and there is no script prefix.
+
+        PERF: :meth:`validate` and :meth:`validate_host` would find nothing, and need a scope.
+        """
+        path: str = environ.get("PATH_INFO", "")
+        query = environ.get("QUERY_STRING", "")
+        target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or path
+        host = environ.get("HTTP_HOST")
+        if (
+            (target != path and target != f"{path}?{query}")  # encoded, or absolute
+            or "#" in query
+            or not is_plain_path(path)
+            or path.lower() != path
+            or len(path) > MAX_PATH
+            or environ["REQUEST_METHOD"] not in METHODS
+            or host is None
+            or host.encode("latin-1") not in self._hosts
+            or environ.get("SCRIPT_NAME")
+        ):
+            return None
+        keys = tuple(environ)
+        read_values = self._readers.get(keys)
+        if read_values is None:
+            names = [key for key in keys if key.startswith("HTTP_") or key in ("CONTENT_TYPE", "CONTENT_LENGTH")]
+            if len(names) > MAX_HEADERS or not _UNUSUAL_KEYS.isdisjoint(keys):
+                return None
+            read_values = itemgetter("HTTP_HOST", *names)
+            if sum(map(len, keys)) <= MAX_KNOWN_KEYS_LENGTH:
+                if len(self._readers) >= MAX_KNOWN_KEYS:
+                    self._readers.clear()
+                self._readers[keys] = read_values
+        text = "".join(read_values(environ)).encode("latin-1")
+        return path if len(text) <= MIN_EXACT_BYTES and len(text.translate(None, _CONTROLS)) == len(text) else None
 
     def validate(self, ctx: RequestContext, path: str | None) -> HTTPException | None:
         """Return why the request of ``ctx`` is rejected, if it is.

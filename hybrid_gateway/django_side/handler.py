@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("django.request")
 
-DJANGO_RESPONSE = "hybrid_gateway.response"  # in the environ
+DJANGO_RESPONSE = "hybrid_gateway.response"  # in the environ, where somebody asks for it
 
 
 class once(Generic[T]):  # noqa: N801  (reads as a decorator)
@@ -209,6 +209,7 @@ class DjangoSide:
         """One unit of work: the whole of an ordinary response, or a stream that has not begun and holds the thread."""
         body: IO[bytes] = environ["wsgi.input"]
         started: list[tuple[str, list[tuple[str, str]]]] = []
+        environ[DJANGO_RESPONSE] = None
         try:
             handler: Any = self.wsgi_handler
             made = handler(environ, lambda *start: started.append(start))
@@ -217,7 +218,7 @@ class DjangoSide:
             if settings.DEBUG_PROPAGATE_EXCEPTIONS:
                 raise
             return _without_view(500, environ["PATH_INFO"])
-        response = environ.get(DJANGO_RESPONSE, made)
+        response = environ.pop(DJANGO_RESPONSE) or made  # PERF: a response knows its environ, and is a cycle with it
         status, headers = started[-1]
         # DJANGO: 5.2 puts a space before cookies (core/handlers/wsgi.py), which ASGI servers may refuse.
         encoded = [(name.encode("ascii"), value.strip().encode("latin-1")) for name, value in headers]
@@ -290,7 +291,8 @@ class _KeepsResponse:
     def get_response(self, request: Any) -> HttpResponseBase:
         above: Any = super()
         response: HttpResponseBase = above.get_response(request)
-        request.environ[DJANGO_RESPONSE] = response
+        if DJANGO_RESPONSE in request.environ:
+            request.environ[DJANGO_RESPONSE] = response
         return response
 
 

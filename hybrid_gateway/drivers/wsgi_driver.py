@@ -19,32 +19,32 @@ import errno
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
-from typing import Any, TypeVar, cast
+from functools import partial
+from typing import Any, cast
 
+from django.urls import set_script_prefix
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
-from hybrid_gateway.concurrency.caller_threads import CallingThread, InlineThread, LoopThread, WaitingThread
+from hybrid_gateway.concurrency.caller_threads import CallingThread, LoopThread, WaitingThread
 from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.concurrency.unit_of_work import close_unit, open_unit
-from hybrid_gateway.dispatch.dispatcher import Responder, force_authentication
+from hybrid_gateway.dispatch.dispatcher import FORCED_AUTHENTICATION, Responder, force_authentication
 from hybrid_gateway.dispatch.fallback import RejectedRequest
 from hybrid_gateway.dispatch.mounts import Mounted
 from hybrid_gateway.drivers.asgi_driver import ASGIDriver
 from hybrid_gateway.drivers.served_application import ServedApplication
-from hybrid_gateway.drivers.wsgi_scope import build_receive, build_scope, start
-from hybrid_gateway.headers import headers_to_send
-from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.drivers.wsgi_scope import WSGIRequest, build_receive, start, step
+from hybrid_gateway.exceptions import HTTPException
+from hybrid_gateway.headers import check_headers
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.raw_response import RawResponse
-from hybrid_gateway.types import ASGIApp, Environ, Message, Receive, Scope, Send, StartResponse
+from hybrid_gateway.types import ASGIApp, Environ, Message, Receive, Send, StartResponse
 
 logger = logging.getLogger("hybrid_gateway")
 
-T = TypeVar("T")
-
-ThreadedASGIApp = Callable[[Scope, Receive, Send, RequestThread], Coroutine[Any, Any, None]]
-"""An ASGI application that is told which thread blocking work runs on."""
+Answer = Callable[[Receive, Send, RequestThread], Coroutine[Any, Any, None]]
+"""A function that answers one request on a loop, and is told which thread blocking work runs on."""
 
 
 class WSGIDriver:
@@ -54,6 +54,10 @@ class WSGIDriver:
         self._application = application
         self._dispatcher = application.dispatcher
         self._asgi = asgi
+        self._django = application.dispatcher.django
+        self._django_below = application.dispatcher.prefixes.below
+        self._shutdown = application.dispatcher.shutdown
+        self._is_checked_further = bool(application.dispatcher.security.redirects or application.dispatcher.forced_root)
         self._worker = _Worker()
         self._starting = threading.Lock()
         self._has_started = False
@@ -62,16 +66,21 @@ class WSGIDriver:
         return f"<WSGI side of {self._application!r}>"
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-        request = _Request(self._application, environ)
-        if request.is_django:
+        path = self._find_path(environ)
+        if path is not None and path.startswith(self._django_below):  # PERF: most of Django's, at once
             self._worker.is_djangos = True
-            return self._dispatcher.django.wsgi(environ, start_response)
+            return self._django.wsgi(environ, start_response)
+        request = WSGIRequest(environ)
+        path, error = self._judge(request, path)
+        if error is None and self._dispatcher.is_django(path):
+            self._worker.is_djangos = True
+            return self._django.wsgi(environ, start_response)
         if not self._has_started:
             self._start_up()
         open_unit()
         body: Iterable[bytes] = ()
         try:
-            body = contextvars.copy_context().run(self._answer, request, start_response, self._worker)
+            body = contextvars.copy_context().run(self._answer, request, path, error, start_response, self._worker)
         finally:
             if not isinstance(body, Iterator):
                 close_unit()
@@ -79,34 +88,64 @@ class WSGIDriver:
 
     def serve(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer one request on the calling thread, without touching its database connections."""
-        request = _Request(self._application, environ)
-        if request.is_django:
-            return self._dispatcher.django.wsgi(environ, start_response)
-        return contextvars.copy_context().run(self._answer, request, start_response, None)
+        request = WSGIRequest(environ)
+        path, error = self._judge(request, self._find_path(environ))
+        if error is None and self._dispatcher.is_django(path):
+            return self._django.wsgi(environ, start_response)
+        return contextvars.copy_context().run(self._answer, request, path, error, start_response, None)
 
-    def _answer(self, request: _Request, start_response: StartResponse, worker: _Worker | None) -> Iterable[bytes]:
+    def _find_path(self, environ: Environ) -> str | None:
+        """Return the path of a request that is in order, where that is seen at once."""
+        if self._is_checked_further or self._shutdown.has_begun:
+            return None
+        return self._dispatcher.validator.find_plain_path(environ)
+
+    def _judge(self, request: WSGIRequest, path: str | None) -> tuple[str, HTTPException | None]:
+        """Return the path of a request, and why neither side shall see it, if there is a reason."""
+        if path is not None:
+            return path, None
+        request.root = root = request.scope["root_path"]
+        path = request.scope["path"][len(root) :]
+        return path, self._dispatcher.validate(request, path)
+
+    def _answer(
+        self,
+        ctx: WSGIRequest,
+        path: str,
+        error: HTTPException | None,
+        start_response: StartResponse,
+        worker: _Worker | None,
+    ) -> Iterable[bytes]:
         # In a context of its own, so that the thread's next request sees no language, time zone or script prefix of it.
-        application, dispatcher, ctx = self._application, self._dispatcher, request.ctx
-        force_authentication(ctx)
+        application, dispatcher = self._application, self._dispatcher
+        if FORCED_AUTHENTICATION in ctx.environ:
+            force_authentication(ctx)
         responder: Responder
         middleware = application.middleware
-        if request.error is not None:
-            responder, middleware = RejectedRequest(dispatcher.table, request.error), ()
+        if error is not None:
+            responder, middleware = RejectedRequest(dispatcher.table, error), ()
         else:
-            responder = dispatcher.find_responder(ctx, request.path, request.scope["root_path"])
+            responder = dispatcher.find_responder(ctx, path, ctx.root)
         if isinstance(responder, Mounted) and not middleware:
-            mounted = responder.serve_wsgi(request.environ, start_response)
+            mounted = responder.serve_wsgi(ctx.environ, start_response)
             if mounted is not None:
                 return mounted
         pooled: PooledThread | None = None
-        if worker is not None and self._needs_pool(worker, responder):
-            pooled = thread = application.lend_thread()
-            ctx.borrow(lambda: WaitingThread(thread))
-        if middleware or responder.middleware or responder.awaits:
-            return self._bridge(self._asgi.serve, request, start_response, pooled)
+        if worker is not None:
+            passed = responder.django_middleware
+            if passed is not None and passed.pool is application.pools.django:
+                worker.is_djangos = True
+            elif worker.is_djangos or (passed is not None and passed.pool is not application.pools.typed):
+                # What blocks must not run on the worker's own thread, because of what is left there.
+                pooled = thread = application.lend_thread()
+                ctx.borrow(lambda: WaitingThread(thread))
+        if middleware or responder.middleware:
+            return self._bridge(partial(self._asgi.serve, ctx.scope), ctx, start_response, pooled)
+        if responder.awaits:
+            return self._answer_on_loop(ctx, responder, start_response, pooled)
         response: RawResponse | ASGIApp | None = None
         try:
-            response = _step(responder.respond(ctx))
+            response = step(responder.respond(ctx))
         except ClientDisconnect:
             # SPEC: PEP 3333: start_response is called whatever happens; servers log a traceback where it was not.
             start(start_response, 400, [(b"content-length", b"0")])
@@ -115,41 +154,74 @@ class WSGIDriver:
             if pooled is not None and (response is None or isinstance(response, tuple)):  # a stream needs its thread
                 pooled.release()
         if isinstance(response, tuple):
-            status, headers, body = dispatcher.finalize(ctx, responder, response)
-            start(start_response, status, headers_to_send(status, headers, body))
-            return () if ctx.method == "HEAD" else (body,)
+            return self._finish(ctx, responder, response, start_response)
         assert response is not None
         streamed = response
 
-        async def run_response(scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
+        async def run_response(receive: Receive, send: Send, thread: RequestThread) -> None:
             ctx.move(thread)
             with thread_sensitive(thread):
                 await dispatcher.run_response(ctx, responder, streamed, receive, send)
 
-        return self._bridge(run_response, request, start_response, pooled)
+        return self._bridge(run_response, ctx, start_response, pooled)
 
-    def _needs_pool(self, worker: _Worker, responder: Responder) -> bool:
-        """Return whether what blocks must not run on the worker's own thread, because of what is left there."""
-        pools, passed = self._application.pools, responder.django_middleware
-        if passed is not None and passed.pool is pools.django:
-            worker.is_djangos = True
-            return False
-        return worker.is_djangos or (passed is not None and passed.pool is not pools.typed)
+    def _finish(
+        self, ctx: WSGIRequest, responder: Responder, response: RawResponse, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Return the body of a complete response, whose head is started."""
+        status, headers, body = self._dispatcher.finalize(ctx, responder, response)
+        check_headers(headers)
+        start(start_response, status, headers, body)
+        return () if ctx.method == "HEAD" else (body,)
+
+    def _answer_on_loop(
+        self, ctx: WSGIRequest, responder: Responder, start_response: StartResponse, pooled: PooledThread | None
+    ) -> Iterable[bytes]:
+        """Answer on the event loop; a complete response comes back as it is. PERF: two turns of both threads less."""
+        dispatcher = self._dispatcher
+        complete: list[RawResponse] = []
+
+        async def respond(receive: Receive, send: Send, thread: RequestThread) -> None:
+            ctx.go_on_at(thread, receive)
+            if ctx.root:
+                set_script_prefix(ctx.root)  # which does not follow the context to another thread
+            with thread_sensitive(thread), contextlib.suppress(ClientDisconnect):
+                response = await responder.respond(ctx)
+                if isinstance(response, tuple):
+                    complete.append(response)
+                else:
+                    await dispatcher.run_response(ctx, responder, response, receive, send)
+
+        return self._bridge(
+            respond,
+            ctx,
+            start_response,
+            pooled,
+            lambda: self._finish(ctx, responder, complete[0], start_response) if complete else None,
+        )
 
     def _bridge(
-        self, run: ThreadedASGIApp, request: _Request, start_response: StartResponse, pooled: PooledThread | None
+        self,
+        run: Answer,
+        request: WSGIRequest,
+        start_response: StartResponse,
+        pooled: PooledThread | None,
+        finish: Callable[[], Iterable[bytes] | None] = lambda: None,
     ) -> Iterable[bytes]:
-        """Run an ASGI application on the loop, and give its messages to WSGI as they come.
+        """Answer on the loop, and give the messages to WSGI as they come.
 
-        What blocks runs on ``pooled``, or on the calling thread where there is none.
+        What blocks runs on ``pooled``, or on the calling thread where there is none. ``finish()`` is the body where
+        nothing was sent.
         """
         bridge = _Bridge(pooled or self._application.lend_thread())
-        coroutine = run(request.scope, bridge.receive(request.environ), bridge.send, pooled or bridge)
+        coroutine = run(bridge.receive(request.environ), bridge.send, pooled or bridge)
         messages = bridge.messages(coroutine, self._application.loop_thread)
         head = next(messages, None)
         if head is None:
-            start(start_response, 500, [(b"content-length", b"0")])
-            return ()
+            body = finish()
+            if body is None:
+                start(start_response, 500, [(b"content-length", b"0")])
+            return body or ()
         start(start_response, head["status"], head["headers"])
         return bridge.bodies(messages)
 
@@ -178,21 +250,6 @@ class _Worker(threading.local):
     is_djangos = False  # it has served Django's side
 
 
-class _Request:
-    """One request to the WSGI application, and which side it goes to, if to any."""
-
-    __slots__ = ("ctx", "environ", "error", "is_django", "path", "scope")
-
-    def __init__(self, application: ServedApplication, environ: Environ) -> None:
-        dispatcher = application.dispatcher
-        self.environ = environ
-        self.scope = scope = build_scope(environ)
-        self.path: str = scope["path"][len(scope["root_path"]) :]
-        self.ctx = RequestContext(scope, build_receive(environ), InlineThread)
-        self.error = dispatcher.validate(self.ctx, self.path)
-        self.is_django = self.error is None and dispatcher.is_django(self.path)
-
-
 class _ClosingBody:
     """A body after whose last chunk the thread's connections are looked after."""
 
@@ -214,22 +271,12 @@ class _ClosingBody:
 # --- from the event loop back to the worker ---------------------------------------------------------------------------
 
 
-def _step(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never waits, without an event loop."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return cast("T", stop.value)
-    coroutine.close()
-    raise RuntimeError("A handler without asynchronous code waited; this is a defect of hybrid_gateway.")
-
-
 class _Bridge(CallingThread):
     """A waiting worker that, beside blocking work, gets the messages of an ASGI application one by one."""
 
     def receive(self, environ: Environ) -> Receive:
         """Return ``receive`` of the application: the body is read in the worker's thread."""
-        read, step_read = build_receive(environ), cast("Callable[[Awaitable[Message]], Message]", _step)
+        read, step_read = build_receive(environ), cast("Callable[[Awaitable[Message]], Message]", step)
         finished = False
 
         async def receive() -> Message:

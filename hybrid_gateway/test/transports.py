@@ -24,7 +24,7 @@ from hybrid_gateway._compat.django_test_internals import BODY_FILE
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread, LoopThread
 from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
-from hybrid_gateway.drivers.wsgi_scope import build_scope
+from hybrid_gateway.drivers.wsgi_scope import WSGIRequest
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
@@ -73,7 +73,7 @@ class GatewayHandler(ClientHandler):
     def __call__(self, environ: Environ) -> Any:
         gateway = self.target.gateway
         dispatcher = gateway.dispatcher
-        if dispatcher.is_django(path_text(environ["PATH_INFO"])) and not dispatcher.rejects(build_scope(environ)):
+        if dispatcher.is_django(path_text(environ["PATH_INFO"])) and not dispatcher.rejects(WSGIRequest(environ).scope):
             return super().__call__(environ)
         for name, value in self.target.headers.items():
             environ.setdefault(HttpHeaders.to_wsgi_name(name), value)

@@ -310,7 +310,7 @@ def test_twenty_thousand_requests_leave_nothing_behind():
         watched = (
             "RequestContext",
             "PooledThread",
-            "_Request",
+            "WSGIRequest",
             "AwaitableWorkItem",
             "FutureWorkItem",
             "Context",

@@ -9,6 +9,8 @@ from django.test import override_settings
 
 from hybrid_gateway import Gateway, get
 from hybrid_gateway.dispatch import request_checks as screening
+from hybrid_gateway.headers import _checked as remembered
+from hybrid_gateway.headers import checked_start_response
 from hybrid_gateway.request.context import RequestContext
 
 GOOD = [(b"host", b"testserver"), (b"accept", b"*/*")]
@@ -118,3 +120,78 @@ def test_secrets_and_large_heads_are_not_remembered_and_all_are_bounded(gateway,
         judged(gateway, [(b"host", b"testserver"), (name, b"secret")])
     judged(gateway, [(b"host", b"testserver"), (b"x", b"y" * 5000)])
     assert not gateway.dispatcher.validator._known
+
+
+# --- heads of WSGI requests
+
+
+def environ_of(**changes: Any) -> dict[str, Any]:
+    """An environ as gunicorn would make it; ``None`` takes a key away."""
+    environ = {
+        "REQUEST_METHOD": "GET", "PATH_INFO": "/x", "RAW_URI": "/x?a=1", "QUERY_STRING": "a=1", "SCRIPT_NAME": "",
+        "SERVER_PROTOCOL": "HTTP/1.1", "HTTP_HOST": "testserver", "HTTP_ACCEPT": "*/*", "CONTENT_TYPE": "text/plain",
+        **changes,
+    }  # fmt: skip
+    return {key: value for key, value in environ.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"RAW_URI": None},
+        {"RAW_URI": None, "REQUEST_URI": "/x?a=1"},
+        {"CONTENT_TYPE": None, "HTTP_ACCEPT": None},
+        {"HTTP_COOKIE": "a=b; c=\xe9\t"},
+        {"REQUEST_METHOD": "HEAD"},
+    ],
+)
+def test_a_usual_head_of_wsgi_is_in_order_at_once(gateway, changes):
+    for _ in range(2):
+        assert gateway.dispatcher.validator.find_plain_path(environ_of(**changes)) == "/x"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"PATH_INFO": "/x/y", "RAW_URI": "/x%2Fy?a=1"},
+        {"RAW_URI": "http://other/x?a=1"},
+        {"RAW_URI": "/x#y?a=1"},
+        {"RAW_URI": "/x?a=1#y", "QUERY_STRING": "a=1#y"},
+        {"PATH_INFO": "/X", "RAW_URI": "/X?a=1"},
+        {"PATH_INFO": "/x//y", "RAW_URI": "/x//y?a=1"},
+        {"PATH_INFO": "/x/../y", "RAW_URI": "/x/../y?a=1"},
+        {"PATH_INFO": "/" + "x" * 9000, "RAW_URI": None},
+        {"REQUEST_METHOD": "get"},
+        {"HTTP_HOST": "other"},
+        {"HTTP_HOST": None},
+        {"SCRIPT_NAME": "/sub"},
+        {"SCRIPT_URL": "/sub/x"},
+        {"REDIRECT_URL": "/sub/x"},
+        {"HTTP_TRANSFER_ENCODING": "chunked"},
+        {"HTTP_CONTENT_TYPE": "text/html"},
+        {"HTTP_CONTENT_LENGTH": "3"},
+        {"HTTP_ACCEPT": "a\x01"},
+        {"CONTENT_TYPE": "a\x7f"},
+        {"HTTP_ACCEPT": "x" * 5000},
+        {f"HTTP_X_{number}": "" for number in range(120)},
+    ],
+)
+def test_any_other_head_of_wsgi_is_judged(gateway, changes):
+    for _ in range(2):
+        assert gateway.dispatcher.validator.find_plain_path(environ_of(**changes)) is None
+
+
+def test_headers_of_wsgi_responses_are_checked_however_often_they_are_sent():
+    sent: list[Any] = []
+    start = checked_start_response(lambda *head: sent.append(head))  # type: ignore[arg-type, return-value]
+    good = [("Content-Type", "text/html"), ("Set-Cookie", "a=secret")]
+    for _ in range(2):
+        start("200 OK", good)
+        for bad in (("Content-Type", "text/html\r\nX: y"), ("Set-Cookie", "a\n"), ("", "a"), ("X y", "a")):
+            with pytest.raises(ValueError):
+                start("200 OK", [*good, bad])
+        with pytest.raises(ValueError):
+            start("200 OK\r\nX: y", good)
+    assert sent == [("200 OK", good)] * 2
+    assert not [header for header in remembered if "secret" in header[1]]
