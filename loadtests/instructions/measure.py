@@ -16,7 +16,7 @@ from loadtests.client import Request
 from loadtests.compare.cases import CASES
 from loadtests.compare.peers import PEERS
 from loadtests.compare.run import check, databases, request_of, takes_part
-from loadtests.instructions.counted_server import CountedServer, total
+from loadtests.instructions.counted_server import CountedServer
 from loadtests.instructions.stages import ENVIRONMENT, Functions, read_functions, valgrind_options
 from loadtests.servers import ROOT
 
@@ -99,15 +99,13 @@ def _setting_of(pair: Pair) -> tuple[str, str, int]:
 def count_functions(pairs: Iterable[Pair], port: int) -> dict[Pair, Functions]:
     """Count every pair by Python function."""
 
-    def work(server: CountedServer, request: Request, amount: Amount) -> tuple[list[str], int, int]:
-        return list(server.dumps(request, *amount)), amount.counted, server.process.pid
+    def work(server: CountedServer, request: Request, amount: Amount) -> tuple[str, int, int]:
+        [dump] = server.dumps(request, amount.warm_up, amount.counted, 1)
+        return dump, amount.counted, server.process.pid
 
     dumps = on_servers(pairs, work, port=port, options=valgrind_options(), environment=ENVIRONMENT)
     maps = {pid: perf_map_of(pid) for pid in {pid for _, _, pid in dumps.values()}}
-    return {
-        pair: read_functions(sorted(texts, key=total)[len(texts) // 2], maps[pid], counted)
-        for pair, (texts, counted, pid) in dumps.items()
-    }
+    return {pair: read_functions(dump, maps[pid], counted) for pair, (dump, counted, pid) in dumps.items()}
 
 
 def perf_map_of(pid: int) -> str:

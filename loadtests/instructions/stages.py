@@ -42,11 +42,16 @@ STAGES: Sequence[tuple[str, str]] = (
     ("hybrid_gateway/drivers/lane/*:*on_response*", WRITE),
     ("hybrid_gateway/drivers/lane/*:*take", SCREEN),
     ("hybrid_gateway/drivers/lane/*:*_match*", ROUTE),
+    ("hybrid_gateway/drivers/lane/*:*_find*", ROUTE),
     ("hybrid_gateway/drivers/lane/*:*_serve", CALL),
+    ("hybrid_gateway/drivers/lane/*:*_answer*", CALL),
     ("hybrid_gateway/drivers/lane/*", PARSE),
     ("hybrid_gateway/drivers/wsgi_scope.py:start", WRITE),
     ("hybrid_gateway/drivers/wsgi_scope.py:*", PARSE),
+    ("hybrid_gateway/drivers/response_heads.py:*", WRITE),
+    ("hybrid_gateway/drivers/*:*find*", ROUTE),
     ("hybrid_gateway/drivers/*", CALL),
+    ("hybrid_gateway/gateway/*", CALL),
     ("hybrid_gateway/dispatch/dispatcher.py:*find*", ROUTE),
     ("hybrid_gateway/dispatch/routing_table.py:*", ROUTE),
     ("hybrid_gateway/dispatch/prefixes.py:*", ROUTE),
@@ -65,6 +70,8 @@ STAGES: Sequence[tuple[str, str]] = (
     ("hybrid_gateway/responses/*", ENCODE),
     ("hybrid_gateway/telemetry/*", LOG),
     ("hybrid_gateway/concurrency/*", THREADS),
+    ("hybrid_gateway/_compat/uvicorn_internals.py:*write*", WRITE),
+    ("hybrid_gateway/_compat/uvicorn_internals.py:*", SERVER),
     ("hybrid_gateway/_compat/asgiref_internals.py:*", THREADS),
     ("hybrid_gateway/_compat/django_connection_internals.py:*", THREADS),
     ("hybrid_gateway/_compat/django_*", DATABASE),
@@ -92,9 +99,12 @@ STAGES: Sequence[tuple[str, str]] = (
     ("prometheus_client/*", LOG),
     ("uvicorn/protocols/*:*.send", WRITE),
     ("uvicorn/protocols/*:*on_response_complete", WRITE),
+    ("uvicorn/protocols/*asgi*", SERVER),
     ("uvicorn/protocols/*", PARSE),
     ("uvicorn/*", SERVER),
     ("asyncio/*", SERVER),
+    ("selectors.py:*", SERVER),
+    ("_weakrefset.py:*", SERVER),  # tasks
     ("email/*", WRITE),  # the date header
 )
 

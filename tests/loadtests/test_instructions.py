@@ -1,6 +1,6 @@
 """The count of instructions: what a dump says, which stage it is, and what is dearer than its limit."""
 
-import io
+import json
 
 import pytest
 
@@ -43,7 +43,8 @@ calls=10 0x1234 0
 +8 * 1000
 
 fn=(3)
-0x4a00040 0 1900
+0x4a00040 0 1800
++4 +1 100
 cfn=(5) JSONEncoder_encode'2
 calls=10 0x99 0
 +4 * 600
@@ -266,7 +267,7 @@ def test_the_raw_wsgi_callable_answers_as_the_case_says(case):
     asked = {"path": request.path, "method": request.method, "body": request.body, "headers": request.headers}
     status, answer = wsgi_loop.call(raw.wsgi_application, wsgi_loop.environ_of(asked, 8000), body, 1)
     assert status == request.status
-    assert CASES[case].answer is None or io.BytesIO(answer).read() == answer != b""
+    assert CASES[case].answer in (None, json.loads(answer))
 
 
 class Answering:
