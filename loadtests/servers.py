@@ -65,7 +65,7 @@ def pinned(cores: set[int]) -> Iterator[None]:
 class Server:
     """A context manager around one server process and its children."""
 
-    stop_seconds = 5
+    stop_seconds, answer_seconds = 5, 10
 
     def __init__(
         self,
@@ -127,7 +127,7 @@ class Server:
 
     def ask(self, request: Request) -> tuple[int, bytes]:
         """Status and body of one request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=self.answer_seconds)
         try:
             connection.request(request.method, request.path, request.body or None, dict(request.headers))
             response = connection.getresponse()

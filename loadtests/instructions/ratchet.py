@@ -126,7 +126,7 @@ def write_sections(sections: Sections) -> str:
         if section.stages:
             lines.append(f'\n["{name}".stages] # thousands of instructions, a little dearer for being told apart')
         for case, stages in section.stages.items():
-            inline = ", ".join(f"{stage} = {cost:.1f}" for stage, cost in stages.items())
+            inline = ", ".join(f"{stage} = {cost:.1f}" for stage, cost in stages.items() if cost >= 0.05)
             lines.append(f'"{case}" = {{ {inline} }}')
         lines.append("")
     return "\n".join(lines)
