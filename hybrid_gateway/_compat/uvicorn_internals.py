@@ -53,19 +53,19 @@ def build_parser(receiver: object) -> Any:
     return parser
 
 
-def _writable_event(flow: FlowControl) -> asyncio.Event:
-    event = asyncio.Event()
-    if not flow.write_paused:
-        event.set()
-    return event
-
-
 class _LazyFlow(FlowControl):
-    _is_writable_event: Any = _Late(_writable_event)
+    _is_writable_event: Any = _Late(lambda flow: flow.make_event())
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self.read_paused = self.write_paused = False
+
+    def make_event(self) -> asyncio.Event:
+        """Return the event that is set as long as writing is not paused."""
+        event = asyncio.Event()
+        if not self.write_paused:
+            event.set()
+        return event
 
 
 class _ShortQueue(list[Any]):

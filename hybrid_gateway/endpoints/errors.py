@@ -58,6 +58,7 @@ class ErrorResponses:
         django_request: Callable[[RequestContext], object] = lambda ctx: None,
     ) -> None:
         self.awaits = awaits  # whether some handler has to wait on a loop
+        self.are_plain = not handlers  # the project handles no error itself
         self._by_class = {key: handler for key, handler in handlers.items() if not isinstance(key, int)}
         self._by_status = {key: handler for key, handler in handlers.items() if isinstance(key, int)}
         self._challenges = challenges

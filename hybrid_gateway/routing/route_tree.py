@@ -176,6 +176,18 @@ class RouteTree(Generic[E]):
         found = node.endpoints.get(method)
         return None if found is None else (found, values)
 
+    def is_unknown(self, path: str) -> bool:
+        """Return whether no endpoint is at ``path``, whatever its final slash; False also where that takes a search."""
+        if path in self.static or (path[:-1] if path.endswith("/") else path + "/") in self.static:
+            return False
+        node = self._top
+        for segment in path.split("/"):
+            child = node.static.get(segment)
+            if node.parameters or child is None:
+                return not node.parameters
+            node = child
+        return False
+
     def methods(self, path: str) -> set[str]:
         """Return every method that some endpoint answers at ``path``; none for an unknown path."""
         found = set(self.static.get(path, ()))

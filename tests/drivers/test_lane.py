@@ -25,7 +25,7 @@ from starlette.requests import ClientDisconnect
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from hybrid_gateway import EventSourceResponse, Gateway, PlainTextResponse, Request, StreamingResponse, get, post
+from hybrid_gateway import CORS, EventSourceResponse, Gateway, PlainTextResponse, Request, StreamingResponse, get, post
 from hybrid_gateway.drivers.lane.protocol import LaneProtocol
 from hybrid_gateway.drivers.lane.request import LaneRequest
 from tests.drivers.lane import Transport, read_response
@@ -115,9 +115,10 @@ def test_whole_requests_for_routes_take_the_lane_and_the_rest_does_not():
             ("/hello", 200, 1),
             ("/hello?x=1", 200, 1),
             ("/items/7", 200, 1),
-            ("/items/x", 404, 0),
+            ("/items/x", 404, 1),
             ("/wrapped", 200, 0),
-            ("/nope", 404, 0),
+            ("/nope", 404, 1),
+            ("/page/", 404, 0),
         ]:
             CountedLane.calls.clear()
             assert (await connection.ask(path))[0] == status
@@ -127,6 +128,83 @@ def test_whole_requests_for_routes_take_the_lane_and_the_rest_does_not():
             connection.send(bytes([byte]))
         await connection.settle()
         assert connection.transport.written.endswith(b"hello") and not CountedLane.calls
+
+    asyncio.run(main())
+
+
+async def teapot(request: Request, error: Exception) -> PlainTextResponse:
+    return PlainTextResponse(f"{request.url.path} is no teapot", status_code=418)
+
+
+@pytest.mark.parametrize(
+    ("options", "takes_unknown"),
+    [
+        ({}, True),
+        ({"cors": CORS(origins=["https://example.org"])}, True),
+        ({"exception_handlers": {404: teapot}}, True),
+        ({"fallthrough": True}, False),
+        ({"trailing_slash": "ignore"}, False),
+        ({"trailing_slash": "strict"}, True),
+    ],
+)
+def test_paths_without_a_route_get_the_same_answer_on_both_roads(options, takes_unknown):
+    @get("/items/{item_id:int}")
+    async def item(item_id: int) -> int:
+        return item_id
+
+    paths = (
+        "/nope",
+        "/nope?a=b",
+        "/items/x",
+        "/items/7/",
+        "/hello/",
+        "/items/7",
+        "/hello",
+        "/HELLO",
+        "/Page/",
+        "/page/x",
+    )
+
+    async def answers(gateway: Gateway, kind: Any) -> list[Any]:
+        connection = Connection(gateway, kind, ServerState())
+        found = []
+        for path in paths * 2:
+            for method in ("GET", "POST", "OPTIONS", "HEAD", "TRACE"):
+                answer = await connection.ask(path, method=method, head=b"Origin: https://example.org\r\n")
+                found.append((path, method, answer))
+        return found
+
+    async def main() -> None:
+        gateway = Gateway([hello, item], django_routes=["/page/"], **options)
+        theirs, ours = await answers(gateway, HttpToolsProtocol), await answers(gateway, CountedLane)
+        assert theirs == ours
+        assert (
+            any(call.method == "GET" and call.scope["path"] == "/nope" for call in CountedLane.calls) is takes_unknown
+        )
+
+    asyncio.run(main())
+
+
+def test_no_more_than_so_many_unknown_paths_are_remembered_and_none_that_a_new_route_answers(monkeypatch):
+    monkeypatch.setattr("hybrid_gateway.drivers.lane.request_lines.MAX_NOTED", 3)
+
+    @get("/late")
+    async def late() -> str:
+        return "late"
+
+    async def main() -> None:
+        gateway = Gateway([hello])
+        connection = Connection(gateway)
+        assert (await connection.ask("/hello"))[0] == 200
+        for path in ("/late", "/late", *(f"/nope/{number}" for number in range(10)), "/" + "x" * 200):
+            assert (await connection.ask(path))[0] == 404
+        lines: Any = connection.protocol.lane._lines
+        known = {
+            line for line in lines.static if b"hello" not in line and b"openapi" not in line and b"docs" not in line
+        }
+        assert known == {b"GET /nope/8 HTTP/1.1", b"GET /nope/9 HTTP/1.1"}
+        gateway.register(late)
+        assert (await connection.ask("/late"))[2] == b"late"
 
     asyncio.run(main())
 

@@ -14,6 +14,7 @@ pytest.importorskip("uvicorn", reason="The lane needs uvicorn and httptools.")
 from hybrid_gateway import Gateway, get, put
 from hybrid_gateway.concurrency.caller_threads import InlineThread
 from hybrid_gateway.dispatch.dispatcher import no_message
+from hybrid_gateway.dispatch.fallback import NotRouted, UnknownPath
 from hybrid_gateway.dispatch.request_checks import MAX_PATH, is_plain_path
 from hybrid_gateway.drivers.asgi_driver import ASGIDriver
 from hybrid_gateway.drivers.lane.request_lines import RequestLines
@@ -91,7 +92,9 @@ def test_a_line_leads_where_its_parts_lead(method, path, query):
     line = f"{method} {path}{query} HTTP/1.1".encode()
     match, given_query = LINES.read(line)
     if match is not None:
-        assert (match, given_query) == LINES.match(f"{path}{query}".encode(), method.encode())
+        other, other_query = LINES.match(f"{path}{query}".encode(), method.encode())
+        assert (match[0], match[2], given_query) == (other[0], other[2], other_query)
+        assert match[1] is other[1] or (type(match[1]) is type(other[1]) and vars(match[1]) == vars(other[1]))
 
 
 @given(st.sampled_from(["GET", "PUT", "HEAD", "get"]), paths)
@@ -137,6 +140,13 @@ def test_usual_lines_need_no_parser(line, values):
     assert match[2] == values
 
 
+@pytest.mark.parametrize("line", [b"GET /names/ HTTP/1.1", b"PATCH /items/5 HTTP/1.1", b"GET /nope?a=b HTTP/1.1"])
+def test_lines_that_no_route_answers_need_none_either(line):
+    match, _ = LINES.read(line)
+    assert match is not None
+    assert isinstance(match[1], NotRouted | UnknownPath)
+
+
 @pytest.mark.parametrize(
     "line",
     [
@@ -151,7 +161,6 @@ def test_usual_lines_need_no_parser(line, values):
         b"GET /items/5?" + b"a" * 9000 + b" HTTP/1.1",
         b"GET /names/a\xc3\xa9 HTTP/1.1",
         b"GET /names/.a HTTP/1.1",
-        b"GET /names/ HTTP/1.1",
         b"GET /shop/page?a=b HTTP/1.1",
         b"GET /around/special?a=b HTTP/1.1",
         b"GET /items/5",

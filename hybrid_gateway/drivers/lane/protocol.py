@@ -1,14 +1,14 @@
 """The lane: a uvicorn protocol that hands whole requests from the parser straight to the endpoints.
 
 How this works: :class:`LaneProtocol` is uvicorn's own httptools protocol. A request that arrives in one piece, as most
-do, and that one of the gateway's routes answers without ASGI middleware, becomes a :class:`LaneRequest`: no scope, no
-messages, no headers until somebody asks for them. Its endpoint is entered at once, in a task that starts where it is
-created (``eager_start``; on Python 3.11 in an ordinary one), so a response for which nobody has to wait is written
-before the data's arrival is dealt with.
+do, and that one of the gateway's routes answers without ASGI middleware, or none does, becomes a :class:`LaneRequest`:
+no scope, no messages, no headers until somebody asks for them. What its endpoint can answer without a wait is written
+at once, in a copied context and in no task (``Endpoint.respond_now``). Others are entered in a task that starts where
+it is created (``eager_start``; on Python 3.11 in an ordinary one).
 
 Everything else takes uvicorn's road through ASGI, on the same connection and from the same bytes: Django's paths,
-websockets and other upgrades, ``Expect``, unknown paths, requests in pieces, and requests that come while another is
-being answered. So does whatever the parser rejects. Both roads see what the same parser sees.
+websockets and other upgrades, ``Expect``, requests in pieces, and requests that come while another is being answered.
+So does whatever the parser rejects. Both roads see what the same parser sees, or would see (``server.py``).
 """
 
 from __future__ import annotations

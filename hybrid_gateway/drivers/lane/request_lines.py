@@ -12,12 +12,13 @@ from typing import Any
 from urllib.parse import unquote
 
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
+from hybrid_gateway.dispatch.fallback import NotRouted, PlainlyNotRouted, UnknownPath, kind_of_unrouted
 from hybrid_gateway.dispatch.request_checks import MAX_PATH, PLAIN, is_plain_path
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.routing.path_template import CONVERTERS
 from hybrid_gateway.routing.route_tree import Convert
 
-Match = tuple[str, Endpoint, tuple[Any, ...]]  # method, endpoint, values in the path
+Match = tuple[str, Endpoint | NotRouted | UnknownPath, tuple[Any, ...]]  # method, who answers, values in the path
 
 _METHODS = {method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
 
@@ -28,6 +29,7 @@ _LOWER_BYTES = PLAIN.encode()
 _VERSION = b" HTTP/1.1"
 _MOST_DIGITS = 18
 
+MAX_NOTED, MAX_NOTED_LINE = 256, 128  # lines of unknown paths that are remembered, and bytes of each
 _NOBODY = None, b""
 
 
@@ -37,6 +39,13 @@ class RequestLines:
     def __init__(self, dispatcher: Dispatcher) -> None:
         self.table = table = dispatcher.table
         self._tree = table.tree
+        self._side = dispatcher.side
+        self._below, self._exact = dispatcher.prefixes.below, dispatcher.prefixes.exact
+        may_be_anothers = dispatcher.fallthrough or table.mounts or table.trailing_slash == "ignore"
+        self._unrouted = None if may_be_anothers else kind_of_unrouted(table)
+        is_same = self._unrouted is PlainlyNotRouted and table.cors is None and table.django_middleware is None
+        self._unknown = UnknownPath(table) if is_same else None
+        self._noted: list[bytes] = []  # lines of unknown paths that are among the static ones
         self._answers_directly = dispatcher.answers_directly
         self._validate_path = dispatcher.validator.validate_path
         direct_paths = dispatcher.direct_paths()
@@ -85,15 +94,27 @@ class RequestLines:
             or path.find(b"/.") >= 0
         ):
             return _NOBODY
-        return self._find(path.decode(), method), query
+        match = self._find(path.decode(), method)
+        if match is not None and match[1] is self._unknown and not query and len(line) <= MAX_NOTED_LINE:
+            # PERF: clients ask for the same unknown paths again and again: 20 thousand instructions.
+            if len(self._noted) >= MAX_NOTED:
+                for noted in self._noted:
+                    del self.static[noted]
+                self._noted.clear()
+            self._noted.append(line)
+            self.static[line] = match
+        return match, query
 
     def match(self, url: bytes, method: bytes) -> tuple[Match | None, bytes]:
         """Return who answers what the parser has found, and its query."""
         raw_path, _, query = url.partition(b"?")
-        if url.find(b"#") >= 0 or not raw_path.isascii():
+        name = _METHODS.get(method)
+        if name is None or url.find(b"#") >= 0 or not raw_path.isascii():
             return _NOBODY
-        path, name = raw_path.decode(), method.decode()
+        path = raw_path.decode()
         # SECURITY: what the ASGI driver would reject is left to it.
+        if not path.startswith("/"):
+            return _NOBODY
         if not is_plain_path(path):
             path = unquote(path)
             if self._validate_path(path, raw_path, name) is not None:
@@ -103,5 +124,19 @@ class RequestLines:
         return self._find(path, name), query
 
     def _find(self, path: str, method: str) -> Match | None:
+        """Return who answers, or what says that nobody does, unless Django, a mount, or another spelling may."""
         found = self._tree.find(path, method)
-        return (method, *found) if found is not None and self._answers_directly(path, found[0]) else None
+        if found is not None:
+            return (method, *found) if self._answers_directly(path, found[0]) else None
+        lowered = path.lower()
+        if (
+            self._unrouted is None
+            or path.startswith(self._below)
+            or path in self._exact
+            or (lowered != path and self._side(lowered) != self._side(path))
+        ):
+            return None
+        if self._unknown is not None and self._tree.is_unknown(path):
+            return method, self._unknown, ()
+        unrouted = self._unrouted(self.table, path, "")
+        return None if unrouted.middleware else (method, unrouted, ())
