@@ -108,6 +108,10 @@ def test_numbers_are_those_of_django(lookup):
                 titles(books)
         else:
             assert titles(books) == expected, value
+            with CaptureQueriesContext(connection) as captured:
+                list(books.values_list("title", flat=True))
+                titles(books)
+            assert len({query["sql"].partition(" FROM ")[2] for query in captured}) <= 1, value
 
 
 def test_who_watches_a_connection_sees_each_statement():
