@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 from django.db.utils import ConnectionHandler
@@ -21,12 +22,13 @@ from tests.compat import canary
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture(autouse=True)
-def connection() -> BaseDatabaseWrapper:
-    """The one of this thread, open."""
-    opened = connections["default"]
-    opened.ensure_connection()
-    return opened
+@pytest.fixture
+def connection() -> Iterator[BaseDatabaseWrapper]:
+    """A new one, which no other test has touched."""
+    made: BaseDatabaseWrapper = ConnectionHandler({"default": {**connections["default"].settings_dict}})["default"]
+    made.ensure_connection()
+    yield made
+    made.close()
 
 
 @canary("asks_driver")
@@ -72,10 +74,10 @@ def test_django_looks_at_a_connection_that_may_not_be_used(connection: Any) -> N
         asyncio.run(on_a_loop())
     with ThreadPoolExecutor(1) as pool:
         assert not pool.submit(internals.asks_driver, connection).result()
-    with transaction.atomic():
-        assert internals.asks_driver(connection)
-        transaction.set_rollback(True)
-        assert not internals.asks_driver(connection)
+    connection.needs_rollback = True
+    assert not internals.asks_driver(connection)
+    connection.needs_rollback = False
+    assert internals.asks_driver(connection)
     connection.health_check_enabled, connection.health_check_done = True, False
     assert not internals.asks_driver(connection)
     connection.health_check_enabled = False
