@@ -166,12 +166,13 @@ def write_whole(
     status: int,
     end: bytes,
     body: bytes,
-    renew: Callable[[S, int, list[tuple[bytes, bytes]]], bytes],
+    renew: Callable[[S, int, list[tuple[bytes, bytes]]], bytes | None],
 ) -> bool:
     """Write a complete response as ``send`` would from two messages, and leave all as that does.
 
     ``end`` is the value of its length, and the blank line. False, and nothing done, where ``send`` is not uvicorn's own
-    method, or would wait, raise, or be silent. PERF: it validates and joins each header, 50,000 instructions in all.
+    method, or would wait, raise, or be silent, and where ``renew`` has no head. PERF: it validates and joins each
+    header, 50,000 instructions in all.
     """
     # SECURITY: exact types; whatever stands between, or has taken the place of the method, shall see the messages.
     if type(send) is not MethodType or send.__func__ is not _send or _is_patched:
@@ -185,14 +186,16 @@ def write_whole(
         or cycle.chunked_encoding is not None
     ):
         return False
+    defaults = cycle.default_headers
+    head = headers.head if headers.stamp is defaults else renew(headers, status, defaults)
+    if head is None:
+        return False
     cycle.response_started = True
     cycle.waiting_for_100_continue = False
     scope = cycle.scope
     if cycle.access_log:
         client, path, version = client_address(scope), target_of(scope), scope["http_version"]
         cycle.access_logger.info('%s - "%s %s HTTP/%s" %d', client, scope["method"], path, version, status)
-    defaults = cycle.default_headers
-    head = headers.head if headers.stamp is defaults else renew(headers, status, defaults)
     cycle.chunked_encoding = False
     if not cycle.keep_alive:
         end = end[:-2] + b"connection: close\r\n\r\n"

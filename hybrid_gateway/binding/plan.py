@@ -96,8 +96,8 @@ class Phase(msgspec.Struct, frozen=True):
 
 _RESERVED = (
     *("ctx", "errors", "body", "result", "error", "response", "hook"),  # parameters and variables of the endpoint
-    *("endpoint", "endpoint_now", "reject", "fail", "leave", "answer_later", "coroutine", "returned"),
-    *("zip", "type", "BaseException"),
+    *("endpoint", "endpoint_now", "reject", "fail", "leave", "answer_later", "coroutine", "returned", "stopped"),
+    *("zip", "type", "BaseException", "StopIteration"),
 )
 
 

@@ -43,12 +43,14 @@ def compile_route(
     ``finish(ctx, response)`` is awaited where the plan entered something; where those are only hooks that never wait,
     ``finish_now`` returns the response, or what to await for it.
     """
-    names = {**plan.names, "reject": reject, "on_error": on_error, "answer_later": answer_later, "finish": finish}
-    names |= {"finish_now": finish_now, "coroutine": CoroutineType}
+    names = {**plan.names, "reject": reject, "on_error": on_error, "answer_later": answer_later, "stopped": stopped}
+    names |= {"finish": finish, "finish_now": finish_now, "coroutine": CoroutineType}
     source, takes_body = "", bool(plan.body_readers)
     if not plan.may_wait:
         give = "result =" if plan.observes else "return"
-        body = _caught(_body(plan, give=give, now=True), "return answer_later(ctx, error)")
+        stops = ("except StopIteration as error:", "    return answer_later(ctx, stopped(error))")
+        body = _body(plan, give=give, now=True)
+        body = _caught(body, "return answer_later(ctx, error)", () if plan.result.now is None else stops)
         if plan.observes:
             body.append("return finish_now(ctx, result)")
         source = _function("def endpoint_now", ("ctx",), body)
@@ -76,8 +78,15 @@ def _function(head: str, parameters: Sequence[str], body: Sequence[str]) -> str:
     return "\n".join([f"{head}({', '.join(parameters)}):", *_indent(body)]) + "\n"
 
 
-def _caught(body: Sequence[str], answer: str) -> list[str]:
-    return ["try:", *_indent(body), "except BaseException as error:", f"    {answer}"]
+def _caught(body: Sequence[str], answer: str, first: Sequence[str] = ()) -> list[str]:
+    return ["try:", *_indent(body), *first, "except BaseException as error:", f"    {answer}"]
+
+
+def stopped(error: StopIteration) -> RuntimeError:
+    """Return what a coroutine raises in the place of ``error``; from Python 3.12 on its code does so by itself."""
+    raised = RuntimeError("coroutine raised StopIteration").with_traceback(error.__traceback__)
+    raised.__cause__ = error
+    return raised
 
 
 def _body(plan: Plan, *, give: str, now: bool = False) -> list[str]:

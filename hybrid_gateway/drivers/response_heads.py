@@ -7,6 +7,7 @@ from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, StampedHeaders, end
 from hybrid_gateway.types import Headers, Send
 
 _WITH_CONTENT = frozenset(status_lines) - NO_CONTENT
+_FRAMING = frozenset((b"connection", b"content-length", b"transfer-encoding"))
 
 
 class ResponseHeads:
@@ -15,11 +16,13 @@ class ResponseHeads:
     def __init__(self) -> None:
         self._starts: dict[int, bytes] = {}  # the first lines and uvicorn's headers, by status
         self._defaults: Headers = ()  # that those are of
+        self._is_framed = False  # by one of them
 
     def start(self, status: int, defaults: Headers) -> bytes:
         """Return the status line and uvicorn's own headers."""
         if defaults is not self._defaults:
             self._defaults, self._starts = defaults, {}
+            self._is_framed = any(name.lower() in _FRAMING for name, _ in defaults)
         if status not in self._starts:
             self._starts[status] = start_line(status, defaults)
         return self._starts[status]
@@ -43,11 +46,19 @@ class ResponseHeads:
         """
         if status not in _WITH_CONTENT:
             return False
-        if type(headers) is StampedHeaders:
-            return write_whole(send, headers, status, end_of_head(body), body, self.stamped)
-        if type(headers) is not FixedHeaders:
+        if type(headers) is not FixedHeaders and type(headers) is not StampedHeaders:
             return False
-        return write_whole(send, headers, status, end_of_head(body), body, self.renew)
+        return write_whole(send, headers, status, end_of_head(body), body, self.unframed)
+
+    def unframed(self, headers: FixedHeaders | StampedHeaders, status: int, defaults: Headers) -> bytes | None:
+        """Return the head; none where a header of uvicorn's own (``--header``) decides how a response is sent."""
+        if defaults is not self._defaults:
+            self.start(status, defaults)
+        if self._is_framed:
+            return None
+        if isinstance(headers, StampedHeaders):
+            return self.stamped(headers, status, defaults)
+        return self.renew(headers, status, defaults)
 
 
 def start_line(status: int, defaults: Headers) -> bytes:

@@ -232,19 +232,23 @@ class AccessLog(Observer):
         query: bytes = scope.get("query_string", b"")
         if query:
             path = f"{path}?{quote_query(secrets.hide(query), safe='[]')}"
+        fields = {
+            "client": client,
+            "method": method,
+            "path": path,
+            "http_version": version,
+            "status_code": status,
+            "size": size,
+            "duration_ms": duration,
+            "user_agent": printable(user_agent),
+        }
         log, values = self.logger, (client, method, path, version, status, size, duration)
+        if type(log) is not logging.Logger:  # an adapter, or a class of the project's
+            log.info(_LINE, *values, extra=fields)
+            return
         # PERF: without a look at who calls, and at each field whether a record has one of that name: none has.
         record = log.makeRecord(log.name, logging.INFO, __file__, 0, _LINE, values, None, "AccessLog")
-        vars(record).update(
-            client=client,
-            method=method,
-            path=path,
-            http_version=version,
-            status_code=status,
-            size=size,
-            duration_ms=duration,
-            user_agent=printable(user_agent),
-        )
+        vars(record).update(fields)
         log.handle(record)
 
 

@@ -216,6 +216,15 @@ def test_a_body_is_checked_like_any_other(body, headers):
     assert _now(endpoint, _context(method="POST", body=body, **headers)) == expected
 
 
+def test_a_handler_that_stops_raises_what_a_coroutine_raises():
+    def tell(error: Exception) -> str:
+        return repr((type(error), error.__cause__))
+
+    endpoint = _endpoint(answers, exception_handlers={StopIteration: tell, RuntimeError: tell})
+    _, _, body = _now(endpoint, _context(b"q=4"))
+    assert body == b"(<class 'RuntimeError'>, StopIteration('it stops'))"
+
+
 def test_what_ends_a_task_comes_out():
     @get("/x")
     async def given_up() -> None:

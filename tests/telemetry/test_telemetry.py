@@ -113,6 +113,16 @@ def test_the_access_log_knows_streams_and_is_silent_when_it_is_off(serve, caplog
     assert '" 200 - ' in caplog.text
 
 
+def test_the_access_log_may_have_an_adapter_for_a_logger(serve, view, caplog):
+    class Adapted(AccessLog):
+        logger = logging.LoggerAdapter(logging.getLogger("shop.access"), {"shop": "north"})
+
+    caplog.set_level(logging.INFO, logger="shop.access")
+    assert serve(view, event_hooks=[Adapted]).get("/things/1").status_code == 200
+    [record] = caplog.records
+    assert '"GET /things/1 HTTP/1.1" 200 ' in record.getMessage() and record.shop == "north"
+
+
 # --- ids on every road
 
 
