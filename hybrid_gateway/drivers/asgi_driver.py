@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.requests import ClientDisconnect
 
@@ -24,7 +24,7 @@ from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.path_template import PathValues
 from hybrid_gateway.routing.route_tree import Convert
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
-from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Message, Receive, Scope, Send
+from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers, Message, Receive, Scope, Send
 
 logger = logging.getLogger("hybrid_gateway")
 
@@ -52,6 +52,7 @@ class ASGIDriver:
         self._forced_root = dispatcher.forced_root
         middleware = application.middleware
         self._middleware = _wrap(self._answer_inside_middleware, middleware) if middleware else None
+        self.write: Callable[[Send, int, Headers, bytes], bool] | None = None  # known once a server asks
         self._is_bare = not (middleware or self._forced_root or self._may_redirect)
         self._table: RoutingTable | None = None  # that what follows is of
         self._direct_paths: Mapping[str, Mapping[str, tuple[Endpoint, PathValues]]] = {}
@@ -145,6 +146,10 @@ class ASGIDriver:
                 await self._answer_through_middleware(ctx, responder, receive, send)
                 return
             response = await responder.respond(ctx)
+            if self.write is not None and isinstance(response, tuple):
+                response = status, headers, body = self._dispatcher.finalize(ctx, responder, response)
+                if self.write(send, status, headers, body):
+                    return
             await self._dispatcher.send_response(ctx, responder, response, receive, send)
 
     # --- through ASGI middleware, which may change the scope

@@ -237,7 +237,7 @@ class Gateway:
         if "uvicorn.protocols.http.httptools_impl" in sys.modules:
             from hybrid_gateway.drivers.response_heads import ResponseHeads
 
-            self._write = ResponseHeads().write
+            self._write = self.asgi.write = ResponseHeads().write
         self._loop = loop
 
     @property
