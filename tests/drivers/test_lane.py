@@ -527,6 +527,17 @@ def test_heads_and_bodies_that_do_not_come_end_the_connection():
     asyncio.run(main())
 
 
+def test_blank_lines_buy_an_idle_connection_no_time():
+    async def main() -> None:
+        async with serving(Gateway([hello]), timeout_keep_alive=1) as (_, port):
+            request = b"GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
+            kept, fresh = await asyncio.gather(talk(port, request, b"\r\n", pause=0.1), talk(port, b"\r\n"))
+        assert kept[0].endswith(b"hello") and kept[1] < 3
+        assert fresh[0] == b"" and fresh[1] < 3
+
+    asyncio.run(main())
+
+
 def test_a_body_that_keeps_coming_may_take_its_time():
     async def main() -> None:
         async with serving(Gateway([length])) as (_, port):

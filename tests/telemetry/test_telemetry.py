@@ -321,11 +321,11 @@ def test_a_process_that_was_forked_makes_other_ids():
 import os
 from hybrid_gateway.telemetry import RequestID
 child = os.fork()
+if child:
+    os.waitpid(child, 0)  # both write to one pipe
 hook = RequestID()
 hook.take("")
 print(hook.id, flush=True)
-if child:
-    os.waitpid(child, 0)
 """
     made = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert len(set(made)) == 2

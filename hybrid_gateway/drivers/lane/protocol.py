@@ -113,11 +113,14 @@ class LaneProtocol(UvicornConnection):
                     copy_context().run(self._answer_now, ctx)
                 return
         if not self.own.ignores_data:
+            own, deadline = self.own, self.own.deadline
             super().data_received(data)
-            if self.own.phase is _BODY:
+            if own.phase is _BODY:
                 self._watch(self.body_timeout)
-            elif self.own.phase is _HEAD and self.own.deadline is None:
+            elif own.deadline is None and own.phase is _HEAD:
                 self._watch(self.head_timeout)
+            elif own.deadline is None and self.cycle is None:  # SECURITY: blank lines begin no request, and buy no time
+                own.deadline = deadline
 
     # --- on the lane
 
