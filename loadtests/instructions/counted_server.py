@@ -20,6 +20,7 @@ from loadtests.servers import Server
 CONNECTIONS = 8
 SECONDS = 120  # for an answer: callgrind is fifty times slower, and the machine may be busy
 IS_WSGI = {"gunicorn"}  # servers that the loop stands in for
+KEEP_ALIVE = {"uvicorn": "--timeout-keep-alive", "lane": "--keep-alive"}  # else idle connections go in five seconds
 FIXED = {"PYTHONHASHSEED": "0", "BENCH_COUNTED": "1"}
 
 
@@ -53,6 +54,8 @@ class CountedServer(Server):
         self.is_loop = peer.server in IS_WSGI
         if self.is_loop:
             self.command = [sys.executable, "-m", "loadtests.instructions.wsgi_loop", peer.target, str(port)]
+        if peer.server in KEEP_ALIVE:
+            self.command += [KEEP_ALIVE[peer.server], str(SECONDS)]
         self._counts = Path(folder, f"callgrind-{port}")
         callgrind = ["--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={self._counts}"]
         self.command = ["valgrind", "-q", *callgrind, *options, *self.command]
