@@ -105,8 +105,8 @@ class WSGIDriver:
         if path is not None:
             return path, None
         request.root = root = request.scope["root_path"]
-        path = request.scope["path"][len(root) :]
-        return path, self._dispatcher.validate(request, path)
+        below: str = request.scope["path"][len(root) :]
+        return below, self._dispatcher.validate(request, below)
 
     def _answer(
         self,

@@ -51,9 +51,6 @@ class WSGIRequest(RequestContext):
     def describe(self) -> Scope:
         return build_scope(self.environ, self.raw_headers)
 
-    def take_body(self, limit: int) -> bytes:
-        return step(self.read_body(limit))
-
     def go_on_at(self, thread: RequestThread, receive: Receive) -> None:
         """Let the request go on on ``thread``, and its body come by ``receive``."""
         self.move(thread)
