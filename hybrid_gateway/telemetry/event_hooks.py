@@ -83,7 +83,8 @@ class RequestID(Observer):
         """Make ``given`` the id, if it may be one, else a new one."""
         # SECURITY: it goes into logs and a response's header, so not whatever a client writes.
         if not given or not _ID.fullmatch(given):
-            given = f"{int.from_bytes(os.urandom(16)) & _FREE | _VERSION_4:032x}"  # SPEC: RFC 9562 section 5.4, in 32 digits
+            # SPEC: RFC 9562 section 5.4, in 32 digits
+            given = f"{int.from_bytes(os.urandom(16)) & _FREE | _VERSION_4:032x}"
         self.id = given
         request_id.set(self.id)
 
