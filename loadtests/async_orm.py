@@ -19,7 +19,7 @@ from loadtests.compare.run import SETTINGS, Database, databases
 from loadtests.servers import Server, pinned, two_cores
 from loadtests.tables import print_table
 
-APPLICATION = "loadtests.compare.apps.twins.application"
+MODULE = "loadtests.compare.apps.twins"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ def measure(server: Server, request: Request, connections: int, seconds: int) ->
 def run(options: argparse.Namespace, database: Database) -> Costs:
     """Ask all twins in turn."""
     server_cores, client_cores = two_cores()
-    environment = {**SETTINGS, "BENCH_DATABASE": database.name, "BENCH_APPLICATION": APPLICATION}
-    command = ("lane", "loadtests.compare.manage") if options.lane else ("uvicorn", APPLICATION.replace(".app", ":app"))
+    environment = {**SETTINGS, "BENCH_DATABASE": database.name, "BENCH_APPLICATION": f"{MODULE}.application"}
+    command = ("lane", "loadtests.compare.manage") if options.lane else ("uvicorn", f"{MODULE}:application")
     costs: Costs = {name: {"def": [], "async": []} for name in options.cases}
     server = Server(*command, port=options.port, cores=server_cores, environment=environment)
     with server, pinned(client_cores):
