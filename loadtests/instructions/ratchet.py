@@ -198,8 +198,8 @@ def judge(port: int) -> int:
     return 1 if higher else 0
 
 
-def _pairs() -> set[Pair]:
-    return {pair for each in held() for pair in (each.pair, each.base)}
+def _pairs() -> list[Pair]:
+    return list(dict.fromkeys(pair for each in held() for pair in (each.pair, each.base)))
 
 
 def _lines(counts: Counts, ratios: Mapping[str, float], section: Section) -> Iterator[list[str]]:

@@ -80,8 +80,12 @@ def unsupported(data: bytes) -> None:
 def serve(application: Application, port: int) -> None:
     """Answer one client after the other, until the process is ended."""
     with socket.create_server(("127.0.0.1", port)) as listener:
+        listener.settimeout(1)  # below valgrind a signal may reach a thread that waits, and not interrupt this one
         while True:
-            connection, _ = listener.accept()
+            try:
+                connection, _ = listener.accept()
+            except TimeoutError:
+                continue
             with connection, connection.makefile("rw", encoding="utf-8", newline="\n") as file:
                 for line in file:
                     asked = json.loads(line)

@@ -1,6 +1,7 @@
 """The count of instructions: what a dump says, which stage it is, and what is dearer than its limit."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 
@@ -8,9 +9,10 @@ from loadtests.client import Request
 from loadtests.compare.apps import raw
 from loadtests.compare.cases import CASES
 from loadtests.compare.peers import PEERS
-from loadtests.instructions import ratchet, stages, wsgi_loop
+from loadtests.compare.run import Database
+from loadtests.instructions import measure, ratchet, stages, wsgi_loop
 from loadtests.instructions.__main__ import main, rows
-from loadtests.instructions.counted_server import Connections, total
+from loadtests.instructions.counted_server import Connections, Ended, total
 from loadtests.instructions.measure import AMOUNTS, pairs_of
 from loadtests.instructions.ratchet import Section, cheaper, choose, dearer, grown, held
 from loadtests.servers import ROOT
@@ -317,3 +319,37 @@ def test_a_name_that_nobody_knows_is_told(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         main(["--cases", "helo"])
     assert "'helo' is no case" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("ends", [1, 9])
+def test_a_server_that_ends_is_started_again_but_not_for_ever(monkeypatch, ends):
+    started = []
+
+    class Server:
+        def __init__(self, peer, root, folder, **options):
+            started.append(peer.title)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+    def work(server, request, amount):
+        if len(started) <= ends:
+            raise Ended("gone")
+        return len(started)
+
+    @contextmanager
+    def databases(kinds):
+        yield {"sqlite": Database("x", {})}
+
+    monkeypatch.setattr(measure, "CountedServer", Server)
+    monkeypatch.setattr(measure, "databases", databases)
+    monkeypatch.setattr(measure, "check", lambda *arguments: None)
+    if ends < measure.TRIES:
+        assert measure.on_servers([("raw", "hello")], work, port=0) == {("raw", "hello"): 2}
+    else:
+        with pytest.raises(Ended):
+            measure.on_servers([("raw", "hello")], work, port=0)
+        assert len(started) == measure.TRIES
