@@ -187,6 +187,9 @@ def judge(port: int) -> int:
         return 0
     section, margin, about = chosen
     counts = count_instructions(_pairs(), port)
+    if above := dearer(ratios_of(counts), section, margin):  # once more: what threads do is not the same each time
+        again = count_instructions([each.pair for each in held() if each.name in above], port)
+        counts |= {pair: min(counts[pair], count) for pair, count in again.items()}
     ratios = ratios_of(counts)
     print_table(["", "thousands", "÷", "ratio", "limit", "change"], list(_lines(counts, ratios, section)))
     print(about)
