@@ -1,7 +1,7 @@
 """The count of instructions: what a dump says, which stage it is, and what is dearer than its limit."""
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
@@ -10,7 +10,7 @@ from loadtests.compare.apps import raw
 from loadtests.compare.cases import CASES
 from loadtests.compare.peers import PEERS
 from loadtests.compare.run import Database
-from loadtests.instructions import measure, ratchet, stages, wsgi_loop
+from loadtests.instructions import counted_server, measure, ratchet, stages, wsgi_loop
 from loadtests.instructions.__main__ import main, rows
 from loadtests.instructions.counted_server import Connections, Ended, total
 from loadtests.instructions.measure import AMOUNTS, pairs_of
@@ -287,8 +287,9 @@ class Answering:
 
 
 @pytest.mark.parametrize(("status", "answer"), [(404, "404 Not Found"), (200, "200 OK")])
-def test_an_answer_counts_if_it_has_the_status_of_its_case(status, answer):
-    connections = Connections(8000)
+def test_an_answer_counts_if_it_has_the_status_of_its_case(monkeypatch, status, answer):
+    monkeypatch.setattr(counted_server, "stopped", lambda pid: nullcontext())
+    connections = Connections(8000, 0)
     connections._sockets = [Answering(f"HTTP/1.1 {answer}\r\nContent-Length: 2\r\n\r\n{{}}".encode()) for _ in range(8)]
     connections.ask(Request("/x", status=status), 8)
     connections._sockets = [Answering(f"HTTP/1.1 {answer}\r\nContent-Length: 2\r\n\r\n{{}}".encode()) for _ in range(8)]
