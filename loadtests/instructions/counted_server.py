@@ -130,8 +130,8 @@ def perf_map_path(pid: int) -> Path:
 class Connections:
     """Kept connections that ask all at once and wait for every answer.
 
-    The server's process is stopped while they ask, so that one turn of its event loop sees all of them: how many a turn
-    sees is else a matter of chance, and moves the cheapest requests by 5 %.
+    The server's process is stopped while they ask, so that one turn of its event loop sees all of them, and not as many
+    as chance will have it.
     """
 
     def __init__(self, port: int, pid: int) -> None:
