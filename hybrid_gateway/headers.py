@@ -68,11 +68,12 @@ class StampedHeaders(tuple[Header, ...]):
 
 
 def add_stamp(headers: Headers, header: Header) -> Headers:
-    """Return ``headers`` and one more of the gateway's own, its name in lower case, which nobody validates any more."""
+    """Return ``headers`` and one more, its name in lower case. Raises ``ValueError`` as :func:`check_header` does."""
+    # SECURITY: a hook of a project's may have made the value, and drivers write these lines as they are.
     if type(headers) is FixedHeaders:
-        fixed, lines = headers, b"%b: %b\r\n" % header
+        fixed, lines = headers, header_line(header)
     elif type(headers) is StampedHeaders:
-        fixed, lines = headers.fixed, headers.lines + b"%b: %b\r\n" % header
+        fixed, lines = headers.fixed, headers.lines + header_line(header)
     else:
         return [*headers, header]
     stamped = StampedHeaders((*headers, header))

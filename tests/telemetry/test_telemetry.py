@@ -296,6 +296,37 @@ def test_the_id_of_a_handler_gives_way_and_each_timing_stays(serve):
     assert re.fullmatch(r"db;dur=1, app;dur=\d+\.\d", client.get("/").headers["Server-Timing"])
 
 
+@pytest.mark.parametrize("value", ["a\r\nX-Injected: 1", "a\nb", "a\0b", "a\x7fb"])
+@pytest.mark.parametrize("hook", [RequestID, ServerTiming])
+def test_what_could_be_another_header_is_never_sent(serve, hook, value):
+    class Careless(hook):
+        header = "X-Request-ID"
+
+        def take(self, given: str) -> None:
+            self.id = value
+
+        def _timing(self) -> str:
+            return value
+
+    @get("/json")
+    async def as_json() -> dict[str, int]:  # whose headers are fixed, and written once
+        return {"a": 1}
+
+    @get("/text")
+    async def as_text() -> str:
+        return "fine"
+
+    client = serve(as_json, as_text, event_hooks=[Careless], raises=False)
+    for path in ("/json", "/text"):
+        try:
+            answer = client.get(path)
+        except ValueError as error:  # as servers see it
+            assert "is no value of the header" in str(error)
+        else:
+            assert answer.status_code == 500
+            assert "X-Injected" not in answer.headers and value not in answer.headers.values()
+
+
 def test_a_hook_that_fails_is_answered_and_those_around_it_see_that(serve):
     class Broken(AccessLog):
         def observe(self, ctx, response):
