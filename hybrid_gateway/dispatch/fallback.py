@@ -130,7 +130,7 @@ class PlainlyNotRouted(NotRouted):
 
 
 class UnknownPath(_Unrouted):
-    """Answers 404 to every path that nobody knows, always the same. PERF: 20 thousand instructions."""
+    """Answers 404 to every path that nobody knows, always the same."""
 
     def __init__(self, table: RoutingTable) -> None:
         super().__init__(table)

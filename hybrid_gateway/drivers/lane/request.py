@@ -102,14 +102,14 @@ class LaneRequest(RequestContext):
         path = self._line.split(b" ")[1].partition(b"?")[0]
         if self._scope is not None or path.translate(None, _UNRESERVED):
             return client_address(self.scope), target_of(self.scope)
-        # PERF: nobody has asked for a scope, and none is made: 9 thousand instructions.
+        # PERF: nobody has asked for a scope, and none is made.
         target = path.decode()
         return self._head.client, f"{target}?{self.raw_query.decode('ascii')}" if self.raw_query else target
 
     def scope_for_log(self) -> Scope:
         if self._scope is not None:
             return self._scope
-        # PERF: nobody has asked for a scope, and none is made: 30 thousand instructions.
+        # PERF: nobody has asked for a scope, and none is made.
         host = self._head.client.rpartition(":")[0]
         return {
             "client": (host, 0) if host else None,

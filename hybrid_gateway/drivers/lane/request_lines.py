@@ -96,7 +96,7 @@ class RequestLines:
             return _NOBODY
         match = self._find(path.decode(), method)
         if match is not None and match[1] is self._unknown and not query and len(line) <= MAX_NOTED_LINE:
-            # PERF: clients ask for the same unknown paths again and again: 20 thousand instructions.
+            # PERF: clients ask for the same unknown paths again and again.
             if len(self._noted) >= MAX_NOTED:
                 for noted in self._noted:
                     del self.static[noted]

@@ -79,7 +79,7 @@ class LaneServer:
         """Return the request that ``data`` is, if it is one whole request, and an endpoint answers it on the lane."""
         head = connection.own.head
         start = len(data) - head.size
-        # PERF: the usual request is not parsed: 11 thousand instructions.
+        # PERF: the usual request is not parsed.
         # SECURITY: what follows its first line, the parser and all checks have taken before; and that line has no line
         # break, or it would not be found.
         if start > 0 and data.startswith(head.text, start):

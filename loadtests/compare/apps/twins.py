@@ -11,42 +11,22 @@ django.setup()  # before anything that imports models
 from msgspec import Struct  # noqa: E402
 
 from hybrid_gateway import Gateway, get, post  # noqa: E402
-from hybrid_gateway.orm import ModelStruct, prepare  # noqa: E402
-from loadtests.compare.shop.models import Article, Sale  # noqa: E402
-
-
-class ArticleOut(ModelStruct, model=Article):
-    id: int
-    name: str
-    price: int
-    stock: int
-    is_active: bool
-
-
-class SaleIn(ModelStruct, model=Sale):
-    name: str
-    price: int
-
-
-class SaleOut(SaleIn, model=Sale):
-    id: int
+from loadtests.compare.apps.gateway import ArticleOut, SaleIn, SaleOut, prepared_rows  # noqa: E402
+from loadtests.compare.shop.models import Article  # noqa: E402
 
 
 class Name(Struct):
     name: str
 
 
-prepared = prepare(ArticleOut, lambda limit: Article.objects.order_by("id")[:limit])
-
-
 @get("/def/prepared/{limit}")
 def prepared_def(limit: int) -> list[ArticleOut]:
-    return prepared.fetch(limit=limit)
+    return prepared_rows.fetch(limit=limit)
 
 
 @get("/async/prepared/{limit}")
 async def prepared_async(limit: int) -> list[ArticleOut]:
-    return await prepared.afetch(limit=limit)
+    return await prepared_rows.afetch(limit=limit)
 
 
 @get("/def/list/{limit}")
