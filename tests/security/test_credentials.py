@@ -187,7 +187,7 @@ def least_work(*calls, rounds=200):
 
 def assert_as_much_work(*calls, rounds=200):
     """To 5 %; a bad figure is looked at again, as others may have the caches of the machine for a while."""
-    for _ in range(4):
+    for _ in range(12):
         first, *others = least_work(*calls, rounds=rounds)
         if all(abs(other / first - 1) < 0.05 for other in others):
             return

@@ -2,6 +2,7 @@
 
 import decimal
 import gc
+import math
 import time
 
 import pytest
@@ -122,14 +123,23 @@ def test_r_len_nothing_long_is_remembered():
 # --- how long it takes ---------------------------------------------------------------------------------------------
 
 
-def ratio(run, make, size):
-    """time(2n) / time(n), each the best of several."""
+TIMES = 16  # how much longer the long text is; quadratic work takes the square of it as long
+AT_MOST = 48  # times the work of the short one
+
+
+def assert_linear(run, make, size=8 * 1024):
+    """Others may have the caches of the machine for a while, so the least work of ever more runs is compared."""
+    least = [math.inf, math.inf]
     gc.disable()
     try:
-        once, twice = (min(timed(run, make(count)) for _ in range(5)) for count in (size, 2 * size))
+        for _ in range(40):
+            for place, count in enumerate((size, TIMES * size)):
+                least[place] = min(least[place], timed(run, make(count)))
+            if least[1] <= AT_MOST * least[0]:
+                return
     finally:
         gc.enable()
-    return twice / once
+    raise AssertionError(f"{TIMES} times the text takes {least[1] / least[0]:.0f} times the work")
 
 
 def timed(run, argument):
@@ -139,12 +149,10 @@ def timed(run, argument):
     return time.process_time() - start
 
 
-def assert_linear(run, make, size=32 * 1024):
-    """Others may have the caches of the machine for a while, so a bad figure is looked at again."""
-    for _ in range(6):
-        if (found := ratio(run, make, size)) <= 2.6:
-            return
-    raise AssertionError(f"twice the text takes {found:.1f} times as long")
+def test_r_lin_quadratic_work_is_seen():
+    """Or the tests below could not fail."""
+    with pytest.raises(AssertionError, match="16 times the text"):
+        assert_linear(lambda text: [text.count("x") for _ in text[::64]], lambda size: "a" * size)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,89 @@
+"""The wire of a websocket: what a server gives, as a connection sees it.
+
+How this works: a :class:`Wire` belongs to one websocket, and is used on the event loop alone. What the client sends is
+pushed into its :class:`Receiver`; what goes to the client is queued by :meth:`Wire.send`, which never waits. A driver
+that has a wire of its own puts it into the ``extensions`` of the scope, by the name :data:`WIRE`; any other websocket
+gets one that speaks ASGI.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from hybrid_gateway.types import Headers
+from hybrid_gateway.websockets.frames import Frame
+
+WIRE = "hybrid_gateway.websocket.wire"
+
+
+class Receiver(Protocol):
+    """What happens on a wire is told to this. None of its methods waits or raises."""
+
+    def on_message(self, data: str | bytes) -> None:
+        """Take one message of the client, whole: ``str`` of a text frame, ``bytes`` of a binary one."""
+        ...
+
+    def on_pong(self) -> None:
+        """Hear that the client has answered the last ping."""
+        ...
+
+    def on_writable(self) -> None:
+        """Hear that the wire has written most of what was queued."""
+        ...
+
+    def on_closed(self, code: int, reason: str) -> None:
+        """Hear that the connection has ended, by whomever; called once, and nothing follows."""
+        ...
+
+
+class Wire(Protocol):
+    """One websocket of a server, from its handshake on."""
+
+    can_deny: bool
+    """Whether the handshake may be answered by a response of HTTP; by 403 otherwise."""
+    can_ping: bool
+    """Whether pings are ours to send, and not the server's."""
+
+    async def accept(
+        self, receiver: Receiver, *, subprotocol: str | None, headers: Headers, max_size: int, compression: bool
+    ) -> None:
+        """Answer the handshake; from here on ``receiver`` is told.
+
+        ``max_size`` is bytes of a message; more is closed with 1009, by the wire where it can tell sooner than the
+        receiver. ``compression`` asks for permessage-deflate where the wire may choose. Raises ``ClientDisconnect``
+        where the client has gone already.
+        """
+        ...
+
+    async def deny(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer the handshake by a response instead, or by 403 where it cannot."""
+        ...
+
+    def send(self, frame: Frame) -> None:
+        """Queue a frame; without effect once the connection has ended."""
+        ...
+
+    @property
+    def queued(self) -> tuple[int, int]:
+        """Messages and bytes that are not written yet, as far as the wire knows."""
+        ...
+
+    def ping(self) -> None:
+        """Send a ping, where it can."""
+        ...
+
+    def pause_reading(self) -> None:
+        """Ask the client to wait with messages, as far as the wire can."""
+        ...
+
+    def resume_reading(self) -> None:
+        """Undo :meth:`pause_reading`."""
+        ...
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what is queued; a client that does not answer is cut after a while. May be called again."""
+        ...
+
+    def abort(self) -> None:
+        """End the connection at once, without a word."""
+        ...
