@@ -246,8 +246,8 @@ def test_r_lin_queries_and_forms(client, settings, unit):
     settings.DATA_UPLOAD_MAX_NUMBER_FIELDS = None
     body = {"content_type": "application/x-www-form-urlencoded"}
     for path in ("/pairs", "/struct", "/query"):
-        assert_linear(lambda text, path=path: client.get(f"{path}?{text}"), lambda size: unit * size, 8000)
-    assert_linear(lambda text: client.post("/pairs", content=text, **body), lambda size: unit * size, 8000)
+        assert_linear(lambda text, path=path: client.get(f"{path}?{text}"), lambda size: unit * size, 2000)
+    assert_linear(lambda text: client.post("/pairs", content=text, **body), lambda size: unit * size, 2000)
 
 
 @pytest.mark.parametrize("unit", ["-", "a-", "/", "a/", "%2d", ".json", "-.json", "a-a-.json/"])
@@ -272,7 +272,7 @@ def test_r_lin_multipart(client, head, unit):
     assert_linear(
         lambda content: client.post("/upload", content=content, **kind),
         lambda size: head + unit * (size // len(unit)) + b"\r\n--boundary--\r\n",
-        256 * 1024,
+        32 * 1024,
     )
 
 
@@ -285,7 +285,7 @@ def test_r_lin_bodies_that_come_byte_by_byte(path):
     assert_linear(
         lambda body: converse(gateway, path, kind, (body[place : place + 1] for place in range(len(body))), None),
         lambda size: head + b"x" * size + (b"\r\n--boundary--" if is_form else b""),
-        8000,
+        1000,
     )
 
 
@@ -294,7 +294,7 @@ def test_r_lin_cookies_in_quotes(client, unit):
     assert_linear(
         lambda value: client.get("/cookie", headers={"Cookie": value}),
         lambda size: 'a="' + unit * (size // len(unit)) + '"',
-        8 * 1024,
+        2 * 1024,
     )
 
 
