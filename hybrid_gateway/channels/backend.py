@@ -2,15 +2,27 @@
 
 How this works: one back end per process, and all its coroutines run on one event loop, that of the channels. It knows
 names of channels and bytes; types, subscribers and their queues are none of its business.
+
+An offset is ``EPOCH-NUMBER``. Where there is history, the messages of a channel are numbered one by one in the order of
+their deliveries, and of one epoch a number is given once: whoever gets a message with the next number has missed
+nothing, one that is not higher is known already, and anything else is a case for :meth:`ChannelBackend.replay`. A new
+epoch begins where messages may have been forgotten. Without history an offset is unique, and no more.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from hybrid_gateway.exceptions import ServiceUnavailable
+
+
+class ChannelsUnavailable(ServiceUnavailable):
+    """The back end of channels cannot be reached; 503 where it ends a request."""
 
 
 class History(NamedTuple):
-    """How much of a channel is kept: at most ``size`` messages, for ``ttl`` seconds."""
+    """The part of a channel that is kept: at most ``size`` messages, for ``ttl`` seconds."""
 
     size: int
     ttl: float
@@ -21,12 +33,12 @@ class Delivery(NamedTuple):
 
     channel: str
     offset: str
-    """Place of the message in its channel: opaque to all but the back end, text of at most 64 URL-safe characters."""
+    """Place of the message in its channel, ``EPOCH-NUMBER``: text of at most 64 URL-safe characters."""
     payload: bytes
 
 
 class Replay(NamedTuple):
-    """What a channel holds after an offset."""
+    """The messages of a channel after an offset."""
 
     messages: list[Delivery]
     recovered: bool
@@ -36,7 +48,7 @@ class Replay(NamedTuple):
 
 
 class BackendEvents(Protocol):
-    """What a back end tells; called on the loop of the channels."""
+    """Receiver of what a back end tells; called on the loop of the channels."""
 
     def deliver(self, delivery: Delivery) -> None:
         """Hand on a message of a channel that is subscribed to, in the order of its channel."""
@@ -52,7 +64,7 @@ class BackendEvents(Protocol):
 
 
 class ChannelBackend(Protocol):
-    """What carries messages. ``publish`` and the like raise ``ChannelsUnavailable`` where they cannot."""
+    """Carrier of messages. ``publish`` and the like raise ``ChannelsUnavailable`` where they cannot."""
 
     is_shared: bool
     """Whether other processes see the messages."""
@@ -67,11 +79,17 @@ class ChannelBackend(Protocol):
         ...
 
     async def publish(self, channel: str, payload: bytes, history: History | None) -> str:
-        """Send a message to all who subscribe, keep it where there is history; return its offset."""
+        """Send a message to all who subscribe, keep it where there is history; return its offset.
+
+        Messages are sent in the order of the calls. Raises ``ChannelsUnavailable`` after a second at most.
+        """
         ...
 
     async def subscribe(self, channel: str) -> None:
-        """Have messages of a channel delivered, from when this returns."""
+        """Have messages of a channel delivered, from when this returns; if it raises, they are not.
+
+        Connections may come and go from then on: :class:`BackendEvents` are told.
+        """
         ...
 
     async def unsubscribe(self, channel: str) -> None:
@@ -83,13 +101,26 @@ class ChannelBackend(Protocol):
         ...
 
     async def enter(self, channel: str, member: str, ttl: float) -> bool:
-        """Note that ``member`` is present for ``ttl`` seconds; return whether it was not before."""
+        """Note that this process has ``member`` present for ``ttl`` seconds; return whether no process had before."""
+        ...
+
+    async def keep(self, present: Sequence[tuple[str, str]], ttl: float) -> None:
+        """Have members that entered, each a channel and a member, present for ``ttl`` seconds from now on."""
         ...
 
     async def leave(self, channel: str, member: str) -> bool:
-        """Forget that; return whether it was there."""
+        """Forget that this process has ``member`` present; return whether no process has any more, though one had."""
         ...
 
     async def members(self, channel: str) -> list[str]:
-        """Return who is present."""
+        """Return whom any process has present, each once, sorted."""
+        ...
+
+
+@runtime_checkable
+class BlockingBackend(Protocol):
+    """A :class:`ChannelBackend` that can publish on the thread of whoever publishes, and in its transaction."""
+
+    def publish_blocking(self, channel: str, payload: bytes, history: History | None) -> str:
+        """Do what ``publish`` does, on a thread that may wait: a message is sent when the transaction is committed."""
         ...
