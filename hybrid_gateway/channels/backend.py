@@ -100,6 +100,13 @@ class ChannelBackend(Protocol):
         """Return what history holds after ``since``, oldest first; with ``None`` all of it."""
         ...
 
+    async def position(self, channel: str, history: History) -> str | None:
+        """Return the offset of the last message of a channel, ``EPOCH-0`` where there was none, to ``replay`` after it.
+
+        ``None`` where the back end cannot tell before a message comes.
+        """
+        ...
+
     async def enter(self, channel: str, member: str, ttl: float) -> bool:
         """Note that this process has ``member`` present for ``ttl`` seconds; return whether no process had before."""
         ...
