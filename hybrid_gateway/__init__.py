@@ -44,8 +44,10 @@ from hybrid_gateway.routing.declare import (
     put,
     route,
 )
+from hybrid_gateway.routing.websocket_routes import Listener, listener, stream, websocket
 from hybrid_gateway.sessions import DjangoContext, Session
 from hybrid_gateway.throttling import Throttle
+from hybrid_gateway.websockets.socket import WebSocket
 from hybrid_gateway.wsgi import get_wsgi_application
 
 __all__ = [
@@ -74,6 +76,7 @@ __all__ = [
     "Headers",
     "Include",
     "JSONResponse",
+    "Listener",
     "Mount",
     "Path",
     "PlainTextResponse",
@@ -92,6 +95,7 @@ __all__ = [
     "TemplateResponse",
     "Throttle",
     "UploadFile",
+    "WebSocket",
     "DjangoContext",
     "delete",
     "get",
@@ -99,9 +103,12 @@ __all__ = [
     "get_wsgi_application",
     "head",
     "http",
+    "listener",
     "options",
     "patch",
     "post",
     "put",
     "route",
+    "stream",
+    "websocket",
 ]

@@ -104,6 +104,14 @@ class HybridGatewaySettings(TypedDict, total=False):
     TYPE_DECODERS: Mapping[Any, object]
     TYPE_ENCODERS: Mapping[Any, object]
     VALIDATE_RESPONSE: bool
+    # of websockets
+    IDLE_TIMEOUT: float | None
+    MAX_LIFETIME: float | None
+    MAX_MESSAGE_SIZE: int
+    MESSAGE_THROTTLE: Sequence[str]
+    MODE: Literal["json", "msgpack"]
+    PING_INTERVAL: float | None
+    SEND_QUEUE: int | tuple[int, int]
 
 
 class OpenAPISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

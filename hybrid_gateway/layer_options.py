@@ -103,6 +103,22 @@ class LayerOptions(TypedDict, total=False):
     """Bytes of a request body that are read at most; more is 413."""
     max_upload_size: int
     """Bytes of a form that are read at most, which may hold files; more is 413."""
+    mode: Literal["json", "msgpack"]
+    """Frames of websockets: text frames of JSON, or binary frames of MessagePack."""
+    max_message_size: int
+    """Bytes of one message of a websocket's client; more closes with 1009."""
+    message_throttle: Sequence[str]
+    """Rates such as ``"20/second"``, for the messages of one websocket: more are answered 429, and after ten in a row
+    the connection is closed with 4429."""
+    send_queue: int | tuple[int, int]
+    """Messages, or messages and bytes, that wait for one websocket's client: whoever sends waits while there are more,
+    and a client that reads nothing for long is cut with 4408."""
+    ping_interval: float | None
+    """Seconds between pings to a websocket's client, and until it must have answered; ``None`` sends none."""
+    idle_timeout: float | None
+    """Seconds without a message after which a websocket is closed with 1001; ``None`` waits for ever."""
+    max_lifetime: float | None
+    """Seconds after which a websocket is closed with 1001, whatever it does; ``None`` lets it live."""
 
 
 # --- how layers add up: merge(outer, inner) -----------------------------------------------------------------------
@@ -266,6 +282,7 @@ _switch = Option(replace, boolean)
 _listed = Option(append, import_each)
 _functions = Option(append_functions, import_one_or_several, holds_functions=True)
 _mapping = Option(update, anything)
+_seconds = Option(replace, typed(float | None, "a number of seconds, or None"))
 _size = Option(replace, positive("a number of bytes, 1 or more"))
 
 
@@ -307,9 +324,18 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     pagination: Annotated[object, _imported] = None
     opt: Annotated[dict[str, object], _mapping] = {}
     include_in_schema: Annotated[bool, _switch] = True
-    timeout: Annotated[float | None, Option(replace, typed(float | None, "a number of seconds, or None"))] = None
+    timeout: Annotated[float | None, _seconds] = None
     max_body_size: Annotated[int, _size] = 1024 * 1024
     max_upload_size: Annotated[int, _size] = 50 * 1024 * 1024
+    mode: Annotated[
+        Literal["json", "msgpack"], Option(replace, typed(Literal["json", "msgpack"], '"json" or "msgpack"'))
+    ] = "json"
+    max_message_size: Annotated[int, _size] = 64 * 1024
+    message_throttle: Annotated[tuple[str, ...], Option(replace_list, anything)] = ()
+    send_queue: Annotated[int | tuple[int, int], Option(replace, anything)] = (256, 1024 * 1024)
+    ping_interval: Annotated[float | None, _seconds] = 20.0
+    idle_timeout: Annotated[float | None, _seconds] = None
+    max_lifetime: Annotated[float | None, _seconds] = None
 
     def inside(self, options: Mapping[str, object], place: str = "") -> Layers:
         """Return these layers with one more inside them, which stands at ``place``; other names are left alone.

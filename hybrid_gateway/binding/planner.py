@@ -83,7 +83,7 @@ class BindingPlanner:
         mode: Mode,
         encode: Callable[..., object],
         *,
-        receiver: str | None = None,
+        receiver: str | Code | None = None,
         changes: Sequence[Callable[..., object]] = (),
         if_asked: Callable[..., object] | None = None,
         usual: UsualResult | None = None,
@@ -100,7 +100,7 @@ class BindingPlanner:
                 # Nobody asked for it, and it is checked all the same; a provider is for those who ask.
                 self._value(parameter, (self.where,), self.plan.finish)
         if receiver is not None:
-            arguments = code("{}, {}", receiver, arguments) if signature.parameters else Code(receiver)
+            arguments = code("{}, {}", receiver, arguments) if signature.parameters else code("{}", receiver)
         call = code("{}({})", self.builder.name("handler", handler), arguments)
         before, after = Code(f"{self.builder.name('encode', encode)}("), Code(")")
         if usual is not None:  # PERF: without a call, and in the order in which it is written: the condition first

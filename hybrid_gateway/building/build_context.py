@@ -30,9 +30,11 @@ from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.request_parts import HANDLED
 from hybrid_gateway.routing.declare import Route
 from hybrid_gateway.routing.flat_routes import FlatRoute
+from hybrid_gateway.routing.websocket_routes import WEBSOCKET
 from hybrid_gateway.sessions.django_context import DjangoContextPlanner
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.types import Header
+from hybrid_gateway.websockets.socket import WebSocket
 
 
 class BuildContext(msgspec.Struct, frozen=True, eq=False, kw_only=True):
@@ -101,8 +103,8 @@ class PlanFactory:
         scope = msgspec.structs.replace(
             self._scope(layers, where, path_types(route), around),
             constants={**self.constants, Route: route, FlatRoute: route},
-            given={Response: "ctx.outgoing"},
-            body_allowed=bool(set(route.methods) - {"GET", "HEAD"}),
+            given={WebSocket: "ctx.websocket"} if route.websocket else {Response: "ctx.outgoing"},
+            body_allowed=bool(set(route.methods) - {"GET", "HEAD", WEBSOCKET}),
             needs_content_type=needs_content_type,
         )
         return RoutePlanner(scope, schemes, UserBelow() if layers.django_middleware else None)

@@ -20,6 +20,7 @@ from hybrid_gateway.building.build_context import BuildContext, PlanFactory, Sch
 from hybrid_gateway.building.hook_compiler import HookCompiler, RouteSurroundings, SurroundingsCompiler
 from hybrid_gateway.building.middleware_compiler import DjangoMiddlewareCompiler, middleware_factories
 from hybrid_gateway.building.response_plan import ErrorHandlerCompiler, keep_value, plan_response
+from hybrid_gateway.building.websocket_builder import plan_conversation, read_websocket_signature
 from hybrid_gateway.caching import ResponseCache, private_response_headers
 from hybrid_gateway.dispatch.dispatcher import no_message
 from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
@@ -39,6 +40,7 @@ from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.response_info import check_return_annotation
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, flatten
+from hybrid_gateway.routing.websocket_routes import WEBSOCKET
 from hybrid_gateway.sessions.django_context import finish_session
 from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling.throttle import RouteThrottles, Throttle
@@ -117,7 +119,7 @@ class EndpointBuilder:
         """Compile one route for one method; a mistake is raised with the route's name on it."""
         where = f"{method} {route.path}: {describe_handler(route.handler)}"
         try:
-            return self._compile(route, method, where)
+            return self._compile_websocket(route, where) if route.websocket else self._compile(route, method, where)
         except ConfigurationError as error:
             if str(error).startswith(where):
                 raise
@@ -186,6 +188,57 @@ class EndpointBuilder:
                 for name, calls in route.options.get("callbacks", {}).items()
             },
             security_headers=security_headers,
+        )
+
+    def _compile_websocket(self, route: FlatRoute, where: str) -> Endpoint:
+        layers = route.layers
+        if layers.django_middleware:
+            # SECURITY: what it protects would be open.
+            raise ConfigurationError(
+                f"{where}: django_middleware= is for requests, and cannot stand around websockets."
+            )
+        check_order((*self._context.middleware, *layers.middleware))
+        signature = read_websocket_signature(route, where)
+        schemes = layers.authentication
+        secrets = self._scheme_secrets.of(schemes, layers)
+        types = {parameter.name: strip_annotated(parameter.type) for parameter in signature.injected.parameters}
+        route = msgspec.structs.replace(route, template=route.template.typed(types))
+        around = self._surroundings.find(layers, path_types(route))
+        planner = self._plans.for_route(route, layers, schemes, where, around, needs_content_type=False)
+        self._plan_way_in(planner, layers, signature.injected, around)
+        errors = self._errors.responses(layers, around, authenticates=planner.plan.authenticates)
+        always, after_response = self._hooks.leave(layers, around)
+        conversation = plan_conversation(planner, route, signature, errors)
+        completion = _complete(planner, route, secrets, errors, always, after_response, None)
+        conversation.on_error = completion.on_error
+        respond, _, source = compile_route(
+            planner.plan,
+            f"{WEBSOCKET} {route.path}",
+            completion.on_error,
+            completion.answer_later,
+            completion.finish,
+            completion.finish_now,
+        )
+        route.sources[WEBSOCKET] = source
+        if layers.timeout is not None:
+            respond = with_timeout(respond, check_timeout(layers.timeout), completion.time_out)
+        return Endpoint(
+            route=route,
+            method=WEBSOCKET,
+            respond=respond,
+            respond_now=None,
+            takes_body=False,
+            end=completion.end,
+            awaits=True,
+            source=source,
+            inputs=planner.plan.inputs,
+            returns=signature.sends,
+            receives=signature.receives,
+            schemes=schemes if planner.plan.authenticates else (),
+            is_open=not planner.plan.requires_user,
+            visits=planner.plan.visits,
+            reads_cookies=planner.plan.reads_cookies,
+            middleware=middleware_factories(layers.middleware),
         )
 
     def _plan_way_in(

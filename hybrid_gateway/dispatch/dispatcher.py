@@ -38,7 +38,6 @@ from hybrid_gateway.responses.raw_response import RawResponse
 from hybrid_gateway.routing.path_template import PathValues
 from hybrid_gateway.routing.route_tree import Convert
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers, Message, Receive, Scope, Send
-from hybrid_gateway.websockets.handshake import reject_handshake
 
 FORCED_AUTHENTICATION = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
 
@@ -221,14 +220,6 @@ class Dispatcher:
             return unrouted
         endpoint, ctx.path_values = found
         return endpoint
-
-    async def attend(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a connection that is no HTTP request."""
-        kind = scope["type"]
-        if kind != "websocket":
-            # DJANGO: the words of ASGIHandler.__call__ (core/handlers/asgi.py), which people search for.
-            raise ValueError(f"Django can only handle ASGI/HTTP connections, not {kind}.")
-        await reject_handshake(receive, send)
 
     # --- how the response leaves
 

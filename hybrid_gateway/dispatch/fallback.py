@@ -108,7 +108,7 @@ class NotRouted(_Unrouted):
             query = b"?" + ctx.raw_query if ctx.raw_query else b""
             return make_raw(308, None, b"", [(b"location", location + query)])
         if not methods:
-            return None
+            return _upgrade_required(ctx) if table.websockets.methods(path) else None
         if ctx.method == "OPTIONS":
             method = (ctx.header(b"access-control-request-method") or b"").decode("latin-1")
             found = table.tree.find(path, method) if method else None
@@ -149,6 +149,12 @@ class UnknownPath(_Unrouted):
 def kind_of_unrouted(table: RoutingTable) -> type[NotRouted]:
     """Return the class of what answers where no route of ``table`` does."""
     return PlainlyNotRouted if table.errors.are_plain and not table.around_unrouted else NotRouted
+
+
+def _upgrade_required(ctx: RequestContext) -> HTTPException:
+    # SPEC: RFC 9110 section 15.5.22; an ASGI server may be told of it, PEP 3333 leaves Upgrade to the server
+    headers = {"Upgrade": "websocket"} if ctx.is_http_1 and "asgi" in ctx.scope else {}
+    return HTTPException(426, "This is a websocket, which an ASGI server opens and WSGI has none of.", headers=headers)
 
 
 def _allow(methods: Iterable[str]) -> RawResponse:

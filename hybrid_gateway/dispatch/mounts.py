@@ -80,6 +80,15 @@ class Mounted:
 
         return application
 
+    @property
+    def websocket_app(self) -> ASGIApp | None:
+        """The application that answers websockets; ``None`` for one of WSGI."""
+        return None if self._is_wsgi else self._serve_websocket
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        inside = {**scope, "root_path": scope.get("root_path", "") + self._path}
+        await cast("ASGIApp", self._app)(inside, receive, send)
+
     def serve_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
         """Answer a WSGI server by a WSGI application; return ``None`` where the mount is none."""
         if not self._is_wsgi:

@@ -33,6 +33,9 @@ class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     endpoints: Sequence[Endpoint]
     names: Mapping[str, Sequence[FlatRoute]]
     tree: RouteTree[Endpoint]
+    websockets: RouteTree[Endpoint]
+    """Those of websockets, which may share a path with routes of HTTP."""
+    websocket_endpoints: Sequence[Endpoint]
     mounts: Mounts
     errors: ErrorResponses
     """The responses to exceptions where no route answers."""

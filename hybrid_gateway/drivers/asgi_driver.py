@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from starlette.requests import ClientDisconnect
 
-from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread, thread_sensitive
+from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread, enter_request, thread_sensitive
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread
 from hybrid_gateway.dispatch.dispatcher import Responder, force_authentication
+from hybrid_gateway.dispatch.handshakes import Handshakes
 from hybrid_gateway.dispatch.request_checks import MAX_PATH, PLAIN, is_plain_path
 from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.drivers.served_application import ServedApplication
@@ -25,6 +26,7 @@ from hybrid_gateway.routing.path_template import PathValues
 from hybrid_gateway.routing.route_tree import Convert
 from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers, Message, Receive, Scope, Send
+from hybrid_gateway.websockets.websocket_context import WebSocketContext
 
 logger = logging.getLogger("hybrid_gateway")
 
@@ -52,6 +54,7 @@ class ASGIDriver:
         self._forced_root = dispatcher.forced_root
         middleware = application.middleware
         self._middleware = _wrap(self._answer_inside_middleware, middleware) if middleware else None
+        self._handshakes = Handshakes(dispatcher, middleware, application.django_websockets)
         self.write: Callable[[Send, int, Headers, bytes], bool] | None = None  # known once a server asks
         self._is_bare = not (middleware or self._forced_root or self._may_redirect)
         self._table: RoutingTable | None = None  # that what follows is of
@@ -60,10 +63,28 @@ class ASGIDriver:
 
     async def attend(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a scope that is not ``http``."""
-        if scope["type"] == "lifespan":
+        kind = scope["type"]
+        if kind == "lifespan":
             await self._answer_lifespan(receive, send)
+        elif kind == "websocket":
+            await self._answer_websocket(scope, receive, send, self._lend_typed)
         else:
-            await self._dispatcher.attend(scope, receive, send)
+            # DJANGO: the words of ASGIHandler.__call__ (core/handlers/asgi.py), which people search for.
+            raise ValueError(f"Django can only handle ASGI/HTTP connections, not {kind}.")
+
+    async def _answer_websocket(
+        self, scope: Scope, receive: Receive, send: Send, lend: Callable[[], RequestThread]
+    ) -> None:
+        ctx = WebSocketContext(scope, receive, send, lend)
+        ctx.registry = self._application.websocket_registry
+        force_authentication(ctx)
+        enter_request(ctx)
+        path, root = scope["path"], self._forced_root or scope.get("root_path")
+        try:
+            with contextlib.suppress(ClientDisconnect):
+                await self._handshakes.answer(ctx, path_info(path, root) if root else path, receive, send)
+        finally:
+            ctx.release()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
         """Answer one ``http`` scope; blocking work runs on ``thread``."""

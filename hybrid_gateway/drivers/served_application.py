@@ -9,7 +9,8 @@ from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry
 from hybrid_gateway.concurrency.caller_threads import LoopThread
 from hybrid_gateway.concurrency.thread_pools import PooledThread, ThreadPools
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
-from hybrid_gateway.types import ASGIMiddlewareFactory
+from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory
+from hybrid_gateway.websockets.registry import WebSocketRegistry
 
 
 @runtime_checkable
@@ -24,6 +25,9 @@ class ServedApplication(Protocol):
     """ASGI middleware around all routes, outer to inner."""
     pools: ThreadPools
     loops: LoopRegistry
+    websocket_registry: WebSocketRegistry
+    django_websockets: ASGIApp | None
+    """The application that answers websockets below Django's prefixes."""
     loop_thread: LoopThread
 
     def lend_thread(self) -> PooledThread: ...

@@ -51,7 +51,8 @@ class Endpoint(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     awaits: bool  # it has to wait on an event loop
     source: str  # the compiled code, to be read by people
     inputs: Sequence[Input] = ()
-    returns: object = None  # the return annotation
+    returns: object = None  # the return annotation; of a websocket, what is sent
+    receives: object = None  # of a websocket, what clients send
     schemes: Sequence[AuthenticationScheme] = ()
     is_open: bool = True  # callers of whom nothing is known may pass, as far as guards let them
     visits: bool = False  # it asks for what Django knows of a visitor

@@ -44,7 +44,8 @@ from hybrid_gateway.routing.declare import HANDLER_OPTIONS
 from hybrid_gateway.routing.flat_routes import FlatRoute, join_paths
 from hybrid_gateway.routing.path_template import build_path
 from hybrid_gateway.spelling import reject_unknown_keywords
-from hybrid_gateway.types import Environ, Headers, Receive, Scope, Send, StartResponse
+from hybrid_gateway.types import ASGIApp, Environ, Headers, Receive, Scope, Send, StartResponse
+from hybrid_gateway.websockets.registry import WebSocketRegistry, find_ended
 
 _WRITTEN = (FixedHeaders, StampedHeaders)  # which need neither validation nor more of them
 
@@ -86,6 +87,8 @@ class Gateway:
             encoded_slashes=options.encoded_slashes,
             grace=options.graceful_timeout,
         )
+        self.websocket_registry = WebSocketRegistry(dispatcher.shutdown, options.graceful_timeout, find_ended)
+        self.django_websockets: ASGIApp | None = None
         components = AppComponents()
         self._lifespan = Lifespan(options, components, lambda hook: dispatcher.table.hooks[id(hook)])
         self._late_start = LateStart(
@@ -158,6 +161,11 @@ class Gateway:
         return self.dispatcher.table.endpoints
 
     @property
+    def websockets(self) -> Sequence[Endpoint]:
+        """The compiled routes of websockets."""
+        return self.dispatcher.table.websocket_endpoints
+
+    @property
     def serves_docs(self) -> bool:
         """True if the document is served, and with it a page that shows it, at the paths that ``openapi`` has."""
         return any(route.path == self.openapi.path and not route.layers.include_in_schema for route in self.routes)
@@ -189,6 +197,8 @@ class Gateway:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one scope: the gateway is an ASGI application."""
         if scope["type"] != "http":
+            if scope["type"] == "websocket" and (loop := asyncio.get_running_loop()) is not self._loop:
+                await self._meet(loop)
             await self.asgi.attend(scope, receive, send)
             return
         if current_request() is not None:  # uvicorn starts a pipelined request in the context of the one before it

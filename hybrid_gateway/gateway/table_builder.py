@@ -77,11 +77,13 @@ class TableBuilder:
         for route in flat:
             self._check_reachable(route)
         endpoints: list[Endpoint] = []
+        websockets: list[Endpoint] = []
         routes: list[FlatRoute] = []
-        for route in [*flat, *self._own_routes(lambda: table, {route.path for route in flat}, Mounts(mounts))]:
+        paths = {route.path for route in flat if not route.websocket}
+        for route in [*flat, *self._own_routes(lambda: table, paths, Mounts(mounts))]:
             compiled = [builder.endpoint(route, method) for method in route.methods]
             routes.append(compiled[0].route)
-            endpoints += compiled
+            (websockets if route.websocket else endpoints).extend(compiled)
         errors = builder.errors(layers)
         unrouted = builder.unrouted_middleware(layers)
         table = RoutingTable(
@@ -89,6 +91,8 @@ class TableBuilder:
             endpoints=endpoints,
             names=routes_by_name(routes),
             tree=build_route_tree(endpoints),
+            websockets=build_route_tree(websockets),
+            websocket_endpoints=websockets,
             mounts=Mounts(mounts),
             errors=errors,
             without_route=Completion("no route", errors),

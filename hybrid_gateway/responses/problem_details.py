@@ -29,6 +29,11 @@ def problem_response(error: HTTPException) -> RawResponse:
     headers = [(name.lower().encode("latin-1"), str(value).encode("latin-1")) for name, value in error.headers.items()]
     if status < 400:
         return make_raw(status, None, b"", headers)
+    return make_raw(status, PROBLEM, _encode(problem_members(error)), headers)
+
+
+def problem_members(error: HTTPException) -> dict[str, object]:
+    """Return the problem document of an HTTP error."""
     members: dict[str, object] = {}
     if isinstance(error, RequestValidationError):
         members["errors"] = error.errors
@@ -36,4 +41,4 @@ def problem_response(error: HTTPException) -> RawResponse:
         members.update(error.extra)
     elif error.extra is not None:
         members["extra"] = error.extra
-    return make_raw(status, PROBLEM, _encode(problem_document(status, error.detail, **members)), headers)
+    return problem_document(error.status_code, error.detail, **members)

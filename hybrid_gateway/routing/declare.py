@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Literal, TypeVar, Unpack
+from typing import Any, ClassVar, Literal, TypeVar, Unpack
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
@@ -60,6 +60,9 @@ def describe_handler(handler: object) -> str:
 class Route:
     """One handler at one or several paths. Calling it calls the handler as the plain function it is."""
 
+    known_methods: ClassVar[tuple[str, ...]] = METHODS
+    known_options: ClassVar[frozenset[str]] = HANDLER_OPTIONS
+
     def __init__(
         self,
         path: str | Sequence[str],
@@ -74,7 +77,7 @@ class Route:
             raise RouteError(f"Route({path!r}) needs a function as its handler, not {handler!r}.")
         self.paths = (path,) if isinstance(path, str) else tuple(path)
         self.handler = handler
-        self.methods = _check_methods(methods, self.paths)
+        self.methods = _check_methods(methods, self.paths, self.known_methods)
         self.options: Mapping[str, Any] = options
         self.__name__ = getattr(handler, "__name__", type(handler).__name__)
         self.__doc__ = handler.__doc__
@@ -83,7 +86,7 @@ class Route:
         if iscoroutinefunction(handler):
             markcoroutinefunction(self)  # for async_to_sync and whoever else asks
         where = f"Route {self.paths[0]!r} for {describe_handler(handler)}"
-        check_options(options, HANDLER_OPTIONS | {"path", "methods"}, where, RouteError)
+        check_options(options, self.known_options | {"path", "methods"}, where, RouteError)
         status = options.get("status_code")
         if status is not None:
             _check_status(status, where)
@@ -107,11 +110,11 @@ def _check_status(status: object, where: str) -> None:
         raise RouteError(f"{where}: status_code={status!r} cannot be answered. {error}") from error
 
 
-def _check_methods(methods: Iterable[str], paths: tuple[str, ...]) -> tuple[str, ...]:
+def _check_methods(methods: Iterable[str], paths: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
     names = (methods,) if isinstance(methods, str) else tuple(methods)
     for name in names:
-        if name not in METHODS:
-            raise RouteError(f"Route {paths[0]!r} has an unknown method {name!r}. Known methods: {', '.join(METHODS)}.")
+        if name not in known:
+            raise RouteError(f"Route {paths[0]!r} has an unknown method {name!r}. Known methods: {', '.join(known)}.")
     if not names:
         raise RouteError(f"Route {paths[0]!r} has no methods.")
     return names

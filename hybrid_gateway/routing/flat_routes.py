@@ -13,6 +13,7 @@ from hybrid_gateway.layer_options import LAYER_OPTIONS, OPTIONS, Layers
 from hybrid_gateway.routing.controller_attributes import check_attributes, check_function
 from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Controller, Mount, Route, Router, describe_handler
 from hybrid_gateway.routing.path_template import PathTemplate
+from hybrid_gateway.routing.websocket_routes import WEBSOCKET, WEBSOCKET_OPTIONS, Kind, Listener, WebSocketRoute
 from hybrid_gateway.types import Handler
 
 
@@ -26,6 +27,7 @@ class FlatRoute(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     named: bool  # by the project; a name taken from the function may repeat until somebody reverses it
     layers: Layers
     options: dict[str, Any]  # the handler's own
+    websocket: Kind | None = None  # None for HTTP
     sources: dict[str, str] = msgspec.field(default_factory=dict)  # what it was compiled to, by method
 
     @property
@@ -56,7 +58,7 @@ def flatten(routes: Sequence[object], layers: Layers, prefix: str = "", namespac
             inside, path = f"{namespace}{entry.name}:" if entry.name else namespace, join_paths(prefix, entry.path)
             yield from flatten(entry.routes, layers.inside(entry.options, f"below {path}"), path, inside)
         elif inspect.isclass(entry) and issubclass(entry, Controller):
-            yield from _flatten_controller(entry, layers, prefix, namespace)
+            yield from _flatten_class(entry, layers, prefix, namespace)
         elif not isinstance(entry, Mount):
             raise RouteError(_not_a_route(entry, prefix))
 
@@ -75,7 +77,7 @@ def find_mounts(routes: Sequence[object], prefix: str = "") -> Iterator[tuple[st
 
 def _flatten_route(route: Route, handler: Handler, layers: Layers, prefix: str, namespace: str) -> Iterator[FlatRoute]:
     for declared in (route, inspect.unwrap(route.handler)):
-        check_function(declared, HANDLER_OPTIONS, f"Route {route.paths[0]!r} for {describe_handler(route.handler)}")
+        check_function(declared, route.known_options, f"Route {route.paths[0]!r} for {describe_handler(route.handler)}")
     name = route.options.get("name")
     for path in route.paths:
         try:
@@ -90,15 +92,47 @@ def _flatten_route(route: Route, handler: Handler, layers: Layers, prefix: str, 
             named=name is not None,
             layers=layers.inside(route.options, f"{'|'.join(route.methods)} {template.path}"),
             options=dict(route.options),
+            websocket=route.kind if isinstance(route, WebSocketRoute) else None,
         )
 
 
-def _flatten_controller(
-    controller: type[Controller], layers: Layers, prefix: str, namespace: str
-) -> Iterator[FlatRoute]:
+def _flatten_class(controller: type[Controller], layers: Layers, prefix: str, namespace: str) -> Iterator[FlatRoute]:
     members: dict[str, object] = {}
     for owner in reversed(controller.__mro__):
         members.update(vars(owner))
+    if issubclass(controller, Listener):
+        yield _flatten_listener(controller, members, layers, prefix, namespace)
+    else:
+        yield from _flatten_controller(controller, members, layers, prefix, namespace)
+
+
+def _flatten_listener(
+    listener: type[Listener], members: dict[str, object], layers: Layers, prefix: str, namespace: str
+) -> FlatRoute:
+    where = f"The listener {listener.__module__}.{listener.__qualname__}"
+    check_attributes(listener, members, WEBSOCKET_OPTIONS, {})
+    if not hasattr(listener, "on_message"):
+        raise RouteError(f"{where} has no on_message(self, data: ...).")
+    options = {name: value for name, value in members.items() if name in LAYER_OPTIONS}
+    try:
+        template = PathTemplate.parse(join_paths(prefix, listener.path) or "/")
+    except RouteError as error:
+        raise RouteError(f"{error} {where} is there.") from None
+    return FlatRoute(
+        template=template,
+        methods=(WEBSOCKET,),
+        handler=listener,
+        name=namespace + (listener.name or listener.__name__),
+        named=bool(listener.name),
+        layers=layers.inside(options, f"{WEBSOCKET} {template.path}"),
+        options={"subprotocols": listener.subprotocols},
+        websocket="listener",
+    )
+
+
+def _flatten_controller(
+    controller: type[Controller], members: dict[str, object], layers: Layers, prefix: str, namespace: str
+) -> Iterator[FlatRoute]:
     check_attributes(controller, members, LAYER_OPTIONS, {"each handler": HANDLER_OPTIONS})
     instance = controller()
     options = {name: value for name, value in members.items() if name in LAYER_OPTIONS}
@@ -112,7 +146,7 @@ def _flatten_controller(
             yield from _flatten_route(member, handler, inner, join_paths(prefix, controller.path), namespace)
         elif inspect.isclass(member) and issubclass(member, Controller):
             found = True
-            yield from _flatten_controller(member, inner, join_paths(prefix, controller.path), namespace)
+            yield from _flatten_class(member, inner, join_paths(prefix, controller.path), namespace)
     if not found:
         raise RouteError(f"The controller {controller.__module__}.{controller.__qualname__} has no handlers.")
 

@@ -17,7 +17,7 @@ WIRE = "hybrid_gateway.websocket.wire"
 
 
 class Receiver(Protocol):
-    """What happens on a wire is told to this. None of its methods waits or raises."""
+    """Hears what happens on a wire. None of its methods waits or raises."""
 
     def on_message(self, data: str | bytes) -> None:
         """Take one message of the client, whole: ``str`` of a text frame, ``bytes`` of a binary one."""
@@ -39,8 +39,6 @@ class Receiver(Protocol):
 class Wire(Protocol):
     """One websocket of a server, from its handshake on."""
 
-    can_deny: bool
-    """Whether the handshake may be answered by a response of HTTP; by 403 otherwise."""
     can_ping: bool
     """Whether pings are ours to send, and not the server's."""
 
@@ -55,10 +53,6 @@ class Wire(Protocol):
         """
         ...
 
-    async def deny(self, status: int, headers: Headers, body: bytes) -> None:
-        """Answer the handshake by a response instead, or by 403 where it cannot."""
-        ...
-
     def send(self, frame: Frame) -> None:
         """Queue a frame; without effect once the connection has ended."""
         ...
@@ -66,6 +60,10 @@ class Wire(Protocol):
     @property
     def queued(self) -> tuple[int, int]:
         """Messages and bytes that are not written yet, as far as the wire knows."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until what is queued is sent, or at least little enough for more to come."""
         ...
 
     def ping(self) -> None:
@@ -86,4 +84,8 @@ class Wire(Protocol):
 
     def abort(self) -> None:
         """End the connection at once, without a word."""
+        ...
+
+    async def wait_closed(self) -> None:
+        """Wait, for some seconds at most, until the connection has ended, for whoever has closed it."""
         ...

@@ -556,7 +556,8 @@ def test_a_websocket_is_refused_cleanly_and_not_watched_by_the_lane():
                 b"GET /hello HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                 b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
             )
-            assert answer.startswith(b"HTTP/1.1 403 ")
+            assert answer.startswith(b"HTTP/1.1 404 ")
+            assert answer.endswith(b'{"type":"about:blank","title":"Not Found","status":404}')
 
     asyncio.run(main())
 

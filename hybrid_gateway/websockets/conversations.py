@@ -1,0 +1,326 @@
+"""Conversations: what happens on a websocket after its handshake, one class per kind of handler.
+
+How this works: the plan of a route resolves everything its handler asks for and returns a conversation in the place of
+a response. Nothing is accepted until that is sent: so a refusal is a response like any other, and what components have
+entered is left when the conversation is over. An error of the handler is a frame, and where it ends the connection a
+close code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, suppress
+from typing import Any
+
+import msgspec
+from starlette.requests import ClientDisconnect
+from starlette.websockets import WebSocketDisconnect
+
+from hybrid_gateway.endpoints.errors import ErrorResponses, translate
+from hybrid_gateway.exceptions import HTTPException, InternalServerError
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.responses.gateway_response import GatewayResponse, ResponseThread, ShutdownSignal
+from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.types import Handler, Headers, Receive, Scope, Send
+from hybrid_gateway.websockets.asgi_wire import ASGIWire
+from hybrid_gateway.websockets.codec import Decode, Encode
+from hybrid_gateway.websockets.connection import INTERNAL_ERROR, NORMAL, Connection, ConnectionOptions
+from hybrid_gateway.websockets.websocket_context import WebSocketContext
+from hybrid_gateway.websockets.wire import WIRE, Wire
+
+logger = logging.getLogger("hybrid_gateway.websockets")
+
+HANDLER_GRACE = 5.0  # seconds in which a handler may notice that its client has gone, before it is cancelled
+
+Values = Mapping[str, object]
+
+
+class ConversationPlan(msgspec.Struct, kw_only=True, eq=False):
+    """The parts of a route's conversations that are the same for all of them."""
+
+    route: str
+    options: ConnectionOptions
+    handler: Handler
+    errors: ErrorResponses
+    on_error: Callable[[RequestContext, BaseException], Awaitable[EndpointResponse]] | None = None
+    """Makes the response to an error before the handshake is accepted; known when the route is compiled."""
+    decode: Decode | None = None
+    encode: Encode | None = None
+    is_sync: bool = False  # the handler runs on a thread
+
+
+class Conversation(GatewayResponse):
+    """The base of conversations. SPEC: RFC 6455 section 4.2.2: its status is 101, once it is accepted."""
+
+    def __init__(self, plan: ConversationPlan, values: Values) -> None:
+        super().__init__(None, 101)
+        self.plan = plan
+        self.values = values
+        self.connection: Connection | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        raise RuntimeError("A websocket is no response of HTTP.")
+
+    async def send_to(self, ctx: RequestContext, receive: Receive, send: Send, shutdown: ShutdownSignal) -> bool:
+        """Hold the conversation, from accepting the handshake to the end of the connection."""
+        assert isinstance(ctx, WebSocketContext)
+        wire = find_wire(ctx, receive, send)
+        try:
+            await self.converse(ctx, wire)
+        except WebSocketDisconnect:
+            pass  # the end of a connection is no error
+        except Exception as error:
+            if isinstance(error, ClientDisconnect):
+                return False
+            await self.fail(ctx, error)
+        finally:
+            connection = self.connection
+            if connection is not None:
+                connection.close(NORMAL)
+                await self.leave(ctx, connection)
+                await wire.wait_closed()
+        return True
+
+    async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
+        """Accept the handshake and serve the connection until it ends."""
+        raise NotImplementedError
+
+    async def leave(self, ctx: WebSocketContext, connection: Connection) -> None:
+        """Do what is to be done once when the connection has ended."""
+
+    async def accept(
+        self, ctx: WebSocketContext, wire: Wire, subprotocol: str | None = None, headers: Headers = ()
+    ) -> Connection:
+        """Accept the handshake; the headers that hooks and layers have set go with it."""
+        if subprotocol is None:
+            offered = ctx.websocket_scope.get("subprotocols", ())
+            subprotocol = next((name for name in self.plan.options.subprotocols if name in offered), None)
+        connection = Connection(wire, self.plan.options, self.plan.route)
+        connection.authentication = ctx.authentication
+        client = ctx.scope.get("client")
+        connection.address = client[0] if client else ""
+        self.connection = connection
+        await connection.accept(subprotocol, [*self.raw_headers, *headers])
+        ctx.registry.add(connection)
+        return connection
+
+    # --- errors
+
+    async def fail(self, ctx: WebSocketContext, error: Exception) -> None:
+        """Answer an error that ends the conversation."""
+        if self.connection is None:
+            assert self.plan.on_error is not None
+            await ctx.deny(await self.plan.on_error(ctx, error))
+            return
+        known = await self.report(ctx, error)
+        code = INTERNAL_ERROR if known is None else 4000 + known.status_code
+        await self.tell(self.connection, known or InternalServerError())
+        self.connection.close(code, "" if known is None or not isinstance(known.detail, str) else known.detail)
+
+    async def report(self, ctx: WebSocketContext, error: Exception) -> HTTPException | None:
+        """Return an error as one of HTTP; log it, and tell those who collect errors, where it is none."""
+        known = translate(error)
+        if known is None:
+            await self.plan.errors.respond_to_crash(ctx, error)
+        return known
+
+    async def tell(self, connection: Connection, error: HTTPException) -> None:
+        """Send the frame of an error, if anybody is left."""
+        with suppress(WebSocketDisconnect):
+            await connection.send(connection.options.codec.error(error))
+
+    # --- what is not sent
+
+    async def discard(self, thread: ResponseThread) -> None:
+        """Nothing was accepted, so nothing has to be closed."""
+
+
+def find_wire(ctx: WebSocketContext, receive: Receive, send: Send) -> Wire:
+    """Return the wire of the driver, unless middleware wants to see the messages."""
+    own: Wire | None = (ctx.websocket_scope.get("extensions") or {}).get(WIRE)
+    if own is not None and (receive, send) == ctx.io:
+        return own
+    return ASGIWire(ctx.websocket_scope, receive, send)
+
+
+class SocketConversation(Conversation):
+    """The conversation of a handler that has the socket itself."""
+
+    async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
+        """Run the handler, which accepts when it likes."""
+        loop, socket = asyncio.get_running_loop(), ctx.websocket
+        deadline = asyncio.timeout(None)
+
+        async def open_socket(subprotocol: str | None, headers: Headers) -> Connection:
+            connection = await self.accept(ctx, wire, subprotocol, headers)
+            connection.when_ended(lambda _: _cut(deadline, loop.time() + HANDLER_GRACE))
+            return connection
+
+        socket.attach(open_socket)
+        try:
+            async with deadline:
+                await self.plan.handler(**self.values)
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            logger.warning("The handler of %s was cancelled: its connection has ended.", self.plan.route)
+            return
+        if not socket.is_accepted:
+            await socket.close(NORMAL)
+
+
+def _cut(deadline: asyncio.Timeout, when: float) -> None:
+    with suppress(RuntimeError):  # it is over
+        deadline.reschedule(when)
+
+
+class ListenerConversation(Conversation):
+    """The conversation of a function that is called with each message."""
+
+    async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
+        """Answer messages, one after the other."""
+        connection = await self.accept(ctx, wire)
+        plan, codec = self.plan, self.plan.options.codec
+        decode, encode = plan.decode, plan.encode
+        assert decode is not None and encode is not None
+        call = self.call
+        while True:
+            data = await connection.receive()
+            try:
+                value = await call(ctx, decode(data))
+                if value is not None:
+                    await connection.send(encode(value))
+            except HTTPException as error:
+                await connection.send(codec.error(error))
+            except (WebSocketDisconnect, ClientDisconnect):
+                raise
+            except Exception as error:
+                known = translate(error)
+                if known is None:
+                    raise
+                await connection.send(codec.error(known))
+
+    async def call(self, ctx: WebSocketContext, data: object) -> object:
+        """Call the handler with one message, on a thread where it blocks."""
+        if self.plan.is_sync:
+            return await ctx.thread.run(functools.partial(self.plan.handler, data=data, **self.values))
+        return await self.plan.handler(data=data, **self.values)
+
+
+class ListenerInstance(ListenerConversation):
+    """The conversation of a :class:`Listener`: an instance, and what each of its methods asks for."""
+
+    def __init__(self, plan: ConversationPlan, methods: ListenerMethods, instance: object, values: Values) -> None:
+        super().__init__(plan, values)
+        self._methods = methods
+        self._instance = instance
+        self._is_left = False
+
+    async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
+        if self._methods.on_drain is not None:
+            drain = functools.partial(self._begin_to_drain, ctx, self._methods.on_drain)
+            self._on_drain: Callable[[], object] = drain
+        await super().converse(ctx, wire)
+
+    async def accept(
+        self, ctx: WebSocketContext, wire: Wire, subprotocol: str | None = None, headers: Headers = ()
+    ) -> Connection:
+        connection = await super().accept(ctx, wire, subprotocol, headers)
+        if self._methods.on_drain is not None:
+            connection.when_draining(self._on_drain)
+        return connection
+
+    def _begin_to_drain(self, ctx: WebSocketContext, method: ListenerMethod) -> None:
+        task = asyncio.ensure_future(self._run(ctx, method, {}))
+        task.add_done_callback(_log_failure)
+
+    async def call(self, ctx: WebSocketContext, data: object) -> object:
+        return await self._run(ctx, self._methods.on_message, {"data": data})
+
+    async def leave(self, ctx: WebSocketContext, connection: Connection) -> None:
+        end = connection.end
+        await self._disconnect(ctx, 1006 if end is None else end.code)
+
+    async def _disconnect(self, ctx: WebSocketContext, code: int) -> None:
+        if self._is_left or self._methods.on_disconnect is None:
+            return
+        self._is_left = True
+        given = {"code": code} if self._methods.on_disconnect.takes_code else {}
+        task = asyncio.ensure_future(self._run(ctx, self._methods.on_disconnect, given))
+        try:
+            await finish(task)
+        except Exception as error:
+            await self.report(ctx, error)
+
+    async def send_to(self, ctx: RequestContext, receive: Receive, send: Send, shutdown: ShutdownSignal) -> bool:
+        assert isinstance(ctx, WebSocketContext)
+        try:
+            return await super().send_to(ctx, receive, send, shutdown)
+        finally:  # also where nothing was accepted in the end, though on_connect has run
+            await self._disconnect(ctx, 1006)
+
+    async def _run(self, ctx: WebSocketContext, method: ListenerMethod, given: Values) -> object:
+        values = {name: self.values[name] for name in method.parameters} | dict(given)
+        run = functools.partial(method.function, self._instance, **values)
+        return await (ctx.thread.run(run) if method.is_sync else run())
+
+
+class ListenerMethod(msgspec.Struct, frozen=True):
+    """A method of a listener: its function, the names of what is injected, and whether it blocks."""
+
+    function: Handler
+    parameters: Sequence[str]
+    is_sync: bool
+    takes_code: bool = False
+
+
+class ListenerMethods(msgspec.Struct, frozen=True, kw_only=True):
+    """The methods of a listener that run after its handshake."""
+
+    on_message: ListenerMethod
+    on_disconnect: ListenerMethod | None
+    on_drain: ListenerMethod | None
+
+
+class StreamConversation(Conversation):
+    """The conversation of a generator: what it yields is sent, what the client sends is ignored."""
+
+    async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
+        """Send what comes until there is no more, or nobody is left."""
+        connection = await self.accept(ctx, wire)
+        connection.discards = True
+        loop, encode = asyncio.get_running_loop(), self.plan.encode
+        assert encode is not None
+        deadline = asyncio.timeout(None)
+        try:
+            async with deadline:
+                connection.when_ended(lambda _: _cut(deadline, loop.time()))
+                async with aclosing(self._values(ctx)) as values:
+                    async for value in values:
+                        await connection.send(encode(value))
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+
+    def _values(self, ctx: WebSocketContext) -> Any:
+        made = self.plan.handler(**self.values)
+        return made if isinstance(made, AsyncIterator) else ctx.thread.stream(made)
+
+
+async def finish(task: asyncio.Future[Any]) -> object:
+    """Await a task to its end, however often whoever waits is cancelled; raise the cancellation then."""
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        while not task.done():
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait((task,))
+        raise
+
+
+def _log_failure(task: asyncio.Future[object]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("on_drain failed", exc_info=error)

@@ -1,0 +1,165 @@
+"""All open websockets of a gateway: how many there are, and what ends them from outside.
+
+How this works: one timer per event loop looks once a second at every connection of that loop: is a ping due, is one
+unanswered, has nothing come for too long, has it lived too long, does its client not read? Every few seconds it asks
+which of the authentications in use have ended. When the process is told to end, connections are closed in batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, suppress
+
+from hybrid_gateway.access_control import Authentication
+from hybrid_gateway.responses.gateway_response import ShutdownSignal
+from hybrid_gateway.websockets.connection import GOING_AWAY, RESTART, TOO_SLOW, Connection
+
+logger = logging.getLogger("hybrid_gateway.websockets")
+
+SWEEP = 1.0  # seconds
+RECHECK = 3.0  # seconds between two looks at the authentications in use
+MAX_BATCH = 500  # connections that are closed at once when the process ends
+
+FindEnded = Callable[[Collection[Authentication]], Awaitable[Iterable[Authentication]]]
+"""Returns which of these have ended: revoked, expired, logged out, of a user who is not active."""
+
+
+async def find_ended(in_use: Collection[Authentication]) -> Iterable[Authentication]:
+    """Return none of them."""
+    return ()
+
+
+class WebSocketRegistry:
+    """The open connections of a gateway. ``grace`` is seconds in which they are closed when ``shutdown`` begins."""
+
+    def __init__(self, shutdown: ShutdownSignal, grace: float, find_ended: FindEnded) -> None:
+        self._shutdown = shutdown
+        self._grace = grace
+        self._find_ended = find_ended
+        self._by_loop: dict[asyncio.AbstractEventLoop, LoopConnections] = {}
+        self.opened = 0  # since the process began
+
+    def __len__(self) -> int:
+        return sum(len(loop.connections) for loop in list(self._by_loop.values()))
+
+    def __iter__(self) -> Iterator[Connection]:
+        for loop in list(self._by_loop.values()):
+            yield from list(loop.connections)
+
+    def add(self, connection: Connection) -> None:
+        """Look after a connection until it has ended."""
+        loop = asyncio.get_running_loop()
+        known = self._by_loop.get(loop)
+        if known is None:
+            for other in [other for other in self._by_loop if other.is_closed()]:
+                del self._by_loop[other]
+            known = self._by_loop[loop] = LoopConnections(loop, self._shutdown, self._grace, self._find_ended)
+        self.opened += 1
+        known.add(connection)
+
+
+class LoopConnections:
+    """The open connections of one event loop."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, shutdown: ShutdownSignal, grace: float, find_ended: FindEnded
+    ) -> None:
+        self._shutdown = shutdown
+        self._grace = grace
+        self._notified: AbstractContextManager[None] | None = None  # while there are connections
+        self.connections: set[Connection] = set()
+        self._loop = loop
+        self._find_ended = find_ended
+        self._timer: asyncio.TimerHandle | None = None
+        self._recheck: asyncio.Task[None] | None = None
+        self._last_recheck = loop.time()
+
+    def add(self, connection: Connection) -> None:
+        """Look after ``connection``."""
+        self.connections.add(connection)
+        connection.when_ended(self._forget)
+        if connection.end is not None:
+            return
+        if self._notified is None:
+            self._notified = self._shutdown.notifying(self.drain)
+            self._notified.__enter__()
+        if self._timer is None:
+            self._timer = self._loop.call_later(SWEEP, self._sweep)
+
+    def _forget(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        if not self.connections and self._notified is not None:
+            self._notified.__exit__(None, None, None)
+            self._notified = None
+
+    def _sweep(self) -> None:
+        self._timer = self._loop.call_later(SWEEP, self._sweep) if self.connections else None
+        now = self._loop.time()
+        for connection in list(self.connections):
+            look_after(connection, now)
+        if now - self._last_recheck >= RECHECK and self._recheck is None:
+            in_use: dict[int, Authentication] = {}
+            for connection in self.connections:
+                if connection.authentication is not None:
+                    in_use[id(connection.authentication)] = connection.authentication
+            if in_use:
+                self._last_recheck = now
+                self._recheck = self._loop.create_task(self._end_revoked(list(in_use.values())))
+
+    async def _end_revoked(self, in_use: Collection[Authentication]) -> None:
+        try:
+            ended = {id(authentication) for authentication in await self._find_ended(in_use)}
+            if ended:
+                for connection in list(self.connections):
+                    if id(connection.authentication) in ended:
+                        connection.close(4401, "The credentials have ended.")
+        except Exception:
+            logger.exception("Nobody knows whether the users of open websockets are still allowed")
+        finally:
+            self._recheck = None
+
+    # --- the end of the process
+
+    def drain(self) -> None:
+        """Close every connection within six tenths of the grace period, in batches, each at a moment of its own."""
+        waiting = list(self.connections)
+        random.shuffle(waiting)
+        batches = [waiting[start : start + MAX_BATCH] for start in range(0, len(waiting), MAX_BATCH)]
+        step = min(0.5, 0.6 * self._grace / max(len(batches), 1))
+        for connection in waiting:
+            connection.begin_to_drain()
+        for number, batch in enumerate(batches):
+            for connection in batch:
+                # jitter, so that clients do not all come back in the same moment
+                self._loop.call_later((number + random.random()) * step, _restart, connection)  # noqa: S311
+
+
+def _restart(connection: Connection) -> None:
+    connection.close(RESTART, "The server restarts.")
+
+
+def look_after(connection: Connection, now: float) -> None:
+    """Close a connection that is idle, too old, or whose client does not read or answer; send pings that are due."""
+    options = connection.options
+    if options.max_lifetime is not None and now - connection.opened >= options.max_lifetime:
+        connection.close(GOING_AWAY, "The connection has reached the end of its lifetime.")
+    elif options.idle_timeout is not None and now - connection.last_active >= options.idle_timeout:
+        connection.close(GOING_AWAY, "Nothing was sent for too long.")
+    elif options.ping_interval is not None:
+        _keep_alive(connection, options.ping_interval, now)
+
+
+def _keep_alive(connection: Connection, interval: float, now: float) -> None:
+    if connection.blocked_since is not None and now - connection.blocked_since >= interval:
+        connection.close(TOO_SLOW, "The client reads too slowly.")
+    elif connection.wire.can_ping and now - connection.last_ping >= interval:
+        if connection.pongs_due:
+            connection.close(TOO_SLOW, "The client does not answer.")
+            return
+        connection.last_ping = now
+        connection.pongs_due = 1
+        with suppress(OSError):
+            connection.wire.ping()

@@ -1,0 +1,54 @@
+"""The handshake of a websocket as a request: what plans read of it, and what a conversation needs besides."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal
+
+from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_parts import HANDLED, Exit, SyncExit
+from hybrid_gateway.request.request_thread import RequestThread
+from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.types import Receive, Scope, Send
+from hybrid_gateway.websockets.registry import WebSocketRegistry
+from hybrid_gateway.websockets.socket import WebSocket
+
+HTTP_SCHEMES = {"ws": "http", "wss": "https"}
+
+
+class WebSocketContext(RequestContext):
+    """The handshake of one websocket.
+
+    SPEC: RFC 6455 section 4.1: a handshake is a GET request, and as such its ``scope`` describes it, so that guards,
+    schemes and hooks find what they know; ``websocket_scope`` is that of the server.
+    """
+
+    websocket_scope: Scope
+    deny: Callable[[EndpointResponse], Awaitable[None]]
+    """Answers the handshake by a response instead."""
+    registry: WebSocketRegistry
+    io: tuple[Receive, Send]
+    """What the server gave, before any middleware."""
+    _socket: WebSocket | None = None
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, lend: Callable[[], RequestThread]) -> None:
+        self.websocket_scope = scope
+        scheme = HTTP_SCHEMES.get(scope.get("scheme", "ws"), "http")
+        as_request: dict[str, Any] = {**scope, "type": "http", "method": "GET", "scheme": scheme}
+        super().__init__(as_request, receive, lend)
+        self.io = receive, send
+
+    @property
+    def websocket(self) -> WebSocket:
+        """The socket, for a handler that asks for it."""
+        if self._socket is None:
+            self._socket = WebSocket(self.websocket_scope)
+        return self._socket
+
+    def on_exit(self, mode: Literal["inline", "thread"], manager: SyncExit, moment: int = HANDLED) -> Exit:
+        """Leave ``manager`` at the end, on any thread of the pool: none is held as long as a socket is open."""
+        if self.exits is None:
+            self.exits = []
+        entry = Exit(moment, mode, manager, None, self.handled_error)
+        self.exits.append(entry)
+        return entry
