@@ -1,0 +1,1 @@
+"""Back ends of channels for Redis and PostgreSQL."""
