@@ -13,6 +13,7 @@ ROOT_URLCONF = "tests.urls"
 INSTALLED_APPS = [
     "hybrid_gateway",
     "hybrid_gateway.tokens",
+    "hybrid_gateway.channels",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

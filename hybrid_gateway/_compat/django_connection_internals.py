@@ -172,3 +172,13 @@ def close_caches() -> None:
     """Do what Django does on ``request_finished``: close the caches that this context has used."""
     if _cache_classes.are_closable():  # PERF: to find those that were used takes 18,000 instructions for one
         _close_caches()
+
+
+def connection_parameters(alias: str) -> dict[str, Any]:
+    """Return what Django connects to the database ``alias`` with, of PostgreSQL, for a connection of our own."""
+    # The method, not the settings: packages for passwords that change have their own.
+    connection: Any = connections[alias]
+    parameters: dict[str, Any] = connection.get_connection_params()
+    for name in ("cursor_factory", "context", "prepare_threshold"):  # Django's types, and its rules for poolers
+        parameters.pop(name, None)
+    return parameters

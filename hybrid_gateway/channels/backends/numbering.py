@@ -33,25 +33,34 @@ def draw_epoch() -> str:
     return secrets.token_hex(6)
 
 
-def number_of(offset: str) -> int:
-    """Return the number in an offset of ours."""
-    return int(offset.rpartition("-")[2])
+class Offset(NamedTuple):
+    """An offset, read; without an epoch where it is none of ours."""
+
+    epoch: str
+    number: int
+
+
+def parse_offset(text: str | None) -> Offset:
+    """Read what a client has written."""
+    epoch, _, number = (text or "").rpartition("-")
+    # SECURITY: int() takes other digits, and 4,300 of them; no number of ours has more than 18.
+    if epoch.isascii() and epoch.isalnum() and number.isascii() and number.isdigit() and len(number) <= 18:
+        return Offset(epoch, int(number))
+    return Offset("", 0)
 
 
 def replay_after(since: str | None, state: Numbering | None, kept: list[Delivery]) -> Replay:
-    """Return what follows ``since``; ``kept`` is all that history holds, oldest first."""
+    """Return what follows ``since``; ``kept`` is what history holds, all of it or all from there on, oldest first."""
     if since is None:
         return Replay(kept, True, 0)
-    epoch, _, text = since.rpartition("-")
-    # SECURITY: a client wrote it. int() takes other digits and 4,300 of them; no number of ours has more than 18.
-    if state is None or not (text.isascii() and text.isdigit() and len(text) <= 18):
+    epoch, number = parse_offset(since)
+    last = None
+    if state is not None:
+        last = state.last if epoch == state.epoch else state.ends.get(epoch)
+    if state is None or last is None:
         return Replay(kept, False, None)
-    number = int(text)
-    last = state.last if epoch == state.epoch else state.ends.get(epoch)
-    if last is None:
-        return Replay(kept, False, None)
-    messages = [message for message in kept if number_of(message.offset) > min(number, last)]
+    messages = [message for message in kept if parse_offset(message.offset).number > min(number, last)]
     if number > last:
         return Replay(messages, False, None)
-    missed = (number_of(messages[0].offset) if messages else state.last + 1) - number - 1
+    missed = (parse_offset(messages[0].offset).number if messages else state.last + 1) - number - 1
     return Replay(messages, missed == 0, missed)

@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from hybrid_gateway.channels.backend import BackendEvents, Delivery, History, Replay
 from hybrid_gateway.channels.backends import redis_scripts as scripts
-from hybrid_gateway.channels.backends.numbering import STATE_LIFETIME, Numbering, draw_epoch, replay_after
+from hybrid_gateway.channels.backends.numbering import STATE_LIFETIME, Numbering, draw_epoch, parse_offset, replay_after
 from hybrid_gateway.channels.backends.reconnection import PATIENCE, SILENCE, STALL, Reconnection
 from hybrid_gateway.channels.backends.redis_commands import RedisCommands
 from hybrid_gateway.channels.backends.redis_connection import Answer, RedisAddress, RedisConnection
@@ -88,12 +88,11 @@ class RedisBackend:
 
     async def replay(self, channel: str, since: str | None, history: History) -> Replay:
         """Return what history holds after ``since``, oldest first; with ``None`` all of it."""
-        epoch, _, number = (since or "").rpartition("-")
-        first = int(number) + 1 if number.isascii() and number.isdigit() and len(number) < 19 else 1
+        after = parse_offset(since)
         answer = await self._commands.call(
             lambda: (
                 *("EVAL", scripts.REPLAY, 2, self._key("stream", channel), self._key("state", channel)),
-                *(history.size, epoch, first),
+                *(history.size, after.epoch, after.number + 1),
             )
         )
         assert isinstance(answer, list)
