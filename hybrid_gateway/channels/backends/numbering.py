@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from hybrid_gateway.channels.backend import Delivery, Replay
 
-STATE_LIFETIME = 86_400.0
+STATE_LIFETIME = 7 * 86_400.0
 """Seconds that a state outlives the messages of its channel: who comes back by then learns how many are gone."""
 
 

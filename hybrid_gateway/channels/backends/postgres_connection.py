@@ -79,13 +79,13 @@ class ListeningConnection:
         await cursor.execute(statement.encode(), values)
         return await cursor.fetchall() if cursor.description else []
 
-    async def ask_two(self, statements: str, values: Mapping[str, object]) -> Row:
-        """Perform two statements in one transaction, by one message; return the row of the second."""
+    async def ask_last(self, statements: str, values: Mapping[str, object]) -> Row | None:
+        """Perform statements in one transaction, sent as one; return the row of the last."""
         cursor = AsyncClientCursor(self._connection)
         await cursor.execute(statements.encode(), values)
-        cursor.nextset()
+        while cursor.nextset():
+            pass
         row: Row | None = await cursor.fetchone()
-        assert row is not None
         return row
 
     async def listen(self, topics: Sequence[str]) -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from itertools import count
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import psycopg
@@ -27,6 +28,8 @@ from hybrid_gateway.channels.backends.numbering import STATE_LIFETIME, Numbering
 from hybrid_gateway.channels.backends.postgres_connection import ListeningConnection, Query, Row
 from hybrid_gateway.channels.backends.reconnection import PATIENCE, STALL, Reconnection
 from hybrid_gateway.exceptions import SettingsError
+
+Value: TypeAlias = str | bytes | int | float | None
 
 LONGEST_NOTIFICATION = 7_900
 """Bytes of a message that fit; SPEC: PostgreSQL, NOTIFY: less than 8,000 with what is before it."""
@@ -91,9 +94,9 @@ class PostgresBackend:
         rows = await self._perform(lambda connection: connection.ask(statement, values))
         return _offset_of(rows[0], values)
 
-    def _statement(self, channel: str, payload: bytes, history: History | None) -> tuple[str, dict[str, object]]:
+    def _statement(self, channel: str, payload: bytes, history: History | None) -> tuple[str, dict[str, Value]]:
         inline = _inline(payload)
-        values: dict[str, object] = {"topic": _topic(channel), "inline": inline, "payload": payload}
+        values: dict[str, Value] = {"topic": _topic(channel), "inline": inline, "payload": payload}
         if history is not None:
             size, ttl = history
             values |= {"channel": channel, "epoch": draw_epoch(), "size": size, "ttl": ttl}
@@ -106,13 +109,29 @@ class PostgresBackend:
         """Return what history holds after ``since``, oldest first; with ``None`` all of it."""
         after = parse_offset(since)
         values = {"channel": channel, "epoch": after.epoch, "first": after.number + 1, "size": history.size}
-        rows = await self._perform(lambda connection: connection.ask(statements.REPLAY, values))
+        rows = await self._perform(lambda connection: connection.ask(statements.REPLAY, values), STALL)
         kept = [Delivery(channel, offset, payload) for *_, offset, payload in rows if offset is not None]
         state = None
         if rows:
             name, last, ends, *_ = rows[0]
             state = Numbering(name, last, msgspec.json.decode(ends, type=dict[str, int]))
         return replay_after(since, state, kept)
+
+    async def position(self, channel: str, history: History) -> str | None:
+        """Return the offset of the last message of a channel, ``EPOCH-0`` where there was none.
+
+        ``None`` while a transaction is open that has sent the first one.
+        """
+        values = {"channel": channel, "epoch": draw_epoch(), "state_ttl": history.ttl + STATE_LIFETIME}
+
+        async def ask(connection: ListeningConnection) -> Sequence[Row]:
+            with suppress(psycopg.errors.LockNotAvailable):
+                if (row := await connection.ask_last(statements.POSITION, values)) is not None:
+                    return (row,)
+            return ()
+
+        rows = await self._perform(ask)
+        return rows[0][0] if rows else None
 
     async def subscribe(self, channel: str) -> None:
         """Have messages of a channel delivered, from when this returns; if it raises, they are not."""
@@ -146,17 +165,18 @@ class PostgresBackend:
 
     async def enter(self, channel: str, member: str, ttl: float) -> bool:
         """Note that this process has ``member`` present for ``ttl`` seconds; return whether no process had before."""
-        return await self._ask_two(statements.ENTER, channel, member, ttl=ttl)
+        return await self._ask_last(statements.ENTER, channel, member, ttl=ttl)
 
     async def leave(self, channel: str, member: str) -> bool:
         """Forget that this process has ``member`` present; return whether no process has any more, though one had."""
-        return await self._ask_two(statements.LEAVE, channel, member)
+        return await self._ask_last(statements.LEAVE, channel, member)
 
-    async def _ask_two(self, statement: str, channel: str, member: str, **more: object) -> bool:
+    async def _ask_last(self, statement: str, channel: str, member: str, **more: object) -> bool:
         values = {"channel": channel, "member": member, "holder": self._process, **more}
 
         async def ask(connection: ListeningConnection) -> Sequence[Row]:
-            return [await connection.ask_two(statement, values)]
+            row = await connection.ask_last(statement, values)
+            return () if row is None else (row,)
 
         return bool((await self._perform(ask))[0][0])
 
@@ -182,9 +202,9 @@ class PostgresBackend:
     def _server(self) -> str:
         return f"The PostgreSQL of DATABASES[{self._listen_to!r}]"
 
-    async def _perform(self, query: Query) -> Sequence[Row]:
+    async def _perform(self, query: Query, patience: float = PATIENCE) -> Sequence[Row]:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 await self._reconnection.ready()
                 assert self._connection is not None
                 return await self._connection.enqueue(query)
@@ -226,7 +246,7 @@ def _check_database(alias: str) -> None:
     if alias not in connections.settings:
         raise SettingsError(f"CHANNELS names the database {alias!r}, which DATABASES does not have.")
     connection = connections[alias]
-    if connection.vendor != "postgresql" or connection.Database is not psycopg:
+    if connection.vendor != "postgresql" or getattr(connection, "Database", None) is not psycopg:
         engine = connections.settings[alias]["ENGINE"]
         raise SettingsError(
             f'CHANNELS "postgresql" needs a PostgreSQL that Django speaks to by psycopg 3; DATABASES[{alias!r}] is '
@@ -262,7 +282,7 @@ def _inline(payload: bytes) -> str | None:
     return text if len(text) <= LONGEST_NOTIFICATION else None
 
 
-def _offset_of(row: Row | None, values: Mapping[str, object]) -> str:
+def _offset_of(row: Row | None, values: Mapping[str, Value]) -> str:
     """Return the offset that the statement was given, or gave."""
     assert row is not None
     return str(values.get("offset") or row[0])

@@ -1,4 +1,4 @@
-"""What PostgreSQL is asked, on a thread of Django's or on the connection that listens."""
+"""Statements that PostgreSQL is asked, on a thread of Django's or on the connection that listens."""
 
 from __future__ import annotations
 
@@ -50,6 +50,18 @@ SELECT pg_notify(%(topic)s, %(offset)s || ' =' || id) FROM kept
 """Send one that is too long for a notification: that names its row."""
 
 FETCH: Final = "SELECT payload FROM hybrid_gateway_channels_keptmessage WHERE id = %s"
+
+# Whoever publishes may have the row for long: nobody waits for that, and the next message tells.
+POSITION: Final = """
+SET LOCAL lock_timeout = '200ms';
+INSERT INTO hybrid_gateway_channels_channelstate (name, epoch, run, last, ends, expires_at)
+SELECT %(channel)s, %(epoch)s, extract(epoch FROM pg_postmaster_start_time())::text, 0, '{}',
+       clock_timestamp() + make_interval(secs => %(state_ttl)s)
+WHERE NOT EXISTS (SELECT FROM hybrid_gateway_channels_channelstate WHERE name = %(channel)s)
+ON CONFLICT DO NOTHING;
+SELECT epoch || '-' || last FROM hybrid_gateway_channels_channelstate WHERE name = %(channel)s
+"""
+"""Return the offset of the last message, of a state that is made if there is none."""
 
 REPLAY: Final = """
 SELECT state.epoch, state.last, state.ends::text, message."offset", message.payload

@@ -14,7 +14,7 @@ from hybrid_gateway.channels.backends.redis_connection import Answer, RedisAddre
 
 
 class RedisCommands:
-    """The connection that sends commands; each is answered or has failed within a second."""
+    """The connection that sends commands; each is answered, or has failed in time."""
 
     def __init__(self, address: RedisAddress) -> None:
         self._address = address
@@ -24,14 +24,15 @@ class RedisCommands:
         self.run = ""  # of the server: another one may have forgotten something
         self.on_open: Callable[[], None] = lambda: None
 
-    async def call(self, make: Callable[[], Sequence[str | bytes | float]]) -> Answer:
+    async def call(self, make: Callable[[], Sequence[str | bytes | float]], patience: float = PATIENCE) -> Answer:
         """Send the command that ``make`` returns, in the order of the calls, and return its answer.
 
-        It is made when the connection is there. Raises ``ChannelsUnavailable``; whether the command was carried out
-        nobody knows then.
+        It is made when the connection is there; ``patience`` is in seconds.
+
+        Raises ``ChannelsUnavailable``; whether the command was carried out nobody knows then.
         """
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(patience):
                 async with self._turn:
                     connection = await self._opened()
                     command = make()

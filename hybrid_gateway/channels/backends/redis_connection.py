@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
@@ -23,7 +23,7 @@ Answer: TypeAlias = "bytes | int | list[Answer] | None"
 
 
 class RedisAddress:
-    """Where a Redis is, and how to log in: ``redis://user:password@host:6379/0``, ``rediss://``, ``unix://``."""
+    """Place of a Redis, and how to log in: ``redis://user:password@host:6379/0``, ``rediss://``, ``unix://``."""
 
     def __init__(self, url: str) -> None:
         scheme, colon, rest = url.partition("://")
@@ -65,7 +65,7 @@ class RedisConnection:
         self, address: RedisAddress, on_answer: Callable[[Answer | ResponseError], None],
         on_end: Callable[[Exception], None],
     ) -> None:  # fmt: skip
-        self._connection = address.kind(**address.options)
+        self._connection: Any = address.kind(**address.options)  # its methods have no types in redis-py 8
         self._on_answer = on_answer
         self._on_end = on_end
         self._reader: asyncio.Task[None] | None = None

@@ -1,4 +1,4 @@
-"""What Redis does in one step: scripts in Lua, which nobody else's command comes between."""
+"""Scripts in Lua, each of which Redis performs in one step."""
 
 from __future__ import annotations
 
@@ -33,6 +33,19 @@ redis.call('PUBLISH', ARGV[6], offset .. ' ' .. ARGV[1])
 return offset
 """
 """Number a message, keep it and send it."""
+
+POSITION = """
+-- KEYS: the stream, the state. ARGV: an epoch, the server's run, seconds that the state lives
+local epoch, last = unpack(redis.call('HMGET', KEYS[2], 'epoch', 'last'))
+if not last then
+  epoch, last = ARGV[1], 0
+  redis.call('DEL', KEYS[1])
+  redis.call('HSET', KEYS[2], 'epoch', epoch, 'run', ARGV[2], 'last', last)
+  redis.call('PEXPIRE', KEYS[2], math.ceil(ARGV[3] * 1000))
+end
+return epoch .. '-' .. last
+"""
+"""Return the offset of the last message, of a state that is made if there is none."""
 
 REPLAY = """
 -- KEYS: the stream, the state. ARGV: size, an epoch, the first number that is asked for if it is that epoch

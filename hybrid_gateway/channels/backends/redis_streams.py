@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
+from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -93,11 +94,22 @@ class RedisBackend:
             lambda: (
                 *("EVAL", scripts.REPLAY, 2, self._key("stream", channel), self._key("state", channel)),
                 *(history.size, after.epoch, after.number + 1),
+            ),
+            STALL,
+        )
+        state, kept = _read_replay(channel, answer)
+        return replay_after(since, state, kept)
+
+    async def position(self, channel: str, history: History) -> str:
+        """Return the offset of the last message of a channel, ``EPOCH-0`` where there was none."""
+        offset = await self._commands.call(
+            lambda: (
+                *("EVAL", scripts.POSITION, 2, self._key("stream", channel), self._key("state", channel)),
+                *(draw_epoch(), self._commands.run, history.ttl + STATE_LIFETIME),
             )
         )
-        assert isinstance(answer, list)
-        kept = [Delivery(channel, offset.decode(), payload) for offset, payload in reversed(answer[1])]
-        return replay_after(since, _read_state(answer[0]), kept)
+        assert isinstance(offset, bytes)
+        return offset.decode()
 
     async def subscribe(self, channel: str) -> None:
         """Have messages of a channel delivered, from when this returns; if it raises, they are not."""
@@ -234,11 +246,13 @@ def _end(ended: asyncio.Future[None], error: Exception) -> None:
         ended.set_exception(error)
 
 
-def _read_state(fields: list[Answer]) -> Numbering | None:
-    """Return the state that ``HGETALL`` answers."""
-    texts = [field.decode() for field in fields if isinstance(field, bytes)]
+def _read_replay(channel: str, answer: Any) -> tuple[Numbering | None, list[Delivery]]:
+    """Return the state and the messages, oldest first, that :data:`redis_scripts.REPLAY` answers."""
+    fields, entries = answer
+    kept = [Delivery(channel, offset.decode(), payload) for offset, payload in reversed(entries)]
+    texts = [field.decode() for field in fields]
     state = dict(zip(texts[::2], texts[1::2], strict=True))
-    if "last" not in state:
-        return None
+    if not state:
+        return None, kept
     ends = {key[len("end:") :]: int(value) for key, value in state.items() if key.startswith("end:")}
-    return Numbering(state["epoch"], int(state["last"]), ends)
+    return Numbering(state["epoch"], int(state["last"]), ends), kept
