@@ -36,7 +36,7 @@ LONGEST_NOTIFICATION = 7_900
 _LONG_TTL = 60.0  # seconds that a long message of a channel without history waits for whoever listens
 
 
-class PostgresBackend:
+class PostgreSQLBackend:
     """The back end of ``"CHANNELS": "postgresql"``.
 
     ``database`` is the alias of ``DATABASES`` that publishes, with Django's connections; ``listen`` that of the
@@ -56,7 +56,7 @@ class PostgresBackend:
         self._connection: ListeningConnection | None = None
 
     def __repr__(self) -> str:
-        return f"<PostgresBackend of DATABASES[{self._database!r}]>"
+        return f"<PostgreSQLBackend of DATABASES[{self._database!r}]>"
 
     async def start(self, events: BackendEvents) -> None:
         """Begin to connect and to listen, and connect anew, with back-off, until :meth:`stop`."""
