@@ -35,6 +35,7 @@ from hybrid_gateway.spelling import check_options
 
 __all__ = [
     "READERS",
+    "ChannelsSettings",
     "GatewaySettings",
     "HybridGatewaySettings",
     "OpenAPISettings",
@@ -69,6 +70,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     PDB_ON_EXCEPTION: bool
     MAX_BODY_SIZE: int
     MAX_UPLOAD_SIZE: int
+    CHANNELS: str | Mapping[str, object]
     OPENAPI: Mapping[str, object]
     TOKENS: Mapping[str, object]
     PATH: str
@@ -141,6 +143,16 @@ class TokenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     throttle_fail: Literal["open", "closed"] = "open"  # while it cannot be reached: log in uncounted, or 503
 
 
+class ChannelsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """``CHANNELS``: the class of the back end, and its arguments."""
+
+    backend: str = "hybrid_gateway.channels.memory_backend.MemoryBackend"
+    options: dict[str, Any] = {}
+
+    def __repr__(self) -> str:  # SECURITY: the options of a back end hold passwords
+        return f"<ChannelsSettings {self.backend}>"
+
+
 # --- readers of single settings --------------------------------------------------------------------------------------
 
 Section = TypeVar("Section", OpenAPISettings, TokenSettings)
@@ -172,6 +184,27 @@ def _read_section(key: str, value: object, section: type[Section]) -> Section:
 def _openapi(key: str, value: object) -> OpenAPISettings:
     section = _read_section(key, value, OpenAPISettings)
     return msgspec.structs.replace(section, webhooks=import_each(key, section.webhooks))
+
+
+_REDIS = "hybrid_gateway.channels.backends.redis_streams.RedisBackend"
+_POSTGRESQL = "hybrid_gateway.channels.backends.postgres_notify.PostgresBackend"
+
+
+def _channels(key: str, value: object) -> ChannelsSettings:
+    if value == "memory":
+        return ChannelsSettings()
+    if value == "postgresql":
+        return ChannelsSettings(backend=_POSTGRESQL)
+    if isinstance(value, str) and value.partition("://")[0] in ("redis", "rediss", "unix"):
+        return ChannelsSettings(backend=_REDIS, options={"url": value})
+    if isinstance(value, Mapping) and isinstance(value.get("BACKEND"), str):
+        options = {str(name).lower(): option for name, option in value.items() if name != "BACKEND"}
+        import_each(key, [value["BACKEND"]])
+        return ChannelsSettings(backend=value["BACKEND"], options=options)
+    # SECURITY: an address has a password in it
+    shown = f"{value.partition(':')[0]}:…" if isinstance(value, str) and ":" in value else value
+    wanted = '"memory", "redis://…", "postgresql" or {"BACKEND": the dotted path of a class, …}'
+    raise expected(key, wanted, shown)
 
 
 # --- the table -------------------------------------------------------------------------------------------------------
@@ -206,6 +239,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """seconds that streams get when the process ends: see [the end](deploying.md#keep-alive-and-graceful-stop)"""
     pdb_on_exception: Annotated[bool, boolean] = False
     """opens a debugger in the terminal where an unexpected exception was raised"""
+    channels: Annotated[ChannelsSettings, _channels] = ChannelsSettings()
+    """what carries messages of channels: ``"memory"`` of one process, ``"redis://…"``, ``"postgresql"``, or
+    ``{"BACKEND": dotted path, …}``: see [channels](channels.md#back-ends)"""
     openapi: Annotated[OpenAPISettings, _openapi] = OpenAPISettings()
     """{keys}: see [the document](openapi.md)"""
     lifespan: Annotated[tuple[Any, ...], import_each] = ()

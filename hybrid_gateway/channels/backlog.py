@@ -70,6 +70,12 @@ class Backlog(Generic[T]):
         else:
             self._entries.append(gap)
 
+    def close(self) -> None:
+        """Forget everything, and take nothing more."""
+        self.is_closed = True
+        self._entries.clear()
+        self.items = self.bytes = 0
+
     def pop(self) -> T | Gap:
         """Take the first entry; raise ``IndexError`` where there is none."""
         entry = self._entries.popleft()

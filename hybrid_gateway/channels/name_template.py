@@ -19,6 +19,7 @@ MAX_LENGTH = 200  # of a name; back ends have limits of their own, 63 bytes to 6
 
 _PARAMETER = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")
 _is_static = re.compile(r"[A-Za-z0-9_:./~@-]*").fullmatch
+_is_name = re.compile(r"[A-Za-z0-9_:./~@%-]+").fullmatch
 _WORD = frozenset(string.ascii_letters + string.digits + "_")
 _RESERVED = frozenset({"on_commit", "since", "gaps", "user", "queue"})
 _Part = str | tuple[str, Converter | None]
@@ -31,6 +32,8 @@ class NameTemplate(msgspec.Struct, frozen=True):
     parts: tuple[_Part, ...]
     unsafe: re.Pattern[str]
     """The characters that are encoded in values."""
+    made: re.Pattern[str]
+    """The names that the template makes."""
 
     @classmethod
     def parse(cls, text: str) -> NameTemplate:
@@ -55,7 +58,17 @@ class NameTemplate(msgspec.Struct, frozen=True):
                     f"Channel({text!r}): put one of :./~@- between two parameters, or their values could run together."
                 )
         safe = "".join(letter for letter in "~.-" if not any(letter in part for part in static))
-        return cls(text, tuple(part for part in parts if part), re.compile(f"[^A-Za-z0-9_{safe}]"))
+        made = "".join(re.escape(part) if isinstance(part, str) else f"[A-Za-z0-9_%{safe}]+" for part in parts)
+        return cls(text, tuple(part for part in parts if part), re.compile(f"[^A-Za-z0-9_{safe}]"), re.compile(made))
+
+    @staticmethod
+    def is_name(text: str) -> bool:
+        """Return whether any template could make this name."""
+        return 0 < len(text) <= MAX_LENGTH and _is_name(text) is not None
+
+    def makes(self, name: str) -> bool:
+        """Return whether this is a name of the template."""
+        return self.made.fullmatch(name) is not None
 
     @property
     def names(self) -> tuple[str, ...]:
