@@ -6,12 +6,38 @@ The schemes and guards of the package are in ``auth/``. A project's own subclass
 
 from __future__ import annotations
 
+import copy
 import inspect
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Any, ClassVar, Literal
+
+import msgspec
+from django.contrib.sessions.backends.base import SessionBase
+from django.core.exceptions import ImproperlyConfigured
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.types import Handler
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    """The things that an :class:`Authentication` depends on, as plain values that can be told to another process.
+
+    ``user`` is the primary key as text, empty for somebody without a row. ``key`` names one of those that the scheme
+    knows: a row, a session. ``stamp`` is the user's ``get_session_auth_hash()`` where a new password ends it, and
+    ``is_active`` what the user was. ``since`` and ``expires_at`` are seconds since 1970: logging out everywhere ends
+    what is older, and at ``expires_at`` it ends of itself.
+    """
+
+    user: str
+    key: str = ""
+    stamp: str = ""
+    is_active: bool = True
+    since: float | None = None
+    expires_at: float | None = None
+    scheme: str = ""  # the name of the one that knows more, where another one vouches
+
+    def __repr__(self) -> str:
+        return f"<Credential of user {self.user!r}>"  # SECURITY: the key of a session lets its finder in
 
 
 class Authentication:
@@ -20,7 +46,12 @@ class Authentication:
     ``scopes`` are what the credentials were issued for; a password or a session has none.
     """
 
-    __slots__ = ("scheme", "scopes", "token", "user")
+    # PERF: of these, three are set where somebody needs them; most requests do without.
+    __slots__ = ("credential", "opened_at", "scheme", "scopes", "session", "token", "user")
+
+    credential: Credential  # as it was described
+    opened_at: float  # seconds since 1970, of a websocket's
+    session: SessionBase  # that the user came by
 
     # Any: which classes users and tokens are, and so which attributes they have, is the project's choice.
     def __init__(
@@ -30,6 +61,12 @@ class Authentication:
         self.scheme = scheme
         self.token = token
         self.scopes = scopes
+
+    def with_user(self, user: Any) -> Authentication:
+        """Return the same outcome for ``user``, whom something else has put in the place of the one that was found."""
+        other = copy.copy(self)
+        other.user = user
+        return other
 
     def __repr__(self) -> str:
         # SECURITY: neither the token nor the user's name, for this ends up in logs and error reports.
@@ -64,6 +101,9 @@ class AuthenticationScheme:
     Those that ``authenticate`` asks for one by one (``Query()``) are known.
     """
 
+    protocols: tuple[Literal["http", "websocket"], ...] = ("http", "websocket")
+    """The kinds of routes that it applies to; others do without it, whatever their layers list."""
+
     reads_session: bool = False
     """Whether its user is the session's; below ``django_middleware=`` that is whom the middleware has left there."""
 
@@ -80,6 +120,22 @@ class AuthenticationScheme:
         """Return None when the request carries no credentials of this scheme; raise ``Unauthorized`` for bad ones."""
         raise ConfigurationError(f"{type(self).__name__} must define authenticate(self, ...) -> Authentication | None.")
 
+    def describe(self, authentication: Authentication) -> Credential:
+        """Return what an open websocket depends on, or a ticket for one; called on a pool thread.
+
+        By default that is the user alone.
+        """
+        return describe_user(authentication.user)
+
+    def find_ended(self, credentials: Sequence[Credential]) -> Iterable[Credential]:
+        """Return those of ``credentials``, as :meth:`describe` made them, that are no longer accepted.
+
+        Called on a pool thread every few seconds as long as websockets are open, with 1,000 of them at most. What can
+        be told by the user and the clock (deactivated, deleted, logged out everywhere, ``stamp``, ``expires_at``) is
+        looked after elsewhere. By default nothing else ends.
+        """
+        return ()
+
     def openapi(self) -> dict[str, object]:
         """Return the security scheme object of the OpenAPI document.
 
@@ -94,6 +150,31 @@ class AuthenticationScheme:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def describe_user(
+    user: Any,
+    *,
+    key: str = "",
+    ends_with_password: bool = False,
+    since: float | None = None,
+    expires_at: float | None = None,
+) -> Credential:
+    """Return a :class:`Credential` of ``user`` as they are now, as far as it is one of ``AUTH_USER_MODEL``."""
+    from django.contrib.auth import get_user_model  # imports models
+
+    try:
+        has_row = isinstance(user, get_user_model())
+    except ImproperlyConfigured:  # a project without users in its database
+        has_row = False
+    return Credential(
+        user=user._meta.pk.value_to_string(user) if has_row else "",
+        key=key,
+        stamp=user.get_session_auth_hash() if has_row and ends_with_password else "",
+        is_active=bool(getattr(user, "is_active", True)),
+        since=since,
+        expires_at=expires_at,
+    )
 
 
 class Guard:
@@ -181,4 +262,14 @@ def as_scheme(entry: object) -> AuthenticationScheme:
         entry = entry()
     if not isinstance(entry, AuthenticationScheme):
         raise ConfigurationError(f"{entry!r} is no authentication scheme: subclass AuthenticationScheme.")
+    SCHEMES[scheme_name(entry)] = entry
     return entry
+
+
+SCHEMES: dict[str, AuthenticationScheme] = {}
+"""The schemes of all layers by :func:`scheme_name`: the processes of one project know the same ones."""
+
+
+def scheme_name(scheme: AuthenticationScheme) -> str:
+    """Return a name by which another process of the project finds a scheme of the same class and options."""
+    return f"{type(scheme).__module__}.{scheme!r}"

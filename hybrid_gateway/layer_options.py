@@ -149,8 +149,14 @@ def append_guards(outer: tuple[Guard, ...], inner: object) -> tuple[Guard, ...]:
     return guards if any(guard.drops_outer_guards for guard in guards) else (*outer, *guards)
 
 
-def replace_schemes(outer: object, inner: object) -> tuple[AuthenticationScheme, ...]:
+class DefaultSchemes(tuple[object, ...]):
+    """Schemes for routes that are included anywhere: they apply where no layer around them names any."""
+
+
+def replace_schemes(outer: tuple[AuthenticationScheme, ...], inner: object) -> tuple[AuthenticationScheme, ...]:
     """The inner list replaces the outer one; classes of schemes become instances."""
+    if outer and isinstance(inner, DefaultSchemes):
+        return outer
     return tuple(as_scheme(entry) for entry in _entries(inner))
 
 
@@ -356,6 +362,11 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
                 except ConfigurationError as error:
                     raise RouteError(f"{place}: {error}" if place else str(error)) from error
         return msgspec.structs.replace(self, **changes)
+
+    def for_protocol(self, protocol: Literal["http", "websocket"]) -> Layers:
+        """Return these layers with those schemes alone that apply to routes of that kind."""
+        schemes = tuple(scheme for scheme in self.authentication if protocol in scheme.protocols)
+        return self if schemes == self.authentication else msgspec.structs.replace(self, authentication=schemes)
 
 
 OPTIONS: Mapping[str, Option] = {

@@ -1,6 +1,13 @@
 """Authentication schemes and guards. Importing this imports no model, so that settings may."""
 
-from hybrid_gateway.access_control import AllowAny, Authentication, AuthenticationScheme, Guard
+from hybrid_gateway.access_control import (
+    AllowAny,
+    Authentication,
+    AuthenticationScheme,
+    Credential,
+    Guard,
+    describe_user,
+)
 from hybrid_gateway.auth.guards import (
     AllOf,
     AnyOf,
@@ -19,6 +26,7 @@ from hybrid_gateway.auth.schemes import (
     SessionAuthentication,
     TokenAuthentication,
 )
+from hybrid_gateway.auth.tickets import WebSocketTicketAuthentication
 
 __all__ = [
     "APIKeyAuthentication",
@@ -29,6 +37,7 @@ __all__ = [
     "AuthenticationScheme",
     "BasicAuthentication",
     "CSRFProtect",
+    "Credential",
     "Guard",
     "HasPermission",
     "HasScope",
@@ -39,5 +48,7 @@ __all__ = [
     "JWTAuthentication",
     "SessionAuthentication",
     "TokenAuthentication",
+    "WebSocketTicketAuthentication",
     "check_csrf",
+    "describe_user",
 ]

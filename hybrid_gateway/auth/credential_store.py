@@ -6,7 +6,7 @@ starts, the app ``hybrid_gateway.tokens`` registers its :class:`CredentialStore`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -15,6 +15,7 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import Field
 
+from hybrid_gateway.access_control import Credential
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm import prepare
 
@@ -55,6 +56,22 @@ class CredentialStore(Protocol):
 
     def end_login(self, sid: object) -> None:
         """End the login called ``sid``; an unknown one is no error."""
+        ...
+
+    def find_working_tokens(self, keys: Collection[str]) -> set[str]:
+        """Return those of the primary keys ``keys`` whose token works, by one query."""
+        ...
+
+    def find_working_logins(self, sids: Collection[str]) -> set[str]:
+        """Return those of ``sids`` whose login has not ended, by one query."""
+        ...
+
+    def issue_ticket(self, user: AbstractBaseUser, content: Mapping[str, object], expires_at: datetime) -> str:
+        """Return the text of a new ticket, which :meth:`redeem_ticket` exchanges for ``content`` once."""
+        ...
+
+    def redeem_ticket(self, plain: str) -> tuple[Any, Mapping[str, object]] | None:
+        """Return the user and the content of a ticket, and end it; None for one that is unknown, used or expired."""
         ...
 
     def with_logout_times(self, users: QuerySet[M]) -> QuerySet[M]:
@@ -162,6 +179,11 @@ def logged_out_after(issued_at: object, user: AbstractBaseUser) -> bool:
         return False
     # Whole seconds: a token of the same second may be older, and is asked for again.
     return not isinstance(issued_at, int | float) or issued_at <= ended_at.timestamp()
+
+
+def without(credentials: Iterable[Credential], working: Collection[str]) -> list[Credential]:
+    """Return those of ``credentials`` whose key is not among those that are ``working``."""
+    return [credential for credential in credentials if credential.key not in working]
 
 
 def _user_model() -> type[AbstractBaseUser]:

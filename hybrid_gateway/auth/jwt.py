@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from itertools import compress
 from typing import TYPE_CHECKING, NoReturn, Protocol, TypedDict, Unpack
 
 import msgspec
 from starlette.datastructures import Headers
 
-from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.credential_store import JWTLogin, UserResolver, credential_store
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme, Credential, describe_user
+from hybrid_gateway.auth.credential_store import JWTLogin, UserResolver, credential_store, without
 from hybrid_gateway.auth.keys import FAMILIES, DerivedKeys, Key, KeyRing, Keys, RemoteKeys, check_algorithms, load_pyjwt
 from hybrid_gateway.auth.request_credentials import check_cookie_name, check_csrf, read_cookie, read_credentials
 from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
@@ -39,7 +40,10 @@ class IssueOptions(TypedDict, total=False):
 
 
 class Denylist(Protocol):
-    """Tokens of another issuer that ended before their time, remembered until they expire."""
+    """Tokens of another issuer that ended before their time, remembered until they expire.
+
+    One that also has ``find_held(several) -> list[bool]`` is asked once for the tokens of all open websockets.
+    """
 
     def add(self, claims: Mapping[str, object]) -> None:
         """Reject the token with these claims from now on."""
@@ -189,6 +193,27 @@ class JWTAuthentication(AuthenticationScheme):
         key = self._keys.find(kid)
         return key if key is not None else _reject()
 
+    # --- what goes on after it
+
+    def describe(self, authentication: Authentication) -> Credential:
+        claims = authentication.token
+        expires_at = int(claims["exp"]) + self._leeway
+        if self.is_ours:
+            return describe_user(authentication.user, key=claims["sid"], expires_at=expires_at)
+        named = {name: claims[name] for name in ("iss", "jti", "exp") if name in claims}
+        key = "" if self._denylist is None else msgspec.json.encode(named).decode()
+        return describe_user(authentication.user, key=key, since=issued_at(claims), expires_at=expires_at)
+
+    def find_ended(self, credentials: Sequence[Credential]) -> Iterable[Credential]:
+        if self.is_ours:
+            return without(credentials, credential_store().find_working_logins({one.key for one in credentials}))
+        if self._denylist is None:
+            return ()
+        listed = [msgspec.json.decode(one.key) for one in credentials]
+        find_held = getattr(self._denylist, "find_held", None)  # one of the project's own need not have it
+        held = list(map(self._denylist.holds, listed)) if find_held is None else find_held(listed)
+        return list(compress(credentials, held))
+
     # --- making
 
     def issue(
@@ -275,6 +300,12 @@ def _read_keys(
 def _media_type(typ: str) -> str:
     # SPEC: RFC 7515, section 4.1.9: a media type, in any case, of which application/ is left out
     return typ.lower().removeprefix("application/")
+
+
+def issued_at(claims: Mapping[str, object]) -> float:
+    """Return the ``iat`` of a token, 0 where it has none: any logout everywhere ends it then."""
+    found = claims.get("iat")
+    return float(found) if isinstance(found, int | float) else 0.0
 
 
 def _reject() -> NoReturn:

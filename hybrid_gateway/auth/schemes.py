@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from django.views.decorators.debug import sensitive_variables
 from starlette.datastructures import Headers, QueryParams
 
-from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.credential_store import ISSUED_PREFIX, credential_store
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme, Credential, describe_user
+from hybrid_gateway.auth.credential_store import ISSUED_PREFIX, credential_store, without
 from hybrid_gateway.auth.request_credentials import (
     check_cookie_name,
     check_csrf,
@@ -23,21 +24,36 @@ from hybrid_gateway.auth.request_credentials import (
 )
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 from hybrid_gateway.sessions.django_context import DjangoContext
+from hybrid_gateway.sessions.living_sessions import find_living_sessions
 from hybrid_gateway.spelling import reject_unknown_keywords
 
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
 
+class _TokenScheme(AuthenticationScheme):
+    """A scheme whose ``Authentication.token`` is a ``Token`` row."""
+
+    carries_scopes = True
+    is_ours = True
+
+    def describe(self, authentication: Authentication) -> Credential:
+        token = authentication.token
+        ends_at = token.ends_at
+        return describe_user(
+            authentication.user, key=str(token.pk), expires_at=None if ends_at is None else ends_at.timestamp()
+        )
+
+    def find_ended(self, credentials: Sequence[Credential]) -> Iterable[Credential]:
+        return without(credentials, credential_store().find_working_tokens({one.key for one in credentials}))
+
+
 @reject_unknown_keywords()
-class TokenAuthentication(AuthenticationScheme):
+class TokenAuthentication(_TokenScheme):
     """``Authorization: Bearer hgt_...`` or ``Token hgt_...``; ``Authentication.token`` is the ``Token`` row.
 
     Bearer credentials of another shape are left to other schemes.
     """
-
-    carries_scopes = True
-    is_ours = True
 
     def __init__(self, *, keywords: Sequence[str] = ("Bearer", "Token")) -> None:
         if isinstance(keywords, str) or not keywords or not all(word.isalpha() and word.isascii() for word in keywords):
@@ -67,15 +83,12 @@ _HEADER = re.compile(r"[A-Za-z0-9-]+")  # without "_", which servers and proxies
 
 
 @reject_unknown_keywords()
-class APIKeyAuthentication(AuthenticationScheme):
+class APIKeyAuthentication(_TokenScheme):
     """``X-API-Key: hgt_...``, or another ``header``; or the parameter ``query``; or the ``cookie``.
 
     ``Authentication.token`` is the ``Token`` row. A key in a query ends up in logs and histories: for clients that can
     send nothing else. A cookie needs Django's CSRF token for unsafe methods.
     """
-
-    carries_scopes = True
-    is_ours = True
 
     def __init__(self, *, header: str | None = None, query: str | None = None, cookie: str | None = None) -> None:
         given = {"header": header, "query": query, "cookie": cookie}
@@ -151,6 +164,9 @@ class BasicAuthentication(AuthenticationScheme):
             raise Unauthorized("The username or the password is wrong.")
         return Authentication(user=user, scheme=self)
 
+    def describe(self, authentication: Authentication) -> Credential:
+        return describe_user(authentication.user, ends_with_password=True)
+
     def openapi(self) -> dict[str, object]:
         return {"type": "http", "scheme": "basic"}
 
@@ -213,7 +229,33 @@ class SessionAuthentication(AuthenticationScheme):
         if not user.is_authenticated:
             return None
         check_csrf(visit)
-        return Authentication(user=user, scheme=self)
+        found = Authentication(user=user, scheme=self)
+        if visit.has_session_cookie:  # middleware may know a user without one
+            found.session = visit.session
+        return found
+
+    def describe(self, authentication: Authentication) -> Credential:
+        return describe_session(authentication.user, getattr(authentication, "session", None))
+
+    def find_ended(self, credentials: Sequence[Credential]) -> Iterable[Credential]:
+        return find_ended_sessions(credentials)
 
     def openapi(self) -> dict[str, object]:
         return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
+
+
+# --- sessions, those of other schemes too ----------------------------------------------------------------------------
+
+_ENDED = "-"  # a key that no session has
+
+
+def describe_session(user: AbstractBaseUser, session: SessionBase | None) -> Credential:
+    """Return a credential that ends with ``session``, if there is one, and with the password of ``user``."""
+    key = "" if session is None else session.session_key or _ENDED
+    return describe_user(user, key=key, ends_with_password=True)
+
+
+def find_ended_sessions(credentials: Sequence[Credential]) -> list[Credential]:
+    """Return those of ``credentials`` whose session is gone or has expired; blocks."""
+    keys = {credential.key for credential in credentials} - {"", _ENDED}
+    return without(credentials, find_living_sessions(keys) | {""} if keys else {""})

@@ -6,7 +6,7 @@ Functions that run outside of requests are compiled here, too: health checks, st
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from django.conf import settings
@@ -119,6 +119,9 @@ class EndpointBuilder:
         """Compile one route for one method; a mistake is raised with the route's name on it."""
         where = f"{method} {route.path}: {describe_handler(route.handler)}"
         try:
+            self._scheme_secrets.of(route.layers.authentication, route.layers)  # also of those that do not apply here
+            protocol: Literal["http", "websocket"] = "websocket" if route.websocket else "http"
+            route = msgspec.structs.replace(route, layers=route.layers.for_protocol(protocol))
             return self._compile_websocket(route, where) if route.websocket else self._compile(route, method, where)
         except ConfigurationError as error:
             if str(error).startswith(where):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
 from django.http import HttpRequest
 from starlette.datastructures import Headers
 
-from hybrid_gateway.access_control import Authentication, AuthenticationScheme
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme, Credential
 from hybrid_gateway.auth.credential_store import logged_out_after
-from hybrid_gateway.auth.jwt import MAX_TOKEN
+from hybrid_gateway.auth.jwt import MAX_TOKEN, issued_at
 from hybrid_gateway.auth.request_credentials import read_credentials
+from hybrid_gateway.auth.schemes import describe_session, find_ended_sessions
 from hybrid_gateway.exceptions import Unauthorized
 
 if TYPE_CHECKING:
@@ -46,6 +49,12 @@ class AllauthSessionTokenAuthentication(AuthenticationScheme):
             raise Unauthorized("The session token is unknown or expired.")
         return Authentication(user=user, scheme=self, token=request.session)
 
+    def describe(self, authentication: Authentication) -> Credential:
+        return describe_session(authentication.user, authentication.token)
+
+    def find_ended(self, credentials: Sequence[Credential]) -> Iterable[Credential]:
+        return find_ended_sessions(credentials)
+
     def openapi(self) -> dict[str, object]:
         return {"type": "apiKey", "in": "header", "name": "X-Session-Token"}
 
@@ -69,6 +78,16 @@ class AllauthAccessTokenAuthentication(AuthenticationScheme):
         if user is None or not user.is_active or logged_out_after(claims.get("iat"), user):
             raise Unauthorized("The token is malformed, expired or revoked.")
         return Authentication(user=user, scheme=self, token=claims)
+
+    def describe(self, authentication: Authentication) -> Credential:
+        from allauth.headless.tokens.strategies.jwt import internal
+
+        claims = authentication.token
+        described = describe_session(authentication.user, internal.get_token_session(claims))
+        return msgspec.structs.replace(described, since=issued_at(claims), expires_at=claims["exp"])
+
+    def find_ended(self, credentials: Sequence[Credential]) -> Iterable[Credential]:
+        return find_ended_sessions(credentials)
 
     def openapi(self) -> dict[str, object]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
 
 from starlette.datastructures import Headers
 
-from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.auth.credential_store import logged_out_after
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme, Credential, describe_user
+from hybrid_gateway.auth.credential_store import logged_out_after, without
 from hybrid_gateway.auth.request_credentials import read_credentials
 from hybrid_gateway.exceptions import ConfigurationError, Unauthorized
 
@@ -42,6 +44,22 @@ class DRFTokenAuthentication(AuthenticationScheme):
             raise Unauthorized("The token is unknown, or its user has logged out or been deactivated.")
         return Authentication(user=token.user, scheme=self, token=token)
 
+    def describe(self, authentication: Authentication) -> Credential:
+        token = authentication.token
+        # SECURITY: not the key itself, for what is described may be stored.
+        return describe_user(authentication.user, key=_digest(token.key), since=token.created.timestamp())
+
+    def find_ended(self, credentials: Sequence[Credential]) -> Iterable[Credential]:
+        from rest_framework.authtoken.models import Token
+
+        users = {credential.user for credential in credentials}
+        keys = Token.objects.filter(user__in=users).values_list("key", flat=True)
+        return without(credentials, set(map(_digest, keys)))
+
     def openapi(self) -> dict[str, object]:
         description = f"{self.keyword} and 40 hex digits"
         return {"type": "apiKey", "in": "header", "name": "Authorization", "description": description}
+
+
+def _digest(key: str) -> str:
+    return sha256(key.encode()).hexdigest()

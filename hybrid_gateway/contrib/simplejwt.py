@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from django.apps import apps
 from starlette.datastructures import Headers
 
-from hybrid_gateway.access_control import Authentication, AuthenticationScheme
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme, Credential, describe_user
 from hybrid_gateway.auth.credential_store import logged_out_after
-from hybrid_gateway.auth.jwt import MAX_TOKEN
+from hybrid_gateway.auth.jwt import MAX_TOKEN, issued_at
 from hybrid_gateway.auth.request_credentials import read_credentials
 from hybrid_gateway.exceptions import Unauthorized
 
@@ -45,6 +48,27 @@ class SimpleJWTAuthentication(AuthenticationScheme):
         if not user.is_active or logged_out_after(token.get("iat"), user):
             raise Unauthorized("The token is malformed, expired or revoked.")
         return Authentication(user=user, scheme=self, token=token)
+
+    def describe(self, authentication: Authentication) -> Credential:
+        from rest_framework_simplejwt.settings import api_settings
+
+        claims = authentication.token.payload
+        return describe_user(
+            authentication.user,
+            key=str(claims.get(api_settings.JTI_CLAIM or "", "")),
+            ends_with_password=bool(api_settings.CHECK_REVOKE_TOKEN),
+            since=issued_at(claims),
+            expires_at=claims.get("exp"),
+        )
+
+    def find_ended(self, credentials: Sequence[Credential]) -> Iterable[Credential]:
+        if not apps.is_installed("rest_framework_simplejwt.token_blacklist"):
+            return ()
+        from rest_framework_simplejwt.token_blacklist.models import BlacklistedToken
+
+        listed = BlacklistedToken.objects.filter(token__jti__in={one.key for one in credentials})
+        ended = set(listed.values_list("token__jti", flat=True))
+        return [one for one in credentials if one.key in ended]
 
     def openapi(self) -> dict[str, object]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}

@@ -136,9 +136,7 @@ class MiddlewareRequest(ASGIRequest):
             return None
         if user is authentication.user:
             return authentication
-        return Authentication(
-            user=user, scheme=authentication.scheme, token=authentication.token, scopes=authentication.scopes
-        )
+        return authentication.with_user(user)
 
 
 @cache

@@ -15,6 +15,6 @@ class TokensConfig(AppConfig):
     def ready(self) -> None:
         """Let authentication schemes find what this app issues."""
         # Imported late: Django imports this module before any model may be imported.
-        from hybrid_gateway.tokens.models import DatabaseCredentials
+        from hybrid_gateway.tokens.database_credentials import DatabaseCredentials
 
         register_store(DatabaseCredentials())

@@ -1,4 +1,4 @@
-"""``Include("/auth", "hybrid_gateway.tokens.jwt_routes")``: access and refresh tokens for a password.
+"""``Include("/auth", "hybrid_gateway.tokens.jwt_routes")``: access and refresh tokens for a password, and tickets.
 
 ``routes`` are those of the first ``JWTAuthentication`` of ``HYBRID_GATEWAY["AUTHENTICATION"]`` that signs;
 ``Include("/auth", jwt_routes(scheme))`` names another one.
@@ -25,6 +25,7 @@ from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.login import CHALLENGE, Credentials, log_in
 from hybrid_gateway.tokens.models import JWTSession
 from hybrid_gateway.tokens.revocation import logout_everywhere
+from hybrid_gateway.tokens.ticket_routes import ticket_route
 from hybrid_gateway.types import Handler
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def jwt_routes(scheme: JWTAuthentication, *, scopes_for: Scopes | None = None) -
         *more,
         _post("/logout", handlers.logout, known, status_code=204, summary="Log out"),
         _post("/logout/everywhere", handlers.logout_everywhere, known, status_code=204, summary="Log out everywhere"),
+        ticket_route(scheme),
     ]
 
 

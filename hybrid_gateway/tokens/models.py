@@ -16,7 +16,6 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import Error, models, router, transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
@@ -30,7 +29,7 @@ from hybrid_gateway.tokens import secret
 if TYPE_CHECKING:
     from django.contrib.auth.base_user import AbstractBaseUser
 
-__all__ = ["DatabaseCredentials", "JWTSession", "RevokedJWT", "SignOut", "StoredCredential", "Token", "TokenState"]
+__all__ = ["JWTSession", "RevokedJWT", "SignOut", "StoredCredential", "Ticket", "Token", "TokenState"]
 
 logger = logging.getLogger("hybrid_gateway.tokens")
 
@@ -217,6 +216,23 @@ class SignOut(models.Model):
         return str(self.at)
 
 
+class Ticket(models.Model):
+    """A ticket for one websocket, and what it was issued for; gone soon after it has expired."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    content = models.JSONField(editable=False)
+    expires_at = models.DateTimeField(db_index=True, editable=False)
+    used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        verbose_name = _("websocket ticket")
+        verbose_name_plural = _("websocket tickets")
+
+    def __str__(self) -> str:
+        return f"{self.digest[:8]}…"
+
+
 LAST_USED_PRECISION = timedelta(minutes=1)  # so that a busy token costs one write a minute, not one a request
 
 
@@ -374,27 +390,3 @@ class Token(StoredCredential):
             logger.warning("could not note the use of token %s", self.pk, exc_info=True)
         else:
             self.last_used_at = now
-
-
-class DatabaseCredentials:
-    """The :class:`~hybrid_gateway.auth.credential_store.CredentialStore` of ``hybrid_gateway.tokens``."""
-
-    def find_token(self, plain: str) -> Token | None:
-        return Token.objects.authenticate(plain)
-
-    def find_login(self, sid: str) -> JWTSession | None:
-        return JWTSession.objects.working(sid)
-
-    def start_login(self, user: AbstractBaseUser, *, expires_in: timedelta, scopes: Sequence[str]) -> JWTSession:
-        # Without its refresh token nobody can prolong it.
-        return JWTSession.objects.start(user, expires_in=expires_in, scopes=scopes)[0]
-
-    def end_login(self, sid: object) -> None:
-        RevocableQuerySet(JWTSession).filter(sid=sid).revoke()
-
-    def with_logout_times(self, users: QuerySet[M]) -> QuerySet[M]:
-        return users.select_related("gateway_sign_out")
-
-    def logged_out_at(self, user: AbstractBaseUser) -> datetime | None:
-        sign_out: SignOut | None = getattr(user, "gateway_sign_out", None)
-        return None if sign_out is None else sign_out.at

@@ -1,4 +1,7 @@
-"""``Include("/auth", "hybrid_gateway.tokens.routes")``: a password for a token, the next token, and the token's end."""
+"""``Include("/auth", "hybrid_gateway.tokens.routes")``: a password for a token, the next token, and the token's end.
+
+So are tickets for websockets, by whatever schemes the layers around have.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from hybrid_gateway.tokens import secret
 from hybrid_gateway.tokens.login import Credentials, log_in
 from hybrid_gateway.tokens.models import Token
 from hybrid_gateway.tokens.revocation import logout_everywhere
+from hybrid_gateway.tokens.ticket_routes import ticket_route
 
 __all__ = ["Credentials", "IssuedToken", "login", "logout", "log_out_everywhere", "rotate", "routes"]
 
@@ -98,4 +102,4 @@ def _token_of(authentication: Authentication) -> Token:
     return authentication.token
 
 
-routes = [login, rotate, logout, log_out_everywhere]
+routes = [login, rotate, logout, log_out_everywhere, ticket_route(_scheme)]

@@ -1,6 +1,7 @@
 """The text of tokens, a prefix and 256 random bits, of which only a digest is ever stored; the names of scopes.
 
-A refresh token is ``hgr_``, 22 characters that stay the same as long as its login lasts, and 43 drawn anew each time.
+A refresh token is ``hgr_``, 22 characters that stay the same as long as its login lasts, and 43 drawn anew each time; a
+ticket for a websocket is ``hgw_`` and 43.
 """
 
 from __future__ import annotations
@@ -21,23 +22,28 @@ if TYPE_CHECKING:
 __all__ = [
     "PREFIX",
     "REFRESH_PREFIX",
+    "TICKET_PREFIX",
     "SecretStruct",
     "check_scopes",
     "digest",
     "generate",
     "generate_refresh",
+    "generate_ticket",
     "hint",
     "is_well_formed",
     "is_well_formed_refresh",
+    "is_well_formed_ticket",
     "login_of",
     "password_fingerprint",
 ]
 
 REFRESH_PREFIX = "hgr_"
+TICKET_PREFIX = "hgw_"
 HINT_LENGTH = 6  # characters after the prefix; 220 of the 256 bits stay unknown
 
 _WELL_FORMED = re.compile(PREFIX + r"[A-Za-z0-9_-]{43}")
 _WELL_FORMED_REFRESH = re.compile(REFRESH_PREFIX + r"[A-Za-z0-9_-]{65}")
+_WELL_FORMED_TICKET = re.compile(TICKET_PREFIX + r"[A-Za-z0-9_-]{43}")
 _LOGIN = len(REFRESH_PREFIX) + 22  # characters that stay the same from refresh to refresh
 
 
@@ -67,6 +73,16 @@ def generate_refresh(before: str | None = None) -> str:
 def is_well_formed_refresh(plain: str) -> bool:
     """Say whether :func:`generate_refresh` could have drawn this."""
     return _WELL_FORMED_REFRESH.fullmatch(plain) is not None
+
+
+def generate_ticket() -> str:
+    """Draw a ticket: 256 bits, of characters that need no quoting in a URL."""
+    return TICKET_PREFIX + secrets.token_urlsafe(32)
+
+
+def is_well_formed_ticket(plain: str) -> bool:
+    """Say whether :func:`generate_ticket` could have drawn this."""
+    return _WELL_FORMED_TICKET.fullmatch(plain) is not None
 
 
 def login_of(plain: str) -> str:
