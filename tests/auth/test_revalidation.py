@@ -25,11 +25,10 @@ from hybrid_gateway.auth import (
     SessionAuthentication,
     TokenAuthentication,
     describe_user,
+    revalidation,
 )
-from hybrid_gateway.auth import revalidation
 from hybrid_gateway.auth.revalidation import ended_authentications, find_ended, find_ended_strictly, note_opening
-from hybrid_gateway.concurrency.thread_pool import ThreadPool
-from hybrid_gateway.concurrency.thread_pools import ThreadPools
+from hybrid_gateway.concurrency.caller_threads import AsgirefThread
 from hybrid_gateway.contrib.drf import DRFTokenAuthentication
 from hybrid_gateway.contrib.simplejwt import SimpleJWTAuthentication
 from hybrid_gateway.test import TestClient
@@ -419,17 +418,21 @@ def test_a_scheme_that_cannot_describe_is_left_with_its_user(user, caplog):
     assert has_ended(found)
 
 
-@pytest.mark.django_db(transaction=True)
 def test_it_is_asked_on_a_thread_that_is_given_back(user):
+    lent = []
+
+    class Lent(AsgirefThread):
+        __slots__ = ()
+
+        def release(self):
+            lent.remove(self)
+
+    def lend():
+        lent.append(Lent())
+        return lent[-1]
+
     token, found = by_token(user)
+    assert async_to_sync(ended_authentications)([found], lend) == set()
     token.revoke()
-    pools = ThreadPools(ThreadPool, 1)
-    try:
-
-        async def ask():
-            return await ended_authentications([found], pools.lend)
-
-        assert async_to_sync(ask)() == {found}
-        assert async_to_sync(ask)() == {found}
-    finally:
-        pools.close()
+    assert async_to_sync(ended_authentications)([found], lend) == {found}
+    assert lent == []
