@@ -34,11 +34,6 @@ Question = Callable[[Sequence[Credential]], Iterable[Credential]]
 """``find_ended(credentials)``: those that are no longer good."""
 
 
-def note_opening(authentication: Authentication) -> None:
-    """Note that a websocket is opened by ``authentication`` now: later logouts everywhere end it."""
-    authentication.opened_at = time.time()
-
-
 async def ended_authentications(
     authentications: Iterable[Authentication], lend: Callable[[], RequestThread]
 ) -> set[Authentication]:

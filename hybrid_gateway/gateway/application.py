@@ -8,6 +8,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import CoroutineType
 from typing import Any, Unpack
 
@@ -16,6 +17,7 @@ from django.urls import NoReverseMatch, get_script_prefix
 from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
+from hybrid_gateway.auth.revalidation import ended_authentications
 from hybrid_gateway.binding.components import AppComponents
 from hybrid_gateway.building.build_context import BuildContext
 from hybrid_gateway.building.middleware_compiler import middleware_factories
@@ -45,7 +47,7 @@ from hybrid_gateway.routing.flat_routes import FlatRoute, join_paths
 from hybrid_gateway.routing.path_template import build_path
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import ASGIApp, Environ, Headers, Receive, Scope, Send, StartResponse
-from hybrid_gateway.websockets.registry import WebSocketRegistry, find_ended
+from hybrid_gateway.websockets.registry import WebSocketRegistry
 
 _WRITTEN = (FixedHeaders, StampedHeaders)  # which need neither validation nor more of them
 
@@ -87,6 +89,7 @@ class Gateway:
             encoded_slashes=options.encoded_slashes,
             grace=options.graceful_timeout,
         )
+        find_ended = partial(ended_authentications, lend=self.pools.lend)
         self.websocket_registry = WebSocketRegistry(dispatcher.shutdown, options.graceful_timeout, find_ended)
         self.django_websockets: ASGIApp | None = None
         components = AppComponents()

@@ -100,6 +100,8 @@ class Conversation(GatewayResponse):
             subprotocol = next((name for name in self.plan.options.subprotocols if name in offered), None)
         connection = Connection(wire, self.plan.options, self.plan.route)
         connection.authentication = ctx.authentication
+        if ctx.authentication is not None:
+            ctx.authentication.opened_at = ctx.began_at
         client = ctx.scope.get("client")
         connection.address = client[0] if client else ""
         self.connection = connection

@@ -27,11 +27,6 @@ FindEnded = Callable[[Collection[Authentication]], Awaitable[Iterable[Authentica
 """Returns which of these have ended: revoked, expired, logged out, of a user who is not active."""
 
 
-async def find_ended(in_use: Collection[Authentication]) -> Iterable[Authentication]:
-    """Return none of them."""
-    return ()
-
-
 class WebSocketRegistry:
     """The open connections of a gateway. ``grace`` is seconds in which they are closed when ``shutdown`` begins."""
 

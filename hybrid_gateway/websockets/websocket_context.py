@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal
 
@@ -29,6 +30,8 @@ class WebSocketContext(RequestContext):
     registry: WebSocketRegistry
     io: tuple[Receive, Send]
     """What the server gave, before any middleware."""
+    began_at: float
+    """Seconds since 1970: whoever logs out everywhere later ends the connection, too."""
     _socket: WebSocket | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, lend: Callable[[], RequestThread]) -> None:
@@ -37,6 +40,7 @@ class WebSocketContext(RequestContext):
         as_request: dict[str, Any] = {**scope, "type": "http", "method": "GET", "scheme": scheme}
         super().__init__(as_request, receive, lend)
         self.io = receive, send
+        self.began_at = time.time()
 
     @property
     def websocket(self) -> WebSocket:

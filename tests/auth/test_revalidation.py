@@ -27,7 +27,7 @@ from hybrid_gateway.auth import (
     describe_user,
     revalidation,
 )
-from hybrid_gateway.auth.revalidation import ended_authentications, find_ended, find_ended_strictly, note_opening
+from hybrid_gateway.auth.revalidation import ended_authentications, find_ended, find_ended_strictly
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread
 from hybrid_gateway.contrib.drf import DRFTokenAuthentication
 from hybrid_gateway.contrib.simplejwt import SimpleJWTAuthentication
@@ -58,7 +58,7 @@ def let_in(scheme, headers, **cookies):
     client.cookies.load(cookies)
     answer = client.get("/", headers=headers)
     assert answer.status_code == 204, answer.text
-    note_opening(found[0])
+    found[0].opened_at = time.time()
     assert find_ended(found) == set()
     return found[0]
 
