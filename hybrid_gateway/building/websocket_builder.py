@@ -8,21 +8,25 @@ from typing import Any
 
 import msgspec
 
+from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.decoders import Decoders, decode_known
 from hybrid_gateway.binding.plan import Step, code
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, read_signature
 from hybrid_gateway.building.response_plan import keep_value
+from hybrid_gateway.channels import Channel
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.orm.views.handler_results import adapt_handler
+from hybrid_gateway.responses.cookies import read_cookie_option
 from hybrid_gateway.responses.enc_hook import enc_hook, enc_hook_with
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.throttling import Throttle
 from hybrid_gateway.type_info import resolve_new_types, type_info
-from hybrid_gateway.types import Handler
+from hybrid_gateway.types import Handler, Headers
+from hybrid_gateway.websockets.channel_stream import SINCE, ChannelConversation, ChannelStream
 from hybrid_gateway.websockets.codec import Codec
 from hybrid_gateway.websockets.connection import ConnectionOptions
 from hybrid_gateway.websockets.conversations import (
@@ -129,15 +133,73 @@ def plan_conversation(
 ) -> ConversationPlan:
     """End the plan of a websocket route with its conversation, whose ``on_error`` is not known yet."""
     handler, where = route.handler, planner.binding.where
-    plan = ConversationPlan(route=route.name, options=connection_options(route, where), handler=handler, errors=errors)
+    if route.layers.atomic and route.websocket != "listener":
+        raise ConfigurationError(f"{where}: atomic= is for `def` listeners, each of whose messages is one transaction.")
+    plan = ConversationPlan(
+        route=route.name,
+        options=connection_options(route, where),
+        handler=handler,
+        errors=errors,
+        headers=_headers(route.layers),
+    )
     if route.websocket == "socket":
         _end(planner, signature, lambda **values: SocketConversation(plan, values))
+    elif route.options.get("channel") is not None:
+        _plan_channel_stream(planner, route, signature, plan)
     elif route.websocket == "stream":
         _encode_with(plan, signature, route.layers)
         _end(planner, signature, lambda **values: StreamConversation(plan, values))
     else:
         _plan_listener(planner, route, signature, plan)
     return plan
+
+
+def _plan_channel_stream(
+    planner: RoutePlanner, route: FlatRoute, signature: WebSocketSignature, plan: ConversationPlan
+) -> None:
+    """Plan the function that says who may follow, and then the stream of the channel."""
+    channel, handler, where = route.options["channel"], route.handler, planner.binding.where
+    if not isinstance(channel, Channel):
+        raise ConfigurationError(f"{where}: channel={channel!r} must be a Channel of hybrid_gateway.channels.")
+    given = {parameter.name: parameter for parameter in signature.injected.parameters}
+    names = channel.template.names
+    wanted: dict[str, Any] = {name: str for name in names if name not in given} | {SINCE: str | None}
+    if channel.presence and route.layers.authentication:
+        wanted["_present"] = Authentication | None
+    own = read_signature(_asking(wanted), where).parameters
+    known = [given[name] for name in names if name in given]
+    arguments = planner.binding.arguments(signature.injected, (where,), planner.plan.finish)
+    call = code("{}({})", planner.binding.builder.name("authorize", handler), arguments)
+    planner.plan.finish.steps.append(Step(call=call, mode=mode_of(handler)))
+    stream = ChannelStream(channel, names)
+    whole = msgspec.structs.replace(signature.injected, parameters=(*known, *own))
+    planner.binding.result(lambda **values: ChannelConversation(plan, stream, values), whole, "inline", keep_value)
+
+
+def _asking(wanted: dict[str, Any]) -> Callable[..., None]:
+    """Return a function with these keyword parameters, ``None`` by default where that fits."""
+
+    def ask(**values: object) -> None:
+        """Do nothing; its signature is all that counts."""
+
+    ask.__annotations__ = dict(wanted)
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            annotation=kind,
+            default=inspect.Parameter.empty if kind is str else None,
+        )
+        for name, kind in wanted.items()
+    ]
+    ask.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return ask
+
+
+def _headers(layers: Layers) -> Headers:
+    given = [(name.lower(), value) for name, value in layers.response_headers.items() if value is not None]
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given]
+    return (*headers, *map(read_cookie_option, layers.response_cookies))
 
 
 def _end(planner: RoutePlanner, signature: WebSocketSignature, make: Callable[..., Conversation]) -> None:

@@ -25,6 +25,7 @@ from hybrid_gateway.websockets.frames import Frame
 from hybrid_gateway.websockets.wire import Wire
 
 MAX_WAITING = 64  # messages of a client that wait for the handler before we stop reading
+MAX_WAITING_BYTES = 256 * 1024  # or so many bytes
 MAX_REFUSED = 10  # messages over the rate in a row, after which the connection is closed
 
 # SPEC: RFC 6455 section 7.4.1, and the registry of close codes; from 4000 on they are the application's.
@@ -56,11 +57,12 @@ class End(NamedTuple):
 class Connection:
     """One websocket, from the moment it is accepted to its end. For the event loop alone, and no other thread."""
 
-    # PERF: an idle socket is memory; what few connections need is a class attribute until somebody sets it.
+    # PERF: an idle socket is memory.
     __slots__ = (
         *("wire", "options", "authentication", "path", "end", "opened", "last_active", "last_ping", "pongs_due"),
-        *("blocked_since", "discards", "_inbox", "_waiter", "_writable", "_listeners", "_refused", "_counts", "_loop"),
-        *("address", "is_draining", "route", "_draining"),
+        *("blocked_since", "discards", "address", "is_draining", "route", "on_room"),
+        *("_inbox", "_inbox_size", "_is_paused", "_waiter", "_writable"),
+        *("_listeners", "_draining", "_refused", "_counts", "_loop"),
     )
 
     def __init__(self, wire: Wire, options: ConnectionOptions, route: str) -> None:
@@ -78,7 +80,10 @@ class Connection:
         self.discards = False  # messages of the client are for nobody
         self.is_draining = False
         self._draining: list[Callable[[], object]] | None = None
+        self.on_room: Callable[[], object] | None = None  # writes what waits elsewhere, once there is room for it
         self._inbox: deque[str | bytes] | None = None
+        self._inbox_size = 0
+        self._is_paused = False
         self._waiter: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._listeners: list[Callable[[Connection], object]] = []
@@ -109,9 +114,11 @@ class Connection:
         if inbox is None:
             inbox = self._inbox = deque()
         inbox.append(data)
+        self._inbox_size += size
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-        elif len(inbox) == MAX_WAITING:
+        elif not self._is_paused and (len(inbox) >= MAX_WAITING or self._inbox_size >= MAX_WAITING_BYTES):
+            self._is_paused = True
             self.wire.pause_reading()
 
     def _is_refused(self) -> bool:
@@ -141,12 +148,15 @@ class Connection:
 
     def on_writable(self) -> None:
         """Let whoever waits go on sending."""
-        if self._writable is not None and not self.is_full:
+        if self.is_full:
+            return
+        self.blocked_since = None
+        if self._writable is not None:
             if not self._writable.done():
                 self._writable.set_result(None)
             self._writable = None
-        if not self.is_full:
-            self.blocked_since = None
+        if self.on_room is not None:
+            self.on_room()
 
     def on_closed(self, code: int, reason: str) -> None:
         """Note that the connection has ended; what has come before is still there to be received."""
@@ -168,7 +178,11 @@ class Connection:
             finally:
                 self._waiter = None
         data = self._inbox.popleft()
-        if len(self._inbox) == MAX_WAITING // 2:
+        self._inbox_size -= len(data)  # of characters, where others are left: it starts anew with an empty inbox
+        if not self._inbox:
+            self._inbox_size = 0
+        if self._is_paused and len(self._inbox) <= MAX_WAITING // 2 and self._inbox_size <= MAX_WAITING_BYTES // 2:
+            self._is_paused = False
             self.wire.resume_reading()
         return data
 
@@ -190,9 +204,13 @@ class Connection:
         await self.wire.drain()
         self.blocked_since = None
 
-    async def _wait_until_writable(self) -> None:
+    def begin_to_wait(self) -> None:
+        """Note that somebody has something to send, and no room for it."""
         if self.blocked_since is None:
             self.blocked_since = self._loop.time()
+
+    async def _wait_until_writable(self) -> None:
+        self.begin_to_wait()
         if self._writable is None:
             self._writable = self._loop.create_future()
         await asyncio.shield(self._writable)
@@ -216,6 +234,13 @@ class Connection:
         listeners, self._listeners = self._listeners, []
         for listener in listeners:
             listener(self)
+
+    async def wait_ended(self) -> None:
+        """Wait until the connection has ended."""
+        if self.end is None:
+            ended = self._loop.create_future()
+            self._listeners.append(lambda _: None if ended.done() else ended.set_result(None))
+            await ended
 
     def when_ended(self, listener: Callable[[Connection], object]) -> None:
         """Call ``listener(connection)`` when the connection has ended, or at once if it has."""

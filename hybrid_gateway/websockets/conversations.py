@@ -16,6 +16,7 @@ from contextlib import aclosing, suppress
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
@@ -27,7 +28,7 @@ from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import Handler, Headers, Receive, Scope, Send
 from hybrid_gateway.websockets.asgi_wire import ASGIWire
 from hybrid_gateway.websockets.codec import Decode, Encode
-from hybrid_gateway.websockets.connection import INTERNAL_ERROR, NORMAL, Connection, ConnectionOptions
+from hybrid_gateway.websockets.connection import INTERNAL_ERROR, NORMAL, RESTART, Connection, ConnectionOptions
 from hybrid_gateway.websockets.websocket_context import WebSocketContext
 from hybrid_gateway.websockets.wire import WIRE, Wire
 
@@ -50,6 +51,7 @@ class ConversationPlan(msgspec.Struct, kw_only=True, eq=False):
     decode: Decode | None = None
     encode: Encode | None = None
     is_sync: bool = False  # the handler runs on a thread
+    headers: Headers = ()  # of the response that accepts
 
 
 class Conversation(GatewayResponse):
@@ -57,6 +59,7 @@ class Conversation(GatewayResponse):
 
     def __init__(self, plan: ConversationPlan, values: Values) -> None:
         super().__init__(None, 101)
+        self.raw_headers.extend(plan.headers)
         self.plan = plan
         self.values = values
         self.connection: Connection | None = None
@@ -72,24 +75,32 @@ class Conversation(GatewayResponse):
             await self.converse(ctx, wire)
         except WebSocketDisconnect:
             pass  # the end of a connection is no error
+        except ClientDisconnect:
+            return False
         except Exception as error:
-            if isinstance(error, ClientDisconnect):
-                return False
             await self.fail(ctx, error)
+        except BaseException:  # the server ends the task, and waits for nobody
+            if self.connection is not None:
+                self.connection.close(RESTART)
+                wire.abort()
+            raise
         finally:
-            connection = self.connection
-            if connection is not None:
-                connection.close(NORMAL)
-                await self.leave(ctx, connection)
-                await wire.wait_closed()
+            end = None if self.connection is None else self.connection.end
+            if self.connection is not None and end is None:
+                self.connection.close(NORMAL)
+            await self.leave(
+                ctx.thread, 1006 if self.connection is None or self.connection.end is None else self.connection.end.code
+            )
+        if self.connection is not None:
+            await wire.wait_closed()
         return True
 
     async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
         """Accept the handshake and serve the connection until it ends."""
         raise NotImplementedError
 
-    async def leave(self, ctx: WebSocketContext, connection: Connection) -> None:
-        """Do what is to be done once when the connection has ended."""
+    async def leave(self, thread: ResponseThread, code: int) -> None:
+        """Do what is to be done once when the connection has ended, with ``code``, or was never accepted: 1006."""
 
     async def accept(
         self, ctx: WebSocketContext, wire: Wire, subprotocol: str | None = None, headers: Headers = ()
@@ -118,9 +129,11 @@ class Conversation(GatewayResponse):
             await ctx.deny(await self.plan.on_error(ctx, error))
             return
         known = await self.report(ctx, error)
+        told = known or InternalServerError(f"{type(error).__name__}: {error}" if settings.DEBUG else None)
+        with suppress(WebSocketDisconnect):
+            await self.connection.send(self.plan.options.codec.error(told))
         code = INTERNAL_ERROR if known is None else 4000 + known.status_code
-        await self.tell(self.connection, known or InternalServerError())
-        self.connection.close(code, "" if known is None or not isinstance(known.detail, str) else known.detail)
+        self.connection.close(code, told.detail if isinstance(told.detail, str) else "")
 
     async def report(self, ctx: WebSocketContext, error: Exception) -> HTTPException | None:
         """Return an error as one of HTTP; log it, and tell those who collect errors, where it is none."""
@@ -129,15 +142,11 @@ class Conversation(GatewayResponse):
             await self.plan.errors.respond_to_crash(ctx, error)
         return known
 
-    async def tell(self, connection: Connection, error: HTTPException) -> None:
-        """Send the frame of an error, if anybody is left."""
-        with suppress(WebSocketDisconnect):
-            await connection.send(connection.options.codec.error(error))
-
     # --- what is not sent
 
     async def discard(self, thread: ResponseThread) -> None:
-        """Nothing was accepted, so nothing has to be closed."""
+        """Leave what was connected: something after the plan has refused the handshake."""
+        await self.leave(thread, 1006)
 
 
 def find_wire(ctx: WebSocketContext, receive: Receive, send: Send) -> Wire:
@@ -220,54 +229,44 @@ class ListenerInstance(ListenerConversation):
         self._methods = methods
         self._instance = instance
         self._is_left = False
-
-    async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
-        if self._methods.on_drain is not None:
-            drain = functools.partial(self._begin_to_drain, ctx, self._methods.on_drain)
-            self._on_drain: Callable[[], object] = drain
-        await super().converse(ctx, wire)
+        self._drain: asyncio.Future[object] | None = None
 
     async def accept(
         self, ctx: WebSocketContext, wire: Wire, subprotocol: str | None = None, headers: Headers = ()
     ) -> Connection:
         connection = await super().accept(ctx, wire, subprotocol, headers)
-        if self._methods.on_drain is not None:
-            connection.when_draining(self._on_drain)
+        method = self._methods.on_drain
+        if method is not None:
+
+            def begin() -> None:
+                self._drain = asyncio.ensure_future(self._run(ctx.thread, method, {}))
+
+            connection.when_draining(begin)
         return connection
 
-    def _begin_to_drain(self, ctx: WebSocketContext, method: ListenerMethod) -> None:
-        task = asyncio.ensure_future(self._run(ctx, method, {}))
-        task.add_done_callback(_log_failure)
-
     async def call(self, ctx: WebSocketContext, data: object) -> object:
-        return await self._run(ctx, self._methods.on_message, {"data": data})
+        return await self._run(ctx.thread, self._methods.on_message, {"data": data})
 
-    async def leave(self, ctx: WebSocketContext, connection: Connection) -> None:
-        end = connection.end
-        await self._disconnect(ctx, 1006 if end is None else end.code)
-
-    async def _disconnect(self, ctx: WebSocketContext, code: int) -> None:
-        if self._is_left or self._methods.on_disconnect is None:
+    async def leave(self, thread: ResponseThread, code: int) -> None:
+        if self._is_left:
             return
         self._is_left = True
-        given = {"code": code} if self._methods.on_disconnect.takes_code else {}
-        task = asyncio.ensure_future(self._run(ctx, self._methods.on_disconnect, given))
-        try:
-            await finish(task)
-        except Exception as error:
-            await self.report(ctx, error)
+        method = self._methods.on_disconnect
+        for work in (self._drain, None if method is None else self._run(thread, method, _code(method, code))):
+            if work is not None:
+                try:
+                    await finish(asyncio.ensure_future(work))
+                except Exception:
+                    logger.exception("The end of a connection to %s failed", self.plan.route)
 
-    async def send_to(self, ctx: RequestContext, receive: Receive, send: Send, shutdown: ShutdownSignal) -> bool:
-        assert isinstance(ctx, WebSocketContext)
-        try:
-            return await super().send_to(ctx, receive, send, shutdown)
-        finally:  # also where nothing was accepted in the end, though on_connect has run
-            await self._disconnect(ctx, 1006)
-
-    async def _run(self, ctx: WebSocketContext, method: ListenerMethod, given: Values) -> object:
+    async def _run(self, thread: ResponseThread, method: ListenerMethod, given: Values) -> object:
         values = {name: self.values[name] for name in method.parameters} | dict(given)
         run = functools.partial(method.function, self._instance, **values)
-        return await (ctx.thread.run(run) if method.is_sync else run())
+        return await (thread.run(run) if method.is_sync else run())
+
+
+def _code(method: ListenerMethod, code: int) -> Values:
+    return {"code": code} if method.takes_code else {}
 
 
 class ListenerMethod(msgspec.Struct, frozen=True):
@@ -321,8 +320,3 @@ async def finish(task: asyncio.Future[Any]) -> object:
             with suppress(asyncio.CancelledError):
                 await asyncio.wait((task,))
         raise
-
-
-def _log_failure(task: asyncio.Future[object]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.error("on_drain failed", exc_info=error)

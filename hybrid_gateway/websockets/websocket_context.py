@@ -10,11 +10,16 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import HANDLED, Exit, SyncExit
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.raw_response import EndpointResponse
-from hybrid_gateway.types import Receive, Scope, Send
+from hybrid_gateway.types import Message, Receive, Scope, Send
 from hybrid_gateway.websockets.registry import WebSocketRegistry
 from hybrid_gateway.websockets.socket import WebSocket
 
 HTTP_SCHEMES = {"ws": "http", "wss": "https"}
+
+
+async def _no_body() -> Message:
+    # SECURITY: whoever reads the body of a handshake, a guard say, must not take messages of the client for it
+    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 class WebSocketContext(RequestContext):
@@ -38,7 +43,7 @@ class WebSocketContext(RequestContext):
         self.websocket_scope = scope
         scheme = HTTP_SCHEMES.get(scope.get("scheme", "ws"), "http")
         as_request: dict[str, Any] = {**scope, "type": "http", "method": "GET", "scheme": scheme}
-        super().__init__(as_request, receive, lend)
+        super().__init__(as_request, _no_body, lend)
         self.io = receive, send
         self.began_at = time.time()
 
