@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -163,7 +163,8 @@ def _plan_channel_stream(
         raise ConfigurationError(f"{where}: channel={channel!r} must be a Channel of hybrid_gateway.channels.")
     given = {parameter.name: parameter for parameter in signature.injected.parameters}
     names = channel.template.names
-    wanted: dict[str, Any] = {name: str for name in names if name not in given} | {SINCE: str | None}
+    types = {parameter.name: parameter.converter.type for parameter in route.template.parameters}
+    wanted: dict[str, Any] = {name: types.get(name, str) for name in names if name not in given} | {SINCE: str | None}
     if channel.presence and route.layers.authentication:
         wanted["_present"] = Authentication | None
     own = read_signature(_asking(wanted), where).parameters
@@ -188,7 +189,7 @@ def _asking(wanted: dict[str, Any]) -> Callable[..., None]:
             name,
             inspect.Parameter.KEYWORD_ONLY,
             annotation=kind,
-            default=inspect.Parameter.empty if kind is str else None,
+            default=None if type(None) in get_args(kind) else inspect.Parameter.empty,
         )
         for name, kind in wanted.items()
     ]
