@@ -20,6 +20,7 @@ from django.conf import settings
 from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
+from hybrid_gateway.concurrency.thread_pool import Borrower
 from hybrid_gateway.endpoints.errors import ErrorResponses, translate
 from hybrid_gateway.exceptions import HTTPException, InternalServerError
 from hybrid_gateway.request.context import RequestContext
@@ -72,6 +73,12 @@ class Conversation(GatewayResponse):
         assert isinstance(ctx, WebSocketContext)
         wire = find_wire(ctx, receive, send)
         try:
+            if ctx.exits and isinstance(ctx.thread, Borrower) and ctx.thread.holds:
+                raise RuntimeError(
+                    f"A component of {self.plan.route} leaves a transaction open, which would hold a thread and its "
+                    "connection as long as the socket is open. Begin and end it for each message: atomic=True on a "
+                    "`def` listener."
+                )
             await self.converse(ctx, wire)
         except WebSocketDisconnect:
             pass  # the end of a connection is no error
