@@ -5,6 +5,7 @@ from msgspec import Struct
 
 from catalog.api import routes as catalog_routes
 from hybrid_gateway import Include, get
+from live.api import routes as live_routes
 
 
 class Account(Struct):
@@ -31,6 +32,7 @@ routes = [
     hello,
     me,
     *catalog_routes,
+    *live_routes,
     Include("/auth", "hybrid_gateway.tokens.routes", name="auth"),
     Include("", "hybrid_gateway.health.routes"),  # /livez and /readyz, for whoever restarts and routes
 ]

@@ -51,6 +51,7 @@ if ON_HEROKU:  # its router speaks TLS with the world, and overwrites this heade
 INSTALLED_APPS = [
     "hybrid_gateway",  # before staticfiles, so that `manage.py runserver` is the gateway's
     "hybrid_gateway.tokens",
+    "hybrid_gateway.channels",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -58,6 +59,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "catalog",
+    "live",
 ]
 
 MIDDLEWARE = [
@@ -111,6 +113,9 @@ if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
         "timeout": 5,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
+
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    HYBRID_GATEWAY["CHANNELS"] = "postgresql"  # several processes see one room; in memory each has its own
 
 # --- Files ----------------------------------------------------------------------------------------------------------
 
