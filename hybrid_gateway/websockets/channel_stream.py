@@ -8,6 +8,7 @@ of the channel, until the wire is writable again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 
@@ -44,7 +45,7 @@ class ChannelConversation(Conversation):
         """Attach to the channel, then accept, and send what comes until the connection ends."""
         channel, codec = self._stream.channel, self.plan.options.codec
         names = {name: self.values[name] for name in self._stream.names}
-        since = self.values[SINCE]
+        since = cast("str | None", self.values[SINCE])
         user = ctx.authentication.user if channel.presence and ctx.authentication is not None else None
         sink = ChannelSink(
             codec, Backlog(self.plan.options.max_queued[0], channel.on_overflow, self.plan.options.max_queued[1])
