@@ -23,7 +23,7 @@ from hybrid_gateway.channels.backends.reconnection import SILENCE, STALL
 Row: TypeAlias = "tuple[Any, ...]"
 Query: TypeAlias = "Callable[[ListeningConnection], Awaitable[Sequence[Row]]]"
 
-_PRUNE_EVERY = 60.0
+PRUNE_EVERY = 60.0
 """Seconds between two looks of a process for what has ended."""
 _AT_ONCE = 500  # topics of one command
 
@@ -109,7 +109,7 @@ class ListeningConnection:
 
     async def run(self) -> None:
         """Hand on notifications and perform queries until the connection ends, which raises the reason."""
-        prune_at = time.monotonic() + _PRUNE_EVERY / 2
+        prune_at = time.monotonic() + PRUNE_EVERY / 2
         while True:
             await self._hand_on()
             if not self._queries:
@@ -168,7 +168,7 @@ class ListeningConnection:
         async with asyncio.timeout(STALL):
             deleted = [(await self._connection.execute(statement)).rowcount for statement in PRUNE]
         self._heard = time.monotonic()
-        return 0.1 if max(deleted) >= PRUNED_AT_ONCE else random.uniform(0.8, 1.2) * _PRUNE_EVERY  # noqa: S311
+        return 0.1 if max(deleted) >= PRUNED_AT_ONCE else random.uniform(0.8, 1.2) * PRUNE_EVERY  # noqa: S311
 
     async def _ping(self) -> None:
         async with asyncio.timeout(STALL):

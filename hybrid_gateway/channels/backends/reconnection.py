@@ -54,8 +54,10 @@ class Reconnection:
         self._hurry.set()
 
     async def ready(self) -> None:
-        """Wait until the connection is there; within a time-out of the caller's."""
-        await self._up.wait()
+        """Wait until the connection is there, which is tried at once; within a time-out of the caller's."""
+        if not self._up.is_set():
+            self.hurry()
+            await self._up.wait()
 
     def unavailable(self, server: str) -> ChannelsUnavailable:
         """Return the error for whoever has waited long enough."""
@@ -75,6 +77,7 @@ class Reconnection:
             # A server that restarts must not meet all processes of a site in the same moment.
             longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(waits, 10))
             waits += 1
+            await asyncio.sleep(_FIRST_WAIT * random.random())  # noqa: S311
             with suppress(TimeoutError):
                 async with asyncio.timeout(random.uniform(longest / 2, longest)):  # noqa: S311
                     await self._hurry.wait()
