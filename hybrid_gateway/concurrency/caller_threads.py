@@ -112,12 +112,16 @@ class CallingThread(UnsharedThread):
 
     With it the rows of a ``TestCase`` are visible to every handler, and a WSGI worker keeps its own connections.
     Once the coroutine is done, the thread goes its own way: what a task that outlives it still asks for goes to the
-    thread ``afterwards``, and is an error without one.
+    thread ``afterwards``, and is an error without one. Several may share their ``work``: then whoever waits serves all.
     """
 
-    def __init__(self, afterwards: RequestThread | None = None) -> None:
+    def __init__(
+        self,
+        afterwards: RequestThread | None = None,
+        work: SimpleQueue[Callable[[], object] | None] | None = None,
+    ) -> None:
         self._afterwards = afterwards
-        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._work = SimpleQueue[Callable[[], object] | None]() if work is None else work
         self._lock = threading.Lock()
         self._ended = False
 

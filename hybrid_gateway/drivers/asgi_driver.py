@@ -67,18 +67,17 @@ class ASGIDriver:
         if kind == "lifespan":
             await self._answer_lifespan(receive, send)
         elif kind == "websocket":
-            await self._answer_websocket(scope, receive, send, self._lend_typed)
+            ctx = WebSocketContext(scope, receive, send, self._lend_typed)
+            enter_request(ctx)
+            await self._answer_websocket(ctx, receive, send)
         else:
             # DJANGO: the words of ASGIHandler.__call__ (core/handlers/asgi.py), which people search for.
             raise ValueError(f"Django can only handle ASGI/HTTP connections, not {kind}.")
 
-    async def _answer_websocket(
-        self, scope: Scope, receive: Receive, send: Send, lend: Callable[[], RequestThread]
-    ) -> None:
-        ctx = WebSocketContext(scope, receive, send, lend)
+    async def _answer_websocket(self, ctx: WebSocketContext, receive: Receive, send: Send) -> None:
         ctx.registry = self._application.websocket_registry
         force_authentication(ctx)
-        enter_request(ctx)
+        scope = ctx.websocket_scope
         path, root = scope["path"], self._forced_root or scope.get("root_path")
         try:
             with contextlib.suppress(ClientDisconnect):
@@ -87,7 +86,11 @@ class ASGIDriver:
             ctx.release()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send, thread: RequestThread) -> None:
-        """Answer one ``http`` scope; blocking work runs on ``thread``."""
+        """Answer one ``http`` or ``websocket`` scope; blocking work runs on ``thread``."""
+        if scope["type"] == "websocket":
+            with thread_sensitive(thread):
+                await self._answer_websocket(WebSocketContext(scope, receive, send, lambda: thread), receive, send)
+            return
         ctx = RequestContext(scope, receive, lambda: thread)
         force_authentication(ctx)
         with thread_sensitive(thread), contextlib.suppress(ClientDisconnect):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, Unpack, cast
 
-from django.http import HttpHeaders, HttpResponse
+from django.http import HttpHeaders
 from django.test import Client
 from django.test.client import REDIRECT_STATUS_CODES
-from django.utils.http import parse_http_date_safe
 
 from hybrid_gateway._compat.django_test_internals import BODY_FILE, ScopeClient, complete_environ, reject_redirect_cycle
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.test.client_arguments import Call, Options
+from hybrid_gateway.test.socket_exchange import ServerHabits
+from hybrid_gateway.test.socket_verbs import SocketVerbs
 from hybrid_gateway.test.transports import (
     AsyncGatewayHandler,
     ClientResponse,
@@ -23,27 +23,23 @@ from hybrid_gateway.test.transports import (
     Target,
     scope_from_environ,
 )
+from hybrid_gateway.test.websocket_sessions import AsyncWebSocketSession, WebSocketSession
 
 if TYPE_CHECKING:
-    from http.cookies import SimpleCookie
     from json import JSONEncoder
 
 R = TypeVar("R")
 
 
-class Verbs(Generic[R]):
+class Verbs(SocketVerbs, Generic[R]):
     """The methods both clients share: verbs in both spellings, and what is added to API requests."""
 
     if TYPE_CHECKING:
-        cookies: SimpleCookie
         extra: dict[str, Any]
         headers: Mapping[str, Any]
         json_encoder: type[JSONEncoder]
-        _target: Target
 
         def _exchange(self, call: Call, chain: list[tuple[str, int]] | None) -> R: ...
-
-    _environ_name: Callable[[str], str] = staticmethod(str)
 
     def generic(
         self,
@@ -141,11 +137,6 @@ class Verbs(Generic[R]):
         """Send OPTIONS."""
         return self.generic("OPTIONS", path, data, content_type, secure, follow=follow, **options)
 
-    @property
-    def gateway(self) -> Gateway:
-        """The gateway that answers: the one given, else that of the current settings."""
-        return self._target.gateway
-
     def force_authenticate(self, user: Any, token: object = None) -> None:
         """Let API requests come from ``user`` without credentials, until ``force_authenticate(None)``."""
         self._target.authentication = (
@@ -170,14 +161,6 @@ class Verbs(Generic[R]):
             return None
         chain.append((response.headers["Location"], response.status_code))
         return call.redirected(*chain[-1])
-
-    def _forget_deleted_cookies(self, response: HttpResponse) -> None:
-        """Forget what the API deleted, as browsers do; Django's client keeps what Django deletes, as empty values."""
-        if isinstance(response, ClientResponse):
-            for name, morsel in response.cookies.items():
-                expires = parse_http_date_safe(morsel["expires"]) if morsel["expires"] else None
-                if str(morsel["max-age"]) == "0" or (expires is not None and expires < time.time()):
-                    self.cookies.pop(name, None)
 
 
 # The verbs take more than django-stubs let them, and return what Django's client makes of a response.
@@ -230,6 +213,25 @@ class TestClient(Verbs[ClientResponse], Client):  # type: ignore[misc]  # pyrigh
         self._forget_deleted_cookies(response)
         return response
 
+    def websocket(
+        self,
+        path: object,
+        *,
+        subprotocols: Sequence[str] = (),
+        timeout: float = 5.0,
+        habits: ServerHabits | None = None,
+        **options: Unpack[Options],
+    ) -> WebSocketSession:
+        """Open a websocket in a ``with``; ``params``, ``headers`` and ``cookies`` are those of its handshake.
+
+        ``timeout`` is seconds that :meth:`WebSocketSession.receive` waits for a message. A refused handshake raises
+        nothing: see ``refusal``. ``habits`` are those of the server in between.
+        """
+        environ = self._socket_environ(path, subprotocols, options)
+        self.handler.complete(environ)
+        scope = scope_from_environ(environ)
+        return WebSocketSession(**self._socket_arguments(scope, subprotocols, timeout, habits))
+
     def logout(self) -> None:
         """Log out of Django's session, and end ``force_authenticate`` and ``credentials``."""
         self.force_authenticate(None)
@@ -272,6 +274,7 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
     """
 
     __test__ = False
+    handler: AsyncGatewayHandler
     _environ_name = staticmethod(environ_name)
 
     def __init__(
@@ -289,7 +292,9 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
             enforce_csrf_checks, raise_request_exception, headers=headers, query_params=query_params, **defaults
         )
         self._target = Target(gateway)
-        self.handler = AsyncGatewayHandler(self._target, enforce_csrf_checks)
+        self.handler = AsyncGatewayHandler(  # pyright: ignore[reportIncompatibleVariableOverride]
+            self._target, enforce_csrf_checks
+        )
 
     async def _exchange(self, call: Call, chain: list[tuple[str, int]] | None) -> ClientResponse:
         while True:
@@ -310,6 +315,20 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
         response = cast("ClientResponse", await super().request(**request))
         self._forget_deleted_cookies(response)
         return response
+
+    def websocket(
+        self,
+        path: object,
+        *,
+        subprotocols: Sequence[str] = (),
+        timeout: float = 5.0,
+        habits: ServerHabits | None = None,
+        **options: Unpack[Options],
+    ) -> AsyncWebSocketSession:
+        """Open a websocket in an ``async with``; see :meth:`TestClient.websocket`."""
+        scope = scope_from_environ(self._socket_environ(path, subprotocols, options))
+        self.handler.complete(scope)
+        return AsyncWebSocketSession(**self._socket_arguments(scope, subprotocols, timeout, habits))
 
     async def alogout(self) -> None:
         """Log out of Django's session, and end ``force_authenticate`` and ``credentials``."""

@@ -22,12 +22,13 @@ from django.test.client import AsyncClientHandler, ClientHandler
 
 from hybrid_gateway._compat.django_test_internals import BODY_FILE
 from hybrid_gateway.auth import Authentication
-from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread, LoopThread
+from hybrid_gateway.concurrency.caller_threads import AsgirefThread, LoopThread
 from hybrid_gateway.dispatch.request_checks import UNCHECKED_HOST
 from hybrid_gateway.drivers.wsgi_scope import WSGIRequest
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF
+from hybrid_gateway.test.lent_thread import LentThread
 from hybrid_gateway.types import Environ, Message, Scope
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ class GatewayHandler(ClientHandler):
         dispatcher = gateway.dispatcher
         if dispatcher.is_django(path_text(environ["PATH_INFO"])) and not dispatcher.rejects(WSGIRequest(environ).scope):
             return super().__call__(environ)
+        self.complete(environ)
+        with connections_left_alone():
+            return RESPOND[self.protocol](gateway, environ)
+
+    def complete(self, environ: Environ) -> None:
+        """Add to an environ of the gateway's what the client adds to each, and what a server would."""
         for name, value in self.target.headers.items():
             environ.setdefault(HttpHeaders.to_wsgi_name(name), value)
         if "HTTP_HOST" not in environ:
@@ -86,8 +93,6 @@ class GatewayHandler(ClientHandler):
             environ[AUTHENTICATION] = self.target.authentication
         if not self.enforce_csrf_checks:
             environ[UNCHECKED_CSRF] = True
-        with connections_left_alone():
-            return RESPOND[self.protocol](gateway, environ)
 
 
 class AsyncGatewayHandler(AsyncClientHandler):
@@ -102,8 +107,16 @@ class AsyncGatewayHandler(AsyncClientHandler):
         dispatcher, path = gateway.dispatcher, scope["path"].removeprefix(scope.get("root_path", ""))
         if dispatcher.is_django(path) and not dispatcher.rejects(scope):
             return await super().__call__(scope)
-        scope.setdefault("query_string", b"")
         body_file = scope.pop(BODY_FILE, None)
+        self.complete(scope)
+        exchange = Exchange(body_file.read() if body_file is not None else b"")
+        with connections_left_alone():
+            await gateway.serve(scope, exchange.receive, exchange.send, AsgirefThread())
+        return exchange.response(scope["method"], scope["path"])
+
+    def complete(self, scope: Scope) -> None:
+        """Add to a scope of the gateway's what the client adds to each, and what a server would."""
+        scope.setdefault("query_string", b"")
         present = {name for name, _ in scope["headers"]}
         if b"host" not in present:
             scope["headers"].append((b"host", scope["server"][0].encode("latin-1")))
@@ -116,10 +129,6 @@ class AsyncGatewayHandler(AsyncClientHandler):
             scope[AUTHENTICATION] = self.target.authentication
         if not self.enforce_csrf_checks:
             scope[UNCHECKED_CSRF] = True
-        exchange = Exchange(body_file.read() if body_file is not None else b"")
-        with connections_left_alone():
-            await gateway.serve(scope, exchange.receive, exchange.send, AsgirefThread())
-        return exchange.response(scope["method"], scope["path"])
 
 
 # --- the response that a client hands back ---------------------------------------------------------------------------
@@ -213,7 +222,7 @@ class Exchange:
 def respond_asgi(gateway: Gateway, environ: Environ) -> ClientResponse:
     scope = scope_from_environ(environ)
     exchange = Exchange(environ["wsgi.input"].read())
-    thread = CallingThread()
+    thread = LentThread()
     thread.run_until_done(gateway.serve(scope, exchange.receive, exchange.send, thread), LOOP)
     return exchange.response(scope["method"], scope["path"])
 

@@ -94,6 +94,19 @@ class Connection:
         state = "open" if self.end is None else f"ended with {self.end.code}"
         return f"<Connection {self.route} {state}>"
 
+    def age(self, seconds: float) -> None:
+        """Let ``seconds`` go by that have not: for tests."""
+        self.opened -= seconds
+        self.last_active -= seconds
+        self.last_ping -= seconds
+        if self.blocked_since is not None:
+            self.blocked_since -= seconds
+        if self._counts is not None:
+            self._counts = [
+                (window - int(seconds // throttle.seconds), count)
+                for (window, count), throttle in zip(self._counts, self.options.throttles, strict=True)
+            ]
+
     # --- what the wire tells
 
     def on_message(self, data: str | bytes) -> None:

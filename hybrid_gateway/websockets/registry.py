@@ -12,6 +12,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
+from contextvars import Context
 
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.responses.gateway_response import ShutdownSignal
@@ -46,14 +47,18 @@ class WebSocketRegistry:
 
     def add(self, connection: Connection) -> None:
         """Look after a connection until it has ended."""
+        self.opened += 1
+        self.of_loop().add(connection)
+
+    def of_loop(self) -> LoopConnections:
+        """Return the connections of the running loop."""
         loop = asyncio.get_running_loop()
         known = self._by_loop.get(loop)
         if known is None:
             for other in [other for other in self._by_loop if other.is_closed()]:
                 del self._by_loop[other]
             known = self._by_loop[loop] = LoopConnections(loop, self._shutdown, self._grace, self._find_ended)
-        self.opened += 1
-        known.add(connection)
+        return known
 
 
 class LoopConnections:
@@ -66,6 +71,7 @@ class LoopConnections:
         self._grace = grace
         self._notified: AbstractContextManager[None] | None = None  # while there are connections
         self.connections: set[Connection] = set()
+        self.is_still = False  # its clock moves by advance() alone
         self._loop = loop
         self._find_ended = find_ended
         self._timer: asyncio.TimerHandle | None = None
@@ -81,8 +87,17 @@ class LoopConnections:
         if self._notified is None:
             self._notified = self._shutdown.notifying(self.drain)
             self._notified.__enter__()
-        if self._timer is None:
-            self._timer = self._loop.call_later(SWEEP, self._sweep)
+        if self._timer is None and not self.is_still:
+            self._set_timer()
+
+    async def advance(self, seconds: float) -> None:
+        """Do what is to be done when ``seconds`` more have gone by: for tests, which do not wait for it."""
+        for connection in self.connections:
+            connection.age(seconds)
+        self._last_recheck -= seconds
+        self._look_after_all()
+        if self._recheck is not None:
+            await self._recheck
 
     def _forget(self, connection: Connection) -> None:
         self.connections.discard(connection)
@@ -90,8 +105,17 @@ class LoopConnections:
             self._notified.__exit__(None, None, None)
             self._notified = None
 
+    def _set_timer(self) -> None:
+        # in a context of its own: it belongs to no request, least of all to the first one
+        self._timer = self._loop.call_later(SWEEP, self._sweep, context=Context())
+
     def _sweep(self) -> None:
-        self._timer = self._loop.call_later(SWEEP, self._sweep) if self.connections else None
+        self._timer = None
+        if self.connections and not self.is_still:
+            self._set_timer()
+        self._look_after_all()
+
+    def _look_after_all(self) -> None:
         now = self._loop.time()
         for connection in list(self.connections):
             look_after(connection, now)
