@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, list[str]] = {
         *PYTHON, "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}", "--workers", "1",
         "--blocking-threads", "8", "--no-access-log", "--log-level", "warning", "{target}",
     ],
+    "daphne": [*PYTHON, "daphne", "-b", "127.0.0.1", "-p", "{port}", "-v", "0", "{target}"],
     "lane": [*PYTHON, "{target}", "gateway", "serve", "--port", "{port}", "--log-level", "warning"],
     "runbolt": [*PYTHON, "{target}", "runbolt", "--host", "127.0.0.1", "--port", "{port}", "--processes", "1"],
 }  # fmt: skip
@@ -142,10 +143,10 @@ class Server:
         except psutil.NoSuchProcess:
             return []
 
-    def cpu_seconds(self) -> float:
+    def cpu_seconds(self, *, system: bool = True) -> float:
         """User and system time of the process and its children so far, in steps of a clock tick (10 ms)."""
         times = [process.cpu_times() for process in self._tree()]
-        return float(sum(time.user + time.system for time in times))
+        return float(sum(time.user + (time.system if system else 0.0) for time in times))
 
     def memory(self) -> int:
         """Bytes of memory that exist because of the process and its children: shared pages count in parts."""

@@ -28,10 +28,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         prog="loadtests.compare", description="hybrid_gateway beside other frameworks, in one interleaved run."
     )
     parser.add_argument(
-        "--only", type=_names([*CASES, LIFE]), metavar="CASES", help=f"of {', '.join([*CASES, LIFE])}; all by default"
+        "--only", type=names_of([*CASES, LIFE]), metavar="CASES", help=f"of {', '.join([*CASES, LIFE])}; all by default"
     )
     parser.add_argument(
-        "--peers", type=_names(PEERS), metavar="PEERS", help=f"of {', '.join(PEERS)}; {', '.join(ALWAYS)} are always in"
+        "--peers",
+        type=names_of(PEERS),
+        metavar="PEERS",
+        help=f"of {', '.join(PEERS)}; {', '.join(ALWAYS)} are always in",
     )
     parser.add_argument("--seconds", type=int, default=3, help="length of one measurement (3)")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each peer in each case (3)")
@@ -44,7 +47,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _names(known: Sequence[str] | Mapping[str, Any]) -> Callable[[str], list[str]]:
+def names_of(known: Sequence[str] | Mapping[str, Any]) -> Callable[[str], list[str]]:
+    """A type of arguments: names with commas between them, each of which is known."""
+
     def read(text: str) -> list[str]:
         names = [name.strip() for name in text.split(",") if name.strip()]
         unknown = [name for name in names if name not in known]

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from statistics import median
 
+from loadtests.files import allow_many_files
 from loadtests.soak.faults import FAULTS, Soak
 from loadtests.soak.load import Load
 from loadtests.soak.mix import Mix
@@ -188,22 +189,11 @@ def _report(soak: Soak, options: argparse.Namespace) -> bool:
     return all(gate.ok or not gate.binding for gate in gates)
 
 
-def allow_many_connections() -> None:
-    """As many open files as the system allows, here and in the server, which inherits it."""
-    try:
-        import resource
-    except ImportError:  # not a Unix
-        return
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def main() -> None:
     """Run it."""
     options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
-    allow_many_connections()
+    allow_many_files()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         if options.postgresql:

@@ -1,0 +1,1 @@
+"""The same routes in every framework, as its documentation writes them."""
