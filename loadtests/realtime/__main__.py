@@ -31,6 +31,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--peers", type=names_of(PEERS), default=list(PEERS), help=f"of {', '.join(PEERS)}; or all")
     parser.add_argument("--clients", type=int, help="so many in every case, instead of what each is defined with")
     parser.add_argument("--seconds", type=float, help="of one round, instead of what each case is defined with")
+    parser.add_argument("--plain", action="store_true", help="clients do not offer compression, as browsers do")
     parser.add_argument("--rounds", type=int, default=5, help="of cases that take turns (5)")
     parser.add_argument("--port", type=int, default=8500, help="first port; each server takes one (8500)")
     parser.add_argument("--output", type=Path, default=Path("bench"), metavar="FOLDER", help="for the report (bench)")
@@ -51,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         port=options.port,
         clients=options.clients,
         seconds=options.seconds,
+        compression=not options.plain,
         report=lambda text: print(text, file=sys.stderr, flush=True),
     )
     try:
@@ -61,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print_table(report.header(case), report.rows(case, run.results))
     except KeyboardInterrupt:
         print("interrupted; what was measured so far:", file=sys.stderr)
-    about = report.conditions(options.rounds)
+    about = report.conditions(options.rounds, compression=not options.plain)
     if judged := report.verdicts(run.results):
         print_table(["what", "found", "target", ""], judged)
     print(about, *run.left_out, sep="\n")

@@ -56,13 +56,16 @@ class Case:
 
 
 @contextmanager
-def cpu_of(server: Server) -> Iterator[Callable[[float], float]]:
-    """Give a function that tells the microseconds of the server's CPU since then, per message."""
-    before = server.cpu_seconds()
+def cpu_of(server: Server) -> Iterator[Callable[[float], Figures]]:
+    """Give a function that tells the microseconds of CPU since then, per message, and how many were user code."""
+    before, before_user = server.cpu_seconds(), server.cpu_seconds(system=False)
 
-    def spent(messages: float) -> float:
+    def spent(messages: float) -> Figures:
         time.sleep(SETTLE)
-        return (server.cpu_seconds() - before) * 1e6 / max(messages, 1)
+        return {
+            "cpu_us": (server.cpu_seconds() - before) * 1e6 / max(messages, 1),
+            "user_us": (server.cpu_seconds(system=False) - before_user) * 1e6 / max(messages, 1),
+        }
 
     yield spent
 
@@ -79,14 +82,14 @@ def fan_out(side: Side) -> Figures:
     """Events to all in a room."""
     with cpu_of(side.server) as spent:
         [seen] = side.clients.ask("fan_out", path=PUBLISH, events=1_000_000, seconds=side.size.seconds)
-        return {**seen, "cpu_us": spent(seen["messages"])}
+        return {**seen, **spent(seen["messages"])}
 
 
 def echo(side: Side) -> Figures:
     """Each sends as soon as it is answered."""
     with cpu_of(side.server) as spent:
         [seen] = side.clients.ask("echo", messages=1_000_000_000, seconds=side.size.seconds)
-        return {**seen, "cpu_us": spent(seen["messages"])}
+        return {**seen, **spent(seen["messages"])}
 
 
 def idle(side: Side) -> Figures:
@@ -108,7 +111,7 @@ def traffic(side: Side) -> Figures:
     seen = connect(side, ECHO)
     with cpu_of(side.server) as spent:
         paced = together(side.clients.ask("pace", seconds=side.size.seconds))
-        return {**paced, "cpu_us": spent(paced["messages"]), "connecting_seconds": seen["seconds"]}
+        return {**paced, **spent(paced["messages"]), "connecting_seconds": seen["seconds"]}
 
 
 BEFORE, AFTER = 50, 50  # events that those who come back have seen, and have not
@@ -159,11 +162,10 @@ def probe(server: Server, pause: float = 0.02) -> Iterator[list[float]]:
 
 
 def http(side: Side) -> Figures:
-    """Requests of HTTP: microseconds of user CPU each."""
-    before = side.server.cpu_seconds(system=False)
-    load = run_client(side.server.port, HELLO, connections=64, seconds=int(side.size.seconds))
-    spent = side.server.cpu_seconds(system=False) - before
-    return {"user_us": spent * 1e6 / load.requests, "messages": load.requests, "lost": load.errors}
+    """Requests of HTTP."""
+    with cpu_of(side.server) as spent:
+        load = run_client(side.server.port, HELLO, connections=64, seconds=int(side.size.seconds))
+        return {**spent(load.requests), "messages": load.requests, "lost": load.errors}
 
 
 def _listen(side: Side) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
+from loadtests.realtime.crowd import COMPRESSION, PLAIN
 from loadtests.servers import ROOT, pinned
 
 Seen = Mapping[str, Any]
@@ -20,16 +21,18 @@ class Clients:
     One address has some 28,000 ports to offer, and a process a limited number of open files.
     """
 
-    def __init__(self, port: int, cores: set[int], processes: int = 1) -> None:
+    def __init__(self, port: int, cores: set[int], processes: int = 1, *, compression: bool = True) -> None:
         self._port = port
         self._cores = cores
         self._count = processes
+        self._compression = COMPRESSION if compression else PLAIN
         self._crowds: list[subprocess.Popen[str]] = []
 
     def __enter__(self) -> Clients:
         with pinned(self._cores):
             for number in range(self._count):
-                command = [sys.executable, "-m", "loadtests.realtime.crowd", str(self._port), f"127.0.0.{number + 2}"]
+                options = [str(self._port), f"127.0.0.{number + 2}", self._compression]
+                command = [sys.executable, "-m", "loadtests.realtime.crowd", *options]
                 crowd = subprocess.Popen(
                     command,
                     cwd=ROOT,

@@ -19,6 +19,7 @@ from loadtests.realtime.client_socket import ClientSocket, Hear, frame_of, hands
 
 PATIENCE = 60.0  # seconds for what should have come
 EVENT_BYTES = 100
+COMPRESSION, PLAIN = "compression", "plain"
 _AT, _DIGITS = b'"at":"', 16
 
 Seen = Mapping[str, Any]
@@ -53,8 +54,9 @@ def ignore(socket: ClientSocket, data: bytes, start: int, end: int) -> None:
 class Crowd:
     """Sockets of one server, from one address of the loopback network."""
 
-    def __init__(self, port: int, address: str) -> None:
+    def __init__(self, port: int, address: str, *, compression: bool) -> None:
         self._port = port
+        self._compression = compression
         self._address = address
         self.sockets: list[ClientSocket] = []
         self._ended = 0  # that nobody here has asked to
@@ -62,7 +64,7 @@ class Crowd:
     async def _open(self, path: str, hear: Hear) -> ClientSocket | None:
         """Open one socket; None where it is refused."""
         loop = asyncio.get_running_loop()
-        made = ClientSocket(handshake(path, self._port), hear, self._forget)
+        made = ClientSocket(handshake(path, self._port, compression=self._compression), hear, self._forget)
         try:
             async with asyncio.timeout(PATIENCE):
                 await loop.create_connection(lambda: made, "127.0.0.1", self._port, local_addr=(self._address, 0))
@@ -246,9 +248,9 @@ def _commands() -> Iterator[dict[str, Any]]:
         yield json.loads(line)
 
 
-async def serve(port: int, address: str) -> None:
+async def serve(port: int, address: str, compression: str) -> None:
     """Do what standard input says, until it ends."""
-    crowd, commands = Crowd(port, address), _commands()
+    crowd, commands = Crowd(port, address, compression=compression == COMPRESSION), _commands()
     while (command := await asyncio.to_thread(next, commands, None)) is not None:
         method: Callable[..., Awaitable[Any]] = getattr(crowd, command.pop("do"))
         print(json.dumps(await method(**command)), flush=True)
@@ -263,7 +265,7 @@ def main() -> None:
     else:
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(serve(int(sys.argv[1]), sys.argv[2]))
+        runner.run(serve(int(sys.argv[1]), *sys.argv[2:]))
 
 
 if __name__ == "__main__":

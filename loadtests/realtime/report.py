@@ -22,17 +22,17 @@ PACKAGES = (
 )  # fmt: skip
 
 COLUMNS = {
-    "fan-out": ("cpu_us", "p50_ms", "p99_ms", "messages", "lost"),
-    "echo": ("cpu_us", "p50_ms", "p99_ms", "messages", "lost", "wrong"),
+    "fan-out": ("cpu_us", "user_us", "p50_ms", "p99_ms", "messages", "lost"),
+    "echo": ("cpu_us", "user_us", "p50_ms", "p99_ms", "messages", "lost", "wrong"),
     "idle": ("kib", "lost", "seconds"),
     "traffic": ("cpu_us", "p50_ms", "p99_ms", "longest_ms", "messages", "lost", "ended", "connecting_seconds"),
     "storm": ("p50_ms", "longest_ms", "recovered", "refused", "surplus", "http_p99_ms", "http_asked"),
-    "http": ("user_us", "messages", "lost"),
+    "http": ("cpu_us", "user_us", "messages", "lost"),
 }
 TITLES = {
     "cpu_us": "CPU µs/message",
     "kib": "KiB/socket",
-    "user_us": "user CPU µs/request",
+    "user_us": "of it user",
     "seconds": "s to connect",
     "connecting_seconds": "s to connect",
     "http_p99_ms": "HTTP p99 ms",
@@ -132,13 +132,15 @@ def _cell(column: str, value: float) -> str:
     return f"{value:,.1f}" if column.endswith(("_us", "_ms", "kib", "seconds")) else f"{value:,.0f}"
 
 
-def conditions(rounds: int) -> str:
+def conditions(rounds: int, *, compression: bool) -> str:
     """What was run, and on what."""
     there = ", ".join(f"{package} {number}" for package in PACKAGES if (number := _version(package)))
     load = os.getloadavg()[0]
     return (
         f"Python {platform.python_version()}; {there}. {os.cpu_count()} cores: every server is one process on one "
-        f"core, its clients are on another. {rounds} rounds, interleaved; figures are medians. Load average {load:.1f}."
+        f"core, its clients are on another. {rounds} rounds, interleaved; figures are medians. "
+        f"Clients {'offer compression, as browsers do' if compression else 'do not offer compression'}. "
+        f"Load average {load:.1f}."
     )
 
 

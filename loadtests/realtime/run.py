@@ -45,6 +45,7 @@ class Run:
         port: int,
         clients: int | None = None,
         seconds: float | None = None,
+        compression: bool = True,
         report: Callable[[str], None] = print,
     ) -> None:
         self.peers = peers
@@ -52,6 +53,7 @@ class Run:
         self.port = port
         self.clients = clients
         self.seconds = seconds
+        self.compression = compression
         self.report = report
         self.results: Results = {}
         self.left_out: list[str] = []
@@ -80,13 +82,16 @@ class Run:
         for place, entrant in enumerate(group):
             try:
                 server = stack.enter_context(self._server(entrant.peer, self.port + place))
-                clients = stack.enter_context(Clients(server.port, self._client_cores, case.processes))
+                clients = stack.enter_context(self._clients(server, case.processes))
                 side = Side(server, clients, replace(case.size, clients=entrant.clients))
                 case.prepare(side)
             except RuntimeError as error:
                 self.left_out.append(f"{case.title}: {entrant.name}: {error}")
             else:
                 yield entrant.name, side
+
+    def _clients(self, server: Server, processes: int) -> Clients:
+        return Clients(server.port, self._client_cores, processes, compression=self.compression)
 
     def _server(self, name: str, port: int) -> Server:
         peer = PEERS[name]
