@@ -123,6 +123,7 @@ class OpenAPISettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     version: str = "1.0.0"
     description: str = ""
     path: str = "/openapi.json"
+    asyncapi: str = "/asyncapi.json"  # the document of websockets, served where there are any
     docs: str = "/docs"
     enabled: bool | None = None  # None follows DEBUG
     staff_only: bool = False  # the document and its pages are for those who may enter the admin

@@ -62,7 +62,8 @@ def read_websocket_signature(route: FlatRoute, where: str) -> WebSocketSignature
     if route.websocket == "socket":
         if not inspect.iscoroutinefunction(inspect.unwrap(plain)):
             raise ConfigurationError(f"{where}: a @websocket handler is `async def`; @listener takes `def` as well.")
-        return WebSocketSignature(injected=signature)
+        given = {name: route.options[name] for name in ("receives", "sends") if name in route.options}
+        return WebSocketSignature(injected=signature, **given)
     if route.websocket == "stream":
         if route.options.get("channel") is not None:
             return WebSocketSignature(injected=signature)

@@ -69,6 +69,7 @@ class Gateway:
         self.openapi = msgspec.structs.replace(
             options.openapi,
             path=join_paths(options.path, options.openapi.path),
+            asyncapi=join_paths(options.path, options.openapi.asyncapi),
             docs=join_paths(options.path, options.openapi.docs),
         )
         reset_pooled_connections()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -79,8 +79,7 @@ class TableBuilder:
         endpoints: list[Endpoint] = []
         websockets: list[Endpoint] = []
         routes: list[FlatRoute] = []
-        paths = {route.path for route in flat if not route.websocket}
-        for route in [*flat, *self._own_routes(lambda: table, paths, Mounts(mounts))]:
+        for route in [*flat, *self._own_routes(lambda: table, flat, Mounts(mounts))]:
             compiled = [builder.endpoint(route, method) for method in route.methods]
             routes.append(compiled[0].route)
             (websockets if route.websocket else endpoints).extend(compiled)
@@ -109,9 +108,10 @@ class TableBuilder:
         return table
 
     def _own_routes(
-        self, table: Callable[[], RoutingTable], taken: Collection[str], mounts: Mounts
+        self, table: Callable[[], RoutingTable], flat: Sequence[FlatRoute], mounts: Mounts
     ) -> Iterable[FlatRoute]:
-        """Return the routes of the document and its pages, where the project has nothing at their paths."""
+        """Return the routes of the documents and their pages, where the project has nothing at their paths."""
+        taken = {route.path for route in flat if not route.websocket}
 
         def is_taken(path: str) -> bool:
             dispatcher = self._dispatcher
@@ -124,7 +124,8 @@ class TableBuilder:
             return ()
         from hybrid_gateway.openapi import routes as openapi_routes  # what nobody sees in production need not be loaded
 
-        own = flatten(openapi_routes(table, self._openapi), Layers())
+        has_websockets = any(route.websocket for route in flat)
+        own = flatten(openapi_routes(table, self._openapi, with_asyncapi=has_websockets), Layers())
         return [route for route in own if not is_taken(route.path)]
 
     def _check_reachable(self, route: FlatRoute) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAPI document of a gateway, and a page that shows it without asking any other host."""
+"""The OpenAPI and AsyncAPI documents of a gateway, and a page that shows them without asking any other host."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from django.conf import settings as django_settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, get_script_prefix, reverse
+from starlette.requests import Request
 
 from hybrid_gateway.auth import AllowAny
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import ConfigurationError, Forbidden, Unauthorized
+from hybrid_gateway.openapi.asyncapi_document import build_asyncapi
 from hybrid_gateway.openapi.document import as_yaml, build_document
 from hybrid_gateway.openapi.pages import CONTENT_SECURITY_POLICY, VIEWERS, Viewer, build_page
 from hybrid_gateway.responses.response_classes import HTMLResponse, RedirectResponse, Response
@@ -28,7 +30,7 @@ __all__ = ["HasEndpoints", "routes"]
 
 
 class HasEndpoints(Protocol):
-    """A gateway, as far as the document is written from it."""
+    """A gateway, as far as its documents are written from it."""
 
     @property
     def endpoints(self) -> Sequence[Endpoint]: ...
@@ -36,11 +38,14 @@ class HasEndpoints(Protocol):
     @property
     def webhooks(self) -> Sequence[Endpoint]: ...
 
+    @property
+    def websocket_endpoints(self) -> Sequence[Endpoint]: ...
 
-def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list[Route]:
+
+def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings, *, with_asyncapi: bool = False) -> list[Route]:
     """Return routes of the document, ``openapi`` and ``openapi_yaml``, and of its pages, of which ``docs`` is ours.
 
-    The document is built when first asked for: ``table()`` is not, yet. Names are defaulted, so that a project's own
+    ``with_asyncapi`` adds ``asyncapi``, the document of websockets. Each is built when first asked for: ``table()`` is not, yet. Names are defaulted, so that a project's own
     routes may bear them.
     """
 
@@ -65,9 +70,25 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list
         """The API as an OpenAPI document, in YAML."""
         return Response(encoded_as_yaml(_prefix()), media_type="application/yaml")
 
+    @lru_cache(maxsize=8)
+    def encoded_asyncapi(host: str, protocol: str, prefix: str) -> bytes:
+        server = {"host": host, "protocol": protocol, "pathname": prefix or "/"}
+        return msgspec.json.encode({**asyncapi_document(), "servers": {"gateway": server}})
+
+    @cache
+    def asyncapi_document() -> dict[str, object]:
+        built = table()
+        return build_asyncapi(built.websocket_endpoints, settings, built.endpoints, built.webhooks)
+
+    def asyncapi(request: Request) -> Response[bytes]:
+        """The websockets of the API as an AsyncAPI document."""
+        protocol = "wss" if request.url.scheme == "https" else "ws"
+        return Response(encoded_asyncapi(request.url.netloc, protocol, _prefix()), media_type="application/json")
+
     def docs() -> HTMLResponse:
         """The API as a page to read and to try."""
-        page = build_page(settings.title, _prefix() + settings.path)
+        asyncapi_url = _prefix() + settings.asyncapi if with_asyncapi else ""
+        page = build_page(settings.title, _prefix() + settings.path, asyncapi_url)
         return HTMLResponse(page, headers=_page_headers(CONTENT_SECURITY_POLICY))
 
     def view_with(viewer: Viewer) -> HTMLResponse:
@@ -77,6 +98,8 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> list
 
     paths: list[tuple[str, Handler]] = [(settings.path, openapi)]
     paths += [(settings.path.removesuffix(".json") + ".yaml", openapi_yaml)]
+    if with_asyncapi:
+        paths.append((settings.asyncapi, asyncapi))
     pages: list[tuple[str, Handler]] = [(settings.docs, docs)]
     pages += [(f"{settings.docs.rstrip('/')}/{name}", partial(view_with, VIEWERS[name])) for name in VIEWERS]
     return [

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import logging
-import re
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Annotated, Any
 
 import msgspec
 
-from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Input
-from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature
 from hybrid_gateway.binding.uploads import is_file, is_files
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.endpoints.endpoint import Endpoint
@@ -23,19 +19,17 @@ from hybrid_gateway.exceptions import reason
 from hybrid_gateway.headers import JSON, JSON_LINES
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.openapi.operation_responses import is_json, problem_statuses, success_responses
-from hybrid_gateway.openapi.schema import NOT_JSON, Schemas, as_json, plain_name, same_name
+from hybrid_gateway.openapi.route_inputs import InputWriter, path_of
+from hybrid_gateway.openapi.route_words import custom_types, operation_ids, words_of
+from hybrid_gateway.openapi.schema import Schemas
 from hybrid_gateway.openapi.schema_types import JSONObject, Use
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
-from hybrid_gateway.routing.path_template import Parameter, PathTemplate
 from hybrid_gateway.type_info import type_info
 
 _log = logging.getLogger("hybrid_gateway.openapi")
 
 # By 3.1 it needs no schema, but openapi-python-client makes nothing of a body without.
 _BINARY = {"type": "string", "format": "binary"}
-
-# SPEC: OpenAPI 3.1, parameter object: header parameters of these names are ignored, other parts of the document say it.
-_IGNORED_HEADERS = [("header", name) for name in ("accept", "authorization", "content-type")]
 
 
 class ProblemError(msgspec.Struct, rename={"kind": "type"}):
@@ -61,8 +55,8 @@ def build_document(
 ) -> JSONObject:
     """Return the document of all endpoints that are in the schema, ready for a JSON encoder."""
     shown = [endpoint for endpoint in endpoints if endpoint.route.layers.include_in_schema]
-    apart = _Writer(shown, webhooks, None)
-    writer = _Writer(shown, webhooks, apart.schemas.two_faced())
+    apart = OpenAPIWriter(shown, webhooks, Schemas(None))
+    writer = OpenAPIWriter(shown, webhooks, Schemas(apart.schemas.two_faced()))
     for fault in writer.schemas.unknown:
         _log.warning("A part of the OpenAPI document is left open, because %s.", fault)
     info = {"title": settings.title, "version": settings.version}
@@ -81,41 +75,24 @@ def build_document(
     return {**document, "tags": [{"name": tag} for tag in tags]} if tags else document
 
 
-def _custom_types(layers: Layers) -> dict[Use, dict[type, object]]:
-    """Return the types that stand for classes of the project: what a decoder takes, or else an encoder returns."""
-    taken: dict[type, object] = {}
-    given: dict[type, object] = {}
-    for kind, decode in layers.type_decoders.items():
-        parameters = () if isinstance(decode, type) else read_signature(decode, repr(decode)).parameters
-        if parameters and parameters[0].type is not NO_DEFAULT:
-            taken[kind] = parameters[0].type
-    for kind, encode in layers.type_encoders.items():
-        returns = encode if isinstance(encode, type) else read_signature(encode, repr(encode)).returns
-        if returns is not NO_DEFAULT:
-            given[kind] = returns
-    received = {**given, **taken}
-    return {Use.TEXT: received, Use.RECEIVED: received, Use.SENT: {**taken, **given}}
-
-
-class _Writer:
+class OpenAPIWriter:
     """Paths and components, filled endpoint by endpoint."""
 
-    def __init__(
-        self, shown: Sequence[Endpoint], webhooks: Sequence[Endpoint], two_faced: Container[object] | None
-    ) -> None:
+    def __init__(self, shown: Sequence[Endpoint], webhooks: Sequence[Endpoint], schemas: Schemas) -> None:
         self.paths: dict[str, JSONObject] = {}
         self.webhooks: dict[str, JSONObject] = {}
-        self.schemas = Schemas(two_faced)
-        self._security = SecuritySchemes()
+        self.schemas = schemas
+        self.security = SecuritySchemes()
+        self._inputs = InputWriter(self.schemas, self.security)
         self._problems: dict[str, JSONObject] = {}
         self.components = {
             "schemas": self.schemas.components,
             "responses": self._problems,
-            "securitySchemes": self._security.components,
+            "securitySchemes": self.security.components,
         }
         self._problem_content = {"application/problem+json": {"schema": self.schemas.schema(Problem)}}
         called = [endpoint for one in shown for called in one.callbacks.values() for _, endpoint in called]
-        self._operation_ids = _operation_ids([*shown, *called, *webhooks])
+        self._operation_ids = operation_ids([*shown, *called, *webhooks])
         for endpoint in shown:
             self._add(endpoint)
         for endpoint in webhooks:
@@ -126,33 +103,27 @@ class _Writer:
         template, method = endpoint.route.template, endpoint.method.lower()
         parameters = template.parameters
         names = {parameter.name: parameter.name for parameter in parameters}
-        if method in self.paths.get(_path(template, names), {}):
+        if method in self.paths.get(path_of(template, names), {}):
             # Paths that differ only in their converters are one path to OpenAPI: tell them apart by name.
             names = {parameter.name: f"{parameter.name}_{parameter.converter.name}" for parameter in parameters}
-        self.paths.setdefault(_path(template, names), {})[method] = self._operation(endpoint, names)
+        self.paths.setdefault(path_of(template, names), {})[method] = self._operation(endpoint, names)
 
     def _operation(self, endpoint: Endpoint, path_names: dict[str, str], *, ours: bool = True) -> JSONObject:
         """Return one operation. That of another server, such as a webhook, receives what we send."""
         route = endpoint.route
-        self._received, self._sent = (Use.RECEIVED, Use.SENT) if ours else (Use.SENT, Use.RECEIVED)
-        self.schemas.custom = _custom_types(route.layers)
-        handler: object = route.handler
-        while isinstance(handler, partial):  # whose own docstring is its class's
-            handler = handler.func
-        summary, _, description = (inspect.getdoc(handler) or "").partition("\n")
-        named = re.sub(r"[\W_]+", " ", route.name.rpartition(":")[2]).strip().capitalize()
+        self._inputs.received, self._sent = (Use.RECEIVED, Use.SENT) if ours else (Use.SENT, Use.RECEIVED)
+        self.schemas.custom = custom_types(route.layers)
         operation: JSONObject = {
             "operationId": self._operation_ids[endpoint],
             "tags": list(dict.fromkeys(route.layers.tags)),
-            "summary": route.options.get("summary", summary.strip() or named),
-            "description": route.options.get("description", description.strip()),
+            **words_of(route),
             "deprecated": route.options.get("deprecated", False),
-            "parameters": self._parameters(endpoint, path_names),
+            "parameters": self._inputs.parameters(endpoint, path_names),
             "requestBody": self._request_body(endpoint),
         }
         operation = {name: value for name, value in operation.items() if value}
         operation["responses"] = self._responses(endpoint)
-        security = self._security.requirements(endpoint)
+        security = self.security.requirements(endpoint)
         if endpoint.callbacks:
             callbacks: JSONObject = {name: {} for name in endpoint.callbacks}
             operation["callbacks"] = callbacks
@@ -163,57 +134,6 @@ class _Writer:
         return operation if security is None else {**operation, "security": security}
 
     # --- what goes in
-
-    def _parameters(self, endpoint: Endpoint, path_names: dict[str, str]) -> list[JSONObject]:
-        found: dict[tuple[str, str], JSONObject] = {}
-        given = {entry.name: entry for entry in endpoint.inputs if entry.source == "path"}
-        for parameter in endpoint.route.template.parameters:
-            # One that no signature names is for a handler that asks for the request, or http.PathParams
-            entry = given.get(parameter.name) or Input(
-                source="path", name=parameter.name, type=parameter.converter.type, required=True
-            )
-            found["path", parameter.name] = self._parameter(entry, path_names[parameter.name], parameter)
-        elsewhere = {*_IGNORED_HEADERS, *self._security.credentials(endpoint)}
-        for entry in endpoint.inputs:
-            place = SOURCES[entry.source].openapi_in
-            if place in (None, "path") or (place, entry.name.lower()) in elsewhere:
-                continue
-            written = self._parameter(entry, entry.name)
-            # A parameter that both a handler and a component read is required when one of them requires it.
-            if found.setdefault((entry.source, entry.name), written) is not written and entry.required:
-                found[entry.source, entry.name]["required"] = True
-        return list(found.values())
-
-    def _parameter(self, entry: Input, name: str, path: Parameter | None = None) -> JSONObject:
-        schema = self._input_schema(entry)
-        marker = entry.marker
-        parameter: JSONObject = {"name": name, "in": SOURCES[entry.source].openapi_in}
-        description = getattr(marker, "description", None) or schema.pop("description", None)
-        if path is not None and path.converter.name == "path":
-            schema = {**schema, "format": "path"}
-            description = description or "The rest of the path, slashes included."
-        if description:
-            parameter["description"] = description
-        if entry.required or path is not None:
-            parameter["required"] = True
-        if getattr(marker, "deprecated", False):
-            parameter["deprecated"] = True
-        return {**parameter, "schema": schema}
-
-    def _input_schema(self, entry: Input) -> JSONObject:
-        # Text has no null: a parameter that may be None is one that may be left out.
-        if entry.source == "body":
-            schema = self.schemas.schema(entry.type, self._received)
-        else:
-            schema = self.schemas.schema(type_info(entry.type).without_none, Use.TEXT)
-        if entry.marker is not None and entry.marker.title:
-            schema["title"] = entry.marker.title
-        if entry.marker is not None and entry.marker.examples:
-            examples = [as_json(example) for example in entry.marker.examples]
-            schema["examples"] = [example for example in examples if example is not NOT_JSON]
-        if entry.default is not NO_DEFAULT and entry.default is not None:
-            schema = self.schemas.with_default(schema, entry.default, Use.TEXT)
-        return schema
 
     def _request_body(self, endpoint: Endpoint) -> JSONObject:
         fields = [entry for entry in endpoint.inputs if entry.source == "form"]
@@ -226,7 +146,7 @@ class _Writer:
         parsed = [entry for entry in bodies if is_json(entry)]
         content: JSONObject = {entry.media_type: {"schema": dict(_BINARY)} for entry in bodies}
         for entry in parsed:
-            schema = {"schema": self._input_schema(entry)}
+            schema = {"schema": self._inputs.schema(entry)}
             content |= dict.fromkeys([entry.media_type, *endpoint.route.layers.media_types], schema)
         body: JSONObject = {"content": content, "required": any(entry.required for entry in parsed)}
         description = next((text for entry in bodies if (text := getattr(entry.marker, "description", None))), None)
@@ -235,7 +155,7 @@ class _Writer:
     def _form(self, fields: Sequence[Input]) -> JSONObject:
         properties: JSONObject = {}
         for entry in fields:
-            schema = self._input_schema(entry)
+            schema = self._inputs.schema(entry)
             if description := getattr(entry.marker, "description", None):
                 schema["description"] = description
             properties[entry.name] = schema
@@ -294,32 +214,6 @@ def _header_objects(layers: Layers) -> JSONObject:
         names = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
         fixed |= {name: {"schema": {"type": "integer"}} for name in names}
     return fixed
-
-
-def _path(template: PathTemplate, names: dict[str, str]) -> str:
-    segments = [
-        segment
-        if isinstance(segment, str)
-        else "".join(part if isinstance(part, str) else f"{{{names[part.name]}}}" for part in segment)
-        for segment in template.segments
-    ]
-    return "/" + "/".join(segments)
-
-
-# --- names and words -----------------------------------------------------------------------------------------------
-
-
-def _operation_ids(endpoints: Sequence[Endpoint]) -> dict[Endpoint, str]:
-    """Return one name per operation; those that the project chose are given out first."""
-    found: dict[Endpoint, str] = {}
-    taken: set[str] = set()
-    for endpoint in sorted(endpoints, key=lambda endpoint: "operation_id" not in endpoint.route.options):
-        chosen = endpoint.route.options.get("operation_id") or plain_name(endpoint.route.name)
-        names = [chosen, f"{chosen}_{endpoint.method.lower()}"]
-        names += [f"{names[1]}_{number}" for number in range(2, len(endpoints) + 2)]
-        found[endpoint] = next(name for name in names if same_name(name) not in taken)
-        taken.add(same_name(found[endpoint]))
-    return found
 
 
 # --- YAML ----------------------------------------------------------------------------------------------------------

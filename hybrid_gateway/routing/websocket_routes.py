@@ -29,6 +29,10 @@ class WebSocketOptions(LayerOptions, total=False):
     """``False`` runs a ``def`` listener on the event loop: only for code that never blocks."""
     subprotocols: Sequence[str]
     """Subprotocols that the handler speaks, the first one that the client offers is taken."""
+    receives: object
+    """The type of messages of clients, for the document of a ``@websocket``, whose signature does not say."""
+    sends: object
+    """The type of messages to clients, for the document of a ``@websocket``."""
     summary: str
     description: str
     deprecated: bool
@@ -102,6 +106,8 @@ def stream(path: str | Sequence[str] = "", **options: Unpack[WebSocketOptions]) 
 def _decorator(kind: Kind, path: str | Sequence[str], options: WebSocketOptions) -> Callable[[F], F]:
     if kind != "stream" and options.get("channel") is not None:
         raise RouteError(f"Route {path!r}: channel= is for @stream.")
+    if kind != "socket" and options.keys() & {"receives", "sends"}:
+        raise RouteError(f"Route {path!r}: receives= and sends= are for @websocket; here the signature says it.")
 
     def decorate(handler: F) -> F:
         return WebSocketRoute(path, handler, kind=kind, **options)  # type: ignore[return-value]

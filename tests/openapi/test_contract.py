@@ -1,4 +1,4 @@
-"""The document of the example project keeps its word: to schemathesis, to linters, and to clients made of it."""
+"""The documents keep their word: to schemathesis, to linters and parsers, and to clients made of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def documents(site: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with ``example.json``, ``zoo.json`` and all that clients are made with."""
+    """A folder with ``example.json``, ``zoo.json``, ``zoo.asyncapi.json`` and all that clients are made with."""
     from hybrid_gateway import Gateway
     from hybrid_gateway.conf import OpenAPISettings
     from hybrid_gateway.test import TestClient
@@ -45,7 +45,9 @@ def documents(site: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with urlopen(f"{site}/openapi.json") as answer:
         (folder / "example.json").write_bytes(answer.read())
     settings = OpenAPISettings(title="Zoo", enabled=True)
-    (folder / "zoo.json").write_bytes(TestClient(Gateway(zoo.routes, openapi=settings)).get("/openapi.json").content)
+    client = TestClient(Gateway(zoo.routes, openapi=settings))
+    (folder / "zoo.json").write_bytes(client.get("/openapi.json").content)
+    (folder / "zoo.asyncapi.json").write_bytes(client.get("/asyncapi.json").content)
     return folder
 
 
@@ -110,6 +112,18 @@ def test_schemathesis_finds_no_fault(site: str, tmp_path: Path) -> None:
 def test_redocly_and_spectral_find_no_error(documents: Path, node: Path, name: str) -> None:
     run(node / "redocly", "lint", f"{name}.json", "--config=redocly.yaml", cwd=documents, REDOCLY_TELEMETRY="off")
     run(node / "spectral", "lint", f"{name}.json", "--ruleset=spectral.yaml", "--fail-severity=error", cwd=documents)
+
+
+def test_the_parser_of_asyncapi_finds_no_fault(documents: Path, node: Path) -> None:
+    assert run("node", "asyncapi.mjs", "zoo.asyncapi.json", cwd=documents).split("\n")[:-1] == [
+        "receive /either/{rest}",
+        "receive /free",
+        "receive /free/again",
+        "send /either/{rest}",
+        "send /free",
+        "send /free/again",
+        "send /rows/live",
+    ]
 
 
 def test_clients_of_two_typescript_generators_compile_and_talk(site: str, documents: Path, node: Path) -> None:

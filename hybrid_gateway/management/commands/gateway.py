@@ -1,4 +1,4 @@
-"""``manage.py gateway serve | routes | openapi | createtoken | prunetokens``: serve the gateway, work with it."""
+"""``manage.py gateway serve | routes | openapi | asyncapi | createtoken | prunetokens``: serve it, work with it."""
 
 from __future__ import annotations
 
@@ -47,12 +47,13 @@ class Command(BaseCommand):
         routes = commands.add_parser("routes", help="List every path with who answers it, the API or Django.")
         routes.add_argument("--json", action="store_true", dest="as_json", help="Print a JSON list instead of a table.")
 
-        document = commands.add_parser("openapi", help="Print the OpenAPI document, or check that a file still is it.")
-        document.add_argument("--format", choices=["json", "yaml"], default="json", dest="kind", help="json, or yaml.")
-        document.add_argument("--output", type=Path, metavar="FILE", help="Write it to a file.")
-        document.add_argument(
-            "--check", type=Path, metavar="FILE", help="Write nothing; fail where the file differs from the document."
-        )
+        for name, title in (("openapi", "OpenAPI document"), ("asyncapi", "AsyncAPI document, of websockets")):
+            document = commands.add_parser(name, help=f"Print the {title}, or check that a file still is it.")
+            document.add_argument("--format", choices=["json", "yaml"], default="json", dest="kind", help="Its format.")
+            document.add_argument("--output", type=Path, metavar="FILE", help="Write it to a file.")
+            document.add_argument(
+                "--check", type=Path, metavar="FILE", help="Write nothing; fail where the file differs from it."
+            )
 
         token = commands.add_parser("createtoken", help="Issue a token and print it; it cannot be read again.")
         token.add_argument("user", help="The user's name, as USERNAME_FIELD has it.")
@@ -70,6 +71,7 @@ class Command(BaseCommand):
             "serve": self.serve,
             "routes": self.routes,
             "openapi": self.openapi,
+            "asyncapi": self.asyncapi,
             "createtoken": self.create_token,
             "prunetokens": self.prune_tokens,
         }
@@ -85,17 +87,29 @@ class Command(BaseCommand):
         rows = sorted(rows_of(_gateway()), key=itemgetter(0))
         self.stdout.write(json.dumps([row._asdict() for row in rows], indent=2) if as_json else as_table(rows))
 
-    def openapi(self, *, kind: str, output: Path | None, check: Path | None, **options: object) -> None:
+    def openapi(self, **options: Any) -> None:
         """Print the document, write it, or compare it with a file, JSON or YAML by its name."""
-        from hybrid_gateway.openapi.document import build_document, dump_yaml  # which `serve` need not load
+        from hybrid_gateway.openapi.document import build_document  # which `serve` need not load
 
         gateway = _gateway()
-        # Through JSON, so that what is compared is what clients get.
-        document = json.loads(
-            msgspec.json.encode(build_document(gateway.endpoints, gateway.openapi, gateway.dispatcher.table.webhooks))
-        )
+        self._put_out(build_document(gateway.endpoints, gateway.openapi, gateway.dispatcher.table.webhooks), **options)
+
+    def asyncapi(self, **options: Any) -> None:
+        """Print the document of websockets, write it, or compare it with a file."""
+        from hybrid_gateway.openapi.asyncapi_document import build_asyncapi  # which `serve` need not load
+
+        gateway = _gateway()
+        webhooks = gateway.dispatcher.table.webhooks
+        self._put_out(build_asyncapi(gateway.websockets, gateway.openapi, gateway.endpoints, webhooks), **options)
+
+    def _put_out(
+        self, built: object, *, subcommand: str, kind: str, output: Path | None, check: Path | None, **options: object
+    ) -> None:
+        from hybrid_gateway.openapi.document import dump_yaml  # which `serve` need not load
+
+        document = json.loads(msgspec.json.encode(built))  # so that what is compared is what clients get
         if check is not None:
-            self._compare(document, check)
+            self._compare(document, check, subcommand)
             return
         plain = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
         text = _with_yaml(dump_yaml, document) if kind == "yaml" else plain
@@ -104,7 +118,7 @@ class Command(BaseCommand):
         else:
             output.write_text(text, encoding="utf-8")
 
-    def _compare(self, document: object, file: Path) -> None:
+    def _compare(self, document: object, file: Path, subcommand: str) -> None:
         from hybrid_gateway.openapi.document import load_yaml  # which `serve` need not load
 
         try:
@@ -118,7 +132,7 @@ class Command(BaseCommand):
             more = f"\n  ... and {len(places) - 20} more" if len(places) > 20 else ""
             raise CommandError(
                 f"{file} differs from the API in {len(places)} places:\n{shown}{more}\n"
-                f"Write it anew: manage.py gateway openapi --output {file}"
+                f"Write it anew: manage.py gateway {subcommand} --output {file}"
             )
         self.stdout.write(self.style.SUCCESS(f"{file} is the document of the API."))
 

@@ -191,4 +191,6 @@ def about(gateway: Gateway, url: str) -> Iterator[tuple[str, str]]:
         yield "Docs", f"{url}{gateway.openapi.docs}"
     if gateway.dispatcher.prefixes.prefixes:
         yield "Django", " ".join(sorted(gateway.dispatcher.prefixes.prefixes))
-    yield "API", f"{len(gateway.routes)} routes"
+    sockets = sum(bool(route.websocket) for route in gateway.routes)
+    websockets = f", {sockets} of websockets" if sockets else ""
+    yield "API", f"{len(gateway.routes)} routes{websockets}"

@@ -5,12 +5,31 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 import pydantic
 
-from hybrid_gateway import Body, Cookie, File, Form, Header, Path, Query, Route, UploadFile, get, patch, post, put
+from hybrid_gateway import (
+    Body,
+    Cookie,
+    File,
+    Form,
+    Header,
+    Path,
+    Query,
+    Route,
+    UploadFile,
+    WebSocket,
+    get,
+    listener,
+    patch,
+    post,
+    put,
+    stream,
+    websocket,
+)
 from hybrid_gateway.auth import APIKeyAuthentication, Authentication, AuthenticationScheme
 
 __all__ = ["routes"]
@@ -145,7 +164,25 @@ def mine(authentication: Authentication) -> bytes: ...
 def old(rest: str, x_trace: Annotated[str | None, Header()] = None) -> dict[str, Point | None]: ...
 
 
+@listener("/either/{rest:path}", tags=["live"], authentication=[Homemade(), APIKeyAuthentication(query="key")])
+async def speak(data: Cat | Dog, rest: str, x_trace: Annotated[str | None, Header()] = None) -> Row | str | None:
+    """Speak to an animal.
+
+    It answers.
+    """
+
+
+@stream("/rows/live", mode="msgpack", deprecated=True)
+async def live_rows(size: Annotated[int, Query(ge=1, le=5)] = 3) -> AsyncIterator[list[Full | Mini]]:
+    yield []
+
+
+@websocket(["/free", "/free/again"])
+async def free(socket: WebSocket, authentication: Annotated[str, Cookie()] = "") -> None: ...
+
+
 routes: list[Any] = [
     *(list_rows, listRows, list_rows_, either, envelopes, table, renamed, sheets, files, raw, optional, mine, old),
     Route("/any", lambda: None, name="any"),
+    *(speak, live_rows, free),
 ]

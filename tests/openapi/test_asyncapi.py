@@ -1,0 +1,253 @@
+"""The AsyncAPI document: channels, operations and messages by the types of websocket handlers."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import msgspec
+import pytest
+
+from hybrid_gateway import Controller, Cookie, Gateway, Header, Listener, Query, WebSocket, listener, post, stream
+from hybrid_gateway import websocket as websocket_route
+from hybrid_gateway.auth import APIKeyAuthentication, IsAuthenticated
+from hybrid_gateway.conf import OpenAPISettings
+from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.openapi.asyncapi_document import build_asyncapi
+from hybrid_gateway.openapi.document import build_document
+from hybrid_gateway.test import TestClient
+
+
+class Ask(msgspec.Struct, tag="ask"):
+    """A question."""
+
+    text: str
+
+
+class Say(msgspec.Struct, tag="say"):
+    text: str
+
+
+class Said(msgspec.Struct):
+    text: str
+    pair: tuple[int, str] = (0, "")
+    answer: Ask | Say | None = None
+
+
+@listener("/chat/{room_id:int}", tags=["chat"])
+async def chat(data: Ask | Say, room_id: int, x_tenant: Annotated[str, Header(description="Who.")]) -> Said | None:
+    """Talk in a room.
+
+    At length.
+    """
+
+
+def written(*routes, **settings):
+    gateway = Gateway([*routes])
+    return msgspec.json.decode(
+        msgspec.json.encode(build_asyncapi(gateway.websockets, OpenAPISettings(**settings), gateway.endpoints))
+    )
+
+
+def names_of(document, operation):
+    return [entry["$ref"].rpartition("/")[2] for entry in document["operations"][operation]["messages"]]
+
+
+def test_a_listener_is_a_channel_with_what_comes_in_and_what_goes_out():
+    document = written(chat, title="Shop", version="2", description="All of it.")
+    assert document["asyncapi"] == "3.0.0"
+    assert document["info"] == {
+        "title": "Shop",
+        "version": "2",
+        "description": "All of it.",
+        "tags": [{"name": "chat"}],
+    }
+    channel = document["channels"]["chat"]
+    assert (channel["address"], channel["title"], channel["description"]) == (
+        "/chat/{room_id}",
+        "Talk in a room.",
+        "At length.",
+    )
+    assert channel["parameters"] == {"room_id": {"x-schema": {"type": "integer"}}}
+    assert channel["x-handshake-errors"] == {"404": "Not Found", "422": "Unprocessable Content"}
+    assert document["operations"]["chat_receive"]["action"] == "receive"
+    assert names_of(document, "chat_receive") == ["Ask", "Say"]
+    assert names_of(document, "chat_send") == ["Said", "ErrorFrame"]
+    assert channel["messages"]["Ask"] == {
+        "name": "Ask",
+        "summary": "A question.",
+        "contentType": "application/json",
+        "payload": {"$ref": "#/components/schemas/Ask"},
+    }
+
+
+def test_query_headers_and_cookies_are_those_of_the_handshake():
+    @stream("/prices")
+    async def prices(
+        products: list[int], key: Annotated[str, Header()], page: Annotated[str, Cookie()] = "x"
+    ) -> AsyncIterator[Said]:
+        yield Said("")
+
+    channel = written(prices)["channels"]["prices"]
+    query = {"type": "object", "properties": {"products": {"type": "array", "items": {"type": "integer"}}}}
+    assert channel["bindings"]["ws"] == {
+        "method": "GET",
+        "query": {**query, "required": ["products"]},
+        "headers": {"type": "object", "properties": {"key": {"type": "string"}}, "required": ["key"]},
+        "bindingVersion": "0.1.0",
+    }
+    assert channel["x-cookies"]["properties"] == {"page": {"type": "string", "default": "x"}}
+
+
+def test_a_stream_sends_and_receives_nothing():
+    @stream("/prices", mode="msgpack", deprecated=True)
+    async def prices() -> AsyncIterator[Said]:
+        yield Said("")
+
+    document = written(prices)
+    assert list(document["operations"]) == ["prices_send"]
+    assert document["channels"]["prices"]["x-deprecated"] is True
+    assert {message["contentType"] for message in document["channels"]["prices"]["messages"].values()} == {
+        "application/msgpack"
+    }
+
+
+def test_a_socket_says_what_it_speaks_or_that_it_may_be_anything():
+    @websocket_route("/typed", receives=Ask | Say, sends=str)
+    async def typed(socket: WebSocket) -> None: ...
+
+    @websocket_route(["/free", "/free/again"])
+    async def free(socket: WebSocket) -> None: ...
+
+    document = written(typed, free)
+    assert names_of(document, "typed_receive") == ["Ask", "Say"]
+    assert names_of(document, "typed_send") == ["Text", "ErrorFrame"]
+    assert document["channels"]["typed"]["messages"]["Text"]["contentType"] == "text/plain"
+    assert names_of(document, "free_receive") == ["Message"]
+    assert sorted(channel["address"] for channel in document["channels"].values()) == ["/free", "/free/again", "/typed"]
+
+
+def test_what_a_signature_says_is_not_said_again():
+    with pytest.raises(RouteError, match=r"receives= and sends= are for @websocket"):
+        listener("/", sends=Said)
+
+
+def test_listeners_with_state_and_controllers_are_there_and_what_is_hidden_is_not():
+    class Lobby(Listener):
+        path = "/lobby"
+
+        async def on_message(self, data: Ask) -> Said: ...
+
+    class Rooms(Controller):
+        path = "/rooms"
+
+        @listener("/{name}")
+        async def room(self, data: str, name: str) -> str: ...
+
+    @listener("/hidden", include_in_schema=False)
+    async def hidden(data: str) -> None: ...
+
+    document = written(Lobby, Rooms, hidden)
+    assert {channel["address"] for channel in document["channels"].values()} == {"/lobby", "/rooms/{name}"}
+    [lobby] = [channel for channel in document["channels"].values() if channel["address"] == "/lobby"]
+    assert lobby["title"] == "Lobby"
+    assert set(lobby["messages"]) == {"Ask", "Said", "ErrorFrame"}
+
+
+def test_security_is_that_of_the_other_document():
+    by_key = APIKeyAuthentication(query="key")
+
+    @listener("/mine", authentication=[by_key], guards=[IsAuthenticated])
+    async def mine(data: str) -> str: ...
+
+    @listener("/open", authentication=[by_key])
+    async def anybody(data: str) -> str: ...
+
+    @post("/mine", authentication=[by_key], guards=[IsAuthenticated])
+    async def post_mine() -> str: ...
+
+    gateway = Gateway([mine, anybody, post_mine])
+    other = build_document(gateway.endpoints, OpenAPISettings())
+    document = build_asyncapi(gateway.websockets, OpenAPISettings(), gateway.endpoints)
+    [(name, scheme)] = document["components"]["securitySchemes"].items()
+    assert {**scheme, "type": "apiKey"} == other["components"]["securitySchemes"][name]
+    assert scheme["type"] == "httpApiKey"
+    assert document["operations"]["mine_send"]["security"] == [{"$ref": f"#/components/securitySchemes/{name}"}]
+    assert "x-security-optional" not in document["operations"]["mine_send"]
+    assert document["channels"]["mine"]["x-handshake-errors"].keys() >= {"401", "403"}
+    assert "query" not in document["channels"]["mine"]["bindings"]["ws"]  # the key is no parameter beside
+
+
+def test_schemas_are_those_of_the_other_document_as_far_as_they_are_used():
+    class Unused(msgspec.Struct):
+        a: int
+
+    @post("/said")
+    async def say(data: Said) -> Unused: ...
+
+    gateway = Gateway([chat, say])
+    other = build_document(gateway.endpoints, OpenAPISettings())["components"]["schemas"]
+    mine = build_asyncapi(gateway.websockets, OpenAPISettings(), gateway.endpoints)["components"]["schemas"]
+    assert "Unused" in other and set(mine) == {"Ask", "Say", "Said", "ErrorFrame", "ProblemError"}
+    assert mine["Ask"] == other["Ask"]
+    assert mine["Said"]["properties"]["pair"]["items"] == [{"type": "integer"}, {"type": "string"}]  # draft 7
+    assert '"discriminator":"type"' in msgspec.json.encode(mine).decode()
+
+
+def test_a_class_of_a_name_that_the_other_document_gives_away_has_another_here():
+    theirs = msgspec.defstruct("Said", [("a", int)], module="shop")
+
+    async def say(data: object) -> None: ...
+
+    say.__annotations__["data"] = theirs
+    gateway = Gateway([post("/said")(say), chat])
+    schemas = build_asyncapi(gateway.websockets, OpenAPISettings(), gateway.endpoints)["components"]["schemas"]
+    other = build_document(gateway.endpoints, OpenAPISettings())["components"]["schemas"]
+    assert other["Said"]["properties"].keys() == {"a"}
+    assert "Said" not in schemas
+
+
+def test_an_error_frame_is_told_from_messages_by_its_type():
+    schema = written(chat)["components"]["schemas"]["ErrorFrame"]
+    assert schema["properties"]["type"] == {"type": "string", "const": "error"}
+    assert schema["required"] == ["type", "title", "status"]
+
+
+def test_close_codes_say_whether_to_come_back():
+    codes = written(chat)["x-close-codes"]
+    assert codes["1012"]["reconnect"].startswith("yes") and codes["1000"]["reconnect"] == "no"
+
+
+def test_it_is_served_beside_the_other_one_where_there_are_websockets():
+    settings = OpenAPISettings(enabled=True, title="Shop")
+    client = TestClient(Gateway([chat], openapi=settings))
+    document = client.get("/asyncapi.json", secure=True).json()
+    assert document["info"]["title"] == "Shop"
+    assert document["servers"]["gateway"] == {"host": "testserver", "protocol": "wss", "pathname": "/"}
+    assert 'data-asyncapi="/asyncapi.json"' in client.get("/docs").text
+    bare = TestClient(Gateway([post("/x")(chat.handler)], openapi=settings))
+    assert bare.get("/asyncapi.json").status_code == 404
+    assert 'data-asyncapi=""' in bare.get("/docs").text
+
+
+def test_its_path_is_a_setting_and_lies_below_that_of_the_gateway():
+    settings = OpenAPISettings(enabled=True, asyncapi="/live.json")
+    client = TestClient(Gateway([chat], path="/api", openapi=settings))
+    assert client.get("/api/live.json").json()["channels"]["chat"]["address"] == "/api/chat/{room_id}"
+    assert client.get("/api/asyncapi.json").status_code == 404
+    assert TestClient(Gateway([chat], openapi=OpenAPISettings(enabled=False))).get("/asyncapi.json").status_code == 404
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_is_for_staff_where_the_other_one_is():
+    client = TestClient(Gateway([chat], openapi=OpenAPISettings(enabled=True, staff_only=True)))
+    assert client.get("/asyncapi.json").status_code == 401
+
+
+def test_constraints_of_a_query_are_in_its_schema():
+    @stream("/ticks")
+    async def ticks(each: Annotated[int, Query(ge=1, description="Seconds.")] = 5) -> AsyncIterator[int]:
+        yield 1
+
+    properties = written(ticks)["channels"]["ticks"]["bindings"]["ws"]["query"]["properties"]
+    assert properties["each"] == {"type": "integer", "minimum": 1, "default": 5, "description": "Seconds."}
