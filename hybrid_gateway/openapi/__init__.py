@@ -45,8 +45,8 @@ class HasEndpoints(Protocol):
 def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings, *, with_asyncapi: bool = False) -> list[Route]:
     """Return routes of the document, ``openapi`` and ``openapi_yaml``, and of its pages, of which ``docs`` is ours.
 
-    ``with_asyncapi`` adds ``asyncapi``, the document of websockets. Each is built when first asked for: ``table()`` is not, yet. Names are defaulted, so that a project's own
-    routes may bear them.
+    ``with_asyncapi`` adds ``asyncapi``, the document of websockets. Each document is built when first asked for:
+    ``table()`` is not, yet. Names are defaulted, so that a project's own routes may bear them.
     """
 
     @lru_cache(maxsize=8)  # one entry per script prefix, of which a deployment rarely has two
@@ -70,21 +70,6 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings, *, with
         """The API as an OpenAPI document, in YAML."""
         return Response(encoded_as_yaml(_prefix()), media_type="application/yaml")
 
-    @lru_cache(maxsize=8)
-    def encoded_asyncapi(host: str, protocol: str, prefix: str) -> bytes:
-        server = {"host": host, "protocol": protocol, "pathname": prefix or "/"}
-        return msgspec.json.encode({**asyncapi_document(), "servers": {"gateway": server}})
-
-    @cache
-    def asyncapi_document() -> dict[str, object]:
-        built = table()
-        return build_asyncapi(built.websocket_endpoints, settings, built.endpoints, built.webhooks)
-
-    def asyncapi(request: Request) -> Response[bytes]:
-        """The websockets of the API as an AsyncAPI document."""
-        protocol = "wss" if request.url.scheme == "https" else "ws"
-        return Response(encoded_asyncapi(request.url.netloc, protocol, _prefix()), media_type="application/json")
-
     def docs() -> HTMLResponse:
         """The API as a page to read and to try."""
         asyncapi_url = _prefix() + settings.asyncapi if with_asyncapi else ""
@@ -99,13 +84,34 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings, *, with
     paths: list[tuple[str, Handler]] = [(settings.path, openapi)]
     paths += [(settings.path.removesuffix(".json") + ".yaml", openapi_yaml)]
     if with_asyncapi:
-        paths.append((settings.asyncapi, asyncapi))
+        paths.append((settings.asyncapi, _asyncapi_handler(table, settings)))
     pages: list[tuple[str, Handler]] = [(settings.docs, docs)]
     pages += [(f"{settings.docs.rstrip('/')}/{name}", partial(view_with, VIEWERS[name])) for name in VIEWERS]
     return [
         *(_route(path, handler, settings, _reject_others) for path, handler in paths),
         *(_route(path, handler, settings, _send_to_login) for path, handler in pages),
     ]
+
+
+def _asyncapi_handler(table: Callable[[], HasEndpoints], settings: OpenAPISettings) -> Handler:
+    """Return the handler of the document of websockets, which names the server that it was asked of."""
+
+    @cache
+    def document() -> dict[str, object]:
+        built = table()
+        return build_asyncapi(built.websocket_endpoints, settings, built.endpoints, built.webhooks)
+
+    @lru_cache(maxsize=8)
+    def encoded(host: str, protocol: str, prefix: str) -> bytes:
+        server = {"host": host, "protocol": protocol, "pathname": prefix or "/"}
+        return msgspec.json.encode({**document(), "servers": {"gateway": server}})
+
+    def asyncapi(request: Request) -> Response[bytes]:
+        """The websockets of the API as an AsyncAPI document."""
+        protocol = "wss" if request.url.scheme == "https" else "ws"
+        return Response(encoded(request.url.netloc, protocol, _prefix()), media_type="application/json")
+
+    return asyncapi
 
 
 def _route(path: str, handler: Handler, settings: OpenAPISettings, ask: Handler) -> Route:

@@ -21,7 +21,7 @@ _TEMPLATE = Path(__file__).with_name("docs.html").read_text(encoding="utf-8")
 
 
 def build_page(title: str, document_url: str, asyncapi_url: str = "") -> str:
-    """Return our page, called ``title``, of the document at ``document_url``, and that of websockets if there is one."""
+    """Return our page, called ``title``, of the document at ``document_url``, and of that of websockets, if any."""
     values = {"title": title, "document_url": document_url, "asyncapi_url": asyncapi_url}
     return re.sub(r"\{\{ (\w+) \}\}", lambda match: escape(values[match[1]]), _TEMPLATE)
 

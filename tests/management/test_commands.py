@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from types import ModuleType
 
@@ -9,7 +10,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from hybrid_gateway import Controller, Router, get, post
+from hybrid_gateway import Controller, Listener, Router, get, post, stream
 
 
 class Orders(Controller):
@@ -125,6 +126,50 @@ def test_createtoken_needs_the_app(project, run):
     project.INSTALLED_APPS = [app for app in project.INSTALLED_APPS if app != "hybrid_gateway.tokens"]
     with pytest.raises(CommandError, match="INSTALLED_APPS"):
         run("createtoken", "ada")
+
+
+# --- asyncapi ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def websockets(monkeypatch):
+    @stream("/prices")
+    async def prices() -> AsyncIterator[int]:
+        yield 1
+
+    monkeypatch.setattr(sys.modules["listed_routes"], "routes", [upload, Lobby, prices])
+
+
+class Lobby(Listener):
+    path = "/lobby"
+
+    async def on_message(self, data: str) -> str: ...
+
+
+@pytest.mark.usefixtures("websockets")
+def test_websockets_are_in_the_table_of_routes(run):
+    rows = {row["path"]: row for row in json.loads(run("routes", "--json"))}
+    assert rows["/lobby"] == {
+        "path": "/lobby",
+        "methods": ["WEBSOCKET"],
+        "name": "Lobby",
+        "side": "api",
+        "handler": "tests.management.test_commands.Lobby",
+    }
+    assert rows["/prices"]["methods"] == ["WEBSOCKET"]
+
+
+@pytest.mark.usefixtures("websockets")
+def test_asyncapi_prints_the_document_and_checks_a_file(run, tmp_path):
+    assert json.loads(run("asyncapi"))["channels"].keys() == {"Lobby", "prices"}
+    file = tmp_path / "asyncapi.json"
+    run("asyncapi", "--output", str(file))
+    assert "is the document of the API" in run("asyncapi", "--check", str(file))
+    document = json.loads(file.read_text())
+    document["channels"]["Lobby"]["address"] = "/elsewhere"
+    file.write_text(json.dumps(document))
+    with pytest.raises(CommandError, match=r'address: "/elsewhere" is now "/lobby"(.|\n)*gateway asyncapi --output'):
+        run("asyncapi", "--check", str(file))
 
 
 # --- openapi -------------------------------------------------------------------------------------------------------
