@@ -5,18 +5,20 @@ from __future__ import annotations
 from hybrid_gateway.types import Message
 
 _TEXT, _BINARY = 0x81, 0x82  # SPEC: RFC 6455 section 5.2: FIN, and the opcode
+_COMPRESSED = 0x40  # SPEC: RFC 7692 section 7.2.1: RSV1
 
 
 class Frame:
     """One message to clients. What a wire needs of it is made once, whoever it is sent to."""
 
-    __slots__ = ("_bytes", "_message", "is_text", "payload")
+    __slots__ = ("_bytes", "_message", "compressed", "is_text", "payload")
 
     def __init__(self, payload: bytes, *, is_text: bool = True) -> None:
         self.payload = payload
         self.is_text = is_text
         self._bytes: bytes | None = None
         self._message: Message | None = None
+        self.compressed: bytes | None = None  # a wire's that compresses; another one may send the same
 
     def __len__(self) -> int:
         return len(self.payload)
@@ -28,14 +30,7 @@ class Frame:
     def as_bytes(self) -> bytes:
         """The frame as RFC 6455 section 5.2 has it: one fragment, without a mask, as servers send them."""
         if self._bytes is None:
-            opcode, size = _TEXT if self.is_text else _BINARY, len(self.payload)
-            if size < 126:
-                head = bytes((opcode, size))
-            elif size < 65_536:
-                head = bytes((opcode, 126)) + size.to_bytes(2, "big")
-            else:
-                head = bytes((opcode, 127)) + size.to_bytes(8, "big")
-            self._bytes = head + self.payload
+            self._bytes = frame_bytes(self.payload, is_text=self.is_text)
         return self._bytes
 
     @property
@@ -45,3 +40,17 @@ class Frame:
             content = {"text": self.payload.decode()} if self.is_text else {"bytes": self.payload}
             self._message = {"type": "websocket.send", **content}
         return self._message
+
+
+def frame_bytes(payload: bytes, *, is_text: bool, is_compressed: bool = False) -> bytes:
+    """Return a message as one frame of RFC 6455 section 5.2, as servers send it."""
+    first, size = _TEXT if is_text else _BINARY, len(payload)
+    if is_compressed:
+        first |= _COMPRESSED
+    if size < 126:
+        head = bytes((first, size))
+    elif size < 65_536:
+        head = bytes((first, 126)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((first, 127)) + size.to_bytes(8, "big")
+    return head + payload

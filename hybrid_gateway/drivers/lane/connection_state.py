@@ -28,13 +28,24 @@ class ConnectionState:
     dictionaries, which takes 1 KiB of each.
     """
 
-    __slots__ = ("deadline", "head", "ignores_data", "is_ending", "phase", "timer", "trailer_bytes", "wakes")
+    __slots__ = (
+        "deadline",
+        "head",
+        "head_size",
+        "ignores_data",
+        "is_ending",
+        "phase",
+        "timer",
+        "trailer_bytes",
+        "wakes",
+    )
 
     def __init__(self) -> None:
         self.head: ValidatedHead = NO_HEAD  # the last that was found to be in order
         self.phase = RequestPhase.IDLE
         self.trailer_bytes = 0
         self.ignores_data = False  # the last request of the connection has come
+        self.head_size: int | None = None  # of the handshake of a websocket, whose first frames may follow it
         self.is_ending = False  # with the server, after one more request
         self.deadline: float | None = None
         self.timer: asyncio.TimerHandle | None = None

@@ -7,8 +7,9 @@ at once, in a copied context and in no task (``Endpoint.respond_now``). Others a
 it is created (``eager_start``; on Python 3.11 in an ordinary one).
 
 Everything else takes uvicorn's road through ASGI, on the same connection and from the same bytes: Django's paths,
-websockets and other upgrades, ``Expect``, requests in pieces, and requests that come while another is being answered.
-So does whatever the parser rejects. Both roads see what the same parser sees, or would see (``server.py``).
+upgrades, ``Expect``, requests in pieces, and requests that come while another is being answered. So does whatever the
+parser rejects. Both roads see what the same parser sees, or would see (``server.py``). A handshake of a websocket makes
+the connection another one (``websocket_socket.py``).
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from hybrid_gateway.dispatch.shutdown import GRACE_AFTER_SIGNAL
 from hybrid_gateway.drivers.lane.connection_state import ConnectionState, RequestPhase
 from hybrid_gateway.drivers.lane.request import LaneRequest
 from hybrid_gateway.drivers.lane.server import LaneServer, lane_server
+from hybrid_gateway.drivers.lane.websocket_upgrade import size_of_head, upgrade
 from hybrid_gateway.drivers.response_heads import start_line
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, StampedHeaders, check_headers, end_of_head
@@ -115,7 +117,9 @@ class LaneProtocol(UvicornConnection):
         if not self.own.ignores_data:
             own, deadline = self.own, self.own.deadline
             super().data_received(data)
-            if own.phase is _BODY:
+            if own.head_size is not None:
+                upgrade(self, cast("LaneServer", lane).sockets, data[own.head_size :], is_ending=own.is_ending)
+            elif own.phase is _BODY:
                 self._watch(self.body_timeout)
             elif own.deadline is None and own.phase is _HEAD:
                 self._watch(self.head_timeout)
@@ -258,12 +262,19 @@ class LaneProtocol(UvicornConnection):
             super().shutdown()
 
     def handle_websocket_upgrade(self) -> None:
-        if self.own.is_ending:  # nobody would tell the websocket to end
-            self.transport.close()
-            return
+        """Note that the head is a handshake; uvicorn calls this while it handles what the parser has raised."""
         self.own.phase = _IDLE
+        if self.cycle is not None and not self.cycle.response_complete:
+            # SECURITY: what is answered still would be written among the frames. SPEC: RFC 6455 section 4.1, 2.
+            self.cycle.keep_alive, self.own.ignores_data = False, True
+            return
         self._stop_watching()
-        super().handle_websocket_upgrade()
+        if self.lane is not None and self.lane.sockets.is_on:
+            self.own.head_size, self.own.ignores_data = size_of_head(), True
+        elif self.own.is_ending:  # nobody would tell the websocket to end
+            self.transport.close()
+        else:
+            super().handle_websocket_upgrade()
 
     # --- on uvicorn's road: what is still to come of a request
 

@@ -27,6 +27,7 @@ from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.drivers.lane.heads import HeadValidator
 from hybrid_gateway.drivers.lane.request import LaneConnection, LaneRequest
 from hybrid_gateway.drivers.lane.request_lines import RequestLines
+from hybrid_gateway.drivers.lane.websocket_server import SocketServer
 from hybrid_gateway.drivers.response_heads import ResponseHeads
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.headers import FixedHeaders, StampedHeaders
@@ -41,11 +42,13 @@ class LaneServer:
     def __init__(
         self,
         application: ServedApplication,
+        config: Config,
         state: ServerState,
         trust_proxy: Callable[[Scope], None],
     ) -> None:
         self.application = application
         self.dispatcher = dispatcher = application.dispatcher
+        self.sockets = SocketServer(config, state, dispatcher)
         self.has_hsts = dispatcher.security.hsts is not None
         self.trust_proxy = trust_proxy
         self.access_logger = AccessLogger(logging.getLogger("uvicorn.access"), dispatcher)
@@ -186,7 +189,7 @@ def lane_server(config: Config, state: ServerState, loop: asyncio.AbstractEventL
             _servers[state] = None
         else:
             app.loops.adopt(loop)
-            _servers[state] = LaneServer(app, state, trust_proxy)
+            _servers[state] = LaneServer(app, config, state, trust_proxy)
     return _servers[state]
 
 

@@ -1,0 +1,130 @@
+"""The handshake of a websocket on the lane: RFC 6455 section 4.2, and the scope of ASGI that comes of it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import unquote
+
+import httptools
+
+from hybrid_gateway.dispatch.request_checks import MAX_HEADER_BYTES, MAX_HEADERS
+from hybrid_gateway.drivers.lane.websocket_deflate import choose_offer
+from hybrid_gateway.headers import header_line
+from hybrid_gateway.types import Header, Scope
+
+_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_VERSION = b"13"
+
+# Of the handshake itself; what an application says of them is left out.
+_OURS = (b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-extensions", b"content-length")
+
+
+class HandshakeError(Exception):
+    """A handshake that breaks RFC 6455, and the answer to it."""
+
+    def __init__(self, status: int, detail: str, headers: tuple[Header, ...] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+
+class Handshake:
+    """A handshake in order that is not answered yet."""
+
+    __slots__ = ("_key", "_offers", "scope")
+
+    def __init__(self, scope: Scope, key: bytes, offers: str) -> None:
+        self.scope = scope
+        self._key = key
+        self._offers = offers
+
+    def accept(
+        self, defaults: Iterable[Header], subprotocol: str | None, headers: Iterable[Header], *, compression: bool
+    ) -> tuple[bytes, int | None]:
+        """Return the answer, and the bits of the window where messages may be compressed.
+
+        Raises ``ValueError`` for a header that no server may send.
+        """
+        accepted = base64.b64encode(hashlib.sha1(self._key + _GUID, usedforsecurity=False).digest())
+        lines = [
+            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n",
+            b"sec-websocket-accept: %b\r\n" % accepted,
+        ]
+        if subprotocol:
+            lines.append(header_line((b"sec-websocket-protocol", subprotocol.encode("latin-1"))))
+        chosen = choose_offer(self._offers) if compression else None
+        if chosen is not None:
+            lines.append(b"sec-websocket-extensions: %b\r\n" % chosen[0].encode())
+        lines += (header_line(header) for header in (*defaults, *headers) if header[0].lower() not in _OURS)
+        return b"".join([*lines, b"\r\n"]), chosen and chosen[1]
+
+
+def read_handshake(method: str, version: str, url: bytes, headers: list[Header], scope: Scope) -> Handshake:
+    """Return a handshake by its head; ``scope`` is completed. Raises :class:`HandshakeError` for one out of order."""
+    if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+        raise HandshakeError(431, "The headers of the request are too many or too long.")
+    if method != "GET":
+        raise HandshakeError(405, "A websocket begins with GET.", ((b"allow", b"GET"),))
+    if version != "1.1":
+        raise HandshakeError(505, "A websocket begins with HTTP/1.1.")
+    by_name: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        by_name.setdefault(name, []).append(value)
+    # SECURITY: of a body, one reader would take frames, and another one a request.
+    if b"transfer-encoding" in by_name or by_name.get(b"content-length", [b"0"]) != [b"0"]:
+        raise HandshakeError(400, "The handshake of a websocket has no body.")
+    if by_name.get(b"sec-websocket-version") != [_VERSION]:
+        raise HandshakeError(426, "The version of websockets is 13.", ((b"sec-websocket-version", _VERSION),))
+    keys = by_name.get(b"sec-websocket-key", [])
+    if len(keys) != 1 or not is_key(keys[0]):
+        raise HandshakeError(400, "Sec-WebSocket-Key is none.")
+    complete_scope(scope, url, headers, by_name)
+    offers = b",".join(by_name.get(b"sec-websocket-extensions", ())).decode("latin-1")
+    return Handshake(scope, keys[0], offers)
+
+
+def is_key(value: bytes) -> bool:
+    """Return whether ``value`` is 16 bytes in base64, as a client makes them up."""
+    try:
+        return len(base64.b64decode(value, validate=True)) == 16
+    except binascii.Error:
+        return False
+
+
+def complete_scope(scope: Scope, url: bytes, headers: list[Header], by_name: dict[bytes, list[bytes]]) -> None:
+    """Make the scope of a request that of a websocket. Raises :class:`HandshakeError`."""
+    try:
+        parsed: Any = httptools.parse_url(url)
+        raw_path: bytes = parsed.path or b"/"
+        path = unquote(raw_path.decode("ascii"))
+    except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
+        raise HandshakeError(400, "The target of the request is none.") from None
+    protocols = b",".join(by_name.get(b"sec-websocket-protocol", ())).decode("latin-1")
+    scope.update(
+        {
+            "type": "websocket",
+            "asgi": {**scope["asgi"], "spec_version": "2.4"},
+            "http_version": "1.1",
+            "scheme": "wss" if scope["scheme"] == "https" else "ws",
+            "path": scope["root_path"] + path,
+            "raw_path": scope["root_path"].encode() + raw_path,
+            "query_string": parsed.query or b"",
+            "headers": headers,
+            "subprotocols": [part for part in map(str.strip, protocols.split(",")) if part],
+            "extensions": {"websocket.http.response": {}},
+        }
+    )
+    scope.pop("method", None)
+
+
+def response_bytes(start: bytes, headers: Iterable[Header], body: bytes) -> bytes:
+    """Return a whole response that ends its connection. Raises ``ValueError`` for a header that no server may send."""
+    own = [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    names = dict(own)
+    lines = [header_line(header) for header in (*headers, *own) if header in own or header[0].lower() not in names]
+    return b"".join([start, *lines, b"\r\n", body])
