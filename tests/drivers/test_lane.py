@@ -610,7 +610,11 @@ def test_a_connection_outlives_the_shutdown_for_the_request_that_is_on_its_way_a
         if SAYS_CLOSE:
             assert b"connection: close" in answered and b"connection: close" in unknown
         assert half == idle == b""
-        assert upgraded == b"" if is_wrapped else upgraded.startswith(b"HTTP/1.1 503 ") and upgraded.count(b"HTTP/1.1") == 1
+        assert (
+            upgraded == b""
+            if is_wrapped
+            else upgraded.startswith(b"HTTP/1.1 503 ") and upgraded.count(b"HTTP/1.1") == 1
+        )
 
     asyncio.run(asyncio.wait_for(main(), 20))
 

@@ -152,7 +152,9 @@ def test_a_reader_that_is_paused_keeps_what_has_come_and_goes_on_where_it_was():
 # --- compared with websockets
 
 OPCODES = [0, TEXT, BINARY, PING, PONG, CLOSE]
-contents = st.one_of(st.binary(max_size=20), st.text(max_size=12).map(str.encode), st.binary(min_size=120, max_size=130))
+contents = st.one_of(
+    st.binary(max_size=20), st.text(max_size=12).map(str.encode), st.binary(min_size=120, max_size=130)
+)
 frames = st.builds(
     frame,
     st.one_of(st.sampled_from(OPCODES), st.sampled_from(OPCODES), st.integers(0, 15)),

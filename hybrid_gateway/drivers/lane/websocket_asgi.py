@@ -16,7 +16,6 @@ from hybrid_gateway.types import Header, Headers, Message
 from hybrid_gateway.websockets.frames import Frame
 from hybrid_gateway.websockets.wire import Receiver, Wire
 
-HIGH_WATER = 64 * 1024  # bytes that are not written yet, with which send() waits
 MAX_BODY = 1 << 20  # bytes of a response to a handshake
 SHUTDOWN_JITTER = 2.0  # seconds in which all of them are closed: their clients come back at once
 
@@ -27,23 +26,26 @@ class Disconnected(OSError):
     """The connection has ended. SPEC: ASGI websockets 2.4: ``send()`` raises a subclass of ``OSError``."""
 
 
-class _OpenWire(Wire, Protocol):
+class ServerWire(Wire, Protocol):
     """A wire of this server."""
 
     def has_left(self) -> bool:
         """Return whether nobody is there any more."""
         ...
 
+    async def deny(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer the handshake by a response of HTTP."""
+        ...
+
 
 class ASGIMessages(Receiver):
     """The messages of one websocket: ``receive`` and ``send`` are those of ASGI."""
 
-    def __init__(self, wire: _OpenWire, server: SocketServer) -> None:
+    def __init__(self, wire: ServerWire, server: SocketServer) -> None:
         self._wire = wire
         self._server = server
         self._queue: deque[Message] = deque([{"type": "websocket.connect"}])
         self._arrival: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._response: tuple[int, list[Header], bytearray] | None = None  # of a handshake that is refused
         self._is_open = self._has_answered = self._is_over = False
@@ -60,7 +62,8 @@ class ASGIMessages(Receiver):
 
     def _put(self, message: Message) -> None:
         self._queue.append(message)
-        _wake(self._arrival)
+        if self._arrival is not None and not self._arrival.done():
+            self._arrival.set_result(None)
 
     async def send(self, message: Message) -> None:
         """Take a message of the application."""
@@ -79,9 +82,7 @@ class ASGIMessages(Receiver):
                 self._wire.send(Frame(bytes(data), is_text=False))
             elif text is not None:
                 self._wire.send(Frame(text.encode()))
-            while self._wire.queued[1] > HIGH_WATER and not self._is_over:
-                self._room = asyncio.get_running_loop().create_future()
-                await self._room
+            await self._wire.drain()
         elif kind == "websocket.close":
             code, reason = message.get("code", 1000), message.get("reason") or ""
             self._end()
@@ -148,8 +149,7 @@ class ASGIMessages(Receiver):
         if len(self._queue) >= self._server.max_queue:
             self._wire.pause_reading()
 
-    def on_writable(self) -> None:
-        _wake(self._room)
+    def on_writable(self) -> None: ...
 
     def on_closed(self, code: int, reason: str) -> None:
         if not self._is_over:
@@ -161,7 +161,6 @@ class ASGIMessages(Receiver):
 
     def _end(self) -> None:
         self._is_open = False
-        _wake(self._room)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -183,8 +182,3 @@ class ASGIMessages(Receiver):
 
     def _give_up(self) -> None:
         self._wire.close(_PING_TIMEOUT, "keepalive ping timeout")
-
-
-def _wake(future: asyncio.Future[None] | None) -> None:
-    if future is not None and not future.done():
-        future.set_result(None)

@@ -124,7 +124,7 @@ def complete_scope(scope: Scope, url: bytes, headers: list[Header], by_name: dic
 
 def response_bytes(start: bytes, headers: Iterable[Header], body: bytes) -> bytes:
     """Return a whole response that ends its connection. Raises ``ValueError`` for a header that no server may send."""
-    own = [(b"content-length", b"%d" % len(body)), (b"connection", b"close")]
+    own = ((b"content-length", b"%d" % len(body)), (b"connection", b"close"))
     names = dict(own)
-    lines = [header_line(header) for header in (*headers, *own) if header in own or header[0].lower() not in names]
+    lines = map(header_line, (*(header for header in headers if header[0].lower() not in names), *own))
     return b"".join([start, *lines, b"\r\n", body])

@@ -70,7 +70,6 @@ def close_frame(code: int, reason: str) -> bytes:
 class LaneSocket(FrameReader, asyncio.Protocol):
     """One websocket, from its handshake to its end. All of it happens on the event loop."""
 
-    can_deny = True
     can_ping = True
 
     # PERF: no dictionary, queue or event; an idle one has 500 bytes with its output.
@@ -85,6 +84,7 @@ class LaneSocket(FrameReader, asyncio.Protocol):
         "_server",
         "_timer",
         "_transport",
+        "_waiters",
         "_window_bits",
     )
 
@@ -103,6 +103,7 @@ class LaneSocket(FrameReader, asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._window_bits: int | None = None  # where messages are compressed
         self._awaits_pong = False
+        self._waiters: list[asyncio.Future[None]] | None = None
 
     def start(self, handshake: Handshake, early: bytes) -> None:
         """Take the connection, with what came behind the handshake, and call the application."""
@@ -166,6 +167,8 @@ class LaneSocket(FrameReader, asyncio.Protocol):
         self._handshake = None
         self._phase = _OPEN
         self.receiver = self._owner = receiver
+        if receiver is not self._asgi:
+            self._asgi = None  # whoever has asked for its first message needs no other
         self.max_size = max_size
         if self._window_bits is not None:
             self.new_inflater = MessageInflater
@@ -267,6 +270,7 @@ class LaneSocket(FrameReader, asyncio.Protocol):
             self._phase, self.receiver, self._owner = _ENDED, _NOBODY, _NOBODY
             self._output.drop()
             owner.on_closed(*(self._close or (code, reason)))
+            self._wake()
 
     def _finish(self) -> None:
         self._transport.close()
@@ -291,6 +295,26 @@ class LaneSocket(FrameReader, asyncio.Protocol):
     def resume_writing(self) -> None:
         if self._output.unblock():
             self.receiver.on_writable()
+            self._wake()
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until all is written that was queued, or the connection has ended."""
+        if self._waiters is None:
+            self._waiters = []
+        waiter = self._server.loop.create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    async def drain(self) -> None:
+        """Wait until the client has taken what is queued, as far as it has to be waited for."""
+        while self._output.is_blocked and self._phase is not _ENDED:
+            await self.wait()
 
     @property
     def queued(self) -> tuple[int, int]:
@@ -333,6 +357,11 @@ class LaneSocket(FrameReader, asyncio.Protocol):
     def abort(self) -> None:
         """End the connection at once."""
         self._transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until a connection that is being closed has ended; a client has seconds for that."""
+        while self._phase is _CLOSING:
+            await self.wait()
 
     def has_left(self) -> bool:
         """Return whether nobody is there any more."""
