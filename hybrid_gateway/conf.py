@@ -188,7 +188,7 @@ def _openapi(key: str, value: object) -> OpenAPISettings:
 
 
 _REDIS = "hybrid_gateway.channels.backends.redis_streams.RedisBackend"
-_POSTGRESQL = "hybrid_gateway.channels.backends.postgres_notify.PostgresBackend"
+_POSTGRESQL = "hybrid_gateway.channels.backends.postgres_notify.PostgreSQLBackend"
 
 
 def _channels(key: str, value: object) -> ChannelsSettings:

@@ -30,6 +30,7 @@ from hybrid_gateway.channels.channel_message import Gap, Message, Position, Sink
 from hybrid_gateway.channels.fan_out import Attachment, Feed
 from hybrid_gateway.channels.local_channel import HubMeter, LocalChannel, PresenceKeeper, Topic
 from hybrid_gateway.channels.presence import PRESENCE, Presence
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.concurrency.unit_of_work import running_loop
 
 logger = logging.getLogger("hybrid_gateway")
@@ -71,6 +72,10 @@ class Hub:
 
     async def apublish(self, name: str, payload: bytes, history: History | None) -> str:
         """Send a message; return its offset."""
+        if isinstance(self.backend, BlockingBackend):
+            # On the thread of the request, whose transaction may have begun there; many wait side by side for the disk.
+            await self._access.acall(self._access.start())
+            return await on_request_thread(self.backend.publish_blocking, name, payload, history)
         return await self._access.acall(self._access.ask(self.backend.publish, name, payload, history))
 
     def members(self, name: str) -> list[str]:

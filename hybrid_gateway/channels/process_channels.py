@@ -71,7 +71,7 @@ class Channels:
             with self._lock:
                 if self._hub is None:
                     self._settings = get_settings().channels
-                    self._hub = Hub(_make_backend(self._settings))
+                    self._hub = Hub(make_backend(self._settings))
                 hub = self._hub
         hub.meter = self.meter
         return hub
@@ -219,17 +219,24 @@ class Channels:
                 hub.leave()
 
 
-def _make_backend(settings: ChannelsSettings) -> ChannelBackend:
+def make_backend(settings: ChannelsSettings) -> ChannelBackend:
+    """Return the back end that the settings name, not started; raise :class:`ConfigurationError` if that cannot be."""
     try:
         backend: ChannelBackend = import_string(settings.backend)(**settings.options)
     except ImportError as error:
+        remedy = _REMEDIES.get((error.name or "").partition(".")[0], "")
         raise ConfigurationError(
-            f"HYBRID_GATEWAY['CHANNELS']: {settings.backend} cannot be imported: {error}"
+            f"HYBRID_GATEWAY['CHANNELS']: {settings.backend} cannot be imported: {error}.{remedy}"
         ) from error
     except TypeError as error:
         raise ConfigurationError(f"HYBRID_GATEWAY['CHANNELS']: {settings.backend}: {error}") from error
     return backend
 
+
+_REMEDIES = {
+    "redis": ' Install "hybrid-gateway[channels]", which has redis-py.',
+    "psycopg": ' Install "psycopg[binary]", of version 3.',
+}
 
 channels = Channels()
 setting_changed.connect(channels.reread, dispatch_uid="hybrid_gateway.channels")

@@ -41,6 +41,10 @@ CHECKS: dict[str, Check] = {
     "E006": Check(
         "Without the middleware of a package a session would act with more rights, or see other rows.", _SILENCE
     ),
+    "E007": Check(
+        "The back end of channels cannot be made: its package, its app or its database is not there.",
+        'Correct HYBRID_GATEWAY["CHANNELS"], or install what the message names.',
+    ),
     "E040": Check(
         "Middleware of the project chooses whose rows are seen, and routes do not pass it.",
         'List "{name}" in HYBRID_GATEWAY["DJANGO_MIDDLEWARE"], or in django_middleware= of the layers whose routes '

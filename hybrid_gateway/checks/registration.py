@@ -23,6 +23,7 @@ from hybrid_gateway.checks.missed_middleware import missed_middleware
 from hybrid_gateway.checks.settings_checks import (
     broken_configuration,
     current_gateway,
+    impossible_channels,
     other_applications,
     other_runserver,
     pooled_persistent_connections,
@@ -40,6 +41,7 @@ def check_project(app_configs: object = None, **kwargs: object) -> Iterator[Chec
     yield from pooled_persistent_connections()
     yield from whitenoise_under_asgi()
     if (gateway := current_gateway()) is not None:
+        yield from impossible_channels()
         yield from unreachable_patterns(gateway)
         yield from front_page_alone(gateway)
         yield from clashing_paths(gateway)

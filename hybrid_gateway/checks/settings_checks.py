@@ -15,6 +15,7 @@ from django.core.management import find_commands, load_command_class
 from django.db import connections
 from django.utils.module_loading import import_string
 
+from hybrid_gateway.channels.process_channels import make_backend
 from hybrid_gateway.checks.messages import TAG, report
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.drivers.wsgi_driver import WSGIDriver
@@ -49,6 +50,14 @@ def broken_configuration() -> Iterator[CheckMessage]:
         frames = traceback.extract_tb(error.__traceback__)
         place = [frame for frame in frames if not frame.filename.startswith("<frozen")][-1]
         yield report(number, f"{text}\n(raised in {place.filename}, line {place.lineno})")
+
+
+def impossible_channels() -> Iterator[CheckMessage]:
+    """Yield E007: a back end of channels that cannot be made; nothing is connected."""
+    try:
+        make_backend(get_settings().channels)
+    except ConfigurationError as error:
+        yield report("E007", str(error))
 
 
 _NUMBERS = ((SettingsError, "E001"), (DependencyError, "E004"), (ConfigurationError, "E003"))

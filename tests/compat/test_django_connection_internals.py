@@ -174,6 +174,31 @@ def test_an_abandoned_connection_connects_anew(database: DatabaseWrapper, monkey
     assert not internals.in_transaction(database)
 
 
+@canary("connection_parameters")
+def test_parameters_are_those_that_psycopg_takes() -> None:
+    psycopg = pytest.importorskip("psycopg")
+    options = {
+        "pool": True,
+        "server_side_binding": True,
+        "isolation_level": psycopg.IsolationLevel.SERIALIZABLE,
+        "assume_role": "somebody",
+        "prepare_threshold": 3,
+        "sslmode": "prefer",
+        "connect_timeout": 3,
+    }
+    settings = {**connections.settings["default"], "ENGINE": "django.db.backends.postgresql", "OPTIONS": options}
+    settings |= {"NAME": "shop", "USER": "ann", "PASSWORD": "secret", "HOST": "db", "PORT": "5433"}
+    connections.settings["canary"] = settings
+    try:
+        parameters = internals.connection_parameters("canary")
+    finally:
+        del connections["canary"]
+        del connections.settings["canary"]
+    where = {"dbname": "shop", "user": "ann", "password": "secret", "host": "db", "port": "5433"}
+    assert parameters == where | {"client_encoding": "UTF8", "sslmode": "prefer", "connect_timeout": 3}
+    assert "sslmode=prefer" in psycopg.conninfo.make_conninfo(**parameters)
+
+
 @canary("reset_new_connection")
 def test_django_configures_connections_of_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("psycopg")
