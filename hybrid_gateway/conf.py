@@ -196,7 +196,7 @@ def _channels(key: str, value: object) -> ChannelsSettings:
         return ChannelsSettings()
     if value == "postgresql":
         return ChannelsSettings(backend=_POSTGRESQL)
-    if isinstance(value, str) and value.partition("://")[0] in ("redis", "rediss", "unix"):
+    if isinstance(value, str) and value.startswith(("redis://", "rediss://", "unix://")):
         return ChannelsSettings(backend=_REDIS, options={"url": value})
     if isinstance(value, Mapping) and isinstance(value.get("BACKEND"), str):
         options = {str(name).lower(): option for name, option in value.items() if name != "BACKEND"}

@@ -30,7 +30,7 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.endpoints.handler_timeout import check_timeout, with_timeout
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
-from hybrid_gateway.health.health_check import Probe, Readiness, as_health_check
+from hybrid_gateway.health.health_check import Probe, Readiness, as_health_check, usual_checks
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.views.handler_results import adapt_handler
@@ -65,7 +65,7 @@ class EndpointBuilder:
     def add_readiness(self, checks: Sequence[Any], layers: Layers, not_ready_reason: Callable[[], str | None]) -> None:
         """Compile the health checks, which handlers may then ask for as ``Readiness``."""
         around = self._plans.surroundings(layers)
-        probes = [compile_health_check(entry, around) for entry in checks]
+        probes = [compile_health_check(entry, around) for entry in (*usual_checks(), *checks)]
         self._plans.constants[Readiness] = Readiness(probes, not_ready_reason)
 
     def errors(self, layers: Layers) -> ErrorResponses:

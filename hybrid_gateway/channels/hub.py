@@ -80,11 +80,17 @@ class Hub:
 
     def members(self, name: str) -> list[str]:
         """Return who is present, on a thread that may wait."""
-        return self._access.call(self._access.ask(self.backend.members, name))
+        return self._access.call(self._members(name))
 
     async def amembers(self, name: str) -> list[str]:
         """Return who is present."""
-        return await self._access.acall(self._access.ask(self.backend.members, name))
+        return await self._access.acall(self._members(name))
+
+    async def _members(self, name: str) -> list[str]:
+        local = self._locals.get(name)
+        if local is not None:
+            await self._access.within(local.settled())
+        return await self._access.ask(self.backend.members, name)
 
     # --- life
 

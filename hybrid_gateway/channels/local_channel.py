@@ -62,6 +62,11 @@ class LocalChannel:
         self.groups = (*(group for group in self.groups if not group.feed.loop.is_closed()), group)
         return group
 
+    async def settled(self) -> None:
+        """Wait until the back end was told of everybody who has come or gone so far."""
+        async with self.order:
+            return
+
     async def settle(self, user: str) -> None:
         """Tell the back end whether a user is here."""
         if self.presence is not None:

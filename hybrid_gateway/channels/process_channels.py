@@ -66,7 +66,7 @@ class Channels:
     @property
     def hub(self) -> Hub:
         """The hub, made when first needed. Raises :class:`ConfigurationError` for a back end that cannot be made."""
-        hub = self._isolated[-1] if self._isolated else self._hub
+        hub = self._current
         if hub is None:
             with self._lock:
                 if self._hub is None:
@@ -84,7 +84,18 @@ class Channels:
     @property
     def fault(self) -> str | None:
         """The fault of the back end now, if there is any; none before it is used."""
-        return None if self._hub is None else self._hub.fault
+        hub = self._current
+        return None if hub is None else hub.fault
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes of messages that wait for readers in this process."""
+        hub = self._current
+        return 0 if hub is None else hub.queued_bytes
+
+    @property
+    def _current(self) -> Hub | None:
+        return self._isolated[-1] if self._isolated else self._hub
 
     # --- publishing
 

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.db import connections
 
+from hybrid_gateway.channels.process_channels import channels
 from hybrid_gateway.checks.messages import report
 from hybrid_gateway.gateway.application import Gateway
 
@@ -60,6 +61,13 @@ def single_threaded_sqlite() -> Iterator[CheckMessage]:
         if missing:
             message = f"DATABASES[{alias!r}] is SQLite as it is for one process with one thread."
             yield report("W024", message, missing=missing)
+
+
+def channels_in_memory() -> Iterator[CheckMessage]:
+    """Yield W026: channels in the memory of one process, where there may be several workers."""
+    if channels.declared and not channels.is_shared:
+        names = sorted(channel.template.text for channel in channels.declared)
+        yield report("W026", f"Messages of {names[0]} and all other channels stay in the process that publishes them.")
 
 
 # --- versions of other packages --------------------------------------------------------------------------------------

@@ -102,6 +102,10 @@ CHECKS: dict[str, Check] = {
     "W025": Check(
         "With `--deploy`: a package that is installed has a fault that a client can use.", 'Require "{name}>={least}".'
     ),
+    "W026": Check(
+        "With `--deploy`: there are channels, and their messages reach one process alone.",
+        'Set HYBRID_GATEWAY["CHANNELS"] to "postgresql" or "redis://…", or silence this where there is one worker.',
+    ),
     "W030": Check(
         "`SESSION_SAVE_EVERY_REQUEST` prolongs no session by routes, which open none.",
         "Authenticate by SessionAuthentication, or ask for hybrid_gateway.Session where a visit shall count.",

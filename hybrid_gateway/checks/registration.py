@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from django.core.checks import CheckMessage, register
 
 from hybrid_gateway.checks.deploy import (
+    channels_in_memory,
     old_packages,
     public_documentation,
     single_threaded_sqlite,
@@ -58,6 +59,7 @@ def check_deployment(app_configs: object = None, **kwargs: object) -> Iterator[C
     if (gateway := current_gateway()) is not None:
         yield from public_documentation(gateway)
         yield from transport_in_clear(gateway)
+        yield from channels_in_memory()
 
 
 def register_checks() -> None:

@@ -21,6 +21,7 @@ from hybrid_gateway.auth.revalidation import ended_authentications
 from hybrid_gateway.binding.components import AppComponents
 from hybrid_gateway.building.build_context import BuildContext
 from hybrid_gateway.building.middleware_compiler import middleware_factories
+from hybrid_gateway.channels.process_channels import channels
 from hybrid_gateway.concurrency.asgiref_bridge import (
     LoopRegistry,
     ThreadHolder,
@@ -289,13 +290,17 @@ class Gateway:
         """Open app-lifetime components, then run start-up hooks and enter lifespans."""
         self.dispatcher.shutdown.reset()
         self.dispatcher.shutdown.watch_signals()
+        channels.start()
         await self._lifespan.start()
         self._starts_late = False
 
     async def shutdown(self) -> None:
         """Undo :meth:`startup` in reverse."""
         self.dispatcher.shutdown.forget_signals()
-        await self._lifespan.stop()
+        try:
+            await self._lifespan.stop()
+        finally:
+            await channels.stop()
 
     @property
     def draining(self) -> bool:

@@ -19,6 +19,7 @@ from django.core.cache.backends.dummy import DummyCache
 from django.db import connections
 
 from hybrid_gateway.cache_connections import thread_cache
+from hybrid_gateway.channels.process_channels import channels
 from hybrid_gateway.concurrency.asgiref_bridge import separate_thread, thread_sensitive
 from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.exceptions import ConfigurationError
@@ -187,6 +188,18 @@ def migrations() -> None:
             raise Unhealthy(f"{alias} lacks {len(waiting)} migration{'s' if len(waiting) > 1 else ''}")
 
     _each(connections, ask)
+
+
+@health_check(name="channels")
+async def channel_backend() -> None:
+    """Check that the back end of channels is connected; it costs nothing, since the connection itself tells."""
+    if channels.fault is not None:
+        raise Unhealthy(channels.fault)
+
+
+def usual_checks() -> tuple[HealthCheck, ...]:
+    """Return the checks that are made whatever ``HEALTH_CHECKS`` holds: of channels that reach other processes."""
+    return (channel_backend,) if channels.is_shared else ()
 
 
 def _each(aliases: Iterable[str], ask: Callable[[str], None]) -> None:

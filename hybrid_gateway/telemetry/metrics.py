@@ -30,6 +30,7 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends
+from hybrid_gateway.channels.process_channels import channels
 from hybrid_gateway.concurrency.thread_pools import InstrumentedPool
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse, status_of
@@ -63,6 +64,7 @@ class PrometheusMetrics:
         name = "hybrid_gateway"
         gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
         self.registry = registry
+        self.channels = ChannelMetrics(registry)
         requests = Counter(
             f"{name}_requests",
             "Requests by route template and status.",
@@ -132,6 +134,61 @@ def _metrics_of(registry: CollectorRegistry) -> PrometheusMetrics:
     return _registered[registry]
 
 
+class ChannelMetrics:
+    """The metrics of channels, by their templates: names are as many as clients ask for."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        name = "hybrid_gateway_channel"
+        gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
+        self._subscriptions = Children(gauge(f"{name}_subscriptions", "Readers of channels.", ["channel"]))
+        self._delivered = Children(
+            Counter(f"{name}_deliveries", "Messages handed to readers.", ["channel"], registry=registry)
+        )
+        self._dropped = Children(
+            Counter(f"{name}_dropped", "Messages dropped for slow readers.", ["channel"], registry=registry)
+        )
+        seconds = Histogram(
+            f"{name}_fan_out_seconds",
+            "Time from the arrival of a message until every reader of a loop had it.",
+            ["channel"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._seconds = Children(seconds)
+        self._queued = gauge(f"{name}_queue_bytes", "Bytes of messages that wait for readers.")
+        self._connected = gauge(f"{name}_backend_connected", "Whether the back end is reached, once it is used.")
+        self._reconnects = Counter(f"{name}_reconnects", "Returns of the back end after an outage.", registry=registry)
+        self._is_away = False
+        self._next_sample = 0.0
+
+    def fanned_out(self, channel: str, seconds: float, sinks: int) -> None:
+        """Note a message that was handed to readers."""
+        self._seconds[channel,].observe(seconds)
+        self._delivered[channel,].inc(sinks)
+        if time.monotonic() >= self._next_sample:
+            self.sample()
+
+    def sample(self) -> None:
+        """Note how much waits now. PERF: once a second, not with each message."""
+        self._next_sample = time.monotonic() + 1
+        self._queued.set(channels.queued_bytes)
+
+    def subscribed(self, channel: str, change: int) -> None:
+        """Note readers that have come or gone."""
+        self._subscriptions[channel,].inc(change)
+
+    def dropped(self, channel: str, count: int) -> None:
+        """Note messages that a reader was too slow for."""
+        self._dropped[channel,].inc(count)
+
+    def connection_changed(self, is_connected: bool) -> None:
+        """Note that the back end has gone or come."""
+        self._connected.set(is_connected)
+        if is_connected and self._is_away:
+            self._reconnects.inc()
+        self._is_away = not is_connected
+
+
 class Prometheus:
     """A plugin: measures, and adds the route ``GET path``, below the gateway's guards and those in ``options``.
 
@@ -147,6 +204,7 @@ class Prometheus:
     ) -> None:
         self._path = path
         self._metrics = _metrics_of(registry)
+        channels.meter = self._metrics.channels
         self._options: HandlerOptions = {
             "name": "metrics",
             "include_in_schema": False,
@@ -170,6 +228,7 @@ class Prometheus:
     def _show(self, headers: Headers) -> Response[bytes]:
         """All metrics, in the format that is asked for; on the loop, since they matter most when no thread is free."""
         registry = self._metrics.registry
+        self._metrics.channels.sample()
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
             registry = CollectorRegistry()
             MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unittest
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
 
+from hybrid_gateway.channels.process_channels import channels
 from hybrid_gateway.test.client import AsyncTestClient, TestClient
 
 if TYPE_CHECKING:
@@ -41,6 +43,11 @@ class GatewayTests:
     def gateway(self) -> Gateway:
         """The gateway that ``self.client`` asks."""
         return self.client.gateway
+
+    def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
+        """Run the test; messages of channels stay in this process, and begin and end with the test."""
+        with channels.isolated():
+            return super().run(result)  # type: ignore[misc, no-any-return]
 
     def reverse_url(self, name: str, /, **path_params: object) -> str:
         """The path of ``name``: the gateway's names first, then Django's ``reverse``."""

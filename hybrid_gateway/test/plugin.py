@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,14 @@ def reverse_url() -> Callable[..., str]:
     from hybrid_gateway.test.case import reverse_url
 
     return lambda name, /, **path_params: reverse_url(default_gateway(), name, **path_params)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Forget after each test what channels have kept in memory."""
+    room = sys.modules.get("hybrid_gateway.channels.process_channels")
+    if room is not None:
+        room.channels.reset()
 
 
 def require_settings() -> None:
