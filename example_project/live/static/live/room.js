@@ -4,8 +4,10 @@ const room = new URLSearchParams(location.search).get("room") || "lobby";
 const here = document.getElementById("present");
 const lines = document.getElementById("lines");
 const state = document.getElementById("state");
+let socket = null;
 let token = null;
 let since = null;
+let isHidden = false;
 let wait = 500; // milliseconds until the next attempt
 
 async function ask(method, path, body) {
@@ -41,7 +43,6 @@ function receive(message) {
 }
 
 async function connect() {
-  let socket;
   try {
     const { ticket } = await ask("POST", "/auth/ticket");
     const query = new URLSearchParams(since ? { ticket, since } : { ticket });
@@ -59,7 +60,7 @@ async function connect() {
   socket.onmessage = (event) => receive(JSON.parse(event.data));
   socket.onclose = (event) => {
     state.textContent = `disconnected (${event.code})`;
-    if (event.code !== 4401) again();
+    if (event.code !== 4401 && !isHidden) again();
   };
 }
 
@@ -67,6 +68,16 @@ function again() {
   setTimeout(connect, wait * (0.5 + Math.random()));
   wait = Math.min(wait * 2, 10000);
 }
+
+// A page that is left may live on in the browser's memory, to be shown again, and its socket with it.
+addEventListener("pagehide", () => {
+  isHidden = true;
+  socket?.close();
+});
+addEventListener("pageshow", (event) => {
+  isHidden = false;
+  if (event.persisted && token) connect();
+});
 
 document.getElementById("login").addEventListener("submit", async (event) => {
   event.preventDefault();
