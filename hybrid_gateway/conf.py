@@ -67,6 +67,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     THREADS: int
     BODY_TIMEOUT: float
     GRACEFUL_TIMEOUT: float
+    MAX_WEBSOCKETS: int
     PDB_ON_EXCEPTION: bool
     MAX_BODY_SIZE: int
     MAX_UPLOAD_SIZE: int
@@ -109,6 +110,9 @@ class HybridGatewaySettings(TypedDict, total=False):
     # of websockets
     IDLE_TIMEOUT: float | None
     MAX_LIFETIME: float | None
+    ALLOWED_ORIGINS: Sequence[str]
+    MAX_CONNECTIONS_PER_ADDRESS: int
+    MAX_CONNECTIONS_PER_USER: int
     MAX_MESSAGE_SIZE: int
     MESSAGE_THROTTLE: Sequence[str]
     MODE: Literal["json", "msgpack"]
@@ -238,6 +242,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     the server"""
     graceful_timeout: Annotated[float, seconds] = 10
     """seconds that streams get when the process ends: see [the end](deploying.md#keep-alive-and-graceful-stop)"""
+    max_websockets: Annotated[int, positive("a number of websockets, 1 or more")] = 50_000
+    """websockets that may be open in a process; more handshakes are 503"""
     pdb_on_exception: Annotated[bool, boolean] = False
     """opens a debugger in the terminal where an unexpected exception was raised"""
     channels: Annotated[ChannelsSettings, _channels] = ChannelsSettings()

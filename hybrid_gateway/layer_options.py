@@ -103,6 +103,14 @@ class LayerOptions(TypedDict, total=False):
     """Bytes of a request body that are read at most; more is 413."""
     max_upload_size: int
     """Bytes of a form that are read at most, which may hold files; more is 413."""
+    allowed_origins: Sequence[str]
+    """Pages that may open websockets, besides those of the same host, of ``CSRF_TRUSTED_ORIGINS`` and of ``cors``:
+    ``["https://shop.example", "https://*.shop.example"]``; ``["*"]`` is every page there is."""
+    max_connections_per_address: int
+    """Open websockets of one address (of one /64, with IPv6) in a process; more are 429. Every layer's limit counts all
+    below it."""
+    max_connections_per_user: int
+    """Open websockets of one user in a process; more are 429. Every layer's limit counts all below it."""
     mode: Literal["json", "msgpack"]
     """Frames of websockets: text frames of JSON, or binary frames of MessagePack."""
     max_message_size: int
@@ -141,6 +149,13 @@ def replace_list(outer: object, inner: object) -> tuple[object, ...]:
 def append(outer: tuple[object, ...], inner: object) -> tuple[object, ...]:
     """The inner list is added to the outer one."""
     return (*outer, *_entries(inner))
+
+
+def append_count(outer: tuple[object, ...], inner: tuple[str, object]) -> tuple[object, ...]:
+    """The inner limit applies beside the outer ones."""
+    if isinstance(inner[1], bool) or not isinstance(inner[1], int) or inner[1] < 1:
+        raise _WrongShape("must be a number of websockets, 1 or more.")
+    return (*outer, inner)
 
 
 def append_guards(outer: tuple[Guard, ...], inner: object) -> tuple[Guard, ...]:
@@ -289,6 +304,7 @@ _listed = Option(append, import_each)
 _functions = Option(append_functions, import_one_or_several, holds_functions=True)
 _mapping = Option(update, anything)
 _seconds = Option(replace, typed(float | None, "a number of seconds, or None"))
+_count = Option(append_count, positive("a number of websockets, 1 or more"))
 _size = Option(replace, positive("a number of bytes, 1 or more"))
 
 
@@ -333,6 +349,9 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     timeout: Annotated[float | None, _seconds] = None
     max_body_size: Annotated[int, _size] = 1024 * 1024
     max_upload_size: Annotated[int, _size] = 50 * 1024 * 1024
+    allowed_origins: Annotated[tuple[str, ...], Option(replace_list, anything)] = ()
+    max_connections_per_address: Annotated[tuple[tuple[str, int], ...], _count] = ()  # with the place it stands at
+    max_connections_per_user: Annotated[tuple[tuple[str, int], ...], _count] = ()
     mode: Annotated[
         Literal["json", "msgpack"], Option(replace, typed(Literal["json", "msgpack"], '"json" or "msgpack"'))
     ] = "json"
@@ -353,12 +372,14 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
             if name == "throttle":  # each counts all below its layer, and its key has the place
                 limits = value if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
                 value = [(place, limit) for limit in limits]
+            elif name in ("max_connections_per_address", "max_connections_per_user"):
+                value = (place, value)
             if name in OPTIONS:
                 try:
                     changes[name] = OPTIONS[name].merge(getattr(self, name), value)
                 except _WrongShape as error:
                     where = f"{place}: " if place else ""
-                    raise RouteError(f"{where}{name}={value!r} {str(error).format(name=name)}") from None
+                    raise RouteError(f"{where}{name}={options[name]!r} {str(error).format(name=name)}") from None
                 except ConfigurationError as error:
                     raise RouteError(f"{place}: {error}" if place else str(error)) from error
         return msgspec.structs.replace(self, **changes)

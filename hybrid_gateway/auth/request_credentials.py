@@ -65,6 +65,12 @@ def check_csrf(visit: DjangoContext | HttpRequest) -> None:
     """
     if isinstance(visit, HttpRequest):
         request = visit
+    elif visit.is_handshake:
+        # SECURITY: any page can have a browser open a websocket, with cookies, and no token of CSRF goes with it. The
+        # route has checked the Origin, which browsers always send.
+        if not visit.is_from_page:
+            raise Forbidden("A handshake that a cookie authenticates needs an Origin header.")
+        return
     elif visit.is_csrf_exempt or visit.method in ("GET", "HEAD", "OPTIONS", "TRACE"):
         return
     else:

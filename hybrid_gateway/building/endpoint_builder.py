@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 from django.conf import settings
 
+from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.auth.request_credentials import SecretCarriers
 from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan_compiler import compile_plan, compile_route
@@ -46,6 +47,8 @@ from hybrid_gateway.telemetry import DatabaseTiming
 from hybrid_gateway.throttling.throttle import RouteThrottles, Throttle
 from hybrid_gateway.type_info import resolve_new_types, strip_annotated
 from hybrid_gateway.types import Handler, Scope
+from hybrid_gateway.websockets.admission import RouteAdmission
+from hybrid_gateway.websockets.origin import OriginPolicy
 
 
 class EndpointBuilder:
@@ -208,7 +211,11 @@ class EndpointBuilder:
         route = msgspec.structs.replace(route, template=route.template.typed(types))
         around = self._surroundings.find(layers, path_types(route))
         planner = self._plans.for_route(route, layers, schemes, where, around, needs_content_type=False)
-        self._plan_way_in(planner, layers, signature.injected, around)
+        admission = RouteAdmission(layers)
+        origins = OriginPolicy(layers, self._context.dispatcher.security.is_secure)
+        self._plan_way_in(planner, layers, signature.injected, around, (admission.check_address, origins.check))
+        if admission.per_user and planner.plan.authenticates:
+            planner.check(admission.check_user, "inline", authenticated=True)
         errors = self._errors.responses(layers, around, authenticates=planner.plan.authenticates)
         always, after_response = self._hooks.leave(layers, around)
         conversation = plan_conversation(planner, route, signature, errors)
@@ -245,13 +252,20 @@ class EndpointBuilder:
         )
 
     def _plan_way_in(
-        self, planner: RoutePlanner, layers: Layers, signature: Signature, around: RouteSurroundings
+        self,
+        planner: RoutePlanner,
+        layers: Layers,
+        signature: Signature,
+        around: RouteSurroundings,
+        checks: Sequence[Callable[[RequestContext, Authentication | None], None]] = (),
     ) -> list[Hook]:
         """Plan what may reject a request, in the order in which it may; return the hooks that are entered before."""
         entered = self._hooks.enter(layers, planner, around)
         addresses, users = _route_throttles(layers)
         if addresses is not None:
             planner.check(addresses.check, addresses.mode, authenticated=False)
+        for check in checks:
+            planner.check(check, "inline", authenticated=False)
         planner.authenticate(signature)
         if users is not None:
             planner.check(users.check, users.mode, authenticated=True)

@@ -92,7 +92,8 @@ class Gateway:
             grace=options.graceful_timeout,
         )
         find_ended = partial(ended_authentications, lend=self.pools.lend)
-        self.websocket_registry = WebSocketRegistry(dispatcher.shutdown, options.graceful_timeout, find_ended)
+        grace, most = options.graceful_timeout, options.max_websockets
+        self.websocket_registry = WebSocketRegistry(dispatcher.shutdown, grace, find_ended, most)
         self.django_websockets: ASGIApp | None = None
         components = AppComponents()
         self._lifespan = Lifespan(options, components, lambda hook: dispatcher.table.hooks[id(hook)])

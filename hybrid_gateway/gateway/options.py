@@ -34,6 +34,7 @@ class GatewayArguments(LayerOptions, total=False):
     threads: int
     body_timeout: float
     graceful_timeout: float
+    max_websockets: int
     pdb_on_exception: bool
     openapi: OpenAPISettings | None
     static: bool | None
@@ -57,6 +58,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 8
     body_timeout: float = 30
     graceful_timeout: float = 10
+    max_websockets: int = 50_000
     pdb_on_exception: bool = False
     openapi: OpenAPISettings = OpenAPISettings(enabled=False)
     lifespan: tuple[Handler, ...] = ()

@@ -61,6 +61,7 @@ class RequestContext:
     shared: dict[object, tuple[int, object]] | None = None  # components for others than the plan; until when
     entered: list[tuple[Hook, object]] | None = None  # hooks and their instances, in order
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
+    is_handshake = False  # of a websocket
     has_read_cookies = False  # a handler has, of a whole Request
     visit: DjangoState | None = None  # what Django knows of the request, where anybody has asked
     cacheable: PendingEntry | None = None  # where the response may be stored

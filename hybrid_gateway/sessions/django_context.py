@@ -78,6 +78,16 @@ class DjangoContext:
         return settings.SESSION_COOKIE_NAME in self._ctx.cookies()
 
     @property
+    def is_handshake(self) -> bool:
+        """True where a websocket is to be opened."""
+        return self._ctx.is_handshake
+
+    @property
+    def is_from_page(self) -> bool:
+        """True where the request says which page has sent it, or a test client vouches for it."""
+        return self._ctx.header(b"origin") is not None or UNCHECKED_CSRF in self._ctx.scope
+
+    @property
     def authentication(self) -> Authentication | None:
         """The outcome of authentication so far."""
         found: Authentication | None = self._ctx.authentication

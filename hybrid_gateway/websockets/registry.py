@@ -17,6 +17,7 @@ from contextvars import Context
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.responses.gateway_response import ShutdownSignal
 from hybrid_gateway.websockets.connection import GOING_AWAY, RESTART, TOO_SLOW, Connection
+from hybrid_gateway.websockets.connection_limits import ConnectionCounts
 
 logger = logging.getLogger("hybrid_gateway.websockets")
 
@@ -29,9 +30,13 @@ FindEnded = Callable[[Collection[Authentication]], Awaitable[Iterable[Authentica
 
 
 class WebSocketRegistry:
-    """The open connections of a gateway. ``grace`` is seconds in which they are closed when ``shutdown`` begins."""
+    """The open connections of a gateway, of which there may be ``most``.
 
-    def __init__(self, shutdown: ShutdownSignal, grace: float, find_ended: FindEnded) -> None:
+    ``grace`` is seconds in which they are closed when ``shutdown`` begins.
+    """
+
+    def __init__(self, shutdown: ShutdownSignal, grace: float, find_ended: FindEnded, most: int) -> None:
+        self.counts = ConnectionCounts(most)
         self._shutdown = shutdown
         self._grace = grace
         self._find_ended = find_ended

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Literal
 
 from hybrid_gateway.request.context import RequestContext
@@ -11,8 +11,11 @@ from hybrid_gateway.request.request_parts import HANDLED, Exit, SyncExit
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import Message, Receive, Scope, Send
+from hybrid_gateway.websockets.connection_limits import PROCESS
 from hybrid_gateway.websockets.registry import WebSocketRegistry
 from hybrid_gateway.websockets.socket import WebSocket
+
+_ONE: tuple[Hashable, ...] = (PROCESS,)
 
 HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 
@@ -35,6 +38,8 @@ class WebSocketContext(RequestContext):
     registry: WebSocketRegistry
     io: tuple[Receive, Send]
     """What the server gave, before any middleware."""
+    is_handshake = True
+    _places: tuple[Hashable, ...] = ()  # that it has taken under limits
     began_at: float
     """Seconds since 1970: whoever logs out everywhere later ends the connection, too."""
     _socket: WebSocket | None = None
@@ -53,6 +58,21 @@ class WebSocketContext(RequestContext):
         if self._socket is None:
             self._socket = WebSocket(self.websocket_scope)
         return self._socket
+
+    def take(self, key: Hashable, most: int | None = None) -> bool:
+        """Take a place under a limit for as long as the websocket lasts; return whether one was left."""
+        if not self.registry.counts.take(key, most):
+            return False
+        # PERF: most websockets have this place alone, and share the tuple.
+        self._places = _ONE if key is PROCESS else (*self._places, key)
+        return True
+
+    def release(self) -> None:
+        """End the handshake, or the conversation that has followed."""
+        places, self._places = self._places, ()
+        if places:
+            self.registry.counts.give_back(places)
+        super().release()
 
     def on_exit(self, mode: Literal["inline", "thread"], manager: SyncExit, moment: int = HANDLED) -> Exit:
         """Leave ``manager`` at the end, on any thread of the pool: none is held as long as a socket is open."""
