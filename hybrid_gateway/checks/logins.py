@@ -32,6 +32,18 @@ def closed_doors(endpoints: Iterable[Endpoint]) -> Iterator[CheckMessage]:
     yield from _tokens(found)
 
 
+def open_origins(websockets: Iterable[Endpoint]) -> Iterator[CheckMessage]:
+    """Yield W038: any page may open a websocket, which acts for whoever's browser it is."""
+    found = [
+        endpoint
+        for endpoint in websockets
+        if "*" in endpoint.route.layers.allowed_origins
+        and (endpoint.reads_cookies or any("Cookie" in scheme.carriers for scheme in endpoint.schemes))
+    ]
+    if found:
+        yield report("W038", f'allowed_origins=["*"], and a cookie says who calls: {name_routes(found)}.')
+
+
 # --- passwords -----------------------------------------------------------------------------------------------------
 
 

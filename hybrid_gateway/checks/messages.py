@@ -134,6 +134,11 @@ CHECKS: dict[str, Check] = {
         "issue tokens elsewhere: Token.objects.issue(user), manage.py gateway createtoken.",
     ),
     "W037": Check("A package hands out tokens that no route knows.", "{remedy} See docs/packages.md."),
+    "W038": Check(
+        "Every page there is may open a websocket that knows its visitor by a cookie.",
+        'List the pages in allowed_origins=["https://..."], or authenticate by tickets or tokens, which no browser '
+        "sends of itself.",
+    ),
 }
 
 

@@ -18,7 +18,7 @@ from hybrid_gateway.checks.deploy import (
     transport_in_clear,
     unchecked_connections,
 )
-from hybrid_gateway.checks.logins import closed_doors
+from hybrid_gateway.checks.logins import closed_doors, open_origins
 from hybrid_gateway.checks.messages import TAG
 from hybrid_gateway.checks.missed_middleware import missed_middleware
 from hybrid_gateway.checks.settings_checks import (
@@ -49,6 +49,7 @@ def check_project(app_configs: object = None, **kwargs: object) -> Iterator[Chec
         yield from missed_middleware(gateway.endpoints)
         yield from missed_tenants(gateway.endpoints)
         yield from closed_doors(gateway.endpoints)
+        yield from open_origins(gateway.websockets)
 
 
 def check_deployment(app_configs: object = None, **kwargs: object) -> Iterator[CheckMessage]:

@@ -13,13 +13,14 @@ from django.middleware.locale import LocaleMiddleware
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
 
-from hybrid_gateway import CORS, Include, Router, get, post
+from hybrid_gateway import CORS, Include, Router, WebSocket, get, post, websocket
 from hybrid_gateway.auth import (
     BasicAuthentication,
     IsAuthenticated,
     JWTAuthentication,
     SessionAuthentication,
     TokenAuthentication,
+    WebSocketTicketAuthentication,
 )
 from hybrid_gateway.checks.messages import TAG
 from hybrid_gateway.checks.package import every
@@ -265,3 +266,23 @@ def test_a_backend_that_locks_out_lets_nobody_in(project, installed):
     assert set(check()) == {"W036"}
     project([hello], AUTHENTICATION_BACKENDS=[*backends, "django.contrib.auth.backends.ModelBackend"])
     assert check() == {}
+
+
+@websocket("/live")
+async def live(socket: WebSocket, user: User) -> None:
+    await socket.accept()
+
+
+def test_a_websocket_that_any_page_may_open_for_the_visitor_of_a_cookie_is_told(project):
+    session = SessionAuthentication()
+    for options, is_told in (
+        ({"authentication": [session], "allowed_origins": ["*"]}, True),
+        ({"authentication": [session], "allowed_origins": ["https://shop.example"]}, False),
+        ({"authentication": [session]}, False),
+        ({"authentication": [WebSocketTicketAuthentication()], "allowed_origins": ["*"]}, False),
+    ):
+        project([Router("", [live], **options)])
+        found = check()
+        assert set(found) == ({"W038"} if is_told else set())
+        if is_told:
+            assert "/live" in found["W038"].msg and "allowed_origins=" in found["W038"].hint
