@@ -10,7 +10,7 @@ import msgspec
 
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.binding.components import mode_of
-from hybrid_gateway.binding.decoders import Decoders, decode_known
+from hybrid_gateway.binding.decoders import Decoders
 from hybrid_gateway.binding.plan import Step, code
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, read_signature
 from hybrid_gateway.building.response_plan import keep_value
@@ -217,10 +217,8 @@ def _plan_listener(
     planner: RoutePlanner, route: FlatRoute, signature: WebSocketSignature, plan: ConversationPlan
 ) -> None:
     layers, where, handler = route.layers, planner.binding.where, route.handler
-    decoders = Decoders(layers.type_decoders) if layers.type_decoders else None
     try:
-        knows = decoders.knows if decoders is not None else lambda kind: False
-        plan.decode = plan.options.codec.decoder(signature.receives, knows)
+        plan.decode = plan.options.codec.decoder(signature.receives)
     except DependencyError as error:
         raise DependencyError(f"{where}: {error}") from error
     if not inspect.isclass(handler):
@@ -284,12 +282,14 @@ def connection_options(route: FlatRoute, where: str) -> ConnectionOptions:
     throttles = [Throttle(rate) if isinstance(rate, str) else rate for rate in layers.message_throttle]
     if not all(isinstance(throttle, Throttle) for throttle in throttles):
         raise ConfigurationError(f'{where}: message_throttle is a list of rates such as "20/second".')
+    encode_hook = enc_hook_with(layers.type_encoders) if layers.type_encoders else enc_hook
+    if layers.type_decoders:
+        decoders = Decoders(layers.type_decoders)
+        codec = Codec(layers.mode, decoders, encode_hook, decoders.knows)
+    else:
+        codec = Codec(layers.mode, encode_hook=encode_hook)
     return ConnectionOptions(
-        codec=Codec(
-            layers.mode,
-            Decoders(layers.type_decoders) if layers.type_decoders else decode_known,
-            enc_hook_with(layers.type_encoders) if layers.type_encoders else enc_hook,
-        ),
+        codec=codec,
         max_message_size=layers.max_message_size,
         throttles=throttles,
         max_queued=_max_queued(layers.send_queue, where),

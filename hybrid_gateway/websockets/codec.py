@@ -37,14 +37,21 @@ _PLACE = ("message",)
 class Codec:
     """The encoding of one route: ``mode``, and what its layers say of custom classes."""
 
-    def __init__(self, mode: Mode, decode_hook: DecodeHook = decode_known, encode_hook: EncHook = enc_hook) -> None:
+    def __init__(
+        self,
+        mode: Mode,
+        decode_hook: DecodeHook = decode_known,
+        encode_hook: EncHook = enc_hook,
+        knows: Callable[[object], bool] = lambda kind: False,
+    ) -> None:
         self.mode = mode
         self.hook = decode_hook
+        self.knows = knows
         encoder = msgspec.json.Encoder if mode == "json" else msgspec.msgpack.Encoder
         self._encode = encoder(enc_hook=encode_hook).encode
         self._decoders: dict[object, Decode] = {}
 
-    def decoder(self, kind: object, knows: Callable[[object], bool] = lambda kind: False) -> Decode:
+    def decoder(self, kind: object) -> Decode:
         """Return the function that makes a ``kind`` of a message.
 
         Raises :class:`DependencyError` for a type that no message can hold.
@@ -52,9 +59,9 @@ class Codec:
         try:
             known = self._decoders.get(kind)
         except TypeError:  # what cannot be a key
-            return _make_decoder(kind, self, knows)
+            return _make_decoder(kind, self)
         if known is None:
-            known = self._decoders[kind] = _make_decoder(kind, self, knows)
+            known = self._decoders[kind] = _make_decoder(kind, self)
         return known
 
     def encode(self, value: object) -> Frame:
@@ -86,12 +93,12 @@ class Codec:
         return self.pack({**problem_members(error), "type": "error", **members})
 
 
-def _make_decoder(kind: object, codec: Codec, knows: Callable[[object], bool]) -> Decode:
+def _make_decoder(kind: object, codec: Codec) -> Decode:
     plain = _PLAIN.get(kind) if isinstance(kind, type) else None
     if plain is not None:
         return plain
     try:
-        check_decodable(kind, knows)
+        check_decodable(kind, codec.knows)
         decoder: Any = msgspec.json.Decoder if codec.mode == "json" else msgspec.msgpack.Decoder
         decode = decoder(kind, dec_hook=codec.hook).decode
     except (TypeError, ValueError, DependencyError) as error:
