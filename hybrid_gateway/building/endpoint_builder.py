@@ -249,6 +249,7 @@ class EndpointBuilder:
             visits=planner.plan.visits,
             reads_cookies=planner.plan.reads_cookies,
             middleware=middleware_factories(layers.middleware),
+            security_headers=self._context.security_headers(layers),
         )
 
     def _plan_way_in(

@@ -39,6 +39,8 @@ from hybrid_gateway.routing.path_template import PathValues
 from hybrid_gateway.routing.route_tree import Convert
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers, Message, Receive, Scope, Send
 
+SWITCHING = 101  # SPEC: RFC 9110 section 15.2.2
+
 FORCED_AUTHENTICATION = "hybrid_gateway.authentication"  # put there by a test client; no server has such a key
 
 
@@ -246,7 +248,8 @@ class Dispatcher:
         """Let a response send itself; then let the request end, and the work begin that follows it."""
         if ctx.exits:  # how long their thread is held is the client's to say
             ctx.thread.hold_long()
-        send = self.security.finalizing(send, ctx, responder.security_headers)
+        if getattr(response, "status_code", None) != SWITCHING:  # a conversation, which has the driver's own `send`
+            send = self.security.finalizing(send, ctx, responder.security_headers)
         work = None
         if isinstance(response, Response):
             work, response.background = response.background, None
