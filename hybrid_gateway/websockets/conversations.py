@@ -142,6 +142,12 @@ class Conversation(GatewayResponse):
         code = INTERNAL_ERROR if known is None else 4000 + known.status_code
         self.connection.close(code, told.detail if isinstance(told.detail, str) else "")
 
+    def check_cut(self, deadline: asyncio.Timeout, error: TimeoutError) -> None:
+        """Say that a handler was cancelled because its connection has ended, or raise a time-out of its own."""
+        if not deadline.expired():
+            raise error
+        logger.warning("The handler of %s was cancelled: its connection has ended.", self.plan.route)
+
     async def report(self, ctx: WebSocketContext, error: Exception) -> HTTPException | None:
         """Return an error as one of HTTP; log it, and tell those who collect errors, where it is none."""
         known = translate(error)
@@ -181,10 +187,8 @@ class SocketConversation(Conversation):
         try:
             async with deadline:
                 await self.plan.handler(**self.values)
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            logger.warning("The handler of %s was cancelled: its connection has ended.", self.plan.route)
+        except TimeoutError as error:
+            self.check_cut(deadline, error)
             return
         if not socket.is_accepted:
             await socket.close(NORMAL)
@@ -204,22 +208,27 @@ class ListenerConversation(Conversation):
         plan, codec = self.plan, self.plan.options.codec
         decode, encode = plan.decode, plan.encode
         assert decode is not None and encode is not None
-        call = self.call
-        while True:
-            data = await connection.receive()
-            try:
-                value = await call(ctx, decode(data))
-                if value is not None:
-                    await connection.send(encode(value))
-            except HTTPException as error:
-                await connection.send(codec.error(error))
-            except (WebSocketDisconnect, ClientDisconnect):
-                raise
-            except Exception as error:
-                known = translate(error)
-                if known is None:
-                    raise
-                await connection.send(codec.error(known))
+        call, loop, deadline = self.call, asyncio.get_running_loop(), asyncio.timeout(None)
+        connection.when_ended(lambda _: _cut(deadline, loop.time() + HANDLER_GRACE))
+        try:
+            async with deadline:
+                while True:
+                    data = await connection.receive()
+                    try:
+                        value = await call(ctx, decode(data))
+                        if value is not None:
+                            await connection.send(encode(value))
+                    except HTTPException as error:
+                        await connection.send(codec.error(error))
+                    except (WebSocketDisconnect, ClientDisconnect):
+                        raise
+                    except Exception as error:
+                        known = translate(error)
+                        if known is None:
+                            raise
+                        await connection.send(codec.error(known))
+        except TimeoutError as error:
+            self.check_cut(deadline, error)
 
     async def call(self, ctx: WebSocketContext, data: object) -> object:
         """Call the handler with one message, on a thread where it blocks."""
@@ -236,11 +245,13 @@ class ListenerInstance(ListenerConversation):
         self._methods = methods
         self._instance = instance
         self._is_left = False
+        self._ctx: WebSocketContext | None = None
         self._drain: asyncio.Future[object] | None = None
 
     async def accept(
         self, ctx: WebSocketContext, wire: Wire, subprotocol: str | None = None, headers: Headers = ()
     ) -> Connection:
+        self._ctx = ctx
         connection = await super().accept(ctx, wire, subprotocol, headers)
         method = self._methods.on_drain
         if method is not None:
@@ -263,8 +274,11 @@ class ListenerInstance(ListenerConversation):
             if work is not None:
                 try:
                     await finish(asyncio.ensure_future(work))
-                except Exception:
-                    logger.exception("The end of a connection to %s failed", self.plan.route)
+                except Exception as error:
+                    if self._ctx is None:
+                        logger.exception("The end of a connection to %s failed", self.plan.route)
+                    else:
+                        await self.plan.errors.respond_to_crash(self._ctx, error)
 
     async def _run(self, thread: ResponseThread, method: ListenerMethod, given: Values) -> object:
         values = {name: self.values[name] for name in method.parameters} | dict(given)
