@@ -12,7 +12,7 @@ from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.decoders import Decoders
 from hybrid_gateway.binding.plan import Step, code
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, read_signature
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, read_signature
 from hybrid_gateway.building.response_plan import keep_value
 from hybrid_gateway.channels import Channel
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
@@ -222,7 +222,7 @@ def _plan_listener(
     except DependencyError as error:
         raise DependencyError(f"{where}: {error}") from error
     if not inspect.isclass(handler):
-        plan.is_sync = mode_of(handler, route.options.get("sync_to_thread")) == "thread"
+        plan.mode = mode_of(handler, route.options.get("sync_to_thread"))
         plan.handler, sends = _adapted(handler, signature, layers, where)
         _encode_with(plan, msgspec.structs.replace(signature, sends=sends), layers)
         _end(planner, signature, lambda **values: ListenerConversation(plan, values))
@@ -265,7 +265,7 @@ def _method(listener: type, name: str, where: str, function: Handler | None = No
     return ListenerMethod(
         function=function or own,
         parameters=names,
-        is_sync=not is_async(own) and getattr(own, "sync_to_thread", True),
+        mode=mode_of(own),
         takes_code=any(parameter.name == taken for parameter in signature.parameters),
     )
 

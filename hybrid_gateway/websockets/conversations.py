@@ -13,7 +13,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from django.conf import settings
@@ -39,6 +39,9 @@ HANDLER_GRACE = 5.0  # seconds in which a handler may notice that its client has
 
 Values = Mapping[str, object]
 
+CallMode = Literal["loop", "thread", "inline"]
+"""Where a handler runs: on the loop as a coroutine, on a thread, or on the loop as a function that never blocks."""
+
 
 class ConversationPlan(msgspec.Struct, kw_only=True, eq=False):
     """The parts of a route's conversations that are the same for all of them."""
@@ -51,7 +54,7 @@ class ConversationPlan(msgspec.Struct, kw_only=True, eq=False):
     """Makes the response to an error before the handshake is accepted; known when the route is compiled."""
     decode: Decode | None = None
     encode: Encode | None = None
-    is_sync: bool = False  # the handler runs on a thread
+    mode: CallMode = "loop"
     headers: Headers = ()  # of the response that accepts
 
 
@@ -232,9 +235,8 @@ class ListenerConversation(Conversation):
 
     async def call(self, ctx: WebSocketContext, data: object) -> object:
         """Call the handler with one message, on a thread where it blocks."""
-        if self.plan.is_sync:
-            return await ctx.thread.run(functools.partial(self.plan.handler, data=data, **self.values))
-        return await self.plan.handler(data=data, **self.values)
+        handler = functools.partial(self.plan.handler, data=data, **self.values)
+        return await _call(self.plan.mode, ctx.thread, handler)
 
 
 class ListenerInstance(ListenerConversation):
@@ -282,8 +284,13 @@ class ListenerInstance(ListenerConversation):
 
     async def _run(self, thread: ResponseThread, method: ListenerMethod, given: Values) -> object:
         values = {name: self.values[name] for name in method.parameters} | dict(given)
-        run = functools.partial(method.function, self._instance, **values)
-        return await (thread.run(run) if method.is_sync else run())
+        return await _call(method.mode, thread, functools.partial(method.function, self._instance, **values))
+
+
+async def _call(mode: CallMode, thread: ResponseThread, handler: Handler) -> object:
+    if mode == "thread":
+        return await thread.run(handler)
+    return await handler() if mode == "loop" else handler()
 
 
 def _code(method: ListenerMethod, code: int) -> Values:
@@ -291,11 +298,11 @@ def _code(method: ListenerMethod, code: int) -> Values:
 
 
 class ListenerMethod(msgspec.Struct, frozen=True):
-    """A method of a listener: its function, the names of what is injected, and whether it blocks."""
+    """A method of a listener: its function, the names of what is injected, and where it runs."""
 
     function: Handler
     parameters: Sequence[str]
-    is_sync: bool
+    mode: CallMode
     takes_code: bool = False
 
 
