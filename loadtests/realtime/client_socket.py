@@ -12,7 +12,8 @@ import asyncio
 import base64
 import os
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import cast
 
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
@@ -124,6 +125,14 @@ class ClientSocket(asyncio.Protocol):
         """End the connection without a word."""
         self._transport.abort()
 
+    def pause(self) -> None:
+        """Read nothing more."""
+        self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        self._transport.resume_reading()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
         if not self.opened.done():
@@ -144,10 +153,13 @@ def frame_of(payload: bytes, opcode: int = TEXT) -> bytes:
     return head + b"\0\0\0\0" + payload
 
 
-def handshake(path: str, port: int, *, compression: bool) -> bytes:
+def handshake(
+    path: str, port: int, *, compression: bool = False, headers: Mapping[str, str] = MappingProxyType({})
+) -> bytes:
     """The request that opens a websocket."""
     key = base64.b64encode(os.urandom(16)).decode()
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return (
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{more}"
         f"{OFFER if compression else ''}Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()

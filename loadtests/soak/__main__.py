@@ -20,6 +20,7 @@ from loadtests.soak.proxy import Proxy
 from loadtests.soak.report import Gate, at_most, write
 from loadtests.soak.sampler import Sample, Sampler
 from loadtests.soak.site import COMMANDS, Site, environment, manage
+from loadtests.soak.sockets import Sockets
 from loadtests.soak.wire import Broken
 
 LONG = 300  # seconds after which slopes mean something
@@ -38,6 +39,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=3.0, help="TIMEOUT of the gateway, in seconds (3).")
     parser.add_argument("--port", type=int, default=9400, help="The first of four ports (9400).")
     parser.add_argument("--streams", type=int, default=1000, help="Clients of event streams (1000).")
+    parser.add_argument("--sockets", type=int, default=1000, help="Websockets at once, of what is done to them (1000).")
     parser.add_argument("--postgresql", action="store_true", help="Use the one at 127.0.0.1:5432, user postgres.")
     parser.add_argument("--redis", type=int, metavar="DB", help="Use that database of the one at 127.0.0.1:6379.")
     parser.add_argument("--faults", default=",".join(FAULTS), help=f"Which: {', '.join(FAULTS)}; or none.")
@@ -77,7 +79,7 @@ async def run(options: argparse.Namespace, folder: Path) -> bool:
             redis_url = f"redis://127.0.0.1:{redis.port}/{options.redis}"
         upstream = ("127.0.0.1", options.port)
         hostile = await stack.enter_async_context(Proxy(options.port + 3, upstream, half_close=True))
-        variables = environment(folder, url, redis_url, options.timeout)
+        variables = environment(folder, url, redis_url, options.timeout, channels_of(options, redis_url))
         for command in (["migrate", "--no-input", "--verbosity", "0"], ["seed"]):
             await asyncio.to_thread(manage, variables, *command)
         token = (await asyncio.to_thread(manage, variables, "gateway", "createtoken", "demo")).split()[-1]
@@ -86,9 +88,10 @@ async def run(options: argparse.Namespace, folder: Path) -> bool:
         )
         await asyncio.to_thread(site.__enter__)
         stack.callback(site.stop)
+        load = Load(options.port, Mix(token), rate=options.rate or None)
         soak = Soak(
             site,
-            Load(options.port, Mix(token), rate=options.rate or None),
+            load,
             Sampler(site, database_name(options) if options.postgresql else None),
             options.timeout,
             database,
@@ -99,6 +102,8 @@ async def run(options: argparse.Namespace, folder: Path) -> bool:
             bounds_heads=options.server == "lane",
             hostile=hostile,
             streams=options.streams,
+            sockets=sockets_of(options, load),
+            crowd=options.sockets,
         )
         await _measure(soak, options)
         return _report(soak, options)
@@ -106,6 +111,7 @@ async def run(options: argparse.Namespace, folder: Path) -> bool:
 
 async def _measure(soak: Soak, options: argparse.Namespace) -> None:
     soak.load.start(options.clients)
+    soak.sockets.start()
     await asyncio.sleep(WARM)
     sampling = asyncio.create_task(soak.sampler.run())
     await asyncio.sleep(options.seconds)
@@ -113,7 +119,7 @@ async def _measure(soak: Soak, options: argparse.Namespace) -> None:
     soak.gates += _calm_gates(soak, calm)
     for name in [] if options.faults == "none" else options.faults.split(","):
         if name == "terminate":
-            await soak.load.stop()
+            await _stop(soak)
             sampling.cancel()
         print(f"{time.strftime('%H:%M:%S')} {name}", flush=True)
         try:
@@ -121,8 +127,32 @@ async def _measure(soak: Soak, options: argparse.Namespace) -> None:
         except Broken as broken:  # the others go on
             soak.gates.append(Gate(f"{name} was gone through with", str(broken), "yes", ok=False))
         await asyncio.sleep(2)
-    await soak.load.stop()
+    await _stop(soak)
     sampling.cancel()
+
+
+async def _stop(soak: Soak) -> None:
+    await soak.sockets.stop()
+    await soak.load.stop()
+
+
+def channels_of(options: argparse.Namespace, redis_url: str | None) -> str:
+    """What carries the messages of channels: the store that is there, and can be made to fail."""
+    return redis_url or ("postgresql" if options.postgresql else "memory")
+
+
+def sockets_of(options: argparse.Namespace, load: Load) -> Sockets:
+    """The websockets of the mix: none where the server has none, no room where processes do not share one."""
+    is_shared = options.workers == 1 or options.postgresql or options.redis is not None
+    is_asgi = options.server != "gunicorn"
+    return Sockets(
+        options.port,
+        load,
+        idle=100 * is_asgi,
+        echoing=20 * is_asgi,
+        following=20 * (is_asgi and is_shared),
+        room=f"soak-{time.time_ns()}",
+    )
 
 
 def _calm_gates(soak: Soak, samples: list[Sample]) -> list[Gate]:
@@ -172,8 +202,10 @@ def _report(soak: Soak, options: argparse.Namespace) -> bool:
     gates = [
         at_most("L1 wrong answers", len(soak.load.wrong), 0),
         at_most("L1 exceptions in the log", len(told), 0),
+        *soak.sockets.gates(),
         *soak.gates,
     ]
+    soak.notes += [f"websockets {what}: {number}" for what, number in sorted(soak.sockets.counts.items())]
     samples = soak.sampler.samples
     soak.notes += [f"{' '.join(sys.argv[1:])}", f"memory: {samples[0].rss:.0f} → {samples[-1].rss:.0f} MiB", *told[:20]]
     start, end = soak.load.seen[0].at, soak.load.seen[-1].at

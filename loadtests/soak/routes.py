@@ -16,7 +16,8 @@ from starlette.requests import HTTPConnection
 
 from catalog.models import Product
 from config.routes import routes as example_routes
-from hybrid_gateway import Body, ServerSentEvent, get, post
+from hybrid_gateway import Body, ServerSentEvent, WebSocket, get, listener, post, stream, websocket
+from hybrid_gateway.channels import Channel
 from hybrid_gateway.request.context import RequestContext
 
 BEAT = 0.01  # seconds
@@ -157,8 +158,27 @@ async def limited() -> str:
     return "passed"
 
 
+@websocket("/soak/echo")
+async def echo(socket: WebSocket) -> None:
+    """Say what is said."""
+    async for text in socket.iter(str):
+        await socket.send_text(text)
+
+
+room = Channel("soak:{name}", str, history=2000)
+
+
+@listener("/soak/say/{name}")
+async def say(name: str, data: str) -> str:
+    """Say something in a room; its offset is the receipt."""
+    return await room.apublish(data, name=name)
+
+
 routes = [
     *example_routes,
+    echo,
+    say,
+    stream("/soak/rooms/{name}", channel=room),
     inside,
     error,
     slow,

@@ -11,6 +11,7 @@ HYBRID_GATEWAY = {
     "PLUGINS": ["hybrid_gateway.telemetry.RequestIDs"],
     "LIFESPAN": ["loadtests.soak.routes.beat"],
     "TIMEOUT": float(os.environ["SOAK_TIMEOUT"]),
+    "CHANNELS": os.environ["SOAK_CHANNELS"],
     "BODY_TIMEOUT": float(os.environ["SOAK_BODY_TIMEOUT"]),
 }
 

@@ -54,6 +54,7 @@ class Site(Server):
         self.environment = {**os.environ, **environment}
         self.port = port
         self.cores: set[int] = set()
+        self.root = ROOT
 
     def processes(self) -> list[psutil.Process]:
         """Those that answer: the server, or its workers where it has some."""
@@ -98,7 +99,9 @@ def _record(line: str) -> dict[str, str]:
     return record if isinstance(record, dict) else {}
 
 
-def environment(folder: Path, database_url: str, redis_url: str | None, timeout: float) -> dict[str, str]:
+def environment(
+    folder: Path, database_url: str, redis_url: str | None, timeout: float, channels: str
+) -> dict[str, str]:
     """The variables a site is started with."""
     return {
         "DJANGO_SETTINGS_MODULE": "loadtests.soak.settings",
@@ -111,6 +114,7 @@ def environment(folder: Path, database_url: str, redis_url: str | None, timeout:
         "MEDIA_ROOT": str(folder / "media"),
         "SOAK_TIMEOUT": str(timeout),
         "SOAK_BODY_TIMEOUT": str(BODY_TIMEOUT),
+        "SOAK_CHANNELS": channels,
         "SOAK_REDIS": redis_url or "",
         "SOAK_KEY_PREFIX": f"soak-{time.time_ns()}",
     }

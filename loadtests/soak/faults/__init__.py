@@ -7,6 +7,7 @@ from loadtests.soak.faults.crowds import overload, pool_exhausted, throttle_race
 from loadtests.soak.faults.network import hostile_network
 from loadtests.soak.faults.processes import reloaded, terminated, worker_killed
 from loadtests.soak.faults.run import Soak
+from loadtests.soak.faults.sockets import echoed, handshakes, idle_sockets, stalled_readers
 from loadtests.soak.faults.stores import database_hang, database_restart, redis_down
 from loadtests.soak.faults.streams import streams
 
@@ -20,6 +21,10 @@ FAULTS: dict[str, Callable[[Soak], Awaitable[None]]] = {
     "slow": slow_clients,
     "network": hostile_network,
     "streams": streams,
+    "handshakes": handshakes,
+    "sockets": idle_sockets,
+    "messages": echoed,
+    "stalled": stalled_readers,
     "threads": pool_exhausted,
     "database": database_restart,
     "hang": database_hang,

@@ -11,9 +11,11 @@ from contextlib import suppress
 
 from loadtests.soak.faults.run import SETTLE, Soak
 from loadtests.soak.report import at_least, at_most
+from loadtests.soak.sockets import open_link
 from loadtests.soak.wire import Broken, Wire
 
 RELOADS = 10
+_PATHS = ["/soak/echo", "/soak/rooms/last"] * 50
 
 
 async def worker_killed(soak: Soak) -> None:
@@ -78,11 +80,12 @@ async def _reload(soak: Soak) -> bool:
 
 
 async def terminated(soak: Soak) -> None:
-    """F5: SIGTERM, with requests and streams in flight; the last thing that happens."""
+    """F5: SIGTERM, with requests, streams and websockets in flight; the last thing that happens."""
     requests, streams = (100, 20) if soak.is_asgi else (8, 4)  # under WSGI each has a thread
     wires = [Wire(soak.site.port) for _ in range(requests)]
     waiting = [asyncio.create_task(_settled(wire.ask("GET", "/soak/wait?seconds=1.5"))) for wire in wires]
     listening = [asyncio.create_task(_stream_end(soak.site.port)) for _ in range(streams)]
+    links = [(await open_link(soak.site.port, path))[0] for path in _PATHS] if soak.is_asgi else []
     await asyncio.sleep(0.7)
     began = time.monotonic()
     soak.site.process.terminate()
@@ -94,7 +97,10 @@ async def terminated(soak: Soak) -> None:
     except Exception:
         code = None
     took = time.monotonic() - began
+    codes = [link.socket.close_code if link is not None else None for link in links]
+    told = sum(code in (1001, 1012) for code in codes)
     soak.gates += [
+        at_least(f"F5 websockets that were told 1001 or 1012, of {len(links)}", told, len(links)),
         at_most(f"F5 requests in flight that SIGTERM dropped, of {requests}", dropped, 0),
         at_most("F5 exit after SIGTERM", took, soak.grace + 1, "s"),
         at_least(f"F5 streams that ended with a last chunk, of {streams}", sum(ended), streams),

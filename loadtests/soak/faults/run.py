@@ -16,6 +16,7 @@ from loadtests.soak.proxy import Proxy
 from loadtests.soak.report import Gate
 from loadtests.soak.sampler import Sampler
 from loadtests.soak.site import Site
+from loadtests.soak.sockets import Sockets
 from loadtests.soak.wire import Broken, Wire
 
 __all__ = ["SETTLE", "Soak", "first_success", "inside"]
@@ -39,6 +40,8 @@ class Soak:
     bounds_heads: bool  # whether the server ends the wait for a head within the soak
     hostile: Proxy
     streams: int
+    sockets: Sockets
+    crowd: int  # websockets of a fault
     gates: list[Gate] = field(default_factory=list)
     marks: list[tuple[str, float, float]] = field(default_factory=list)
     quiet: list[tuple[str, str]] = field(default_factory=list)  # times, as logs write them
