@@ -1,16 +1,19 @@
 """The instruments of the soak: a proxy that fails when told to, and a reader who takes no wrong answer for right."""
 
 import asyncio
+import json
 import tempfile
 import time
 
 import pytest
+from websockets.asyncio.server import serve
 
 from loadtests.soak.faults.streams import Listener
 from loadtests.soak.load import Load
 from loadtests.soak.mix import Ask, Mix
 from loadtests.soak.proxy import Proxy, Weather
 from loadtests.soak.site import Site
+from loadtests.soak.sockets import Numbers, Sockets, line_of
 from loadtests.soak.wire import Answer, Broken, Wire
 
 
@@ -179,3 +182,71 @@ def test_the_log_is_read_for_exceptions_nobody_has_asked_for():
         site.log.write("Traceback (most recent call last):\n  File x\nValueError: y\n")
         found = site.unexpected([("2030-01-01T00:00:00", "2030-01-01T00:00:10")])
     assert found == ["Traceback (most recent call last): File x ValueError: y"]
+
+
+def test_numbers_tell_what_is_lost_doubled_and_altered():
+    numbers = Numbers("a", perhaps={3})
+    for line in (line_of("a", 7), line_of("a", 8), line_of("a", 8), line_of("a", 11), line_of("a", 12)[:-1], "rubbish"):
+        numbers.take(line, is_first=not numbers.heard)
+    assert (numbers.heard, numbers.lost, numbers.doubled, numbers.altered) == (3, 2, 1, 2)
+    numbers = Numbers("a", perhaps={1})
+    for number in (0, 2):
+        numbers.take(line_of("a", number))
+    assert numbers.lost == 0
+
+
+def sockets_beside(handler, **crowd):
+    """What the gates say after a while beside a server with that handler."""
+
+    async def scenario():
+        async with serve(handler, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            load = Load(port, Mix("token"))
+            sockets = Sockets(port, load, **{"idle": 0, "echoing": 0, "following": 0, "room": "r", **crowd})
+            sockets.start()
+            await asyncio.sleep(0.7)
+            await sockets.stop()
+            return {gate.name: gate.ok for gate in sockets.gates()}, load.wrong
+
+    return asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_sockets_that_are_served_are_no_fault():
+    history = []
+    followers = set()
+
+    async def serve_all(socket):
+        path, _, query = socket.request.path.partition("?")
+        if path == "/soak/rooms/r":
+            followers.add(socket)
+            for frame in history[int(query.partition("=")[2] or len(history)) :]:
+                await socket.send(frame)
+            await socket.wait_closed()
+            return
+        async for text in socket:
+            if path == "/soak/say/r":
+                history.append(json.dumps({"offset": str(len(history) + 1), "data": text}))
+                for follower in followers:
+                    await follower.send(history[-1])
+            await socket.send(text)
+
+    gates, wrong = sockets_beside(serve_all, idle=2, echoing=2, following=2)
+    assert all(gates.values()) and not wrong
+
+
+def test_sockets_that_end_by_themselves_are_faults():
+    async def leave(socket):
+        await asyncio.sleep(0.1)
+
+    gates, wrong = sockets_beside(leave, idle=1)
+    assert not gates["L7 sockets that ended, and nobody had asked"] and "an idle socket was ended with 1000" in wrong
+
+
+def test_answers_to_something_else_are_faults():
+    async def double(socket):
+        async for text in socket:
+            await socket.send(text)
+            await socket.send(text)
+
+    gates, _ = sockets_beside(double, echoing=1)
+    assert not gates["L8 messages doubled, or out of turn"]

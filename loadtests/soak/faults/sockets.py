@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from loadtests.realtime.client_socket import ClientSocket, frame_of, handshake
 from loadtests.realtime.crowd import Crowd
-from loadtests.soak.faults.run import Soak
+from loadtests.soak.faults.run import Soak, now
 from loadtests.soak.report import Gate, at_least, at_most
 from loadtests.soak.sockets import Link, Numbers, line_of, open_link
 
@@ -126,12 +126,7 @@ async def stalled_readers(soak: Soak) -> None:
     usual, p99 = calm[int(len(calm) * 0.99)], slow[int(len(slow) * 0.99)]
     soak.gates += [
         at_most("L9 p99 of those who read", p99, max(2 * usual, 50), "ms", binding=not soak.is_busy()),
-        at_least(
-            "L9 messages that each of them heard",
-            len(slow) / len(following),
-            SLOW_SECONDS * 10,
-            binding=not soak.is_busy(),
-        ),
+        at_least("L9 messages that each of them heard", each, SLOW_SECONDS * 10, binding=not soak.is_busy()),
         at_most(f"L9 memory for {STALLED} who do not", grown, 1.25 * STALLED, "MiB"),
         at_least(f"L9 of them ended, of {STALLED}", ended, STALLED),
     ]
@@ -182,12 +177,13 @@ async def handshakes(soak: Soak) -> None:
     """R-WS1 to R-WS3: strangers, messages that are too large, and rubbish."""
     if not soak.is_asgi:
         return
-    port, before = soak.site.port, {process.pid for process in soak.site.processes()}
+    port, before, told = soak.site.port, {process.pid for process in soak.site.processes()}, now()
     _, foreign = await open_link(port, "/soak/echo", {"Origin": "https://elsewhere.example"})
     _, stranger = await open_link(port, "/live/rooms/lobby")
     whole, parts = [await _close_code(port, *frames) for frames in (_too_large(), _too_large_in_parts())]
     answers = [await _fuzz(port, random.Random(number)) for number in range(FUZZED)]
-    failed = sum(answer.startswith(b"HTTP/1.1 5") for answer in answers)
+    soak.quiet.append((told, now()))  # Django logs hosts that are not allowed as errors
+    failed = sum(answer.startswith(b"HTTP/1.1 5") and answer[9:12] not in (b"501", b"505") for answer in answers)
     same = {process.pid for process in soak.site.processes()} == before
     soak.gates += [
         Gate("R-WS1 a handshake from a foreign origin", str(foreign), "403", foreign == 403),
