@@ -285,7 +285,11 @@ class Hub:
         if replay is None or not replay.recovered or local.last is None:
             self._hand_out(local, Gap(None if replay is None or local.last is None else replay.missed))
             local.last = None
-        for delivery in (*(replay.messages if replay is not None else ()), *held):
+        for delivery in replay.messages if replay is not None else ():
+            # Nothing lies between two of these, even where a new epoch begins: a server that has been restarted.
+            local.last = Position.parse(delivery.offset)
+            self._hand_out(local, Message(delivery.payload, delivery.offset, arrived=time.perf_counter()))
+        for delivery in held:
             self._hand_on(local, delivery, is_complete=False)
 
     # --- what the back end tells

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from django.db import connections
 
 from hybrid_gateway.channels.backend import ChannelBackend, Delivery
 from hybrid_gateway.channels.memory_backend import MemoryBackend
-from tests.channels.servers import REDIS, answers
+from tests.channels.servers import REDIS, PrivatePostgreSQL, answers
 
 
 class Ears:
@@ -78,6 +79,17 @@ def database(alias: str, **settings: Any) -> Iterator[None]:
         connections[alias].close()
         del connections[alias]
         del connections.settings[alias]
+
+
+@contextmanager
+def private_postgresql(folder: Path) -> Iterator[PrivatePostgreSQL]:
+    server = PrivatePostgreSQL(folder)
+    server.start()
+    try:
+        with database("channels", **server.settings):
+            yield server
+    finally:
+        server.kill()
 
 
 @contextmanager

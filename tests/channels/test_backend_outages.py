@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from pytest_django import DjangoDbBlocker
 
 from hybrid_gateway.channels.backend import ChannelBackend, ChannelsUnavailable, Delivery, History
-from tests.channels.back_ends import Ears, database, run, started
+from tests.channels.back_ends import Ears, private_postgresql, run, started
 from tests.channels.servers import PrivatePostgreSQL, PrivateRedis
 
 LONG = History(size=100_000, ttl=3600)
@@ -27,17 +27,6 @@ def redis(tmp_path: Path) -> Iterator[PrivateRedis]:
     server.start()
     try:
         yield server
-    finally:
-        server.kill()
-
-
-@contextmanager
-def private_postgresql(folder: Path) -> Iterator[PrivatePostgreSQL]:
-    server = PrivatePostgreSQL(folder)
-    server.start()
-    try:
-        with database("channels", **server.settings):
-            yield server
     finally:
         server.kill()
 

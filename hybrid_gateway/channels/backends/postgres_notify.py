@@ -21,7 +21,7 @@ import psycopg
 from django.apps import apps
 from django.db import InterfaceError, OperationalError, connections
 
-from hybrid_gateway._compat.django_connection_internals import connection_parameters
+from hybrid_gateway._compat.django_connection_internals import close_stale_connections, connection_parameters
 from hybrid_gateway.channels.backend import BackendEvents, ChannelsUnavailable, Delivery, History, Replay
 from hybrid_gateway.channels.backends import postgres_statements as statements
 from hybrid_gateway.channels.backends.numbering import STATE_LIFETIME, Numbering, draw_epoch, parse_offset, replay_after
@@ -77,11 +77,14 @@ class PostgreSQLBackend:
         ``OPTIONS``.
         """
         statement, values = self._statement(channel, payload, history)
+        connection = connections[self._database]
         try:
-            with connections[self._database].cursor() as cursor:
+            with connection.cursor() as cursor:
                 cursor.execute(statement, values)
                 row: Row | None = cursor.fetchone()
         except (OperationalError, InterfaceError) as error:
+            # Django does so between requests, and a thread of somebody's own has none: the next call connects anew.
+            close_stale_connections([connection])
             raise ChannelsUnavailable(detail=f"{self._server} cannot be reached: {error}") from error
         return _offset_of(row, values)
 
