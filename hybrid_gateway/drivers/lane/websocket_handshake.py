@@ -98,12 +98,16 @@ def is_key(value: bytes) -> bool:
 
 def complete_scope(scope: Scope, url: bytes, headers: list[Header], by_name: dict[bytes, list[bytes]]) -> None:
     """Make the scope of a request that of a websocket. Raises :class:`HandshakeError`."""
+    parsed: Any = None
+    raw_path = b""
     try:
-        parsed: Any = httptools.parse_url(url)
-        raw_path: bytes = parsed.path or b"/"
+        parsed = httptools.parse_url(url)
+        raw_path = parsed.path or b"/"
         path = unquote(raw_path.decode("ascii"))
     except (httptools.HttpParserInvalidURLError, UnicodeDecodeError):
-        raise HandshakeError(400, "The target of the request is none.") from None
+        path = ""
+    if not path.startswith("/"):
+        raise HandshakeError(400, "The target of the request is none.")
     protocols = b",".join(by_name.get(b"sec-websocket-protocol", ())).decode("latin-1")
     scope.update(
         {

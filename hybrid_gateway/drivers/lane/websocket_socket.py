@@ -319,7 +319,7 @@ class LaneSocket(FrameReader, asyncio.Protocol):
     @property
     def queued(self) -> tuple[int, int]:
         """Messages and bytes that are not written yet."""
-        return self._output.queued
+        return self._output.queued if self._phase is not _ENDED else (0, 0)
 
     def ping(self) -> None:
         """Send a ping."""
