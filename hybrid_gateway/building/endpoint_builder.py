@@ -203,6 +203,8 @@ class EndpointBuilder:
             raise ConfigurationError(
                 f"{where}: django_middleware= is for requests, and cannot stand around websockets."
             )
+        hooks = [hook for hook in layers.event_hooks if getattr(hook, "sees_websockets", True)]
+        layers = msgspec.structs.replace(layers, event_hooks=tuple(hooks))
         check_order((*self._context.middleware, *layers.middleware))
         signature = read_websocket_signature(route, where)
         schemes = layers.authentication

@@ -289,6 +289,7 @@ def connection_options(route: FlatRoute, where: str) -> ConnectionOptions:
     else:
         codec = Codec(layers.mode, encode_hook=encode_hook)
     return ConnectionOptions(
+        path=route.path,
         codec=codec,
         max_message_size=layers.max_message_size,
         throttles=throttles,

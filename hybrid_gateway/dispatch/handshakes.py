@@ -11,11 +11,12 @@ from collections.abc import Sequence
 
 from starlette.requests import ClientDisconnect
 
-from hybrid_gateway.dispatch.dispatcher import Dispatcher, Responder
+from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.dispatch.fallback import RejectedRequest
+from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import HTTPException, NotFound
 from hybrid_gateway.headers import checked_send
-from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.responses.raw_response import EndpointResponse, status_of
 from hybrid_gateway.routing.websocket_routes import WEBSOCKET
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.websocket_context import WebSocketContext
@@ -86,10 +87,11 @@ class Handshakes:
         ctx.websocket_scope = scope
         await self._converse(ctx, endpoint, receive, send)
 
-    async def _converse(self, ctx: WebSocketContext, endpoint: Responder, receive: Receive, send: Send) -> None:
+    async def _converse(self, ctx: WebSocketContext, endpoint: Endpoint, receive: Receive, send: Send) -> None:
         await _receive_connect(receive)
 
         async def deny(response: EndpointResponse) -> None:
+            ctx.registry.refused(endpoint.route.path, status_of(response))
             await self._dispatcher.send_response(ctx, endpoint, response, receive, denying(send, ctx.websocket_scope))
 
         ctx.deny = deny
@@ -97,7 +99,9 @@ class Handshakes:
         if isinstance(response, tuple):
             await deny(response)
         else:
-            is_refusal = getattr(response, "status_code", 101) != 101
+            is_refusal = response.status_code != 101
+            if is_refusal:
+                ctx.registry.refused(endpoint.route.path, response.status_code)
             sent_by = denying(send, ctx.websocket_scope) if is_refusal else send
             await self._dispatcher.run_response(ctx, endpoint, response, receive, sent_by)
 
@@ -105,6 +109,7 @@ class Handshakes:
         await _receive_connect(receive)
         rejected = RejectedRequest(self._dispatcher.table, error)
         response = await rejected.respond(ctx)
+        ctx.registry.refused("", status_of(response))
         await self._dispatcher.send_response(ctx, rejected, response, receive, denying(send, ctx.websocket_scope))
 
 

@@ -17,6 +17,8 @@ from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.declare import import_routes
 from hybrid_gateway.spelling import check_options
 from hybrid_gateway.types import Handler
+from hybrid_gateway.websockets.connection_observer import ConnectionObserver
+from hybrid_gateway.websockets.registry import WebSocketRegistry
 
 
 class GatewayArguments(LayerOptions, total=False):
@@ -70,6 +72,8 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     what no route answers (404, 405, redirects, OPTIONS, rejected requests). Nothing in it may wait."""
     pool: Callable[..., ThreadPool] = ThreadPool
     """For plugins: makes the pools of threads, ``pool(size, name=...)``."""
+    websocket_observers: tuple[Callable[[WebSocketRegistry], ConnectionObserver], ...] = ()
+    """For plugins: ``make(registry)`` gives back who is told of its connections, a ``ConnectionObserver``."""
     layers: Layers = Layers()
 
     def replace(self, **changes: Any) -> GatewayOptions:

@@ -12,8 +12,9 @@ import os
 import re
 import time
 from collections.abc import Callable
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -32,6 +33,8 @@ from hybrid_gateway.responses.raw_response import RawResponse
 from hybrid_gateway.telemetry.observer import Observer
 from hybrid_gateway.types import Handler, Scope
 from hybrid_gateway.url_quoting import quote_encoded_path, quote_query
+from hybrid_gateway.websockets.connection import Connection
+from hybrid_gateway.websockets.conversations import Conversation
 
 request_id: ContextVar[str | None] = ContextVar("hybrid_gateway_request_id", default=None)
 """The id of the current request, where :class:`RequestID` has given it one."""
@@ -187,8 +190,10 @@ class AccessLog(Observer):
     """One line of ``hybrid_gateway.access`` per response, at the level INFO.
 
     ``127.0.0.1 "GET /products?page=2 HTTP/1.1" 200 512 3.1ms``: client, request, status, bytes (``-`` for a stream),
-    time until the response was ready. The record has the same as attributes, for formatters that write JSON. Whatever a
-    client could use to forge a line is escaped; parameters that schemes read credentials from are ``***``.
+    time until the response was ready. Of a websocket that is the handshake, with 101; when it has ended, a second line
+    follows: ``127.0.0.1 "WEBSOCKET /chat/1" 1001 12 in 30 out 60000.0ms``, with the close code, the messages of both
+    directions and the time since the handshake. The record has the same as attributes, for formatters that write JSON.
+    Whatever a client could use to forge a line is escaped; parameters that schemes read credentials from are ``***``.
     """
 
     logger = logging.getLogger("hybrid_gateway.access")
@@ -200,6 +205,10 @@ class AccessLog(Observer):
     @inline
     def on_response(self, response: Response, request: Request, secrets: SecretsInQueries) -> None:
         if self.logger.isEnabledFor(logging.INFO):
+            if isinstance(response, Conversation):
+                # in the context of the handshake, whose id it has, whoever ends the connection
+                write_end = partial(copy_context().run, self._write_end, request.scope, secrets)
+                response.when_ended(write_end)
             size = response.headers.get("content-length", "-")
             self._write(request.scope, response.status_code, size, request.headers.get("user-agent", ""), secrets)
 
@@ -221,6 +230,7 @@ class AccessLog(Observer):
 
     def _write(self, scope: Scope, status: int, size: str, user_agent: str, secrets: SecretsInQueries) -> None:
         duration = (time.perf_counter() - self._start) * 1000
+        # PERF: no helper shared with the line of a websocket's end: two calls less.
         peer, method, version = scope.get("client"), scope["method"], scope.get("http_version", "1.1")
         client = printable(peer[0]) if peer else "-"  # behind a proxy, what that says
         # Percent-encoded: no quote, blank or control can be in it.
@@ -247,8 +257,30 @@ class AccessLog(Observer):
         vars(record).update(fields)
         log.handle(record)
 
+    def _write_end(self, scope: Scope, secrets: SecretsInQueries, connection: Connection) -> None:
+        duration = (time.perf_counter() - self._start) * 1000
+        peer, query = scope.get("client"), secrets.hide(scope.get("query_string", b""))
+        path = quote_encoded_path(scope.get("raw_path") or scope["path"].encode())
+        path = f"{path}?{quote_query(query, safe='[]')}" if query else path
+        client = printable(peer[0]) if peer else "-"
+        code = 1006 if connection.end is None else connection.end.code
+        fields = {
+            "client": client,
+            "method": "WEBSOCKET",
+            "path": path,
+            "close_code": code,
+            "messages_in": connection.received,
+            "messages_out": connection.sent,
+            "bytes_in": connection.received_bytes,
+            "bytes_out": connection.sent_bytes,
+            "duration_ms": duration,
+        }
+        values = (client, path, code, connection.received, connection.sent, duration)
+        self.logger.info(_END, *values, extra=fields)
+
 
 _LINE = '%s "%s %s HTTP/%s" %s %s %.1fms'
+_END = '%s "WEBSOCKET %s" %s %s in %s out %.1fms'
 
 
 # The attributes of every record; all others came with ``extra=``.

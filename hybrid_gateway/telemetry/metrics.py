@@ -38,23 +38,16 @@ from hybrid_gateway.responses.response_classes import Response
 from hybrid_gateway.routing.declare import HandlerOptions, Route
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.telemetry.event_hooks import inline
+from hybrid_gateway.telemetry.metric_children import Children
 from hybrid_gateway.telemetry.request_ids import O, Respond
+from hybrid_gateway.telemetry.websocket_metrics import ConnectionCounter, WebSocketMetrics
+from hybrid_gateway.websockets.registry import WebSocketRegistry
 
 __all__ = ["Prometheus", "PrometheusMiddleware"]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 # SECURITY: a client may send any method; each of them would be a series of its own for ever.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-class Children(dict[tuple[str, ...], Any]):
-    """The children of a metric by their labels. PERF: the library's own look-up takes 12,000 instructions each time."""
-
-    def __init__(self, metric: Counter | Gauge | Histogram) -> None:
-        self._metric = metric
-
-    def __missing__(self, labels: tuple[str, ...]) -> Any:
-        return self.setdefault(labels, self._metric.labels(*labels))
 
 
 class PrometheusMetrics:
@@ -64,7 +57,6 @@ class PrometheusMetrics:
         name = "hybrid_gateway"
         gauge = partial(Gauge, multiprocess_mode="livesum", registry=registry)
         self.registry = registry
-        self.channels = ChannelMetrics(registry)
         requests = Counter(
             f"{name}_requests",
             "Requests by route template and status.",
@@ -93,6 +85,8 @@ class PrometheusMetrics:
         self._connections = Children(
             gauge(f"{name}_database_connections", "Connections that threads hold open, by pool.", ["pool", "alias"])
         )
+        self.websockets = WebSocketMetrics(registry)
+        self.channels = ChannelMetrics(registry)
 
     def start(self, method: str, route: str) -> InFlightRequest:
         """Begin to measure a request."""
@@ -205,6 +199,7 @@ class Prometheus:
         self._path = path
         self._metrics = _metrics_of(registry)
         channels.meter = self._metrics.channels
+        self._counters: list[ConnectionCounter] = []
         self._options: HandlerOptions = {
             "name": "metrics",
             "include_in_schema": False,
@@ -223,10 +218,18 @@ class Prometheus:
             layers=msgspec.structs.replace(options.layers, event_hooks=hooks),
             around_unrouted=(self._around, *options.around_unrouted),
             pool=partial(InstrumentedPool, meters=self._metrics),
+            websocket_observers=(self._observe, *options.websocket_observers),
         )
+
+    def _observe(self, registry: WebSocketRegistry) -> ConnectionCounter:
+        counter = self._metrics.websockets.observe(registry)
+        self._counters.append(counter)
+        return counter
 
     def _show(self, headers: Headers) -> Response[bytes]:
         """All metrics, in the format that is asked for; on the loop, since they matter most when no thread is free."""
+        for counter in self._counters:
+            counter.look()
         registry = self._metrics.registry
         self._metrics.channels.sample()
         if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
@@ -258,6 +261,7 @@ def _make_hook(metrics: PrometheusMetrics) -> type:
                 raise  # of the others on_response sees what becomes of them
 
     class Measured:
+        sees_websockets = False  # which are counted otherwise: they are in progress as long as they are open
         _request: InFlightRequest
 
         async def on_request(self, request: InFlightRequest) -> None:

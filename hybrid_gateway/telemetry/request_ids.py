@@ -92,6 +92,9 @@ class PluginOptions(Protocol):
     @property
     def around_unrouted(self) -> Sequence[Callable[..., Awaitable[EndpointResponse]]]: ...
 
+    @property
+    def websocket_observers(self) -> Sequence[Callable[..., object]]: ...
+
     def replace(self, **changes: object) -> Self: ...
 
 

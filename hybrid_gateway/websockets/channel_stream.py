@@ -81,7 +81,7 @@ class ChannelSink:
         """Write a message, or keep it for later."""
         connection = self._connection
         if connection is not None and not self._backlog and not connection.is_full:
-            connection.wire.send(message.cached(self._frame))
+            connection.write(message.cached(self._frame))
             return
         self._backlog.push(message, len(message.payload))
         if connection is not None:
@@ -99,7 +99,7 @@ class ChannelSink:
         while self._backlog and connection.end is None and not connection.is_full:
             entry = self._backlog.pop()
             frame = self._gap({"gap": entry._asdict()}) if isinstance(entry, Gap) else entry.cached(self._frame)
-            connection.wire.send(frame)
+            connection.write(frame)
         if self._backlog or self._backlog.is_closed:
             self._wait(connection)
 

@@ -36,6 +36,7 @@ TOO_SLOW = 4408
 class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of a route that its connections live by."""
 
+    path: str  # the template, by which they are counted
     codec: Codec
     max_message_size: int
     throttles: Sequence[Throttle]
@@ -59,8 +60,9 @@ class Connection:
 
     # PERF: an idle socket is memory.
     __slots__ = (
-        *("wire", "options", "authentication", "path", "end", "opened", "last_active", "last_ping", "pongs_due"),
+        *("wire", "options", "authentication", "end", "opened", "last_active", "last_ping", "pongs_due"),
         *("blocked_since", "discards", "address", "is_draining", "route", "on_room"),
+        *("received", "received_bytes", "sent", "sent_bytes", "throttled"),
         *("_inbox", "_inbox_size", "_is_paused", "_waiter", "_writable"),
         *("_listeners", "_draining", "_refused", "_counts", "_loop"),
     )
@@ -69,12 +71,13 @@ class Connection:
         self.wire = wire
         self.options = options
         self.route = route
-        self.path = ""
         self.address = ""
         self.authentication: Authentication | None = None
         self.end: End | None = None
         self._loop = loop = asyncio.get_running_loop()
         self.opened = self.last_active = self.last_ping = loop.time()
+        self.received = self.received_bytes = self.sent = self.sent_bytes = 0  # messages, and their bytes
+        self.throttled = 0  # of those that were received
         self.pongs_due = 0
         self.blocked_since: float | None = None  # when the queue to the client became full
         self.discards = False  # messages of the client are for nobody
@@ -118,6 +121,8 @@ class Connection:
         size = len(data)
         if size <= options.max_message_size and isinstance(data, str) and not data.isascii():
             size = len(data.encode("utf-8", "surrogatepass"))
+        self.received += 1
+        self.received_bytes += size
         if size > options.max_message_size:
             self.close(TOO_BIG, f"A message may have {options.max_message_size} bytes.")
             return
@@ -149,8 +154,9 @@ class Connection:
             self._refused = 0
             return False
         self._refused += 1
+        self.throttled += 1
         error = TooManyRequests(f"Too many messages: wait {wait} seconds.", extra={"retry_after": wait})
-        self.wire.send(self.options.codec.error(error))
+        self.write(self.options.codec.error(error))
         if self._refused >= MAX_REFUSED:
             self.close(4429, "Too many messages.")
         return True
@@ -213,9 +219,15 @@ class Connection:
         if self.end is not None:
             raise WebSocketDisconnect(*self.end)
         self.last_active = self.blocked_since = self._loop.time()
-        self.wire.send(frame)
+        self.write(frame)
         await self.wire.drain()
         self.blocked_since = None
+
+    def write(self, frame: Frame) -> None:
+        """Queue a frame, however much waits already."""
+        self.sent += 1
+        self.sent_bytes += len(frame.payload)
+        self.wire.send(frame)
 
     def begin_to_wait(self) -> None:
         """Note that somebody has something to send, and no room for it."""

@@ -61,12 +61,18 @@ class ConversationPlan(msgspec.Struct, kw_only=True, eq=False):
 class Conversation(GatewayResponse):
     """The base of conversations. SPEC: RFC 6455 section 4.2.2: its status is 101, once it is accepted."""
 
+    listeners: tuple[Callable[[Connection], object], ...] = ()  # of hooks
+
     def __init__(self, plan: ConversationPlan, values: Values) -> None:
         super().__init__(None, 101)
         self.raw_headers.extend(plan.headers)
         self.plan = plan
         self.values = values
         self.connection: Connection | None = None
+
+    def when_ended(self, listener: Callable[[Connection], object]) -> None:
+        """Call ``listener(connection)`` when the connection has ended, if the handshake is accepted at all."""
+        self.listeners = (*self.listeners, listener)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         raise RuntimeError("A websocket is no response of HTTP.")
@@ -128,6 +134,8 @@ class Conversation(GatewayResponse):
         self.connection = connection
         await connection.accept(subprotocol, [*self.raw_headers, *headers])
         ctx.registry.add(connection)
+        for listener in self.listeners:
+            connection.when_ended(listener)
         return connection
 
     # --- errors

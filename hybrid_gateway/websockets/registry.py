@@ -18,6 +18,7 @@ from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.responses.gateway_response import ShutdownSignal
 from hybrid_gateway.websockets.connection import GOING_AWAY, RESTART, TOO_SLOW, Connection
 from hybrid_gateway.websockets.connection_limits import ConnectionCounts
+from hybrid_gateway.websockets.connection_observer import ConnectionObserver
 
 logger = logging.getLogger("hybrid_gateway.websockets")
 
@@ -32,16 +33,25 @@ FindEnded = Callable[[Collection[Authentication]], Awaitable[Iterable[Authentica
 class WebSocketRegistry:
     """The open connections of a gateway, of which there may be ``most``.
 
-    ``grace`` is seconds in which they are closed when ``shutdown`` begins.
+    ``grace`` is seconds in which they are closed when ``shutdown`` begins. ``observers`` are called with the registry,
+    and give back who is told of its connections.
     """
 
-    def __init__(self, shutdown: ShutdownSignal, grace: float, find_ended: FindEnded, most: int) -> None:
+    def __init__(
+        self,
+        shutdown: ShutdownSignal,
+        grace: float,
+        find_ended: FindEnded,
+        most: int,
+        observers: Iterable[Callable[[WebSocketRegistry], ConnectionObserver]] = (),
+    ) -> None:
         self.counts = ConnectionCounts(most)
         self._shutdown = shutdown
         self._grace = grace
         self._find_ended = find_ended
         self._by_loop: dict[asyncio.AbstractEventLoop, LoopConnections] = {}
         self.opened = 0  # since the process began
+        self._observers = [make(self) for make in observers]
 
     def __len__(self) -> int:
         return sum(len(loop.connections) for loop in list(self._by_loop.values()))
@@ -54,6 +64,19 @@ class WebSocketRegistry:
         """Look after a connection until it has ended."""
         self.opened += 1
         self.of_loop().add(connection)
+        for observer in self._observers:
+            observer.opened(connection)
+            connection.when_ended(observer.ended)
+
+    def refused(self, route: str, status: int) -> None:
+        """Note that a handshake was answered with a status of HTTP; ``route`` is the template of its path, if any."""
+        for observer in self._observers:
+            observer.refused(route, status)
+
+    def look(self) -> None:
+        """Let observers look at all connections."""
+        for observer in self._observers:
+            observer.look()
 
     def of_loop(self) -> LoopConnections:
         """Return the connections of the running loop."""
@@ -62,7 +85,9 @@ class WebSocketRegistry:
         if known is None:
             for other in [other for other in self._by_loop if other.is_closed()]:
                 del self._by_loop[other]
-            known = self._by_loop[loop] = LoopConnections(loop, self._shutdown, self._grace, self._find_ended)
+            known = self._by_loop[loop] = LoopConnections(
+                loop, self._shutdown, self._grace, self._find_ended, self.look
+            )
         return known
 
 
@@ -70,7 +95,12 @@ class LoopConnections:
     """The open connections of one event loop."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, shutdown: ShutdownSignal, grace: float, find_ended: FindEnded
+        self,
+        loop: asyncio.AbstractEventLoop,
+        shutdown: ShutdownSignal,
+        grace: float,
+        find_ended: FindEnded,
+        look: Callable[[], None],
     ) -> None:
         self._shutdown = shutdown
         self._grace = grace
@@ -79,6 +109,7 @@ class LoopConnections:
         self.is_still = False  # its clock moves by advance() alone
         self._loop = loop
         self._find_ended = find_ended
+        self._look = look
         self._timer: asyncio.TimerHandle | None = None
         self._recheck: asyncio.Task[None] | None = None
         self._last_recheck = loop.time()
@@ -124,6 +155,7 @@ class LoopConnections:
         now = self._loop.time()
         for connection in list(self.connections):
             look_after(connection, now)
+        self._look()
         if now - self._last_recheck >= RECHECK and self._recheck is None:
             in_use: dict[int, Authentication] = {}
             for connection in self.connections:
