@@ -207,8 +207,8 @@ class AccessLog(Observer):
         if self.logger.isEnabledFor(logging.INFO):
             if isinstance(response, Conversation):
                 # in the context of the handshake, whose id it has, whoever ends the connection
-                write_end = partial(copy_context().run, self._write_end, request.scope, secrets)
-                response.when_ended(write_end)
+                write_end, context = partial(self._write_end, request.scope, secrets), copy_context()
+                response.when_ended(lambda connection: context.run(write_end, connection))
             size = response.headers.get("content-length", "-")
             self._write(request.scope, response.status_code, size, request.headers.get("user-agent", ""), secrets)
 
