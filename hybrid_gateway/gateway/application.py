@@ -92,10 +92,8 @@ class Gateway:
             grace=options.graceful_timeout,
         )
         find_ended = partial(ended_authentications, lend=self.pools.lend)
-        grace, most = options.graceful_timeout, options.max_websockets
-        self.websocket_registry = WebSocketRegistry(
-            dispatcher.shutdown, grace, find_ended, most, options.websocket_observers
-        )
+        grace, most, observers = options.graceful_timeout, options.max_websockets, options.websocket_observers
+        self.websocket_registry = WebSocketRegistry(dispatcher.shutdown, grace, find_ended, most, observers)
         self.django_websockets: ASGIApp | None = None
         components = AppComponents()
         self._lifespan = Lifespan(options, components, lambda hook: dispatcher.table.hooks[id(hook)])

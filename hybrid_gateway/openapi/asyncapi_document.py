@@ -20,6 +20,7 @@ from hybrid_gateway.openapi.route_words import custom_types, operation_ids, word
 from hybrid_gateway.openapi.schema import Schemas
 from hybrid_gateway.openapi.schema_types import JSONObject, Schema
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
+from hybrid_gateway.websockets.channel_stream import SINCE
 from hybrid_gateway.websockets.close_codes import CLOSE_CODES
 
 _log = logging.getLogger("hybrid_gateway.openapi")
@@ -85,8 +86,9 @@ class AsyncAPIWriter:
         names = {parameter.name: parameter.name for parameter in route.template.parameters}
         parameters = self._inputs.parameters(endpoint, names)
         followed = route.options.get("channel")
-        if followed is not None and not any(entry["name"] == "since" for entry in parameters):
-            parameters.append(_SINCE)
+        for entry in parameters if followed is not None else ():
+            if entry["name"] == SINCE:
+                entry.setdefault("description", "The last offset that was seen: what came after it is sent first.")
         writer = MessageWriter(self.schemas, endpoint)
         received = [] if route.websocket == "stream" else list(writer.received())
         sent = [*writer.sent(), writer.error()]
@@ -160,12 +162,6 @@ class AsyncAPIWriter:
 
 
 _SCHEMAS = "#/components/schemas/"
-_SINCE: JSONObject = {
-    "name": "since",
-    "in": "query",
-    "description": "The last offset that the client has seen: what came after it is sent first.",
-    "schema": {"type": "string"},
-}
 
 
 def _references(value: object) -> Iterator[str]:

@@ -59,7 +59,7 @@ class ChannelStream(WebSocketRoute):
 
     def __init__(self, path: str | Sequence[str], **options: Unpack[WebSocketOptions]) -> None:
         def follow() -> None:
-            """Let whoever passes the guards follow the channel."""
+            """Follow the channel."""
 
         follow.__name__ = options.get("name") or "follow"
         super().__init__(path, follow, kind="stream", **options)

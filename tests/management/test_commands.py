@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from hybrid_gateway import Controller, Listener, Router, get, post, stream
+from hybrid_gateway.channels import Channel
 
 
 class Orders(Controller):
@@ -137,7 +138,11 @@ def websockets(monkeypatch):
     async def prices() -> AsyncIterator[int]:
         yield 1
 
-    monkeypatch.setattr(sys.modules["listed_routes"], "routes", [upload, Lobby, prices])
+    routes = [upload, Lobby, prices, stream("/news", channel=news, name="news")]
+    monkeypatch.setattr(sys.modules["listed_routes"], "routes", routes)
+
+
+news = Channel("listed:news", str)
 
 
 class Lobby(Listener):
@@ -157,11 +162,12 @@ def test_websockets_are_in_the_table_of_routes(run):
         "handler": "tests.management.test_commands.Lobby",
     }
     assert rows["/prices"]["methods"] == ["WEBSOCKET"]
+    assert rows["/news"]["handler"] == "Channel('listed:news', str)"
 
 
 @pytest.mark.usefixtures("websockets")
 def test_asyncapi_prints_the_document_and_checks_a_file(run, tmp_path):
-    assert json.loads(run("asyncapi"))["channels"].keys() == {"Lobby", "prices"}
+    assert json.loads(run("asyncapi"))["channels"].keys() == {"Lobby", "prices", "news"}
     file = tmp_path / "asyncapi.json"
     run("asyncapi", "--output", str(file))
     assert "is the document of the API" in run("asyncapi", "--check", str(file))

@@ -11,6 +11,7 @@ import pytest
 from hybrid_gateway import Controller, Cookie, Gateway, Header, Listener, Query, WebSocket, listener, post, stream
 from hybrid_gateway import websocket as websocket_route
 from hybrid_gateway.auth import APIKeyAuthentication, IsAuthenticated
+from hybrid_gateway.channels import Channel
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.openapi.asyncapi_document import build_asyncapi
@@ -251,3 +252,26 @@ def test_constraints_of_a_query_are_in_its_schema():
 
     properties = written(ticks)["channels"]["ticks"]["bindings"]["ws"]["query"]["properties"]
     assert properties["each"] == {"type": "integer", "minimum": 1, "default": 5, "description": "Seconds."}
+
+
+def test_a_stream_of_a_channel_has_offsets_gaps_and_who_comes_and_goes():
+    room = Channel("documented:{room_id}", Said, history=100, history_ttl=60, presence=True)
+
+    @stream("/rooms/{room_id}/live", channel=room)
+    async def follow(room_id: int) -> None:
+        """Follow a room."""
+
+    document = written(follow, stream("/bare/{room_id}", channel=Channel("bare:{room_id}", Said), name="bare"))
+    channel = document["channels"]["follow"]
+    assert channel["x-channel"] == {"name": "documented:{room_id}", "history": 100, "historySeconds": 60.0}
+    assert names_of(document, "follow_send") == ["Said", "Gap", "Joined", "Left", "ErrorFrame"]
+    assert channel["messages"]["Said"]["payload"] == {
+        "type": "object",
+        "properties": {"offset": {"type": "string"}, "data": {"$ref": "#/components/schemas/Said"}},
+        "required": ["offset", "data"],
+    }
+    since = channel["bindings"]["ws"]["query"]["properties"]["since"]
+    assert since["type"] == "string" and "offset" in since["description"]
+    assert "follow_receive" not in document["operations"]
+    assert names_of(document, "bare_send") == ["Said", "Gap", "ErrorFrame"]
+    assert document["channels"]["bare"]["x-channel"] == {"name": "bare:{room_id}"}

@@ -1,4 +1,4 @@
-"""What Prometheus is told of websockets and channels."""
+"""What Prometheus is told of websockets, and a log."""
 
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from hybrid_gateway import Gateway, WebSocket, get, listener, stream, websocket
 from hybrid_gateway.auth import APIKeyAuthentication, IsAuthenticated
-from hybrid_gateway.channels import Channel, channels
 from hybrid_gateway.telemetry import AccessLog, RequestID, RequestIDFilter
 from hybrid_gateway.telemetry.metrics import Prometheus
 from hybrid_gateway.test import TestClient
-
-ticks = Channel("metrics:ticks", int)
 
 
 @listener("/echo/{name}", message_throttle=["3/minute"])
@@ -30,10 +27,6 @@ async def closed(data: str) -> None: ...
 @websocket("/leave")
 async def leave(socket: WebSocket) -> None:
     await socket.close(4409)
-
-
-@stream("/ticks", channel=ticks)
-async def follow() -> None: ...
 
 
 @stream("/numbers")
@@ -52,9 +45,8 @@ def registry():
 
 
 @pytest.fixture
-def client(registry, monkeypatch):
-    monkeypatch.setattr(channels, "meter", None)
-    routes = [echo, closed, leave, follow, numbers, plain]
+def client(registry):
+    routes = [echo, closed, leave, numbers, plain]
     return TestClient(Gateway(routes, plugins=[Prometheus(registry=registry)]))
 
 
@@ -129,16 +121,6 @@ def test_open_websockets_are_no_requests_in_progress(client, registry):
         assert figures(client, registry, "requests_in_progress") == {}
     counted = {labels[1] for labels in figures(client, registry, "requests_total")}
     assert counted == {"/plain", "/metrics"}
-
-
-def test_channels_are_counted_by_the_template_of_their_names(client, registry):
-    with client.websocket("/ticks") as socket:
-        assert figures(client, registry, "channel_subscriptions") == {("metrics:ticks",): 1}
-        ticks.publish(7)
-        assert socket.receive(object)["data"] == 7
-    assert figures(client, registry, "channel_delivered_total") == {("metrics:ticks",): 1}
-    assert figures(client, registry, "channel_fan_out_seconds_count") == {("metrics:ticks",): 1}
-    assert figures(client, registry, "channel_subscriptions") == {}
 
 
 # --- the log ---------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.management.serve import add_options, serve
+from hybrid_gateway.routing.websocket_routes import ChannelStream
 from hybrid_gateway.tokens.revocation import prune
 
 T = TypeVar("T")
@@ -211,7 +212,9 @@ _days.__name__ = "number of days"  # argparse shows it: invalid number of days v
 def rows_of(gateway: Gateway) -> Iterator[Row]:
     """Yield every route of the API and every prefix of Django's."""
     for route in gateway.routes:
-        yield Row(route.path, tuple(route.methods), route.name, "api", dotted_name(route.handler))
+        is_bare = route.handler.__module__ == ChannelStream.__module__  # a channel without a function of its own
+        handler = repr(route.options["channel"]) if is_bare else dotted_name(route.handler)
+        yield Row(route.path, tuple(route.methods), route.name, "api", handler)
     for prefix in gateway.dispatcher.prefixes.prefixes:
         # STATIC_URL may have the script prefix in front.
         is_static = prefix != "/" and (settings.STATIC_URL or "").endswith(prefix)
