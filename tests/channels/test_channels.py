@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from django.contrib.auth import get_user_model
-from django.db import transaction
+from django.db import connections, transaction
 
 from hybrid_gateway.channels import Channel, ChannelsUnavailable, Gap, MessagesMissed, channels
 from hybrid_gateway.channels.channel_message import json_envelope, json_gap
@@ -34,6 +34,18 @@ live = Channel("live:{room_id}", Said)
 
 def run(coroutine):
     return asyncio.run(asyncio.wait_for(coroutine, 30))
+
+
+async def in_thread(function, *args, **keywords):
+    """Call a function on a thread, which leaves no connection open."""
+
+    def work():
+        try:
+            return function(*args, **keywords)
+        finally:
+            connections.close_all()
+
+    return await asyncio.to_thread(work)
 
 
 class Reader:
@@ -94,7 +106,7 @@ def test_names_and_values_that_do_not_fit_send_nothing(shared):
                 with pytest.raises(TypeError, match=r"Channel\('room:\{room_id\}'"):
                     await room.apublish(value, **names)
                 with pytest.raises(TypeError, match="Channel"):
-                    await asyncio.to_thread(room.publish, value, **names)
+                    await in_thread(room.publish, value, **names)
             offset = await room.apublish(Said("x"), room_id=1)
             assert await anext(messages) == Said("x")
             assert messages.offset == offset
@@ -145,7 +157,7 @@ def test_publish_in_async_code_says_what_to_write_instead(shared):
 def test_publish_gives_the_offset_that_readers_see(shared):
     async def main():
         async with room.subscribe(room_id=1) as messages:
-            offsets = [await asyncio.to_thread(room.publish, Said(str(n)), room_id=1) for n in range(3)]
+            offsets = [await in_thread(room.publish, Said(str(n)), room_id=1) for n in range(3)]
             read = []
             for _ in offsets:
                 await anext(messages)
@@ -156,6 +168,7 @@ def test_publish_gives_the_offset_that_readers_see(shared):
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("shared", ["memory", "broker"], indirect=True)
 def test_on_commit_waits_for_the_commit_and_a_rollback_sends_nothing(shared):
     first = room.publish(Said("first"), room_id=1)
     with transaction.atomic():
@@ -180,7 +193,7 @@ def test_by_name_a_declared_channel_says_what_it_takes_and_keeps(shared):
     async def main():
         async with room.subscribe(room_id=1) as messages:
             offset = await channels.apublish("room:1", {"text": "a"})
-            await asyncio.to_thread(channels.publish, "room:1", Said("b"))
+            await in_thread(channels.publish, "room:1", Said("b"))
             assert [await anext(messages), await anext(messages)] == [Said("a"), Said("b")]
         async with room.subscribe(room_id=1, since=offset) as messages:
             assert await anext(messages) == Said("b")
@@ -364,7 +377,7 @@ def test_sinks_run_in_nobodys_context(shared):
         variable.set("the publisher's")
         await live.apublish(Said("x"), room_id=1)
         await until(lambda: seen)
-        await asyncio.to_thread(live.publish, Said("x"), room_id=1)
+        await in_thread(live.publish, Said("x"), room_id=1)
         await until(lambda: len(seen) == 2)
         return seen
 
@@ -383,7 +396,7 @@ def test_publishing_to_a_back_end_that_hangs_is_a_503_after_a_second(broker, hub
             await live.apublish(Said("x"), room_id=1)
         assert caught.value.status_code == 503
         with pytest.raises(ChannelsUnavailable):
-            await asyncio.to_thread(live.publish, Said("x"), room_id=1)
+            await in_thread(live.publish, Said("x"), room_id=1)
         with pytest.raises(ChannelsUnavailable):
             async with live.subscribe(room_id=1):
                 pass
