@@ -1,6 +1,7 @@
 """A back end of the tests: several hubs in one process share a broker, which can be cut off and can lose messages."""
 
 import asyncio
+import random
 import time
 
 from hybrid_gateway.channels import ChannelsUnavailable
@@ -53,7 +54,7 @@ class BrokerBackend:
         self.loop.call_soon_threadsafe(self.events.connected)
 
     async def _reach(self):
-        await asyncio.sleep(self.delay)
+        await asyncio.sleep(self.delay * random.random() * 2)
         if self.hangs:
             await asyncio.sleep(60)
         if self.is_cut:
