@@ -58,7 +58,7 @@ class ChannelStream(WebSocketRoute):
     """A stream of a channel: a route as it is, and a decorator for a function that says who may follow."""
 
     def __init__(self, path: str | Sequence[str], **options: Unpack[WebSocketOptions]) -> None:
-        def follow() -> None:
+        async def follow() -> None:  # PERF: a `def` would take a thread for each handshake
             """Follow the channel."""
 
         follow.__name__ = options.get("name") or "follow"

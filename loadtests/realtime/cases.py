@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import threading
 import time
@@ -119,13 +120,11 @@ BEFORE, AFTER = 50, 50  # events that those who come back have seen, and have no
 
 def storm(side: Side) -> Figures:
     """Everybody comes back at once, and says what it has seen; HTTP goes on meanwhile."""
-    heard = side.clients.ask("publish", path=KEEP, follow=KEPT, shared=["events"], events=BEFORE + AFTER)
-    frames = [json.loads(frame) for part in heard for frame in part]
-    if len(frames) != BEFORE + AFTER:
-        raise RuntimeError(f"of {BEFORE + AFTER} events {len(frames)} were heard:\n{side.server.output()}")
-    offsets = sorted((frame["offset"] for frame in frames), key=lambda offset: int(offset.rpartition("-")[2]))
-    path = f"{KEPT}?since={offsets[BEFORE - 1]}"
-    with probe(side.server) as answered:
+    heard = side.clients.ask_one("publish", path=KEEP, follow=KEPT, events=BEFORE + AFTER)
+    if len(heard) != BEFORE + AFTER:
+        raise RuntimeError(f"of {BEFORE + AFTER} events {len(heard)} were heard:\n{side.server.output()}")
+    path = f"{KEPT}?since={json.loads(heard[BEFORE - 1])['offset']}"
+    with probe(side.server) as answered, cpu_of(side.server) as spent:
         seen = together(
             side.clients.ask(
                 "storm", path=path, shared=["count"], count=side.size.clients, expects=AFTER, seconds=side.size.seconds
@@ -133,27 +132,41 @@ def storm(side: Side) -> Figures:
         )
     times = sorted(answered)
     missing = side.size.clients - seen["recovered"]
-    return {**seen, "lost": missing, "http_p99_ms": times[int(len(times) * 0.99)], "http_asked": len(times)}
+    return {
+        **seen,
+        **spent(side.size.clients),
+        "lost": missing,
+        "http_p99_ms": times[int(len(times) * 0.99)],
+        "http_asked": len(times),
+    }
 
 
 @contextmanager
 def probe(server: Server, pause: float = 0.02) -> Iterator[list[float]]:
-    """Ask over HTTP all the while, on connections of their own; give milliseconds, that of a failure infinite."""
+    """Ask over HTTP meanwhile, on a kept connection, as proxies do; give milliseconds, that of a failure infinite."""
     times: list[float] = []
-    over = threading.Event()
+    over, is_kept = threading.Event(), threading.Event()
 
     def ask() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=server.answer_seconds)
         while not over.is_set():
             began = time.monotonic()
             try:
-                status, _ = server.ask(HELLO)
+                connection.request("GET", HELLO.path)
+                response = connection.getresponse()
+                response.read()
+                status = response.status
             except OSError:
+                connection.close()
                 status = 0
             times.append((time.monotonic() - began) * 1e3 if status == 200 else float("inf"))
+            is_kept.set()
             over.wait(pause)
+        connection.close()
 
     thread = threading.Thread(target=ask)
     thread.start()
+    is_kept.wait(server.answer_seconds)
     try:
         yield times
     finally:
@@ -161,7 +174,7 @@ def probe(server: Server, pause: float = 0.02) -> Iterator[list[float]]:
         thread.join()
 
 
-def http(side: Side) -> Figures:
+def requests(side: Side) -> Figures:
     """Requests of HTTP."""
     with cpu_of(side.server) as spent:
         load = run_client(side.server.port, HELLO, connections=64, seconds=int(side.size.seconds))
@@ -189,7 +202,7 @@ CASES: Mapping[str, Case] = {
         processes=2, alone=True, peers=("lane",),
     ),
     "http": Case(
-        "HTTP beside idle sockets", "kept", "user_us", Size(5000, 3), http, _connect,
+        "HTTP beside idle sockets", "kept", "user_us", Size(5000, 3), requests, _connect,
         processes=2, bare=True, peers=("lane",),
     ),
 }  # fmt: skip

@@ -59,11 +59,19 @@ class Clients:
         """
         parts = {name: divide(command[name], self._count) for name in shared}
         for number, crowd in enumerate(self._crowds):
-            own = {**command, **{name: part[number] for name, part in parts.items()}}
-            assert crowd.stdin is not None
-            crowd.stdin.write(json.dumps({"do": do, **own}) + "\n")
-            crowd.stdin.flush()
+            self._tell(crowd, do, {**command, **{name: part[number] for name, part in parts.items()}})
         return [self._answer(crowd, do) for crowd in self._crowds]
+
+    def ask_one(self, do: str, **command: Any) -> Any:
+        """Have one crowd do something."""
+        self._tell(self._crowds[0], do, command)
+        return self._answer(self._crowds[0], do)
+
+    @staticmethod
+    def _tell(crowd: subprocess.Popen[str], do: str, command: Mapping[str, Any]) -> None:
+        assert crowd.stdin is not None
+        crowd.stdin.write(json.dumps({"do": do, **command}) + "\n")
+        crowd.stdin.flush()
 
     @staticmethod
     def _answer(crowd: subprocess.Popen[str], do: str) -> Any:

@@ -26,7 +26,7 @@ COLUMNS = {
     "echo": ("cpu_us", "user_us", "p50_ms", "p99_ms", "messages", "lost", "wrong"),
     "idle": ("kib", "lost", "seconds"),
     "traffic": ("cpu_us", "p50_ms", "p99_ms", "longest_ms", "messages", "lost", "ended", "connecting_seconds"),
-    "storm": ("p50_ms", "longest_ms", "recovered", "refused", "surplus", "http_p99_ms", "http_asked"),
+    "storm": ("cpu_us", "p50_ms", "longest_ms", "recovered", "refused", "surplus", "http_p99_ms", "http_asked"),
     "http": ("cpu_us", "user_us", "messages", "lost"),
 }
 TITLES = {
