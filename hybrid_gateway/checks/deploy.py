@@ -27,7 +27,7 @@ def transport_in_clear(gateway: Gateway) -> Iterator[CheckMessage]:
         return
     schemes = dict.fromkeys(
         type(scheme).__name__
-        for endpoint in gateway.endpoints
+        for endpoint in (*gateway.endpoints, *gateway.websockets)
         for scheme in endpoint.schemes
         if scheme.keywords or scheme.carries_scopes
     )

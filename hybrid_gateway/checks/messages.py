@@ -50,6 +50,11 @@ CHECKS: dict[str, Check] = {
         'List "{name}" in HYBRID_GATEWAY["DJANGO_MIDDLEWARE"], or in django_middleware= of the layers whose routes '
         "need it. Silence this where the others really need none.",
     ),
+    "E041": Check(
+        "Middleware that chooses whose rows are seen, or with which rights, cannot stand before websockets.",
+        'Let a component, a guard or ASGI middleware do for a connection what "{name}" does for a request, and then '
+        'add "hybrid_gateway.E041" to SILENCED_SYSTEM_CHECKS.',
+    ),
     "W001": Check(
         "The URLconf serves media files, which no prefix passes on to Django.",
         'Add "{prefix}" to HYBRID_GATEWAY["ALLOWED_DJANGO_ROUTES"].',

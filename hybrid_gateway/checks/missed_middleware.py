@@ -49,6 +49,25 @@ def missed_middleware(endpoints: Iterable[Endpoint]) -> Iterator[CheckMessage]:
     yield from _others(found)
 
 
+def missed_by_websockets(websockets: Iterable[Endpoint]) -> Iterator[CheckMessage]:
+    """Yield W032 languages, W033 transactions, W034 logins, E041 packages: what a route of websockets does without.
+
+    None passes Django's middleware, and their origins are checked in the place of CSRF tokens.
+    """
+    found = list(websockets)
+    for number, name, misses, message in _OF_DJANGO:
+        bare = [endpoint for endpoint in found if number in ("W032", "W034") and misses(endpoint)]
+        if bare and any(_covers(listed, name) for listed in settings.MIDDLEWARE):
+            yield report(number, message.format(name_routes(bare)))
+    yield from _atomic([endpoint for endpoint in found if endpoint.route.websocket == "listener"])
+    for name in dict.fromkeys(settings.MIDDLEWARE):
+        package = _package_of(name)
+        if package is not None and package.is_error:
+            bare = [endpoint for endpoint in found if package.concerns(endpoint) and not package.replaced(endpoint)]
+            if bare:
+                yield report("E041", f"{name} cannot stand before {name_routes(bare)}.", name=name)
+
+
 # --- who stands where ----------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from hybrid_gateway.checks.deploy import (
 )
 from hybrid_gateway.checks.logins import closed_doors, open_origins
 from hybrid_gateway.checks.messages import TAG
-from hybrid_gateway.checks.missed_middleware import missed_middleware
+from hybrid_gateway.checks.missed_middleware import missed_by_websockets, missed_middleware
 from hybrid_gateway.checks.settings_checks import (
     broken_configuration,
     current_gateway,
@@ -30,7 +30,7 @@ from hybrid_gateway.checks.settings_checks import (
     pooled_persistent_connections,
     whitenoise_under_asgi,
 )
-from hybrid_gateway.checks.tenants import missed_tenants
+from hybrid_gateway.checks.tenants import missed_tenants, websockets_without_tenants
 from hybrid_gateway.checks.urlconf_checks import clashing_paths, front_page_alone, unreachable_patterns
 
 
@@ -48,7 +48,9 @@ def check_project(app_configs: object = None, **kwargs: object) -> Iterator[Chec
         yield from clashing_paths(gateway)
         yield from missed_middleware(gateway.endpoints)
         yield from missed_tenants(gateway.endpoints)
-        yield from closed_doors(gateway.endpoints)
+        yield from missed_by_websockets(gateway.websockets)
+        yield from websockets_without_tenants(gateway.websockets)
+        yield from closed_doors([*gateway.endpoints, *gateway.websockets])
         yield from open_origins(gateway.websockets)
 
 

@@ -20,7 +20,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 
 from hybrid_gateway.checks.messages import name_routes, report
-from hybrid_gateway.checks.missed_middleware import import_or_none, missed_middleware
+from hybrid_gateway.checks.missed_middleware import import_or_none, missed_by_websockets, missed_middleware
 from hybrid_gateway.checks.package import module_of
 from hybrid_gateway.checks.packages import PACKAGES
 from hybrid_gateway.endpoints.endpoint import Endpoint
@@ -35,18 +35,33 @@ _OURS = ("hybrid_gateway.openapi", "hybrid_gateway.health", "hybrid_gateway.sess
 def missed_tenants(endpoints: Iterable[Endpoint]) -> Iterator[CheckMessage]:
     """Yield E040: middleware that chooses whose rows are seen, itself or for a router, and routes do not pass it."""
     own = [endpoint for endpoint in endpoints if not module_of(endpoint).startswith(_OURS)]
+    for name, reason in _that_choose():
+        bare = [endpoint for endpoint in own if name not in endpoint.route.layers.django_middleware]
+        if bare:
+            message = f"{name} {reason}, and does not stand before {name_routes(bare)}"
+            yield report("E040", f"{message}: they would see the rows of others.", name=name)
+
+
+def websockets_without_tenants(websockets: Iterable[Endpoint]) -> Iterator[CheckMessage]:
+    """Yield E041: middleware that chooses whose rows are seen, which no route of websockets passes."""
+    found = list(websockets)
+    for name, reason in _that_choose() if found else ():
+        message = f"{name} {reason}, and cannot stand before {name_routes(found)}"
+        yield report("E041", f"{message}: they would see the rows of others.", name=name)
+
+
+def _that_choose() -> Iterator[tuple[str, str]]:
+    """Yield middleware of the project that chooses whose rows are seen, and how it does."""
     others = [
         name for name in dict.fromkeys(settings.MIDDLEWARE) if not name.startswith(("django.", "hybrid_gateway."))
     ]
     of_packages = {path for package in PACKAGES.values() if package.is_error for path in package.middleware}  # E006
     for name in others:
         middleware = import_or_none(name)
-        bare = [endpoint for endpoint in own if name not in endpoint.route.layers.django_middleware]
         bases = {f"{kind.__module__}.{kind.__qualname__}" for kind in getattr(middleware, "__mro__", ())}
-        if middleware is not None and bare and of_packages.isdisjoint({name, *bases}):
+        if middleware is not None and of_packages.isdisjoint({name, *bases}):
             for reason in islice(_reasons(middleware), 1):
-                message = f"{name} {reason}, and does not stand before {name_routes(bare)}"
-                yield report("E040", f"{message}: they would see the rows of others.", name=name)
+                yield name, reason
 
 
 def _reasons(middleware: object) -> Iterator[str]:
@@ -63,10 +78,14 @@ def _reasons(middleware: object) -> Iterator[str]:
 
 
 def serving_gateway() -> Gateway:
-    """Return the gateway of the settings, for a server, which runs no checks; raise where E006 or E040 says so."""
+    """Return the gateway of the settings, for a server, which runs no checks; raise where E006, E040 or E041 says."""
     gateway = default_gateway()
     endpoints = list(gateway.endpoints)
-    for message in (*missed_middleware(endpoints), *missed_tenants(endpoints)):
+    websockets = list(gateway.websockets)
+    for message in (
+        *(*missed_middleware(endpoints), *missed_tenants(endpoints)),
+        *(*missed_by_websockets(websockets), *websockets_without_tenants(websockets)),
+    ):
         if message.is_serious() and not message.is_silenced():
             raise ConfigurationError(f"{message.msg} {message.hint} ({message.id})")
     return gateway

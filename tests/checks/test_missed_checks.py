@@ -8,12 +8,13 @@ import pytest
 from django.contrib.auth.backends import BaseBackend, ModelBackend
 from django.contrib.auth.models import User
 from django.core.checks import run_checks
+from django.db import connections
 from django.http import HttpRequest
 from django.middleware.locale import LocaleMiddleware
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.module_loading import import_string
 
-from hybrid_gateway import CORS, Include, Router, WebSocket, get, post, websocket
+from hybrid_gateway import CORS, Include, Router, WebSocket, get, listener, post, websocket
 from hybrid_gateway.auth import (
     BasicAuthentication,
     IsAuthenticated,
@@ -286,3 +287,47 @@ def test_a_websocket_that_any_page_may_open_for_the_visitor_of_a_cookie_is_told(
         assert set(found) == ({"W038"} if is_told else set())
         if is_told:
             assert "/live" in found["W038"].msg and "allowed_origins=" in found["W038"].hint
+
+
+@listener("/talk")
+def talk(data: str) -> None:
+    """Runs on a thread."""
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "number"),
+    [
+        (LOCALE, {"event_hooks": [Locale]}, "W032"),
+        (LOGIN, {"guards": [IsAuthenticated], "authentication": [SessionAuthentication()]}, "W034"),
+    ],
+)
+def test_websockets_miss_what_requests_miss(project, name, option, number):
+    project([talk], **with_middleware(name))
+    assert "WEBSOCKET /talk" in check()[number].msg
+    project([Router("", [talk], **option)], **with_middleware(name))
+    assert number not in check()
+
+
+def test_listeners_have_a_transaction_where_requests_have(project, monkeypatch):
+    monkeypatch.setitem(connections.settings, "default", {**connections.settings["default"], "ATOMIC_REQUESTS": True})
+    project([talk, live], gateway={"AUTHENTICATION": ["hybrid_gateway.auth.SessionAuthentication"]})
+    assert "WEBSOCKET /talk commit" in check()["W033"].msg and "/live" not in check()["W033"].msg
+    project([Router("", [talk], atomic=True)])
+    assert "W033" not in check()
+
+
+def test_a_package_that_takes_rights_away_cannot_stand_before_websockets(project, installed):
+    package = next(row for row in PACKAGES.values() if row.is_error and row.concerns is every)
+    name = package.middleware[0]
+    installed(name)
+    project([talk], **with_middleware(name))
+    assert "WEBSOCKET /talk" in check()["E041"].msg and name in check()["E041"].hint
+
+
+def test_websockets_may_be_doors_that_nobody_opens(project):
+    project(
+        [Router("", [live], authentication=[BasicAuthentication()])],
+        AUTHENTICATION_BACKENDS=[f"{__name__}.{Permissions.__name__}"],
+    )
+    assert "WEBSOCKET /live" in check()["W036"].msg
+    assert "BasicAuthentication" in check(deploy=True)["W021"].msg

@@ -1,5 +1,6 @@
 """A project whose middleware chooses whose rows are seen, and routes that do not pass it: an error at start-up."""
 
+import sys
 import threading
 from contextvars import ContextVar
 
@@ -9,8 +10,8 @@ from django.test import override_settings
 from django.utils.deprecation import MiddlewareMixin
 
 import hybrid_gateway
-from hybrid_gateway import ConfigurationError, Gateway, get
-from hybrid_gateway.checks.tenants import missed_tenants
+from hybrid_gateway import ConfigurationError, Gateway, get, listener
+from hybrid_gateway.checks.tenants import missed_tenants, websockets_without_tenants
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 
 HERE = "tests.checks.test_tenant_checks"
@@ -161,3 +162,24 @@ def test_only_the_routes_that_do_not_pass_it_are_named():
         (message,) = missed_tenants(Gateway([passing, items]).endpoints)
         assert "GET /items" in message.msg and "/passing" not in message.msg
         assert list(missed_tenants(Gateway([passing]).endpoints)) == []
+
+
+@listener("/live")
+def live(data: str) -> int:
+    return 1
+
+
+def test_websockets_pass_no_middleware_that_chooses_and_servers_do_not_start(monkeypatch):
+    monkeypatch.setattr(sys.modules[HERE], "routes", [live])
+    for silenced in ([], ["hybrid_gateway.E041"]):
+        options = {"HYBRID_GATEWAY": {"ROUTES": HERE}, "SILENCED_SYSTEM_CHECKS": silenced}
+        with override_settings(MIDDLEWARE=[f"{HERE}.Sets"], **options):
+            [message] = websockets_without_tenants(default_gateway().websockets)
+            assert message.id == "hybrid_gateway.E041"
+            assert f"{HERE}.Sets chooses" in message.msg and "WEBSOCKET /live" in message.msg
+            assert list(missed_tenants(default_gateway().endpoints)) == []
+            if silenced:
+                hybrid_gateway.asgi.get_asgi_application()
+            else:
+                with pytest.raises(ConfigurationError, match="E041"):
+                    hybrid_gateway.asgi.get_asgi_application()
