@@ -277,6 +277,9 @@ def connection_options(route: FlatRoute, where: str) -> ConnectionOptions:
         value = getattr(layers, name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
             raise ConfigurationError(f"{where}: {name}={value!r} must be a number of seconds above 0, or None.")
+    size = layers.max_message_size
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ConfigurationError(f"{where}: max_message_size={size!r} must be a number of bytes, 1 or more.")
     if layers.mode not in ("json", "msgpack"):
         raise ConfigurationError(f'{where}: mode={layers.mode!r} must be "json" or "msgpack".')
     throttles = [Throttle(rate) if isinstance(rate, str) else rate for rate in layers.message_throttle]
