@@ -29,6 +29,8 @@ class ServerHabits(msgspec.Struct, frozen=True, kw_only=True):
     """``send()`` raises once the client has gone; otherwise it says nothing, and only who receives is told."""
     repeats_disconnect: bool = True
     """``receive()`` tells of the end each time; otherwise once, and then it waits for ever."""
+    closes_beside: bool = True
+    """It sends a close while the application receives; otherwise ``send()`` waits until it does not, as granian's."""
     window: int | None = None
     """Messages that the test has not received yet, above which ``send()`` waits; ``None`` is any number."""
 
@@ -56,6 +58,8 @@ class SocketExchange:
         self._incoming: asyncio.Queue[Message] = asyncio.Queue()
         self._incoming.put_nowait({"type": "websocket.connect"})
         self._has_room = asyncio.Event()
+        self._is_free = asyncio.Event()  # nobody receives
+        self._is_free.set()
 
     @property
     def is_answered(self) -> bool:
@@ -95,7 +99,11 @@ class SocketExchange:
     # --- the application
 
     async def receive(self) -> Message:
-        message = await self._incoming.get()
+        self._is_free.clear()
+        try:
+            message = await self._incoming.get()
+        finally:
+            self._is_free.set()
         if message["type"] == "websocket.disconnect" and self.habits.repeats_disconnect:
             self._incoming.put_nowait(message)
         return message
@@ -111,6 +119,8 @@ class SocketExchange:
             return
         if self.close_code is not None or self.refusal is not None:
             raise RuntimeError(f"A server would refuse {kind!r}: the connection has ended.")
+        if kind == "websocket.close" and not self.habits.closes_beside:
+            await self._is_free.wait()
         act(self, message)
         self.wake()
         if kind == "websocket.send":

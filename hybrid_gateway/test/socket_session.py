@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
@@ -19,13 +20,13 @@ from hybrid_gateway.test.transports import ClientResponse, connections_left_alon
 from hybrid_gateway.types import Scope
 
 if TYPE_CHECKING:
-    import asyncio
     from concurrent.futures import Future
 
     from hybrid_gateway import Gateway
 
     Task = Future[None] | asyncio.Task[None]
 
+TURNS = 20  # of the loop, in which a close is sent whose time has come
 CLOSING = 10.0  # seconds that a conversation gets to end: more than a handler gets before it is cancelled
 
 
@@ -262,6 +263,8 @@ class SocketSession:
     async def _age(self, seconds: float) -> None:
         with thread_sensitive(self._thread):
             await self._gateway.websocket_registry.of_loop().advance(seconds)
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
 
     @property
     def _is_done(self) -> bool:

@@ -1,8 +1,8 @@
 """The wire of any ASGI server: messages are received by a task of the connection, and sent in order.
 
 How this works: a task receives all the time, for on some servers ``send()`` never tells that the client has gone, and a
-close is answered only while somebody receives. Frames are sent by whoever waits for that, or by a task that ends with
-the last of them.
+close is answered only while somebody receives. It lets go for the moment in which a close is sent. Frames are sent by
+whoever waits for that, or by a task that ends with the last of them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class ASGIWire:
         self._bytes = 0
         self._waiters: list[asyncio.Future[None]] = []
         self._resumed: asyncio.Event | None = None  # while reading is paused
-        self._is_closing = self._is_over = False
+        self._is_closing = self._is_over = self._lets_go = False
 
     def __repr__(self) -> str:
         return f"<ASGIWire {'over' if self._is_over else 'open'}, {len(self._queue)} queued>"
@@ -56,7 +56,7 @@ class ASGIWire:
     async def _read(self) -> None:
         receiver = self._receiver
         assert receiver is not None
-        code, reason = 1006, ""
+        code, reason, has_ended = 1006, "", True
         try:
             while True:
                 message = await self._receive()
@@ -71,8 +71,25 @@ class ASGIWire:
                     await self._resumed.wait()
         except OSError:  # the server's word for a client that has gone
             pass
+        except asyncio.CancelledError:
+            has_ended = not self._lets_go
+            if has_ended:
+                raise
         finally:
-            self._end(code, reason)
+            if has_ended:
+                self._end(code, reason)
+
+    async def _let_go(self) -> None:
+        """Stop receiving: granian keeps a close to itself as long as somebody receives."""
+        reader = self._reader
+        if reader is None or reader.done():
+            return
+        self._lets_go = True
+        try:
+            reader.cancel()
+            await asyncio.wait((reader,))
+        finally:
+            self._lets_go = False
 
     def _end(self, code: int, reason: str) -> None:
         if self._is_over:
@@ -129,12 +146,17 @@ class ASGIWire:
         self._is_sending = True
         try:
             while self._queue and not self._is_over:
+                if self._is_closing and len(self._queue) == 1:
+                    await self._let_go()
+                    if self._is_over:
+                        break
                 entry = self._queue.popleft()  # at most once, whatever becomes of this task
                 if isinstance(entry, Frame):
                     self._bytes -= len(entry)
                     await self._send(entry.as_message)
                 else:
                     await self._send(entry)
+                    self._reader = asyncio.create_task(self._read())
         except (OSError, RuntimeError):  # the server's words for a client that has gone
             self._end(1006, "")
         finally:
@@ -181,9 +203,11 @@ class ASGIWire:
 
     async def wait_closed(self) -> None:
         """Wait until the client has answered our close, for a while; then leave it to the server."""
-        for task in (self._writer, self._reader):
-            if task is not None and not task.done():
-                await asyncio.wait((task,), timeout=CLOSE_TIMEOUT)
+        self._begin()  # what a cancelled task has left
+        if self._writer is not None:
+            await asyncio.wait((self._writer,), timeout=CLOSE_TIMEOUT)
+        if self._reader is not None:  # the one that has followed the close
+            await asyncio.wait((self._reader,), timeout=CLOSE_TIMEOUT)
         for task in (self._writer, self._reader):
             if task is not None and not task.done():
                 task.cancel()

@@ -26,7 +26,7 @@ from hybrid_gateway.test.transports import LOOP
 
 SERVERS = {
     "kind": ServerHabits(),
-    "worst": ServerHabits(denies=False, send_fails=False, repeats_disconnect=False),
+    "worst": ServerHabits(denies=False, send_fails=False, repeats_disconnect=False, closes_beside=False),
 }
 
 
@@ -74,7 +74,7 @@ def test_a_handler_that_returns_ends_with_1000():
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1008, 1011, 1012, 1013, 3000, 4000, 4999])
-def test_a_handler_may_close_with_any_code_of_applications(code):
+def test_a_handler_may_close_with_any_code_of_applications(code, habits):
     @websocket("/")
     async def hold(socket: WebSocket) -> None:
         await socket.accept()
@@ -85,7 +85,22 @@ def test_a_handler_may_close_with_any_code_of_applications(code):
             await socket.receive()
         assert socket.close_code == code
 
-    assert ending(create_test_client(hold), "/") == ([], code, "because")
+    assert ending(create_test_client(hold), "/", habits=habits) == ([], code, "because")
+
+
+def test_a_close_is_sent_by_servers_that_wait_with_it_while_somebody_receives():
+    @websocket("/")
+    async def hold(socket: WebSocket) -> None:
+        await socket.send("before")
+        await asyncio.sleep(0.01)
+        await socket.close(4001)
+
+    habits = ServerHabits(closes_beside=False)
+    with create_test_client(hold).websocket("/", habits=habits) as socket:
+        assert socket.receive_text() == "before"
+        with pytest.raises(WebSocketDisconnect) as caught:
+            socket.receive(timeout=2)
+        assert caught.value.code == 4001
 
 
 @pytest.mark.parametrize("code", [0, 999, 1004, 1005, 1006, 1015, 1100, 2999, 5000])
