@@ -27,6 +27,7 @@ from hybrid_gateway.layer_options import (
     boolean,
     expected,
     import_each,
+    import_object,
     positive,
     seconds,
     typed,
@@ -74,6 +75,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     CHANNELS: str | Mapping[str, object]
     OPENAPI: Mapping[str, object]
     TOKENS: Mapping[str, object]
+    DJANGO_WEBSOCKETS: object
     PATH: str
     PLUGINS: Sequence[object]
     LIFESPAN: Sequence[object]
@@ -172,6 +174,13 @@ def _prefixes(key: str, value: object) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _application(key: str, value: object) -> object:
+    app = import_object(key, value)
+    if app is not None and (not callable(app) or isinstance(app, type)):
+        raise expected(key, 'an ASGI application or its dotted path, such as "config.routing.application"', app)
+    return app
+
+
 def _read_section(key: str, value: object, section: type[Section]) -> Section:
     if not isinstance(value, Mapping):
         raise expected(key, "a dict", value)
@@ -228,6 +237,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """stands before the path of every route"""
     django_side: Annotated[DjangoSideMode, typed(DjangoSideMode, '"auto", "wsgi" or "asgi"')] = "auto"
     """which of Django's handlers runs a page: by the view (``"auto"``), always ``"wsgi"``, always ``"asgi"``"""
+    django_websockets: Annotated[Any, _application] = None
+    """the ASGI application, or its dotted path, that answers websockets under Django's prefixes: see
+    [websockets](websocket-servers.md#websockets-of-others)"""
     fallthrough: Annotated[bool, boolean] = False
     """whether Django gets the paths that neither side knows; see [below](#django-behind-the-routes)"""
     encoded_slashes: Annotated[EncodedSlashes, typed(EncodedSlashes, '"refuse" or "django"')] = "refuse"

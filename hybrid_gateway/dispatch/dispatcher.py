@@ -88,6 +88,7 @@ class Dispatcher:
         self.django = django
         self.security = SecurityHeaders()
         self.shutdown = Shutdown(grace)
+        self.mount_states: dict[int, dict[str, Any]] = {}  # see Mounts
         self.validator = RequestValidator(
             self.side,
             lambda path: bool(self.side(path)) or self.is_django(path),

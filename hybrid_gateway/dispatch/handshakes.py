@@ -7,21 +7,26 @@ or a conversation. Where a server cannot send such a response it is a 403.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.dispatch.fallback import RejectedRequest
 from hybrid_gateway.endpoints.endpoint import Endpoint
-from hybrid_gateway.exceptions import HTTPException, NotFound
+from hybrid_gateway.exceptions import HTTPException, NotFound, ServiceUnavailable
 from hybrid_gateway.headers import checked_send
 from hybrid_gateway.responses.raw_response import EndpointResponse, status_of
 from hybrid_gateway.routing.websocket_routes import WEBSOCKET
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.websocket_context import WebSocketContext
+from hybrid_gateway.websockets.wire import RESTART, RESTART_REASON
 
 POLICY_VIOLATION = 1008
+LAST_CLOSE = 0.2  # seconds for the close of a websocket of another application, at the end of the process
+TURNS = 3  # of the event loop, in which a transport closes
 _CONTEXT = "hybrid_gateway.websocket.context"  # in the scope: the handshake, on its way through middleware
 
 
@@ -45,6 +50,8 @@ class Handshakes:
         """
         dispatcher = self._dispatcher
         error = dispatcher.validate(ctx, path)
+        if error is None and dispatcher.shutdown.has_begun:
+            error = ServiceUnavailable("The server is about to end.", headers={"Retry-After": "1"})
         if ctx.raw_headers is not ctx.scope["headers"]:
             ctx.adopt({**ctx.scope, "headers": ctx.raw_headers})
             ctx.websocket_scope = {**ctx.websocket_scope, "headers": ctx.raw_headers}
@@ -54,7 +61,7 @@ class Handshakes:
             if self._django_app is None:
                 await self._refuse(ctx, NotFound("Django's side has no websockets."), receive, send)
             else:
-                await self._django_app(ctx.websocket_scope, receive, send)
+                await self._run(self._django_app, ctx.websocket_scope, receive, send)
         elif self._middleware is not None:
             await self._middleware({**ctx.websocket_scope, _CONTEXT: (ctx, path)}, receive, checked_send(send))
         else:
@@ -71,7 +78,7 @@ class Handshakes:
         if found is None:
             mounted = None if path is None or table.tree.methods(path) else table.mounts.find(path)
             if mounted is not None and mounted.websocket_app is not None:
-                await mounted.websocket_app(ctx.websocket_scope, receive, send)
+                await self._run(mounted.websocket_app, ctx.websocket_scope, receive, send)
             else:
                 await self._refuse(ctx, NotFound(), receive, send)
             return
@@ -105,6 +112,13 @@ class Handshakes:
             sent_by = denying(send, ctx.websocket_scope) if is_refusal else send
             await self._dispatcher.run_response(ctx, endpoint, response, receive, sent_by)
 
+    async def _run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let another application have a websocket, as long as the process lives."""
+        if not await self._dispatcher.shutdown.with_timeout(app(scope, receive, send)):
+            with suppress(Exception):  # whatever the server says: it may have closed the websocket before
+                async with asyncio.timeout(LAST_CLOSE):  # gunicorn would wait for the client's answer
+                    await send({"type": "websocket.close", "code": RESTART, "reason": RESTART_REASON})
+
     async def _refuse(self, ctx: WebSocketContext, error: HTTPException, receive: Receive, send: Send) -> None:
         await _receive_connect(receive)
         rejected = RejectedRequest(self._dispatcher.table, error)
@@ -130,6 +144,10 @@ def denying(send: Send, scope: Scope) -> Send:
     async def send_denial(message: Message) -> None:
         if can_respond:
             await send({**message, "type": f"websocket.{message['type']}"})
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                # uvicorn logs an error for each, unless the connection is closed before the application returns
+                for _ in range(TURNS):
+                    await asyncio.sleep(0)
         elif message["type"] == "http.response.start":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})
 

@@ -26,14 +26,21 @@ from hybrid_gateway.types import (
     WSGIApp,
 )
 
+State = dict[str, Any]
+
 MAX_BODY_IN_MEMORY = 64 * 1024  # bytes of a request body, beyond which it goes to a file
 
 
 class Mounts:
-    """The mounts of a gateway by path; the longest that covers a path answers."""
+    """The mounts of a gateway by path; the longest that covers a path answers.
 
-    def __init__(self, mounts: Iterable[tuple[str, Mount]]) -> None:
-        self._by_prefix = {Prefixes([path]).prefixes[0]: Mounted(path.rstrip("/"), mount) for path, mount in mounts}
+    ``states`` are those of lifespans, by the ``id()`` of the application.
+    """
+
+    def __init__(self, mounts: Iterable[tuple[str, Mount]], states: dict[int, State]) -> None:
+        self._by_prefix = {
+            Prefixes([path]).prefixes[0]: Mounted(path.rstrip("/"), mount, states) for path, mount in mounts
+        }
         self._prefixes = Prefixes(self._by_prefix)
 
     def __bool__(self) -> bool:
@@ -43,6 +50,11 @@ class Mounts:
     def paths(self) -> list[str]:
         """The paths at which something is mounted."""
         return list(self._by_prefix)
+
+    @property
+    def with_lifespan(self) -> list[Mounted]:
+        """The mounts that may have a lifespan: one for each ASGI application."""
+        return list({id(mounted.app): mounted for mounted in self._by_prefix.values() if not mounted.is_wsgi}.values())
 
     def find(self, path: str) -> Mounted | None:
         """Return the mount that answers ``path``, where no route does."""
@@ -62,41 +74,58 @@ class Mounted:
     middleware: tuple[ASGIMiddlewareFactory, ...] = ()
     security_headers: Headers = ()  # it has its own way
 
-    def __init__(self, path: str, mount: Mount) -> None:
+    def __init__(self, path: str, mount: Mount, states: dict[int, State]) -> None:
         self._path = path
-        self._app: object = mount.app
-        self._is_wsgi = mount.protocol == "wsgi"
+        self._states = states
+        self.app: object = mount.app
+        self.is_wsgi = mount.protocol == "wsgi"
+
+    def __repr__(self) -> str:
+        return f"<Mount {self._path}: {self.app!r}>"
+
+    @property
+    def state(self) -> State | None:
+        """The state that the application's lifespan has made; ``None`` where it has none, or none is running."""
+        return self._states.get(id(self.app))
+
+    @state.setter
+    def state(self, state: State | None) -> None:
+        if state is None:
+            self._states.pop(id(self.app), None)
+        else:
+            self._states[id(self.app)] = state
+
+    async def asgi_app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the application answer a scope, whose ``state`` is a copy of its own."""
+        if scope["type"] != "lifespan":
+            # SPEC: ASGI HTTP scope: path holds all of it, root_path is where the application is mounted.
+            scope = {**scope, "root_path": scope.get("root_path", "") + self._path}
+            if self.state is not None:
+                scope["state"] = {**(scope.get("state") or {}), **self.state}
+        await cast("ASGIApp", self.app)(scope, receive, send)
 
     async def respond(self, ctx: RequestContext) -> ASGIApp:
         """Return the application, to which the mount is part of ``root_path``."""
 
-        async def application(scope: Scope, receive: Receive, send: Send) -> None:
-            # SPEC: ASGI HTTP scope: path holds all of it, root_path is where the application is mounted.
+        async def run_wsgi(scope: Scope, receive: Receive, send: Send) -> None:
             inside = {**scope, "root_path": scope.get("root_path", "") + self._path}
-            if self._is_wsgi:
-                await _serve_wsgi(cast("WSGIApp", self._app), inside, receive, send, ctx.thread)
-            else:
-                await cast("ASGIApp", self._app)(inside, receive, send)
+            await _serve_wsgi(cast("WSGIApp", self.app), inside, receive, send, ctx.thread)
 
-        return application
+        return run_wsgi if self.is_wsgi else self.asgi_app
 
     @property
     def websocket_app(self) -> ASGIApp | None:
         """The application that answers websockets; ``None`` for one of WSGI."""
-        return None if self._is_wsgi else self._serve_websocket
-
-    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        inside = {**scope, "root_path": scope.get("root_path", "") + self._path}
-        await cast("ASGIApp", self._app)(inside, receive, send)
+        return None if self.is_wsgi else self.asgi_app
 
     def serve_wsgi(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes] | None:
         """Answer a WSGI server by a WSGI application; return ``None`` where the mount is none."""
-        if not self._is_wsgi:
+        if not self.is_wsgi:
             return None
         path = self._path.encode().decode("latin-1")  # SPEC: PEP 3333: a character for each byte
         rest = environ.get("PATH_INFO", "")[len(path) :]
         inside = {**environ, "SCRIPT_NAME": environ.get("SCRIPT_NAME", "") + path, "PATH_INFO": rest}
-        return cast("WSGIApp", self._app)(inside, checked_start_response(start_response))
+        return cast("WSGIApp", self.app)(inside, checked_start_response(start_response))
 
     async def end(self, ctx: RequestContext, background: object = None, error: BaseException | None = None) -> None:
         """Do nothing: nothing was opened, and nothing follows."""

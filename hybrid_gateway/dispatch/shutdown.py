@@ -20,6 +20,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from hybrid_gateway._compat.server_internals import shutdown_tasks, stops_at_once
+
 logger = logging.getLogger("hybrid_gateway")
 
 GRACE_AFTER_SIGNAL = 0.5  # seconds in which a request is still answered; uvicorn needs 0.1 to close its sockets
@@ -33,6 +35,7 @@ class Shutdown:
         self._grace = grace
         self._rejects_from = float("inf")
         self._listeners: dict[Callable[[], object], asyncio.AbstractEventLoop] = {}
+        self._watched: asyncio.AbstractEventLoop | None = None
         self._replaced: dict[int, Callable[[int, FrameType | None], object]] = {}
 
     def __repr__(self) -> str:
@@ -61,6 +64,10 @@ class Shutdown:
     def notifying(self, listener: Callable[[], object]) -> Iterator[None]:
         """While entered, call ``listener`` on the running loop when the shutdown begins, or at once if it has begun."""
         loop = asyncio.get_running_loop()
+        watches = not self._replaced and not self._listeners  # no server has told of a start
+        if watches:
+            self.watch_signals()
+        self._watch_tasks(loop)
         self._listeners[listener] = loop
         if self.has_begun:
             loop.call_soon(listener)
@@ -68,6 +75,8 @@ class Shutdown:
             yield
         finally:
             self._listeners.pop(listener, None)
+            if watches:
+                self.forget_signals()
 
     async def with_timeout(self, stream: Awaitable[None]) -> bool:
         """Await a streaming response; once the grace is over, cut it. Return whether it came to its end.
@@ -99,8 +108,25 @@ class Shutdown:
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        is_first, before = not self.has_begun, self._replaced[number]
         self.begin(GRACE_AFTER_SIGNAL)
-        self._replaced[number](number, frame)
+        if is_first and self._listeners and stops_at_once(before):
+            self._pass_on(lambda: before(number, None), time.monotonic() + self._grace)
+        else:
+            before(number, frame)
+
+    def _pass_on(self, signal_: Callable[[], object], deadline: float) -> None:
+        """Let a server that cuts everything know of a signal once what listens has ended, or at the deadline."""
+        if self._listeners and time.monotonic() < deadline:
+            asyncio.get_running_loop().call_later(0.05, self._pass_on, signal_, deadline)
+        else:
+            signal_()
+
+    def _watch_tasks(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._watched is not loop:
+            self._watched = loop
+            for task in shutdown_tasks():
+                task.add_done_callback(lambda _: self.begin(GRACE_AFTER_SIGNAL))
 
     def forget_signals(self) -> None:
         """Undo :meth:`watch_signals`, as far as nobody has come after it."""

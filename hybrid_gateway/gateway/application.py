@@ -47,7 +47,7 @@ from hybrid_gateway.routing.declare import HANDLER_OPTIONS
 from hybrid_gateway.routing.flat_routes import FlatRoute, join_paths
 from hybrid_gateway.routing.path_template import build_path
 from hybrid_gateway.spelling import reject_unknown_keywords
-from hybrid_gateway.types import ASGIApp, Environ, Headers, Receive, Scope, Send, StartResponse
+from hybrid_gateway.types import Environ, Headers, Receive, Scope, Send, StartResponse
 from hybrid_gateway.websockets.registry import WebSocketRegistry
 
 _WRITTEN = (FixedHeaders, StampedHeaders)  # which need neither validation nor more of them
@@ -94,9 +94,9 @@ class Gateway:
         find_ended = partial(ended_authentications, lend=self.pools.lend)
         grace, most, observers = options.graceful_timeout, options.max_websockets, options.websocket_observers
         self.websocket_registry = WebSocketRegistry(dispatcher.shutdown, grace, find_ended, most, observers)
-        self.django_websockets: ASGIApp | None = None
+        self.django_websockets = options.django_websockets
         components = AppComponents()
-        self._lifespan = Lifespan(options, components, lambda hook: dispatcher.table.hooks[id(hook)])
+        self._lifespan = Lifespan(options, components, lambda: dispatcher.table)
         self._late_start = LateStart(
             lambda: self.run_outside_requests(self.startup()),
             lambda: self.run_outside_requests(self.shutdown()),
@@ -118,6 +118,7 @@ class Gateway:
         self.asgi = ASGIDriver(self)
         self.wsgi = WSGIDriver(self, self.asgi)
         self._answer: Callable[[RequestContext, Scope, Receive, Send], Awaitable[None]] = self.asgi.answer
+        self._attend: Callable[[Scope, Receive, Send], Awaitable[None]] = self.asgi.attend
         self._find_directly: Callable[[RequestContext, Scope], Endpoint | None] = self.asgi.find_directly
         usual = RequestContext.body_timeout
         self._body_timeout = None if options.body_timeout == usual else options.body_timeout
@@ -134,10 +135,10 @@ class Gateway:
         """Let everything that is declared take the place of what was; a mistake in it changes nothing."""
         table = self._builder.build(declared, overrides)
         self._declared, self._overrides = declared, overrides
+        self.dispatcher.table = table
         # with the first request, unless a server does
         self._starts_late = self.has_lifespan and not self._lifespan.has_started
         self._loop: asyncio.AbstractEventLoop | None = None  # of requests for which nothing is to be made ready
-        self.dispatcher.table = table
 
     def register(self, *routes: Any) -> None:
         """Add routes to those of the gateway, while it may be serving; raises what building one does, and adds none."""
@@ -205,7 +206,7 @@ class Gateway:
         if scope["type"] != "http":
             if scope["type"] == "websocket" and (loop := asyncio.get_running_loop()) is not self._loop:
                 await self._meet(loop)
-            await self.asgi.attend(scope, receive, send)
+            await self._attend(scope, receive, send)
             return
         if current_request() is not None:  # uvicorn starts a pipelined request in the context of the one before it
             await run_in_fresh_context(self(scope, receive, send))
@@ -248,6 +249,7 @@ class Gateway:
         if self._starts_late:
             await self._late_start.wait()
             self._answer = self._late_start.counting(self.asgi.answer)
+            self._attend = self._late_start.counting(self.asgi.attend)
             self._find_directly = lambda ctx, scope: None  # those answers nobody would count
         self.loops.adopt(loop)
         if "uvicorn.protocols.http.httptools_impl" in sys.modules:

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from hybrid_gateway.binding.components import AppComponents, Provider
-from hybrid_gateway.binding.signature import Parameter, reject_generator
+from hybrid_gateway.binding.signature import reject_generator
+from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.dispatch.shutdown import Shutdown
+from hybrid_gateway.gateway.mount_lifespans import mount_lifespan
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.types import Handler
@@ -22,14 +24,14 @@ logger = logging.getLogger("hybrid_gateway")
 class Lifespan:
     """Hooks and context managers of ``options``, whose parameters are injected, inside of ``components``.
 
-    ``arguments(hook)`` are its parameters, and a value or a provider for each.
+    ``table()`` has a value or a provider for each parameter of a hook, and the mounts, whose lifespans come last.
     """
 
     def __init__(
         self,
         options: GatewayOptions,
         components: AppComponents,
-        arguments: Callable[[Handler], Sequence[tuple[Parameter, object]]],
+        table: Callable[[], RoutingTable],
     ) -> None:
         for hook in (*options.on_startup, *options.on_shutdown):
             reject_generator(hook, f"The hook {describe_handler(hook)}", "lifespan= takes one that is asynchronous.")
@@ -37,12 +39,12 @@ class Lifespan:
         self.has_started = False
         self._options = options
         self._components = components
-        self._arguments = arguments
+        self._table = table
         self._stack: contextlib.AsyncExitStack | None = None
 
     def __bool__(self) -> bool:
         """Return whether there is anything to start up."""
-        return bool(self.hooks) or not self._components.is_empty
+        return bool(self.hooks or self._table().mounts.with_lifespan) or not self._components.is_empty
 
     async def start(self) -> None:
         """Open the components, run the start-up hooks and enter the contexts, once.
@@ -58,6 +60,8 @@ class Lifespan:
                     arguments, keywords = await self._resolve_arguments(context)
                     opened = contextlib.asynccontextmanager(context) if inspect.isasyncgenfunction(context) else context
                     await stack.enter_async_context(opened(*arguments, **keywords))
+                for mounted in self._table().mounts.with_lifespan:
+                    await stack.enter_async_context(mount_lifespan(mounted, self._options.graceful_timeout))
                 for hook in reversed(self._options.on_shutdown):
                     stack.push_async_callback(self._call, hook)
                 self._stack = stack.pop_all()
@@ -82,7 +86,7 @@ class Lifespan:
     async def _resolve_arguments(self, hook: Handler) -> tuple[list[Any], dict[str, Any]]:
         arguments: list[Any] = []
         keywords: dict[str, Any] = {}
-        for parameter, given in self._arguments(hook):
+        for parameter, given in self._table().hooks[id(hook)]:
             value = await self._components.open_async(given) if isinstance(given, Provider) else given
             if parameter.raw.kind is inspect.Parameter.POSITIONAL_ONLY:
                 arguments.append(value)
@@ -154,12 +158,12 @@ class LateStart:
             raise
         self._idle.set()
         started.set_result(None)
-        try:
-            with self._process_shutdown.notifying(self._is_over.set):
-                await self._is_over.wait()
-            await self._idle.wait()
-        finally:
+        with self._process_shutdown.notifying(self._is_over.set):
             try:
-                await self._shutdown()
-            except Exception:
-                logger.exception("lifespan.shutdown failed")
+                await self._is_over.wait()
+                await self._idle.wait()
+            finally:
+                try:
+                    await self._shutdown()
+                except Exception:
+                    logger.exception("lifespan.shutdown failed")

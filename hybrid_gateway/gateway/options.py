@@ -16,7 +16,7 @@ from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions, Layers
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.declare import import_routes
 from hybrid_gateway.spelling import check_options
-from hybrid_gateway.types import Handler
+from hybrid_gateway.types import ASGIApp, Handler
 from hybrid_gateway.websockets.connection_observer import ConnectionObserver
 from hybrid_gateway.websockets.registry import WebSocketRegistry
 
@@ -30,6 +30,7 @@ class GatewayArguments(LayerOptions, total=False):
     path: str
     django_routes: Iterable[str]
     django_side: DjangoSideMode
+    django_websockets: ASGIApp | None
     fallthrough: bool
     trailing_slash: TrailingSlash
     encoded_slashes: EncodedSlashes
@@ -54,6 +55,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     path: str = ""
     django_routes: tuple[str, ...] = ()
     django_side: DjangoSideMode = "auto"
+    django_websockets: ASGIApp | None = None
     fallthrough: bool = False
     trailing_slash: TrailingSlash = "redirect"
     encoded_slashes: EncodedSlashes = "refuse"

@@ -66,8 +66,9 @@ class TableBuilder:
         builder = EndpointBuilder(self._context, replaced)
         options, layers = self._options, self._layers
         builder.add_readiness(options.health_checks, layers, self._not_ready_reason)
-        mounts = list(find_mounts(declared, options.path))
-        for path, mount in mounts:
+        found = list(find_mounts(declared, options.path))
+        mounts = Mounts(found, self._dispatcher.mount_states)
+        for path, mount in found:
             prefix = self._dispatcher.prefixes.find(path)
             if prefix is not None:
                 raise RouteError(
@@ -79,7 +80,7 @@ class TableBuilder:
         endpoints: list[Endpoint] = []
         websockets: list[Endpoint] = []
         routes: list[FlatRoute] = []
-        for route in [*flat, *self._own_routes(lambda: table, flat, Mounts(mounts))]:
+        for route in [*flat, *self._own_routes(lambda: table, flat, mounts)]:
             compiled = [builder.endpoint(route, method) for method in route.methods]
             routes.append(compiled[0].route)
             (websockets if route.websocket else endpoints).extend(compiled)
@@ -92,7 +93,7 @@ class TableBuilder:
             tree=build_route_tree(endpoints),
             websockets=build_route_tree(websockets),
             websocket_endpoints=websockets,
-            mounts=Mounts(mounts),
+            mounts=mounts,
             errors=errors,
             without_route=Completion("no route", errors),
             django_middleware=unrouted,

@@ -164,7 +164,8 @@ class Mount:
     """An application of another kind at a path and all below it, where no route matches.
 
     ``protocol`` is ``"asgi"`` or ``"wsgi"``; by default ``"asgi"`` for an application that is ``async``. It sees the
-    mount in ``root_path`` (``SCRIPT_NAME``), never a lifespan, and no layer applies to it: it guards itself.
+    mount in ``root_path`` (``SCRIPT_NAME``), and no layer applies to it: it guards itself. One of ASGI gets websockets
+    as well, and a lifespan inside that of the gateway, with a ``state`` of its own; one that has none goes without.
     """
 
     def __init__(self, path: str, app: ASGIApp | WSGIApp, *, protocol: Literal["asgi", "wsgi"] | None = None) -> None:

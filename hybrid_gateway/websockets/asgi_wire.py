@@ -1,25 +1,35 @@
 """The wire of any ASGI server: messages are received by a task of the connection, and sent in order.
 
 How this works: a task receives all the time, for on some servers ``send()`` never tells that the client has gone, and a
-close is answered only while somebody receives. It lets go for the moment in which a close is sent. Frames are sent by
-whoever waits for that, or by a task that ends with the last of them.
+close is answered only while somebody receives. Frames are sent by whoever waits for that, or by a task that ends with
+the last of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 
 from starlette.requests import ClientDisconnect
 
+from hybrid_gateway._compat.server_internals import hold_shutdown
 from hybrid_gateway.types import Headers, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.frames import Frame
-from hybrid_gateway.websockets.wire import Receiver
+from hybrid_gateway.websockets.wire import RESTART, RESTART_REASON, Receiver
 
 CLOSE_TIMEOUT = 5.0  # seconds that a client gets to answer our close
+READ_AGAIN = 0.2  # seconds after which a close that is not sent yet may want to be read for
+CANCEL_TIMEOUT = 0.5  # seconds that a server gets to end what is cancelled
+
+
+OTHER_CODES = {1001: 1000, 1008: 4403, 1009: 4413, 1011: 4500, 1012: 4503, 1013: 4503}
+"""The codes that say the same where a server leaves the others to itself."""
+
+logger = logging.getLogger("hybrid_gateway.websockets")
 
 
 class ASGIWire:
@@ -38,7 +48,8 @@ class ASGIWire:
         self._bytes = 0
         self._waiters: list[asyncio.Future[None]] = []
         self._resumed: asyncio.Event | None = None  # while reading is paused
-        self._is_closing = self._is_over = self._lets_go = False
+        self._is_closing = self._is_over = self._is_draining = False
+        self._release: Callable[[], None] | None = None  # lets the server close it
 
     def __repr__(self) -> str:
         return f"<ASGIWire {'over' if self._is_over else 'open'}, {len(self._queue)} queued>"
@@ -56,7 +67,7 @@ class ASGIWire:
     async def _read(self) -> None:
         receiver = self._receiver
         assert receiver is not None
-        code, reason, has_ended = 1006, "", True
+        code, reason = 1006, ""
         try:
             while True:
                 message = await self._receive()
@@ -69,27 +80,14 @@ class ASGIWire:
                 receiver.on_message(text if text is not None else message.get("bytes") or b"")
                 if self._resumed is not None and not self._is_closing:
                     await self._resumed.wait()
-        except OSError:  # the server's word for a client that has gone
+        except (OSError, RuntimeError):  # the server's words for a client that has gone
             pass
-        except asyncio.CancelledError:
-            has_ended = not self._lets_go
-            if has_ended:
-                raise
-        finally:
-            if has_ended:
-                self._end(code, reason)
-
-    async def _let_go(self) -> None:
-        """Stop receiving: granian keeps a close to itself as long as somebody receives."""
-        reader = self._reader
-        if reader is None or reader.done():
-            return
-        self._lets_go = True
-        try:
-            reader.cancel()
-            await asyncio.wait((reader,))
-        finally:
-            self._lets_go = False
+        if self._is_draining and code in (1005, 1006) and not self._is_closing:
+            # granian ends all of them when the process ends, and leaves it to us to say so
+            code, reason = RESTART, RESTART_REASON
+            with suppress(Exception):
+                await self._close_with({"type": "websocket.close", "code": code, "reason": reason})
+        self._end(code, reason)
 
     def _end(self, code: int, reason: str) -> None:
         if self._is_over:
@@ -100,6 +98,11 @@ class ASGIWire:
         self._wake()
         if self._receiver is not None:
             self._receiver.on_closed(code, reason)
+
+    def begin_to_drain(self) -> None:
+        """Close it ourselves when its turn comes, where the server would close all of them at once."""
+        self._is_draining = True
+        self._release = hold_shutdown(self._receive)
 
     # --- sending
 
@@ -116,8 +119,8 @@ class ASGIWire:
         return len(self._queue), self._bytes
 
     def _begin(self) -> None:
-        if self._queue and not self._is_sending and self._writer is None:
-            writer = _begin_task(self._write())
+        if self._queue and not self._is_sending and self._writer is None and not self._is_over:
+            writer = _begin_task(self._write(self._send_close))
             if not writer.done():
                 self._writer = writer
                 writer.add_done_callback(self._forget)
@@ -125,42 +128,72 @@ class ASGIWire:
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._writer = None
         self._wake()
-        if self._queue and not self._is_over:
+        if not task.cancelled():
             self._begin()
 
     async def drain(self) -> None:
         """Wait until what is queued now is sent: by this task, unless another is at it."""
         if not self._is_sending:
             try:
-                await self._write()
+                await self._write(None)
             finally:
                 self._wake()
+                self._begin()
             return
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         await waiter
 
-    async def _write(self) -> None:
+    async def _write(self, send_close: Callable[[Message], Awaitable[None]] | None) -> None:
+        """Send what is queued. A close is left to the task of the connection: any other may be cancelled meanwhile."""
         if self._is_sending:
             return
         self._is_sending = True
         try:
             while self._queue and not self._is_over:
-                if self._is_closing and len(self._queue) == 1:
-                    await self._let_go()
-                    if self._is_over:
-                        break
-                entry = self._queue.popleft()  # at most once, whatever becomes of this task
+                entry = self._queue[0]
                 if isinstance(entry, Frame):
+                    self._queue.popleft()  # at most once, whatever becomes of this task
                     self._bytes -= len(entry)
                     await self._send(entry.as_message)
+                elif send_close is None:
+                    break
                 else:
-                    await self._send(entry)
-                    self._reader = asyncio.create_task(self._read())
+                    self._queue.clear()  # it is the last
+                    await send_close(entry)
         except (OSError, RuntimeError):  # the server's words for a client that has gone
+            self._end(1006, "")
+        except Exception:
+            logger.exception("The server cannot send")
             self._end(1006, "")
         finally:
             self._is_sending = False
+
+    async def _send_close(self, message: Message) -> None:
+        # Granian sends no close while somebody receives; with gunicorn and uvicorn's older implementation a close takes
+        # until the client has answered, which comes behind all that nobody has received.
+        reader = self._reader
+        if reader is not None and not reader.done():
+            reader.cancel()
+            await asyncio.wait((reader,), timeout=CANCEL_TIMEOUT)
+        closing = asyncio.ensure_future(self._close_with(message))
+        try:
+            await asyncio.wait((closing,), timeout=READ_AGAIN)
+            if not self._is_over:
+                self._reader = asyncio.create_task(self._read())
+            await closing
+        finally:
+            closing.cancel()
+
+    async def _close_with(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except (OSError, RuntimeError):
+            raise
+        except Exception:  # daphne's word for a code that is neither 1000 nor of an application
+            if (other := OTHER_CODES.get(message["code"])) is None:
+                raise
+            await self._send({**message, "code": other})
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []
@@ -197,23 +230,30 @@ class ASGIWire:
 
     def abort(self) -> None:
         self._end(1006, "")
-        for task in (self._reader, self._writer):
-            if task is not None:
-                task.cancel()
+        for task in self._tasks():
+            task.cancel()
+        self._release_server()
+
+    def _release_server(self) -> None:
+        if self._release is not None:
+            self._release()
+            self._release = None
 
     async def wait_closed(self) -> None:
         """Wait until the client has answered our close, for a while; then leave it to the server."""
-        self._begin()  # what a cancelled task has left
-        if self._writer is not None:
-            await asyncio.wait((self._writer,), timeout=CLOSE_TIMEOUT)
-        if self._reader is not None:  # the one that has followed the close
-            await asyncio.wait((self._reader,), timeout=CLOSE_TIMEOUT)
-        for task in (self._writer, self._reader):
-            if task is not None and not task.done():
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
-        self._end(1006, "")
+        loop = asyncio.get_running_loop()
+        end = loop.time() + CLOSE_TIMEOUT
+        try:
+            while (tasks := self._tasks()) and (rest := end - loop.time()) > 0:
+                await asyncio.wait(tasks, timeout=rest)
+        finally:
+            tasks = self._tasks()
+            self.abort()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT)
+
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [task for task in (self._writer, self._reader) if task is not None and not task.done()]
 
 
 def _begin_task(coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:

@@ -26,11 +26,13 @@ from hybrid_gateway.websockets.wire import Wire
 
 MAX_WAITING = 64  # messages of a client that wait for the handler before we stop reading
 MAX_WAITING_BYTES = 256 * 1024  # or so many bytes
+TURN = 32  # messages after which whoever sends lets others have a turn
 MAX_REFUSED = 10  # messages over the rate in a row, after which the connection is closed
 
 # SPEC: RFC 6455 section 7.4.1, and the registry of close codes; from 4000 on they are the application's.
-NORMAL, GOING_AWAY, TOO_BIG, INTERNAL_ERROR, RESTART = 1000, 1001, 1009, 1011, 1012
+NORMAL, GOING_AWAY, TOO_BIG, INTERNAL_ERROR = 1000, 1001, 1009, 1011
 TOO_SLOW = 4408
+HANDLER_GRACE = 5.0  # seconds in which a handler may notice that its connection has ended, before it is cancelled
 
 
 class ConnectionOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,7 +63,7 @@ class Connection:
     # PERF: an idle socket is memory.
     __slots__ = (
         *("wire", "options", "authentication", "end", "opened", "last_active", "last_ping", "pongs_due"),
-        *("blocked_since", "discards", "address", "is_draining", "route", "on_room"),
+        *("blocked_since", "discards", "address", "is_draining", "route", "on_room", "handler_grace"),
         *("received", "received_bytes", "sent", "sent_bytes", "throttled"),
         *("_inbox", "_inbox_size", "_is_paused", "_waiter", "_writable"),
         *("_listeners", "_draining", "_refused", "_counts", "_loop"),
@@ -91,6 +93,7 @@ class Connection:
         self._writable: asyncio.Future[None] | None = None
         self._listeners: list[Callable[[Connection], object]] = []
         self._refused = 0
+        self.handler_grace = HANDLER_GRACE
         self._counts: list[tuple[int, int]] | None = None  # for each rate: its window, and messages in it
 
     def __repr__(self) -> str:
@@ -222,6 +225,8 @@ class Connection:
         self.write(frame)
         await self.wire.drain()
         self.blocked_since = None
+        if not self.sent % TURN:
+            await asyncio.sleep(0)  # to a client that reads as fast nothing ever waits, and nobody else would be served
 
     def write(self, frame: Frame) -> None:
         """Queue a frame, however much waits already."""

@@ -29,13 +29,13 @@ from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import Handler, Headers, Receive, Scope, Send
 from hybrid_gateway.websockets.asgi_wire import ASGIWire
 from hybrid_gateway.websockets.codec import Decode, Encode
-from hybrid_gateway.websockets.connection import INTERNAL_ERROR, NORMAL, RESTART, Connection, ConnectionOptions
+from hybrid_gateway.websockets.connection import INTERNAL_ERROR, NORMAL, Connection, ConnectionOptions
 from hybrid_gateway.websockets.websocket_context import WebSocketContext
-from hybrid_gateway.websockets.wire import WIRE, Wire
+from hybrid_gateway.websockets.wire import RESTART, RESTART_REASON, WIRE, Wire
 
 logger = logging.getLogger("hybrid_gateway.websockets")
 
-HANDLER_GRACE = 5.0  # seconds in which a handler may notice that its client has gone, before it is cancelled
+LAST_CLOSE = 0.5  # seconds for the last close, where the server ends a task
 
 Values = Mapping[str, object]
 
@@ -69,6 +69,7 @@ class Conversation(GatewayResponse):
         self.plan = plan
         self.values = values
         self.connection: Connection | None = None
+        self.deadline: asyncio.Timeout  # of the handler, once the connection has ended
 
     def when_ended(self, listener: Callable[[Connection], object]) -> None:
         """Call ``listener(connection)`` when the connection has ended, if the handshake is accepted at all."""
@@ -88,16 +89,20 @@ class Conversation(GatewayResponse):
                     "connection as long as the socket is open. Begin and end it for each message: atomic=True on a "
                     "`def` listener."
                 )
-            await self.converse(ctx, wire)
+            await self._converse_until_left(ctx, wire)
         except WebSocketDisconnect:
             pass  # the end of a connection is no error
         except ClientDisconnect:
             return False
         except Exception as error:
             await self.fail(ctx, error)
-        except BaseException:  # the server ends the task, and waits for nobody
+        except BaseException as error:  # the server ends the task when the process ends, and waits for nobody
             if self.connection is not None:
-                self.connection.close(RESTART)
+                self.connection.close(RESTART, RESTART_REASON)
+                if isinstance(error, asyncio.CancelledError):
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(LAST_CLOSE):
+                            await wire.wait_closed()
                 wire.abort()
             raise
         finally:
@@ -110,6 +115,17 @@ class Conversation(GatewayResponse):
         if self.connection is not None:
             await wire.wait_closed()
         return True
+
+    async def _converse_until_left(self, ctx: WebSocketContext, wire: Wire) -> None:
+        """Converse; cancel what has not noticed the end of the connection after a while."""
+        self.deadline = asyncio.timeout(None)
+        try:
+            async with self.deadline:
+                await self.converse(ctx, wire)
+        except TimeoutError:
+            if not self.deadline.expired():
+                raise
+            logger.warning("The handler of %s was cancelled: its connection has ended.", self.plan.route)
 
     async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
         """Accept the handshake and serve the connection until it ends."""
@@ -132,11 +148,17 @@ class Conversation(GatewayResponse):
         client = ctx.scope.get("client")
         connection.address = client[0] if client else ""
         self.connection = connection
+        connection.when_ended(self._end_soon)
+        if isinstance(wire, ASGIWire):
+            connection.when_draining(wire.begin_to_drain)
         await connection.accept(subprotocol, [*self.raw_headers, *headers])
         ctx.registry.add(connection)
         for listener in self.listeners:
             connection.when_ended(listener)
         return connection
+
+    def _end_soon(self, connection: Connection) -> None:
+        _cut(self.deadline, asyncio.get_running_loop().time() + connection.handler_grace)
 
     # --- errors
 
@@ -152,12 +174,6 @@ class Conversation(GatewayResponse):
             await self.connection.send(self.plan.options.codec.error(told))
         code = INTERNAL_ERROR if known is None else 4000 + known.status_code
         self.connection.close(code, told.detail if isinstance(told.detail, str) else "")
-
-    def check_cut(self, deadline: asyncio.Timeout, error: TimeoutError) -> None:
-        """Say that a handler was cancelled because its connection has ended, or raise a time-out of its own."""
-        if not deadline.expired():
-            raise error
-        logger.warning("The handler of %s was cancelled: its connection has ended.", self.plan.route)
 
     async def report(self, ctx: WebSocketContext, error: Exception) -> HTTPException | None:
         """Return an error as one of HTTP; log it, and tell those who collect errors, where it is none."""
@@ -186,21 +202,9 @@ class SocketConversation(Conversation):
 
     async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
         """Run the handler, which accepts when it likes."""
-        loop, socket = asyncio.get_running_loop(), ctx.websocket
-        deadline = asyncio.timeout(None)
-
-        async def open_socket(subprotocol: str | None, headers: Headers) -> Connection:
-            connection = await self.accept(ctx, wire, subprotocol, headers)
-            connection.when_ended(lambda _: _cut(deadline, loop.time() + HANDLER_GRACE))
-            return connection
-
-        socket.attach(open_socket)
-        try:
-            async with deadline:
-                await self.plan.handler(**self.values)
-        except TimeoutError as error:
-            self.check_cut(deadline, error)
-            return
+        socket = ctx.websocket
+        socket.attach(functools.partial(self.accept, ctx, wire))
+        await self.plan.handler(**self.values)
         if not socket.is_accepted:
             await socket.close(NORMAL)
 
@@ -219,27 +223,22 @@ class ListenerConversation(Conversation):
         plan, codec = self.plan, self.plan.options.codec
         decode, encode = plan.decode, plan.encode
         assert decode is not None and encode is not None
-        call, loop, deadline = self.call, asyncio.get_running_loop(), asyncio.timeout(None)
-        connection.when_ended(lambda _: _cut(deadline, loop.time() + HANDLER_GRACE))
-        try:
-            async with deadline:
-                while True:
-                    data = await connection.receive()
-                    try:
-                        value = await call(ctx, decode(data))
-                        if value is not None:
-                            await connection.send(encode(value))
-                    except HTTPException as error:
-                        await connection.send(codec.error(error))
-                    except (WebSocketDisconnect, ClientDisconnect):
-                        raise
-                    except Exception as error:
-                        known = translate(error)
-                        if known is None:
-                            raise
-                        await connection.send(codec.error(known))
-        except TimeoutError as error:
-            self.check_cut(deadline, error)
+        call = self.call
+        while True:
+            data = await connection.receive()
+            try:
+                value = await call(ctx, decode(data))
+                if value is not None:
+                    await connection.send(encode(value))
+            except HTTPException as error:
+                await connection.send(codec.error(error))
+            except (WebSocketDisconnect, ClientDisconnect):
+                raise
+            except Exception as error:
+                known = translate(error)
+                if known is None:
+                    raise
+                await connection.send(codec.error(known))
 
     async def call(self, ctx: WebSocketContext, data: object) -> object:
         """Call the handler with one message, on a thread where it blocks."""

@@ -16,14 +16,16 @@ from contextvars import Context
 
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.responses.gateway_response import ShutdownSignal
-from hybrid_gateway.websockets.connection import GOING_AWAY, RESTART, TOO_SLOW, Connection
+from hybrid_gateway.websockets.connection import GOING_AWAY, HANDLER_GRACE, TOO_SLOW, Connection
 from hybrid_gateway.websockets.connection_limits import ConnectionCounts
 from hybrid_gateway.websockets.connection_observer import ConnectionObserver
+from hybrid_gateway.websockets.wire import RESTART, RESTART_REASON
 
 logger = logging.getLogger("hybrid_gateway.websockets")
 
 SWEEP = 1.0  # seconds
 RECHECK = 3.0  # seconds between two looks at the authentications in use
+FIRST_CLOSE = 0.2  # of the time of a batch, before its first connection is closed
 MAX_BATCH = 500  # connections that are closed at once when the process ends
 
 FindEnded = Callable[[Collection[Authentication]], Awaitable[Iterable[Authentication]]]
@@ -110,6 +112,7 @@ class LoopConnections:
         self._loop = loop
         self._find_ended = find_ended
         self._look = look
+        self._is_draining = False
         self._timer: asyncio.TimerHandle | None = None
         self._recheck: asyncio.Task[None] | None = None
         self._last_recheck = loop.time()
@@ -120,7 +123,10 @@ class LoopConnections:
         connection.when_ended(self._forget)
         if connection.end is not None:
             return
-        if self._notified is None:
+        if self._is_draining:  # its handshake was on the way
+            self._drain_one(connection, 0, 0.1 * self._grace)
+            self._loop.call_later(0.9 * self._grace, _cut, (connection,))
+        elif self._notified is None:
             self._notified = self._shutdown.notifying(self.drain)
             self._notified.__enter__()
         if self._timer is None and not self.is_still:
@@ -140,6 +146,7 @@ class LoopConnections:
         if not self.connections and self._notified is not None:
             self._notified.__exit__(None, None, None)
             self._notified = None
+            self._is_draining = False
 
     def _set_timer(self) -> None:
         # in a context of its own: it belongs to no request, least of all to the first one
@@ -180,21 +187,31 @@ class LoopConnections:
     # --- the end of the process
 
     def drain(self) -> None:
-        """Close every connection within six tenths of the grace period, in batches, each at a moment of its own."""
+        """Close every connection within six tenths of the grace period, in batches, each at a moment of its own.
+
+        Handlers get three tenths to notice; what is left then is cut.
+        """
+        self._is_draining = True
         waiting = list(self.connections)
         random.shuffle(waiting)
         batches = [waiting[start : start + MAX_BATCH] for start in range(0, len(waiting), MAX_BATCH)]
         step = min(0.5, 0.6 * self._grace / max(len(batches), 1))
-        for connection in waiting:
-            connection.begin_to_drain()
         for number, batch in enumerate(batches):
             for connection in batch:
-                # jitter, so that clients do not all come back in the same moment
-                self._loop.call_later((number + random.random()) * step, _restart, connection)  # noqa: S311
+                self._drain_one(connection, number, step)
+        self._loop.call_later(0.9 * self._grace, _cut, waiting)
+
+    def _drain_one(self, connection: Connection, batch: int, step: float) -> None:
+        connection.handler_grace = min(HANDLER_GRACE, 0.3 * self._grace)
+        connection.begin_to_drain()
+        # jitter, so that clients do not all come back in the same moment; and at first time for a last word
+        when = FIRST_CLOSE * step + (batch + random.random() * (1 - FIRST_CLOSE)) * step  # noqa: S311
+        self._loop.call_later(when, connection.close, RESTART, RESTART_REASON)
 
 
-def _restart(connection: Connection) -> None:
-    connection.close(RESTART, "The server restarts.")
+def _cut(connections: Iterable[Connection]) -> None:
+    for connection in connections:
+        connection.wire.abort()
 
 
 def look_after(connection: Connection, now: float) -> None:

@@ -13,6 +13,8 @@ from typing import Protocol
 from hybrid_gateway.types import Headers
 from hybrid_gateway.websockets.frames import Frame
 
+RESTART, RESTART_REASON = 1012, "The server restarts."
+
 WIRE = "hybrid_gateway.websocket.wire"
 
 

@@ -151,9 +151,11 @@ def _receive(connection: socket.socket) -> bytes:
 
 
 @contextmanager
-def serving(name: str, kind: type[Server] | None = None, **environ: str) -> Iterator[Server]:
+def serving(
+    name: str, kind: type[Server] | None = None, command: str = "", needed: str = "", **environ: str
+) -> Iterator[Server]:
     """The site under the server called ``name``; it is killed at the end, if it has not ended by itself."""
-    needed = _NEEDS.get(name, name.partition("-")[0])
+    needed = needed or _NEEDS.get(name, name.partition("-")[0])
     if find_spec(needed) is None:
         pytest.skip(f"This server needs {needed}.")
     with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
@@ -161,11 +163,11 @@ def serving(name: str, kind: type[Server] | None = None, **environ: str) -> Iter
         port = free.getsockname()[1]
         free.close()
         log = Path(folder, "log.txt")
-        command = [sys.executable, *COMMANDS[name].format(port=port).split()]
+        words = [sys.executable, *(command or COMMANDS[name]).format(port=port).split()]
         known = {"PYTHONPATH": str(ROOT), "DJANGO_SETTINGS_MODULE": "tests.security.site", **PROXY, **environ}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, env=os.environ | known, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
+                words, env=os.environ | known, cwd=ROOT, stdout=output, stderr=output, start_new_session=True
             )
         try:
             server = (kind or Server)(name, port, process, log)

@@ -27,8 +27,7 @@ COMMANDS = {
     "lane": "-m django gateway serve --port {port}",
     "granian": "-m granian --host 127.0.0.1 --port {port} --no-access-log --interface asgi"
     " hybrid_gateway.asgi:application",
-    "hypercorn": "-m hypercorn -b 127.0.0.1:{port} hybrid_gateway.asgi:application",
-    "daphne": "-m daphne -b 127.0.0.1 -p {port} hybrid_gateway.asgi:application",
+    "hypercorn": "-m hypercorn -b 127.0.0.1:{port} hybrid_gateway.asgi:get_asgi_application()",
 }
 NEEDS = {
     "uvicorn-h11-sansio": ("uvicorn", "h11", "websockets"),
@@ -36,7 +35,6 @@ NEEDS = {
     "lane": ("uvicorn", "httptools"),
     "granian": ("granian",),
     "hypercorn": ("hypercorn",),
-    "daphne": ("daphne",),
 }
 DENYING = ("uvicorn-h11-sansio", "uvicorn-httptools-wsproto", "lane", "granian", "hypercorn")
 """Servers that refuse a handshake by any response; others send 403."""

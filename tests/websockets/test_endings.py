@@ -543,9 +543,9 @@ def test_what_a_client_sends_to_a_stream_is_ignored():
 
 @pytest.mark.parametrize("kind", ["websocket", "listener"])
 def test_a_handler_that_does_not_notice_is_cancelled_some_seconds_later(kind, monkeypatch):
-    from hybrid_gateway.websockets import conversations
+    from hybrid_gateway.websockets import connection
 
-    monkeypatch.setattr(conversations, "HANDLER_GRACE", 0.05)
+    monkeypatch.setattr(connection, "HANDLER_GRACE", 0.05)
     ended = []
 
     async def sleep() -> None:
