@@ -108,13 +108,14 @@ def test_whoever_comes_and_goes_quickly_is_right_in_the_end(hubs):
     (hub,) = hubs(delay=0.001)
 
     async def visit(number):
-        await asyncio.sleep(number % 7 / 1000)
+        await asyncio.sleep(number / 500)
         async with lobby.subscribe(name="a", user="ada"):
-            await asyncio.sleep(number % 5 / 1000)
+            await asyncio.sleep(number % 3 / 2000)
+            assert await lobby.apresent(name="a") == ["ada"]
 
     async def main():
         async with lobby.subscribe(name="a", queue=10_000) as watcher:
-            await asyncio.gather(*(visit(number) for number in range(200)))
+            await asyncio.gather(*(visit(number) for number in range(150)))
             await until(lambda: hub.backend.broker.members("lobby:a") == [])
             await asyncio.sleep(0.02)
             events = []
