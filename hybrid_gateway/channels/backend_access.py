@@ -31,6 +31,7 @@ class BackendAccess:
         self._starting: asyncio.Task[None] | None = None
         self._is_started = self._is_stopped = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._later: set[Future[None]] = set()
 
     # --- from any thread
 
@@ -43,8 +44,12 @@ class BackendAccess:
         """Run what nobody waits for; a failure is logged."""
         if self._is_stopped:
             work.close()
-        else:
-            self._link.start(work).add_done_callback(_log_failure)
+            return
+        future = self._link.start(work)
+        if not future.done():
+            self._later.add(future)
+            future.add_done_callback(self._later.discard)
+        future.add_done_callback(_log_failure)
 
     async def close(self) -> None:
         """Stop for good."""
@@ -96,6 +101,8 @@ class BackendAccess:
             task.cancel()
         if self._starting is not None:
             await self._starting
+        if self._later:  # those who leave with the process are told of
+            await asyncio.wait([asyncio.wrap_future(future) for future in list(self._later)], timeout=SECONDS)
         if self._is_started:
             await self.backend.stop()
 

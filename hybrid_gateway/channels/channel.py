@@ -176,7 +176,7 @@ class Channel(Generic[T]):
             gaps=gaps,
             since=since or None,
             position=partial(hub.position, topic),
-            on_drop=partial(hub.count_dropped, topic),
+            on_drop=self.count_dropped,
         )
 
     def events(
@@ -202,6 +202,11 @@ class Channel(Generic[T]):
     ) -> Attachment:
         """Attach a sink of one's own on the running loop, without a task or a queue; :meth:`subscribe` has both."""
         return await channels.hub.attach(self.topic(**names), sink, since=since, user=user_key(user))
+
+    def count_dropped(self, count: int) -> None:
+        """Count messages in the metrics that a sink of one's own was too slow for."""
+        if channels.meter is not None:
+            channels.meter.dropped(self.template.text, count)
 
     def topic(self, **names: object) -> Topic:
         """Return the channel of ``names``, as the hub knows it."""

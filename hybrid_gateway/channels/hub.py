@@ -168,11 +168,6 @@ class Hub:
         """Bytes of messages that wait for readers."""
         return sum(feed.queued_bytes for feed in list(self._feeds.values()))
 
-    def count_dropped(self, topic: Topic, count: int) -> None:
-        """Note that messages were dropped for a reader that is too slow."""
-        if self.meter is not None:
-            self.meter.dropped(topic.template, count)
-
     def _feed(self, loop: asyncio.AbstractEventLoop) -> Feed:
         feed = self._feeds.get(loop)
         if feed is None:

@@ -47,9 +47,8 @@ class ChannelConversation(Conversation):
         names = {name: self.values[name] for name in self._stream.names}
         since = cast("str | None", self.values[SINCE])
         user = ctx.authentication.user if channel.presence and ctx.authentication is not None else None
-        sink = ChannelSink(
-            codec, Backlog(self.plan.options.max_queued[0], channel.on_overflow, self.plan.options.max_queued[1])
-        )
+        messages, size = self.plan.options.max_queued
+        sink = ChannelSink(codec, Backlog(messages, channel.on_overflow, size), channel.count_dropped)
         attachment = await channel.attach(sink, since=since, user=user_key(user), **names)
         try:
             connection = await self.accept(ctx, wire)
@@ -63,10 +62,11 @@ class ChannelConversation(Conversation):
 class ChannelSink:
     """A connection as a reader of a channel."""
 
-    __slots__ = ("_backlog", "_connection", "_frame", "_gap")
+    __slots__ = ("_backlog", "_connection", "_count_dropped", "_frame", "_gap")
 
-    def __init__(self, codec: Codec, backlog: Backlog[Message]) -> None:
+    def __init__(self, codec: Codec, backlog: Backlog[Message], count_dropped: Callable[[int], None]) -> None:
         self._backlog = backlog
+        self._count_dropped = count_dropped
         self._connection: Connection | None = None
         self._frame = FRAMES[codec.mode]
         self._gap: Callable[[object], Frame] = codec.pack
@@ -83,7 +83,9 @@ class ChannelSink:
         if connection is not None and not self._backlog and not connection.is_full:
             connection.write(message.cached(self._frame))
             return
-        self._backlog.push(message, len(message.payload))
+        dropped = self._backlog.push(message, len(message.payload))
+        if dropped:
+            self._count_dropped(dropped)
         if connection is not None:
             self._wait(connection)
 

@@ -89,6 +89,19 @@ def test_a_crash_is_healed_within_thirty_seconds():
     assert TTL + local_channel.RENEW_SECONDS + 2 < 30  # its time runs out, and the others compare, within a second
 
 
+def test_whoever_is_here_when_a_process_ends_has_left(broker, hubs):
+    hub, other = hubs(2, delay=0.005)
+
+    async def main():
+        async with lobby.subscribe(name="a", user="ada"), lobby.subscribe(name="a", user="bob"):
+            assert broker.members("lobby:a") == ["ada", "bob"]
+        await hub.stop()
+        assert broker.members("lobby:a") == []
+
+    with using(hub):
+        run(main())
+
+
 def test_users_are_known_by_their_primary_key_and_nobody_is_nobody(shared):
     user = get_user_model()(pk=7)
 

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from typing_extensions import TypeAliasType
 
 from hybrid_gateway import Form, Query, UploadFile, get, post
+from hybrid_gateway.channels import Channel, Gap
 from hybrid_gateway.orm import ModelStruct, computed
 
 UserId = NewType("UserId", int)
@@ -52,3 +53,39 @@ def show_user(
 @post("/papers")
 def save(papers: Annotated[Papers, Form()]) -> int:
     return len(papers.scans)
+
+
+class Said(msgspec.Struct):
+    text: str
+
+
+class Asked(msgspec.Struct, tag=True):
+    question: str
+
+
+class Answered(msgspec.Struct, tag=True):
+    answer: str
+
+
+said = Channel("typed:{room_id}", Said, history=10)
+talk = Channel("talk", Asked | Answered)
+
+
+async def follow() -> str:
+    offset = await said.apublish(Said("hi"), room_id=1)
+    async with said.subscribe(room_id=1, since=offset) as messages:
+        assert_type(messages.offset, str | None)
+        await said.apublish(Said("again"), room_id=1)
+        async for message in messages:
+            assert_type(message, Said)
+            break
+    async with said.subscribe(room_id=1, since="unknown", gaps=True) as events:
+        event = await anext(events)
+        assert_type(event, Said | Gap)
+        return event.text if isinstance(event, Said) else "gap"
+
+
+def say() -> str:
+    assert_type(said.publish(Said("hi"), room_id=1, on_commit=True), str | None)
+    talk.publish(Asked("who?"))
+    return said.publish(Said("hi"), room_id=1)

@@ -1,11 +1,13 @@
 """The file that type checkers read does what it says."""
 
+import asyncio
+
 import pytest
 from django.contrib.auth.models import User
 
 from hybrid_gateway import Gateway
 from hybrid_gateway.test import TestClient
-from tests.typed.declarations import UserOut, save, show_user, shown
+from tests.typed.declarations import UserOut, follow, save, say, show_user, shown
 
 
 @pytest.mark.django_db
@@ -20,3 +22,9 @@ def test_handlers_of_that_file_are_served() -> None:
     assert client.get("/users/7?limit=3&price=2.50").json() == ["7", "3", "2.50"]
     assert client.get("/users/7?price=0").status_code == 422
     assert client.post("/papers", data={"name": "x"}).json() == 0
+
+
+@pytest.mark.django_db
+def test_channels_of_that_file_carry_their_values() -> None:
+    assert asyncio.run(follow()) == "gap"
+    assert say().endswith("-3")
