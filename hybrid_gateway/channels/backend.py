@@ -11,14 +11,26 @@ epoch begins where messages may have been forgotten. Without history an offset i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from hybrid_gateway.exceptions import ServiceUnavailable
 
 
 class ChannelsUnavailable(ServiceUnavailable):
-    """The back end of channels cannot be reached; 503 where it ends a request."""
+    """The back end of channels cannot be reached; 503 where it ends a request. The hub has logged why."""
+
+    quiet = True
+
+    def __init__(self, detail: str = "", *, headers: Mapping[str, str] | None = None, extra: Any = None) -> None:
+        # SECURITY: the reason names servers; clients are told the status alone.
+        super().__init__(
+            "Messages cannot be carried now.", headers={"Retry-After": "5", **(headers or {})}, extra=extra
+        )
+        self.reason = detail
+
+    def __str__(self) -> str:
+        return self.reason or super().__str__()
 
 
 class History(NamedTuple):

@@ -29,7 +29,7 @@ class BackendAccess:
         self._link: BackendLink = DirectLink(after) if self.is_direct else ThreadLink()
         self.call, self.acall = self._link.call, self._link.acall
         self._starting: asyncio.Task[None] | None = None
-        self._is_started = self._is_stopped = False
+        self._is_started = self._is_stopped = self._has_failed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._later: set[Future[None]] = set()
 
@@ -66,9 +66,26 @@ class BackendAccess:
 
     async def ask(self, ask: Callable[..., Awaitable[T]], *args: object, seconds: float = SECONDS) -> T:
         """Ask the back end; raise :class:`ChannelsUnavailable` where it takes too long."""
-        if not self._is_started:
-            await self.within(self.start(), seconds)
-        return await self.within(ask(*args), seconds)
+        try:
+            if not self._is_started:
+                await self.within(self.start(), seconds)
+            answer = await self.within(ask(*args), seconds)
+        except ChannelsUnavailable as error:
+            self.note(error)
+            raise
+        if self._has_failed:
+            self.note(None)
+        return answer
+
+    def note(self, error: ChannelsUnavailable | None) -> None:
+        """Log a failure, once until the back end answers again."""
+        if (error is not None) is self._has_failed:
+            return
+        self._has_failed = error is not None
+        if error is None:
+            logger.warning("The back end of channels answers again.")
+        else:
+            logger.warning("The back end of channels does not answer: %s", error)
 
     async def within(self, work: Awaitable[T], seconds: float = SECONDS) -> T:
         """Await ``work``; raise :class:`ChannelsUnavailable` where it takes too long."""

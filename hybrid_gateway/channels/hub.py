@@ -67,7 +67,13 @@ class Hub:
         """Send a message, on a thread that may wait; return its offset."""
         if isinstance(self.backend, BlockingBackend):
             self._access.start_now()
-            return self.backend.publish_blocking(name, payload, history)
+            try:
+                offset = self.backend.publish_blocking(name, payload, history)
+            except ChannelsUnavailable as error:
+                self._access.note(error)
+                raise
+            self._access.note(None)
+            return offset
         return self._access.call(self._access.ask(self.backend.publish, name, payload, history))
 
     async def apublish(self, name: str, payload: bytes, history: History | None) -> str:

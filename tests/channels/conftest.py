@@ -54,7 +54,7 @@ def connect(hub):
             return
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tables(django_db_blocker):
     """The tables of channels in a PostgreSQL of the tests' own."""
     with django_db_blocker.unblock(), shared_database("channels"):

@@ -170,12 +170,20 @@ def test_readyz_tells_of_a_back_end_that_is_away():
 
 def test_a_request_that_publishes_to_nowhere_is_a_503(hubs, caplog):
     (hub,) = hubs()
+    client = TestClient(Gateway([say, say_async]))
     with using(hub):
         room.publish(Said("x"), room_id=1)
         hub.backend.cut()
-        answer = TestClient(Gateway([say, say_async])).post("/async-say/1", json={"text": "a"})
-    assert answer.status_code == 503
-    assert answer.headers["Content-Type"] == "application/problem+json"
+        for path in ("/async-say/1", "/say/1", "/say/2"):
+            answer = client.post(path, json={"text": "a"})
+            assert answer.status_code == 503
+            assert answer.headers["Retry-After"] == "5"
+            assert answer.json()["detail"] == "Messages cannot be carried now."  # servers are for the log alone
+        hub.backend.mend()
+        assert client.post("/say/1", json={"text": "a"}).status_code == 201
+    assert caplog.text.count("does not answer: cut") == 1
+    assert caplog.text.count("answers again") == 1
+    assert "Traceback" not in caplog.text
 
 
 def test_metrics_tell_of_readers_drops_and_outages(hubs, monkeypatch):
