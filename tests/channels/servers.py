@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import socket
@@ -27,10 +28,12 @@ def answers(port: int) -> bool:
 
 
 def free_port() -> int:
-    with closing(socket.socket()) as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
+    """Return a port below those of outgoing connections: one of these could take it while its server is down."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with closing(socket.socket()) as listening, suppress(OSError):
+            listening.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
@@ -111,14 +114,17 @@ class PrivatePostgreSQL:
     def start(self) -> None:
         command = [str(self.programs / "postgres"), "-D", str(self.folder), "-p", str(self.port)]
         command += ["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "shared_buffers=16MB"]
-        self.process = subprocess.Popen([*self.runner, *command], cwd="/", stderr=subprocess.DEVNULL)
-        wait_until(self.is_up)
+        with (self.folder.parent / "server.log").open("a") as log:
+            self.process = subprocess.Popen([*self.runner, *command], cwd="/", stderr=log)
+        wait_until(self.is_up, 60)
 
     def is_up(self) -> bool:
         import psycopg
 
         with suppress(psycopg.OperationalError):
-            psycopg.connect(host="127.0.0.1", port=self.port, user="tests", dbname="postgres").close()
+            psycopg.connect(
+                host="127.0.0.1", port=self.port, user="tests", dbname="postgres", connect_timeout=5
+            ).close()
             return True
         return False
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from itertools import count
@@ -53,6 +53,8 @@ class PostgreSQLBackend:
         self._process = draw_epoch()
         self._count = count(1)
         self._channels: dict[str, str] = {}  # by topic
+        self._joining: dict[str, str] = {}  # those that the next LISTEN is for
+        self._join: asyncio.Future[Sequence[Row]] | None = None
         self._connection: ListeningConnection | None = None
 
     def __repr__(self) -> str:
@@ -140,16 +142,25 @@ class PostgreSQLBackend:
         """Have messages of a channel delivered, from when this returns; if it raises, they are not."""
         topic = _topic(channel)
 
-        async def listen(connection: ListeningConnection) -> Sequence[Row]:
-            self._channels[topic] = channel
-            await connection.listen([topic])
-            return ()
+        def join(connection: ListeningConnection) -> Awaitable[Sequence[Row]]:
+            self._joining[topic] = channel
+            if self._join is None or self._join.done():
+                self._join = connection.enqueue(self._listen_to_joining)
+            return asyncio.shield(self._join)
 
         try:
-            await self._perform(listen)
+            await self._ask(join)
         except BaseException:
+            self._joining.pop(topic, None)
             self._channels.pop(topic, None)
             raise
+
+    async def _listen_to_joining(self, connection: ListeningConnection) -> Sequence[Row]:
+        """Subscribe for all who have asked until now. PERF: a thousand who come at once cost one round trip or two."""
+        joining, self._joining, self._join = self._joining, {}, None
+        self._channels |= joining
+        await connection.listen(list(joining))
+        return ()
 
     async def unsubscribe(self, channel: str) -> None:
         """Have no more messages of a channel delivered."""
@@ -206,11 +217,16 @@ class PostgreSQLBackend:
         return f"The PostgreSQL of DATABASES[{self._listen_to!r}]"
 
     async def _perform(self, query: Query, patience: float = PATIENCE) -> Sequence[Row]:
+        return await self._ask(lambda connection: connection.enqueue(query), patience)
+
+    async def _ask(
+        self, ask: Callable[[ListeningConnection], Awaitable[Sequence[Row]]], patience: float = PATIENCE
+    ) -> Sequence[Row]:
         try:
             async with asyncio.timeout(patience):
                 await self._reconnection.ready()
                 assert self._connection is not None
-                return await self._connection.enqueue(query)
+                return await ask(self._connection)
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise ChannelsUnavailable(detail=f"{self._server} cannot be reached: {error}") from error
         except TimeoutError as error:
