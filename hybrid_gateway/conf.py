@@ -209,7 +209,7 @@ def _channels(key: str, value: object) -> ChannelsSettings:
         return ChannelsSettings()
     if value == "postgresql":
         return ChannelsSettings(backend=_POSTGRESQL)
-    if isinstance(value, str) and value.startswith(("redis://", "rediss://", "unix://")):
+    if isinstance(value, str) and value.startswith(("redis://", "rediss://", "unix://", "valkey://", "valkeys://")):
         return ChannelsSettings(backend=_REDIS, options={"url": value})
     if isinstance(value, Mapping) and isinstance(value.get("BACKEND"), str):
         options = {str(name).lower(): option for name, option in value.items() if name != "BACKEND"}

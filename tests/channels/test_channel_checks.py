@@ -21,7 +21,10 @@ def told(setting: object) -> list[str]:
         return [message.msg for message in run_checks(tags=[TAG]) if message.id == f"{TAG}.E007"]
 
 
-@pytest.mark.parametrize("setting", ["memory", "redis://127.0.0.1:1/0", "rediss://u:p@127.0.0.1:1", "unix:///nowhere"])
+@pytest.mark.parametrize(
+    "setting",
+    ["memory", "redis://127.0.0.1:1/0", "rediss://u:p@127.0.0.1:1", "unix:///nowhere", "valkey://127.0.0.1:1"],
+)
 def test_a_server_need_not_answer_for_its_setting_to_be_sound(setting: str) -> None:
     if setting != "memory":
         pytest.importorskip("redis", reason="redis-py is not installed.")
