@@ -248,8 +248,15 @@ def _end(ended: asyncio.Future[None], error: Exception) -> None:
 
 def _read_replay(channel: str, answer: Any) -> tuple[Numbering | None, list[Delivery]]:
     """Return the state and the messages, oldest first, that :data:`redis_scripts.REPLAY` answers."""
-    fields, entries = answer
-    kept = [Delivery(channel, offset.decode(), payload) for offset, payload in reversed(entries)]
+    fields, packed = answer
+    kept, at = [], 0
+    while at < len(packed):
+        space = packed.index(b" ", at)
+        start = packed.index(b" ", space + 1) + 1
+        end = start + int(packed[space + 1 : start - 1])
+        kept.append(Delivery(channel, packed[at:space].decode(), packed[start:end]))
+        at = end
+    kept.reverse()
     texts = [field.decode() for field in fields]
     state = dict(zip(texts[::2], texts[1::2], strict=True))
     if not state:
