@@ -1,4 +1,4 @@
-"""Write the parts of documents that are made of code: of settings, of system checks, and the floors of the package.
+"""Write the parts of documents that are made of code: settings, system checks, close codes, the floors of the package.
 
 python scripts/docs_tables.py           write them anew
 python scripts/docs_tables.py --check   exit status 1 where a document differs
@@ -20,8 +20,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the package beside this script, whatever is installed
 
 from hybrid_gateway.checks.messages import CHECKS  # noqa: E402
+from hybrid_gateway.websockets.close_codes import CLOSE_CODES  # noqa: E402
 
-PAGES = [ROOT / "docs" / "settings.md", ROOT / "docs" / "checks.md", ROOT / "ARCHITECTURE.md"]
+PAGES = [*(ROOT / "docs" / f"{name}.md" for name in ("settings", "checks", "websockets")), ROOT / "ARCHITECTURE.md"]
 PART = re.compile(r"(<!-- (\w+): by scripts/docs_tables.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -80,12 +81,25 @@ def checks_table() -> Iterator[str]:
         yield f"| `hybrid_gateway.{number}` | {check.meaning} |"
 
 
+def close_codes_table() -> Iterator[str]:
+    """Yield the codes with which websockets are closed."""
+    yield from ("| code | what has ended the connection | reconnect? |", "|---|---|---|")
+    for row in CLOSE_CODES:
+        yield f"| {row.code} | {row.meaning} | {row.reconnect} |"
+
+
 def floors() -> Iterator[str]:
     """Yield the picture of the floors."""
     yield from ("```", house.picture(read_sources(), house.declared_floors()), "```")
 
 
-PARTS = {"settings": settings_table, "layers": layers_table, "checks": checks_table, "floors": floors}
+PARTS = {
+    "settings": settings_table,
+    "layers": layers_table,
+    "checks": checks_table,
+    "close_codes": close_codes_table,
+    "floors": floors,
+}
 
 
 def write(page: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, TypeVar, Unpack
+from typing import Any, Literal, Protocol, TypeVar, Unpack
 
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
@@ -94,7 +94,13 @@ def listener(path: str | Sequence[str] = "", **options: Unpack[WebSocketOptions]
     return _decorator("listener", path, options)
 
 
-def stream(path: str | Sequence[str] = "", **options: Unpack[WebSocketOptions]) -> Any:
+class StreamDecorator(Protocol):
+    """The result of :func:`stream`: it decorates a function; with ``channel=`` it is a route as well."""
+
+    def __call__(self, handler: F, /) -> F: ...
+
+
+def stream(path: str | Sequence[str] = "", **options: Unpack[WebSocketOptions]) -> StreamDecorator:
     """A route for websockets whose handler is an asynchronous generator: what it yields is sent.
 
     With ``channel=`` the messages of a channel are sent; then it is a route as it is, or decorates a function that says

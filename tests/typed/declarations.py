@@ -1,5 +1,6 @@
 """What type checkers must take, and know of: mypy and pyright read this file, and a test runs it."""
 
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Annotated, NewType, assert_type
 
@@ -7,7 +8,7 @@ import msgspec
 from django.contrib.auth.models import User
 from typing_extensions import TypeAliasType
 
-from hybrid_gateway import Form, Query, UploadFile, get, post
+from hybrid_gateway import Form, Listener, Query, UploadFile, WebSocket, get, listener, post, stream, websocket
 from hybrid_gateway.channels import Channel, Gap
 from hybrid_gateway.orm import ModelStruct, computed
 
@@ -89,3 +90,56 @@ def say() -> str:
     assert_type(said.publish(Said("hi"), room_id=1, on_commit=True), str | None)
     talk.publish(Asked("who?"))
     return said.publish(Said("hi"), room_id=1)
+
+
+class Ask(msgspec.Struct, tag="ask"):
+    text: str
+
+
+class Say(msgspec.Struct, tag="say"):
+    text: str
+
+
+@websocket("/typed/echo/{room}", receives=Ask | Say, sends=Say)
+async def echo(socket: WebSocket, room: str) -> None:
+    assert_type(await socket.receive(Say), Say)
+    assert_type(await socket.receive_text(), str)
+    async for message in socket.iter(Say):
+        assert_type(message, Say)
+        await socket.send(Say(f"{room}: {message.text}"))
+
+
+@listener("/typed/chat")
+async def chat(data: Ask | Say, shout: bool = False) -> Say | None:
+    return Say(data.text.upper() if shout else data.text)
+
+
+@listener("/typed/blocking", atomic=True, message_throttle=["20/second"])
+def blocking(data: str) -> int:
+    return len(data)
+
+
+@stream("/typed/numbers", mode="msgpack")
+async def numbers(upto: int = 3) -> AsyncIterator[int]:
+    for number in range(upto):
+        yield number
+
+
+class Lobby(Listener):
+    path = "/typed/lobby"
+
+    async def on_connect(self, name: str) -> None:
+        self.visitor = name
+
+    async def on_message(self, data: Say) -> Say:
+        return Say(f"{self.visitor}: {data.text}")
+
+
+@stream("/typed/rooms/{room_id}", channel=said)
+async def follow_room(room_id: int) -> None: ...
+
+
+async def call_as_functions() -> None:
+    assert_type(await chat(Ask("hello")), Say | None)
+    assert_type(blocking("abc"), int)
+    assert_type([number async for number in numbers(2)], list[int])

@@ -7,7 +7,22 @@ from django.contrib.auth.models import User
 
 from hybrid_gateway import Gateway
 from hybrid_gateway.test import TestClient
-from tests.typed.declarations import UserOut, follow, save, say, show_user, shown
+from tests.typed.declarations import (
+    Ask,
+    Lobby,
+    Say,
+    UserOut,
+    blocking,
+    chat,
+    echo,
+    follow,
+    follow_room,
+    numbers,
+    save,
+    say,
+    show_user,
+    shown,
+)
 
 
 @pytest.mark.django_db
@@ -28,3 +43,30 @@ def test_handlers_of_that_file_are_served() -> None:
 def test_channels_of_that_file_carry_their_values() -> None:
     assert asyncio.run(follow()) == "gap"
     assert say().endswith("-3")
+
+
+def test_websockets_of_that_file_are_served() -> None:
+    gateway = Gateway([echo, chat, blocking, numbers, Lobby, follow_room])
+    client = TestClient(gateway)
+    with client.websocket(gateway.reverse_url("echo", room="blue")) as socket:
+        for _ in range(2):  # for receive(Say), and receive_text()
+            socket.send(Say("taken"))
+        socket.send(Say("hi"))
+        assert socket.receive(Say) == Say("blue: hi")
+    with client.websocket("/typed/chat?shout=true") as socket:
+        socket.send(Ask("hi"))
+        assert socket.receive(Say) == Say("HI")
+    with client.websocket("/typed/lobby?name=ada") as socket:
+        socket.send(Say("hi"))
+        assert socket.receive(Say) == Say("ada: hi")
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_decorated_is_called_as_the_function_it_is() -> None:
+    assert asyncio.run(chat(Say("hi"), shout=True)) == Say("HI")
+    assert blocking("abc") == 3
+
+    async def all_numbers() -> list[int]:
+        return [number async for number in numbers(2)]
+
+    assert asyncio.run(all_numbers()) == [0, 1]
