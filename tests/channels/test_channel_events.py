@@ -180,7 +180,7 @@ def test_an_event_is_encoded_once_for_all_browsers(shared, monkeypatch):
 
     async def main():
         browsers = [Browser(gateway, "/unkept") for _ in range(5)]
-        await until(lambda: sum(group_sizes()) == 5)
+        await until(lambda: sum(group_sizes()) == 5 and all(local.is_open for local in channels.hub._locals.values()))
         await unkept.apublish(7)
         await until(lambda: all(browser.events for browser in browsers))
         for browser in browsers:
