@@ -6,12 +6,14 @@ import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from django.core.signals import got_request_exception
 from starlette.websockets import WebSocketDisconnect
 
+from hybrid_gateway.auth.revalidation import ended_authentications
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.websocket_routes import WEBSOCKET
@@ -261,8 +263,9 @@ class SocketSession:
         task.result()
 
     async def _age(self, seconds: float) -> None:
+        find_ended = partial(ended_authentications, lend=lambda: self._thread)
         with thread_sensitive(self._thread):
-            await self._gateway.websocket_registry.of_loop().advance(seconds)
+            await self._gateway.websocket_registry.of_loop().advance(seconds, find_ended)
         for _ in range(TURNS):
             await asyncio.sleep(0)
 

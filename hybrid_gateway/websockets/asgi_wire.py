@@ -127,7 +127,8 @@ class ASGIWire:
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         self._writer = None
-        self._wake()
+        if not self._is_sending:  # else somebody else is at it, and waits
+            self._wake()
         if not task.cancelled():
             self._begin()
 

@@ -132,8 +132,9 @@ class LoopConnections:
         if self._timer is None and not self.is_still:
             self._set_timer()
 
-    async def advance(self, seconds: float) -> None:
+    async def advance(self, seconds: float, find_ended: FindEnded) -> None:
         """Do what is to be done when ``seconds`` more have gone by: for tests, which do not wait for it."""
+        self._find_ended = find_ended
         for connection in self.connections:
             connection.age(seconds)
         self._last_recheck -= seconds

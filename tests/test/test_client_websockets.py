@@ -682,3 +682,30 @@ def test_fixtures_have_websockets(gateway_client: TestClient, async_gateway_clie
                 assert await socket.receive_text() == "x"
 
         asyncio.run(use())
+
+
+@override_settings(**SETTINGS)
+class TestRevocation(TestCase):
+    def test_a_user_who_is_deactivated_is_let_go_when_the_clock_moves(self):
+        ada = User.objects.create_user("ada")
+        self.client.force_login(ada)
+        with self.client.websocket("/me") as socket:
+            socket.send("")
+            self.assertEqual(socket.receive_text(), "ada")
+            socket.advance(10)
+            self.assertIsNone(socket.close_code)
+            User.objects.filter(pk=ada.pk).update(is_active=False)
+            socket.advance(10)
+            self.assertEqual(socket.close_code, 4401)
+
+    async def test_it_is_the_same_for_async_tests(self):
+        ada = await User.objects.acreate_user("ada")
+        await self.async_client.aforce_login(ada)
+        async with self.async_client.websocket("/me") as socket:
+            await socket.send("")
+            self.assertEqual(await socket.receive_text(), "ada")
+            await socket.advance(10)
+            self.assertIsNone(socket.close_code)
+            await User.objects.filter(pk=ada.pk).aupdate(is_active=False)
+            await socket.advance(10)
+            self.assertEqual(socket.close_code, 4401)
