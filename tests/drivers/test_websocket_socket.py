@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import gc
+import ssl
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -541,6 +543,65 @@ def test_a_client_waits_while_nobody_reads_what_it_sends():
                 while len(heard.messages) == number + 1 < 1000:
                     await asyncio.sleep(0)
             assert seen == list(range(1, 1001)) and heard.messages == [str(number) for number in range(1000)]
+            client.leave()
+
+    run(main)
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The path of a key and a certificate for localhost."""
+    x509 = pytest.importorskip("cryptography.x509", reason="A certificate is made by cryptography (extra `jwt`).")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = builder.not_valid_before(now).not_valid_after(now + datetime.timedelta(days=1)).sign(key, hashes.SHA256())
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    path.write_bytes(private + made.public_bytes(pem))
+    return str(path)
+
+
+def test_over_tls_messages_ends_and_slow_clients_are_the_same(certificate):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+
+    async def main() -> None:
+        async with served(ssl_keyfile=certificate, ssl_certfile=certificate) as site:
+
+            async def connect() -> tuple[Client, Heard]:
+                client = await Client.connect(site.port, ssl=context)
+                client.write(handshake() + frame(TEXT, b"early"))
+                assert (await client.read_head())[0] == 101
+                assert await client.read_frame() == (0x81, b"early")
+                return client, await site.heard.get()
+
+            client, heard = await connect()
+            for number in range(200):
+                heard.wire.send(Frame(b"x" * 100_000))
+                if number % 10 == 0:
+                    await asyncio.sleep(0)
+            assert heard.wire.queued[1] > 1_000_000
+            drained = asyncio.ensure_future(heard.wire.drain())
+            for _ in range(200):
+                assert len((await client.read_frame())[1]) == 100_000
+            await asyncio.wait_for(drained, 10)
+            client.write(frame(TEXT, b"x", reserved=1))
+            assert await client.read_close() == 1002
+            assert await client.read_end() == b""
+            assert (await heard.ended())[0] == 1002
+            client.leave()
+            client, heard = await connect()
+            heard.wire.close(4000, "")
+            assert await client.read_close() == 4000
+            client.write(close(4000))
+            assert await client.read_end() == b""
+            assert await heard.ended() == (4000, "")
             client.leave()
 
     run(main)

@@ -55,9 +55,9 @@ class Client:
         self.writer = writer
 
     @classmethod
-    async def connect(cls, port: int) -> Client:
+    async def connect(cls, port: int, **options: Any) -> Client:
         """Connect, and say nothing."""
-        return cls(*await asyncio.open_connection("127.0.0.1", port))
+        return cls(*await asyncio.open_connection("127.0.0.1", port, **options))
 
     @classmethod
     async def open(cls, port: int, path: str = "/", *more: str, behind: bytes = b"") -> Client:
