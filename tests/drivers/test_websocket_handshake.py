@@ -135,7 +135,7 @@ def test_other_protocols_than_the_lanes_are_uvicorns_as_before():
     assert wsproto
 
     async def main() -> None:
-        for ws, status in (("wsproto", 403), ("auto", 403), ("websockets", 403)):
+        for ws, status in (("wsproto", 403), ("auto", 403)):
             async with serving(Gateway([]), LaneProtocol, ws=ws, lifespan="off") as (server, port):
                 client = await Client.connect(port)
                 client.write(GOOD)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import cast
 from weakref import WeakKeyDictionary
 
 import httptools
@@ -31,7 +32,7 @@ from hybrid_gateway.drivers.lane.websocket_server import SocketServer
 from hybrid_gateway.drivers.response_heads import ResponseHeads
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.headers import FixedHeaders, StampedHeaders
-from hybrid_gateway.types import Scope
+from hybrid_gateway.types import ASGIApp, Scope
 
 logger = logging.getLogger("hybrid_gateway")
 
@@ -48,7 +49,7 @@ class LaneServer:
     ) -> None:
         self.application = application
         self.dispatcher = dispatcher = application.dispatcher
-        self.sockets = SocketServer(config, state, dispatcher)
+        self.sockets = SocketServer(config, state, dispatcher, cast("ASGIApp", application), trust_proxy)
         self.has_hsts = dispatcher.security.hsts is not None
         self.trust_proxy = trust_proxy
         self.access_logger = AccessLogger(logging.getLogger("uvicorn.access"), dispatcher)

@@ -17,6 +17,7 @@ from hybrid_gateway.websockets.frames import Frame
 from hybrid_gateway.websockets.wire import Receiver, Wire
 
 MAX_BODY = 1 << 20  # bytes of a response to a handshake
+MAX_SMALL = 64 * 1024  # of a message that others may wait behind
 SHUTDOWN_JITTER = 2.0  # seconds in which all of them are closed: their clients come back at once
 
 _RESTART, _PING_TIMEOUT = 1012, 1011
@@ -56,7 +57,7 @@ class ASGIMessages(Receiver):
             self._arrival = asyncio.get_running_loop().create_future()
             await self._arrival
         message = self._queue.popleft()
-        if self._is_open and len(self._queue) < self._server.max_queue:
+        if self._is_open and not self._queue:
             self._wire.resume_reading()
         return message
 
@@ -146,7 +147,7 @@ class ASGIMessages(Receiver):
 
     def on_message(self, data: str | bytes) -> None:
         self._put({"type": "websocket.receive", "text" if isinstance(data, str) else "bytes": data})
-        if len(self._queue) >= self._server.max_queue:
+        if len(self._queue) >= self._server.max_queue or len(data) > MAX_SMALL:
             self._wire.pause_reading()
 
     def on_writable(self) -> None: ...

@@ -59,12 +59,13 @@ class _Message:
 class FrameReader:
     """The reading half of a websocket. Bounded: a message has ``max_size`` bytes at most, in however many frames."""
 
-    __slots__ = ("_message", "_rest", "is_deaf", "is_paused", "max_size", "new_inflater", "receiver")
+    __slots__ = ("_message", "_place", "_rest", "is_deaf", "is_paused", "max_size", "new_inflater", "receiver")
 
     receiver: Receiver
 
     def __init__(self) -> None:
         self._rest = b""
+        self._place = 0  # in it
         self._message: _Message | None = None
         self.max_size = 0
         self.new_inflater: Callable[[], Inflater] | None = None
@@ -81,9 +82,14 @@ class FrameReader:
 
     def feed(self, data: bytes) -> None:
         """Read what the client has sent."""
+        place = 0
         if self._rest:
-            data, self._rest = self._rest + data, b""
-        place, end = 0, len(data)
+            if data:
+                data = self._rest[self._place :] + data
+            else:
+                data, place = self._rest, self._place
+            self._rest, self._place = b"", 0
+        end = len(data)
         while place < end and not self.is_paused:
             message = self._message
             if message is not None and message.left:
@@ -117,7 +123,10 @@ class FrameReader:
             if self.is_deaf:
                 return
         if place < end:
-            self._rest = data[place:] if place else data
+            if self.is_paused:  # PERF: else each pause would copy what has come in one piece
+                self._rest, self._place = data, place
+            else:
+                self._rest = data[place:] if place else data
 
     def take_head(self, data: bytes, place: int, start: int, length: int) -> int:
         """Take the head of a frame, or a whole control frame; return where to go on: at ``place`` until more comes."""

@@ -34,8 +34,16 @@ class Output(Protocol):
 class SocketServer:
     """The part of one server that its websockets have in common."""
 
-    def __init__(self, config: Config, state: ServerState, dispatcher: Dispatcher) -> None:
-        self.application: ASGIApp = config.loaded_app
+    def __init__(
+        self,
+        config: Config,
+        state: ServerState,
+        dispatcher: Dispatcher,
+        application: ASGIApp,
+        trust_proxy: Callable[[Scope], None],
+    ) -> None:
+        self.application = application
+        self.trust_proxy = trust_proxy
         self.is_on = config.ws in _UPGRADES and config.ws_protocol_class is not None
         self.connections = cast("set[object]", state.connections)
         self.tasks = state.tasks

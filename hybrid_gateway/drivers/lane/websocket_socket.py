@@ -109,6 +109,7 @@ class LaneSocket(FrameReader, asyncio.Protocol):
         """Take the connection, with what came behind the handshake, and call the application."""
         server = self._server
         handshake.scope["extensions"][WIRE] = self
+        server.trust_proxy(handshake.scope)
         server.connections.add(self)
         self._transport.set_protocol(self)
         if early:
