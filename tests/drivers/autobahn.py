@@ -74,7 +74,7 @@ async def echo_by_asgi(scope: Any, receive: Any, send: Any) -> None:
 async def find(wstest: str, cases: Sequence[str], *, asgi: bool = False, compression: bool = False) -> dict[str, Any]:
     """Return Autobahn's findings by case."""
     gateway = Gateway([])
-    gateway.asgi.attend = echo_by_asgi if asgi else echo_by_wire  # type: ignore[method-assign]
+    gateway._attend = echo_by_asgi if asgi else echo_by_wire
     options: dict[str, Any] = {"lifespan": "off", "ws_max_size": LIMIT, "ws_per_message_deflate": compression}
     with tempfile.TemporaryDirectory() as folder:
         async with serving(gateway, LaneProtocol, **options) as (_, port):

@@ -184,7 +184,7 @@ def test_a_conversation_is_the_same_as_by_uvicorns_own_protocol(app, data):
         async with serving(theirs, HttpToolsProtocol, **options) as (_, port):
             status, headers, frames, body, notes = await theirs.hold(port, data)
         gateway = Gateway([])
-        gateway.asgi.attend = ours  # type: ignore[method-assign]
+        gateway._attend = ours
         async with serving(gateway, LaneProtocol, **options) as (_, port):
             found = await ours.hold(port, data)
         # They say how they refuse, and close in a reply to a close, in words and headers of their own.
@@ -202,7 +202,7 @@ def test_a_conversation_is_the_same_as_by_uvicorns_own_protocol(app, data):
 
 async def serve_asgi(app: Any, test: Callable[[int, Any], Awaitable[None]], **options: Any) -> None:
     gateway = Gateway([])
-    gateway.asgi.attend = app  # type: ignore[method-assign]
+    gateway._attend = app
     async with serving(gateway, LaneProtocol, lifespan="off", **options) as (server, port):
         await test(port, server)
 

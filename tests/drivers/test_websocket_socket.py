@@ -114,7 +114,7 @@ async def served(
         await wire.wait_closed()
 
     gateway = Gateway([])
-    gateway.asgi.attend = attend or accept  # type: ignore[method-assign]
+    gateway._attend = attend or accept
     async with serving(gateway, LaneProtocol, lifespan="off", **options) as (server, port):
         yield Served(server, port, queue)
 
