@@ -144,6 +144,14 @@ CHECKS: dict[str, Check] = {
         'List the pages in allowed_origins=["https://..."], or authenticate by tickets or tokens, which no browser '
         "sends of itself.",
     ),
+    "W039": Check(
+        "The project has websockets, and no `ASGI_APPLICATION`: a WSGI server answers each with 426.",
+        'Set ASGI_APPLICATION = "hybrid_gateway.asgi.application", and serve that.',
+    ),
+    "W043": Check(
+        "The project has websockets, and uvicorn no package to speak them by.",
+        'Require "websockets", which hybrid-gateway[server] does.',
+    ),
 }
 
 

@@ -32,6 +32,7 @@ from hybrid_gateway.checks.settings_checks import (
 )
 from hybrid_gateway.checks.tenants import missed_tenants, websockets_without_tenants
 from hybrid_gateway.checks.urlconf_checks import clashing_paths, front_page_alone, unreachable_patterns
+from hybrid_gateway.checks.websocket_servers import unserved_websockets
 
 
 def check_project(app_configs: object = None, **kwargs: object) -> Iterator[CheckMessage]:
@@ -52,6 +53,7 @@ def check_project(app_configs: object = None, **kwargs: object) -> Iterator[Chec
         yield from websockets_without_tenants(gateway.websockets)
         yield from closed_doors([*gateway.endpoints, *gateway.websockets])
         yield from open_origins(gateway.websockets)
+        yield from unserved_websockets(gateway)
 
 
 def check_deployment(app_configs: object = None, **kwargs: object) -> Iterator[CheckMessage]:

@@ -24,6 +24,7 @@ from hybrid_gateway._compat.server_internals import shutdown_tasks, stops_at_onc
 
 logger = logging.getLogger("hybrid_gateway")
 
+LAST_STEPS = 0.9  # seconds for what follows the grace period, lifespans above all
 GRACE_AFTER_SIGNAL = 0.5  # seconds in which a request is still answered; uvicorn needs 0.1 to close its sockets
 
 
@@ -111,7 +112,7 @@ class Shutdown:
         is_first, before = not self.has_begun, self._replaced[number]
         self.begin(GRACE_AFTER_SIGNAL)
         if is_first and self._listeners and stops_at_once(before):
-            self._pass_on(lambda: before(number, None), time.monotonic() + self._grace)
+            self._pass_on(lambda: before(number, None), time.monotonic() + self._grace + LAST_STEPS)
         else:
             before(number, frame)
 
