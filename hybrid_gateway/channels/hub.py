@@ -255,7 +255,7 @@ class Hub:
         if not (is_ours and replay.recovered):
             attachment.sink.gap(replay.missed if is_ours else None, False)
         for delivery in replay.messages:
-            attachment.sink.deliver(Message(delivery.payload, delivery.offset))
+            attachment.sink.deliver(local.recall(delivery))
             known = Position.parse(delivery.offset)
         attachment.release(known)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import NamedTuple, Protocol
 
 from hybrid_gateway.channels.backend import ChannelsUnavailable, Delivery, History
 from hybrid_gateway.channels.backend_access import BackendAccess
-from hybrid_gateway.channels.channel_message import Position
+from hybrid_gateway.channels.channel_message import Message, Position
 from hybrid_gateway.channels.fan_out import FanOutMeter, Feed, Group
 from hybrid_gateway.channels.presence import RENEW_SECONDS, TTL, Presence
 
 logger = logging.getLogger("hybrid_gateway")
+
+RECALL_SECONDS = 1.0  # that a message of history is kept, made of it, for the next client that missed it
 
 
 class HubMeter(FanOutMeter, Protocol):
@@ -53,6 +57,24 @@ class LocalChannel:
         self.last: Position | None = None
         self.held: list[Delivery] | None = None  # while history is asked
         self.presence: Presence | None = None
+        self._recalled: dict[str, Message] = {}
+        self._recall_ends = 0.0
+
+    def recall(self, delivery: Delivery) -> Message:
+        """Return the message of what history has told; clients that come back at once get the same one."""
+        # PERF: each would have to be encoded for each of them, in the moment when there is most to do.
+        now = time.monotonic()
+        if now >= self._recall_ends:
+            self._forget()
+            self._recall_ends = now + RECALL_SECONDS
+            asyncio.get_running_loop().call_later(RECALL_SECONDS, self._forget, context=Context())
+        message = self._recalled.get(delivery.offset)
+        if message is None:
+            message = self._recalled[delivery.offset] = Message(delivery.payload, delivery.offset)
+        return message
+
+    def _forget(self) -> None:
+        self._recalled = {}
 
     def group_for(self, feed: Feed) -> Group:
         for group in self.groups:

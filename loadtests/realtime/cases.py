@@ -202,7 +202,7 @@ CASES: Mapping[str, Case] = {
         processes=2, alone=True, peers=("lane",),
     ),
     "http": Case(
-        "HTTP beside idle sockets", "kept", "user_us", Size(5000, 3), requests, _connect,
+        "HTTP beside idle sockets", "kept", "cpu_us", Size(5000, 3), requests, _connect,
         processes=2, bare=True, peers=("lane",),
     ),
 }  # fmt: skip

@@ -66,7 +66,7 @@ TARGETS = [
     Target("storm", "lost", "lane", 0),
     Target("storm", "longest_ms", "lane", 15_000),
     Target("storm", "http_p99_ms", "lane", 1000),
-    Target("http", "user_us", "lane", 1.05, "lane" + BARE),
+    Target("http", "cpu_us", "lane", 1.05, "lane" + BARE),
 ]
 
 

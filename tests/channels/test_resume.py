@@ -47,6 +47,30 @@ def test_a_subscription_begins_where_it_can_be_resumed_before_any_message(shared
     run(main())
 
 
+class Reader:
+    def __init__(self):
+        self.messages = []
+
+    def deliver(self, message):
+        self.messages.append(message)
+
+    def gap(self, missed, recovered):
+        raise AssertionError
+
+
+def test_clients_that_come_back_at_once_share_what_is_made_of_each_message(shared):
+    async def main():
+        offsets = [await numbers.apublish(number, name="a") for number in range(4)]
+        readers = [Reader(), Reader()]
+        for reader, since in zip(readers, offsets, strict=False):
+            await numbers.attach(reader, since=since, name="a")
+        one, other = ([message.payload for message in reader.messages] for reader in readers)
+        assert (one, other) == ([b"1", b"2", b"3"], [b"2", b"3"])
+        assert all(a is b for a, b in zip(readers[0].messages[1:], readers[1].messages, strict=True))
+
+    run(main())
+
+
 @pytest.mark.parametrize("since", ["x", "foreign-3", "b-99999", "é" * 1000, "-", "1", "a-b-c", "\x00", "b-" + "9" * 30])
 def test_an_unknown_since_is_a_gap_of_unknown_size_and_then_what_there_is(shared, since):
     async def main():
