@@ -260,7 +260,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """opens a debugger in the terminal where an unexpected exception was raised"""
     channels: Annotated[ChannelsSettings, _channels] = ChannelsSettings()
     """what carries messages of channels: ``"memory"`` of one process, ``"redis://…"``, ``"postgresql"``, or
-    ``{"BACKEND": dotted path, …}``: see [channels](channels.md#back-ends)"""
+    ``{"BACKEND": dotted path, …}``: see [channels](channels.md#back-ends).
+    Read for the process, not an argument of ``Gateway``"""
     openapi: Annotated[OpenAPISettings, _openapi] = OpenAPISettings()
     """{keys}: see [the document](openapi.md)"""
     lifespan: Annotated[tuple[Any, ...], import_each] = ()

@@ -25,4 +25,5 @@ class LaneWorker(UvicornWorker):  # type: ignore[misc]
         "http": LaneProtocol,
         "interface": "asgi3",
         "server_header": False,
+        "ws_per_message_deflate": False,
     }

@@ -127,6 +127,7 @@ def serve(**options: Any) -> None:
         timeout_keep_alive=options["keep_alive"],
         timeout_graceful_shutdown=options["graceful_timeout"],
         server_header=False,
+        ws_per_message_deflate=False,  # of mounts and Channels; routes have ``compression=``
         **{name: options[name] for name in _PASSED_ON},
         # Older versions of uvicorn do without: they replace processes all at once, and wait 5 seconds for a worker.
         **{name: options[option] for name, option in _NEWER.items() if name in known},
