@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
@@ -275,3 +276,16 @@ def test_a_stream_of_a_channel_has_offsets_gaps_and_who_comes_and_goes():
     assert "follow_receive" not in document["operations"]
     assert names_of(document, "bare_send") == ["Said", "Gap", "ErrorFrame"]
     assert document["channels"]["bare"]["x-channel"] == {"name": "bare:{room_id}"}
+
+
+def test_a_class_that_is_received_otherwise_than_sent_has_two_schemas():
+    class Priced(msgspec.Struct):
+        price: Decimal
+
+    @listener("/priced")
+    async def priced(data: Priced) -> Priced: ...
+
+    document = written(priced)
+    assert {"Priced", "PricedInput"} <= document["components"]["schemas"].keys()
+    assert names_of(document, "priced_receive") == ["PricedInput"]
+    assert names_of(document, "priced_send") == ["Priced", "ErrorFrame"]
