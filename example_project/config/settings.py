@@ -114,7 +114,7 @@ if DATABASES["default"].get("ENGINE") == "django.db.backends.sqlite3":
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 
-if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+if DATABASES["default"].get("ENGINE") == "django.db.backends.postgresql":
     HYBRID_GATEWAY["CHANNELS"] = "postgresql"  # several processes see one room; in memory each has its own
 
 # --- Files ----------------------------------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ class LoopConnections:
         connection.handler_grace = min(HANDLER_GRACE, 0.3 * self._grace)
         connection.begin_to_drain()
         # jitter, so that clients do not all come back in the same moment; and at first time for a last word
-        when = FIRST_CLOSE * step + (batch + random.random() * (1 - FIRST_CLOSE)) * step  # noqa: S311
+        when = FIRST_CLOSE * step + (batch + random.random() * (1 - FIRST_CLOSE)) * step  # noqa: S311  # nosec B311
         self._loop.call_later(when, connection.close, RESTART, RESTART_REASON)
 
 

@@ -168,7 +168,7 @@ class ListeningConnection:
         async with asyncio.timeout(STALL):
             deleted = [(await self._connection.execute(statement)).rowcount for statement in PRUNE]
         self._heard = time.monotonic()
-        return 0.1 if max(deleted) >= PRUNED_AT_ONCE else random.uniform(0.8, 1.2) * PRUNE_EVERY  # noqa: S311
+        return 0.1 if max(deleted) >= PRUNED_AT_ONCE else random.uniform(0.8, 1.2) * PRUNE_EVERY  # noqa: S311  # nosec B311
 
     async def _ping(self) -> None:
         async with asyncio.timeout(STALL):

@@ -77,9 +77,9 @@ class Reconnection:
             # A server that restarts must not meet all processes of a site in the same moment.
             longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2 ** min(waits, 10))
             waits += 1
-            await asyncio.sleep(_FIRST_WAIT * random.random())  # noqa: S311
+            await asyncio.sleep(_FIRST_WAIT * random.random())  # noqa: S311  # nosec B311
             with suppress(TimeoutError):
-                async with asyncio.timeout(random.uniform(longest / 2, longest)):  # noqa: S311
+                async with asyncio.timeout(random.uniform(longest / 2, longest)):  # noqa: S311  # nosec B311
                     await self._hurry.wait()
 
     def _establish(self) -> None:

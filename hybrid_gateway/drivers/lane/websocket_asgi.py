@@ -140,7 +140,7 @@ class ASGIMessages(Receiver):
         """Close with the server, at some moment of the next seconds."""
         if self._is_open:
             # Not all at once: those who come back would meet a server that has just begun.
-            delay = random.uniform(0, SHUTDOWN_JITTER)  # noqa: S311
+            delay = random.uniform(0, SHUTDOWN_JITTER)  # noqa: S311  # nosec B311
             self._server.call_later(delay, self._wire.close, _RESTART, "")
 
     # --- what the wire tells
