@@ -170,8 +170,15 @@ class Conversation(GatewayResponse):
             return
         known = await self.report(ctx, error)
         told = known or InternalServerError(f"{type(error).__name__}: {error}" if settings.DEBUG else None)
+        codec = self.plan.options.codec
+        try:
+            frame = codec.error(told)
+        except Exception as failure:  # what the error tells cannot be encoded
+            await self.plan.errors.respond_to_crash(ctx, failure)
+            known, told = None, InternalServerError()
+            frame = codec.error(told)
         with suppress(WebSocketDisconnect):
-            await self.connection.send(self.plan.options.codec.error(told))
+            await self.connection.send(frame)
         code = INTERNAL_ERROR if known is None else 4000 + known.status_code
         self.connection.close(code, told.detail if isinstance(told.detail, str) else "")
 

@@ -54,6 +54,24 @@ def quiet_client(*routes) -> TestClient:
 # --- codes -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("error", [HTTPException(409, "no", extra=object()), HTTPException(409, "\ud800")])
+def test_an_error_that_cannot_be_told_is_a_bug_of_ours(error):
+    @websocket("/socket")
+    async def fail(socket: WebSocket) -> None:
+        await socket.accept()
+        raise error
+
+    @stream("/stream")
+    async def fail_later() -> AsyncIterator[int]:
+        yield 1
+        raise error
+
+    client = quiet_client(fail, fail_later)
+    for path in ("/socket", "/stream"):
+        received, code, _ = ending(client, path)
+        assert (received[-1]["status"], code) == (500, 1011)
+
+
 def test_a_handler_that_returns_ends_with_1000():
     @websocket("/")
     async def hold(socket: WebSocket) -> None:
