@@ -280,7 +280,8 @@ def options_meant(name: str, known: Collection[str]) -> tuple[str, ...]:
 def closest_option(name: str, options: Iterable[str]) -> str | None:
     """Return which of ``options`` is ``name``, but for a letter or two, their case, or that it is a default."""
     plain = _plain(name).removeprefix("default_")
-    found = ((_distance(plain, option), option) for option in options)
+    letters = plain.replace("_", "")
+    found = ((0 if option.replace("_", "") == letters else _distance(plain, option), option) for option in options)
     return min((entry for entry in found if entry[0] <= _allowed_typos(entry[1])), default=(0, None))[1]
 
 

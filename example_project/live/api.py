@@ -60,7 +60,7 @@ async def follow_room(name: RoomName) -> None:
     """Follow a room: its lines, and who comes and goes. Whoever may log in may follow."""
 
 
-@post("/live/rooms/{name}")
+@post("/live/rooms/{name}", raises=[400])  # a path with control characters
 async def say(name: RoomName, data: Say, user: User) -> Said:
     """Say something in a room."""
     said = Said(text=data.text, by=user.username, at=datetime.now(UTC))
@@ -68,7 +68,7 @@ async def say(name: RoomName, data: Say, user: User) -> Said:
     return said
 
 
-@get("/live/rooms/{name}/present")
+@get("/live/rooms/{name}/present", raises=[400])
 async def present(name: RoomName, user: User) -> Present:
     """Tell who is in a room, oneself included."""
     keys = await room.apresent(name=name)

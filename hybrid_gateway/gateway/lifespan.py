@@ -13,7 +13,7 @@ from hybrid_gateway.binding.components import AppComponents, Provider
 from hybrid_gateway.binding.signature import reject_generator
 from hybrid_gateway.dispatch.routing_table import RoutingTable
 from hybrid_gateway.dispatch.shutdown import Shutdown
-from hybrid_gateway.gateway.mount_lifespans import mount_lifespan
+from hybrid_gateway.gateway.mount_lifespans import MountLifespan
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.types import Handler
@@ -61,7 +61,7 @@ class Lifespan:
                     opened = contextlib.asynccontextmanager(context) if inspect.isasyncgenfunction(context) else context
                     await stack.enter_async_context(opened(*arguments, **keywords))
                 for mounted in self._table().mounts.with_lifespan:
-                    await stack.enter_async_context(mount_lifespan(mounted, self._options.graceful_timeout))
+                    await stack.enter_async_context(MountLifespan(mounted, self._options.graceful_timeout))
                 for hook in reversed(self._options.on_shutdown):
                     stack.push_async_callback(self._call, hook)
                 self._stack = stack.pop_all()

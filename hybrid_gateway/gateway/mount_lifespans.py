@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 from hybrid_gateway.dispatch.mounts import Mounted
@@ -21,25 +20,39 @@ LAST_MESSAGE = 1.0  # seconds that a shutdown may need to come where everything 
 logger = logging.getLogger("hybrid_gateway")
 
 
-@asynccontextmanager
-async def mount_lifespan(mounted: Mounted, grace: float) -> AsyncIterator[None]:
-    """Enter the lifespan of a mounted application, and leave it; ``grace`` is seconds in which it must have ended.
+class MountLifespan:
+    """The lifespan of a mounted application, to be entered and left; ``grace`` is seconds in which it must have ended.
 
     Raises :class:`ConfigurationError` where it says that its start-up has failed. SPEC: ASGI lifespan.
     """
-    lifespan = _Lifespan(mounted)
-    try:
-        await lifespan.start()
-        yield
-    finally:
+
+    # No generator: a loop that ends before the gateway does would leave one that nobody can close.
+
+    def __init__(self, mounted: Mounted, grace: float) -> None:
+        self._mounted = mounted
+        self._grace = grace
+        self._lifespan: _Lifespan | None = None
+
+    async def __aenter__(self) -> None:
+        self._lifespan = _Lifespan(self._mounted)
         try:
-            async with asyncio.timeout(grace):
+            await self._lifespan.start()
+        except BaseException:
+            await self.__aexit__()
+            raise
+
+    async def __aexit__(self, *details: object) -> None:
+        lifespan, self._lifespan = self._lifespan, None
+        if lifespan is None:
+            return
+        try:
+            async with asyncio.timeout(self._grace):
                 await lifespan.stop()
         except TimeoutError:
-            logger.warning("%r has not ended within %s seconds.", mounted, grace)
+            logger.warning("%r has not ended within %s seconds.", self._mounted, self._grace)
         if not lifespan.task.done():
             lifespan.task.cancel()
-        mounted.state = None
+        self._mounted.state = None
 
 
 class _Lifespan:

@@ -96,7 +96,7 @@ class PrivatePostgreSQL:
         self.folder.mkdir()
         if self.runner:
             shutil.chown(self.folder, "postgres", "postgres")
-            for parent in list(self.folder.parents)[:3]:
+            for parent in list(self.folder.parents)[:5]:
                 with suppress(PermissionError):
                     parent.chmod(parent.stat().st_mode | 0o011)
         self.run("initdb", "-D", str(self.folder), "-A", "trust", "-U", "tests", "--no-sync")

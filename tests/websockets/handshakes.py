@@ -45,6 +45,7 @@ class Opened:
         self.status = message["status"]
         self.headers = dict(message["headers"])
         self.body = (await asyncio.wait_for(self._outbox.get(), 20)).get("body", b"")
+        await asyncio.wait((self._task,), timeout=20)  # seconds
 
     async def closed(self):
         """Return the code of the close that the server sends, and its reason."""
