@@ -162,8 +162,15 @@ class LateStart:
             try:
                 await self._is_over.wait()
                 await self._idle.wait()
-            finally:
-                try:
-                    await self._shutdown()
-                except Exception:
-                    logger.exception("lifespan.shutdown failed")
+            except GeneratorExit:  # its loop ended long ago, and nothing can be awaited any more
+                raise
+            except BaseException:
+                await self._end()
+                raise
+            await self._end()
+
+    async def _end(self) -> None:
+        try:
+            await self._shutdown()
+        except Exception:
+            logger.exception("lifespan.shutdown failed")
