@@ -197,11 +197,14 @@ def check_headers(headers: Iterable[Header]) -> None:
                 check_header(name, value)
 
 
+_WITH_HEADERS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
+
+
 def checked_send(send: Send) -> Send:
     """Return an ASGI ``send`` that raises ``ValueError`` instead of sending headers that could be taken for others."""
 
     async def check_and_send(message: Message) -> None:
-        if message["type"] == "http.response.start":
+        if message["type"] in _WITH_HEADERS:
             check_headers(message.get("headers", ()))
         await send(message)
 

@@ -114,7 +114,7 @@ class Handshakes:
 
     async def _run(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let another application have a websocket, as long as the process lives."""
-        if not await self._dispatcher.shutdown.with_timeout(app(scope, receive, send)):
+        if not await self._dispatcher.shutdown.with_timeout(app(scope, receive, checked_send(send))):
             with suppress(Exception):  # whatever the server says: it may have closed the websocket before
                 async with asyncio.timeout(LAST_CLOSE):  # gunicorn would wait for the client's answer
                     await send({"type": "websocket.close", "code": RESTART, "reason": RESTART_REASON})

@@ -18,11 +18,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.exceptions import TooManyRequests
+from hybrid_gateway.headers import check_headers
 from hybrid_gateway.throttling.throttle import Throttle
 from hybrid_gateway.types import Headers
 from hybrid_gateway.websockets.codec import Codec
 from hybrid_gateway.websockets.frames import Frame
-from hybrid_gateway.websockets.wire import Wire
+from hybrid_gateway.websockets.wire import HANDSHAKE_HEADERS, Wire
 
 MAX_WAITING = 64  # messages of a client that wait for the handler before we stop reading
 MAX_WAITING_BYTES = 256 * 1024  # or so many bytes
@@ -296,7 +297,13 @@ class Connection:
             listener()
 
     async def accept(self, subprotocol: str | None, headers: Headers) -> None:
-        """Answer the handshake. Raises ``ClientDisconnect`` where the client has gone already."""
+        """Answer the handshake, without those of ``headers`` that are the server's to say.
+
+        Raises ``ClientDisconnect`` where the client has gone already, ``ValueError`` for what may be no header.
+        """
+        # SECURITY: not every server looks, and a name may be made of what a client has sent.
+        headers = [(name.lower(), value) for name, value in headers if name.lower() not in HANDSHAKE_HEADERS]
+        check_headers(headers)
         await self.wire.accept(
             self,
             subprotocol=subprotocol,
@@ -311,5 +318,4 @@ MAX_REASON = 123  # bytes. SPEC: RFC 6455 section 5.5: a control frame has 125 b
 
 def shorten(reason: str) -> str:
     """Return as much of a reason as a close frame can hold."""
-    encoded = reason.encode("utf-8", "replace")
-    return reason if len(encoded) <= MAX_REASON else encoded[:MAX_REASON].decode("utf-8", "ignore")
+    return reason.encode("utf-8", "replace")[:MAX_REASON].decode("utf-8", "ignore")

@@ -15,6 +15,14 @@ from hybrid_gateway.websockets.frames import Frame
 
 RESTART, RESTART_REASON = 1012, "The server restarts."
 
+HANDSHAKE_HEADERS = frozenset(
+    (
+        *(b"upgrade", b"connection", b"content-length", b"transfer-encoding"),
+        *(b"sec-websocket-accept", b"sec-websocket-extensions", b"sec-websocket-protocol", b"sec-websocket-version"),
+    )
+)
+"""Headers of the handshake itself, which are the server's to say. SPEC: RFC 6455 section 4.2.2."""
+
 WIRE = "hybrid_gateway.websocket.wire"
 
 

@@ -103,6 +103,27 @@ def test_a_header_that_cannot_be_sent_is_an_error_of_the_application():
     run(main)
 
 
+@pytest.mark.parametrize("offer", ["a b", "a, b c", 'a;c="x"', "a/b", "\xe9", "a, \x01"])
+def test_a_subprotocol_is_a_token(offer):
+    async def main() -> None:
+        async def attend(scope: Any, receive: Any, send: Any) -> None:
+            await receive()
+            await send({"type": "websocket.accept", "subprotocol": scope["subprotocols"][0]})
+
+        async with served(attend=attend) as site:
+            client = await Client.connect(site.port)
+            client.write(handshake("/", f"Sec-WebSocket-Protocol: {offer}"))
+            assert (await client.read_head())[0] == 400
+            client.leave()
+            client = await Client.connect(site.port)
+            client.write(handshake("/", "Sec-WebSocket-Protocol: a, ,b"))  # an empty element is none
+            status, headers = await client.read_head()
+            assert (status, dict(headers)["sec-websocket-protocol"]) == (101, "a")
+            client.leave()
+
+    run(main)
+
+
 def test_a_handshake_behind_a_request_that_is_answered_still_waits_for_no_answer():
     @get("/slow")
     async def slow() -> str:

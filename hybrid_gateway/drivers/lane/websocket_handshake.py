@@ -13,14 +13,12 @@ import httptools
 
 from hybrid_gateway.dispatch.request_checks import MAX_HEADER_BYTES, MAX_HEADERS
 from hybrid_gateway.drivers.lane.websocket_deflate import choose_offer
-from hybrid_gateway.headers import header_line
+from hybrid_gateway.headers import header_line, is_token
 from hybrid_gateway.types import Header, Scope
+from hybrid_gateway.websockets.wire import HANDSHAKE_HEADERS
 
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION = b"13"
-
-# Of the handshake itself; what an application says of them is left out.
-_OURS = (b"upgrade", b"connection", b"sec-websocket-accept", b"sec-websocket-extensions", b"content-length")
 
 
 class HandshakeError(Exception):
@@ -60,7 +58,7 @@ class Handshake:
         chosen = choose_offer(self._offers) if compression else None
         if chosen is not None:
             lines.append(b"sec-websocket-extensions: %b\r\n" % chosen[0].encode())
-        lines += (header_line(header) for header in (*defaults, *headers) if header[0].lower() not in _OURS)
+        lines += (header_line(header) for header in (*defaults, *headers) if header[0].lower() not in HANDSHAKE_HEADERS)
         return b"".join([*lines, b"\r\n"]), chosen and chosen[1]
 
 
@@ -108,7 +106,10 @@ def complete_scope(scope: Scope, url: bytes, headers: list[Header], by_name: dic
         path = ""
     if not path.startswith("/"):
         raise HandshakeError(400, "The target of the request is none.")
-    protocols = b",".join(by_name.get(b"sec-websocket-protocol", ())).decode("latin-1")
+    protocols = [part.strip() for part in b",".join(by_name.get(b"sec-websocket-protocol", ())).split(b",")]
+    # SPEC: RFC 6455 section 4.1: tokens; RFC 9110 section 5.6.1: empty elements of a list are none
+    if not all(map(is_token, filter(None, protocols))):
+        raise HandshakeError(400, "Sec-WebSocket-Protocol names what is no protocol.")
     scope.update(
         {
             "type": "websocket",
@@ -119,7 +120,7 @@ def complete_scope(scope: Scope, url: bytes, headers: list[Header], by_name: dic
             "raw_path": scope["root_path"].encode() + raw_path,
             "query_string": parsed.query or b"",
             "headers": headers,
-            "subprotocols": [part for part in map(str.strip, protocols.split(",")) if part],
+            "subprotocols": [part.decode("ascii") for part in protocols if part],
             "extensions": {"websocket.http.response": {}},
         }
     )
