@@ -82,7 +82,10 @@ class ThreadStream(AsyncIterator[T]):
     def _fetch(self) -> T:
         if self._iterator is None:
             self._iterator = iter(self._chunks)
-        return next(self._iterator, _END)
+        try:
+            return next(self._iterator, _END)
+        except StopAsyncIteration as error:  # out of the iterator it is a bug; here it would pass for the end
+            raise RuntimeError("The iterator has raised StopAsyncIteration.") from error
 
     def _clean_up(self) -> None:
         chunks = self._chunks if self._iterator is None else self._iterator

@@ -28,6 +28,7 @@ from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread, thread_
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread, CallingThread, InlineThread, LoopThread
 from hybrid_gateway.concurrency.thread_pool import ThreadPool
 from hybrid_gateway.concurrency.thread_pools import PooledThread
+from hybrid_gateway.test import TestClient
 
 ident = threading.get_ident
 colour: contextvars.ContextVar[str] = contextvars.ContextVar("colour", default="none")
@@ -1525,3 +1526,21 @@ def test_a_pool_closed_within_the_turn_refuses_what_was_asked_for_in_it(make_poo
 
     with pytest.raises(RuntimeError, match="is closed"):
         asyncio.run(main())
+
+
+@pytest.mark.parametrize("path", ["/iterator", "/response"])
+def test_a_stream_that_raises_the_end_of_another_kind_is_no_whole_stream(path):
+    def talk() -> Iterator[bytes]:
+        yield b"1"
+        raise StopAsyncIteration
+
+    @get("/iterator")
+    def iterate() -> Iterator[bytes]:
+        return talk()
+
+    @get("/response")
+    def respond() -> StreamingResponse:
+        return StreamingResponse(talk())
+
+    with pytest.raises(RuntimeError, match="StopAsyncIteration"):
+        TestClient(Gateway([iterate, respond])).get(path)
