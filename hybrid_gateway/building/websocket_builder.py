@@ -33,12 +33,10 @@ from hybrid_gateway.websockets.conversations import (
     Conversation,
     ConversationPlan,
     ListenerConversation,
-    ListenerInstance,
-    ListenerMethod,
-    ListenerMethods,
     SocketConversation,
     StreamConversation,
 )
+from hybrid_gateway.websockets.listener_instances import ListenerInstance, ListenerMethod, ListenerMethods
 
 
 class WebSocketSignature(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Literal
 
@@ -96,14 +96,21 @@ class Conversation(GatewayResponse):
             return False
         except Exception as error:
             await self.fail(ctx, error)
-        except BaseException as error:  # the server ends the task when the process ends, and waits for nobody
+        except asyncio.CancelledError as error:
+            if not is_cancelled():  # something that was awaited was, which is a bug like any other
+                unexpected = RuntimeError("The handler was not cancelled, but something that it has awaited was.")
+                unexpected.__cause__ = error
+                await self.fail(ctx, unexpected)
+            else:  # the server ends the task when the process ends, and waits for nobody
+                await self._close_at_once(wire, RESTART, RESTART_REASON)
+                raise
+        except (SystemExit, KeyboardInterrupt, GeneratorExit):
             if self.connection is not None:
                 self.connection.close(RESTART, RESTART_REASON)
-                if isinstance(error, asyncio.CancelledError):
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(LAST_CLOSE):
-                            await wire.wait_closed()
                 wire.abort()
+            raise
+        except BaseException:  # of the project's own, whoever shall see it
+            await self._close_at_once(wire, INTERNAL_ERROR)
             raise
         finally:
             end = None if self.connection is None else self.connection.end
@@ -115,6 +122,15 @@ class Conversation(GatewayResponse):
         if self.connection is not None:
             await wire.wait_closed()
         return True
+
+    async def _close_at_once(self, wire: Wire, code: int, reason: str = "") -> None:
+        """Close the connection before the task ends, if anybody is there."""
+        if self.connection is not None:
+            self.connection.close(code, reason)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LAST_CLOSE):
+                    await wire.wait_closed()
+            wire.abort()
 
     async def _converse_until_left(self, ctx: WebSocketContext, wire: Wire) -> None:
         """Converse; cancel what has not noticed the end of the connection after a while."""
@@ -147,11 +163,11 @@ class Conversation(GatewayResponse):
             ctx.authentication.opened_at = ctx.began_at
         client = ctx.scope.get("client")
         connection.address = client[0] if client else ""
-        self.connection = connection
         connection.when_ended(self._end_soon)
         if isinstance(wire, ASGIWire):
             connection.when_draining(wire.begin_to_drain)
         await connection.accept(subprotocol, [*self.raw_headers, *headers])
+        self.connection = connection  # from here on an error is a frame
         ctx.registry.add(connection)
         for listener in self.listeners:
             connection.when_ended(listener)
@@ -250,82 +266,13 @@ class ListenerConversation(Conversation):
     async def call(self, ctx: WebSocketContext, data: object) -> object:
         """Call the handler with one message, on a thread where it blocks."""
         handler = functools.partial(self.plan.handler, data=data, **self.values)
-        return await _call(self.plan.mode, ctx.thread, handler)
+        return await call_handler(self.plan.mode, ctx.thread, handler)
 
 
-class ListenerInstance(ListenerConversation):
-    """The conversation of a :class:`Listener`: an instance, and what each of its methods asks for."""
-
-    def __init__(self, plan: ConversationPlan, methods: ListenerMethods, instance: object, values: Values) -> None:
-        super().__init__(plan, values)
-        self._methods = methods
-        self._instance = instance
-        self._is_left = False
-        self._ctx: WebSocketContext | None = None
-        self._drain: asyncio.Future[object] | None = None
-
-    async def accept(
-        self, ctx: WebSocketContext, wire: Wire, subprotocol: str | None = None, headers: Headers = ()
-    ) -> Connection:
-        self._ctx = ctx
-        connection = await super().accept(ctx, wire, subprotocol, headers)
-        method = self._methods.on_drain
-        if method is not None:
-
-            def begin() -> None:
-                self._drain = asyncio.ensure_future(self._run(ctx.thread, method, {}))
-
-            connection.when_draining(begin)
-        return connection
-
-    async def call(self, ctx: WebSocketContext, data: object) -> object:
-        return await self._run(ctx.thread, self._methods.on_message, {"data": data})
-
-    async def leave(self, thread: ResponseThread, code: int) -> None:
-        if self._is_left:
-            return
-        self._is_left = True
-        method = self._methods.on_disconnect
-        for work in (self._drain, None if method is None else self._run(thread, method, _code(method, code))):
-            if work is not None:
-                try:
-                    await finish(asyncio.ensure_future(work))
-                except Exception as error:
-                    if self._ctx is None:
-                        logger.exception("The end of a connection to %s failed", self.plan.route)
-                    else:
-                        await self.plan.errors.respond_to_crash(self._ctx, error)
-
-    async def _run(self, thread: ResponseThread, method: ListenerMethod, given: Values) -> object:
-        values = {name: self.values[name] for name in method.parameters} | dict(given)
-        return await _call(method.mode, thread, functools.partial(method.function, self._instance, **values))
-
-
-async def _call(mode: CallMode, thread: ResponseThread, handler: Handler) -> object:
+async def call_handler(mode: CallMode, thread: ResponseThread, handler: Handler) -> object:
     if mode == "thread":
         return await thread.run(handler)
     return await handler() if mode == "loop" else handler()
-
-
-def _code(method: ListenerMethod, code: int) -> Values:
-    return {"code": code} if method.takes_code else {}
-
-
-class ListenerMethod(msgspec.Struct, frozen=True):
-    """A method of a listener: its function, the names of what is injected, and where it runs."""
-
-    function: Handler
-    parameters: Sequence[str]
-    mode: CallMode
-    takes_code: bool = False
-
-
-class ListenerMethods(msgspec.Struct, frozen=True, kw_only=True):
-    """The methods of a listener that run after its handshake."""
-
-    on_message: ListenerMethod
-    on_disconnect: ListenerMethod | None
-    on_drain: ListenerMethod | None
 
 
 class StreamConversation(Conversation):
@@ -351,6 +298,12 @@ class StreamConversation(Conversation):
     def _values(self, ctx: WebSocketContext) -> Any:
         made = self.plan.handler(**self.values)
         return made if isinstance(made, AsyncIterator) else ctx.thread.stream(made)
+
+
+def is_cancelled() -> bool:
+    """Return whether somebody has asked for the end of this task."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def finish(task: asyncio.Future[Any]) -> object:

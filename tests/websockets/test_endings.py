@@ -458,6 +458,161 @@ def test_a_client_that_goes_during_the_handshake_leaves_nothing_behind(moment):
     assert len(gateway.websocket_registry) == 0
 
 
+# --- last work -------------------------------------------------------------------------------------------------------
+
+
+async def cancelled_work() -> None:
+    task = asyncio.ensure_future(asyncio.sleep(9))
+    task.cancel()
+    await task
+
+
+def ends_of_drains() -> dict:
+    async def fail() -> None:
+        raise ValueError
+
+    async def never_end() -> None:
+        await asyncio.Event().wait()
+
+    async def end() -> None:
+        await asyncio.sleep(0)
+
+    return {"ends": end, "fails": fail, "awaits what is cancelled": cancelled_work, "never ends": never_end}
+
+
+@pytest.mark.parametrize("cancelled", [0, 1, 3])
+@pytest.mark.parametrize("drain", ends_of_drains())
+def test_on_disconnect_runs_once_however_on_drain_ends(drain, cancelled, monkeypatch):
+    monkeypatch.setattr("hybrid_gateway.websockets.connection.HANDLER_GRACE", 0.2)  # seconds
+    left, drained = [], ends_of_drains()[drain]
+
+    class Hold(Listener):
+        path = "/"
+
+        async def on_message(self, data: str) -> str:
+            return data
+
+        async def on_drain(self) -> None:
+            left.append("drain")
+            await drained()
+
+        async def on_disconnect(self, code: int) -> None:
+            left.append(code)
+
+    gateway = Gateway([Hold], graceful_timeout=1)
+    client = TestClient(gateway, raise_request_exception=False)
+    with client.websocket("/") as socket:
+        socket.send("x")
+        assert socket.receive_text() == "x"
+        gateway.drain()
+        with pytest.raises(WebSocketDisconnect):
+            socket.receive()
+        for _ in range(cancelled):
+            socket._task.cancel()
+            socket._lent.wait_until(lambda: False, 0.02)
+        socket._lent.wait_until(lambda: len(left) == 2, 5)
+    assert left == ["drain", 1012]
+
+
+@pytest.mark.parametrize("kind", ["websocket", "listener", "stream", "Listener"])
+def test_work_that_somebody_else_has_cancelled_is_a_bug_of_ours(kind):
+    @websocket("/websocket")
+    async def hold(socket: WebSocket) -> None:
+        await socket.accept()
+        await cancelled_work()
+
+    @listener("/listener")
+    async def answer(data: str) -> None:
+        await cancelled_work()
+
+    @stream("/stream")
+    async def talk() -> AsyncIterator[int]:
+        yield 1
+        await cancelled_work()
+
+    class Hold(Listener):
+        path = "/Listener"
+
+        async def on_message(self, data: str) -> None:
+            await cancelled_work()
+
+    sent = () if kind in ("websocket", "stream") else ("x",)
+    received, code, _ = ending(quiet_client(hold, answer, talk, Hold), f"/{kind}", *sent)
+    assert (received[-1]["status"], code) == (500, 1011)
+
+
+def test_before_the_handshake_is_accepted_it_is_a_500():
+    @websocket("/")
+    async def hold(socket: WebSocket) -> None:
+        await cancelled_work()
+
+    with quiet_client(hold).websocket("/") as socket:
+        assert socket.refusal.status_code == 500
+
+
+def test_an_exception_that_ends_tasks_is_no_restart_to_the_client():
+    class Ended(BaseException):
+        """Of a project's own."""
+
+    @websocket("/")
+    async def hold(socket: WebSocket) -> None:
+        await socket.accept()
+        raise Ended
+
+    with pytest.raises(BaseException) as caught, quiet_client(hold).websocket("/") as socket:
+        socket.receive()
+    assert isinstance(caught.value, (Ended, WebSocketDisconnect))
+    assert socket.close_code == 1011
+
+
+def test_a_client_that_has_gone_before_it_is_accepted_has_gone_with_1006():
+    left = []
+
+    class Hold(Listener):
+        path = "/"
+
+        async def on_message(self, data: str) -> None:
+            """Answer nothing."""
+
+        async def on_disconnect(self, code: int) -> None:
+            left.append(code)
+
+    gateway = Gateway([Hold])
+    scope = TestClient(gateway).websocket("/")._scope
+    thread = LentThread()
+    exchange = SocketExchange("/", ServerHabits(), thread.wake)
+
+    async def send(message):
+        raise OSError
+
+    async def converse() -> None:
+        await gateway.serve(scope, exchange.receive, send, thread)
+
+    thread.run_until_done(converse(), LOOP)
+    assert left == [1006]
+
+
+@pytest.mark.parametrize("reason", ["\ud800", "x" * 122 + "\ud800", "\ud800" * 200])
+def test_a_reason_that_cannot_be_encoded_is_sent_as_far_as_it_can(reason):
+    @websocket("/")
+    async def hold(socket: WebSocket) -> None:
+        await socket.close(3000, reason)
+
+    _, code, told = ending(quiet_client(hold), "/")
+    assert code == 3000
+    assert told.encode() == reason.encode("utf-8", "replace")[:123]
+
+
+def test_a_blocking_iterator_that_raises_the_end_of_another_kind_is_a_bug():
+    @stream("/")
+    def talk() -> Iterator[int]:
+        yield 1
+        raise StopAsyncIteration
+
+    received, code, _ = ending(quiet_client(talk), "/")
+    assert (received[0], received[-1]["status"], code) == (1, 500, 1011)
+
+
 # --- the client leaves -----------------------------------------------------------------------------------------------
 
 
