@@ -15,10 +15,10 @@ from hybrid_gateway.exceptions import ConfigurationError, HTTPException
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.http import Headers, QueryParams
 from hybrid_gateway.middleware import ASGIMiddleware
+from hybrid_gateway.request.background_tasks import BackgroundTask, BackgroundTasks
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.response_classes import (
     ASGIResponse,
-    BackgroundTask,
     FileResponse,
     HTMLResponse,
     JSONResponse,
@@ -58,6 +58,7 @@ __all__ = [
     "Authentication",
     "AuthenticationScheme",
     "BackgroundTask",
+    "BackgroundTasks",
     "Body",
     "Component",
     "Compression",

@@ -116,6 +116,7 @@ class Plan(msgspec.Struct, kw_only=True):
     requires_user: bool = False
     sees_request: bool = False  # as a whole: nobody knows which of its headers and cookies matter
     sees_response: bool = False  # before there is one: what is said of it goes into the response
+    takes_tasks: bool = False  # for what is done once the response is sent
     visits: bool = False  # something of it asks for what Django knows of a visit
     reads_cookies: bool = False  # of that visit: its session among them
     enters: bool = False  # something that must be left with the request
@@ -138,7 +139,8 @@ class Plan(msgspec.Struct, kw_only=True):
     @property
     def reads(self) -> bool:
         """True where anything of a request is read."""
-        return bool(self.inputs or self.authenticates or self.open.readers or self.finish.readers or self.body_readers)
+        readers = (*self.open.readers, *self.finish.readers, *self.body_readers)
+        return bool(self.inputs or self.authenticates or self.takes_tasks or readers)
 
 
 Chain = tuple[str, ...]

@@ -218,7 +218,7 @@ _REMEDIES = {
     "cookies": "Of one cookie write Annotated[str, Cookie()]; all are in `request: Request`.",
     "state": "Write `{name}: State`, of hybrid_gateway.",
     "session": "Write `{name}: SessionBase`, of django.contrib.sessions.backends.base.",
-    "background_tasks": "Return a Response with background=BackgroundTask(...), or write after_response=.",
+    "background_tasks": "Write `{name}: BackgroundTasks`, of hybrid_gateway.",
 }
 
 

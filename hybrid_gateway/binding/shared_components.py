@@ -102,6 +102,7 @@ class Needs:
         self, find: Callable[[Parameter], Provider | None], callers: Callable[[Parameter], Sequence[Signature]]
     ) -> None:
         self.names: set[str] = set()  # of all parameters
+        self.types: list[object] = []  # of those that no component fills
         self._find = find
         self._callers = callers
         self._found: dict[tuple[object, bool], Shared] = {}
@@ -119,6 +120,7 @@ class Needs:
     def _add_parameter(self, parameter: Parameter, moment: int) -> bool:
         provider = self._find(parameter)
         if provider is None:
+            self.types.append(parameter.info.without_none)
             return max((self.add(signature, moment) for signature in self._callers(parameter)), default=False)
         if provider.lifetime == "app":
             return False

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
+from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from hybrid_gateway.binding.parameters import ParameterPlanner
 from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import Parameter
+from hybrid_gateway.request.background_tasks import BackgroundTasks
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.url_quoting import quote_encoded_path
 
@@ -70,6 +72,9 @@ class TypedValues:
             return self._body.stream(parameter, phase)
         if kind is http.Body:
             return self._body.raw(parameter, (self._scope.where,), phase)
+        if kind in TASKS:
+            self._builder.plan.takes_tasks = self._builder.plan.enters = True
+            return Code("ctx.tasks")
         if kind in BUILTINS:
             self._builder.plan.sees_request |= kind is http.Headers
             call = f"{self._builder.function('builtin', BUILTINS[kind])}(ctx)"
@@ -120,6 +125,9 @@ def _url(ctx: RequestContext) -> http.URL:
     query = ctx.raw_query.decode("latin-1")
     return http.URL(f"{scheme}://{netloc}{path}" + (f"?{query}" if query else ""))
 
+
+TASKS = (BackgroundTasks, StarletteBackgroundTasks)
+"""The types by which functions ask for what is done once the response is sent."""
 
 BUILTINS: dict[object, Callable[[RequestContext], object]] = {
     Headers: lambda ctx: Headers(raw=ctx.raw_headers),

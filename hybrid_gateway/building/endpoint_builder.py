@@ -71,9 +71,11 @@ class EndpointBuilder:
         probes = [compile_health_check(entry, around) for entry in (*usual_checks(), *checks)]
         self._plans.constants[Readiness] = Readiness(probes, not_ready_reason)
 
-    def errors(self, layers: Layers) -> ErrorResponses:
-        """Return the responses to exceptions where no route answers."""
-        return self._errors.responses(layers, self._surroundings.find(layers, {}))
+    def without_route(self, layers: Layers) -> tuple[ErrorResponses, Completion]:
+        """Return the responses to exceptions where no route answers, and what concludes them."""
+        around = self._surroundings.find(layers, {})
+        errors = self._errors.responses(layers, around)
+        return errors, Completion("no route", errors, takes_tasks=around.takes_tasks)
 
     def unrouted_middleware(self, layers: Layers) -> DjangoMiddleware | None:
         """Return the middleware of Django's that stands around responses without a route."""
@@ -160,7 +162,7 @@ class EndpointBuilder:
         adapted.query_names |= planner.binding.query_names
         errors = self._errors.responses(layers, around, authenticates=planner.plan.authenticates)
         always, after_response = self._hooks.leave(layers, around)
-        completion = _complete(planner, route, secrets, errors, always, after_response, cache)
+        completion = _complete(planner, route, secrets, errors, around, (always, after_response), cache)
         title = f"{method} {route.path}"
         respond, respond_now, source = compile_route(
             planner.plan, title, completion.on_error, completion.answer_later, completion.finish, completion.finish_now
@@ -221,7 +223,7 @@ class EndpointBuilder:
         errors = self._errors.responses(layers, around, authenticates=planner.plan.authenticates)
         always, after_response = self._hooks.leave(layers, around)
         conversation = plan_conversation(planner, route, signature, errors)
-        completion = _complete(planner, route, secrets, errors, always, after_response, None)
+        completion = _complete(planner, route, secrets, errors, around, (always, after_response), None)
         conversation.on_error = completion.on_error
         respond, _, source = compile_route(
             planner.plan,
@@ -282,14 +284,15 @@ def _complete(
     route: FlatRoute,
     secrets: SecretCarriers,
     errors: ErrorResponses,
-    always: Sequence[Hook],
-    after_response: Sequence[Hook],
+    around: RouteSurroundings,
+    hooks: tuple[Sequence[Hook], Sequence[Hook]],
     cache: ResponseCache | None,
 ) -> Completion:
-    """Return what concludes every response of a route."""
-    layers = route.layers
+    """Return what concludes every response of a route; ``hooks`` see each of them, or run once it is sent."""
+    layers, (always, after_response) = route.layers, hooks
+    takes_tasks = planner.plan.takes_tasks or around.takes_tasks
     add_cors = None if layers.cors is None else layers.cors.stamp
-    planner.plan.enters |= bool(always or after_response) or add_cors is not None or cache is not None
+    planner.plan.enters |= bool(always or after_response or takes_tasks) or add_cors is not None or cache is not None
     mark_private = private_response_headers(planner.plan, secrets.headers, layers)
     if mark_private is not None and not (planner.plan.enters or planner.plan.observes):
         planner.binding.change_last(mark_private)
@@ -298,6 +301,7 @@ def _complete(
         errors,
         hooks=always,
         after_response=after_response,
+        takes_tasks=takes_tasks,
         finish_session=finish_session,
         store_in_cache=None if cache is None else cache.store,
         mark_private=mark_private,

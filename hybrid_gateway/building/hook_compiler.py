@@ -14,6 +14,7 @@ from hybrid_gateway.binding.plan_compiler import compile_plan
 from hybrid_gateway.binding.planner import BindingPlanner
 from hybrid_gateway.binding.shared_components import Needs, Shared, key_of
 from hybrid_gateway.binding.signature import Parameter, known_signature, reject_generator
+from hybrid_gateway.binding.typed_values import TASKS
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.endpoints.endpoint import answer_early
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
@@ -179,11 +180,18 @@ class RouteSurroundings:
     """Whatever functions around the plans of some routes have in common, so that they are compiled once for all."""
 
     def __init__(
-        self, plan: PlanAround, layers: Layers, path: Mapping[str, object], components: Mapping[object, Shared]
+        self,
+        plan: PlanAround,
+        layers: Layers,
+        path: Mapping[str, object],
+        components: Mapping[object, Shared],
+        *,
+        takes_tasks: bool = False,
     ) -> None:
         self.layers = layers
         self.path = path
         self.components = components
+        self.takes_tasks = takes_tasks  # for what is done once the response is sent
         self._plan = plan
         self._makers: dict[object, tuple[Callable[..., Awaitable[object]], bool] | None] = {}
 
@@ -230,9 +238,10 @@ class SurroundingsCompiler:
                 needs.add(known_signature(function, where), moment)
         seen = path if needs.names.intersection(path) else {}
         components = needs.components
-        key = (common, tuple(seen.items()), (hooks, handlers) if components else ())
+        takes_tasks = any(kind in TASKS for kind in needs.types)
+        key = (common, tuple(seen.items()), (hooks, handlers) if components else (), takes_tasks)
         if key not in self._found:
-            self._found[key] = RouteSurroundings(self._plan, layers, seen, components)
+            self._found[key] = RouteSurroundings(self._plan, layers, seen, components, takes_tasks=takes_tasks)
         return self._found[key]
 
 

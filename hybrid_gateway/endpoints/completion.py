@@ -14,21 +14,20 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
 import msgspec
-from starlette.background import BackgroundTask, BackgroundTasks
+from starlette.background import BackgroundTask
 
 from hybrid_gateway.binding.request_cleanup import close_all
 from hybrid_gateway.concurrency.asgiref_bridge import current_request, enter_request
 from hybrid_gateway.endpoints.endpoint import AnsweredEarly
 from hybrid_gateway.endpoints.errors import ErrorResponses, printable
 from hybrid_gateway.exceptions import HTTPException
+from hybrid_gateway.request.background_tasks import BackgroundWork, each_task, join_tasks
 from hybrid_gateway.request.context import Hook, RequestContext
 from hybrid_gateway.request.request_parts import (
     AFTER_RESPONSE,
     ERROR_HANDLED,
     HANDLED,
     HOOKS_DONE,
-    each_task,
-    join_tasks,
 )
 from hybrid_gateway.responses.gateway_response import GatewayResponse, UnsentResponse
 from hybrid_gateway.responses.raw_response import EndpointResponse, is_complete, status_of
@@ -38,14 +37,6 @@ from hybrid_gateway.responses.streaming_response import StreamingResponse
 logger = logging.getLogger("django.request")
 
 ChangeResponse = Callable[[RequestContext, EndpointResponse], EndpointResponse]
-
-
-class BackgroundWork(BackgroundTasks):
-    """The tasks of one response, followed by those that run after every response of its route."""
-
-    def __init__(self, own: BackgroundTask | None, always: Sequence[BackgroundTask]) -> None:
-        super().__init__([*([] if own is None else [own]), *always])
-        self.always = BackgroundTasks(always)
 
 
 class Outcome(msgspec.Struct, eq=False):
@@ -86,7 +77,8 @@ class Outcome(msgspec.Struct, eq=False):
 class Completion:
     """The end of every request to one route, whose ``name`` is for the log.
 
-    ``hooks`` see every response, before those that the plan has entered; ``after_response`` run once it is sent.
+    ``hooks`` see every response, before those that the plan has entered; ``after_response`` run once it is sent, and so
+    do the tasks that something has added, if anything of the route ``takes_tasks``.
     Then ``finish_session(ctx, response)`` saves what a visitor has changed, ``store_in_cache(ctx)`` what the plan has
     noted, and ``mark_private`` and ``add_cors`` change the headers last of all.
     """
@@ -98,6 +90,7 @@ class Completion:
         *,
         hooks: Sequence[Hook] = (),
         after_response: Sequence[Hook] = (),
+        takes_tasks: bool = False,
         finish_session: Callable[[RequestContext, EndpointResponse], Awaitable[EndpointResponse]] | None = None,
         store_in_cache: Callable[[RequestContext], Awaitable[None]] | None = None,
         mark_private: ChangeResponse | None = None,
@@ -109,7 +102,8 @@ class Completion:
         self._errors = errors
         self._hooks = tuple((hook, None) for hook in hooks)
         self._after_response = tuple(hook.on_response for hook in after_response if hook.on_response is not None)
-        self._has_hooks = bool(hooks or after_response)
+        self._takes_tasks = takes_tasks
+        self._has_hooks = bool(hooks or after_response or takes_tasks)
         self._finish_session = finish_session
         self._store_in_cache = store_in_cache
         self._mark_private = mark_private
@@ -131,7 +125,7 @@ class Completion:
                 error = await close_all(ctx, error, HANDLED) or error
             if not isinstance(error, Exception):
                 raise error
-            ctx.handled_error = error
+            self._note_error(ctx, error)
             response = await self._errors.respond(ctx, error)
         except BaseException as failure:
             await self._abandon(ctx, failure)
@@ -259,10 +253,11 @@ class Completion:
                 await self._close(outcome, HOOKS_DONE)
         if self._store_in_cache is not None and outcome.error is None:
             await self._store_in_cache(ctx)
-        if self._after_response:
+        if self._after_response or (self._takes_tasks and (ctx.tasks.tasks or not is_complete(outcome.response))):
             response = outcome.response = as_response(outcome.response)
-            tasks = [BackgroundTask(run, ctx, None, response, outcome.error) for run in self._after_response]
-            response.background = BackgroundWork(response.background, tasks)
+            always = [BackgroundTask(run, ctx, None, response, outcome.error) for run in self._after_response]
+            collected = ctx.tasks if self._takes_tasks else None
+            response.background = BackgroundWork(response.background, collected, always)
         elif not outcome.has_work_left:
             if ctx.exits:
                 await self._close(outcome, AFTER_RESPONSE)
@@ -295,10 +290,16 @@ class Completion:
         if replaced is not None and replaced is not response:
             outcome.replace(replaced)
 
+    def _note_error(self, ctx: RequestContext, error: Exception) -> None:
+        """Note what is responded to now; what was to be done after another response is not done."""
+        ctx.handled_error = error
+        if self._takes_tasks:
+            ctx.tasks.tasks.clear()
+
     async def _respond_late(self, outcome: Outcome, error: Exception) -> None:
         """Respond to an error where there was a response already, whose background work is not done."""
         outcome.discard()
-        outcome.ctx.handled_error = error
+        self._note_error(outcome.ctx, error)
         outcome.response = await self._errors.respond(outcome.ctx, error)
         outcome.error = error
 
@@ -319,7 +320,7 @@ class Completion:
                 return
             if not isinstance(failure, Exception):
                 raise failure
-            ctx.handled_error = failure
+            self._note_error(ctx, failure)
             outcome.response, outcome.error = await respond(ctx, failure), failure
 
     async def _abandon(self, ctx: RequestContext, error: BaseException) -> None:
@@ -343,7 +344,7 @@ class Completion:
         error = error or ctx.handled_error
         try:
             if not await self._close_sent(ctx, error, HOOKS_DONE):
-                background = background.always if isinstance(background, BackgroundWork) else None
+                background = background.without_own() if isinstance(background, BackgroundWork) else None
             if background is not None:
                 await self._run_background(ctx, background)
         finally:

@@ -15,7 +15,6 @@ from hybrid_gateway.building.endpoint_builder import EndpointBuilder
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.dispatch.mounts import Mounts
 from hybrid_gateway.dispatch.routing_table import RoutingTable, build_route_tree, routes_by_name
-from hybrid_gateway.endpoints.completion import Completion
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.gateway.options import GatewayOptions
@@ -84,7 +83,7 @@ class TableBuilder:
             compiled = [builder.endpoint(route, method) for method in route.methods]
             routes.append(compiled[0].route)
             (websockets if route.websocket else endpoints).extend(compiled)
-        errors = builder.errors(layers)
+        errors, without_route = builder.without_route(layers)
         unrouted = builder.unrouted_middleware(layers)
         table = RoutingTable(
             routes=routes,
@@ -95,7 +94,7 @@ class TableBuilder:
             websocket_endpoints=websockets,
             mounts=mounts,
             errors=errors,
-            without_route=Completion("no route", errors),
+            without_route=without_route,
             django_middleware=unrouted,
             passes_django=unrouted is not None or any(endpoint.django_middleware for endpoint in endpoints),
             cors=options.layers.cors,

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.exceptions import BadRequest, ContentTooLarge, UnsupportedMediaType
+from hybrid_gateway.request.background_tasks import CollectedTasks
 from hybrid_gateway.request.body_deadline import BodyDeadline
 from hybrid_gateway.request.head_parsing import check_field_count, max_fields, parse_cookies, parse_query
 from hybrid_gateway.request.request_parts import (
@@ -73,6 +74,7 @@ class RequestContext:
     body_timeout = 30.0  # seconds until it must have come, and one more for every KiB
     _body_deadline: BodyDeadline | None = None
     _outgoing: OutgoingResponse | None = None
+    _tasks: CollectedTasks | None = None
     _query: list[tuple[str, str]] | None = None
     _thread: RequestThread | None = None
     keeps_crash = False
@@ -131,6 +133,13 @@ class RequestContext:
         return self._outgoing
 
     @property
+    def tasks(self) -> CollectedTasks:
+        """The tasks that are done once the response is sent."""
+        if self._tasks is None:
+            self._tasks = CollectedTasks()
+        return self._tasks
+
+    @property
     def thread(self) -> RequestThread:
         """The thread of the request, lent when first asked for; what outlives the request gets a released one."""
         if self._thread is None:
@@ -170,7 +179,7 @@ class RequestContext:
     def apart(self) -> RequestContext:
         """Return the same request for who responds in place of its handler, which may still be busy on its thread."""
         other = copy.copy(self)
-        other.exits = other.shared = other._thread = None
+        other.exits = other.shared = other._thread = other._tasks = None
         other._lend = lambda: self.thread.beside()
         self.entered = None
         self.late = other

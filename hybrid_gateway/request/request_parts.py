@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import TracebackType
 from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
-from starlette.background import BackgroundTask, BackgroundTasks
+from starlette.background import BackgroundTask
 from starlette.responses import Response
 
+from hybrid_gateway.request.background_tasks import join_tasks
 from hybrid_gateway.types import Header
 
 
@@ -72,27 +72,6 @@ ERROR_HANDLED = 1  # an exception handler has responded to what has failed
 FIRST_HOOK = 2  # the first hook on the way out has run; each that follows has the next number
 AFTER_RESPONSE = 1_000_000  # the response is sent, and what is to run after it has run
 HOOKS_DONE = AFTER_RESPONSE - 1  # all hooks have run
-
-
-def each_task(work: BackgroundTask) -> Iterator[BackgroundTask]:
-    """Yield the tasks in ``work``."""
-    if isinstance(work, BackgroundTasks) and type(work).__call__ is BackgroundTasks.__call__:
-        for task in work.tasks:  # one may add others
-            yield from each_task(task)
-    else:
-        yield work
-
-
-def join_tasks(*works: BackgroundTask | None) -> BackgroundTask | None:
-    """Return all tasks in ``works`` as one, each of them once."""
-    tasks: list[BackgroundTask] = []
-    for work in works:
-        for task in () if work is None else each_task(work):
-            if not any(task is known for known in tasks):
-                tasks.append(task)
-    if len(tasks) < 2:
-        return tasks[0] if tasks else None
-    return BackgroundTasks(tasks)
 
 
 class OutgoingResponse(Response):

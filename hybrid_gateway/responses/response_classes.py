@@ -15,14 +15,13 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 from anyio import to_thread
-from asgiref.sync import sync_to_async
 from starlette import background, responses
 from starlette.datastructures import URL, Headers
 
 from hybrid_gateway.exceptions import NotFound, check_status
 from hybrid_gateway.headers import JSON, with_content_length
+from hybrid_gateway.request.background_tasks import join_tasks
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.request.request_parts import join_tasks
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, DefaultStatus, GatewayResponse
 from hybrid_gateway.responses.negotiation import is_unmodified, not_modified_headers
@@ -157,16 +156,6 @@ def _find_below(root: str | os.PathLike[str], path: str | os.PathLike[str]) -> s
     except ValueError:  # a null character, or another drive
         pass
     raise NotFound
-
-
-class BackgroundTask(background.BackgroundTask):
-    """Work after the response; a plain function runs on the request's thread, by Django's rules for connections."""
-
-    async def __call__(self) -> None:
-        if self.is_async:
-            await self.func(*self.args, **self.kwargs)
-        else:
-            await sync_to_async(self.func)(*self.args, **self.kwargs)
 
 
 # --- raw responses as objects, and back ------------------------------------------------------------------------------
