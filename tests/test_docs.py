@@ -5,15 +5,24 @@ from pathlib import Path
 
 import pytest
 
+import tests.drivers.lane  # noqa: F401  (makes the protocol known)
+from hybrid_gateway.test import TestClient
+
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 WITHOUT = ("checks.md", "deploying.md", "performance.md")  # code that runs here
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in WITHOUT]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
+@pytest.fixture(params=["asgi", "wsgi", "lane"])
+def protocol(request):
+    return request.param
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_runs(page):
+def test_a_page_runs(page, protocol, monkeypatch):
+    monkeypatch.setitem(TestClient.__init__.__kwdefaults__, "protocol", protocol)
     text = page.read_text(encoding="utf-8")
     namespace = {"__name__": f"docs.{page.stem}"}
     blocks = list(BLOCK.finditer(text))
