@@ -82,6 +82,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     ON_STARTUP: Sequence[object]
     ON_SHUTDOWN: Sequence[object]
     HEALTH_CHECKS: Sequence[object]
+    STATE: object
     # The other options of a layer, as those of a router: hybrid_gateway.layer_options.LayerOptions
     AFTER_REQUEST: object
     AFTER_RESPONSE: object
@@ -275,6 +276,9 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     Read for the process, not an argument of ``Gateway``"""
     health_checks: Annotated[tuple[Any, ...] | None, import_each] = None
     """what ``/readyz`` asks, the databases by default: see [health](observability.md#health)"""
+    state: Annotated[Any, import_object] = None
+    """what all requests share: an object of a class of the project's, or that class; a ``State`` by default: see
+    [state](state.md)"""
     plugins: Annotated[tuple[Any, ...], import_each] = ()
     """objects with ``on_gateway_init``: see [plugins](routing.md#plugins)"""
     layer: dict[str, Any] = {}  # the options of the gateway's layer, by their names in lower case

@@ -13,6 +13,7 @@ from starlette.datastructures import Headers, QueryParams
 __all__ = [
     "URL",
     "Body",
+    "Cookies",
     "Headers",
     "Host",
     "Method",
@@ -73,6 +74,10 @@ class Body(bytes):
     """The raw request body."""
 
     __slots__ = ()
+
+
+class Cookies(dict[str, str]):
+    """The cookies by name; of a repeated name the last."""
 
 
 class PathParams(dict[str, Any]):

@@ -305,12 +305,16 @@ def test_what_a_session_may_have_been_answered_is_not_kept(serve):
     def headers(headers: http.Headers) -> str:
         return headers.get("cookie", "nobody")
 
+    @get("/cookies", cache=60)
+    async def cookies(cookies: http.Cookies) -> str:
+        return cookies.get("who", "nobody")
+
     @get("/told", cache=Cache(60, vary=["Cookie"]))
     async def told(request: Request) -> str:
         return request.cookies.get("who", "nobody")
 
-    client = serve(me, whole, headers, told)
-    for path in ("/whole", "/headers"):
+    client = serve(me, whole, headers, cookies, told)
+    for path in ("/whole", "/headers", "/cookies"):
         assert "ada" in client.get(path, headers={"Cookie": "who=ada"}).text
         assert client.get(path).text == "nobody"
         assert "bob" in client.get(path, headers={"Cookie": "who=bob"}).text

@@ -113,6 +113,8 @@ def make_provider(entry: object, *, use_cache: bool | None = None) -> Provider:
     if cleans_up and not is_manager:
         wrap: Handler = contextlib.asynccontextmanager if mode == "loop" else contextlib.contextmanager
         function = wrap(function)
+    if inspect.isclass(function) and issubclass(function, msgspec.Struct):
+        function = struct_maker(function, signature)
     provides = signature.returns
     if cleans_up and typing.get_origin(provides) in _GENERATORS:
         provides = typing.get_args(provides)[0]
@@ -130,16 +132,41 @@ def make_provider(entry: object, *, use_cache: bool | None = None) -> Provider:
     )
 
 
+def struct_maker(cls: type[msgspec.Struct], signature: Signature) -> Handler:
+    """Return what makes a Struct whose parameters may have been left out: its constructor does not take their defaults
+    where a function makes them."""
+    made = {field.name for field in msgspec.structs.fields(cls) if field.default_factory is not msgspec.NODEFAULT}
+    absent = {entry.name: entry.default for entry in signature.parameters if entry.name in made}
+
+    def make(**values: object) -> object:
+        return cls(**{name: value for name, value in values.items() if value is not absent.get(name, NO_DEFAULT)})
+
+    return make if absent else cls
+
+
+class Overrides:
+    """Replacements that a test makes for types and providers; ``asked`` are all that functions of a gateway ask for."""
+
+    def __init__(self, replacements: Mapping[Any, Any]) -> None:
+        self.providers = {resolve_aliases(key): _make_override(key, value) for key, value in replacements.items()}
+        self.asked: set[object] = set()
+
+    def find(self, keys: Iterable[object]) -> Provider | None:
+        """Return what takes the place of the first of ``keys`` that is replaced."""
+        with contextlib.suppress(TypeError):  # what cannot be hashed names no component
+            self.asked.update(keys)
+        return _first(self.providers, keys) if self.providers else None
+
+
 class Components:
     """The providers of one route: those of every layer as one set, an inner one before an outer one of its type."""
 
-    def __init__(self, entries: Iterable[object], overrides: dict[object, object] | None = None) -> None:
+    def __init__(self, entries: Iterable[object], overrides: Overrides) -> None:
         self._by_type: dict[object, Provider] = {}
         self._matchers: list[tuple[Component, Provider]] = []
         for entry in entries:
             self._register(entry)
-        self._overrides = {resolve_aliases(key): _make_override(key, value) for key, value in (overrides or {}).items()}
-        self._by_type.update(self._overrides)
+        self._overrides = overrides
 
     def _register(self, entry: object) -> None:
         provider = make_provider(entry)
@@ -162,23 +189,20 @@ class Components:
         for component, provider in self._matchers:
             if component.can_handle_parameter(parameter.raw.replace(annotation=parameter.keys[0])):
                 return provider
-        return _first(self._by_type, parameter)
+        return self._overrides.find(parameter.keys) or _first(self._by_type, parameter.keys)
 
     def override_of(self, parameter: Parameter) -> Provider | None:
         """Return what a test put in place of what fills ``parameter`` by its type."""
-        return _first(self._overrides, parameter) if self._overrides else None
+        return self._overrides.find(parameter.keys)
 
     def override(self, key: object) -> Provider | None:
         """Return what a test put in place of the provider function (or type) ``key``."""
-        try:
-            return self._overrides.get(key)
-        except TypeError:
-            return None
+        return self._overrides.find((key,))
 
 
-def _first(by_type: Mapping[object, Provider], parameter: Parameter) -> Provider | None:
+def _first(by_type: Mapping[object, Provider], keys: Iterable[object]) -> Provider | None:
     try:
-        return next((by_type[kind] for kind in parameter.keys if kind in by_type), None)
+        return next((by_type[kind] for kind in keys if kind in by_type), None)
     except TypeError:  # an annotation that cannot be hashed names no component
         return None
 

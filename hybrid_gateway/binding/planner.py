@@ -215,7 +215,7 @@ _REMEDIES = {
     **dict.fromkeys(("user", "current_user"), _USER),
     "response": "Write `{name}: Response`, of hybrid_gateway.",
     "headers": "Write `{name}: http.Headers`; of one header, Annotated[str, Header()].",
-    "cookies": "Of one cookie write Annotated[str, Cookie()]; all are in `request: Request`.",
+    "cookies": "Write `{name}: http.Cookies`; of one cookie, Annotated[str, Cookie()].",
     "state": "Write `{name}: State`, of hybrid_gateway.",
     "session": "Write `{name}: SessionBase`, of django.contrib.sessions.backends.base.",
     "background_tasks": "Write `{name}: BackgroundTasks`, of hybrid_gateway.",

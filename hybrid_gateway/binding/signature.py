@@ -70,8 +70,11 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_signature(function: Handler, where: str) -> Signature:
     """Read a signature; raise :class:`DependencyError` naming ``where`` for what cannot be injected."""
-    # The plain function whose annotations count.
-    target = function.__init__ if inspect.isclass(function) else list(_links(function))[-1]
+    # Whose annotations count: the plain function's, or those of a Struct, whose constructor has none.
+    if inspect.isclass(function):
+        target = function if issubclass(function, msgspec.Struct) else function.__init__
+    else:
+        target = list(_links(function))[-1]
     try:
         raw = inspect.signature(function)
         hints = typing.get_type_hints(target, localns=_enclosing_locals(target), include_extras=True)

@@ -76,7 +76,7 @@ class TypedValues:
             self._builder.plan.takes_tasks = self._builder.plan.enters = True
             return Code("ctx.tasks")
         if kind in BUILTINS:
-            self._builder.plan.sees_request |= kind is http.Headers
+            self._builder.plan.sees_request |= kind in (http.Headers, http.Cookies)
             call = f"{self._builder.function('builtin', BUILTINS[kind])}(ctx)"
             return self._builder.read(kind, parameter.name, phase, Code(call))
         return None
@@ -132,6 +132,7 @@ TASKS = (BackgroundTasks, StarletteBackgroundTasks)
 BUILTINS: dict[object, Callable[[RequestContext], object]] = {
     Headers: lambda ctx: Headers(raw=ctx.raw_headers),
     QueryParams: lambda ctx: QueryParams(ctx.query_pairs()),
+    http.Cookies: lambda ctx: http.Cookies(ctx.whole_cookies()),
     http.Method: lambda ctx: http.Method(ctx.method),
     http.URL: _url,
     http.Scheme: lambda ctx: http.Scheme(ctx.scope.get("scheme", "http")),

@@ -15,7 +15,7 @@ from hybrid_gateway.access_control import AuthenticationScheme
 from hybrid_gateway.auth import check_csrf
 from hybrid_gateway.auth.credential_store import check_installed
 from hybrid_gateway.auth.request_credentials import SecretCarriers, SecretsInQueries
-from hybrid_gateway.binding.components import AppComponents, Components
+from hybrid_gateway.binding.components import AppComponents, Components, Overrides
 from hybrid_gateway.binding.decoders import Decoders
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import known_signature
@@ -33,7 +33,7 @@ from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.routing.websocket_routes import WEBSOCKET
 from hybrid_gateway.sessions.django_context import DjangoContextPlanner
 from hybrid_gateway.spelling import check_attributes_of
-from hybrid_gateway.types import Header
+from hybrid_gateway.types import Handler, Header
 from hybrid_gateway.websockets.socket import WebSocket
 
 
@@ -41,7 +41,7 @@ class BuildContext(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     """The things that a gateway gives to the compilers of its routes."""
 
     gateway: object  # what those get who ask for the gateway
-    state: State
+    state: object  # what all requests share, and those get who ask for its class
     components: AppComponents  # those that live as long as the process
     reverse_url: Callable[..., str]
     dispatcher: Dispatcher
@@ -60,7 +60,7 @@ class _URLs:
     def __init__(self, reverse_url: Callable[..., str]) -> None:
         self._reverse_url = reverse_url
 
-    def url_path_for(self, name: str, /, **path_params: object) -> URLPath:
+    def url_path_for(self, name: str | Handler, /, **path_params: object) -> URLPath:
         """Return the path below the script prefix, which the base URL of a request holds already."""
         return URLPath(self._reverse_url(name, **path_params).removeprefix(get_script_prefix().rstrip("/")))
 
@@ -75,16 +75,16 @@ class PlanFactory:
         self.secrets = SecretsInQueries(lambda: context.dispatcher.table.secrets)
         self.constants: dict[object, object] = {
             type(context.gateway): context.gateway,
-            State: context.state,
+            **{kind: context.state for kind in (State, type(context.state)) if isinstance(context.state, kind)},
             REQUEST: _URLs(context.reverse_url),
             SecretsInQueries: self.secrets,
         }
         self._app_components = context.components
-        self._overrides = dict(overrides)
+        self.overrides = Overrides(overrides)
 
     def components(self, layers: Layers) -> Components:
         """Return the components that functions below ``layers`` may ask for."""
-        return Components(layers.components, self._overrides)
+        return Components(layers.components, self.overrides)
 
     def for_route(
         self,

@@ -5,7 +5,7 @@ Functions that run outside of requests are compiled here, too: health checks, st
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any, Literal
 
 import msgspec
@@ -109,6 +109,11 @@ class EndpointBuilder:
         if sum(given is gateway for _, given in found) > 1:
             raise DependencyError(f"{where} has two parameters for the gateway: annotate what each shall be.")
         return found
+
+    @property
+    def asked(self) -> Set[object]:
+        """The types and providers that anything which was compiled asks for: what tests may override."""
+        return self._plans.overrides.asked
 
     def secrets(self) -> SecretCarriers:
         """Return where requests to any of the routes that were compiled carry secrets."""

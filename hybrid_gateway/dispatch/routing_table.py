@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.routing.route_tree import RouteTree
-from hybrid_gateway.types import Headers
+from hybrid_gateway.types import Handler, Headers
 
 
 class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -67,6 +68,11 @@ class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         other = path[:-1] if path.endswith("/") else path + "/"
         return other if self.tree.methods(other) else None
 
+    def routes_of(self, handler: Handler) -> list[FlatRoute]:
+        """Return the routes whose handler is the function ``handler``, decorated or not."""
+        asked = plain_function(handler)
+        return [route for route in self.routes if plain_function(route.handler) is asked]
+
     def __repr__(self) -> str:
         return f"<Table of {len(self.routes)} routes>"
 
@@ -87,6 +93,11 @@ def build_route_tree(endpoints: Iterable[Endpoint]) -> RouteTree[Endpoint]:
         if endpoint.method == "GET":  # where no route of its own answers HEAD
             tree.add(endpoint.route.template, "HEAD", endpoint)
     return tree
+
+
+def plain_function(handler: Handler) -> object:
+    """Return the function that is behind a handler: behind its method, its decorators, its route."""
+    return inspect.unwrap(getattr(handler, "__func__", handler))
 
 
 def routes_by_name(routes: Iterable[FlatRoute]) -> dict[str, list[FlatRoute]]:

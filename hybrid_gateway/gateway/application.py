@@ -14,7 +14,6 @@ from typing import Any, Unpack
 
 import msgspec
 from django.urls import NoReverseMatch, get_script_prefix
-from starlette.datastructures import State
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.auth.revalidation import ended_authentications
@@ -47,7 +46,7 @@ from hybrid_gateway.routing.declare import HANDLER_OPTIONS
 from hybrid_gateway.routing.flat_routes import FlatRoute, join_paths
 from hybrid_gateway.routing.path_template import build_path
 from hybrid_gateway.spelling import reject_unknown_keywords
-from hybrid_gateway.types import Environ, Headers, Receive, Scope, Send, StartResponse
+from hybrid_gateway.types import Environ, Handler, Headers, Receive, Scope, Send, StartResponse
 from hybrid_gateway.websockets.registry import WebSocketRegistry
 
 _WRITTEN = (FixedHeaders, StampedHeaders)  # which need neither validation nor more of them
@@ -66,7 +65,7 @@ class Gateway:
 
     def __init__(self, routes: Sequence[Any] | str, **arguments: Unpack[GatewayArguments]) -> None:
         self.options = options = apply_plugins(gateway_options(routes, arguments), arguments.get("plugins", ()))
-        self.state = State()
+        self.state: Any = options.state
         self.openapi = msgspec.structs.replace(
             options.openapi,
             path=join_paths(options.path, options.openapi.path),
@@ -147,8 +146,13 @@ class Gateway:
 
     @contextlib.contextmanager
     def override(self, replacements: Mapping[Any, Any]) -> Iterator[None]:
-        """In tests: while entered, ``{type or provider: value or provider}`` takes the place of what is registered."""
+        """In tests: while entered, ``{type or provider: value or provider}`` takes the place of what is registered.
+
+        A function or a component provides; anything else, a class among it, is the value itself. Raises
+        :class:`ConfigurationError` for a key that nothing asks for.
+        """
         mine = dict(replacements)
+        self._builder.check_overrides(mine)
         with self._changing:
             self._publish(self._declared, (*self._overrides, mine))
         try:
@@ -177,12 +181,14 @@ class Gateway:
         """True if the document is served, and with it a page that shows it, at the paths that ``openapi`` has."""
         return any(route.path == self.openapi.path and not route.layers.include_in_schema for route in self.routes)
 
-    def reverse_url(self, name: str, /, **path_params: Any) -> str:
+    def reverse_url(self, name: str | Handler, /, **path_params: Any) -> str:
         """Return the path of the route called ``name`` (``"auth:login"``), percent-encoded, below the script prefix.
 
-        Raises ``NoReverseMatch`` for an unknown or ambiguous name and for missing, surplus or ill-typed parameters.
+        A handler stands for its own route. Raises ``NoReverseMatch`` for an unknown or ambiguous name, for a handler
+        that is not listed, and for missing, surplus or ill-typed parameters.
         """
-        candidates = self.dispatcher.table.names.get(name, [])
+        table = self.dispatcher.table
+        candidates = table.names.get(name, ()) if isinstance(name, str) else table.routes_of(name)
         if not candidates:
             raise NoReverseMatch(f"Reverse for {name!r} not found. The gateway has no route of that name.")
         exact = [route for route in candidates if {p.name for p in route.template.parameters} == path_params.keys()]
@@ -190,7 +196,7 @@ class Gateway:
         if len({route.path for route in fitting}) > 1:
             paths = ", ".join(route.path for route in fitting)
             raise NoReverseMatch(f"Reverse for {name!r} is ambiguous: {paths}. Give the routes names of their own.")
-        return get_script_prefix().rstrip("/") + build_path(name, fitting[0].template, path_params)
+        return get_script_prefix().rstrip("/") + build_path(fitting[0].name, fitting[0].template, path_params)
 
     def get_route(self, name: str) -> FlatRoute:
         """Return the first route called ``name``: its ``path``, ``methods``, ``handler`` and ``opt``.

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from hybrid_gateway.binding.components import AppComponents, Provider
@@ -59,7 +59,10 @@ class Lifespan:
                 for context in self._options.lifespan:
                     arguments, keywords = await self._resolve_arguments(context)
                     opened = contextlib.asynccontextmanager(context) if inspect.isasyncgenfunction(context) else context
-                    await stack.enter_async_context(opened(*arguments, **keywords))
+                    entered = await stack.enter_async_context(opened(*arguments, **keywords))
+                    if isinstance(entered, Mapping):  # as of Starlette's lifespans
+                        for name, value in entered.items():
+                            setattr(self._options.state, name, value)
                 for mounted in self._table().mounts.with_lifespan:
                     await stack.enter_async_context(MountLifespan(mounted, self._options.graceful_timeout))
                 for hook in reversed(self._options.on_shutdown):

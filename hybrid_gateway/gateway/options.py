@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Unpack
 
 import msgspec
+from starlette.datastructures import State
 
 from hybrid_gateway.concurrency.thread_pool import ThreadPool
 from hybrid_gateway.conf import DjangoSideMode, EncodedSlashes, OpenAPISettings, TrailingSlash
@@ -24,7 +25,9 @@ from hybrid_gateway.websockets.registry import WebSocketRegistry
 class GatewayArguments(LayerOptions, total=False):
     """The keyword arguments of ``Gateway``: see ``docs/settings.md``; and the options of a layer, which all routes get.
 
-    ``openapi`` and ``health_checks`` have their defaults where they are ``None``; ``static`` follows ``DEBUG`` then.
+    ``openapi``, ``health_checks`` and ``state`` have their defaults where they are ``None``; ``static`` follows
+    ``DEBUG`` then. ``state`` is what requests share, or a class that is called without arguments; they ask for it by
+    its class.
     """
 
     path: str
@@ -45,6 +48,7 @@ class GatewayArguments(LayerOptions, total=False):
     on_startup: Sequence[Handler] | Handler
     on_shutdown: Sequence[Handler] | Handler
     health_checks: Sequence[Any] | None
+    state: object
     plugins: Sequence[Any]
 
 
@@ -69,6 +73,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     on_startup: tuple[Handler, ...] = ()
     on_shutdown: tuple[Handler, ...] = ()
     health_checks: tuple[Any, ...] = (databases,)
+    state: object = msgspec.field(default_factory=State)
     around_unrouted: tuple[Callable[..., Awaitable[EndpointResponse]], ...] = ()
     """For plugins: ``async around(ctx, respond)``, outer to inner, which gives back the response of ``respond(ctx)`` to
     what no route answers (404, 405, redirects, OPTIONS, rejected requests). Nothing in it may wait."""
@@ -95,9 +100,11 @@ def gateway_options(routes: Sequence[Any] | str, arguments: GatewayArguments) ->
     given: dict[str, Any] = dict(arguments)
     layer = {name: given.pop(name) for name in list(given) if name in LAYER_OPTIONS}
     own = {name: given[name] for name in given.keys() & set(GatewayOptions.__struct_fields__)}
-    for name in ("openapi", "health_checks"):
+    for name in ("openapi", "health_checks", "state"):
         if own.get(name, ()) is None:
             del own[name]
+    if "state" in own:
+        own["state"] = as_state(own["state"])
     for name in ("lifespan", "on_startup", "on_shutdown"):
         if callable(own.get(name)):
             own[name] = (own[name],)
@@ -108,6 +115,20 @@ def gateway_options(routes: Sequence[Any] | str, arguments: GatewayArguments) ->
         layers=Layers().inside(layer, "the gateway"),
         **own,
     )
+
+
+def as_state(state: object) -> object:
+    """Return what requests share: ``state``, or an instance of it where it is a class.
+
+    Raises :class:`ConfigurationError` for an instance of a built-in class, which many other parameters are of.
+    """
+    if inspect.isclass(state):
+        state = state()
+    if type(state).__module__ == "builtins":
+        raise ConfigurationError(
+            f"state={state!r} must be of a class of its own, by which handlers ask for it, or State({{...}})."
+        )
+    return state
 
 
 def apply_plugins(options: GatewayOptions, plugins: Iterable[Any]) -> GatewayOptions:

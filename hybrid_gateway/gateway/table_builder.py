@@ -16,11 +16,12 @@ from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.dispatch.mounts import Mounts
 from hybrid_gateway.dispatch.routing_table import RoutingTable, build_route_tree, routes_by_name
 from hybrid_gateway.endpoints.endpoint import Endpoint
-from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.exceptions import ConfigurationError, RouteError
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, find_mounts, flatten
+from hybrid_gateway.type_info import format_type, resolve_aliases
 from hybrid_gateway.types import Handler
 
 
@@ -57,6 +58,7 @@ class TableBuilder:
         self._hooks = hooks
         self._not_ready_reason = not_ready_reason
         self._layers = msgspec.structs.replace(options.layers, middleware=())  # which is around all of them, once
+        self._asked: set[object] = set()
 
     @without_collector()
     def build(self, declared: Sequence[Any], overrides: Iterable[Mapping[Any, Any]]) -> RoutingTable:
@@ -105,7 +107,17 @@ class TableBuilder:
             secrets=builder.secrets(),
             hooks={id(hook): builder.hook_arguments(hook, layers) for hook in self._hooks},
         )
+        self._asked.update(builder.asked)
         return table
+
+    def check_overrides(self, replacements: Mapping[Any, Any]) -> None:
+        """Raise :class:`ConfigurationError` for a key that nothing asks for: overriding it would change nothing."""
+        for key in replacements:
+            if resolve_aliases(key) not in self._asked:
+                raise ConfigurationError(
+                    f"override(): nothing here asks for {format_type(key)}. A key is the type of a parameter (what "
+                    "resolve() of a component returns), or the function in Depends()."
+                )
 
     def _own_routes(
         self, table: Callable[[], RoutingTable], flat: Sequence[FlatRoute], mounts: Mounts

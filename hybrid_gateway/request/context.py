@@ -273,6 +273,11 @@ class RequestContext:
                 merged.update(parse_cookies(value.decode("latin-1")))
         return merged
 
+    def whole_cookies(self) -> dict[str, str]:
+        """Return :meth:`cookies` to who gets all of them, and note that they were read."""
+        self.has_read_cookies = True
+        return self.cookies()
+
     # --- body
 
     async def read_body(self, limit: int) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hybrid_gateway.test.case import SimpleTestCase, TestCase, TransactionTestCase, assert_queries
-    from hybrid_gateway.test.client import AsyncTestClient, TestClient, create_test_client
+    from hybrid_gateway.test.client import AsyncTestClient, TestClient, create_async_test_client, create_test_client
     from hybrid_gateway.test.socket_exchange import ServerHabits
     from hybrid_gateway.test.transports import ClientResponse
     from hybrid_gateway.test.websocket_sessions import AsyncWebSocketSession, WebSocketSession
@@ -23,12 +23,13 @@ __all__ = [
     "TransactionTestCase",
     "WebSocketSession",
     "assert_queries",
+    "create_async_test_client",
     "create_test_client",
 ]
 
 _MODULES = {
     **dict.fromkeys(("SimpleTestCase", "TestCase", "TransactionTestCase", "assert_queries"), "case"),
-    **dict.fromkeys(("AsyncTestClient", "TestClient", "create_test_client"), "client"),
+    **dict.fromkeys(("AsyncTestClient", "TestClient", "create_async_test_client", "create_test_client"), "client"),
     "ClientResponse": "transports",
     "ServerHabits": "socket_exchange",
     **dict.fromkeys(("AsyncWebSocketSession", "WebSocketSession"), "websocket_sessions"),

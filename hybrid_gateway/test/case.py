@@ -14,12 +14,13 @@ from django.urls import NoReverseMatch, reverse
 
 from hybrid_gateway.channels.process_channels import channels
 from hybrid_gateway.test.client import AsyncTestClient, TestClient
+from hybrid_gateway.types import Handler
 
 if TYPE_CHECKING:
     from hybrid_gateway import Gateway
 
 
-def reverse_url(gateway: Gateway, name: str, /, **path_params: object) -> str:
+def reverse_url(gateway: Gateway, name: str | Handler, /, **path_params: object) -> str:
     """The path of a name of the gateway's, else of Django's; raise ``NoReverseMatch`` when neither knows it."""
     try:
         return gateway.reverse_url(name, **path_params)
@@ -49,7 +50,7 @@ class GatewayTests:
         with channels.isolated():
             return super().run(result)  # type: ignore[misc, no-any-return]
 
-    def reverse_url(self, name: str, /, **path_params: object) -> str:
+    def reverse_url(self, name: str | Handler, /, **path_params: object) -> str:
         """The path of ``name``: the gateway's names first, then Django's ``reverse``."""
         return reverse_url(self.gateway, name, **path_params)
 

@@ -12,6 +12,7 @@ from django.test.client import REDIRECT_STATUS_CODES
 from hybrid_gateway._compat.django_test_internals import BODY_FILE, ScopeClient, complete_environ, reject_redirect_cycle
 from hybrid_gateway.auth import Authentication
 from hybrid_gateway.gateway.application import Gateway
+from hybrid_gateway.gateway.options import GatewayArguments
 from hybrid_gateway.test.client_arguments import Call, Options
 from hybrid_gateway.test.socket_exchange import ServerHabits
 from hybrid_gateway.test.socket_verbs import SocketVerbs
@@ -345,9 +346,39 @@ class AsyncTestClient(  # type: ignore[misc]  # pyright: ignore[reportIncompatib
         await self._entered.shutdown()
 
 
-def create_test_client(*handlers: object, **options: Any) -> TestClient:
-    """Return a client of a gateway made for the occasion: ``create_test_client(get_product, guards=[IsStaff])``."""
-    return TestClient(Gateway(list(handlers), **options))
+def create_test_client(
+    *handlers: object,
+    protocol: Protocol = "asgi",
+    enforce_csrf_checks: bool = False,
+    raise_request_exception: bool = True,
+    headers: Mapping[str, str] | None = None,
+    **options: Unpack[GatewayArguments],
+) -> TestClient:
+    """Return a client of a gateway made for the occasion: ``create_test_client([get_product], guards=[IsStaff])``.
+
+    ``handlers`` are what a gateway lists, one by one or as a list; ``options`` are the gateway's. In a ``with`` the
+    gateway starts up, and shuts down at its end.
+    """
+    gateway = gateway_of(handlers, options)
+    return TestClient(gateway, enforce_csrf_checks, raise_request_exception, protocol=protocol, headers=headers)
+
+
+def create_async_test_client(
+    *handlers: object,
+    enforce_csrf_checks: bool = False,
+    raise_request_exception: bool = True,
+    headers: Mapping[str, str] | None = None,
+    **options: Unpack[GatewayArguments],
+) -> AsyncTestClient:
+    """Return an :class:`AsyncTestClient` of a gateway made for the occasion; see :func:`create_test_client`."""
+    gateway = gateway_of(handlers, options)
+    return AsyncTestClient(gateway, enforce_csrf_checks, raise_request_exception, headers=headers)
+
+
+def gateway_of(handlers: Sequence[object], options: GatewayArguments) -> Gateway:
+    """Return a gateway with ``handlers``, some of which may be lists of them."""
+    routes = [entry for given in handlers for entry in (given if isinstance(given, (list, tuple)) else (given,))]
+    return Gateway(routes, **options)
 
 
 def with_query(data: object, options: Options) -> dict[str, Any]:

@@ -402,20 +402,24 @@ def test_what_may_be_asked_for_by_type_alone(serve):
     def about(
         method: http.Method, url: http.URL, scheme: http.Scheme, host: http.Host, port: http.Port, path: http.Path,
         query: http.QueryString, params: QueryParams, headers: Headers, path_params: http.PathParams, state: State,
-        gateway: Gateway, route: Route, request: Request,
+        cookies: http.Cookies, gateway: Gateway, route: Route, request: Request,
     ) -> dict[str, Any]:  # fmt: skip
         assert gateway.state is state
         return {
             "method": method, "url": url, "scheme": scheme, "host": host, "port": port, "path": path, "query": query,
             "params": params.multi_items(), "x": headers["x-a"], "path_params": path_params, "name": route.name,
             "opt": route.opt, "request": request.method, "request_path": request.path_params,
+            "cookies": cookies,
         }  # fmt: skip
 
-    response = serve(about).get("/about/5?a=1&a=%C3%A9", headers={"X-A": "y", "Host": "ex.test:8443"})
+    response = serve(about).get(
+        "/about/5?a=1&a=%C3%A9", headers={"X-A": "y", "Host": "ex.test:8443"}, cookies={"c": "d"}
+    )
     assert response.json() == {
         "method": "GET", "url": "http://ex.test:8443/about/5?a=1&a=%C3%A9", "scheme": "http", "host": "ex.test",
         "port": 8443, "path": "/about/5", "query": "a=1&a=%C3%A9", "params": [["a", "1"], ["a", "é"]], "x": "y",
         "path_params": {"n": 5}, "name": "about", "opt": {"level": 3}, "request": "GET", "request_path": {"n": 5},
+        "cookies": {"c": "d"},
     }  # fmt: skip
 
 

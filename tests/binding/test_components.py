@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Annotated, Any
 
+import msgspec
 import pytest
 
 from hybrid_gateway import (
@@ -25,6 +26,7 @@ from hybrid_gateway import (
     http,
     post,
 )
+from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.test import TestClient
 
@@ -382,6 +384,28 @@ def test_an_app_component_cannot_need_a_request():
         Gateway([view], components=[PerRequest])
 
 
+class Filters(msgspec.Struct):
+    words: list[str] = []
+    size: int = msgspec.field(default_factory=lambda: 20)
+
+
+def test_a_struct_that_is_a_provider_makes_its_own_defaults(serve):
+    @get("/x")
+    async def view(filters: Annotated[Filters, Depends()]) -> Filters:
+        filters.words.append("end")
+        return filters
+
+    client = serve(view, openapi=OpenAPISettings(enabled=True))
+    assert [client.get("/x").json() for _ in range(2)] == [{"words": ["end"], "size": 20}] * 2
+    assert client.get("/x?words=a&words=b&size=3").json() == {"words": ["a", "b", "end"], "size": 3}
+    assert client.get("/x?size=many").status_code == 422
+    parameters = client.get("/openapi.json").json()["paths"]["/x"]["get"]["parameters"]
+    assert [(entry["name"], entry.get("required", False)) for entry in parameters] == [
+        ("words", False),
+        ("size", False),
+    ]
+
+
 # --- overrides -----------------------------------------------------------------------------------------------------
 
 
@@ -406,6 +430,59 @@ def test_tests_put_fakes_in_the_place_of_components_and_providers():
 
 def sync_tenant_of_tests() -> Tenant:
     return Tenant("from a provider")
+
+
+def test_a_class_that_a_test_puts_in_place_is_the_value_itself():
+    class Engine:
+        name = "real"
+
+    class FakeEngine(Engine):
+        name = "fake"
+
+    def engine() -> type[Engine]:
+        return Engine
+
+    @get("/x")
+    def view(engine: type[Engine]) -> str:
+        return engine.name
+
+    gateway = Gateway([view], components=[engine])
+    client = TestClient(gateway)
+    with gateway.override({type[Engine]: FakeEngine}):
+        assert client.get("/x").text == "fake"
+    assert client.get("/x").text == "real"
+
+
+@pytest.mark.parametrize("key", [Session, AsyncTenant, sync_tenant_of_tests, "tenant"])
+def test_a_test_that_overrides_what_nobody_asks_for_is_told(key):
+    @get("/x")
+    def view(tenant: Tenant) -> str:
+        return tenant.name
+
+    gateway = Gateway([view], components=[AsyncTenant])
+    with pytest.raises(ConfigurationError, match="nothing here asks for"), gateway.override({key: 1}):
+        pass
+    with gateway.override({Tenant: Tenant("known")}):
+        assert TestClient(gateway).get("/x").text == "known"
+
+
+def test_guards_hooks_and_components_ask_for_what_a_test_overrides():
+    asked: list[str] = []
+
+    def name(tenant: Tenant) -> str:
+        return tenant.name
+
+    def guard(name: Annotated[str, Depends(name)]) -> bool:
+        asked.append(name)
+        return True
+
+    @get("/x", guards=[guard])
+    def view() -> None: ...
+
+    gateway = Gateway([view], components=[AsyncTenant])
+    with gateway.override({name: "guarded"}), gateway.override({Tenant: Tenant("not asked for any more")}):
+        TestClient(gateway).get("/x")
+    assert asked == ["guarded"]
 
 
 # --- mistakes ------------------------------------------------------------------------------------------------------

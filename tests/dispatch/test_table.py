@@ -27,8 +27,8 @@ def switching() -> Iterator[None]:
 
 
 def numbered(number: int) -> Route:
-    def handler() -> dict[str, int]:
-        return {"number": number}
+    def handler(step: int = 0) -> dict[str, int]:
+        return {"number": number + step}
 
     return Route(f"/numbers/{number}", handler, name=f"number-{number}")
 

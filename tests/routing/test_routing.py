@@ -313,6 +313,32 @@ def test_names_nest_and_reverse():
     assert gateway.reverse_url("file", path="a b/ü?.txt") == "/files/a%20b/%C3%BC%3F.txt"
 
 
+def test_a_handler_stands_for_its_own_name():
+    @get(["/all", "/all/{day:date}"])
+    def all_items(day: datetime.date | None = None) -> None: ...
+
+    def plain() -> None: ...
+
+    gateway = Gateway([Router("/v1", [item, Orders, all_items], name="v1"), Route("/plain", plain)])
+    assert gateway.reverse_url(item, item_id=3) == "/v1/items/3"
+    assert gateway.reverse_url(Orders.detail, order_id=7) == "/v1/orders/7"
+    assert gateway.reverse_url(plain) == "/plain"
+    assert gateway.reverse_url(all_items) == "/v1/all"
+    assert gateway.reverse_url(all_items, day="2030-01-31") == "/v1/all/2030-01-31"
+    with pytest.raises(NoReverseMatch, match="no route of that name"):
+        gateway.reverse_url(file, path="x")
+    with pytest.raises(NoReverseMatch, match="ambiguous"):
+        Gateway([Router("/a", [item]), Router("/b", [item])]).reverse_url(item, item_id=1)
+
+
+def test_a_request_finds_the_url_of_a_handler(serve):
+    @get("/where")
+    async def where(request: Request) -> str:
+        return str(request.url_for(item, item_id=3))
+
+    assert serve(where, item).get("/where").text == "http://testserver/items/3"
+
+
 @pytest.mark.parametrize(
     ("name", "values", "message"),
     [

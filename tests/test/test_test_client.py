@@ -32,7 +32,15 @@ from hybrid_gateway import (
     post,
 )
 from hybrid_gateway.auth import Authentication, TokenAuthentication
-from hybrid_gateway.test import AsyncTestClient, ClientResponse, TestClient, create_test_client, plugin
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.test import (
+    AsyncTestClient,
+    ClientResponse,
+    TestClient,
+    create_async_test_client,
+    create_test_client,
+    plugin,
+)
 
 ROOT = Path(__file__).parents[2]
 VERBS = ["post", "put", "patch", "delete", "options"]
@@ -550,8 +558,48 @@ def test_unknown_paths_fall_through_to_django(protocol):
     assert client.post("/pages/echo", {"a": "b"}).json()["form"] == {"a": ["b"]}
 
 
-def test_create_test_client():
-    assert create_test_client(text).get("/text").text == "grün"
+@pytest.mark.parametrize("handlers", [(text,), ([text],), ([text], [])])
+def test_create_test_client_takes_handlers_or_a_list_of_them(handlers):
+    assert create_test_client(*handlers).get("/text").text == "grün"
+
+
+@pytest.mark.parametrize("protocol", ["asgi", "wsgi", "lane"])
+def test_create_test_client_takes_the_options_of_the_gateway_and_of_the_client(protocol):
+    @get("/fails")
+    def fails() -> str:
+        raise RuntimeError
+
+    client = create_test_client(
+        [text, fails],
+        path="/api",
+        response_headers={"X-Layer": "gateway"},
+        protocol=protocol,
+        raise_request_exception=False,
+        headers={"Accept-Language": "de"},
+    )
+    assert client.get("/api/text").headers["X-Layer"] == "gateway"
+    assert client.get("/api/fails").status_code == 500
+
+
+def test_create_test_client_starts_its_gateway_in_a_with():
+    events = []
+    with create_test_client([text], on_startup=[lambda: events.append("start")]) as client:
+        assert client.get("/text").text == "grün"
+    assert events == ["start"]
+
+
+def test_create_test_client_tells_of_an_option_that_nobody_has():
+    with pytest.raises(ConfigurationError, match="Did you mean 'guards'"):
+        create_test_client([text], gaurds=[])
+
+
+def test_there_is_one_for_async_tests():
+    async def ask() -> ClientResponse:
+        async with create_async_test_client([text], response_headers={"X-Layer": "gateway"}) as client:
+            return await client.get("/text")
+
+    response = asyncio.run(ask())
+    assert (response.text, response.headers["X-Layer"]) == ("grün", "gateway")
 
 
 def test_as_a_context_manager_it_runs_the_lifespan():
