@@ -196,10 +196,12 @@ class BodyPlanner:
 
     def _check_rules(self, rules: File, where: str) -> None:
         limit = self._scope.max_upload_size
-        if rules.max_size is not None and rules.max_size > limit:
+        name, size = ("min_size", rules.min_size) if rules.max_size is None else ("max_size", rules.max_size)
+        if size is not None and size > limit:
+            verb = "may" if name == "max_size" else "must"
             raise DependencyError(
-                f"{where} may be a file of {rules.max_size:,} bytes, but the whole form at most {limit:,}. Lower "
-                'max_size=, or raise max_upload_size= of the route, or HYBRID_GATEWAY["MAX_UPLOAD_SIZE"].'
+                f"{where} {verb} be a file of {size:,} bytes, but the whole form at most {limit:,}. Lower "
+                f'{name}=, or raise max_upload_size= of the route, or HYBRID_GATEWAY["MAX_UPLOAD_SIZE"].'
             )
 
     # --- mistakes

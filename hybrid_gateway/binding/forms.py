@@ -156,6 +156,9 @@ class FormData:
         elif rules.max_files is not None and count > rules.max_files:
             message = f"Expected at most {rules.max_files} files, got {count}"
             errors.append(error_entry(place, message, "too_many_files"))
+        if rules.min_size is not None and any((file.size or 0) < rules.min_size for file in files):
+            message = f"Expected a file of at least {rules.min_size} bytes"
+            errors.append(error_entry(place, message, "file_too_small"))
         for file in files:
             if rules.content_types and not matches(file.detected_type, rules.content_types):
                 message = f"Expected {' or '.join(rules.content_types)}, got {file.detected_type}"

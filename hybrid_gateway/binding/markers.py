@@ -109,13 +109,14 @@ class Form(Marker):
 class File(Form):
     """A file of a multipart form (``UploadFile``), or several (``list[UploadFile]``).
 
-    ``max_size`` is bytes per file. ``content_types`` (``["image/png", "text/*"]``) are compared with what the first
-    bytes of a file say, not with what the client claims. What does not fit is 422.
+    ``min_size`` and ``max_size`` are bytes per file, inclusive. ``content_types`` (``["image/png", "text/*"]``) are
+    compared with what the first bytes of a file say, not with what the client claims. What does not fit is 422.
     """
 
     def __init__(
         self,
         *given: Never,
+        min_size: int | None = None,
         max_size: int | None = None,
         content_types: Sequence[str] = (),
         max_files: int | None = None,
@@ -128,6 +129,12 @@ class File(Form):
         super().__init__(alias=alias, title=title, description=description, deprecated=deprecated)
         if isinstance(content_types, str) or any("/" not in kind for kind in content_types):
             raise DependencyError(f'File(content_types={content_types!r}) must be a list such as ["image/*"].')
+        for name, number in {"min_size": min_size, "max_size": max_size, "max_files": max_files}.items():
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
+                raise DependencyError(f"File({name}={number!r}) must be a whole number, 0 or more.")
+        if min_size is not None and max_size is not None and min_size > max_size:
+            raise DependencyError(f"File(min_size={min_size}, max_size={max_size}) lets no file pass.")
+        self.min_size = min_size
         self.max_size = max_size
         self.content_types = tuple(kind.lower() for kind in content_types)
         self.max_files = max_files

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
+from asgiref.sync import markcoroutinefunction
+from django.core.files.storage import Storage, storages
 from django.core.files.uploadedfile import UploadedFile
 from starlette.datastructures import UploadFile as StarletteUploadFile
 
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
+from hybrid_gateway.concurrency.unit_of_work import running_loop
 from hybrid_gateway.type_info import TypeInfo, type_info
 
 
@@ -14,7 +18,8 @@ class UploadFile(StarletteUploadFile):
     """One file of a multipart form: ``filename``, ``size`` in bytes, ``content_type``, ``headers``, ``file``.
 
     An ``async def`` handler awaits ``read(size)``, ``seek(offset)``; a ``def`` handler uses ``file``, an open binary
-    file. It is closed with the request: copy what shall live longer, as saving a model with a ``FileField`` does.
+    file. It is closed with the request: copy what shall live longer, as :meth:`save` does, and saving a model with a
+    ``FileField``.
     ``content_type`` is what the client claims, ``detected_type`` what the first bytes say.
     """
 
@@ -27,6 +32,32 @@ class UploadFile(StarletteUploadFile):
         return UploadedFile(
             file=self.file, name=self.filename, content_type=self.content_type or "", size=self.size, charset=None
         )
+
+    @markcoroutinefunction  # a coroutine would say nothing in a `def` handler, and save nothing
+    def save(self, storage: Storage | str, name: str | None = None, *, max_length: int | None = None) -> Awaitable[str]:
+        """Copy the file into ``storage``, or that of ``STORAGES``, on the request's thread; return the name it got.
+
+        ``name`` is a path in the storage, by default what the client calls the file; as for a ``FileField`` its last
+        part is made valid, and another one is chosen where it is taken. Raises ``SuspiciousFileOperation`` (400) for
+        one that leads out of the storage.
+        """
+        if running_loop() is None:
+            raise RuntimeError("UploadFile.save() is to be awaited: in a `def` handler, write file.save_sync(...).")
+        return on_request_thread(self._save, storage, name, max_length)
+
+    def save_sync(self, storage: Storage | str, name: str | None = None, *, max_length: int | None = None) -> str:
+        """Do what :meth:`save` does, at once: in a ``def`` handler."""
+        if running_loop() is not None:
+            raise RuntimeError("UploadFile.save_sync() would stop the event loop: write `await file.save(...)`.")
+        return self._save(storage, name, max_length)
+
+    def _save(self, storage: Storage | str, name: str | None, max_length: int | None) -> str:
+        chosen = storages[storage] if isinstance(storage, str) else storage
+        wanted = chosen.generate_filename(name or self.filename or "")
+        saved = chosen.save(wanted, self.as_django_file(), max_length=max_length)
+        if not self.file.closed:  # as some storages leave it
+            self.file.seek(0)
+        return saved
 
 
 def is_file(info: TypeInfo) -> bool:

@@ -19,7 +19,7 @@ from hybrid_gateway.exceptions import reason
 from hybrid_gateway.headers import JSON, JSON_LINES
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.openapi.operation_responses import is_json, problem_statuses, success_responses
-from hybrid_gateway.openapi.route_inputs import InputWriter, path_of
+from hybrid_gateway.openapi.route_inputs import InputWriter, path_of, with_file_rules
 from hybrid_gateway.openapi.route_words import custom_types, operation_ids, words_of
 from hybrid_gateway.openapi.schema import Schemas
 from hybrid_gateway.openapi.schema_types import JSONObject, Use
@@ -158,7 +158,7 @@ class OpenAPIWriter:
             schema = self._inputs.schema(entry)
             if description := getattr(entry.marker, "description", None):
                 schema["description"] = description
-            properties[entry.name] = schema
+            properties[entry.name] = with_file_rules(schema, entry.marker)
         required = [entry.name for entry in fields if entry.required]
         form: JSONObject = {"type": "object", "properties": properties}
         if required:

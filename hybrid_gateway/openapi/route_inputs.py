@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hybrid_gateway.binding.markers import File, Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Input
 from hybrid_gateway.binding.signature import NO_DEFAULT
@@ -76,6 +77,19 @@ class InputWriter:
         if entry.default is not NO_DEFAULT and entry.default is not None:
             schema = self._schemas.with_default(schema, entry.default, Use.TEXT)
         return schema
+
+
+def with_file_rules(schema: Schema, rules: Marker | None) -> Schema:
+    """Return the schema of a file, or of a list of them, with the bounds that ``File()`` sets."""
+    if not isinstance(rules, File):
+        return schema
+    # SPEC: OpenAPI 3.1, considerations for file uploads: the length of binary data is its number of octets.
+    bounds = {"minLength": rules.min_size or None, "maxLength": rules.max_size}
+    written = {name: bound for name, bound in bounds.items() if bound is not None}
+    if "items" not in schema:
+        return {**schema, **written}
+    most = {} if rules.max_files is None else {"maxItems": rules.max_files}
+    return {**schema, "items": {**schema["items"], **written}, **most}
 
 
 def path_of(template: PathTemplate, names: dict[str, str]) -> str:

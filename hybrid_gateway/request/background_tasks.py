@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import ParamSpec
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import iscoroutinefunction, sync_to_async
 from starlette import background
 
 P = ParamSpec("P")
@@ -13,6 +13,10 @@ P = ParamSpec("P")
 
 class BackgroundTask(background.BackgroundTask):
     """Work after the response; a plain function runs on the request's thread, by Django's rules for connections."""
+
+    def __init__(self, func: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        super().__init__(func, *args, **kwargs)
+        self.is_async = self.is_async or iscoroutinefunction(func)  # also what is only marked so
 
     async def __call__(self) -> None:
         if self.is_async:

@@ -422,7 +422,11 @@ def test_forms_in_the_document(serve):
     assert list(body["content"]) == ["multipart/form-data", URLENCODED]
     assert body["content"][URLENCODED]["schema"]["required"] == ["username", "password"]
     form = paths["/profile"]["post"]["requestBody"]["content"]["multipart/form-data"]
-    assert form["schema"]["properties"]["avatar"] == {"type": "string", "format": "binary"}
+    assert form["schema"]["properties"]["avatar"] == {
+        "type": "string",
+        "format": "binary",
+        "maxLength": 1000,
+    }
     assert form["schema"]["properties"]["papers"]["items"] == {"type": "string", "format": "binary"}
     assert form["encoding"] == {"avatar": {"contentType": "image/*"}}
     assert {"400", "413", "415", "422"} <= paths["/login"]["post"]["responses"].keys()
