@@ -34,7 +34,7 @@ from hybrid_gateway.headers import FixedHeaders, make_private, merge_vary
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import PendingEntry
-from hybrid_gateway.responses.raw_response import EndpointResponse, replace_headers
+from hybrid_gateway.responses.raw_response import EndpointResponse, replace_headers, vary_as_read
 from hybrid_gateway.responses.response_classes import as_raw
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Header, Headers, Scope
@@ -141,6 +141,7 @@ class ResponseCache:
         """Vary by what the whole plan of the route reads: its parameters, headers and cookies among them."""
         # SECURITY: a session's cookie could be read from a whole request, and the response be its user's.
         self._skips_cookies = plan.sees_request and b"cookie" not in self._headers
+        self._headers += [name for name in _lower(plan.varies_by) if name not in self._headers]
         for entry in plan.inputs:
             if entry.varies_by is None:
                 continue
@@ -289,6 +290,10 @@ def _check_tag(tag: str, path_names: Sequence[str]) -> None:
         ) from None
 
 
+def _lower(names: Iterable[str]) -> list[bytes]:
+    return [name.lower().encode("latin-1") for name in names]
+
+
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode("latin-1")
 
@@ -309,7 +314,7 @@ class PrivateResponseHeaders:
     """
 
     def __init__(self, carriers: Sequence[str]) -> None:
-        self._names = [name.lower().encode("latin-1") for name in carriers]
+        self._names = _lower(carriers)
         self._vary = ", ".join(carriers).encode("latin-1")
         # PERF: the responses of a handler share their headers, and so do ours with credentials, and without.
         self._known: dict[bool, tuple[Headers, FixedHeaders]] = {}
@@ -332,6 +337,13 @@ class PrivateResponseHeaders:
         return status, known[1], body
 
 
+class VaryingResponseHeaders(PrivateResponseHeaders):
+    """Says as well by which headers a response varies that were read by something of the gateway's."""
+
+    def __call__(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+        return vary_as_read(ctx, super().__call__(ctx, response))
+
+
 def _write(headers: Headers, vary: bytes, carried: bool) -> list[Header]:
     lines = merge_vary(headers, vary)
     if carried or any(name == b"set-cookie" for name, _ in lines):
@@ -352,6 +364,8 @@ def private_response_headers(
     if plan.reads_cookies:
         carriers.add("Cookie")
     carriers.update(entry.varies_by.title() for entry in plan.inputs if entry.is_private and entry.varies_by)
+    if plan.varies_by:
+        return VaryingResponseHeaders(sorted(carriers))
     if carriers or plan.visits or plan.sees_request or plan.sees_response or layers.response_cookies:
         return PrivateResponseHeaders(sorted(carriers))
     return None

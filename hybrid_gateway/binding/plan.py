@@ -117,6 +117,7 @@ class Plan(msgspec.Struct, kw_only=True):
     sees_request: bool = False  # as a whole: nobody knows which of its headers and cookies matter
     sees_response: bool = False  # before there is one: what is said of it goes into the response
     takes_tasks: bool = False  # for what is done once the response is sent
+    varies_by: dict[str, None] = msgspec.field(default_factory=dict)  # further headers that may be read, in order
     visits: bool = False  # something of it asks for what Django knows of a visit
     reads_cookies: bool = False  # of that visit: its session among them
     enters: bool = False  # something that must be left with the request

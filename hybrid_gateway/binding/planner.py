@@ -217,6 +217,7 @@ _REMEDIES = {
     "headers": "Write `{name}: http.Headers`; of one header, Annotated[str, Header()].",
     "cookies": "Write `{name}: http.Cookies`; of one cookie, Annotated[str, Cookie()].",
     "state": "Write `{name}: State`, of hybrid_gateway.",
+    "htmx": "Write `{name}: HTMXRequest`, of hybrid_gateway.htmx.",
     "session": "Write `{name}: SessionBase`, of django.contrib.sessions.backends.base.",
     "background_tasks": "Write `{name}: BackgroundTasks`, of hybrid_gateway.",
 }

@@ -20,6 +20,7 @@ from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import Parameter
 from hybrid_gateway.request.background_tasks import BackgroundTasks
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.htmx_request import HTMX_HEADERS, HTMXRequest
 from hybrid_gateway.url_quoting import quote_encoded_path
 
 
@@ -77,6 +78,7 @@ class TypedValues:
             return Code("ctx.tasks")
         if kind in BUILTINS:
             self._builder.plan.sees_request |= kind in (http.Headers, http.Cookies)
+            self._builder.plan.varies_by.update(dict.fromkeys(VARIES_BY.get(kind, ())))
             call = f"{self._builder.function('builtin', BUILTINS[kind])}(ctx)"
             return self._builder.read(kind, parameter.name, phase, Code(call))
         return None
@@ -140,6 +142,10 @@ BUILTINS: dict[object, Callable[[RequestContext], object]] = {
     http.Port: lambda ctx: http.Port(_host_and_port(ctx)[1]),
     http.Path: lambda ctx: http.Path(ctx.scope["path"]),
     http.QueryString: lambda ctx: http.QueryString(ctx.raw_query.decode("latin-1")),
+    HTMXRequest: HTMXRequest,
 }
+
+VARIES_BY: dict[object, tuple[str, ...]] = {HTMXRequest: HTMX_HEADERS}
+"""By type: the headers that it may read; those that it has read are noted as ``ctx.varies_by``."""
 
 REQUEST = Request

@@ -19,9 +19,10 @@ from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.endpoints.endpoint import answer_early
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.layer_options import Layers
-from hybrid_gateway.request.context import Hook, HookRun
+from hybrid_gateway.request.context import Hook, HookRun, RequestContext
 from hybrid_gateway.request.request_parts import AFTER_RESPONSE, ERROR_HANDLED, FIRST_HOOK
 from hybrid_gateway.responses.encoders import make_encoder
+from hybrid_gateway.responses.raw_response import EndpointResponse, vary_as_read
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.telemetry.observer import Observer, is_observer
@@ -110,8 +111,20 @@ class HookCompiler:
                 receiver="hook" if owner is not None else None,
             )
             run, _ = compile_plan(planner.plan, where, ("hook", "response", "error"))
-            self._runs[key] = run, planner.plan.awaits
+            self._runs[key] = _varying(run) if planner.plan.varies_by else run, planner.plan.awaits
         return self._runs[key]
+
+
+def _varying(run: HookRun) -> HookRun:
+    """Return a hook whose response says by which headers it varies: those that the hook has read."""
+
+    async def run_and_vary(
+        ctx: RequestContext, instance: object, response: Response, error: BaseException | None
+    ) -> EndpointResponse:
+        replaced = await run(ctx, instance, response, error)
+        return vary_as_read(ctx, response if replaced is None else replaced)
+
+    return run_and_vary
 
 
 def _plan_way_in(planner: BindingPlanner, hook: Hook, owner: object, on_request: Handler | None) -> None:

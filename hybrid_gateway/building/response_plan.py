@@ -28,7 +28,7 @@ from hybrid_gateway.request.request_parts import ERROR_HANDLED
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.encoders import FlatEncoder, make_encoder
 from hybrid_gateway.responses.negotiation import HTML, Negotiation, add_etag, check_media_types
-from hybrid_gateway.responses.raw_response import EndpointResponse
+from hybrid_gateway.responses.raw_response import EndpointResponse, vary_as_read
 from hybrid_gateway.responses.response_classes import add_outgoing
 from hybrid_gateway.responses.response_info import check_return_annotation, default_status, read_response_info
 from hybrid_gateway.responses.templates import template_encoder
@@ -147,6 +147,8 @@ class ErrorHandlerCompiler:
             check_return_annotation(returns, handler, layers.type_encoders)
             encode = make_encoder(returns, method="GET", security=self._context.security_headers(layers))
             planner.binding.result(handler, signature, mode_of(handler), functools.partial(_encode_error, encode))
+            if planner.plan.varies_by:
+                planner.binding.change_last(vary_as_read)
             run, _ = compile_plan(planner.plan, where, ("error",))
             self._compiled[key] = run, planner.plan.awaits
         return self._compiled[key]

@@ -64,6 +64,7 @@ class RequestContext:
     rate_limit: tuple[int, int, int] | None = None  # the tightest: its limit, what is left of it, seconds to its end
     is_handshake = False  # of a websocket
     has_read_cookies = False  # a handler has, of a whole Request
+    varies_by: dict[bytes, None] | None = None  # headers that the response depends on, as they were read
     visit: DjangoState | None = None  # what Django knows of the request, where anybody has asked
     cacheable: PendingEntry | None = None  # where the response may be stored
     accepted = ""  # the media type of the response, where a route offers several

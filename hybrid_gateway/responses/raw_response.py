@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from starlette.responses import Response as StarletteResponse
 
-from hybrid_gateway.headers import NO_CONTENT
+from hybrid_gateway.headers import NO_CONTENT, merge_vary
+from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.types import Header, Headers
 
 RawResponse = tuple[int, Headers, bytes]
@@ -36,6 +37,13 @@ def replace_headers(response: EndpointResponse, headers: Headers) -> EndpointRes
         return response[0], headers, response[2]
     response.raw_headers[:] = headers
     return response
+
+
+def vary_as_read(ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+    """Return ``response`` with a ``Vary`` that names the headers noted as ``ctx.varies_by``, too."""
+    if not ctx.varies_by:
+        return response
+    return replace_headers(response, merge_vary(headers_of(response), b", ".join(ctx.varies_by)))
 
 
 def headers_of(response: EndpointResponse) -> Headers:
