@@ -17,9 +17,9 @@ from hybrid_gateway.http import Headers, QueryParams
 from hybrid_gateway.middleware import ASGIMiddleware
 from hybrid_gateway.request.background_tasks import BackgroundTask, BackgroundTasks
 from hybrid_gateway.responses.compression import Compression
+from hybrid_gateway.responses.file_response import FileResponse
 from hybrid_gateway.responses.response_classes import (
     ASGIResponse,
-    FileResponse,
     HTMLResponse,
     JSONResponse,
     PlainTextResponse,
@@ -46,6 +46,7 @@ from hybrid_gateway.routing.declare import (
 )
 from hybrid_gateway.routing.websocket_routes import Listener, listener, stream, websocket
 from hybrid_gateway.sessions import DjangoContext, Session
+from hybrid_gateway.static_files import StaticFiles
 from hybrid_gateway.throttling import Throttle
 from hybrid_gateway.websockets.socket import WebSocket
 from hybrid_gateway.wsgi import get_wsgi_application
@@ -92,6 +93,7 @@ __all__ = [
     "Session",
     "SkipValidation",
     "State",
+    "StaticFiles",
     "StreamingResponse",
     "TemplateResponse",
     "Throttle",

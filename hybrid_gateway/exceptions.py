@@ -40,6 +40,7 @@ __all__ = [
     "TooManyRequests",
     "Unauthorized",
     "UnprocessableContent",
+    "RangeNotSatisfiable",
     "UnsupportedMediaType",
     "error_entry",
     "URITooLong",
@@ -174,6 +175,10 @@ class URITooLong(_StatusException):
 
 class UnsupportedMediaType(_StatusException):
     status_code = 415
+
+
+class RangeNotSatisfiable(_StatusException):
+    status_code = 416
 
 
 class UnprocessableContent(_StatusException):

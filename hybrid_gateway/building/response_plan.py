@@ -26,8 +26,9 @@ from hybrid_gateway.orm.views.handler_results import AdaptedHandler
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import ERROR_HANDLED
 from hybrid_gateway.responses.compression import Compression
+from hybrid_gateway.responses.conditional_requests import add_etag
 from hybrid_gateway.responses.encoders import FlatEncoder, make_encoder
-from hybrid_gateway.responses.negotiation import HTML, Negotiation, add_etag, check_media_types
+from hybrid_gateway.responses.negotiation import HTML, Negotiation, check_media_types
 from hybrid_gateway.responses.raw_response import EndpointResponse, vary_as_read
 from hybrid_gateway.responses.response_classes import add_outgoing
 from hybrid_gateway.responses.response_info import check_return_annotation, default_status, read_response_info

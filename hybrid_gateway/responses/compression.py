@@ -59,7 +59,7 @@ class Compression:
         kind = next((value for name, value in headers if name == b"content-type"), b"")
         kind = kind.partition(b";")[0].strip().lower()
         is_text = kind.startswith(b"text/") or kind == b"image/svg+xml" or any(word in kind for word in _TEXTUAL)
-        if not is_text or any(name == b"content-encoding" for name, _ in headers):
+        if not is_text or any(name in _FIXED for name, _ in headers):
             return response
         vary = [value for name, value in headers if name == b"vary"]
         headers = [header for header in headers if header[0] != b"vary"]
@@ -71,6 +71,7 @@ class Compression:
         return status, [*headers, (b"content-encoding", name.encode())], self._compress[name](body)
 
 
+_FIXED = (b"content-encoding", b"accept-ranges")  # of bodies that are compressed, or whose bytes clients count
 _TEXTUAL = (b"json", b"xml", b"javascript", b"yaml", b"wasm", b"msgpack")
 
 

@@ -16,6 +16,7 @@ from hybrid_gateway.exceptions import ResponseValidationError, check_status
 from hybrid_gateway.headers import JSON, NO_CONTENT, fix_headers, make_private
 from hybrid_gateway.responses.cookies import read_cookie_option, set_cookie_headers
 from hybrid_gateway.responses.enc_hook import EncHook, TypeEncoders, enc_hook, enc_hook_with
+from hybrid_gateway.responses.file_response import OpenedFile
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES, DefaultStatus, GatewayResponse
 from hybrid_gateway.responses.raw_response import EndpointResponse, make_raw
 from hybrid_gateway.responses.response_classes import JSONResponse, Response
@@ -241,10 +242,26 @@ _encoder_of: Callable[[type], EncodeValue] = lru_cache(maxsize=512)(
 
 def _finish_response(response: StarletteResponse, defaults: ResponseDefaults) -> EndpointResponse:
     _set_status(response, defaults)
-    response.raw_headers.extend(defaults.headers)
+    response.raw_headers.extend(_missing(response.raw_headers, defaults.headers))
     if any(name == b"set-cookie" for name, _ in response.raw_headers):
         response.raw_headers[:] = make_private(response.raw_headers)
     return response
+
+
+def _missing(own: Headers, headers: Headers) -> Headers:
+    """Return the headers of the layers that a response gets: ``Cache-Control`` unless it has its own."""
+    if not headers or all(name != b"cache-control" for name, _ in own):
+        return headers
+    return [header for header in headers if header[0] != b"cache-control"]
+
+
+def _encode_file(value: object, defaults: ResponseDefaults) -> EndpointResponse:
+    """Return the response to a request for a file: at once where all of it is there. PERF: not as a stream."""
+    response = cast("OpenedFile", value)
+    if not response.is_complete:
+        return _finish_response(response, defaults)
+    headers = response.raw_headers
+    return make_raw(response.status_code, None, response.answer.body, [*headers, *_missing(headers, defaults.headers)])
 
 
 def _set_status(response: StarletteResponse, defaults: ResponseDefaults) -> None:
@@ -304,6 +321,7 @@ def _encode_django(response: HttpResponseBase, defaults: ResponseDefaults) -> En
 
 
 _ENCODERS_BY_CLASS: Sequence[tuple[tuple[type, ...], EncodeValue]] = (
+    ((OpenedFile,), _encode_file),
     ((StarletteResponse,), _finish_response),
     ((NoneType,), lambda value, defaults: make_raw(defaults.empty_status, None, b"", defaults.headers)),
     (

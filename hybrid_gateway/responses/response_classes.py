@@ -1,30 +1,26 @@
 """The response classes a handler may return: Starlette's, with the status of their route and our JSON.
 
-Streams, events and templates have modules of their own: ``streaming_response``, ``server_sent_events``, ``templates``.
+Streams, events, templates and files have modules of their own: ``streaming_response``, ``server_sent_events``,
+``templates``, ``file_response``.
 
 Raw responses become such objects where hooks may change them, and tuples again.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from pathlib import PureWindowsPath
 from typing import Any, Generic, TypeVar
 
 import msgspec
-from anyio import to_thread
 from starlette import background, responses
-from starlette.datastructures import URL, Headers
+from starlette.datastructures import URL
 
-from hybrid_gateway.exceptions import NotFound, check_status
+from hybrid_gateway.exceptions import check_status
 from hybrid_gateway.headers import JSON, with_content_length
 from hybrid_gateway.request.background_tasks import join_tasks
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, DefaultStatus, GatewayResponse
-from hybrid_gateway.responses.negotiation import is_unmodified, not_modified_headers
 from hybrid_gateway.responses.raw_response import EndpointResponse, make_raw
 from hybrid_gateway.types import Receive, Scope, Send
 
@@ -111,51 +107,6 @@ class ASGIResponse(GatewayResponse):
         await self.app(scope, receive, send)
         if self.background is not None:
             await self.background()
-
-
-class FileResponse(GatewayResponse, responses.FileResponse):
-    """A file from disk, with ranges; 304 to a client that has it by its ``ETag`` or ``Last-Modified``.
-
-    With a ``root`` the path is one below that folder, and what leads out of it, or to no file, is a 404: for names that
-    come from clients. The other arguments are Starlette's.
-    """
-
-    def __init__(
-        self, path: str | os.PathLike[str], *args: Any, root: str | os.PathLike[str] | None = None, **kwargs: Any
-    ):
-        if not args:
-            kwargs.setdefault("status_code", DEFAULT_STATUS)
-        responses.FileResponse.__init__(self, path if root is None else _find_below(root, path), *args, **kwargs)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.stat_result is None:
-            with suppress(OSError):  # which Starlette explains
-                self.stat_result = await to_thread.run_sync(os.stat, self.path)
-                self.set_stat_headers(self.stat_result)
-        is_read = scope["method"] in ("GET", "HEAD")  # SPEC: RFC 9110 section 13.1.2: of other methods it is no 304
-        if self.status_code == 200 and is_read and is_unmodified(Headers(scope=scope), self.headers):
-            unmodified = responses.Response(status_code=304, background=self.background)
-            unmodified.raw_headers = not_modified_headers(self.raw_headers)
-            await unmodified(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
-
-
-def _find_below(root: str | os.PathLike[str], path: str | os.PathLike[str]) -> str:
-    """Return the real path of a file below ``root``. SECURITY: symbolic links are followed first, then compared."""
-    # SECURITY: no file system is asked for an absolute path, a drive or a share, nor for what is beside the folder:
-    # asking tells what there is, and sends a Windows server with its credentials to a host of the client's choice.
-    name = PureWindowsPath(path)
-    if name.drive or name.root or ".." in name.parts:
-        raise NotFound
-    folder = os.path.realpath(root)
-    try:
-        file = os.path.realpath(os.path.join(folder, path))  # noqa: PTH118
-        if os.path.commonpath((folder, file)) == folder and os.path.isfile(file):  # noqa: PTH113
-            return file
-    except ValueError:  # a null character, or another drive
-        pass
-    raise NotFound
 
 
 # --- raw responses as objects, and back ------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from hybrid_gateway import (
     post,
 )
 from hybrid_gateway.headers import write_cache_control
-from hybrid_gateway.responses.negotiation import matches
+from hybrid_gateway.responses.conditional_requests import matches
 
 
 @pytest.fixture(params=["async", "def"])

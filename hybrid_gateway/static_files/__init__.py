@@ -1,0 +1,5 @@
+"""Folders of files as routes, and single-page applications beside the API."""
+
+from hybrid_gateway.static_files.static_files import StaticFiles
+
+__all__ = ["StaticFiles"]
