@@ -63,7 +63,8 @@ class LayerOptions(TypedDict, total=False):
     response_headers: Mapping[str, str | None]
     """Headers added to every response of a handler; ``None`` removes one of Django's security headers."""
     response_cookies: Sequence[object]
-    """Cookies (name, value pairs or ``http.cookies.Morsel``) set on every response of a handler."""
+    """Cookies (name, value pairs, dicts of attributes with ``key``, or ``http.cookies.Morsel``) set on every response
+    of a handler; one with ``"documentation_only": True`` is set by the handler, and the document tells of it."""
     media_types: Sequence[str]
     """Media types of JSON values, sent and received, best first: ``"application/json"`` (alone by default) and
     ``"application/msgpack"``. Clients choose by ``Accept`` and ``Content-Type``; what is not offered is 406 and 415."""

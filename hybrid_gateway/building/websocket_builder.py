@@ -20,7 +20,7 @@ from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.orm.views.handler_results import adapt_handler
-from hybrid_gateway.responses.cookies import read_cookie_option
+from hybrid_gateway.responses.cookies import cookie_headers
 from hybrid_gateway.responses.enc_hook import enc_hook, enc_hook_with
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.throttling import Throttle
@@ -199,7 +199,7 @@ def _asking(wanted: dict[str, Any]) -> Callable[..., None]:
 def _headers(layers: Layers) -> Headers:
     given = [(name.lower(), value) for name, value in layers.response_headers.items() if value is not None]
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in given]
-    return (*headers, *map(read_cookie_option, layers.response_cookies))
+    return (*headers, *cookie_headers(layers.response_cookies))
 
 
 def _end(planner: RoutePlanner, signature: WebSocketSignature, make: Callable[..., Conversation]) -> None:

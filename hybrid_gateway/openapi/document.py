@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Annotated, Any
 
 import msgspec
+from django.conf import settings as django_settings
 
 from hybrid_gateway.binding.plan import Input
 from hybrid_gateway.binding.uploads import is_file, is_files
@@ -17,13 +18,13 @@ from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import reason
 from hybrid_gateway.headers import JSON, JSON_LINES
-from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.openapi.operation_responses import is_json, problem_statuses, success_responses
 from hybrid_gateway.openapi.route_inputs import InputWriter, path_of, with_file_rules
 from hybrid_gateway.openapi.route_words import custom_types, operation_ids, words_of
 from hybrid_gateway.openapi.schema import Schemas
 from hybrid_gateway.openapi.schema_types import JSONObject, Use
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
+from hybrid_gateway.responses.cookies import CookieOption, read_cookie_option
 from hybrid_gateway.type_info import type_info
 
 _log = logging.getLogger("hybrid_gateway.openapi")
@@ -182,7 +183,7 @@ class OpenAPIWriter:
         responses: JSONObject = success_responses(
             endpoint.returns, endpoint.method, route.options, partial(self.schemas.schema, use=self._sent)
         )
-        headers = _header_objects(route.layers)
+        headers = _header_objects(endpoint)
         for response in responses.values():
             if headers:
                 response["headers"] = headers
@@ -202,18 +203,32 @@ class OpenAPIWriter:
         return responses
 
 
-def _header_objects(layers: Layers) -> JSONObject:
+def _header_objects(endpoint: Endpoint) -> JSONObject:
     """Return the headers of every successful response."""
+    layers = endpoint.route.layers
     declared = {name: value for name, value in layers.response_headers.items() if value is not None}
     fixed: JSONObject = {name: {"schema": {"type": "string", "const": value}} for name, value in declared.items()}
     if layers.etag:
         fixed["ETag"] = {"schema": {"type": "string"}}
-    if layers.response_cookies:
-        fixed["Set-Cookie"] = {"schema": {"type": "string"}}
+    if (cookies := _set_cookies(endpoint)) is not None:
+        fixed["Set-Cookie"] = cookies
     if layers.throttle:
         names = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
         fixed |= {name: {"schema": {"type": "integer"}} for name in names}
     return fixed
+
+
+def _set_cookies(endpoint: Endpoint) -> JSONObject | None:
+    """Return the header object of all cookies that are set, which are one to OpenAPI; None where there are none."""
+    options = [read_cookie_option(cookie) for cookie in endpoint.route.layers.response_cookies]
+    if endpoint.reads_cookies and django_settings.SESSION_COOKIE_NAME not in {option.name for option in options}:
+        options.append(CookieOption(django_settings.SESSION_COOKIE_NAME, None, "when the session has changed"))
+    if not options:
+        return None
+    names = [f"`{option.name}`{option.description and f' ({option.description})'}" for option in options]
+    written: JSONObject = {"description": f"Sets {', '.join(names)}.", "schema": {"type": "string"}}
+    fixed = {option.name: {"value": option.header[1].decode("latin-1")} for option in options if option.header}
+    return {**written, "examples": fixed} if fixed else written
 
 
 # --- YAML ----------------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ class InputWriter:
         elsewhere = {*_IGNORED_HEADERS, *self._security.credentials(endpoint)}
         for entry in endpoint.inputs:
             place = SOURCES[entry.source].openapi_in
-            if place in (None, "path") or (place, entry.name.lower()) in elsewhere:
+            if place in (None, "path") or (place, entry.name.lower() if place == "header" else entry.name) in elsewhere:
                 continue
             written = self._parameter(entry, entry.name)
             # A parameter that both a handler and a component read is required when one of them requires it.

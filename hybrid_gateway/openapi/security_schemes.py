@@ -41,7 +41,8 @@ class SecuritySchemes:
     def credentials(self, endpoint: Endpoint) -> set[tuple[str, str]]:
         """Return sources and names of the keys that an operation's schemes read: those are no parameters beside."""
         named = [self.components[self._name(scheme)] for scheme in endpoint.route.layers.authentication]
-        return {(one["in"], one["name"].lower()) for one in named if one.get("type") == "apiKey"}
+        keys = [one for one in named if one.get("type") == "apiKey"]
+        return {(one["in"], one["name"].lower() if one["in"] == "header" else one["name"]) for one in keys}
 
     def _name(self, scheme: AuthenticationScheme) -> str:
         """Return the class's name, with a number for a second scheme of that class that reads something else."""
@@ -50,12 +51,20 @@ class SecuritySchemes:
         else:
             words = inspect.getdoc(type(scheme)) if vars(type(scheme)).get("__doc__") else None
             description = {**_guessed(scheme), **({"description": words} if words else {})}
+        if description.get("in") == "cookie" and "Cookie" in scheme.carriers:
+            header = str(settings.CSRF_HEADER_NAME).removeprefix("HTTP_").replace("_", "-").title()
+            header = {"X-Csrftoken": "X-CSRFToken"}.get(header, header)
+            description = {"description": _CSRF.format(header=header), **description}
         base = plain_name(type(scheme).__name__)
         name, number = base, 1
         while self.components.setdefault(name, description) != description:
             number += 1
             name = f"{base}_{number}"
         return name
+
+
+# SPEC: OpenAPI 3.1 has no word for it but the description: the token is no credential of its own.
+_CSRF = "Methods that change something need Django's CSRF token as well, in the header {header}."
 
 
 def _guessed(scheme: AuthenticationScheme) -> JSONObject:

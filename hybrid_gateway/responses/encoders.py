@@ -14,7 +14,7 @@ from starlette.responses import Response as StarletteResponse
 from hybrid_gateway._compat.django_connection_internals import keep_connections_open
 from hybrid_gateway.exceptions import ResponseValidationError, check_status
 from hybrid_gateway.headers import JSON, NO_CONTENT, fix_headers, make_private
-from hybrid_gateway.responses.cookies import read_cookie_option, set_cookie_headers
+from hybrid_gateway.responses.cookies import cookie_headers, set_cookie_headers
 from hybrid_gateway.responses.enc_hook import EncHook, TypeEncoders, enc_hook, enc_hook_with
 from hybrid_gateway.responses.file_response import OpenedFile
 from hybrid_gateway.responses.gateway_response import RESPONSE_CLASSES, DefaultStatus, GatewayResponse
@@ -77,7 +77,7 @@ def make_encoder(
     defaults = ResponseDefaults(
         status=default_status(method, status),
         empty_status=default_status(method, status, is_empty=True),
-        headers=(*extra, *map(read_cookie_option, cookies)),
+        headers=(*extra, *cookie_headers(cookies)),
         enc_hook=enc_hook_with(encoders) if encoders else enc_hook,
         stream_class=info.stream_class,
     )

@@ -41,6 +41,7 @@ from hybrid_gateway import (
     Response,
     Route,
     Router,
+    Session,
     StreamingResponse,
     delete,
     get,
@@ -1003,3 +1004,56 @@ def test_errors_that_a_handler_raises_are_in_the_document():
     assert responses["409"] == {"$ref": "#/components/responses/Conflict"}
     with pytest.raises(RouteError, match="ValueError"):
         build_document(Gateway([mistaken]).endpoints, OpenAPISettings())
+
+
+# --- cookies
+
+
+def test_the_document_tells_which_cookies_a_response_sets():
+    told = {"key": "cart", "documentation_only": True, "description": "what the visitor wants to buy"}
+
+    @get("/", response_cookies=[("theme", "dark"), {"key": "seen", "value": "1", "httponly": True}, told])
+    def handler() -> int:
+        return 1
+
+    @get("/session")
+    def with_session(session: Session) -> int: ...
+
+    @get("/none", response_cookies=[told])
+    def without() -> int:
+        return 1
+
+    gateway = Gateway([handler, with_session, without])
+    paths = build_document(gateway.endpoints, OpenAPISettings())["paths"]
+    found = [item["get"]["responses"]["200"]["headers"]["Set-Cookie"] for item in paths.values()]
+    assert found == [
+        {
+            "description": "Sets `theme`, `seen`, `cart` (what the visitor wants to buy).",
+            "schema": {"type": "string"},
+            "examples": {"theme": {"value": "theme=dark"}, "seen": {"value": "seen=1; HttpOnly; Path=/; SameSite=lax"}},
+        },
+        {"description": "Sets `sessionid` (when the session has changed).", "schema": {"type": "string"}},
+        {"description": "Sets `cart` (what the visitor wants to buy).", "schema": {"type": "string"}},
+    ]
+    client = TestClient(gateway)
+    assert sorted(client.get("/").cookies) == ["seen", "theme"]
+    assert "set-cookie" not in client.get("/none").headers
+
+
+def test_a_scheme_by_cookie_tells_of_the_csrf_token_and_a_cookie_of_another_case_is_a_parameter():
+
+    from hybrid_gateway.auth import APIKeyAuthentication, SessionAuthentication
+
+    @post("/")
+    def handler(
+        user: get_user_model(), key: Annotated[str, Cookie()] = "", upper: Annotated[str, Cookie(alias="Key")] = ""
+    ) -> None: ...
+
+    gateway = Gateway([handler], authentication=[SessionAuthentication(), APIKeyAuthentication(cookie="key")])
+    document = build_document(gateway.endpoints, OpenAPISettings())
+    token = "Methods that change something need Django's CSRF token as well, in the header X-CSRFToken."
+    assert document["components"]["securitySchemes"] == {
+        "SessionAuthentication": {"type": "apiKey", "in": "cookie", "name": "sessionid", "description": token},
+        "APIKeyAuthentication": {"type": "apiKey", "in": "cookie", "name": "key", "description": token},
+    }
+    assert [one["name"] for one in document["paths"]["/"]["post"]["parameters"]] == ["Key"]
