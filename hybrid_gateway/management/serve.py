@@ -117,7 +117,10 @@ def serve(**options: Any) -> None:
         ) from error
     # A partial, because workers are processes of their own: it can be pickled on its way to them.
     protocol: Any = functools.partial(
-        LaneProtocol, head_timeout=options["header_timeout"], body_timeout=options["body_timeout"]
+        LaneProtocol,
+        head_timeout=options["header_timeout"],
+        body_timeout=options["body_timeout"],
+        owns_process=not options["reload"],
     )
     known = inspect.signature(uvicorn.Config).parameters
     uvicorn.run(

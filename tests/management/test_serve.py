@@ -43,6 +43,7 @@ PROJECT = {
     """,
     "routes.py": """
         import asyncio
+        import gc
         import os
         import sys
 
@@ -52,6 +53,10 @@ PROJECT = {
         @get("/pid")
         async def pid() -> int:
             return os.getpid()
+
+        @get("/frozen")
+        async def frozen() -> int:
+            return gc.get_freeze_count()
 
         @get("/slow")
         async def slow() -> str:
@@ -71,7 +76,7 @@ PROJECT = {
         async def length(data: Annotated[bytes, Body()]) -> int:
             return len(data)
 
-        routes = [pid, slow, road, length]
+        routes = [pid, frozen, slow, road, length]
     """,
     "wrapped.py": """
         from hybrid_gateway.asgi import get_asgi_application
@@ -243,6 +248,11 @@ def test_sighup_replaces_all_workers_and_fails_nobody(start):
     "timeout_worker_healthcheck" not in inspect.signature(uvicorn.Config).parameters,
     reason="This uvicorn has no such option.",
 )
+def test_what_start_up_has_made_is_no_garbage_to_look_for(start):
+    status, frozen = start().wait().get("/frozen")
+    assert status == 200 and int(frozen) > 10_000
+
+
 def test_how_long_a_worker_may_take_is_the_servers_to_know(monkeypatch, settings):
     told: dict[str, object] = {}
     settings.ASGI_APPLICATION = "hybrid_gateway.asgi.application"

@@ -65,6 +65,7 @@ class LaneProtocol(UvicornConnection):
 
     ``head_timeout`` and ``body_timeout`` are seconds: a head must be complete that long after its first byte (or after
     the connection was made), and a body must not rest longer. The first ends the connection, the second is a 408.
+    ``owns_process`` says that nothing but this server is at work in the process.
     """
 
     head_timeout = 30.0
@@ -80,6 +81,7 @@ class LaneProtocol(UvicornConnection):
         *,
         head_timeout: float | None = None,
         body_timeout: float | None = None,
+        owns_process: bool = False,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         if head_timeout and head_timeout != self.head_timeout:
@@ -87,7 +89,7 @@ class LaneProtocol(UvicornConnection):
         if body_timeout and body_timeout != self.body_timeout:
             self.body_timeout = body_timeout
         self.own = ConnectionState()
-        self.lane = lane_server(config, server_state, self.loop)
+        self.lane = lane_server(config, server_state, self.loop, owns_process=owns_process)
         if self.lane is not None and self.access_log:
             self.access_logger = self.lane.access_logger  # type: ignore[assignment]
 
