@@ -3,6 +3,7 @@
 How this works: one timer per event loop looks once a second at every connection of that loop: is a ping due, is one
 unanswered, has nothing come for too long, has it lived too long, does its client not read? Every few seconds it asks
 which of the authentications in use have ended. When the process is told to end, connections are closed in batches.
+No look at all of them, and no ping to all of them, is one turn of the loop: requests would wait for it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from hybrid_gateway.websockets.wire import RESTART, RESTART_REASON
 logger = logging.getLogger("hybrid_gateway.websockets")
 
 SWEEP = 1.0  # seconds
+SWEPT_AT_ONCE = 250  # connections that are looked at in one turn of the loop
 RECHECK = 3.0  # seconds between two looks at the authentications in use
 FIRST_CLOSE = 0.2  # of the time of a batch, before its first connection is closed
 MAX_BATCH = 500  # connections that are closed at once when the process ends
@@ -123,6 +125,8 @@ class LoopConnections:
         connection.when_ended(self._forget)
         if connection.end is not None:
             return
+        if (interval := connection.options.ping_interval) is not None:  # who come together are not pinged together
+            connection.last_ping -= random.random() * 0.5 * interval  # noqa: S311  # nosec B311
         if self._is_draining:  # its handshake was on the way
             self._drain_one(connection, 0, 0.1 * self._grace)
             self._loop.call_later(0.9 * self._grace, _cut, (connection,))
@@ -138,7 +142,10 @@ class LoopConnections:
         for connection in self.connections:
             connection.age(seconds)
         self._last_recheck -= seconds
-        self._look_after_all()
+        now = self._loop.time()
+        for connection in list(self.connections):
+            look_after(connection, now)
+        self._end_look(now)
         if self._recheck is not None:
             await self._recheck
 
@@ -155,14 +162,22 @@ class LoopConnections:
 
     def _sweep(self) -> None:
         self._timer = None
+        self._look_after(list(self.connections))
+
+    def _look_after(self, waiting: list[Connection]) -> None:
+        """Look at some of those that wait, and at the others in the turns of the loop that come next."""
+        now = self._loop.time()
+        for connection in waiting[:SWEPT_AT_ONCE]:
+            look_after(connection, now)
+        if rest := waiting[SWEPT_AT_ONCE:]:
+            self._timer = self._loop.call_later(0, self._look_after, rest)
+            return
+        self._timer = None
+        self._end_look(now)
         if self.connections and not self.is_still:
             self._set_timer()
-        self._look_after_all()
 
-    def _look_after_all(self) -> None:
-        now = self._loop.time()
-        for connection in list(self.connections):
-            look_after(connection, now)
+    def _end_look(self, now: float) -> None:
         self._look()
         if now - self._last_recheck >= RECHECK and self._recheck is None:
             in_use: dict[int, Authentication] = {}
@@ -218,6 +233,8 @@ def _cut(connections: Iterable[Connection]) -> None:
 def look_after(connection: Connection, now: float) -> None:
     """Close a connection that is idle, too old, or whose client does not read or answer; send pings that are due."""
     options = connection.options
+    if connection.end is not None:
+        return
     if options.max_lifetime is not None and now - connection.opened >= options.max_lifetime:
         connection.close(GOING_AWAY, "The connection has reached the end of its lifetime.")
     elif options.idle_timeout is not None and now - connection.last_active >= options.idle_timeout:
