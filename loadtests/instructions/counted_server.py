@@ -18,7 +18,6 @@ from types import TracebackType
 from typing import IO, Protocol
 
 from loadtests.client import Request
-from loadtests.compare.peers import Peer
 from loadtests.servers import Server
 
 CONNECTIONS = 8
@@ -26,6 +25,15 @@ SECONDS = 120  # for an answer: callgrind is fifty times slower, and the machine
 IS_WSGI = {"gunicorn"}  # servers that the loop stands in for
 KEEP_ALIVE = {"uvicorn": "--timeout-keep-alive", "lane": "--keep-alive"}  # else idle connections go in five seconds
 FIXED = {"PYTHONHASHSEED": "0", "BENCH_COUNTED": "1"}
+
+
+class Peer(Protocol):
+    """Who is counted: a server of ``loadtests.servers``, and what it serves."""
+
+    @property
+    def server(self) -> str: ...
+    @property
+    def target(self) -> str: ...
 
 
 class Client(Protocol):

@@ -27,7 +27,7 @@ COLUMNS = {
     "idle": ("kib", "lost", "seconds"),
     "traffic": ("cpu_us", "p50_ms", "p99_ms", "longest_ms", "messages", "lost", "ended", "connecting_seconds"),
     "storm": ("cpu_us", "p50_ms", "longest_ms", "recovered", "refused", "surplus", "http_p99_ms", "http_asked"),
-    "http": ("cpu_us", "user_us", "messages", "lost"),
+    "http": ("instructions",),
 }
 TITLES = {
     "cpu_us": "CPU µs/message",
@@ -37,6 +37,7 @@ TITLES = {
     "connecting_seconds": "s to connect",
     "http_p99_ms": "HTTP p99 ms",
     "http_asked": "HTTP requests",
+    "instructions": "instructions/request",
 }
 
 
@@ -66,7 +67,7 @@ TARGETS = [
     Target("storm", "lost", "lane", 0),
     Target("storm", "longest_ms", "lane", 15_000),
     Target("storm", "http_p99_ms", "lane", 1000),
-    Target("http", "cpu_us", "lane", 1.05, "lane" + BARE),
+    Target("http", "instructions", "lane", 1.05, "lane" + BARE),
 ]
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
+from loadtests.instructions.counted_server import CountedServer
 from loadtests.realtime.cases import CASES, Case, Figures, Side
 from loadtests.realtime.clients import Clients
 from loadtests.realtime.peers import PEERS
-from loadtests.servers import Server, two_cores
+from loadtests.servers import ROOT, Server, two_cores
 
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "loadtests.realtime.settings"}
 BARE = "-bare"  # the end of the name of a peer without clients
@@ -62,6 +65,10 @@ class Run:
     def measure(self, name: str) -> None:
         """Measure one case, and fill ``results``."""
         case = CASES[name]
+        if case.counted and shutil.which("valgrind") is None:
+            self.left_out.append(f"{case.title}: instructions are counted by valgrind, which is not installed")
+            self.results[name] = {}
+            return
         if self.seconds is not None:
             case = replace(case, size=replace(case.size, seconds=self.seconds))
         results = self.results[name] = {}
@@ -81,7 +88,7 @@ class Run:
     def _start(self, case: Case, group: Sequence[Entrant], stack: ExitStack) -> Iterator[tuple[str, Side]]:
         for place, entrant in enumerate(group):
             try:
-                server = stack.enter_context(self._server(entrant.peer, self.port + place))
+                server = stack.enter_context(self._server(case, entrant.peer, self.port + place))
                 clients = stack.enter_context(self._clients(server, case.processes))
                 side = Side(server, clients, replace(case.size, clients=entrant.clients))
                 case.prepare(side)
@@ -93,10 +100,17 @@ class Run:
     def _clients(self, server: Server, processes: int) -> Clients:
         return Clients(server.port, self._client_cores, processes, compression=self.compression)
 
-    def _server(self, name: str, port: int) -> Server:
+    @contextmanager
+    def _server(self, case: Case, name: str, port: int) -> Iterator[Server]:
         peer = PEERS[name]
         environment: Mapping[str, str] = {**SETTINGS, **peer.environment}
-        return Server(peer.server, peer.target, port=port, cores=self._server_cores, environment=environment)
+        with tempfile.TemporaryDirectory() as folder:
+            if case.counted:
+                server: Server = CountedServer(peer, ROOT, folder, port=port, environment=environment)
+            else:
+                server = Server(peer.server, peer.target, port=port, cores=self._server_cores, environment=environment)
+            with server:
+                yield server
 
     @contextmanager
     def _leaving_out(self, case: str, entrant: str, sides: dict[str, Side]) -> Iterator[None]:

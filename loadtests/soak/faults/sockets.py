@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from loadtests.realtime.client_socket import ClientSocket, frame_of, handshake
 from loadtests.realtime.crowd import Crowd
-from loadtests.soak.faults.run import Soak, now
+from loadtests.soak.faults.run import SETTLE, Soak, now
 from loadtests.soak.report import Gate, at_least, at_most
 from loadtests.soak.sockets import Link, Numbers, line_of, open_link
 
@@ -182,6 +182,7 @@ async def handshakes(soak: Soak) -> None:
     _, stranger = await open_link(port, "/live/rooms/lobby")
     whole, parts = [await _close_code(port, *frames) for frames in (_too_large(), _too_large_in_parts())]
     answers = [await _fuzz(port, random.Random(number)) for number in range(FUZZED)]
+    await asyncio.sleep(SETTLE)  # to some of the last it was not listened
     soak.quiet.append((told, now()))  # Django logs hosts that are not allowed as errors
     failed = sum(answer.startswith(b"HTTP/1.1 5") and answer[9:12] not in (b"501", b"505") for answer in answers)
     same = {process.pid for process in soak.site.processes()} == before
