@@ -63,6 +63,11 @@ update_serializer update_schema update_dto partial_update_schema: update_in upda
 errors error_handlers error_handler exception_handler handlers handle_exception: exception_handlers
 exceptions raised: raises exception_handlers
 paginator pagination_class paginate paginate_by pagination_style page_size default_limit: pagination
+page_query_param: page_param
+page_size_query_param size_query_param per_page_param: size_param
+limit_query_param: limit_param
+offset_query_param: offset_param
+cursor_query_param: cursor_param
 filter filter_class filterset filterset_class filterset_fields filter_fields filter_backends search_fields: filters
 filter_schema ordering_fields ordering order_by filter_queryset: filters
 get_queryset query_set qs rows objects get_object: queryset

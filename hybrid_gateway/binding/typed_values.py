@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import AsyncIterator, Callable
 
+from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.http import HttpRequest
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
@@ -119,11 +120,18 @@ def _host_and_port(ctx: RequestContext) -> tuple[str, int]:
     return text, _PORTS.get(scheme, 80)
 
 
+def _path(ctx: RequestContext) -> str:
+    """Return the path that the client asked for: a proxy or a server may have cut the script prefix off."""
+    path: str = ctx.scope["path"]
+    root = (settings.FORCE_SCRIPT_NAME or ctx.scope.get("root_path") or "").rstrip("/")
+    return path if path.startswith(root) else root + path
+
+
 def _url(ctx: RequestContext) -> http.URL:
     scheme = ctx.scope.get("scheme", "http")
     host, port = _host_and_port(ctx)
     netloc = host if port == _PORTS.get(scheme) else f"{host}:{port}"
-    path = quote_encoded_path(ctx.scope["path"])
+    path = quote_encoded_path(_path(ctx))
     query = ctx.raw_query.decode("latin-1")
     return http.URL(f"{scheme}://{netloc}{path}" + (f"?{query}" if query else ""))
 
@@ -140,7 +148,7 @@ BUILTINS: dict[object, Callable[[RequestContext], object]] = {
     http.Scheme: lambda ctx: http.Scheme(ctx.scope.get("scheme", "http")),
     http.Host: lambda ctx: http.Host(_host_and_port(ctx)[0]),
     http.Port: lambda ctx: http.Port(_host_and_port(ctx)[1]),
-    http.Path: lambda ctx: http.Path(ctx.scope["path"]),
+    http.Path: lambda ctx: http.Path(_path(ctx)),
     http.QueryString: lambda ctx: http.QueryString(ctx.raw_query.decode("latin-1")),
     HTMXRequest: HTMXRequest,
 }

@@ -164,7 +164,7 @@ class EndpointBuilder:
         adapted = adapt_handler(route.handler, signature, returns, layers, route.options)
         check_return_annotation(adapted.returns, route.handler, layers.type_encoders)
         cache = plan_response(planner, route, method, adapted, security_headers)
-        adapted.query_names |= planner.binding.query_names
+        adapted.end(planner.binding.query_names, planner.plan.inputs)
         errors = self._errors.responses(layers, around, authenticates=planner.plan.authenticates)
         always, after_response = self._hooks.leave(layers, around)
         completion = _complete(planner, route, secrets, errors, around, (always, after_response), cache)
@@ -190,6 +190,7 @@ class EndpointBuilder:
             source=source,
             inputs=planner.plan.inputs,
             returns=adapted.returns,
+            response_headers=adapted.headers,
             schemes=schemes if planner.plan.authenticates else (),
             is_open=not planner.plan.requires_user,
             visits=planner.plan.visits,

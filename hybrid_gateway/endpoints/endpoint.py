@@ -52,6 +52,7 @@ class Endpoint(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     source: str  # the compiled code, to be read by people
     inputs: Sequence[Input] = ()
     returns: object = None  # the return annotation; of a websocket, what is sent
+    response_headers: Mapping[str, object] = {}  # that the gateway sets by itself, with their schemas
     receives: object = None  # of a websocket, what clients send
     schemes: Sequence[AuthenticationScheme] = ()
     is_open: bool = True  # callers of whom nothing is known may pass, as far as guards let them

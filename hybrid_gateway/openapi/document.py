@@ -215,7 +215,7 @@ def _header_objects(endpoint: Endpoint) -> JSONObject:
     if layers.throttle:
         names = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
         fixed |= {name: {"schema": {"type": "integer"}} for name in names}
-    return fixed
+    return fixed | {name: {"schema": schema} for name, schema in endpoint.response_headers.items()}
 
 
 def _set_cookies(endpoint: Endpoint) -> JSONObject | None:

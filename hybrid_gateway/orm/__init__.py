@@ -3,7 +3,8 @@
 from hybrid_gateway.orm.columns.postgresql import Range
 from hybrid_gateway.orm.columns.struct_annotations import Column, computed
 from hybrid_gateway.orm.lists.filters import Lookup, Ordering, Search
-from hybrid_gateway.orm.lists.pagination import Cursor, LimitOffset, Page, PageNumber
+from hybrid_gateway.orm.lists.page import Page
+from hybrid_gateway.orm.lists.pagination import Cursor, LimitOffset, PageNumber
 from hybrid_gateway.orm.model_struct import ModelStruct, model_struct
 from hybrid_gateway.orm.query_cache.prepared import Prepared
 from hybrid_gateway.orm.read.fetch import prepare

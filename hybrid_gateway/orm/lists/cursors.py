@@ -149,8 +149,8 @@ class Keyset:
         packed = msgspec.json.encode(CursorPosition(backwards, [_plain(value) for value in values]), enc_hook=str)
         return self._order.signer.sign(base64.urlsafe_b64encode(packed).decode().rstrip("="))
 
-    def read(self, text: str) -> CursorPosition:
-        """Return the place that a client sent; raise a 422 for what is no cursor of this order."""
+    def read(self, text: str, name: str) -> CursorPosition:
+        """Return the place that a client sent in the parameter ``name``; raise a 422 for no cursor of this order."""
         connection = connections[self._queryset.db]
         try:
             packed = self._order.signer.unsign(text)
@@ -161,7 +161,7 @@ class Keyset:
                 for term, value in zip(self._order.terms, place.values, strict=True)
             ]
         except (signing.BadSignature, ValueError, msgspec.MsgspecError, ValidationError):
-            raise RequestValidationError([error_entry(("query", "cursor"), "Not a cursor of this list")]) from None
+            raise RequestValidationError([error_entry(("query", name), "Not a cursor of this list")]) from None
         return CursorPosition(place.backwards, values)
 
 

@@ -110,6 +110,11 @@ class FilterSet:
             (ordered if isinstance(marker, Ordering) else self._fields).append(entry)
         self._fields += ordered
 
+    @property
+    def names(self) -> list[str]:
+        """The query parameters."""
+        return [entry.wire for entry in self._fields]
+
     def use(self, source: object, values: msgspec.Struct, use: Callable[[object], R]) -> R:
         """Call ``use`` with the rows of ``source`` that a client asks for, in the order it asks for.
 

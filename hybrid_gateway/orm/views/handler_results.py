@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias, cast
 
 import msgspec
@@ -19,6 +20,7 @@ from starlette.responses import Response
 
 from hybrid_gateway import http
 from hybrid_gateway.binding.markers import Depends, Marker, Query
+from hybrid_gateway.binding.plan import Input
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, split_markers
 from hybrid_gateway.binding.validation import unknown
 from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
@@ -26,7 +28,8 @@ from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.orm.introspection import is_model_struct, model_of
 from hybrid_gateway.orm.lists.filters import FilterSet, client_orders
-from hybrid_gateway.orm.lists.pagination import REQUESTED, Page, PageRequest, Pagination, is_pageable, pageable_rows
+from hybrid_gateway.orm.lists.page import REQUESTED, Page
+from hybrid_gateway.orm.lists.pagination import PageRequest, Pagination, is_pageable, pageable_rows
 from hybrid_gateway.orm.model_struct import ModelStruct, check_all
 from hybrid_gateway.orm.querysets.querysets import Source, as_queryset, is_queryable
 from hybrid_gateway.orm.read.fetch import stream
@@ -63,6 +66,30 @@ class AdaptedHandler(msgspec.Struct):
     returns: object
     reads_rows: bool = False
     query_names: set[str] = set()  # of the query parameters, where others are rejected; known once the route is planned
+    added_names: list[tuple[str, str]] = []  # query parameters of pages and filters, and what names them
+    headers: Mapping[str, object] = {}  # of successful responses, with their schemas
+
+    def end(self, query_names: Iterable[str], inputs: Iterable[Input]) -> None:
+        """Take note of the query parameters of a route: everything is planned.
+
+        Raises :class:`ConfigurationError` where one of pages or filters means something else, too.
+        """
+        self.query_names |= {*query_names}
+        named_by: dict[str, list[str]] = defaultdict(list)
+        for name, by in self.added_names:
+            named_by[name].append(by)
+        for entry in inputs:
+            if entry.source == "query" and entry.name in named_by:
+                named_by[entry.name].append("")
+        for name, found in named_by.items():
+            owners = [owner for owner in found if owner]
+            if found.count("") > len(owners):
+                owners.append("a parameter of the handler or of something that it needs")
+            if len(owners) > 1:
+                raise ConfigurationError(
+                    f"{self.signature.where}: the query parameter {name!r} is {' and '.join(owners)}. Give one of them "
+                    "another name."
+                )
 
 
 def adapt_handler(
@@ -96,7 +123,6 @@ def adapt_handler(
         pagination.check_rows(as_queryset(source), where)
     if filters is not None:
         pagination.check_order(model_of(rows.struct), client_orders(filters), where)
-    adapted.returns = pagination.envelope[rows.struct]
     return _paginated(adapted, rows, pagination, filtered, more)
 
 
@@ -198,6 +224,7 @@ def _filtered(
         return lambda value, values, use: use(value)
     chosen = FilterSet(filters, model_of(rows.struct))
     more[_FILTERS] = _parameter(_FILTERS, filters, Query())
+    adapted.added_names += [(name, f"a field of filters={filters.__qualname__}") for name in chosen.names]
     if chosen.forbids_unknown:
         more[_QUERY] = _parameter(_QUERY, http.QueryParams)
 
@@ -226,15 +253,19 @@ def _parameter(
 def _paginated(
     adapted: AdaptedHandler, rows: _Rows, pagination: Pagination, filtered: Filtered, more: dict[str, Parameter]
 ) -> AdaptedHandler:
-    own = {f"_page_{name}": name for name in pagination.parameters()}
-    for (name, wire), (annotation, default) in zip(own.items(), pagination.parameters().values(), strict=True):
-        kind, marker = split_markers(annotation, wire, wire)
+    own = {f"_page_{role}": role for role in pagination.parameters}
+    for name, role in own.items():
+        entry = pagination.parameters[role]
+        kind, marker = split_markers(entry.annotation, entry.name, entry.name)
         assert isinstance(marker, Query)
-        marker.alias = wire
-        more[name] = _parameter(name, kind, marker, default)
+        marker.alias = entry.name
+        more[name] = _parameter(name, kind, marker, entry.default)
+        adapted.added_names.append((entry.name, f"{entry.option} of pagination={type(pagination).__name__}()"))
     for name, annotation in ((_PATH, http.Path), (_QUERY_STRING, http.QueryString), (_RESPONSE, Response)):
         more[name] = _parameter(name, annotation)
     added, where = tuple(more), adapted.signature.where
+    writer = pagination.writer(rows.struct, where)
+    adapted.returns, adapted.headers = writer.returns, writer.headers
     parameters = adapted.signature.parameters
     asked = tuple(entry.name for entry in parameters if entry.info.origin is Page)
     kept = tuple(entry for entry in parameters if entry.name not in asked)
@@ -242,9 +273,15 @@ def _paginated(
 
     def split(values: dict[str, Any]) -> Arguments:
         taken = {name: values.pop(name) for name in added}
-        chosen = {wire: taken[name] for name, wire in own.items()}
         request = PageRequest(
-            pagination, rows.struct, chosen, taken[_PATH], taken[_QUERY_STRING], taken[_RESPONSE], where
+            pagination,
+            writer,
+            rows.struct,
+            {role: taken[name] for name, role in own.items()},
+            taken[_PATH],
+            taken[_QUERY_STRING],
+            taken[_RESPONSE],
+            where,
         )
         for name in asked:
             page: Page[object] = Page(items=[])
@@ -253,9 +290,9 @@ def _paginated(
         return {**taken, _PAGE_REQUEST: request}
 
     def convert(value: object, taken: Arguments) -> object:
-        if not is_pageable(value):
-            return value
-        return _FilteredPageRequest(taken[_PAGE_REQUEST], filtered, taken).page(value)
+        if is_pageable(value):
+            value = _FilteredPageRequest(taken[_PAGE_REQUEST], filtered, taken).page(value)
+        return writer.fill(value) if isinstance(value, Page) else value
 
     return _wrap(adapted, convert, more, split)
 
