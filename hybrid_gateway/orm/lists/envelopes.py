@@ -116,7 +116,7 @@ class PageOptions(msgspec.Struct, frozen=True):
         plan = _EnvelopePlan(known, () if self.counts else _COUNTED, types.GenericAlias(list, struct))
         returns, fill = plan.read(page if self.envelope is UNSET else self.envelope, page, struct)
         shown = {"next", "prev", *self.links, *plan.used}
-        wanted = tuple(name for name in self.relations if name in shown)
+        wanted: list[Relation] = [name for name in self.relations if name in shown]
         return PageWriter(returns, fill, wanted, self.links, self.total_header)
 
 

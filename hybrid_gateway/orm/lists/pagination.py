@@ -88,7 +88,9 @@ class PageRequest(msgspec.Struct, frozen=True):
             page, neighbours = self.style.page(self.struct, pageable_rows(source), self.values)
         except ConfigurationError as error:
             raise ConfigurationError(f"{self.where}: {error}") from error
-        urls = {relation: self._url(neighbours.get(relation)) for relation in self.writer.relations}
+        urls: dict[Relation, str | None] = {
+            relation: self._url(neighbours.get(relation)) for relation in self.writer.relations
+        }
         page.next, page.previous = urls["next"], urls["prev"]
         vars(page).update(first=urls.get("first"), last=urls.get("last"))
         self.writer.add_headers(page, urls, self.response)
