@@ -45,7 +45,7 @@ from hybrid_gateway.routing.declare import (
     route,
 )
 from hybrid_gateway.routing.websocket_routes import Listener, listener, stream, websocket
-from hybrid_gateway.sessions import DjangoContext, Session
+from hybrid_gateway.sessions import DjangoContext, Messages, Session
 from hybrid_gateway.static_files import StaticFiles
 from hybrid_gateway.throttling import Throttle
 from hybrid_gateway.websockets.socket import WebSocket
@@ -79,6 +79,7 @@ __all__ = [
     "Include",
     "JSONResponse",
     "Listener",
+    "Messages",
     "Mount",
     "Path",
     "PlainTextResponse",

@@ -20,6 +20,16 @@ from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import HANDLED
 
 
+class DjangoValue(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that Django knows of a request, for parameters of its type."""
+
+    make: Callable[[RequestContext], object]
+    mode: Mode = "inline"
+    reads_cookies: bool = True
+    takes_body: bool = False  # where it is asked for after authentication
+    check: Callable[[], None] = lambda: None  # raises ConfigurationError where the project does without
+
+
 class PlanScope(msgspec.Struct, frozen=True, kw_only=True):
     """The surroundings of the plan of a route, or of a function that ``follows`` one and ends at ``moment``."""
 
@@ -36,7 +46,7 @@ class PlanScope(msgspec.Struct, frozen=True, kw_only=True):
     needs_content_type: bool = False  # a JSON body without one is none
     parameters: Mapping[str, object] = {}  # name → annotation: what layers declare for every handler
     given: Mapping[type, str] = {}  # ready variables by type: ``Exception`` in error handlers, for one
-    from_django: Mapping[type, tuple[Callable[[RequestContext], object], Mode]] = {}  # by the type that asks for it
+    from_django: Mapping[type, DjangoValue] = {}  # by the type that asks for it
     give_body: Callable[[RequestContext, bytes], None] | None = None  # to Django's request
     shared: Mapping[object, Shared] = {}  # components that a route shares with functions around it, by their key
     maker: SharedMaker | None = None  # of those

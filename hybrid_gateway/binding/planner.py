@@ -218,6 +218,7 @@ _REMEDIES = {
     "cookies": "Write `{name}: http.Cookies`; of one cookie, Annotated[str, Cookie()].",
     "state": "Write `{name}: State`, of hybrid_gateway.",
     "htmx": "Write `{name}: HTMXRequest`, of hybrid_gateway.htmx.",
+    "messages": "Write `{name}: Messages`, of hybrid_gateway.",
     "session": "Write `{name}: SessionBase`, of django.contrib.sessions.backends.base.",
     "background_tasks": "Write `{name}: BackgroundTasks`, of hybrid_gateway.",
 }

@@ -6,8 +6,6 @@ import typing
 from collections.abc import AsyncIterator, Callable
 
 from django.conf import settings
-from django.contrib.sessions.backends.base import SessionBase
-from django.http import HttpRequest
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.datastructures import Headers, QueryParams
 from starlette.requests import Request
@@ -16,9 +14,10 @@ from starlette.responses import Response
 from hybrid_gateway import http
 from hybrid_gateway.binding.body_planner import BodyPlanner
 from hybrid_gateway.binding.parameters import ParameterPlanner
-from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step
+from hybrid_gateway.binding.plan import Chain, Code, Phase, PlanBuilder, Step, format_chain
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import Parameter
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.request.background_tasks import BackgroundTasks
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.htmx_request import HTMX_HEADERS, HTMXRequest
@@ -54,7 +53,7 @@ class TypedValues:
                 return Code(variable)
         for asked in self._scope.from_django:
             if _is_kind_of(cls, asked) and self._scope.components.find(parameter) is None:
-                return self._of_django(asked, parameter.name, phase)
+                return self._of_django(asked, parameter.name, chain, phase)
         if kind in self._scope.constants and kind is not REQUEST:
             return Code(self._builder.name("constant", self._scope.constants[kind]))
         return self._of_request(kind, parameter, phase)
@@ -84,16 +83,20 @@ class TypedValues:
             return self._builder.read(kind, parameter.name, phase, Code(call))
         return None
 
-    def _of_django(self, asked: type, name: str, phase: Phase) -> Code:
+    def _of_django(self, asked: type, name: str, chain: Chain, phase: Phase) -> Code:
         """Return the variable of what Django knows of a request: its request, its session."""
-        function, mode = self._scope.from_django[asked]
+        value = self._scope.from_django[asked]
+        try:
+            value.check()
+        except ConfigurationError as error:
+            raise DependencyError(f"{format_chain(chain)}: {name!r}: {error}") from error
         plan = self._builder.plan
         plan.visits = True
-        if asked in (HttpRequest, SessionBase):
+        if value.reads_cookies:
             plan.reads_cookies = plan.sees_request = True
-        if asked is HttpRequest and not phase.is_open:
+        if value.takes_body and not phase.is_open:
             self._gives_body = True
-        step = Step(call=self._builder.call("visit", function), mode=mode)
+        step = Step(call=self._builder.call("visit", value.make), mode=value.mode)
         return self._builder.once(("visit", asked), name, phase.steps, step)
 
     def _path_names(self) -> str:

@@ -132,7 +132,7 @@ class PlanFactory:
             media_types=layers.media_types,
             decoders=Decoders(layers.type_decoders) if layers.type_decoders else None,
             parameters=layers.parameters,
-            from_django=django.builders,
+            from_django=django.values,
             give_body=django.give_body,
             shared={} if sharing is None else sharing.components,
             maker=None if sharing is None else sharing.maker,

@@ -3,5 +3,6 @@
 from django.contrib.sessions.backends.base import SessionBase as Session
 
 from hybrid_gateway.sessions.django_context import DjangoContext
+from hybrid_gateway.sessions.flash_messages import Messages
 
-__all__ = ["Session", "DjangoContext"]
+__all__ = ["Session", "DjangoContext", "Messages"]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, cast
 
 from django.apps import apps
 from django.conf import settings
+from django.contrib.messages import get_messages
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -29,12 +30,14 @@ from django.utils.functional import SimpleLazyObject, cached_property
 from hybrid_gateway._compat.django_internals import HeadRequest, has_messages, has_new_csrf_token, set_csrf_unchecked
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.binding.components import Mode
+from hybrid_gateway.binding.plan_scope import DjangoValue
 from hybrid_gateway.exceptions import BadRequest
 from hybrid_gateway.headers import merge_vary
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import DjangoState
 from hybrid_gateway.responses.cookies import set_cookie_headers
 from hybrid_gateway.responses.raw_response import EndpointResponse, headers_of, replace_headers, status_of
+from hybrid_gateway.sessions.flash_messages import Messages, check_messages_installed
 from hybrid_gateway.types import Scope
 
 if TYPE_CHECKING:
@@ -54,7 +57,17 @@ class DjangoContext:
     ``request`` and ``session`` are those of ``django_middleware=`` where the route has them.
     """
 
-    __slots__ = ("_body", "_check", "_ctx", "_owns_session", "_request", "_session", "is_csrf_exempt")
+    __slots__ = (
+        "_body",
+        "_check",
+        "_ctx",
+        "_flashes",
+        "_owns_messages",
+        "_owns_session",
+        "_request",
+        "_session",
+        "is_csrf_exempt",
+    )
 
     def __init__(
         self, ctx: RequestContext, *, is_csrf_exempt: bool = False, check: Callable[[DjangoContext], None] | None = None
@@ -64,6 +77,8 @@ class DjangoContext:
         self._request: HttpRequest | None = None
         self._session: SessionBase | None = None
         self._owns_session = False
+        self._flashes: Messages | None = None
+        self._owns_messages = False
         self._body: bytes | None = None
         self.is_csrf_exempt = is_csrf_exempt
 
@@ -130,6 +145,20 @@ class DjangoContext:
         self._session = session
         return session
 
+    @property
+    def messages(self) -> Messages:
+        """The flash messages of the request; below middleware those of ``MessageMiddleware``, where that is there."""
+        if self._flashes is None:
+            request = self.request
+            storage = get_messages(request)
+            if isinstance(storage, list):  # DJANGO: an empty one, where no middleware has made a storage
+                if not hasattr(request, "session"):
+                    request.session = self.session
+                MessageMiddleware(_no_view).process_request(request)
+                storage, self._owns_messages = get_messages(request), True
+            self._flashes = Messages(cast("BaseStorage", storage))
+        return self._flashes
+
     def find_user(self) -> User:
         """Return the session's user, or ``AnonymousUser``; blocks."""
         from django.contrib.auth import get_user  # imports models
@@ -159,6 +188,13 @@ class DjangoContext:
     def own_request(self) -> TypedRequest | None:
         """The request, where one was asked for and no middleware looks after it."""
         return self._request if isinstance(self._request, TypedRequest) else None
+
+    def message_request(self) -> HttpRequest | None:
+        """Return a request whose messages are to be saved; ``None`` if there are none, or middleware saves them."""
+        request = self._request
+        if request is None or not has_messages(request):
+            return None
+        return request if self._owns_messages or isinstance(request, TypedRequest) else None
 
     def session_request(self) -> HttpRequest | None:
         """Return a request with cookies and session for Django's session middleware; None if nobody asked for it."""
@@ -258,26 +294,27 @@ class DjangoContextPlanner:
         self._csrf_exempt = csrf_exempt
         self._check = check
 
-    def visit(self, ctx: RequestContext) -> DjangoState:
+    def visit(self, ctx: RequestContext) -> DjangoContext:
         """Return the context of a request."""
         if ctx.visit is None:
             ctx.visit = DjangoContext(ctx, is_csrf_exempt=self._csrf_exempt, check=self._check)
-        return ctx.visit
+        return cast("DjangoContext", ctx.visit)
 
     def give_body(self, ctx: RequestContext, body: bytes) -> None:
         """Let the request have the body."""
         self.visit(ctx).give_body(body)
 
     @property
-    def builders(self) -> dict[type, tuple[Callable[[RequestContext], object], Mode]]:
-        """By the type that asks for it: the function that gives it, and where that runs."""
+    def values(self) -> dict[type, DjangoValue]:
+        """By the type that asks for it: how it is made."""
         # With CSRF_USE_SESSIONS a request asks its session for the token first of all.
         # DJANGO: middleware/csrf.py, process_request
         mode: Mode = "thread" if settings.CSRF_USE_SESSIONS else "inline"
         return {
-            HttpRequest: (lambda ctx: self.visit(ctx).request, mode),
-            SessionBase: (lambda ctx: self.visit(ctx).session, "inline"),
-            DjangoContext: (self.visit, "inline"),
+            HttpRequest: DjangoValue(make=lambda ctx: self.visit(ctx).request, mode=mode, takes_body=True),
+            SessionBase: DjangoValue(make=lambda ctx: self.visit(ctx).session),
+            Messages: DjangoValue(make=lambda ctx: self.visit(ctx).messages, mode=mode, check=check_messages_installed),
+            DjangoContext: DjangoValue(make=self.visit, reads_cookies=False),
         }
 
 
@@ -306,10 +343,10 @@ async def finish_session(ctx: RequestContext, response: EndpointResponse) -> End
 
 def _run_middleware(visit: DjangoState, status: int) -> HttpResponse:
     # DJANGO: the process_response of three middleware classes, in the order of a new project's MIDDLEWARE, reversed.
-    response, request = HttpResponse(status=status), visit.own_request
+    response, request, message_request = HttpResponse(status=status), visit.own_request, visit.message_request()
+    if message_request is not None:
+        MessageMiddleware(_no_view).process_response(message_request, response)
     if request is not None:
-        if has_messages(request):
-            MessageMiddleware(_no_view).process_response(request, response)
         CsrfViewMiddleware(_no_view).process_response(request, response)
     session_request = visit.session_request()
     if session_request is not None:
@@ -324,7 +361,7 @@ def _mode_of(visit: DjangoState) -> Literal["inline", "thread"] | None:
     """
     request, session_request = visit.own_request, visit.session_request()
     has_new_token = request is not None and has_new_csrf_token(request)
-    if (request is not None and has_messages(request)) or (has_new_token and settings.CSRF_USE_SESSIONS):
+    if visit.message_request() is not None or (has_new_token and settings.CSRF_USE_SESSIONS):
         return "thread"
     if session_request is None:
         return "inline" if has_new_token else None
