@@ -10,6 +10,7 @@ from hybrid_gateway.binding.components import Component
 from hybrid_gateway.binding.markers import Body, Cookie, Depends, File, Form, Header, Path, Query, SkipValidation
 from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.caching import Cache
+from hybrid_gateway.class_annotations import computed
 from hybrid_gateway.cors import CORS
 from hybrid_gateway.exceptions import ConfigurationError, HTTPException
 from hybrid_gateway.gateway.application import Gateway
@@ -46,6 +47,7 @@ from hybrid_gateway.routing.declare import (
 )
 from hybrid_gateway.routing.websocket_routes import Listener, listener, stream, websocket
 from hybrid_gateway.sessions import DjangoContext, Messages, Session
+from hybrid_gateway.shapes import ReadOnly, Shape, WriteOnly
 from hybrid_gateway.static_files import StaticFiles
 from hybrid_gateway.throttling import Throttle
 from hybrid_gateway.websockets.socket import WebSocket
@@ -86,12 +88,14 @@ __all__ = [
     "Query",
     "QueryParams",
     "RedirectResponse",
+    "ReadOnly",
     "Request",
     "Response",
     "Route",
     "Router",
     "ServerSentEvent",
     "Session",
+    "Shape",
     "SkipValidation",
     "State",
     "StaticFiles",
@@ -100,7 +104,9 @@ __all__ = [
     "Throttle",
     "UploadFile",
     "WebSocket",
+    "WriteOnly",
     "DjangoContext",
+    "computed",
     "delete",
     "get",
     "get_asgi_application",

@@ -176,7 +176,13 @@ def field_types(kind: object) -> dict[str, object]:
     own = typing.get_origin(kind) or kind
     given: dict[object, object] = dict(zip(getattr(own, "__parameters__", ()), typing.get_args(kind), strict=False))
     expansion = _Expansion(keeps_new_types=True)
-    hints = typing.get_type_hints(own, include_extras=True)
+    try:
+        hints = typing.get_type_hints(own, include_extras=True)
+    except NameError as error:
+        name = getattr(own, "__name__", "")
+        if error.name != name:
+            raise
+        hints = typing.get_type_hints(own, localns={name: own}, include_extras=True)  # a class inside a function
     for name, hint in hints.items():
         if getattr(typing.get_origin(hint), "_name", "") in ("Required", "NotRequired", "ReadOnly"):
             hints[name] = typing.get_args(hint)[0]
@@ -367,3 +373,20 @@ def is_nullable(annotation: object) -> bool:
 def format_type(kind: object) -> str:
     """Return how messages name a type."""
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
+
+
+def extras_of(annotation: object) -> Iterator[object]:
+    """Yield what ``Annotated`` adds to an annotation, and to the members of a union."""
+    if typing.get_origin(annotation) is Annotated:
+        inner, *extras = typing.get_args(annotation)
+        yield from extras
+        yield from extras_of(inner)
+    elif typing.get_origin(annotation) in (Union, types.UnionType):
+        for member in typing.get_args(annotation):
+            yield from extras_of(member)
+
+
+def has_flag(annotation: object, keyword: str) -> bool:
+    """Return whether a ``Meta(extra_json_schema=...)`` of an annotation sets ``keyword``: ``"readOnly"``."""
+    schemas = (extra.extra_json_schema for extra in extras_of(annotation) if isinstance(extra, msgspec.Meta))
+    return any((schema or {}).get(keyword) for schema in schemas)

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 
 import msgspec
 
-from hybrid_gateway.binding.constraints import Check, decimal_check
+from hybrid_gateway.binding.constraints import Check
 from hybrid_gateway.binding.decoders import DecodeHook, check_decodable, decode_known, why_not
+from hybrid_gateway.binding.input_checks import input_check
 from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.signature import NO_DEFAULT
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors, missing, one_error
@@ -61,7 +62,7 @@ class JSONBody:
         self._hook = hook
         self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
         self._packed = msgspec.msgpack.Decoder(kind, dec_hook=hook).decode if MESSAGEPACK in scope.media_types else None
-        self._check_decimals = decimal_check(kind)
+        self._check = input_check(kind)
         self._needs_content_type = scope.needs_content_type
         self._accepted = ", ".join(scope.media_types) or self.media_type
 
@@ -90,8 +91,8 @@ class JSONBody:
                 return None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise _malformed(error) from None
-        if self._check_decimals is not None:
-            self._check_decimals(value, ("body",), errors)
+        if self._check is not None:
+            self._check(value, ("body",), errors)
         return value
 
     def _unpack(self, decode: Callable[[bytes], object], body: bytes, errors: list[ErrorEntry]) -> object:
@@ -103,8 +104,8 @@ class JSONBody:
                 return None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise BadRequest("The MessagePack body is malformed.") from None
-        if self._check_decimals is not None:
-            self._check_decimals(value, ("body",), errors)
+        if self._check is not None:
+            self._check(value, ("body",), errors)
         return value
 
 
@@ -124,7 +125,7 @@ class JSONField:
     def __init__(self, kind: object, hook: DecodeHook, knows: Callable[[object], bool], where: str) -> None:
         self._kind = kind
         self._hook = hook
-        self._check_decimals = decimal_check(kind)
+        self._check = input_check(kind)
         try:
             check_decodable(kind, knows)
             self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
@@ -144,8 +145,8 @@ class JSONField:
         except (*REFUSALS, msgspec.DecodeError, RecursionError):
             errors += self._faults(text, location)
             return None
-        if self._check_decimals is not None:
-            self._check_decimals(value, location, errors)
+        if self._check is not None:
+            self._check(value, location, errors)
         return value
 
     def _faults(self, text: str, location: Location) -> list[ErrorEntry]:

@@ -125,11 +125,17 @@ def pydantic_errors(value: object, model: type[PydanticModel], location: Locatio
     try:
         model.model_validate(value)
     except ValueError as error:
-        found: Any = error  # of pydantic, whose exception we do not import
-        faults = found.errors(include_url=False, include_context=False, include_input=False)
-        kinds = [_KINDS.get(fault["type"].rpartition("_")[2], "value_error") for fault in faults]
-        return [
-            error_entry((*location, *fault["loc"]), fault["msg"], kind)
-            for fault, kind in zip(faults, kinds, strict=True)
-        ]
+        return pydantic_entries(error, location) or [error_entry(location, str(error))]
     return []
+
+
+def pydantic_entries(error: Exception, location: Location) -> list[ErrorEntry] | None:
+    """Return the faults that an exception of pydantic's lists; ``None`` where it is none of those."""
+    list_faults: Callable[..., Any] | None = getattr(error, "errors", None)  # we do not import its class
+    if not callable(list_faults):
+        return None
+    faults = list_faults(include_url=False, include_context=False, include_input=False)
+    kinds = [_KINDS.get(fault["type"].rpartition("_")[2], "value_error") for fault in faults]
+    return [
+        error_entry((*location, *fault["loc"]), fault["msg"], kind) for fault, kind in zip(faults, kinds, strict=True)
+    ]

@@ -285,6 +285,8 @@ def struct_fields(cls: object) -> Sequence[StructField]:
     hints = field_types(cls)
     found = []
     for field in inspect_fields(cls):
+        if field.name in getattr(cls, "__read_only__", ()):  # of a shape
+            continue
         default: object = NO_DEFAULT if field.default in (msgspec.NODEFAULT, msgspec.UNSET) else field.default
         if field.default_factory in _EMPTY:
             default = field.default_factory()

@@ -98,7 +98,8 @@ class _Search:
         """Return the errors inside the parts of ``value``; empty when the parts are fine and the whole is at fault."""
         origin = typing.get_origin(kind)
         if origin in (Union, types.UnionType):
-            members = [member for member in typing.get_args(kind) if member is not types.NoneType]
+            absent = (types.NoneType, msgspec.UnsetType)
+            members = [member for member in typing.get_args(kind) if member not in absent]
             if len(members) != 1:
                 return []
             return self._inner(value, strip_annotated(members[0]), location, depth)

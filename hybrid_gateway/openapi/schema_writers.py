@@ -6,7 +6,7 @@ import enum
 import inspect
 import types
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import PurePath
 from types import NoneType
 from typing import Any, Final, Union
@@ -177,11 +177,15 @@ def as_text(value: object) -> str:
 
 
 def _write_object(writer: SchemaWriter, info: Any) -> Schema:
+    never_received, always_sent = _one_way(info.cls)
     fields = {field.encode_name: (field, _write_field(writer, field)) for field in info.fields}
     if writer.use is Use.SENT:
         fields = {name: known for name, known in fields.items() if not known[1].get("writeOnly")}
+    else:
+        fields = {name: known for name, known in fields.items() if known[0].name not in never_received}
     properties = {name: schema for name, (_, schema) in fields.items()}
-    required = [name for name, (field, _) in fields.items() if field.required]
+    sent = always_sent if writer.use is Use.SENT else ()
+    required = [name for name, (field, _) in fields.items() if field.required or field.name in sent]
     tag = getattr(info, "tag_field", None)
     if tag is not None:
         properties, required = {tag: _one_of([info.tag]), **properties}, [tag, *required]
@@ -197,6 +201,12 @@ def _write_object(writer: SchemaWriter, info: Any) -> Schema:
     if getattr(info, "forbid_unknown_fields", False):
         schema["additionalProperties"] = False
     return schema
+
+
+def _one_way(cls: object) -> tuple[Container[str], Container[str]]:
+    """Return the fields that a shape never takes from clients, and those that it sends though it need not get them."""
+    own = typing.get_origin(cls) or cls
+    return getattr(own, "__read_only__", ()), getattr(own, "__answered__", ())
 
 
 def _write_field(writer: SchemaWriter, field: mi.Field) -> Schema:

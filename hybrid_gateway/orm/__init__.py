@@ -1,7 +1,8 @@
 """Django models as Structs: read at the speed of SQL, written with the model's own rules."""
 
+from hybrid_gateway.class_annotations import computed
 from hybrid_gateway.orm.columns.postgresql import Range
-from hybrid_gateway.orm.columns.struct_annotations import Column, computed
+from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.lists.filters import Lookup, Ordering, Search
 from hybrid_gateway.orm.lists.page import Page
 from hybrid_gateway.orm.lists.pagination import Cursor, LimitOffset, PageNumber

@@ -13,8 +13,9 @@ from typing import Any, TypeGuard, TypeVar
 import msgspec
 from django.db.models import Model
 
+from hybrid_gateway.class_annotations import computed
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.struct_annotations import Column, computed
+from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.type_info import bare
 
 R = TypeVar("R")

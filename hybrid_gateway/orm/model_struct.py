@@ -17,19 +17,18 @@ from django.db.models.query import RawQuerySet
 from msgspec import UNSET
 
 from hybrid_gateway._compat.cpython_internals import caller_namespaces
-from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
-from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.column_types import annotation_for
-from hybrid_gateway.orm.columns.struct_annotations import (
+from hybrid_gateway.class_annotations import (
     Names,
     Namespace,
-    column_in,
     declared_annotations,
     may_be_absent,
     resolve_annotations,
     take_computed,
-    with_constraints,
 )
+from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
+from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.columns.column_types import annotation_for
+from hybrid_gateway.orm.columns.struct_annotations import column_in, with_constraints
 from hybrid_gateway.orm.introspection import STRUCT_INFO, StructClass, StructInfo, own_info
 from hybrid_gateway.orm.querysets.querysets import Source
 from hybrid_gateway.orm.read.fetch import fetch, get

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from hybrid_gateway.binding.constraints import decimal_check
 from hybrid_gateway.binding.decoders import DecodeHook, check_decodable, decode_known, why_not
+from hybrid_gateway.binding.input_checks import input_check
 from hybrid_gateway.binding.signature import NO_DEFAULT
 from hybrid_gateway.binding.validation import REFUSALS, collect_errors
 from hybrid_gateway.exceptions import (
@@ -104,7 +104,7 @@ def _make_decoder(kind: object, codec: Codec) -> Decode:
     except (TypeError, ValueError, DependencyError) as error:
         raise DependencyError(f"a message cannot be {kind!r}: {why_not(kind, error)}") from error
     decode_any = msgspec.json.decode if codec.mode == "json" else msgspec.msgpack.decode
-    check, hook, mode = decimal_check(kind), codec.hook, codec.mode
+    check, hook, mode = input_check(kind), codec.hook, codec.mode
 
     def decode_message(data: str | bytes) -> object:
         if mode == "msgpack" and isinstance(data, str):

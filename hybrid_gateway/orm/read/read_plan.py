@@ -23,6 +23,7 @@ from django.db.models.sql import Query
 from msgspec import UNSET
 
 from hybrid_gateway._compat.django_query_internals import Converters, own_columns, select_columns, select_paths
+from hybrid_gateway.class_annotations import computed
 from hybrid_gateway.codegen import define
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import read_converter
@@ -34,7 +35,7 @@ from hybrid_gateway.orm.columns.field_facts import (
     key_columns,
 )
 from hybrid_gateway.orm.columns.row_converters import LOOK_NAMES, converted
-from hybrid_gateway.orm.columns.struct_annotations import Column, computed
+from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import (
     StructClass,
     columns_of,

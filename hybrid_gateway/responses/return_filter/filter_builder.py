@@ -29,6 +29,7 @@ from hybrid_gateway.responses.return_filter.filter_rules import (
     Fields,
     ListOf,
     OptionalOf,
+    ReadFields,
     ResponseField,
     Root,
     Rule,
@@ -38,7 +39,9 @@ from hybrid_gateway.responses.return_filter.filter_rules import (
 from hybrid_gateway.type_info import (
     PydanticModel,
     cached_by_type,
+    extras_of,
     field_types,
+    has_flag,
     is_pydantic_model,
     resolve_new_types,
     type_info,
@@ -97,7 +100,9 @@ class _FilterBuilder:
             root = self._known[kind] = Root(origin)
             root.rule = self.rule(origin.model_fields["root"].annotation)
             return root
-        rule = self._known[kind] = Fields(origin, self._encoders)
+        reader = getattr(origin, "__shape__", None)
+        rule = Fields(origin, self._encoders) if reader is None else ReadFields(origin, self._encoders, reader)
+        self._known[kind] = rule
         rule.set_fields([(field, self.rule(field.type)) for field in _fields_of(kind, origin)])
         return rule
 
@@ -151,14 +156,8 @@ def _base_arguments(kind: object) -> tuple[object, ...]:
 
 def _is_write_only(annotation: object) -> bool:
     """Return whether the metadata says that a field is never read: ``writeOnly``, ``Column(write_only=True)``."""
-    if typing.get_origin(annotation) is Annotated:
-        inner, *extras = typing.get_args(annotation)
-        if any(getattr(extra, "is_unseen", False) for extra in extras):  # a Column
-            return True
-        schemas = (extra.extra_json_schema for extra in extras if isinstance(extra, msgspec.Meta))
-        return any((schema or {}).get("writeOnly") for schema in schemas) or _is_write_only(inner)
-    members = typing.get_args(annotation) if typing.get_origin(annotation) in (Union, types.UnionType) else ()
-    return any(map(_is_write_only, members))
+    is_unseen = any(getattr(extra, "is_unseen", False) for extra in extras_of(annotation))  # a Column
+    return is_unseen or has_flag(annotation, "writeOnly")
 
 
 # --- kinds of classes: whether a class is one, and how its fields are read -----------------------------------------
@@ -202,7 +201,8 @@ def _read_typed_dict(kind: object, origin: Any) -> Iterable[ResponseField]:
 def _read_pydantic(kind: object, origin: type[PydanticModel]) -> Iterable[ResponseField]:
     for name, field in origin.model_fields.items():
         wire = field.serialization_alias or field.alias or name
-        yield ResponseField(name, wire, field.annotation, field.is_required(), bool(field.exclude))
+        is_hidden = bool(field.exclude) or _is_write_only(Annotated[(field.annotation, *field.metadata, None)])
+        yield ResponseField(name, wire, field.annotation, field.is_required(), is_hidden)
     for name, computed in getattr(origin, "model_computed_fields").items():  # noqa: B009 (an attribute of pydantic's)
         yield ResponseField(name, computed.alias or name, computed.return_type, False)
 

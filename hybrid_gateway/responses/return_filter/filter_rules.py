@@ -12,7 +12,7 @@ import collections
 import functools
 import typing
 from collections.abc import Collection, Iterable, Mapping
-from typing import TypeGuard
+from typing import Protocol, TypeGuard
 
 import msgspec
 from django.db.models import Manager, Model, QuerySet
@@ -143,9 +143,7 @@ class Fields(Rule):
     def narrow(self, value: object) -> object:
         value = self._encoded(value)
         if isinstance(value, Mapping):
-            keys = [field.wire if field.wire in value else field.name for field, _ in self._fields]
-            entries = zip(self._fields, keys, strict=True)
-            found = {field.wire: rule.apply(value[key]) for (field, rule), key in entries if key in value}
+            found = self._by_key(value)
         elif _is_value(value):
             return value
         elif _is_many(value):  # several, where one is annotated
@@ -163,6 +161,11 @@ class Fields(Rule):
                 return self._encoders[kind](value)
         return value
 
+    def _by_key(self, value: Mapping[object, object]) -> dict[str, object]:
+        keys = [field.wire if field.wire in value else field.name for field, _ in self._fields]
+        entries = zip(self._fields, keys, strict=True)
+        return {field.wire: rule.apply(value[key]) for (field, rule), key in entries if key in value}
+
     def _by_attribute(self, value: object) -> dict[str, object]:
         found = {}
         for field, rule in self._fields:
@@ -172,6 +175,43 @@ class Fields(Rule):
         if not found and self.required:
             raise _misfit(value)
         return found
+
+
+class FieldReader(Protocol):
+    """The reader of a class that shows another one: of fields, from instances of that."""
+
+    source: type
+
+    def read(self, instance: object) -> Mapping[str, object]:
+        """Return the fields by name; ``UNSET`` for one that is not there."""
+        ...
+
+
+class ReadFields(Fields):
+    """The fields of a class that says itself how they are read: a :class:`~hybrid_gateway.Shape`."""
+
+    def __init__(self, kind: type, encoders: TypeEncoders, reader: FieldReader) -> None:
+        super().__init__(kind, encoders)
+        self.source = reader.source
+        self._reader = reader
+
+    def _by_key(self, value: Mapping[object, object]) -> dict[str, object]:
+        return self._named(self._reader.read(value))
+
+    def _by_attribute(self, value: object) -> dict[str, object]:
+        if isinstance(value, self.kind):
+            return super()._by_attribute(value)
+        found = self._named(self._reader.read(value))
+        if not found and self.required:
+            raise _misfit(value)
+        return found
+
+    def _named(self, values: Mapping[str, object]) -> dict[str, object]:
+        return {
+            field.wire: rule.apply(value)
+            for field, rule in self._fields
+            if (value := values.get(field.name, msgspec.UNSET)) is not msgspec.UNSET
+        }
 
 
 class Root(Rule):
@@ -284,13 +324,27 @@ class AnyOf(Rule):
             return self._of_kind(ListOf, TupleOf)
         if isinstance(value, Mapping):
             return self._by_keys(value)
-        kinds = {member.kind: member for member in self._classes}
+        kinds = {getattr(member, "source", member.kind): member for member in self._classes}
+        kinds |= {member.kind: member for member in self._classes}
         nearest = next((kinds[parent] for parent in type(value).__mro__ if parent in kinds), None)
-        return nearest or max(
+        return self._only_one(value, nearest) or max(
             self._classes,
             key=lambda member: sum(hasattr(value, name) for name in member.wire_names),
             default=self.members[0],
         )
+
+    def _only_one(self, value: object, chosen: Fields | None) -> Fields | None:
+        """Return ``chosen``; raise where the value might as well be meant as another shape of its class."""
+        if isinstance(chosen, ReadFields) and not isinstance(value, chosen.kind):
+            others = [member for member in self._classes if getattr(member, "source", None) is chosen.source]
+            if len(others) > 1:
+                names = " and ".join(sorted(member.kind.__name__ for member in others))
+                words = (
+                    f"{names} are both shapes of {chosen.source.__name__}, so it is not known which of them is meant: "
+                    f"return {chosen.kind.__name__}.from_instance(...)"
+                )
+                raise ResponseValidationError([error_entry(("response",), words, "type_error")])
+        return chosen
 
     def _of_kind(self, *kinds: type[Rule]) -> Rule:
         return next((member for member in self.members if isinstance(member, kinds)), self.members[0])
@@ -301,7 +355,7 @@ class AnyOf(Rule):
         if not candidates and any(isinstance(member, DictOf) for member in self.members):
             return self._of_kind(DictOf)
         best = max(candidates or self._classes, key=lambda member: len(member.wire_names & value.keys()), default=None)
-        return best or self.members[0]
+        return (best if tagged else self._only_one(value, best)) or self.members[0]
 
 
 def _reachable(rule: Rule) -> Iterable[Rule]:
