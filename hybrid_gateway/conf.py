@@ -21,8 +21,8 @@ from django.conf import settings
 from django.core.signals import setting_changed
 
 from hybrid_gateway.exceptions import SettingsError
-from hybrid_gateway.layer_options import (
-    OPTIONS,
+from hybrid_gateway.layer_options import OPTIONS
+from hybrid_gateway.setting_readers import (
     SettingReader,
     boolean,
     expected,
@@ -103,6 +103,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     RESPONSE_COOKIES: Sequence[object]
     RESPONSE_HEADERS: Mapping[str, str | None]
     SECURITY: Sequence[object]
+    SIGNATURE_NAMESPACE: Mapping[str, object]
     TAGS: Sequence[str]
     THROTTLE: Sequence[object]
     THROTTLE_FAIL: Literal["open", "closed"]

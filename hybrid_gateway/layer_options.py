@@ -11,10 +11,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, TypedDict, get_type_hints
 
 import msgspec
-from django.utils.module_loading import import_string
 
 from hybrid_gateway.access_control import AuthenticationScheme, Guard, as_guard, as_scheme
-from hybrid_gateway.exceptions import ConfigurationError, RouteError, SettingsError
+from hybrid_gateway.exceptions import ConfigurationError, RouteError
+from hybrid_gateway.setting_readers import (
+    SettingReader,
+    anything,
+    boolean,
+    import_each,
+    import_mapping,
+    import_names,
+    import_object,
+    import_one_or_several,
+    positive,
+    typed,
+)
 from hybrid_gateway.types import Handler
 
 
@@ -76,6 +87,9 @@ class LayerOptions(TypedDict, total=False):
     parameters: Mapping[str, object]
     """Parameters that every handler below requires, such as ``{"tenant": Annotated[str, Header(alias="X-Tenant")]}``.
     A handler that names one gets its value."""
+    signature_namespace: Mapping[str, object]
+    """Names in the annotations of handlers, hooks, guards and components that their modules import for type checkers
+    alone: ``{"Order": Order}``. A name that a module has itself means what it means there."""
     cache_control: str | Mapping[str, object]
     """``Cache-Control`` of every response of a handler: ``"no-store"``, or ``{"public": True, "max_age": 60}``."""
     cache: object
@@ -207,85 +221,6 @@ def _one_or_several(value: object) -> Iterable[object]:
     return value
 
 
-# --- how settings are read: each reader checks a value of ``HYBRID_GATEWAY`` and imports what it names ---------------
-
-SettingReader = Callable[[str, object], Any]
-"""``read(key, value)``: the value to use; raises :class:`SettingsError`, which names the key."""
-
-
-def expected(key: str, what: str, value: object) -> SettingsError:
-    """Return the error for a value that is not ``what`` the setting must be."""
-    return SettingsError(f"HYBRID_GATEWAY[{key!r}] must be {what}, not {value!r}.")
-
-
-def typed(kind: Any, what: str) -> SettingReader:
-    """Return a reader of values that msgspec converts to ``kind``; ``what`` says in words what that is."""
-
-    def read(key: str, value: object) -> Any:
-        try:
-            return msgspec.convert(value, kind)
-        except msgspec.ValidationError:
-            raise expected(key, what, value) from None
-
-    return read
-
-
-boolean = typed(bool, "True or False")
-
-
-def positive(what: str) -> SettingReader:
-    """Return a reader of whole numbers from 1."""
-
-    def read(key: str, value: object) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise expected(key, what, value)
-        return value
-
-    return read
-
-
-def seconds(key: str, value: object) -> float:
-    """Read a positive, finite number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise expected(key, "a number of seconds, more than 0", value)
-    return value
-
-
-def anything(key: str, value: object) -> object:
-    """Read a value that is checked where it is used."""
-    return value
-
-
-def import_object(key: str, entry: object) -> object:
-    """Import a dotted path; return any other object as it is."""
-    if not isinstance(entry, str):
-        return entry
-    try:
-        return import_string(entry)
-    except ImportError as error:
-        raise SettingsError(f"HYBRID_GATEWAY[{key!r}] names {entry!r}, which cannot be imported: {error}") from error
-
-
-def import_each(key: str, value: object) -> tuple[object, ...]:
-    """Read a list of objects or dotted paths."""
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise expected(key, "a list of objects or dotted paths", value)
-    return tuple(import_object(key, entry) for entry in value)
-
-
-def import_one_or_several(key: str, value: object) -> object:
-    """Read an object or a dotted path, or a list of them."""
-    several = isinstance(value, Sequence) and not isinstance(value, str)
-    return import_each(key, value) if several else import_object(key, value)
-
-
-def import_mapping(key: str, value: object) -> dict[object, object]:
-    """Read a dict whose keys and values are objects or dotted paths."""
-    if not isinstance(value, Mapping):
-        raise expected(key, "a dict of exception classes or status codes to handlers", value)
-    return {import_object(key, error): import_object(key, handler) for error, handler in value.items()}
-
-
 # --- the table ------------------------------------------------------------------------------------------------------
 
 
@@ -338,6 +273,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     type_encoders: Annotated[dict[type, Handler], Option(update, import_mapping)] = {}
     type_decoders: Annotated[dict[type, Handler], Option(update, import_mapping)] = {}
     parameters: Annotated[dict[str, object], _mapping] = {}
+    signature_namespace: Annotated[dict[str, object], Option(update, import_names)] = {}
     cache_control: Annotated[str | Mapping[str, Any] | None, _replaced] = None
     etag: Annotated[bool, _switch] = False
     cache: Annotated[Any, _imported] = None

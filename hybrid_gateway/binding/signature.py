@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import inspect
 import operator
+import sys
 import types
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Annotated, Any, Union
 from weakref import WeakKeyDictionary
 
@@ -29,6 +32,17 @@ from hybrid_gateway.type_info import (
     type_info,
 )
 from hybrid_gateway.types import Handler
+
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    def _reject_references(hint: object) -> None:
+        """Raise ``NameError`` where a name in an annotation still means nothing."""
+        if isinstance(hint, annotationlib.ForwardRef):
+            raise NameError(f"name {hint.__forward_arg__!r} is not defined", name=hint.__forward_arg__)
+        for inner in typing.get_args(hint):
+            _reject_references(inner)
+
 
 NO_DEFAULT = inspect.Parameter.empty
 """In the place of a default, or of an annotation, that a signature does not have."""
@@ -68,6 +82,20 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     returns: object  # NO_DEFAULT when not annotated
 
 
+_namespace: ContextVar[Mapping[str, object]] = ContextVar("hybrid_gateway_signature_namespace")
+"""Names that annotations may mean although their module does not have them; at start-up alone."""
+
+
+@contextmanager
+def signature_namespace(names: Mapping[str, object]) -> Iterator[None]:
+    """Let annotations that are read meanwhile mean what ``names`` say, too, where their own module says nothing."""
+    before = _namespace.set({**_namespace.get({}), **names})
+    try:
+        yield
+    finally:
+        _namespace.reset(before)
+
+
 def read_signature(function: Handler, where: str) -> Signature:
     """Read a signature; raise :class:`DependencyError` naming ``where`` for what cannot be injected."""
     # Whose annotations count: the plain function's, or those of a Struct, whose constructor has none.
@@ -76,13 +104,12 @@ def read_signature(function: Handler, where: str) -> Signature:
     else:
         target = list(_links(function))[-1]
     try:
-        raw = inspect.signature(function)
-        hints = typing.get_type_hints(target, localns=_enclosing_locals(target), include_extras=True)
+        raw, hints = _read_annotations(function, target)
         hints = {name: resolve_aliases(hint) for name, hint in hints.items()}
     except NameError as error:
         raise DependencyError(
             f"{where}: the annotation {error.name!r} is unknown at run time. Import it outside `if TYPE_CHECKING:`, "
-            "at the level of the module."
+            f"at the level of the module, or tell a layer: signature_namespace={{{error.name!r}: {error.name}}}."
         ) from error
     except (TypeError, ValueError) as error:
         raise DependencyError(f"{where}: its signature cannot be read: {error}") from error
@@ -91,22 +118,47 @@ def read_signature(function: Handler, where: str) -> Signature:
     return Signature(where=where, parameters=parameters, returns=types.NoneType if returns is None else returns)
 
 
+def _read_annotations(function: Handler, target: Handler) -> tuple[inspect.Signature, dict[str, object]]:
+    """Return the signature of ``function`` and the annotations of ``target``; raise ``NameError`` for unknown names."""
+    names = _local_names(target)
+    try:
+        return inspect.signature(function), typing.get_type_hints(target, localns=names, include_extras=True)
+    except NameError:
+        if sys.version_info >= (3, 14) and names is not None:
+            # SPEC: PEP 649: these are no text, and only as forward references do they wait for our names.
+            references = annotationlib.Format.FORWARDREF
+            hints = typing.get_type_hints(target, localns=names, include_extras=True, format=references)
+            for hint in hints.values():
+                _reject_references(hint)
+            return inspect.signature(function, annotation_format=references), hints
+        raise
+
+
 def known_signature(function: Handler, where: str) -> Signature:
     """Read a signature as :func:`read_signature` does, but once: for functions that many routes share.
 
     PERF: 500 routes read those of their hooks, guards and schemes four times as often as their handlers'.
     """
     plain: object = getattr(function, "__func__", function)
-    is_bound = plain is not function
+    names = tuple((name, id(meaning)) for name, meaning in _namespace.get({}).items())
+    key = plain is not function, names
     if not inspect.isfunction(plain):
         return read_signature(function, where)
     known = _known.setdefault(plain, {})
-    if is_bound not in known:
-        known[is_bound] = read_signature(function, where)
-    return msgspec.structs.replace(known[is_bound], where=where)
+    if key not in known:
+        known[key] = read_signature(function, where)
+    return msgspec.structs.replace(known[key], where=where)
 
 
-_known: WeakKeyDictionary[types.FunctionType, dict[bool, Signature]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[types.FunctionType, dict[object, Signature]] = WeakKeyDictionary()
+"""By function: the signature of it, and as a bound method, in each namespace."""
+
+
+def _local_names(function: object) -> dict[str, object] | None:
+    """Return the names around ``function``, and those of the namespace that its module does not have."""
+    own = getattr(function, "__globals__", {})
+    given = {name: meaning for name, meaning in _namespace.get({}).items() if name not in own}
+    return {**given, **(_enclosing_locals(function) or {})} or None
 
 
 def _enclosing_locals(function: object) -> dict[str, object] | None:

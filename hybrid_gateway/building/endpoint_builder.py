@@ -16,7 +16,7 @@ from hybrid_gateway.auth.request_credentials import SecretCarriers
 from hybrid_gateway.binding.components import mode_of
 from hybrid_gateway.binding.plan_compiler import compile_plan, compile_route
 from hybrid_gateway.binding.request_cleanup import close_all
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, read_signature
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, read_signature, signature_namespace
 from hybrid_gateway.building.build_context import BuildContext, PlanFactory, SchemeSecrets, path_types
 from hybrid_gateway.building.hook_compiler import HookCompiler, RouteSurroundings, SurroundingsCompiler
 from hybrid_gateway.building.middleware_compiler import DjangoMiddlewareCompiler, middleware_factories
@@ -129,10 +129,13 @@ class EndpointBuilder:
         """Compile one route for one method; a mistake is raised with the route's name on it."""
         where = f"{method} {route.path}: {describe_handler(route.handler)}"
         try:
-            self._scheme_secrets.of(route.layers.authentication, route.layers)  # also of those that do not apply here
-            protocol: Literal["http", "websocket"] = "websocket" if route.websocket else "http"
-            route = msgspec.structs.replace(route, layers=route.layers.for_protocol(protocol))
-            return self._compile_websocket(route, where) if route.websocket else self._compile(route, method, where)
+            with signature_namespace(route.layers.signature_namespace):
+                self._scheme_secrets.of(
+                    route.layers.authentication, route.layers
+                )  # also of those that do not apply here
+                protocol: Literal["http", "websocket"] = "websocket" if route.websocket else "http"
+                route = msgspec.structs.replace(route, layers=route.layers.for_protocol(protocol))
+                return self._compile_websocket(route, where) if route.websocket else self._compile(route, method, where)
         except ConfigurationError as error:
             if str(error).startswith(where):
                 raise

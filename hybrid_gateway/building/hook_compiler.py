@@ -241,7 +241,8 @@ class SurroundingsCompiler:
         """Return that of a route with these layers; ``path`` are the values in its path and their types."""
         handlers = tuple(layers.exception_handlers.items())
         parameters = tuple((name, hashable(kind)) for name, kind in layers.parameters.items())
-        common = layers.components, layers.authentication, parameters, layers.max_body_size, layers.csrf_exempt
+        names = tuple((name, id(meaning)) for name, meaning in layers.signature_namespace.items())
+        common = layers.components, layers.authentication, parameters, layers.max_body_size, layers.csrf_exempt, names
         hooks = layers.event_hooks, layers.after_request, layers.after_response
         needs = self._needs.get((common, hooks, handlers))
         if needs is None:

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from hybrid_gateway.auth.revalidation import ended_authentications
 from hybrid_gateway.binding.components import AppComponents
+from hybrid_gateway.binding.signature import signature_namespace
 from hybrid_gateway.building.build_context import BuildContext
 from hybrid_gateway.building.middleware_compiler import middleware_factories
 from hybrid_gateway.channels.process_channels import channels
@@ -132,7 +133,8 @@ class Gateway:
 
     def _publish(self, declared: tuple[Any, ...], overrides: tuple[Mapping[Any, Any], ...]) -> None:
         """Let everything that is declared take the place of what was; a mistake in it changes nothing."""
-        table = self._builder.build(declared, overrides)
+        with signature_namespace(self.options.layers.signature_namespace):
+            table = self._builder.build(declared, overrides)
         self._declared, self._overrides = declared, overrides
         self.dispatcher.table = table
         # with the first request, unless a server does

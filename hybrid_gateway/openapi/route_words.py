@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
-from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature
+from hybrid_gateway.binding.signature import NO_DEFAULT, read_signature, signature_namespace
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.openapi.schema import plain_name, same_name
@@ -46,13 +46,14 @@ def custom_types(layers: Layers) -> dict[Use, dict[type, object]]:
     """Return the types that stand for classes of the project: what a decoder takes, or else an encoder returns."""
     taken: dict[type, object] = {}
     given: dict[type, object] = {}
-    for kind, decode in layers.type_decoders.items():
-        parameters = () if isinstance(decode, type) else read_signature(decode, repr(decode)).parameters
-        if parameters and parameters[0].type is not NO_DEFAULT:
-            taken[kind] = parameters[0].type
-    for kind, encode in layers.type_encoders.items():
-        returns = encode if isinstance(encode, type) else read_signature(encode, repr(encode)).returns
-        if returns is not NO_DEFAULT:
-            given[kind] = returns
+    with signature_namespace(layers.signature_namespace):
+        for kind, decode in layers.type_decoders.items():
+            parameters = () if isinstance(decode, type) else read_signature(decode, repr(decode)).parameters
+            if parameters and parameters[0].type is not NO_DEFAULT:
+                taken[kind] = parameters[0].type
+        for kind, encode in layers.type_encoders.items():
+            returns = encode if isinstance(encode, type) else read_signature(encode, repr(encode)).returns
+            if returns is not NO_DEFAULT:
+                given[kind] = returns
     received = {**given, **taken}
     return {Use.TEXT: received, Use.RECEIVED: received, Use.SENT: {**taken, **given}}

@@ -10,8 +10,9 @@ from django.conf import settings
 from hybrid_gateway.access_control import AuthenticationScheme, Guard
 from hybrid_gateway.binding.markers import Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES
-from hybrid_gateway.binding.signature import read_signature
+from hybrid_gateway.binding.signature import read_signature, signature_namespace
 from hybrid_gateway.endpoints.endpoint import Endpoint
+from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.openapi.schema import plain_name
 from hybrid_gateway.openapi.schema_types import JSONObject
 
@@ -25,7 +26,7 @@ class SecuritySchemes:
     def requirements(self, endpoint: Endpoint) -> Sequence[Mapping[str, Sequence[str]]] | None:
         """Return the ``security`` of an operation, of which one entry is enough; None without authentication."""
         layers = endpoint.route.layers
-        names = {scheme: self._name(scheme) for scheme in layers.authentication}
+        names = self._names(layers)
         if layers.security is not None:
             return list(layers.security)
         if not endpoint.schemes:
@@ -40,9 +41,13 @@ class SecuritySchemes:
 
     def credentials(self, endpoint: Endpoint) -> set[tuple[str, str]]:
         """Return sources and names of the keys that an operation's schemes read: those are no parameters beside."""
-        named = [self.components[self._name(scheme)] for scheme in endpoint.route.layers.authentication]
+        named = [self.components[name] for name in self._names(endpoint.route.layers).values()]
         keys = [one for one in named if one.get("type") == "apiKey"]
         return {(one["in"], one["name"].lower() if one["in"] == "header" else one["name"]) for one in keys}
+
+    def _names(self, layers: Layers) -> dict[AuthenticationScheme, str]:
+        with signature_namespace(layers.signature_namespace):
+            return {scheme: self._name(scheme) for scheme in layers.authentication}
 
     def _name(self, scheme: AuthenticationScheme) -> str:
         """Return the class's name, with a number for a second scheme of that class that reads something else."""
