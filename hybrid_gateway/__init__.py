@@ -48,7 +48,7 @@ from hybrid_gateway.routing.declare import (
 from hybrid_gateway.routing.websocket_routes import Listener, listener, stream, websocket
 from hybrid_gateway.sessions import DjangoContext, Messages, Session
 from hybrid_gateway.shapes import ReadOnly, Shape, WriteOnly
-from hybrid_gateway.static_files import StaticFiles
+from hybrid_gateway.static_files import Frontend, StaticFiles
 from hybrid_gateway.throttling import Throttle
 from hybrid_gateway.websockets.socket import WebSocket
 from hybrid_gateway.wsgi import get_wsgi_application
@@ -73,6 +73,7 @@ __all__ = [
     "File",
     "FileResponse",
     "Form",
+    "Frontend",
     "Gateway",
     "HTMLResponse",
     "HTTPException",

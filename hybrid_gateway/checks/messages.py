@@ -152,6 +152,14 @@ CHECKS: dict[str, Check] = {
         "The project has websockets, and uvicorn no package to speak them by.",
         'Require "websockets", which hybrid-gateway[server] does.',
     ),
+    "W050": Check(
+        "The build of a front end is not there: its folder has no `index.html`. A server does not start without.",
+        "Build it (npm run build), or correct directory=; in development, dev_server= needs no build.",
+    ),
+    "W051": Check(
+        "A front end is never reached, since a pattern of the URLconf takes any path.",
+        "Remove the pattern, or narrow it to the pages that Django has.",
+    ),
 }
 
 

@@ -18,6 +18,7 @@ from hybrid_gateway.checks.deploy import (
     transport_in_clear,
     unchecked_connections,
 )
+from hybrid_gateway.checks.front_ends import hidden_front_ends, unbuilt_front_ends
 from hybrid_gateway.checks.logins import closed_doors, open_origins
 from hybrid_gateway.checks.messages import TAG
 from hybrid_gateway.checks.missed_middleware import missed_by_websockets, missed_middleware
@@ -54,6 +55,8 @@ def check_project(app_configs: object = None, **kwargs: object) -> Iterator[Chec
         yield from closed_doors([*gateway.endpoints, *gateway.websockets])
         yield from open_origins(gateway.websockets)
         yield from unserved_websockets(gateway)
+        yield from unbuilt_front_ends(gateway)
+        yield from hidden_front_ends(gateway)
 
 
 def check_deployment(app_configs: object = None, **kwargs: object) -> Iterator[CheckMessage]:

@@ -19,6 +19,7 @@ from asgiref.local import Local
 from django.conf import settings
 from django.core.checks import CheckMessage
 
+from hybrid_gateway.checks.front_ends import unbuilt_front_ends
 from hybrid_gateway.checks.messages import name_routes, report
 from hybrid_gateway.checks.missed_middleware import import_or_none, missed_by_websockets, missed_middleware
 from hybrid_gateway.checks.package import module_of
@@ -29,7 +30,7 @@ from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 
 # Pages of ours that show nobody's rows.
-_OURS = ("hybrid_gateway.openapi", "hybrid_gateway.health", "hybrid_gateway.sessions", "hybrid_gateway.telemetry")
+_OURS = tuple(f"hybrid_gateway.{room}" for room in ("health", "openapi", "sessions", "static_files", "telemetry"))
 
 
 def missed_tenants(endpoints: Iterable[Endpoint]) -> Iterator[CheckMessage]:
@@ -78,7 +79,9 @@ def _reasons(middleware: object) -> Iterator[str]:
 
 
 def serving_gateway() -> Gateway:
-    """Return the gateway of the settings, for a server, which runs no checks; raise where E006, E040 or E041 says."""
+    """Return the gateway of the settings, for a server, which runs no checks; raise where E006, E040 or E041 says,
+    and W050 without ``DEBUG``.
+    """
     gateway = default_gateway()
     endpoints = list(gateway.endpoints)
     websockets = list(gateway.websockets)
@@ -87,6 +90,9 @@ def serving_gateway() -> Gateway:
         *(*missed_by_websockets(websockets), *websockets_without_tenants(websockets)),
     ):
         if message.is_serious() and not message.is_silenced():
+            raise ConfigurationError(f"{message.msg} {message.hint} ({message.id})")
+    for message in () if settings.DEBUG else unbuilt_front_ends(gateway):
+        if not message.is_silenced():
             raise ConfigurationError(f"{message.msg} {message.hint} ({message.id})")
     return gateway
 

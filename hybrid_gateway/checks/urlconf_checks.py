@@ -72,6 +72,8 @@ def clashing_paths(gateway: Gateway) -> Iterator[CheckMessage]:
 def _from_routes(gateway: Gateway) -> Iterator[_Clash]:
     """Yield what the URLconf answers of the paths of routes and mounts."""
     for route in gateway.dispatcher.table.routes:
+        if route.is_fallback:  # Django's pages win
+            continue
         for preferred in _VALUES[:2]:
             yield from _asked_of_django(gateway, f"{'|'.join(route.methods)} {route.path}", _filled(route, preferred))
     for mount in gateway.dispatcher.table.mounts.paths:

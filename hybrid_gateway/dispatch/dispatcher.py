@@ -110,15 +110,17 @@ class Dispatcher:
     def falls_through(self, path: str) -> bool:
         """Return whether Django gets a path below none of its prefixes, where ``FALLTHROUGH`` is set.
 
-        A route or a mount answers its own paths. Of a path that is a route's but for the final slash, Django's URLconf
-        is asked first, so that no page of the project's is redirected to a route.
+        A route or a mount answers its own paths. Of a path that is a route's but for the final slash, and of one below
+        a front end, Django's URLconf is asked first, so that no page of the project's is hidden by them.
         """
         table = self.table
         if table.tree.methods(path):
             return False
         if table.other_slash(path) is not None:
             return self.django.resolve(path) is not None
-        return table.mounts.find(path) is None
+        if table.mounts.find(path) is not None:
+            return False
+        return table.find_fallback(path, "GET") is None or self.django.resolve(path) is not None
 
     def answers_directly(self, path: str, endpoint: Endpoint) -> bool:
         """Return whether a request for ``path`` may go straight to ``endpoint``, which the tree has found for it."""
@@ -207,12 +209,14 @@ class Dispatcher:
         if (
             found is None
             and path is not None
-            and (table.mounts or table.trailing_slash == "ignore")  # PERF: the others end in NotRouted anyway
+            # PERF: the others end in NotRouted anyway
+            and (table.mounts or table.fallbacks or table.trailing_slash == "ignore")
             and not table.tree.methods(path)
         ):
             other = table.other_slash(path)
             if other is None:
-                mounted = table.mounts.find(path)
+                found = table.find_fallback(path, ctx.method)
+                mounted = table.mounts.find(path) if found is None else None
                 if mounted is not None:
                     return mounted
             elif table.trailing_slash == "ignore":

@@ -108,7 +108,7 @@ class NotRouted(_Unrouted):
             query = b"?" + ctx.raw_query if ctx.raw_query else b""
             return make_raw(308, None, b"", [(b"location", location + query)])
         if not methods:
-            return _upgrade_required(ctx) if table.websockets.methods(path) else None
+            return _upgrade_required(ctx) if table.find_websocket(path) is not None else None
         if ctx.method == "OPTIONS":
             method = (ctx.header(b"access-control-request-method") or b"").decode("latin-1")
             found = table.tree.find(path, method) if method else None

@@ -19,7 +19,6 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import HTTPException, NotFound, ServiceUnavailable
 from hybrid_gateway.headers import checked_send
 from hybrid_gateway.responses.raw_response import EndpointResponse, status_of
-from hybrid_gateway.routing.websocket_routes import WEBSOCKET
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.websocket_context import WebSocketContext
 from hybrid_gateway.websockets.wire import RESTART, RESTART_REASON
@@ -74,7 +73,7 @@ class Handshakes:
 
     async def _answer_route(self, ctx: WebSocketContext, path: str | None, receive: Receive, send: Send) -> None:
         table = self._dispatcher.table
-        found = None if path is None else table.websockets.find(path, WEBSOCKET)
+        found = None if path is None else table.find_websocket(path)
         if found is None:
             mounted = None if path is None or table.tree.methods(path) else table.mounts.find(path)
             if mounted is not None and mounted.websocket_app is not None:

@@ -12,6 +12,7 @@ from hybrid_gateway.auth.request_credentials import SecretCarriers
 from hybrid_gateway.binding.signature import Parameter
 from hybrid_gateway.conf import TrailingSlash
 from hybrid_gateway.cors import CORS
+from hybrid_gateway.dispatch.fallback_routes import FallbackRoutes
 from hybrid_gateway.dispatch.mounts import Mounts
 from hybrid_gateway.endpoints.completion import Completion
 from hybrid_gateway.endpoints.endpoint import Endpoint, PooledMiddleware
@@ -20,7 +21,9 @@ from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute
+from hybrid_gateway.routing.path_template import PathValues
 from hybrid_gateway.routing.route_tree import RouteTree
+from hybrid_gateway.routing.websocket_routes import WEBSOCKET
 from hybrid_gateway.types import Handler, Headers
 
 
@@ -38,6 +41,8 @@ class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """Those of websockets, which may share a path with routes of HTTP."""
     websocket_endpoints: Sequence[Endpoint]
     mounts: Mounts
+    fallbacks: FallbackRoutes
+    """Routes that are asked where no other answers: those of front ends."""
     errors: ErrorResponses
     """The responses to exceptions where no route answers."""
     without_route: Completion
@@ -72,6 +77,16 @@ class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Return the routes whose handler is the function ``handler``, decorated or not."""
         asked = plain_function(handler)
         return [route for route in self.routes if plain_function(route.handler) is asked]
+
+    def find_fallback(self, path: str, method: str) -> tuple[Endpoint, PathValues] | None:
+        """Return the endpoint of a front end, and the values in the path, where no route and no mount is there."""
+        if not self.fallbacks or self.tree.methods(path) or self.other_slash(path) is not None:
+            return None
+        return self.fallbacks.find(path, method)
+
+    def find_websocket(self, path: str) -> tuple[Endpoint, PathValues] | None:
+        """Return the endpoint of websockets at a path, and the values in it."""
+        return self.websockets.find(path, WEBSOCKET) or self.fallbacks.find(path, WEBSOCKET)
 
     def __repr__(self) -> str:
         return f"<Table of {len(self.routes)} routes>"

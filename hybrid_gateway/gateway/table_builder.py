@@ -13,6 +13,7 @@ from django.conf import settings
 from hybrid_gateway.building.build_context import BuildContext
 from hybrid_gateway.building.endpoint_builder import EndpointBuilder
 from hybrid_gateway.conf import OpenAPISettings
+from hybrid_gateway.dispatch.fallback_routes import FallbackRoutes
 from hybrid_gateway.dispatch.mounts import Mounts
 from hybrid_gateway.dispatch.routing_table import RoutingTable, build_route_tree, routes_by_name
 from hybrid_gateway.endpoints.endpoint import Endpoint
@@ -87,14 +88,19 @@ class TableBuilder:
             (websockets if route.websocket else endpoints).extend(compiled)
         errors, without_route = builder.without_route(layers)
         unrouted = builder.unrouted_middleware(layers)
+        in_tree = [endpoint for endpoint in endpoints if not endpoint.route.is_fallback]
+        websockets_in_tree = [endpoint for endpoint in websockets if not endpoint.route.is_fallback]
+        fallbacks = FallbackRoutes((e for e in (*endpoints, *websockets) if e.route.is_fallback), mounts)
+        fallbacks.check((*in_tree, *websockets_in_tree))
         table = RoutingTable(
             routes=routes,
             endpoints=endpoints,
             names=routes_by_name(routes),
-            tree=build_route_tree(endpoints),
-            websockets=build_route_tree(websockets),
+            tree=build_route_tree(in_tree),
+            websockets=build_route_tree(websockets_in_tree),
             websocket_endpoints=websockets,
             mounts=mounts,
+            fallbacks=fallbacks,
             errors=errors,
             without_route=without_route,
             django_middleware=unrouted,

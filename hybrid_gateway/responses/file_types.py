@@ -37,6 +37,7 @@ _WEB = {
     ".mp4": "video/mp4",
     ".webm": "video/webm",
 }
+_standard = mimetypes.MimeTypes()  # without the system's own table
 _PACKED = {"gzip": "application/gzip", "zstd": "application/zstd", "bzip2": "application/x-bzip2"}
 
 
@@ -51,6 +52,12 @@ def guess_content_type(name: str) -> str:
         return {"br": UNKNOWN, "zst": _PACKED["zstd"]}.get(ending.lower(), _PACKED["gzip"])
     kind, packed = mimetypes.guess_type(name, strict=False)
     return _PACKED.get(packed, UNKNOWN) if packed else kind or UNKNOWN
+
+
+def is_asset_name(name: str) -> bool:
+    """Return whether the end of a path is that of a file by its ending, as no page of an application has one."""
+    _, dot, ending = name.rpartition("/")[2].rpartition(".")
+    return bool(dot) and (f".{ending.lower()}" in _WEB or _standard.guess_type(f"x.{ending}") != (None, None))
 
 
 def choose_coding(accept: str, offered: list[str]) -> str | None:

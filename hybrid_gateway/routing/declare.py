@@ -101,6 +101,10 @@ class Route:
         return f"<Route {'|'.join(self.methods)} {' '.join(self.paths)}: {describe_handler(self.handler)}>"
 
 
+class FallbackRoute(Route):
+    """A route at a prefix, and at any path below it that nothing else answers: no route, mount or page of Django's."""
+
+
 def _check_status(status: object, where: str) -> None:
     try:
         if not isinstance(status, int):

@@ -11,9 +11,24 @@ import msgspec
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.layer_options import LAYER_OPTIONS, OPTIONS, Layers
 from hybrid_gateway.routing.controller_attributes import check_attributes, check_function
-from hybrid_gateway.routing.declare import HANDLER_OPTIONS, Controller, Mount, Route, Router, describe_handler
+from hybrid_gateway.routing.declare import (
+    HANDLER_OPTIONS,
+    Controller,
+    FallbackRoute,
+    Mount,
+    Route,
+    Router,
+    describe_handler,
+)
 from hybrid_gateway.routing.path_template import PathTemplate
-from hybrid_gateway.routing.websocket_routes import WEBSOCKET, WEBSOCKET_OPTIONS, Kind, Listener, WebSocketRoute
+from hybrid_gateway.routing.websocket_routes import (
+    WEBSOCKET,
+    WEBSOCKET_OPTIONS,
+    FallbackWebSocketRoute,
+    Kind,
+    Listener,
+    WebSocketRoute,
+)
 from hybrid_gateway.types import Handler
 
 
@@ -28,6 +43,7 @@ class FlatRoute(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     layers: Layers
     options: dict[str, Any]  # the handler's own
     websocket: Kind | None = None  # None for HTTP
+    is_fallback: bool = False  # asked where nothing else answers, not in the tree of routes
     sources: dict[str, str] = msgspec.field(default_factory=dict)  # what it was compiled to, by method
 
     @property
@@ -93,6 +109,7 @@ def _flatten_route(route: Route, handler: Handler, layers: Layers, prefix: str, 
             layers=layers.inside(route.options, f"{'|'.join(route.methods)} {template.path}"),
             options=dict(route.options),
             websocket=route.kind if isinstance(route, WebSocketRoute) else None,
+            is_fallback=isinstance(route, (FallbackRoute, FallbackWebSocketRoute)) and template.has_tail,
         )
 
 

@@ -54,6 +54,10 @@ class WebSocketRoute(Route):
         self.kind: Kind = kind
 
 
+class FallbackWebSocketRoute(WebSocketRoute):
+    """A route of websockets at a prefix, and at any path below it that nothing else answers."""
+
+
 class ChannelStream(WebSocketRoute):
     """A stream of a channel: a route as it is, and a decorator for a function that says who may follow."""
 

@@ -16,7 +16,6 @@ from starlette.websockets import WebSocketDisconnect
 from hybrid_gateway.auth.revalidation import ended_authentications
 from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
 from hybrid_gateway.request.request_thread import RequestThread
-from hybrid_gateway.routing.websocket_routes import WEBSOCKET
 from hybrid_gateway.test.socket_exchange import ServerHabits, SocketExchange, current_exchange
 from hybrid_gateway.test.transports import ClientResponse, connections_left_alone
 from hybrid_gateway.types import Scope
@@ -53,7 +52,7 @@ class SocketSession:
         self._has_left = False
         self._resources = ExitStack()
         self._exchange = SocketExchange(scope["path"], habits, self._wake)
-        found = gateway.dispatcher.table.websockets.find(scope["path"].removeprefix(scope["root_path"]), WEBSOCKET)
+        found = gateway.dispatcher.table.find_websocket(scope["path"].removeprefix(scope["root_path"]))
         mode = "json" if found is None else found[0].route.layers.mode
         self._packs = mode == "msgpack"
 

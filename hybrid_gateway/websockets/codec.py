@@ -94,6 +94,8 @@ class Codec:
 
 
 def _make_decoder(kind: object, codec: Codec) -> Decode:
+    if kind == str | bytes:
+        return lambda data: data
     plain = _PLAIN.get(kind) if isinstance(kind, type) else None
     if plain is not None:
         return plain

@@ -12,7 +12,19 @@ from django.http import HttpResponse
 from django.urls import include, path, re_path
 from django.views.static import serve
 
-from hybrid_gateway import Cookie, Gateway, Include, Mount, Router, Session, get, http, post
+from hybrid_gateway import (
+    ConfigurationError,
+    Cookie,
+    Frontend,
+    Gateway,
+    Include,
+    Mount,
+    Router,
+    Session,
+    get,
+    http,
+    post,
+)
 from hybrid_gateway.auth import (
     BasicAuthentication,
     CSRFProtect,
@@ -21,6 +33,7 @@ from hybrid_gateway.auth import (
     TokenAuthentication,
 )
 from hybrid_gateway.checks.messages import TAG
+from hybrid_gateway.checks.tenants import serving_gateway
 
 OURS = {
     "ASGI_APPLICATION": "hybrid_gateway.asgi.application",
@@ -514,6 +527,32 @@ def test_a_pattern_for_any_path_clashes_with_nothing(project, pattern):
 
     project([page], [pattern], gateway={"FALLTHROUGH": True})
     assert check() == {}
+
+
+def test_a_front_end_that_is_not_built(project, settings, tmp_path):
+    front_end = Frontend("/", tmp_path, dev_server="http://127.0.0.1:5173")
+    project([front_end])
+    assert str(tmp_path / "index.html") in check()["W050"].msg
+    with pytest.raises(ConfigurationError, match="npm run build"):
+        serving_gateway()
+    settings.DEBUG = True
+    project([Frontend("/", tmp_path)])
+    assert "W050" in check()
+    assert serving_gateway().routes  # which says so to each who asks
+    project([front_end])
+    assert "W050" not in check()
+    settings.DEBUG = False
+    (tmp_path / "index.html").write_text("built")
+    project([front_end])
+    assert check() == {}
+    assert serving_gateway().routes
+
+
+def test_a_front_end_behind_a_pattern_for_any_path(project, tmp_path):
+    (tmp_path / "index.html").write_text("built")
+    for urls, is_hidden in (([path("page/", everybody)], False), ([path("<path:rest>", everybody)], True)):
+        project([Frontend("/", tmp_path)], urls=urls, gateway={"FALLTHROUGH": True})
+        assert ("W051" in check()) is is_hidden
 
 
 def test_a_prefix_that_is_the_front_page_alone(project):

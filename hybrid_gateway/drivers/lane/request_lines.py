@@ -41,7 +41,8 @@ class RequestLines:
         self._tree = table.tree
         self._side = dispatcher.side
         self._below, self._exact = dispatcher.prefixes.below, dispatcher.prefixes.exact
-        may_be_anothers = dispatcher.fallthrough or table.mounts or table.trailing_slash == "ignore"
+        self._has_fallbacks = bool(table.fallbacks) and not dispatcher.fallthrough
+        may_be_anothers = dispatcher.fallthrough or table.mounts or table.fallbacks or table.trailing_slash == "ignore"
         self._unrouted = None if may_be_anothers else kind_of_unrouted(table)
         is_same = self._unrouted is PlainlyNotRouted and table.cors is None and table.django_middleware is None
         self._unknown = UnknownPath(table) if is_same else None
@@ -126,6 +127,8 @@ class RequestLines:
     def _find(self, path: str, method: str) -> Match | None:
         """Return who answers, or what says that nobody does, unless Django, a mount, or another spelling may."""
         found = self._tree.find(path, method)
+        if found is None and self._has_fallbacks:
+            found = self.table.find_fallback(path, method)
         if found is not None:
             return (method, *found) if self._answers_directly(path, found[0]) else None
         lowered = path.lower()
