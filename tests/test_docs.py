@@ -11,6 +11,7 @@ from hybrid_gateway.test import TestClient
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 WITHOUT = ("checks.md", "deploying.md", "performance.md")  # code that runs here
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in WITHOUT]
+NEEDS = {"coming-from-fastapi.md": ("sqlalchemy", "aiosqlite", "pydantic"), "testing.md": ("factory", "time_machine")}
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -22,6 +23,8 @@ def protocol(request):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_a_page_runs(page, protocol, monkeypatch):
+    for module in NEEDS.get(page.name, ()):
+        pytest.importorskip(module)
     monkeypatch.setitem(TestClient.__init__.__kwdefaults__, "protocol", protocol)
     text = page.read_text(encoding="utf-8")
     namespace = {"__name__": f"docs.{page.stem}"}

@@ -6,7 +6,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hybrid_gateway.test.case import SimpleTestCase, TestCase, TransactionTestCase, assert_queries
+    from hybrid_gateway.test.case import (
+        LiveServerTestCase,
+        SimpleTestCase,
+        TestCase,
+        TransactionTestCase,
+        assert_queries,
+    )
     from hybrid_gateway.test.client import AsyncTestClient, TestClient, create_async_test_client, create_test_client
     from hybrid_gateway.test.socket_exchange import ServerHabits
     from hybrid_gateway.test.transports import ClientResponse
@@ -16,6 +22,7 @@ __all__ = [
     "AsyncTestClient",
     "AsyncWebSocketSession",
     "ClientResponse",
+    "LiveServerTestCase",
     "ServerHabits",
     "SimpleTestCase",
     "TestCase",
@@ -28,7 +35,9 @@ __all__ = [
 ]
 
 _MODULES = {
-    **dict.fromkeys(("SimpleTestCase", "TestCase", "TransactionTestCase", "assert_queries"), "case"),
+    **dict.fromkeys(
+        ("LiveServerTestCase", "SimpleTestCase", "TestCase", "TransactionTestCase", "assert_queries"), "case"
+    ),
     **dict.fromkeys(("AsyncTestClient", "TestClient", "create_async_test_client", "create_test_client"), "client"),
     "ClientResponse": "transports",
     "ServerHabits": "socket_exchange",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, reverse
 
 from hybrid_gateway.channels.process_channels import channels
+from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.test.client import AsyncTestClient, TestClient
-from hybrid_gateway.types import Handler
+from hybrid_gateway.types import Handler, WSGIApp
 
 if TYPE_CHECKING:
     from hybrid_gateway import Gateway
@@ -65,6 +66,19 @@ class TransactionTestCase(GatewayTests, django.test.TransactionTestCase):  # typ
 
 class TestCase(GatewayTests, django.test.TestCase):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
     """Django's ``TestCase``: rolled back after each test; its rows are visible to sync and async handlers."""
+
+
+class LiveServerTestCase(GatewayTests, django.test.LiveServerTestCase):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
+    """Django's ``LiveServerTestCase``, whose server answers both sides, over WSGI: for browsers and your own clients.
+
+    It serves static files, as Django's does; uploaded ones are for the project's routes or pages.
+    """
+
+    @staticmethod
+    def static_handler(handler: object) -> WSGIApp:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Return what the server answers with: static files, and the gateway of the settings."""
+        serve: Callable[[WSGIApp], WSGIApp] = django.test.LiveServerTestCase.static_handler
+        return serve(lambda environ, start_response: default_gateway().wsgi(environ, start_response))
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Django's ``TestCase`` over both sides: rows of the test are visible everywhere, and gone afterwards."""
 
 from unittest import mock
+from urllib.request import Request, urlopen
 
 from asgiref.sync import sync_to_async
 from django.contrib import admin
@@ -12,7 +13,14 @@ from django.test import override_settings
 from django.urls import NoReverseMatch, path
 
 from hybrid_gateway import Include, Router, get, post
-from hybrid_gateway.test import AsyncTestClient, SimpleTestCase, TestCase, TestClient, TransactionTestCase
+from hybrid_gateway.test import (
+    AsyncTestClient,
+    LiveServerTestCase,
+    SimpleTestCase,
+    TestCase,
+    TestClient,
+    TransactionTestCase,
+)
 
 
 @get("/groups")
@@ -223,3 +231,25 @@ class TestNames(SimpleTestCase):
 
     def test_redirects_are_asserted_as_in_django(self):
         self.assertRedirects(self.client.get("/admin/"), "/admin/login/?next=/admin/", fetch_redirect_response=False)
+
+
+class TestOnALiveServer(LiveServerTestCase):
+    """A real server in a thread, asked by urllib; rows of the test are there for it, and its own for the test."""
+
+    def ask(self, path, method="GET"):
+        request = Request(self.live_server_url + path, method=method)
+        with urlopen(request, timeout=10) as response:
+            return response.read().decode()
+
+    def test_both_sides_answer(self):
+        assert self.ask(self.reverse_url("hello")) == '{"message":"Hello, World!"}'
+        assert "Django" in self.ask("/admin/login/")
+
+    @override_settings(**SETTINGS)
+    def test_it_serves_the_settings_of_each_test_and_its_rows(self):
+        Group.objects.create(name="of the test")
+        for reader in READERS:
+            assert self.ask(reader) == '["of the test"]'
+        self.ask("/groups/sync", "POST")
+        self.ask("/groups-async/async", "POST")
+        assert Group.objects.count() == 3
