@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 import tests.drivers.lane  # noqa: F401  (makes the protocol known)
-from hybrid_gateway.test import TestClient
+from hybrid_gateway.test import TestClient, create_test_client
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-WITHOUT = ("checks.md", "deploying.md", "performance.md")  # code that runs here
+WITHOUT = ("checks.md", "coming-from.md", "deploying.md", "performance.md")  # code that runs here
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in WITHOUT]
 NEEDS = {"coming-from-fastapi.md": ("sqlalchemy", "aiosqlite", "pydantic"), "testing.md": ("factory", "time_machine")}
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -25,7 +25,8 @@ def protocol(request):
 def test_a_page_runs(page, protocol, monkeypatch):
     for module in NEEDS.get(page.name, ()):
         pytest.importorskip(module)
-    monkeypatch.setitem(TestClient.__init__.__kwdefaults__, "protocol", protocol)
+    for made in (TestClient.__init__, create_test_client):
+        monkeypatch.setitem(made.__kwdefaults__, "protocol", protocol)
     text = page.read_text(encoding="utf-8")
     namespace = {"__name__": f"docs.{page.stem}"}
     blocks = list(BLOCK.finditer(text))
