@@ -93,6 +93,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     COMPRESSION: object
     CORS: object
     DJANGO_MIDDLEWARE: Sequence[str]
+    EMIT_SIGNALS: bool
     ETAG: bool
     CSRF_EXEMPT: bool
     INCLUDE_IN_SCHEMA: bool

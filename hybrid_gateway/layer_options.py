@@ -87,6 +87,9 @@ class LayerOptions(TypedDict, total=False):
     parameters: Mapping[str, object]
     """Parameters that every handler below requires, such as ``{"tenant": Annotated[str, Header(alias="X-Tenant")]}``.
     A handler that names one gets its value."""
+    emit_signals: bool
+    """Whether Django's ``request_started`` and ``request_finished`` are sent around each request, as Django's pages
+    send them. Requests of websockets send none."""
     signature_namespace: Mapping[str, object]
     """Names in the annotations of handlers, hooks, guards and components that their modules import for type checkers
     alone: ``{"Order": Order}``. A name that a module has itself means what it means there."""
@@ -273,6 +276,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     type_encoders: Annotated[dict[type, Handler], Option(update, import_mapping)] = {}
     type_decoders: Annotated[dict[type, Handler], Option(update, import_mapping)] = {}
     parameters: Annotated[dict[str, object], _mapping] = {}
+    emit_signals: Annotated[bool, _switch] = False
     signature_namespace: Annotated[dict[str, object], Option(update, import_names)] = {}
     cache_control: Annotated[str | Mapping[str, Any] | None, _replaced] = None
     etag: Annotated[bool, _switch] = False

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.core.handlers.exception import convert_exception_to_response as convert_exception_to_response
+from django.dispatch import Signal
 from django.http import HttpRequest, QueryDict
 from django.middleware.csrf import CsrfViewMiddleware
 from django.utils.datastructures import MultiValueDict
@@ -17,6 +18,12 @@ from django.utils.functional import LazyObject, cached_property, empty
 
 if TYPE_CHECKING:
     from django.contrib.messages.storage.base import BaseStorage
+
+
+def live_receivers(signal: Signal, sender: object) -> tuple[list[Callable[..., object]], list[Callable[..., object]]]:
+    """Return the receivers that a signal of ``sender`` reaches: plain functions, and ``async def`` ones."""
+    plain, asynchronous = signal._live_receivers(sender)
+    return list(plain), list(asynchronous)
 
 
 class HeadRequest(ASGIRequest):

@@ -30,6 +30,7 @@ from hybrid_gateway.endpoints.completion import Completion
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.endpoints.handler_timeout import check_timeout, with_timeout
+from hybrid_gateway.endpoints.request_signals import RequestSignals
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.health.health_check import Probe, Readiness, as_health_check, usual_checks
 from hybrid_gateway.layer_options import Layers
@@ -60,6 +61,7 @@ class EndpointBuilder:
         self._errors = ErrorHandlerCompiler(context)
         self._hooks = HookCompiler(plans.secrets)
         self._django_middleware = DjangoMiddlewareCompiler(context, plans)
+        self._signals = RequestSignals(type(context.gateway))
         self._scheme_secrets = SchemeSecrets(plans)
         self._surroundings = SurroundingsCompiler(plans.around_route)
 
@@ -209,13 +211,9 @@ class EndpointBuilder:
 
     def _compile_websocket(self, route: FlatRoute, where: str) -> Endpoint:
         layers = route.layers
-        if layers.django_middleware:
-            # SECURITY: what it protects would be open.
-            raise ConfigurationError(
-                f"{where}: django_middleware= is for requests, and cannot stand around websockets."
-            )
+        _reject_options_of_requests(route, where)
         hooks = [hook for hook in layers.event_hooks if getattr(hook, "sees_websockets", True)]
-        layers = msgspec.structs.replace(layers, event_hooks=tuple(hooks))
+        layers = msgspec.structs.replace(layers, event_hooks=tuple(hooks), emit_signals=False)
         check_order((*self._context.middleware, *layers.middleware))
         signature = read_websocket_signature(route, where)
         schemes = layers.authentication
@@ -274,6 +272,8 @@ class EndpointBuilder:
         checks: Sequence[Callable[[RequestContext, Authentication | None], None]] = (),
     ) -> list[Hook]:
         """Plan what may reject a request, in the order in which it may; return the hooks that are entered before."""
+        if layers.emit_signals:
+            planner.begin(self._signals.begin)
         entered = self._hooks.enter(layers, planner, around)
         addresses, users = _route_throttles(layers)
         if addresses is not None:
@@ -286,6 +286,15 @@ class EndpointBuilder:
         for guard in layers.guards:
             planner.guard(guard)
         return entered
+
+
+def _reject_options_of_requests(route: FlatRoute, where: str) -> None:
+    """Raise :class:`ConfigurationError` for a websocket below options that it cannot have."""
+    if route.layers.django_middleware:
+        # SECURITY: what it protects would be open.
+        raise ConfigurationError(f"{where}: django_middleware= is for requests, and cannot stand around websockets.")
+    if route.options.get("emit_signals"):
+        raise ConfigurationError(f"{where}: emit_signals= is for requests; a websocket is none, and sends no signal.")
 
 
 def _complete(

@@ -17,6 +17,7 @@ from hybrid_gateway.binding.signature import Parameter, known_signature, reject_
 from hybrid_gateway.binding.typed_values import TASKS
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.endpoints.endpoint import answer_early
+from hybrid_gateway.endpoints.request_signals import FINISHED_LATE
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.context import Hook, HookRun, RequestContext
@@ -66,7 +67,7 @@ class HookCompiler:
         after_handler = enumerate(reversed(layers.after_request), FIRST_HOOK)
         always = tuple(self._function(function, around, moment) for moment, function in after_handler)
         last = tuple(self._function(function, around, AFTER_RESPONSE) for function in reversed(layers.after_response))
-        return always, last
+        return always, (*last, FINISHED_LATE) if layers.emit_signals else last
 
     def _event_hook(self, entry: object, around: RouteSurroundings, moment: int) -> Hook:
         key = (entry, around, moment)

@@ -160,6 +160,11 @@ CHECKS: dict[str, Check] = {
         "A front end is never reached, since a pattern of the URLconf takes any path.",
         "Remove the pattern, or narrow it to the pages that Django has.",
     ),
+    "W055": Check(
+        "Receivers of `request_started` or `request_finished` that no request of a route reaches.",
+        'Set emit_signals=True on the layers whose requests they are to see, or HYBRID_GATEWAY["EMIT_SIGNALS"]; or '
+        'silence "hybrid_gateway.W055" where they are for Django\'s pages alone.',
+    ),
 }
 
 

@@ -31,6 +31,7 @@ from hybrid_gateway.checks.settings_checks import (
     pooled_persistent_connections,
     whitenoise_under_asgi,
 )
+from hybrid_gateway.checks.signal_receivers import unreached_receivers
 from hybrid_gateway.checks.tenants import missed_tenants, websockets_without_tenants
 from hybrid_gateway.checks.urlconf_checks import clashing_paths, front_page_alone, unreachable_patterns
 from hybrid_gateway.checks.websocket_servers import unserved_websockets
@@ -57,6 +58,7 @@ def check_project(app_configs: object = None, **kwargs: object) -> Iterator[Chec
         yield from unserved_websockets(gateway)
         yield from unbuilt_front_ends(gateway)
         yield from hidden_front_ends(gateway)
+        yield from unreached_receivers(gateway)
 
 
 def check_deployment(app_configs: object = None, **kwargs: object) -> Iterator[CheckMessage]:

@@ -310,6 +310,11 @@ class RoutePlanner:
             step = Step(call=call, mode=asked.mode, after=code(" if {} else None", condition))
         return self._builder.assign("verdict", self._open.steps, step)
 
+    def begin(self, function: Callable[[RequestContext], Awaitable[None]]) -> None:
+        """Await ``function(ctx)`` first of all, and close what it enters with the request."""
+        self.plan.enters = True
+        self._add(code("{}(ctx)", self._builder.name("begin", function)), "loop")
+
     def check(
         self, function: Callable[[RequestContext, Authentication | None], None], mode: Mode, *, authenticated: bool
     ) -> None:

@@ -11,6 +11,7 @@ from django.contrib.messages import add_message, get_messages
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.handlers.base import BaseHandler
+from django.dispatch import Signal
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import CsrfViewMiddleware, get_token
 from django.test import RequestFactory, override_settings
@@ -32,6 +33,20 @@ SCOPE = {
 class Request(internals.HeadRequest):
     def open_messages(self) -> CookieStorage:
         return CookieStorage(self)
+
+
+@canary("live_receivers")
+def test_a_signal_tells_plain_receivers_from_asynchronous_ones() -> None:
+    signal = Signal()
+
+    def plain(**kwargs: Any) -> None: ...
+
+    async def asynchronous(**kwargs: Any) -> None: ...
+
+    signal.connect(plain)
+    signal.connect(asynchronous)
+    signal.connect(plain, sender=Signal)
+    assert internals.live_receivers(signal, SimpleNamespace) == ([plain], [asynchronous])
 
 
 @canary("HeadRequest")
