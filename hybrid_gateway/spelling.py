@@ -21,7 +21,16 @@ T = TypeVar("T", bound=Handler)
 GUARDING = frozenset(
     (
         *("guards", "write_guards", "authentication", "throttle", "throttle_fail", "middleware", "django_middleware"),
-        *("before_request", "event_hooks", "exception_handlers", "parameters", "queryset", "given", "deletes"),
+        *(
+            "before_request",
+            "event_hooks",
+            "exception_handlers",
+            "parameters",
+            "queryset",
+            "given",
+            "deletes",
+            "get_queryset",
+        ),
         *("max_body_size", "max_upload_size", "cache_control", "response_headers", "validate_response", "csrf_exempt"),
     )
 )
@@ -68,16 +77,20 @@ page_size_query_param size_query_param per_page_param: size_param
 limit_query_param: limit_param
 offset_query_param: offset_param
 cursor_query_param: cursor_param
-filter filter_class filterset filterset_class filterset_fields filter_fields filter_backends search_fields: filters
+filter filter_class filterset filterset_class filterset_fields filter_backends search_fields: filters
+filter_fields: filterset_fields filters
+search_field: search_fields filters
 filter_schema ordering_fields ordering order_by filter_queryset: filters
 get_queryset query_set qs rows objects get_object: queryset
+get_query_set: get_queryset queryset
 perform_create perform_update save_model defaults initial: given
 perform_destroy can_delete deletable allow_delete delete: deletes
 actions allowed_actions include_actions exclude_actions enabled_actions disabled_actions actions_allowed: deletes
 operations allowed_operations include_operations exclude_operations read_only: deletes
-lookup_field lookup_url_kwarg pk_field slug_field pk_name: lookup
+lookup_field lookup_url_kwarg pk_field slug_field pk_name lookup: lookup_field lookup
 lookup_value_regex converter: lookup path
 version_field etag_field concurrency_field: version
+url_path: path
 url_name route_name endpoint view_name namespace app_name urls_namespace: name
 base_name basenames: basename
 status response_status http_status success_status default_status code success_code: status_code

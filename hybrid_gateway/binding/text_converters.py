@@ -34,6 +34,9 @@ Read = Callable[[str], object]
 
 MAX_LIST_ERRORS = 100
 
+COMMA_SEPARATED = "comma-separated"
+"""Marks a list of a query (``Annotated[list[int], COMMA_SEPARATED]``) whose items stand in one text: ``?id=1,2``."""
+
 
 class TextType(msgspec.Struct, frozen=True, kw_only=True):
     """The conversion of one text, or (``many``) of all the texts of a name; ``check`` holds the constraints."""
@@ -123,6 +126,8 @@ def text_type(kind: object, hook: DecodeHook = decode_known, *, raw: bool = Fals
         found = _union([text_type(member, hook, raw=raw) for member in members])
     else:
         found = _plain(kind, hook, raw)
+    if COMMA_SEPARATED in metas:
+        found = _split(found)
     if not bounds:
         return found
     is_fixed = typing.get_origin(kind) is tuple and Ellipsis not in typing.get_args(kind)
@@ -302,6 +307,23 @@ def _container(make: Callable[[Iterable[object]], object], items: list[TextType]
         return None if values is None else make(values)
 
     return TextType(rank=0, read_one=None if is_fixed else item.read_one, read_many=read_many)
+
+
+def is_comma_separated(kind: object) -> bool:
+    """Return whether the items of a list stand in one text."""
+    if typing.get_origin(kind) in (Union, types.UnionType):
+        return any(map(is_comma_separated, typing.get_args(kind)))
+    return COMMA_SEPARATED in getattr(kind, "__metadata__", ())
+
+
+def _split(found: TextType) -> TextType:
+    read_many = found.read_many
+    assert read_many is not None
+
+    def read(texts: list[str], location: Location, errors: list[ErrorEntry]) -> object:
+        return read_many([part for text in texts for part in text.split(",")], location, errors)
+
+    return msgspec.structs.replace(found, read_many=read)
 
 
 def _read_each(

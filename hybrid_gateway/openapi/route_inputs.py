@@ -6,6 +6,7 @@ from hybrid_gateway.binding.markers import File, Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Input
 from hybrid_gateway.binding.signature import NO_DEFAULT
+from hybrid_gateway.binding.text_converters import is_comma_separated
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.openapi.schema import NOT_JSON, Schemas, as_json
 from hybrid_gateway.openapi.schema_types import JSONObject, Schema, Use
@@ -60,6 +61,8 @@ class InputWriter:
             parameter["required"] = True
         if getattr(marker, "deprecated", False):
             parameter["deprecated"] = True
+        if is_comma_separated(entry.type):
+            parameter["explode"] = False
         return {**parameter, "schema": schema}
 
     def schema(self, entry: Input) -> Schema:

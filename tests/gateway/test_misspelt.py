@@ -120,7 +120,7 @@ HANDLER = HANDLER_OPTIONS
 SHOWN = {"shown": get("/shown")(handler)}
 ROWS = {"out": GroupOut}
 VIEWSET = frozenset(
-    LAYER | {"queryset", "given", "write_guards", "deletes", "filters", "lookup", "create_in", "update_in"}
+    LAYER | {"queryset", "given", "write_guards", "deletes", "filters", "lookup_field", "create_in", "update_in"}
 )
 PLACES: dict[str, Place] = {
     **{name: Place(HANDLER, lambda n, v, verb=verb: verb("/x", **{n: v})(handler)) for name, verb in VERBS.items()},  # type: ignore[misc]
@@ -238,10 +238,10 @@ def test_methods_that_others_call_to_protect_are_told(name: str, place: str) -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["get_queryset", "perform_create", "querysets", "deletable", "givens", "filter_queryset"]
+    "name", ["get_query_set", "perform_create", "querysets", "deletable", "givens", "filter_queryset"]
 )
 def test_methods_that_scope_rows_elsewhere_are_told(name: str) -> None:
-    with pytest.raises(ConfigurationError, match="Did you mean '(queryset|given|deletes|filters)'"):
+    with pytest.raises(ConfigurationError, match="Did you mean '(get_queryset|queryset|given|deletes|filters)'"):
         PLACES["ModelViewSet"].write(name, lambda self: [])
 
 
@@ -399,8 +399,8 @@ def test_the_known_options_are_those_that_users_write(place: str) -> None:
         ("Router", "summary", "an option of each handler"), ("Router", "operation_id", "an option of each handler"),
         ("Router", "dependencies", "'guards' or 'components'"), ("Controller", "permission_classes", "'guards'"),
         ("Controller", "queryset", "Handlers return querysets"), ("ModelViewSet", "serializer_class", "'out'"),
-        ("ModelViewSet", "permission_classes", "'guards'"), ("ModelViewSet", "lookup_field", "'lookup'"),
-        ("ModelViewSet", "filterset_fields", "'filters'"), ("ModelViewSet", "pagination_class", "'pagination'"),
+        ("ModelViewSet", "permission_classes", "'guards'"), ("ModelViewSet", "lookup", "'lookup_field'"),
+        ("ModelViewSet", "filter_fields", "'filterset_fields'"), ("ModelViewSet", "pagination_class", "'pagination'"),
         ("crud", "guard", "'guards'"), ("crud", "permissions", "'guards'"), ("crud", "serializer_class", "'out'"),
         ("crud", "create_schema", "'create'"), ("crud", "write_permissions", "'write_guards'"),
         ("Gateway", "middlewares", "'middleware'"), ("HYBRID_GATEWAY", "default_permission_classes", "'GUARDS'"),
@@ -422,7 +422,7 @@ def test_what_others_call_it_leads_somewhere() -> None:
             assert any(entry in everything for entry in ours) or ours, foreign
         if ours[0] in HANDLER and foreign not in HANDLER:
             assert repr(ours[0]) in suggestion(foreign, HANDLER), foreign
-    assert GUARDING - {"queryset", "given", "deletes", "write_guards"} <= LAYER
+    assert GUARDING - {"queryset", "get_queryset", "given", "deletes", "write_guards"} <= LAYER
 
 
 # --- calls with keywords of their own

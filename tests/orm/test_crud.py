@@ -236,7 +236,7 @@ class Shelf(ModelViewSet):
     update_in = BookPatch
     basename = "shelf"
 
-    def queryset(self, least: int = 0) -> QuerySet[Book]:
+    def get_queryset(self, least: int = 0) -> QuerySet[Book]:
         return Book.objects.filter(pages__gte=least).order_by("pk")
 
     def destroy(self, pk: int) -> None:
@@ -256,7 +256,7 @@ class Thick(Shelf):
     basename = "thick"
     create_in = None
 
-    def queryset(self) -> QuerySet[Book]:
+    def get_queryset(self) -> QuerySet[Book]:
         return Book.objects.filter(pages__gte=100)
 
     def retrieve(self, pk: int) -> str:
@@ -273,14 +273,17 @@ def test_model_view_sets_are_overridden_method_by_method(serve):
     assert client.post(f"/shelf/{book.pk}/burn").json() == {"burnt": book.pk}
     assert client.get("/shelf/count-all").json() == 1
     assert client.get("/thick").json() == []
-    assert client.get("/thick/5").text == "thick 5"
+    assert client.get(f"/thick/{book.pk}").status_code == 404, "one that is not among its rows"
+    thick = Book.objects.create(title="W", isbn="w", pages=100)
+    assert client.get(f"/thick/{thick.pk}").text == f"thick {thick.pk}"
+    assert client.post("/thick", json={"title": "U", "isbn": "3"}).status_code == 405
     assert client.post("/shelf", json={"title": "U", "isbn": "2"}).status_code == 201
 
 
 def test_view_sets(serve):
     class Numbers(ViewSet):
         path = "/numbers"
-        lookup = "number"
+        lookup_field = "number"
 
         def list(self) -> Any:
             return [1, 2]

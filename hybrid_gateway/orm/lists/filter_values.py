@@ -12,20 +12,23 @@ import re
 import typing
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, DataError, OperationalError, connections, models, transaction
 from django.db.models.functions import Cast
-from django.db.models.lookups import In, IsNull, Range, Regex
+from django.db.models.lookups import Exact, IExact, In, IsNull, PatternLookup, Range, Regex
 from django.db.models.sql import Query
 
 from hybrid_gateway._compat.django_connection_internals import in_atomic_block
+from hybrid_gateway._compat.django_query_internals import AnyLookup
+from hybrid_gateway.binding.text_converters import COMMA_SEPARATED, is_scalar
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.orm.columns.column_types import column_type_of
-from hybrid_gateway.orm.columns.field_facts import ModelField, PathStep, value_field
+from hybrid_gateway.orm.columns.column_types import annotation_for, column_type_of
+from hybrid_gateway.orm.columns.field_facts import ModelField, PathStep, choices_of, value_field
 from hybrid_gateway.orm.query_cache.placeholders import lookups_of
 from hybrid_gateway.orm.query_cache.query_parameters import ParameterReference
+from hybrid_gateway.type_info import bare
 
 ValueCheck = Callable[[Any, str], str | None]
 """A value and a database → what is wrong with it, if anything."""
@@ -49,7 +52,7 @@ _NO_PATTERN = "Not a regular expression"
 
 def lookup_check(query: Query, kind: object, where: str) -> ValueCheck | None:
     """Return the check of values that the one lookup of ``query`` which has a parameter compares with."""
-    lookup = next((found for found in lookups_of(query) if _has_parameter(found.rhs)), None)
+    lookup = _lookup_of(query)
     _check_kind(lookup, kind, where)
     _check_cast(getattr(lookup, "rhs", None), where)
     if isinstance(lookup, Regex):
@@ -64,6 +67,29 @@ def lookup_check(query: Query, kind: object, where: str) -> ValueCheck | None:
     field = value_field(field)
     check = column_type_of(field).check_lookup
     return None if check is None else _each(check, field)
+
+
+def compared_type(query: Query, where: str) -> object:
+    """Return the type of the values that the one lookup of ``query`` which has a parameter compares with.
+
+    Several are separated by commas. Raises :class:`ConfigurationError` where text cannot say them.
+    """
+    lookup = _lookup_of(query)
+    if isinstance(lookup, IsNull):
+        return bool
+    if isinstance(lookup, (PatternLookup, IExact, Regex)):
+        return str
+    field: PathStep | None = getattr(getattr(lookup, "lhs", None), "output_field", None)
+    kind: Any = object if field is None else bare(annotation_for(value_field(field)))
+    if field is not None and isinstance(lookup, (Exact, In)) and (choices := choices_of(value_field(field))):
+        kind = Literal[tuple(choices)]
+    if not is_scalar(kind):
+        raise ConfigurationError(f"{where} compares with what no type of text tells: write a Struct, filters=...")
+    return Annotated[list[kind], COMMA_SEPARATED] if isinstance(lookup, (In, Range)) else kind
+
+
+def _lookup_of(query: Query) -> AnyLookup | None:
+    return next((found for found in lookups_of(query) if _has_parameter(found.rhs)), None)
 
 
 def _has_parameter(rhs: object) -> bool:

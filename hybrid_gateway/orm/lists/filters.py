@@ -9,14 +9,16 @@ from __future__ import annotations
 import enum
 import functools
 import operator
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
+from django.apps import apps
 from django.core.exceptions import FieldError
-from django.db import DataError
+from django.db import DataError, connections
 from django.db.models import Model, Q
 from django.db.models.sql import Query
 from msgspec import UNSET
@@ -29,6 +31,7 @@ from hybrid_gateway.orm.lists.filter_values import (
     ValueCheck,
     can_retry_in_parts,
     client_message,
+    compared_type,
     lookup_check,
 )
 from hybrid_gateway.orm.query_cache.query_parameters import Parameter
@@ -41,6 +44,8 @@ R = TypeVar("R")
 _TAKE_LISTS = ("__in", "__range", "__contains", "__contained_by", "__overlap", "__has_keys", "__has_any_keys")
 _MAX_SEARCH_CHARACTERS = 500
 _MAX_SEARCH_WORDS = 20  # each is a condition per column
+_SEARCH_WORD = re.compile(r'"([^"]*)"|([^\s,]+)')
+_SEARCH_PREFIXES = {"^": "istartswith", "=": "iexact", "@": "search", "$": "iregex"}
 
 
 class Lookup:
@@ -55,7 +60,12 @@ class Lookup:
 
 
 class Search:
-    """A text that is looked for in several columns: each of its words in any of them, whatever the case."""
+    """A text that is looked for in several columns: each of its words in any of them, whatever the case.
+
+    Words stand between blanks or commas; several in double quotes are one. A column may begin with how it is compared,
+    as in Django REST framework: ``^`` starts with, ``=`` is, ``$`` matches the regular expression, ``@`` is found by
+    PostgreSQL's full-text search.
+    """
 
     def __init__(self, *paths: str) -> None:
         if not paths:
@@ -94,8 +104,10 @@ class _Filter(msgspec.Struct, frozen=True):
 class FilterSet:
     """The filters of one route: a Struct, checked against a model."""
 
-    def __init__(self, struct: FilterType, model: type[Model]) -> None:
+    def __init__(self, struct: FilterType, model: type[Model], rows: Rows | None = None) -> None:
+        """Raise :class:`ConfigurationError` for what ``rows`` do not have, which are all rows by default."""
         _check_struct(struct)
+        rows = model._default_manager.all() if rows is None else rows
         self.forbids_unknown = bool(struct.__struct_config__.forbid_unknown_fields)
         self._model = model
         self._fields: list[_Filter] = []
@@ -105,7 +117,7 @@ class FilterSet:
             if field.required:
                 raise ConfigurationError(f"{where} has no default: a filter may be left out, so write `= None`.")
             marker = _marker(field.type)
-            apply, check = _apply(field, marker, model, where)
+            apply, check = _apply(field, marker, rows, where)
             entry = _Filter(field.name, field.encode_name, apply, check, _has_enums(field.type))
             (ordered if isinstance(marker, Ordering) else self._fields).append(entry)
         self._fields += ordered
@@ -214,57 +226,85 @@ def _without_enums(value: object) -> object:
 
 
 def _apply(
-    field: msgspec.structs.FieldInfo, marker: Marker | None, model: type[Model], where: str
+    field: msgspec.structs.FieldInfo, marker: Marker | None, rows: Rows, where: str
 ) -> tuple[Apply, ValueCheck | None]:
     if isinstance(marker, Search):
-        return _search(marker, model, where), None
+        return _search(marker, rows, where)
     if isinstance(marker, Ordering):
-        return _order(marker, bare(field.type), model, where), None
+        return _order(marker, bare(field.type), rows, where), None
     marker = marker or Lookup(field.name)
     path = marker.path
     if typing.get_origin(bare(field.type)) is list and not path.endswith(_TAKE_LISTS):
         path = f"{path}__in"
-    check = lookup_check(_try(model, Q(**{path: Parameter(field.name, {})}), where), bare(field.type), where)
+    check = lookup_check(_try(rows, Q(**{path: Parameter(field.name, {})}), where), bare(field.type), where)
     if marker.exclude:
         return lambda queryset, value: queryset.exclude(**{path: value}), check
-    narrow = condition_filter(model, [path])
+    narrow = condition_filter(rows.model, [path])
     return lambda queryset, value: narrow(queryset, Q(**{path: value})), check
 
 
-def _search(marker: Search, model: type[Model], where: str) -> Apply:
-    paths = [path if "__icontains" in path else f"{path}__icontains" for path in marker.paths]
-    for path in paths:
-        _try(model, Q(**{path: "text"}), where)
-    narrow = condition_filter(model, paths)
+def parameter_type(path: str, rows: Rows, where: str) -> object:
+    """Return the type of what clients send for a lookup; raises :class:`ConfigurationError` for one that is none."""
+    return compared_type(_try(rows, Q(**{path: Parameter("value", {})}), where), where)
+
+
+def _search(marker: Search, rows: Rows, where: str) -> tuple[Apply, ValueCheck | None]:
+    paths, patterns = [], []
+    for entry in marker.paths:
+        lookup = _SEARCH_PREFIXES.get(entry[:1])
+        path = entry if lookup is None else f"{entry[1:]}__{lookup}"
+        if lookup == "search" and connections[rows.db].vendor != "postgresql":
+            raise ConfigurationError(
+                f"{where}: {entry!r} is a full-text search of PostgreSQL, which the database {rows.db!r} is not. "
+                f"Search {entry[1:]!r} without a prefix."
+            )
+        if lookup == "search" and not apps.is_installed("django.contrib.postgres"):
+            raise ConfigurationError(f"{where}: {entry!r} needs 'django.contrib.postgres' in INSTALLED_APPS.")
+        if lookup is None and "__icontains" not in path:
+            path = f"{path}__icontains"
+        query = _try(rows, Q(**{path: Parameter("text", {})}), where)
+        if lookup == "iregex" and (check := lookup_check(query, str, where)) is not None:
+            patterns.append(check)
+        paths.append(path)
+    narrow = condition_filter(rows.model, paths)
 
     def search(queryset: Rows, value: str) -> Rows:
-        # SECURITY: however much is sent, a row is not compared with more than this.
-        for word in value[:_MAX_SEARCH_CHARACTERS].split()[:_MAX_SEARCH_WORDS]:
+        for word in _search_words(value):
             queryset = narrow(queryset, functools.reduce(operator.or_, [Q(**{path: word}) for path in paths]))
         return queryset
 
-    return search
+    def check_patterns(value: str, using: str) -> str | None:
+        found = (check(word, using) for word in _search_words(value) for check in patterns[:1])
+        return next((message for message in found if message is not None), None)
+
+    return search, check_patterns if patterns else None
 
 
-def _order(marker: Ordering, kind: object, model: type[Model], where: str) -> Apply:
+def _search_words(text: str) -> list[str]:
+    # SECURITY: however much is sent, a row is not compared with more than this.
+    words = (quoted or plain for quoted, plain in _SEARCH_WORD.findall(text[:_MAX_SEARCH_CHARACTERS]))
+    return [word for word in words if word][:_MAX_SEARCH_WORDS]
+
+
+def _order(marker: Ordering, kind: object, rows: Rows, where: str) -> Apply:
     many, words = typing.get_origin(kind) is list, _literal_words(kind)
     if not words:
         raise ConfigurationError(f'{where} must list what clients may order by: Literal["name", "-price"].')
     names: Mapping[str, OrderTerm] = {word: marker.names.get(word, word) for word in words}
     for name in names.values():
         try:
-            model._default_manager.order_by(name)
+            rearrangeable(rows).order_by(name)
         except FieldError as error:
             raise ConfigurationError(f"{where} cannot be ordered by: {error}") from error
         column = term_name(name)
-        if column is not None and crosses_to_many(model, column):
+        if column is not None and crosses_to_many(rows.model, column):
             raise ConfigurationError(
                 f"{where} cannot be ordered by: {name!r} leads to many rows, so that rows would come more than once. "
                 "Order by an annotation of the queryset, such as Min(...)."
             )
 
     def order(queryset: Rows, value: Any) -> Rows:
-        return queryset.order_by(*(names[word] for word in (value if many else [value])))
+        return queryset.order_by(*(names[word] for word in (dict.fromkeys(value) if many else [value])))
 
     return order
 
@@ -274,9 +314,9 @@ def _literal_words(kind: object) -> tuple[str, ...]:
     return typing.get_args(inner) if typing.get_origin(inner) is Literal else ()
 
 
-def _try(model: type[Model], condition: Q, where: str) -> Query:
-    """Return the query of ``condition``; raises :class:`ConfigurationError` where the model has no such lookup."""
+def _try(rows: Rows, condition: Q, where: str) -> Query:
+    """Return the query of ``condition``; raises :class:`ConfigurationError` where the rows have no such lookup."""
     try:
-        return model._default_manager.filter(condition).query
+        return rearrangeable(rows).filter(condition).query
     except (FieldError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{where} is no lookup of {model.__name__}: {error}") from error
+        raise ConfigurationError(f"{where} is no lookup of {rows.model.__name__}: {error}") from error

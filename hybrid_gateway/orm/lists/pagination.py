@@ -134,8 +134,13 @@ class Pagination:
     def check(self, struct: type[msgspec.Struct], where: str) -> None:
         """Raise :class:`ConfigurationError` for what cannot be a list of ``struct``."""
 
-    def check_order(self, model: type[Model], orders: Sequence[OrderTerm], where: str) -> None:
-        """Raise :class:`ConfigurationError` for what clients may order a list of ``model`` by, if this style cannot."""
+    def check_order(
+        self, model: type[Model], orders: Sequence[OrderTerm], annotations: Sequence[str], where: str
+    ) -> None:
+        """Raise :class:`ConfigurationError` for what clients may order a list of ``model`` by, if this style cannot.
+
+        ``annotations`` are left to the queryset.
+        """
 
     def check_rows(self, queryset: Rows, where: str) -> None:
         """Raise :class:`ConfigurationError` for the order of a queryset, if this style cannot page it."""
@@ -275,9 +280,11 @@ class Cursor(Pagination):
         with _errors_at(where):
             check_order(plan.model, self.ordering, plan.named)
 
-    def check_order(self, model: type[Model], orders: Sequence[OrderTerm], where: str) -> None:
+    def check_order(
+        self, model: type[Model], orders: Sequence[OrderTerm], annotations: Sequence[str], where: str
+    ) -> None:
         with _errors_at(where):
-            check_order(model, orders, ())
+            check_order(model, orders, annotations)
 
     def check_rows(self, queryset: Rows, where: str) -> None:
         if not self.ordering:

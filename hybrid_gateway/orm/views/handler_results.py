@@ -31,7 +31,7 @@ from hybrid_gateway.orm.lists.filters import FilterSet, client_orders
 from hybrid_gateway.orm.lists.page import REQUESTED, Page
 from hybrid_gateway.orm.lists.pagination import PageRequest, Pagination, is_pageable, pageable_rows
 from hybrid_gateway.orm.model_struct import ModelStruct, check_all
-from hybrid_gateway.orm.querysets.querysets import Source, as_queryset, is_queryable
+from hybrid_gateway.orm.querysets.querysets import Rows, Source, as_queryset, is_queryable
 from hybrid_gateway.orm.read.fetch import stream
 from hybrid_gateway.orm.read.read_plan import read_plan_of
 from hybrid_gateway.orm.write.transactions import in_transaction
@@ -64,6 +64,7 @@ class AdaptedHandler(msgspec.Struct):
     handler: Handler
     signature: Signature
     returns: object
+    source: Rows | None = None  # what it returns rows of, where that is known before anybody asks
     reads_rows: bool = False
     query_names: set[str] = set()  # of the query parameters, where others are rejected; known once the route is planned
     added_names: list[tuple[str, str]] = []  # query parameters of pages and filters, and what names them
@@ -97,7 +98,7 @@ def adapt_handler(
 ) -> AdaptedHandler:
     """Return ``handler`` with what its route says about rows and transactions; itself, where that is nothing."""
     where = signature.where
-    adapted = AdaptedHandler(handler, signature, returns)
+    adapted = AdaptedHandler(handler, signature, returns, source=getattr(handler, SOURCE_ATTRIBUTE, None))
     rows = _Rows.of(returns)
     if layers.atomic:
         adapted.handler = in_transaction(handler, layers.atomic, where)
@@ -119,10 +120,12 @@ def adapt_handler(
     if pagination is None:
         return _wrap(adapted, lambda value, values: filtered(value, values, rows.many), more)
     pagination.check(rows.struct, where)
-    if (source := getattr(handler, SOURCE_ATTRIBUTE, None)) is not None:
-        pagination.check_rows(as_queryset(source), where)
+    source = adapted.source
+    if source is not None:
+        pagination.check_rows(source, where)
     if filters is not None:
-        pagination.check_order(model_of(rows.struct), client_orders(filters), where)
+        annotations = () if source is None else tuple(source.query.annotations)
+        pagination.check_order(model_of(rows.struct), client_orders(filters), annotations, where)
     return _paginated(adapted, rows, pagination, filtered, more)
 
 
@@ -222,7 +225,7 @@ def _filtered(
 ) -> Filtered:
     if filters is None:
         return lambda value, values, use: use(value)
-    chosen = FilterSet(filters, model_of(rows.struct))
+    chosen = FilterSet(filters, model_of(rows.struct), adapted.source)
     more[_FILTERS] = _parameter(_FILTERS, filters, Query())
     adapted.added_names += [(name, f"a field of filters={filters.__qualname__}") for name in chosen.names]
     if chosen.forbids_unknown:
