@@ -29,7 +29,7 @@ from hybrid_gateway.responses.response_classes import (
 )
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
 from hybrid_gateway.responses.streaming_response import StreamingResponse
-from hybrid_gateway.responses.templates import TemplateResponse
+from hybrid_gateway.responses.templates import Template, TemplateResponse
 from hybrid_gateway.routing.declare import (
     Controller,
     Include,
@@ -101,6 +101,7 @@ __all__ = [
     "State",
     "StaticFiles",
     "StreamingResponse",
+    "Template",
     "TemplateResponse",
     "Throttle",
     "UploadFile",

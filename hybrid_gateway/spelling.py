@@ -107,6 +107,8 @@ response_desc responses_description: response_description
 include_schema hidden exclude_from_schema in_schema document documented show_in_schema: include_in_schema
 openapi_extra extra metadata meta state extras options: opt
 template_name html_template: template
+template_string inline_template template_source template_code: template_str
+using template_backend template_using: template_engine
 cache_timeout cache_for cache_page cache_response ttl: cache
 cache_headers cachecontrol: cache_control
 etags conditional: etag

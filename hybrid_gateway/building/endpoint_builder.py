@@ -20,9 +20,9 @@ from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, r
 from hybrid_gateway.building.build_context import BuildContext, PlanFactory, SchemeSecrets, path_types
 from hybrid_gateway.building.hook_compiler import HookCompiler, RouteSurroundings, SurroundingsCompiler
 from hybrid_gateway.building.middleware_compiler import DjangoMiddlewareCompiler, middleware_factories
-from hybrid_gateway.building.response_plan import ErrorHandlerCompiler, keep_value, plan_response
+from hybrid_gateway.building.response_plan import ErrorHandlerCompiler, PlannedResponse, keep_value, plan_response
 from hybrid_gateway.building.websocket_builder import plan_conversation, read_websocket_signature
-from hybrid_gateway.caching import ResponseCache, private_response_headers
+from hybrid_gateway.caching import private_response_headers
 from hybrid_gateway.dispatch.dispatcher import no_message
 from hybrid_gateway.django_side.middleware_chain import DjangoMiddleware
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
@@ -168,11 +168,11 @@ class EndpointBuilder:
         returns = resolve_new_types(route.options.get("response", signature.returns))
         adapted = adapt_handler(route.handler, signature, returns, layers, route.options)
         check_return_annotation(adapted.returns, route.handler, layers.type_encoders)
-        cache = plan_response(planner, route, method, adapted, security_headers)
+        planned = plan_response(planner, route, method, adapted, security_headers)
         adapted.end(planner.binding.query_names, planner.plan.inputs)
         errors = self._errors.responses(layers, around, authenticates=planner.plan.authenticates)
         always, after_response = self._hooks.leave(layers, around)
-        completion = _complete(planner, route, secrets, errors, around, (always, after_response), cache)
+        completion = _complete(planner, route, secrets, errors, around, (always, after_response), planned)
         title = f"{method} {route.path}"
         respond, respond_now, source = compile_route(
             planner.plan, title, completion.on_error, completion.answer_later, completion.finish, completion.finish_now
@@ -230,7 +230,7 @@ class EndpointBuilder:
         errors = self._errors.responses(layers, around, authenticates=planner.plan.authenticates)
         always, after_response = self._hooks.leave(layers, around)
         conversation = plan_conversation(planner, route, signature, errors)
-        completion = _complete(planner, route, secrets, errors, around, (always, after_response), None)
+        completion = _complete(planner, route, secrets, errors, around, (always, after_response), PlannedResponse())
         conversation.on_error = completion.on_error
         respond, _, source = compile_route(
             planner.plan,
@@ -304,10 +304,10 @@ def _complete(
     errors: ErrorResponses,
     around: RouteSurroundings,
     hooks: tuple[Sequence[Hook], Sequence[Hook]],
-    cache: ResponseCache | None,
+    planned: PlannedResponse,
 ) -> Completion:
     """Return what concludes every response of a route; ``hooks`` see each of them, or run once it is sent."""
-    layers, (always, after_response) = route.layers, hooks
+    layers, (always, after_response), cache = route.layers, hooks, planned.cache
     takes_tasks = planner.plan.takes_tasks or around.takes_tasks
     add_cors = None if layers.cors is None else layers.cors.stamp
     planner.plan.enters |= bool(always or after_response or takes_tasks) or add_cors is not None or cache is not None
@@ -322,6 +322,7 @@ def _complete(
         takes_tasks=takes_tasks,
         finish_session=finish_session,
         store_in_cache=None if cache is None else cache.store,
+        when_rendered=planned.when_rendered,
         mark_private=mark_private,
         add_cors=add_cors,
         path_names=tuple(path_types(route)),

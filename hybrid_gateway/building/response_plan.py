@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from django.conf import settings
 from starlette.responses import Response
 
@@ -28,11 +29,18 @@ from hybrid_gateway.request.request_parts import ERROR_HANDLED
 from hybrid_gateway.responses.compression import Compression
 from hybrid_gateway.responses.conditional_requests import add_etag
 from hybrid_gateway.responses.encoders import FlatEncoder, make_encoder
+from hybrid_gateway.responses.gateway_response import GatewayResponse
 from hybrid_gateway.responses.negotiation import HTML, Negotiation, check_media_types
-from hybrid_gateway.responses.raw_response import EndpointResponse, vary_as_read
+from hybrid_gateway.responses.raw_response import EndpointResponse, make_raw, vary_as_read
 from hybrid_gateway.responses.response_classes import add_outgoing
 from hybrid_gateway.responses.response_info import check_return_annotation, default_status, read_response_info
-from hybrid_gateway.responses.templates import template_encoder
+from hybrid_gateway.responses.templates import (
+    page_encoder,
+    read_template_options,
+    returns_template,
+    shows_template,
+    template_encoder,
+)
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute
 from hybrid_gateway.sessions.django_context import request_for_backends
@@ -43,10 +51,17 @@ from hybrid_gateway.types import Handler, Headers
 ResponseChange = Callable[[RequestContext, EndpointResponse], EndpointResponse]
 
 
+class PlannedResponse(msgspec.Struct, frozen=True):
+    """The parts of a response's way that come after the plan of its route."""
+
+    cache: ResponseCache | None = None
+    when_rendered: ResponseChange | None = None  # for one that was not complete before
+
+
 def plan_response(
     planner: RoutePlanner, route: FlatRoute, method: str, adapted: AdaptedHandler, security_headers: Headers
-) -> ResponseCache | None:
-    """Plan the call of a handler, and what is done to its response; return the cache of the responses, if any."""
+) -> PlannedResponse:
+    """Plan the call of a handler, and what is done to its response; return what is done later."""
     layers, cache = route.layers, None
     encode, negotiation = _choose_encoder(route, method, adapted, security_headers)
     changes: list[ResponseChange] = [add_etag] if layers.etag else []  # to every complete response, in order
@@ -60,7 +75,8 @@ def plan_response(
         cache = ResponseCache(layers.cache, changes, [parameter.name for parameter in route.template.parameters])
         planner.check(cache.lookup, cache.mode, authenticated=planner.plan.authenticates)
         changes = [cache.remember, *changes]
-    changes = [*(() if negotiation is None else (negotiation.encode,)), add_outgoing, *changes]
+    early = () if negotiation is None else (negotiation.encode,)
+    changes = [*early, add_outgoing, *changes]
     mode = mode_of(route.handler, route.options.get("sync_to_thread"))
     handler = getattr(route.handler, "__func__", route.handler)
     if inspect.isgeneratorfunction(handler) or inspect.isasyncgenfunction(handler):
@@ -69,9 +85,30 @@ def plan_response(
     planner.binding.result(
         adapted.handler, adapted.signature, mode, encode, changes=changes, if_asked=add_outgoing, usual=usual
     )
+    when_rendered = [change for change in changes if change not in (*early, add_outgoing, add_rate_limit)]
+    if shows_template(adapted.returns, route.options):
+        planner.plan.enters = True  # it is rendered before it is sent
+        planner.plan.sees_request = True  # SECURITY: context processors do
+    elif cache is not None:
+        when_rendered.remove(cache.remember)  # what the handler may return was not known in time
     if cache is not None:
         cache.depends_on(planner.plan)
-    return cache
+    return PlannedResponse(cache, _RenderedChanges(when_rendered) if when_rendered else None)
+
+
+class _RenderedChanges(msgspec.Struct, frozen=True):
+    """Changes to a response that was rendered late; one with work of its own stays an object, and as it is."""
+
+    changes: list[ResponseChange]
+
+    def __call__(self, ctx: RequestContext, response: EndpointResponse) -> EndpointResponse:
+        is_whole = isinstance(response, GatewayResponse) and response.is_rendered and response.background is None
+        if isinstance(response, tuple) or not is_whole:
+            return response
+        changed: EndpointResponse = make_raw(response.status_code, None, bytes(response.body), response.raw_headers)
+        for change in self.changes:
+            changed = change(ctx, changed)
+        return changed
 
 
 def _choose_encoder(
@@ -98,11 +135,15 @@ def _choose_encoder(
         encoders=layers.type_encoders,
         decode=Decoders(layers.type_decoders) if layers.type_decoders else decode_known,
     )
-    media_types, template = check_media_types(layers.media_types or (JSON,)), route.options.get("template")
-    is_json = read_response_info(returns).is_json
-    if template is not None and not is_json:
-        raise ConfigurationError(f"template={template!r} shows JSON values, but the handler returns {returns!r}.")
-    if (media_types == (JSON,) and template is None) or not is_json:
+    media_types, template = check_media_types(layers.media_types or (JSON,)), read_template_options(route.options)
+    info = read_response_info(returns)
+    if returns_template(returns) and (template is not None or not info.contents):
+        return page_encoder(template, make(returns), may_be_none=info.may_be_none), None
+    if template is not None and not info.is_json:
+        raise ConfigurationError(
+            f"{template} shows JSON values, but the handler returns {returns!r}. Annotate Template, a dict or a Struct."
+        )
+    if (media_types == (JSON,) and template is None) or not info.is_json:
         return make(returns), None
     encoders: dict[str, Any] = {kind: make(returns, media_type=kind) for kind in media_types}
     if template is not None:

@@ -31,7 +31,7 @@ from hybrid_gateway.endpoints.errors import DISK_FULL
 from hybrid_gateway.exceptions import ConfigurationError, HTTPException
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
+from hybrid_gateway.request.request_parts import DJANGO_REQUEST
 from hybrid_gateway.types import ASGIApp, Receive, Scope, Send
 
 _AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"

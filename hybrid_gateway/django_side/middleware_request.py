@@ -27,8 +27,9 @@ from hybrid_gateway.concurrency.asgiref_bridge import ReentrantThread
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread, InlineThread
 from hybrid_gateway.django_side.request_body import ReplayableBody
 from hybrid_gateway.request.context import RequestContext
+from hybrid_gateway.request.request_parts import DJANGO_REQUEST
 from hybrid_gateway.request.request_thread import RequestThread
-from hybrid_gateway.sessions.django_context import DJANGO_REQUEST, UNCHECKED_CSRF, DjangoContext
+from hybrid_gateway.sessions.django_context import UNCHECKED_CSRF, DjangoContext
 from hybrid_gateway.types import Message, Scope
 
 _UNSET = object()

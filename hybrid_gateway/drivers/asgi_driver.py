@@ -21,10 +21,10 @@ from hybrid_gateway.headers import checked_send
 from hybrid_gateway.middleware import ROUTED
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.head_parsing import path_info
+from hybrid_gateway.request.request_parts import DJANGO_REQUEST
 from hybrid_gateway.request.request_thread import RequestThread
 from hybrid_gateway.routing.path_template import PathValues
 from hybrid_gateway.routing.route_tree import Convert
-from hybrid_gateway.sessions.django_context import DJANGO_REQUEST
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory, Headers, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.websocket_context import WebSocketContext
 

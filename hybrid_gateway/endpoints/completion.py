@@ -80,7 +80,8 @@ class Completion:
     ``hooks`` see every response, before those that the plan has entered; ``after_response`` run once it is sent, and so
     do the tasks that something has added, if anything of the route ``takes_tasks``.
     Then ``finish_session(ctx, response)`` saves what a visitor has changed, ``store_in_cache(ctx)`` what the plan has
-    noted, and ``mark_private`` and ``add_cors`` change the headers last of all.
+    noted, and ``mark_private`` and ``add_cors`` change the headers last of all. ``when_rendered`` changes a
+    response that was not complete when its plan ended.
     """
 
     def __init__(
@@ -93,6 +94,7 @@ class Completion:
         takes_tasks: bool = False,
         finish_session: Callable[[RequestContext, EndpointResponse], Awaitable[EndpointResponse]] | None = None,
         store_in_cache: Callable[[RequestContext], Awaitable[None]] | None = None,
+        when_rendered: ChangeResponse | None = None,
         mark_private: ChangeResponse | None = None,
         add_cors: ChangeResponse | None = None,
         path_names: tuple[str, ...] = (),
@@ -106,6 +108,7 @@ class Completion:
         self._has_hooks = bool(hooks or after_response or takes_tasks)
         self._finish_session = finish_session
         self._store_in_cache = store_in_cache
+        self._when_rendered = when_rendered
         self._mark_private = mark_private
         self._add_cors = add_cors
 
@@ -236,6 +239,8 @@ class Completion:
             ctx.path_names = self._path_names
         if not outcome.is_closed:
             await self._close(outcome, ERROR_HANDLED)
+        if self._when_rendered is not None:
+            outcome.response = self._when_rendered(ctx, outcome.response)
         if self._hooks or ctx.entered:
             entered, ctx.entered = ctx.entered or (), None
             for hook, instance in (*self._hooks, *reversed(entered)):

@@ -25,6 +25,7 @@ from hybrid_gateway.openapi.schema import Schemas
 from hybrid_gateway.openapi.schema_types import JSONObject, Use
 from hybrid_gateway.openapi.security_schemes import SecuritySchemes
 from hybrid_gateway.responses.cookies import CookieOption, read_cookie_option
+from hybrid_gateway.responses.templates import shows_template
 from hybrid_gateway.type_info import type_info
 
 _log = logging.getLogger("hybrid_gateway.openapi")
@@ -192,7 +193,7 @@ class OpenAPIWriter:
                 content |= dict.fromkeys(route.layers.media_types, content[JSON])
                 if route.options.get("chunked"):
                     content[JSON_LINES] = {"schema": content[JSON]["schema"].get("items", {})}
-                if "template" in route.options:
+                if shows_template(endpoint.returns, route.options):
                     content["text/html"] = {"schema": {"type": "string"}}
         if route.layers.etag and endpoint.method == "GET":
             responses["304"] = {"description": "Not Modified"}

@@ -17,6 +17,7 @@ from hybrid_gateway.headers import JSON
 from hybrid_gateway.openapi.schema_types import JSONObject, Schema
 from hybrid_gateway.openapi.security_schemes import has_guards
 from hybrid_gateway.responses.response_info import Contents, default_status, read_response_info
+from hybrid_gateway.responses.templates import shows_template
 
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 _EMPTY = (204, 205, 304)  # SPEC: RFC 9110: these never carry content
@@ -64,7 +65,7 @@ def _is_parsed(entry: Input) -> bool:
 def problem_statuses(endpoint: Endpoint) -> list[int]:
     """Return the statuses of errors of the gateway itself, and those that ``raises=`` names."""
     layers = endpoint.route.layers
-    negotiates = len(layers.media_types) > 1 or "template" in endpoint.route.options
+    negotiates = len(layers.media_types) > 1 or shows_template(endpoint.returns, endpoint.route.options)
     checks_csrf = endpoint.method not in _SAFE and any("Cookie" in scheme.carriers for scheme in endpoint.schemes)
     bodies = [entry for entry in endpoint.inputs if not SOURCES[entry.source].allowed_on_get]
     statuses = {

@@ -68,6 +68,9 @@ class DjangoState(Protocol):
     def give_body(self, body: bytes) -> None: ...
 
 
+DJANGO_REQUEST = "hybrid_gateway.django_request"
+"""In the scope of a request below ``django_middleware=``: Django's request, which has passed that."""
+
 HANDLED = 0  # the handler has returned, or something has failed: for what nobody else asks for
 ERROR_HANDLED = 1  # an exception handler has responded to what has failed
 FIRST_HOOK = 2  # the first hook on the way out has run; each that follows has the next number

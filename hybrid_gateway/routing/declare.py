@@ -27,8 +27,14 @@ class HandlerOptions(LayerOptions, total=False):
     """Status of a successful response."""
     response: object
     """The type of the response, where the annotation must say something else to a type checker."""
-    template: str
-    """A Django template that shows the JSON value, as ``data``, to clients that would rather have HTML."""
+    template: str | Sequence[str]
+    """A template of the project's, or a list of which the first that exists is taken. Below ``-> Template`` what the
+    handler returns is its context; other values of JSON it shows, by their fields and as ``data``, to clients that
+    would rather have HTML."""
+    template_str: str
+    """The template itself, in the place of the name of one."""
+    template_engine: str
+    """The engine of ``TEMPLATES`` that has the template, by its ``NAME``; else the first that knows it."""
     filters: object
     """A Struct of query parameters that narrow and order the rows of a list (``hybrid_gateway.orm``)."""
     chunked: bool

@@ -34,7 +34,7 @@ from hybrid_gateway.binding.plan_scope import DjangoValue
 from hybrid_gateway.exceptions import BadRequest
 from hybrid_gateway.headers import merge_vary
 from hybrid_gateway.request.context import RequestContext
-from hybrid_gateway.request.request_parts import DjangoState
+from hybrid_gateway.request.request_parts import DJANGO_REQUEST, DjangoState
 from hybrid_gateway.responses.cookies import set_cookie_headers
 from hybrid_gateway.responses.raw_response import EndpointResponse, headers_of, replace_headers, status_of
 from hybrid_gateway.sessions.flash_messages import Messages, check_messages_installed
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
     User = AbstractBaseUser | AnonymousUser
 
-DJANGO_REQUEST = "hybrid_gateway.django_request"  # in the scope: that of django_middleware=
 UNCHECKED_CSRF = "hybrid_gateway.unchecked_csrf"  # put there by a test client; no server has such a key
 
 

@@ -171,7 +171,7 @@ def test_a_template_keeps_the_status_of_the_verb(serve, templates):
     assert serve(create).post("/lines", headers={"Accept": "text/html"}).status_code == 201
 
 
-def test_a_template_is_documented_and_is_for_values(serve):
+def test_a_template_is_documented_and_is_for_values(serve, templates):
     document = build_document(Gateway([lines]).endpoints, OpenAPISettings())
     responses = document["paths"]["/lines"]["get"]["responses"]
     assert set(responses["200"]["content"]) == {JSON, "text/html"}

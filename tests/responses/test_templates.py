@@ -7,7 +7,7 @@ from django.template import Context, Template
 from django.test import override_settings
 from django.urls import NoReverseMatch
 
-from hybrid_gateway import Gateway, TemplateResponse, get
+from hybrid_gateway import Gateway, Messages, Session, TemplateResponse, get
 from hybrid_gateway.auth import BasicAuthentication
 
 PAGE = """{{ title }}|{{ user.username|default:"anonymous" }}|{{ request.path }}|{% if csrf_token %}token{% endif %}|\
@@ -147,3 +147,75 @@ def test_html_in_the_document():
 
     operation = build_document(Gateway([page]).endpoints, OpenAPISettings())["paths"]["/page"]["get"]
     assert list(operation["responses"]["200"]["content"]) == ["text/html"]
+
+
+# --- below Django's middleware -------------------------------------------------------------------------------------
+
+CHAINS = [
+    ["tests.responses.test_templates.mark"],
+    ["tests.responses.test_templates.mark", "django.contrib.sessions.middleware.SessionMiddleware"],
+    [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.contrib.messages.middleware.MessageMiddleware",
+        "tests.responses.test_templates.mark",
+    ],
+]
+
+
+def mark(get_response):
+    def middleware(request):
+        request.nonce = "abc"
+        return get_response(request)
+
+    return middleware
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("chain", CHAINS)
+@pytest.mark.parametrize("asks", [True, False])
+def test_below_middleware_a_page_is_shown_its_request_and_what_it_lacks(serve, chain, asks, settings):
+    source = "{{ request.nonce }}|{{ user }}|{% for m in messages %}{{ m }}{% endfor %}|{{ request.session.x }}|"
+    loaders = [("django.template.loaders.locmem.Loader", {"below.html": source + "{% csrf_token %}"})]
+    options = {**settings.TEMPLATES[0]["OPTIONS"], "loaders": loaders}
+    settings.TEMPLATES = [{**settings.TEMPLATES[0], "OPTIONS": options}]
+
+    @get("/leave")
+    def leave(messages: Messages, session: Session) -> str:
+        session["x"] = 7
+        messages.info("hello")
+        return ""
+
+    @get("/page")
+    async def asking(session: Session) -> TemplateResponse:
+        await session.aset("x", 8)
+        return TemplateResponse("below.html")
+
+    @get("/page", authentication=[BasicAuthentication()])
+    def page(user: User | None) -> TemplateResponse:
+        return TemplateResponse("below.html")
+
+    User.objects.create_user("ada", password="secret")
+    grace = User.objects.create_user("grace", password="secret")
+    client = serve(leave, asking if asks else page, django_middleware=chain)
+    client.force_login(grace)
+    client.get("/leave")
+    first = client.get("/page")
+    nonce, user, message, x, token = first.text.split("|")
+    assert (nonce, user, message, x) == (
+        "abc",
+        "grace",
+        "hello",
+        "87"[not asks],
+    )
+    assert "csrfmiddlewaretoken" in token and first.cookies["csrftoken"].value
+    assert client.get("/page").text.split("|")[2:4] == ["", "87"[not asks]]  # shown once, and saved
+
+
+@pytest.mark.django_db(transaction=True)
+def test_below_middleware_the_user_is_the_routes(serve, page):
+    User.objects.create_user("ada", password="secret")
+    headers = {"Authorization": "Basic YWRhOnNlY3JldA=="}
+    for chain in CHAINS:
+        assert "|ada|" in serve(page, django_middleware=chain).get("/page", headers=headers).text
