@@ -17,9 +17,13 @@ from typing import Annotated, Any, Union
 from weakref import WeakKeyDictionary
 
 import msgspec
+from django.http import HttpRequest
+from starlette.datastructures import Headers, QueryParams, State
+from starlette.requests import Request
 
 from hybrid_gateway.binding.markers import UNCHECKED, Depends, Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES
+from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.exceptions import DependencyError
 from hybrid_gateway.type_info import (
     PydanticField,
@@ -82,14 +86,17 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     returns: object  # NO_DEFAULT when not annotated
 
 
-_namespace: ContextVar[Mapping[str, object]] = ContextVar("hybrid_gateway_signature_namespace")
+_USUAL = types.MappingProxyType(
+    {kind.__name__: kind for kind in (Headers, HttpRequest, QueryParams, Request, State, UploadFile)}
+)
+_namespace: ContextVar[Mapping[str, object]] = ContextVar("hybrid_gateway_signature_namespace", default=_USUAL)
 """Names that annotations may mean although their module does not have them; at start-up alone."""
 
 
 @contextmanager
 def signature_namespace(names: Mapping[str, object]) -> Iterator[None]:
     """Let annotations that are read meanwhile mean what ``names`` say, too, where their own module says nothing."""
-    before = _namespace.set({**_namespace.get({}), **names})
+    before = _namespace.set({**_namespace.get(), **names})
     try:
         yield
     finally:
@@ -140,7 +147,7 @@ def known_signature(function: Handler, where: str) -> Signature:
     PERF: 500 routes read those of their hooks, guards and schemes four times as often as their handlers'.
     """
     plain: object = getattr(function, "__func__", function)
-    names = tuple((name, id(meaning)) for name, meaning in _namespace.get({}).items())
+    names = tuple((name, id(meaning)) for name, meaning in _namespace.get().items())
     key = plain is not function, names
     if not inspect.isfunction(plain):
         return read_signature(function, where)
@@ -157,7 +164,7 @@ _known: WeakKeyDictionary[types.FunctionType, dict[object, Signature]] = WeakKey
 def _local_names(function: object) -> dict[str, object] | None:
     """Return the names around ``function``, and those of the namespace that its module does not have."""
     own = getattr(function, "__globals__", {})
-    given = {name: meaning for name, meaning in _namespace.get({}).items() if name not in own}
+    given = {name: meaning for name, meaning in _namespace.get().items() if name not in own}
     return {**given, **(_enclosing_locals(function) or {})} or None
 
 

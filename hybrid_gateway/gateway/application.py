@@ -49,6 +49,7 @@ from hybrid_gateway.routing.path_template import build_path
 from hybrid_gateway.spelling import reject_unknown_keywords
 from hybrid_gateway.types import Environ, Handler, Headers, Receive, Scope, Send, StartResponse
 from hybrid_gateway.websockets.registry import WebSocketRegistry
+from hybrid_gateway.websockets.socket import WebSocket
 
 _WRITTEN = (FixedHeaders, StampedHeaders)  # which need neither validation nor more of them
 
@@ -133,7 +134,8 @@ class Gateway:
 
     def _publish(self, declared: tuple[Any, ...], overrides: tuple[Mapping[Any, Any], ...]) -> None:
         """Let everything that is declared take the place of what was; a mistake in it changes nothing."""
-        with signature_namespace(self.options.layers.signature_namespace):
+        own = {"Gateway": Gateway, "WebSocket": WebSocket}
+        with signature_namespace({**own, **self.options.layers.signature_namespace}):
             table = self._builder.build(declared, overrides)
         self._declared, self._overrides = declared, overrides
         self.dispatcher.table = table

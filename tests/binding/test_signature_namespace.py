@@ -22,12 +22,18 @@ from hybrid_gateway import (
     get,
     listener,
     post,
+    websocket,
 )
 from hybrid_gateway.conf import OpenAPISettings, get_settings
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.test import TestClient
 
 if TYPE_CHECKING:
+    from django.http import HttpRequest
+
+    from hybrid_gateway import QueryParams, Request, State, UploadFile, WebSocket
+    from hybrid_gateway.http import Headers
+
     Order = Clock = Reply = Named = Any
 
 
@@ -208,3 +214,54 @@ def test_the_setting_imports_dotted_paths(settings):
     settings.HYBRID_GATEWAY = {"SIGNATURE_NAMESPACE": ["decimal.Decimal"]}
     with pytest.raises(ConfigurationError, match="a dict of names and objects"):
         get_settings()
+
+
+# --- names that need nobody's word
+
+
+@post("/usual/{name}")
+def usual(
+    request: Request,
+    headers: Headers,
+    query: QueryParams,
+    state: State,
+    visit: HttpRequest,
+    file: UploadFile | None = None,
+) -> list[str]:
+    return [
+        request.method,
+        headers["x-a"],
+        query["q"],
+        state.name,
+        visit.method,
+        "no file" if file is None else "a file",
+    ]
+
+
+def test_names_of_the_package_are_known_without_a_word(serve):
+    client = serve(usual, openapi=OpenAPISettings(enabled=True))
+    client.gateway.state.name = "shop"
+    answer = client.post("/usual/x?q=1", headers={"X-A": "2"})
+    assert answer.json() == ["POST", "2", "1", "shop", "POST", "no file"]
+    assert client.get("/openapi.json").status_code == 200
+
+
+def test_so_are_those_of_a_websocket_and_of_the_gateway():
+    @websocket("/socket")
+    async def talk(socket: WebSocket, gateway: Gateway) -> None:
+        await socket.send_text(str(len(gateway.websockets)))
+
+    with TestClient(Gateway([talk])).websocket("/socket") as socket:
+        assert socket.receive_text() == "1"
+
+
+def test_a_layer_knows_better():
+    @get("/named")
+    def named(state: State) -> str:
+        return state.whose
+
+    def mine() -> SimpleNamespace:
+        return SimpleNamespace(whose="the layer's")
+
+    router = Router("", [named], signature_namespace={"State": SimpleNamespace}, components=[mine])
+    assert TestClient(Gateway([router])).get("/named").text == "the layer's"

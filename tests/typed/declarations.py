@@ -8,9 +8,10 @@ import msgspec
 from django.contrib.auth.models import User
 from typing_extensions import TypeAliasType
 
-from hybrid_gateway import Form, Listener, Query, UploadFile, WebSocket, get, listener, post, stream, websocket
+from hybrid_gateway import Form, Gateway, Listener, Query, UploadFile, WebSocket, get, listener, post, stream, websocket
 from hybrid_gateway.channels import Channel, Gap
 from hybrid_gateway.orm import ModelStruct, computed
+from hybrid_gateway.test import ClientResponse, TestClient, create_test_client
 
 UserId = NewType("UserId", int)
 Limit = TypeAliasType("Limit", Annotated[int, Query(ge=1)])
@@ -143,3 +144,21 @@ async def call_as_functions() -> None:
     assert_type(await chat(Ask("hello")), Say | None)
     assert_type(blocking("abc"), int)
     assert_type([number async for number in numbers(2)], list[int])
+
+
+class Rates(msgspec.Struct):
+    euro: float = 1.5
+
+
+@get("/typed/rate")
+def rate(rates: Rates) -> float:
+    assert_type(rates.euro, float)
+    return rates.euro
+
+
+def ask_for_the_rate() -> ClientResponse:
+    path = Gateway([rate], state=Rates()).reverse_url(rate)
+    assert_type(path, str)
+    with create_test_client([rate], state=Rates, raise_request_exception=False) as client:
+        assert_type(client, TestClient)
+        return client.get(path)

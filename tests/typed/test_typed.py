@@ -12,6 +12,7 @@ from tests.typed.declarations import (
     Lobby,
     Say,
     UserOut,
+    ask_for_the_rate,
     blocking,
     chat,
     echo,
@@ -37,6 +38,10 @@ def test_handlers_of_that_file_are_served() -> None:
     assert client.get("/users/7?limit=3&price=2.50").json() == ["7", "3", "2.50"]
     assert client.get("/users/7?price=0").status_code == 422
     assert client.post("/papers", data={"name": "x"}).json() == 0
+
+
+def test_the_state_of_that_file_is_shared() -> None:
+    assert ask_for_the_rate().json() == 1.5
 
 
 @pytest.mark.django_db
