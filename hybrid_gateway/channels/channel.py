@@ -18,8 +18,9 @@ from hybrid_gateway.channels.local_channel import Topic
 from hybrid_gateway.channels.name_template import NameTemplate
 from hybrid_gateway.channels.process_channels import Publication, channels
 from hybrid_gateway.channels.subscription import Subscription
-from hybrid_gateway.exceptions import ConfigurationError, DependencyError
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError, ResponseValidationError
 from hybrid_gateway.responses.enc_hook import enc_hook
+from hybrid_gateway.responses.return_filter.filter_builder import build_filter
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse
 from hybrid_gateway.spelling import reject_unknown_keywords
 
@@ -91,6 +92,7 @@ class Channel(Generic[T]):
             raise ConfigurationError(f"{self!r}: {error}.") from None
         except (TypeError, ValueError) as error:
             raise ConfigurationError(f"{self!r}: its values cannot be read, {why_not(kind, error)}") from None
+        self._rule = build_filter(kind)
         channels.declared.add(self)
 
     def __repr__(self) -> str:
@@ -128,8 +130,13 @@ class Channel(Generic[T]):
     def publication(self, name: str, value: T, /) -> Publication:
         """Return what is sent to the channel of a name; raise ``TypeError`` for a value that does not fit."""
         try:
+            if self._rule is not None and not self._rule.fits(value):
+                # SECURITY: what the kind has not got is sent to nobody, as with an annotation.
+                value = self._decode(_encode(self._rule.narrow(value)))
             payload = _encode(value)
             self._decode(payload)  # the check of a value: msgspec does not look into a Struct that is there already
+        except ResponseValidationError as error:
+            raise TypeError(f"{self!r} takes no {type(value).__name__}: {error}") from None
         except (msgspec.ValidationError, TypeError, ValueError) as error:
             raise TypeError(f"{self!r} takes no {type(value).__name__} such as {value!r:.100}: {error}") from None
         return Publication(name, payload, value, self.history)

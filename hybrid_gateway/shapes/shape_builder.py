@@ -11,7 +11,7 @@ import collections.abc
 import functools
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union
 
 import msgspec
@@ -29,9 +29,9 @@ from hybrid_gateway.shapes.shape_fields import (
     struct_namespace,
 )
 from hybrid_gateway.shapes.source_classes import SourceClass, find_source
-from hybrid_gateway.shapes.transfers import SHAPE_INFO, ShapeInfo, info_of
+from hybrid_gateway.shapes.transfers import SHAPE_INFO, ShapeInfo, info_of, is_shape
 from hybrid_gateway.spelling import suggestion
-from hybrid_gateway.type_info import cached_by_type, format_type, resolve_new_types
+from hybrid_gateway.type_info import cached_by_type, format_type, is_pydantic_model, resolve_new_types
 
 _Key = tuple[object, Selection, bool]
 MakeStruct = Callable[["ShapeSpec", Namespace, Mapping[str, object]], Any]
@@ -71,9 +71,13 @@ class ShapeBuilder:
 
     def _annotation(self, field: ShapeField, specs: Sequence[ShapeSpec]) -> object:
         annotation, spec = field.annotation, specs[-1]
-        if field.source is not None and not field.is_declared:
-            within = spec.selection.below(field.name)
-            annotation = self.reshaped(annotation, within, specs, (field.name,), merges=spec.is_partial)
+        within = spec.selection.below(field.name)
+        if isinstance(annotation, str):
+            if within:
+                raise ConfigurationError(f"{spec.name}.{field.name}: {annotation} is not known yet. Define it above.")
+        elif within or not field.is_declared or _holds_special(annotation, specs):
+            merges = spec.is_partial and field.source is not None
+            annotation = self.reshaped(annotation, within, specs, (field.name,), merges=merges)
         flags = {"readOnly": field.is_read_only, "writeOnly": field.is_write_only}
         said = {keyword: True for keyword, is_said in flags.items() if is_said}
         if said and not isinstance(annotation, str):
@@ -92,10 +96,12 @@ class ShapeBuilder:
         annotation = resolve_new_types(annotation)
         origin: Any = typing.get_origin(annotation)
         arguments = typing.get_args(annotation)
+        if isinstance(annotation, TypeVar):
+            annotation = annotation.__bound__ or Any
         if selection:
             _check_steps(annotation, selection, specs[0].name, place)
-        if isinstance(annotation, TypeVar):
-            return annotation.__bound__ or Any
+        if is_shape(annotation):
+            return annotation
         reshape = functools.partial(self.reshaped, specs=specs, place=place, merges=merges)
         if origin is Annotated:
             inner = reshape(arguments[0], selection)
@@ -107,6 +113,11 @@ class ShapeBuilder:
         if source is not None:
             return self._shape_within(source, selection, specs, place, is_partial=merges) or annotation
         if not _is_container(origin):
+            if _holds_special(annotation, specs):  # SECURITY: it would show what the shape hides
+                raise ConfigurationError(
+                    f"{specs[0].name}: {'.'.join(place)} is {format_type(annotation)}, inside of which a shape cannot "
+                    f"change anything. Exclude it, or declare what is to be seen of it, {place[0]}: list[...]."
+                )
             return annotation
         below = selection.below(ITEMS)
         items = [
@@ -134,7 +145,7 @@ class ShapeBuilder:
                     "say of its fields what holds for all of them."
                 )
             spec = msgspec.structs.replace(outer, is_partial=is_partial)
-        elif selection or is_partial or root.rename is not None or _holds_special(source, specs):
+        elif selection or is_partial or root.rename is not None or _holds_special(source.kind, specs):
             options = {**source.struct_options, **{key: root.options[key] for key in _HANDED_ON & root.options.keys()}}
             spec = ShapeSpec(
                 name=f"{root.name}{source.name}",
@@ -174,6 +185,8 @@ def _steps(annotation: object) -> set[str]:
         return _steps(arguments[0])
     if origin in (Union, types.UnionType):
         return {step for member in arguments for step in _steps(member)}
+    if is_shape(annotation):
+        return set()
     source = find_source(annotation)
     if source is not None:
         return set(source.by_name)
@@ -198,21 +211,38 @@ def _check_steps(annotation: object, selection: Selection, where: str, place: Pa
 def _classes_within(annotation: object) -> frozenset[object]:
     """Return the classes with fields in a type, and in the fields of those."""
     found: set[object] = set()
+    opaque: set[type] = set()
     waiting = [annotation]
     while waiting:
         kind = resolve_new_types(waiting.pop())
+        if typing.get_origin(kind) is typing.Literal or is_shape(kind):
+            continue
         source = find_source(kind)
         if source is None:
-            waiting += typing.get_args(kind) if typing.get_origin(kind) is not typing.Literal else ()
+            waiting += typing.get_args(kind)
+            if isinstance(kind, type) and kind not in opaque:
+                opaque.add(kind)
+                waiting += _parts_of_class(kind)
         elif kind not in found:
             found.add(kind)
             waiting += [field.type for field in source.fields]
     return frozenset(found)
 
 
-def _holds_special(source: SourceClass, specs: Sequence[ShapeSpec]) -> bool:
-    """Return whether a class has marked fields, or holds a class that has, or one that a shape is being made of."""
-    within = _classes_within(source.kind)
+def _parts_of_class(cls: type) -> Iterator[object]:
+    """Yield the types inside a class that no shape is made of: a named tuple, a ``RootModel``, a list of one's own."""
+    if is_pydantic_model(cls):
+        yield from (field.annotation for field in cls.model_fields.values())
+    elif issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        yield from typing.get_type_hints(cls, include_extras=True).values()
+    for parent in cls.__mro__:
+        for base in vars(parent).get("__orig_bases__", ()):
+            yield from typing.get_args(base)
+
+
+def _holds_special(annotation: object, specs: Sequence[ShapeSpec]) -> bool:
+    """Return whether a class in a type has marked fields, or is one that a shape is being made of."""
+    within = _classes_within(annotation)
     return any(spec.of.kind in within for spec in specs) or any(
         field.is_read_only or field.is_write_only or field.name.startswith("_")
         for kind in within

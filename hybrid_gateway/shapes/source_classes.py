@@ -66,14 +66,15 @@ class SourceClass:
     def __init__(self, kind: object) -> None:
         self.kind = kind
         self.cls: Any = typing.get_origin(kind) or kind
-        self.fields: tuple[SourceField, ...] = tuple(self._read())
+        self.fields: tuple[SourceField, ...] = tuple(self.read_fields())
         self.by_name: Mapping[str, SourceField] = {field.name: field for field in self.fields}
 
     @property
     def name(self) -> str:
         return format_type(self.cls)
 
-    def _read(self) -> Iterator[SourceField]:
+    def read_fields(self) -> Iterator[SourceField]:
+        """Yield the fields of the class."""
         raise NotImplementedError
 
     @property
@@ -114,7 +115,7 @@ class SourceClass:
     def change(self, instance: Any, values: Values) -> object:
         """Assign attributes, all of them or none; return the instance, or the copy that has them."""
         if self.is_frozen:
-            return self._changed_copy(instance, values)
+            return self.changed_copy(instance, values)
         before = {name: getattr(instance, name) for name in values if hasattr(instance, name)}
         try:
             for name, value in values.items():
@@ -125,12 +126,13 @@ class SourceClass:
             raise
         return instance
 
-    def _changed_copy(self, instance: object, values: Values) -> object:
+    def changed_copy(self, instance: object, values: Values) -> object:
+        """Return a copy that has these attributes."""
         raise NotImplementedError
 
 
 class _Struct(SourceClass):
-    def _read(self) -> Iterator[SourceField]:
+    def read_fields(self) -> Iterator[SourceField]:
         for field in msgspec.structs.fields(cast("type[msgspec.Struct]", self.kind)):
             yield SourceField(
                 name=field.name,
@@ -158,12 +160,12 @@ class _Struct(SourceClass):
         tag = {} if config.tag is None else {"tag": config.tag, "tag_field": config.tag_field}
         return {**tag, "forbid_unknown_fields": config.forbid_unknown_fields}
 
-    def _changed_copy(self, instance: Any, values: Values) -> object:
+    def changed_copy(self, instance: Any, values: Values) -> object:
         return msgspec.structs.replace(instance, **values)
 
 
 class _Dataclass(SourceClass):
-    def _read(self) -> Iterator[SourceField]:
+    def read_fields(self) -> Iterator[SourceField]:
         hints = field_types(self.kind)
         for field in dataclasses.fields(self.cls):
             default = _NO_DEFAULT if field.default is dataclasses.MISSING else field.default
@@ -183,12 +185,12 @@ class _Dataclass(SourceClass):
     def is_frozen(self) -> bool:
         return bool(self.cls.__dataclass_params__.frozen)
 
-    def _changed_copy(self, instance: Any, values: Values) -> object:
+    def changed_copy(self, instance: Any, values: Values) -> object:
         return dataclasses.replace(instance, **values)
 
 
 class _Attrs(SourceClass):
-    def _read(self) -> Iterator[SourceField]:
+    def read_fields(self) -> Iterator[SourceField]:
         hints = field_types(self.kind)
         for field in self.cls.__attrs_attrs__:
             has_default = field.default is not _attr().NOTHING
@@ -214,7 +216,7 @@ class _Attrs(SourceClass):
 
 
 class _TypedDict(SourceClass):
-    def _read(self) -> Iterator[SourceField]:
+    def read_fields(self) -> Iterator[SourceField]:
         hints = typing.get_type_hints(self.cls, include_extras=True)
         for name, kind in field_types(self.kind).items():
             # Where annotations are text, Python itself does not see what they say of keys.
@@ -239,7 +241,7 @@ class _TypedDict(SourceClass):
 
 
 class _Pydantic(SourceClass):
-    def _read(self) -> Iterator[SourceField]:
+    def read_fields(self) -> Iterator[SourceField]:
         model = self.cls
         self._dumped = serialized_fields(model)
         for name, field in model.model_fields.items():
@@ -307,7 +309,7 @@ class _Pydantic(SourceClass):
         checked = type(instance).model_validate(whole)
         return {name: getattr(checked, name) for name in values}
 
-    def _changed_copy(self, instance: Any, values: Values) -> object:
+    def changed_copy(self, instance: Any, values: Values) -> object:
         return instance.model_copy(update=values)
 
 

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import AsyncIterator
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
+import pydantic
 import pytest
 from msgspec import UNSET
 
-from hybrid_gateway import Gateway, JSONResponse, Response, Shape, computed, get, listener, post, stream
+from hybrid_gateway import (
+    ConfigurationError,
+    Gateway,
+    JSONResponse,
+    Response,
+    Shape,
+    WriteOnly,
+    computed,
+    get,
+    listener,
+    post,
+    stream,
+)
+from hybrid_gateway.channels import Channel
 from hybrid_gateway.exceptions import ResponseValidationError
 from hybrid_gateway.test import TestClient
-from tests.shapes.sources import KINDS, SECRET, StructAccount, StructAddress, make_account
+from tests.shapes.sources import KINDS, SECRET, DataAddress, StructAccount, StructAddress, make_account
 
 T = TypeVar("T")
 
@@ -235,6 +250,16 @@ def test_frames_of_websockets_are_shapes(kind_of):
         assert socket.receive(dict) == {"id": 1, "home": {"city": "Bonn"}}
 
 
+def test_channels_publish_the_shape():
+    class Public(Shape, of=Member, include={"name"}):
+        pass
+
+    channel = Channel("members", Public)
+    publication = channel.publication("members", Member("Ada"))
+    assert publication.payload == b'{"name":"Ada"}'
+    assert publication.value == Public(name="Ada")
+
+
 def test_a_write_only_value_is_sent_by_nobody(serve):
     class SignUp(Shape, of=StructAccount, include={"first_name", "password"}, write_only={"password"}):
         pass
@@ -258,3 +283,80 @@ def test_a_write_only_value_is_sent_by_nobody(serve):
         assert answer.status_code == 201, answer.text
         assert "Ada" in answer.text
         assert SECRET not in answer.text
+
+
+@dataclasses.dataclass
+class Member:
+    name: str
+    password: str = SECRET
+    home: DataAddress | None = None
+    club: Club | None = None
+
+
+@dataclasses.dataclass
+class Club:
+    members: list[Member] = dataclasses.field(default_factory=list)
+
+
+class Members(list[Member]):
+    pass
+
+
+class Couple(NamedTuple):
+    one: Member
+    other: Member
+
+
+class Root(pydantic.RootModel[list[Member]]):
+    pass
+
+
+def test_what_the_body_declares_shows_no_more_of_the_source(serve):
+    class Public(Shape, of=Member, exclude={"password", "home.code"}):
+        home: DataAddress | None = None
+        friend: Member | None = None
+
+        @computed("name")
+        @staticmethod
+        def doubles(name: str) -> list[Member]:
+            return [Member("Zoe")] if name == "Ada" else []
+
+    @get("/one")
+    def one() -> Public:
+        found = Member("Ada", home=DataAddress("Elm", "Bonn"), club=Club([Member("Eve")]))
+        found.friend = Member("Bob")
+        return found
+
+    found = serve(one).get("/one")
+    assert found.json()["home"] == PLACE
+    assert found.json()["friend"]["name"] == "Bob"
+    assert found.json()["doubles"][0]["name"] == "Zoe"
+    assert found.json()["club"]["members"][0]["name"] == "Eve"
+    assert SECRET not in found.text
+    assert SECRET not in repr(Public.from_instance(one()))
+
+
+@pytest.mark.parametrize("holder", [Members, Couple, Root])
+def test_what_cannot_be_changed_inside_is_told(holder):
+    made = dataclasses.make_dataclass("Holder", [("all", holder), ("password", str, "")])
+
+    class Public(Shape, of=made):  # nothing in it is hidden
+        pass
+
+    class Marked(msgspec.Struct):
+        member: Annotated[str, WriteOnly]
+
+    class Shelf(list[Marked]):
+        pass
+
+    with pytest.raises(ConfigurationError, match="all is .*Shelf, inside of which a shape cannot change anything"):
+
+        class Wrong(Shape, of=dataclasses.make_dataclass("Holder", [("all", Shelf)])):
+            pass
+
+
+def test_a_source_inside_a_class_of_its_own_is_told():
+    with pytest.raises(ConfigurationError, match="couple is .*Couple, inside of which"):
+
+        class Public(Shape, of=Member, exclude={"password"}):
+            couple: Couple | None = None

@@ -1,5 +1,6 @@
 """What type checkers must take, and know of: mypy and pyright read this file, and a test runs it."""
 
+import dataclasses
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Annotated, NewType, assert_type
@@ -8,7 +9,21 @@ import msgspec
 from django.contrib.auth.models import User
 from typing_extensions import TypeAliasType
 
-from hybrid_gateway import Form, Gateway, Listener, Query, UploadFile, WebSocket, get, listener, post, stream, websocket
+from hybrid_gateway import (
+    Form,
+    Gateway,
+    Listener,
+    Query,
+    Shape,
+    UploadFile,
+    WebSocket,
+    WriteOnly,
+    get,
+    listener,
+    post,
+    stream,
+    websocket,
+)
 from hybrid_gateway.channels import Channel, Gap
 from hybrid_gateway.orm import ModelStruct, computed
 from hybrid_gateway.test import ClientResponse, TestClient, create_test_client
@@ -36,6 +51,38 @@ def shown(out: UserOut) -> str:
     assert_type(out.full_name, str)
     assert_type(out.length, int)
     return out.full_name.upper()
+
+
+@dataclasses.dataclass
+class Account:
+    id: int
+    name: str
+    password: Annotated[str, WriteOnly]
+
+
+class SignUp(Shape[Account], read_only={"id"}, rename="camel"):
+    name: Annotated[str, msgspec.Meta(min_length=2)]
+
+    @computed("name")
+    @staticmethod
+    def initial(name: str) -> str:
+        return name[0]
+
+
+class Change(Shape, of=Account, include={"name"}, partial=True):
+    pass
+
+
+@post("/sign-up", response=SignUp)
+def sign_up(data: SignUp) -> Account:
+    assert_type(data.name, str)
+    assert_type(data.initial, str)
+    account = data.create(id=1)
+    assert_type(account, Account)
+    assert_type(data.apply(account), Account)
+    assert_type(SignUp.from_instance(account), SignUp)
+    assert Change(name=data.password).name == account.password  # of which no checker knows anything
+    return account
 
 
 class Papers(msgspec.Struct):

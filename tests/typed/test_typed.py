@@ -23,6 +23,7 @@ from tests.typed.declarations import (
     say,
     show_user,
     shown,
+    sign_up,
 )
 
 
@@ -34,7 +35,9 @@ def test_computed_fields_above_static_methods_are_read_with_the_row() -> None:
 
 
 def test_handlers_of_that_file_are_served() -> None:
-    client = TestClient(Gateway([show_user, save]))
+    client = TestClient(Gateway([show_user, save, sign_up]))
+    body = {"name": "Ada", "password": "secret"}
+    assert client.post("/sign-up", json=body).json() == {"id": 1, "name": "Ada", "initial": "A"}
     assert client.get("/users/7?limit=3&price=2.50").json() == ["7", "3", "2.50"]
     assert client.get("/users/7?price=0").status_code == 422
     assert client.post("/papers", data={"name": "x"}).json() == 0
