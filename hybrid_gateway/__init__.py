@@ -12,6 +12,7 @@ from hybrid_gateway.binding.uploads import UploadFile
 from hybrid_gateway.caching import Cache
 from hybrid_gateway.class_annotations import computed
 from hybrid_gateway.cors import CORS
+from hybrid_gateway.events import Emitter, emit, on
 from hybrid_gateway.exceptions import ConfigurationError, HTTPException
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.http import Headers, QueryParams
@@ -69,6 +70,7 @@ __all__ = [
     "Controller",
     "Cookie",
     "Depends",
+    "Emitter",
     "EventSourceResponse",
     "File",
     "FileResponse",
@@ -110,12 +112,14 @@ __all__ = [
     "DjangoContext",
     "computed",
     "delete",
+    "emit",
     "get",
     "get_asgi_application",
     "get_wsgi_application",
     "head",
     "http",
     "listener",
+    "on",
     "options",
     "patch",
     "post",

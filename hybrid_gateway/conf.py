@@ -79,6 +79,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     PATH: str
     PLUGINS: Sequence[object]
     LIFESPAN: Sequence[object]
+    LISTENERS: Sequence[object]
     ON_STARTUP: Sequence[object]
     ON_SHUTDOWN: Sequence[object]
     HEALTH_CHECKS: Sequence[object]

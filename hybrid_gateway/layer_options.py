@@ -87,6 +87,9 @@ class LayerOptions(TypedDict, total=False):
     parameters: Mapping[str, object]
     """Parameters that every handler below requires, such as ``{"tenant": Annotated[str, Header(alias="X-Tenant")]}``.
     A handler that names one gets its value."""
+    listeners: Sequence[object]
+    """Functions that listen to events (``@on("order.paid")``). They add up over the whole gateway: an event reaches all
+    of them, whichever layer lists them."""
     emit_signals: bool
     """Whether Django's ``request_started`` and ``request_finished`` are sent around each request, as Django's pages
     send them. Requests of websockets send none."""
@@ -276,6 +279,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     type_encoders: Annotated[dict[type, Handler], Option(update, import_mapping)] = {}
     type_decoders: Annotated[dict[type, Handler], Option(update, import_mapping)] = {}
     parameters: Annotated[dict[str, object], _mapping] = {}
+    listeners: Annotated[tuple[object, ...], _listed] = ()
     emit_signals: Annotated[bool, _switch] = False
     signature_namespace: Annotated[dict[str, object], Option(update, import_names)] = {}
     cache_control: Annotated[str | Mapping[str, Any] | None, _replaced] = None

@@ -25,6 +25,7 @@ from hybrid_gateway.concurrency.thread_pools import ThreadPools
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.django_side.middleware_request import UserBelow
 from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
+from hybrid_gateway.events.emitter import Emitter
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.request.request_parts import HANDLED
@@ -44,6 +45,7 @@ class BuildContext(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     state: object  # what all requests share, and those get who ask for its class
     components: AppComponents  # those that live as long as the process
     reverse_url: Callable[..., str]
+    emit: Emitter
     dispatcher: Dispatcher
     pools: ThreadPools
     middleware: Sequence[object]  # of ASGI, around all routes, as it is listed
@@ -78,6 +80,7 @@ class PlanFactory:
             **{kind: context.state for kind in (State, type(context.state)) if isinstance(context.state, kind)},
             REQUEST: _URLs(context.reverse_url),
             SecretsInQueries: self.secrets,
+            Emitter: context.emit,
         }
         self._app_components = context.components
         self.overrides = Overrides(overrides)

@@ -192,6 +192,12 @@ def running_loop() -> asyncio.AbstractEventLoop | None:
         return None
 
 
+def loop_of_thread() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that the caller of this thread's unit of work came from, if it runs."""
+    loop: asyncio.AbstractEventLoop | None = getattr(thread_state, "main_event_loop", None)
+    return loop if loop is not None and loop.is_running() and thread_state.main_event_loop_pid == os.getpid() else None
+
+
 def set_main_event_loop(loop: asyncio.AbstractEventLoop | None) -> None:
     """Tell ``async_to_sync`` on this thread which loop its caller came from.
 

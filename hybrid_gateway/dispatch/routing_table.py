@@ -17,6 +17,7 @@ from hybrid_gateway.dispatch.mounts import Mounts
 from hybrid_gateway.endpoints.completion import Completion
 from hybrid_gateway.endpoints.endpoint import Endpoint, PooledMiddleware
 from hybrid_gateway.endpoints.errors import ErrorResponses
+from hybrid_gateway.events.event_listeners import EventTable
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.declare import describe_handler
@@ -65,6 +66,8 @@ class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """The arguments of start-up hooks and the like, by the hook's ``id()``: values, or providers that live as long."""
     secrets: SecretCarriers
     """The places in which requests to any of the routes carry secrets."""
+    events: EventTable
+    """The listeners of all layers."""
 
     def other_slash(self, path: str) -> str | None:
         """Return the route's path that differs from ``path`` by its final slash, unless slashes are taken strictly."""

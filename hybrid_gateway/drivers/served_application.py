@@ -9,6 +9,7 @@ from hybrid_gateway.concurrency.asgiref_bridge import LoopRegistry
 from hybrid_gateway.concurrency.caller_threads import LoopThread
 from hybrid_gateway.concurrency.thread_pools import PooledThread, ThreadPools
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
+from hybrid_gateway.events import Emitter
 from hybrid_gateway.types import ASGIApp, ASGIMiddlewareFactory
 from hybrid_gateway.websockets.registry import WebSocketRegistry
 
@@ -29,6 +30,7 @@ class ServedApplication(Protocol):
     django_websockets: ASGIApp | None
     """The application that answers websockets below Django's prefixes."""
     loop_thread: LoopThread
+    emit: Emitter
 
     def lend_thread(self) -> PooledThread: ...
     def lend_django_thread(self) -> PooledThread: ...

@@ -25,7 +25,7 @@ from typing import Any, cast
 from django.urls import set_script_prefix
 from starlette.requests import ClientDisconnect
 
-from hybrid_gateway.concurrency.asgiref_bridge import thread_sensitive
+from hybrid_gateway.concurrency.asgiref_bridge import enter_request, thread_sensitive
 from hybrid_gateway.concurrency.caller_threads import CallingThread, LoopThread, WaitingThread
 from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.concurrency.unit_of_work import close_unit, open_unit
@@ -61,6 +61,9 @@ class WSGIDriver:
         self._worker = _Worker()
         self._starting = threading.Lock()
         self._has_started = False
+        self._begin: Callable[..., Iterable[bytes]] = self._answer
+        if application.emit.table:
+            self.knows_requests()
 
     def __repr__(self) -> str:
         return f"<WSGI side of {self._application!r}>"
@@ -80,7 +83,7 @@ class WSGIDriver:
         open_unit()
         body: Iterable[bytes] = ()
         try:
-            body = contextvars.copy_context().run(self._answer, request, path, error, start_response, self._worker)
+            body = contextvars.copy_context().run(self._begin, request, path, error, start_response, self._worker)
         finally:
             if not isinstance(body, Iterator):
                 close_unit()
@@ -93,6 +96,20 @@ class WSGIDriver:
         if error is None and self._dispatcher.is_django(path):
             return self._django.wsgi(environ, start_response)
         return contextvars.copy_context().run(self._answer, request, path, error, start_response, None)
+
+    def knows_requests(self) -> None:
+        """Let each request be known while it lasts, and end with its answer. PERF: without listeners nobody asks."""
+        self._begin = self._answer_known
+
+    def _answer_known(self, ctx: WSGIRequest, *arguments: Any) -> Iterable[bytes]:
+        enter_request(ctx)
+        body: Iterable[bytes] = ()
+        try:
+            body = self._answer(ctx, *arguments)
+        finally:
+            if not isinstance(body, Iterator):
+                ctx.release()
+        return _LastingBody(body, ctx.release) if isinstance(body, Iterator) else body
 
     def _find_path(self, environ: Environ) -> str | None:
         """Return the path of a request that is in order, where that is seen at once."""
@@ -248,6 +265,25 @@ class _Worker(threading.local):
     """State of the calling thread."""
 
     is_djangos = False  # it has served Django's side
+
+
+class _LastingBody(Iterator[bytes]):
+    """A body whose request ends with it."""
+
+    def __init__(self, chunks: Iterator[bytes], release: Callable[[], object]) -> None:
+        self._chunks = chunks
+        self._release = release
+
+    def __next__(self) -> bytes:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        try:
+            close = getattr(self._chunks, "close", None)
+            if close is not None:
+                close()
+        finally:
+            self._release()
 
 
 class _ClosingBody:

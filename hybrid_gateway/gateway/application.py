@@ -37,6 +37,8 @@ from hybrid_gateway.django_side.handler import DjangoSide
 from hybrid_gateway.drivers.asgi_driver import ASGIDriver
 from hybrid_gateway.drivers.wsgi_driver import WSGIDriver
 from hybrid_gateway.endpoints.endpoint import Endpoint
+from hybrid_gateway.events.emitter import Emitter
+from hybrid_gateway.events.event_delivery import EventDelivery
 from hybrid_gateway.gateway.lifespan import LateStart, Lifespan
 from hybrid_gateway.gateway.options import GatewayArguments, apply_plugins, gateway_options
 from hybrid_gateway.gateway.table_builder import TableBuilder
@@ -84,9 +86,8 @@ class Gateway:
         weakref.finalize(self, self.pools.close)
         weakref.finalize(self, self.loop_thread.close)
         self.middleware = middleware_factories(options.layers.middleware)
-        prefixes = options.django_routes
         self.dispatcher = dispatcher = Dispatcher(
-            Prefixes([*prefixes, *static_prefix()] if prefixes else ()),
+            Prefixes([*options.django_routes, *static_prefix()] if options.django_routes else ()),
             DjangoSide(mode=options.django_side, static=arguments.get("static"), body_timeout=options.body_timeout),
             fallthrough=options.fallthrough,
             encoded_slashes=options.encoded_slashes,
@@ -103,11 +104,13 @@ class Gateway:
             lambda: self.run_outside_requests(self.shutdown()),
             dispatcher.shutdown,
         )
+        self.emit = Emitter(EventDelivery(self.lend_thread, self.loops, self.loop_thread, type(self)))
         context = BuildContext(
             gateway=self,
             state=self.state,
             components=components,
             reverse_url=self.reverse_url,
+            emit=self.emit,
             dispatcher=dispatcher,
             pools=self.pools,
             middleware=options.layers.middleware,
@@ -121,8 +124,7 @@ class Gateway:
         self._answer: Callable[[RequestContext, Scope, Receive, Send], Awaitable[None]] = self.asgi.answer
         self._attend: Callable[[Scope, Receive, Send], Awaitable[None]] = self.asgi.attend
         self._find_directly: Callable[[RequestContext, Scope], Endpoint | None] = self.asgi.find_directly
-        usual = RequestContext.body_timeout
-        self._body_timeout = None if options.body_timeout == usual else options.body_timeout
+        self._body_timeout = None if options.body_timeout == RequestContext.body_timeout else options.body_timeout
         self._has_hsts = dispatcher.security.hsts is not None
         self._write: Callable[[Send, int, Headers, bytes], bool] | None = None  # known once a server asks
 
@@ -138,6 +140,7 @@ class Gateway:
         with signature_namespace({**own, **self.options.layers.signature_namespace}):
             table = self._builder.build(declared, overrides)
         self._declared, self._overrides = declared, overrides
+        self.emit.publish(table.events)
         self.dispatcher.table = table
         # with the first request, unless a server does
         self._starts_late = self.has_lifespan and not self._lifespan.has_started
@@ -147,6 +150,8 @@ class Gateway:
         """Add routes to those of the gateway, while it may be serving; raises what building one does, and adds none."""
         with self._changing:
             self._publish((*self._declared, *routes), self._overrides)
+            if self.emit.table:
+                self.wsgi.knows_requests()
 
     @contextlib.contextmanager
     def override(self, replacements: Mapping[Any, Any]) -> Iterator[None]:
@@ -286,7 +291,7 @@ class Gateway:
     @property
     def has_lifespan(self) -> bool:
         """True if there is anything to start up."""
-        return bool(self._lifespan)
+        return bool(self._lifespan) or bool(self.emit.table)
 
     @property
     def starts_with_requests(self) -> bool:
@@ -311,6 +316,7 @@ class Gateway:
         """Undo :meth:`startup` in reverse."""
         self.dispatcher.shutdown.forget_signals()
         try:
+            await self.emit.delivery.drain(self.options.graceful_timeout)
             await self._lifespan.stop()
         finally:
             await channels.stop()

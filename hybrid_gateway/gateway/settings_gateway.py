@@ -8,6 +8,7 @@ from django.core.signals import setting_changed
 
 from hybrid_gateway.conf import GatewaySettings, get_settings
 from hybrid_gateway.dispatch.prefixes import static_prefix
+from hybrid_gateway.events.emitter import set_default_emitter
 from hybrid_gateway.exceptions import SettingsError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.options import GatewayArguments
@@ -55,4 +56,5 @@ def _forget(**kwargs: Any) -> None:
     _default = None
 
 
+set_default_emitter(lambda: default_gateway().emit)
 setting_changed.connect(_forget, dispatch_uid="hybrid_gateway.gateway")

@@ -17,6 +17,7 @@ from hybrid_gateway.dispatch.fallback_routes import FallbackRoutes
 from hybrid_gateway.dispatch.mounts import Mounts
 from hybrid_gateway.dispatch.routing_table import RoutingTable, build_route_tree, routes_by_name
 from hybrid_gateway.endpoints.endpoint import Endpoint
+from hybrid_gateway.events.event_listeners import read_listeners
 from hybrid_gateway.exceptions import ConfigurationError, RouteError
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.layer_options import Layers
@@ -86,6 +87,7 @@ class TableBuilder:
             compiled = [builder.endpoint(route, method) for method in route.methods]
             routes.append(compiled[0].route)
             (websockets if route.websocket else endpoints).extend(compiled)
+        listed = [*layers.listeners, *(one for route in flat for one in route.layers.listeners)]
         errors, without_route = builder.without_route(layers)
         unrouted = builder.unrouted_middleware(layers)
         in_tree = [endpoint for endpoint in endpoints if not endpoint.route.is_fallback]
@@ -111,6 +113,7 @@ class TableBuilder:
             trailing_slash=options.trailing_slash,
             webhooks=builder.undispatched(self._openapi.webhooks),
             secrets=builder.secrets(),
+            events=read_listeners(listed),
             hooks={id(hook): builder.hook_arguments(hook, layers) for hook in self._hooks},
         )
         self._asked.update(builder.asked)

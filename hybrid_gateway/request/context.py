@@ -177,11 +177,28 @@ class RequestContext:
         if self._thread is not None:
             self._thread.release()
 
+    @property
+    def is_over(self) -> bool:
+        """True once the request has ended."""
+        return self._is_over
+
+    def on_release(self, call: Callable[[], object]) -> None:
+        """Call ``call()`` when the request has ended, after what was given before it."""
+        release = self.release
+
+        def release_and_call() -> None:
+            release()
+            call()
+
+        # PERF: in the place of the method, so that other requests have nothing to ask.
+        self.__dict__["release"] = release_and_call
+
     def apart(self) -> RequestContext:
         """Return the same request for who responds in place of its handler, which may still be busy on its thread."""
         other = copy.copy(self)
         other.exits = other.shared = other._thread = other._tasks = None
         other._lend = lambda: self.thread.beside()
+        other.__dict__.pop("release", None)
         self.entered = None
         self.late = other
         return other

@@ -74,11 +74,17 @@ class GatewayHandler(ClientHandler):
     def __call__(self, environ: Environ) -> Any:
         gateway = self.target.gateway
         dispatcher = gateway.dispatcher
-        if dispatcher.is_django(path_text(environ["PATH_INFO"])) and not dispatcher.rejects(WSGIRequest(environ).scope):
-            return super().__call__(environ)
-        self.complete(environ)
-        with connections_left_alone():
-            return RESPOND[self.protocol](gateway, environ)
+        with gateway.emit.held() as events:
+            if dispatcher.is_django(path_text(environ["PATH_INFO"])) and not dispatcher.rejects(
+                WSGIRequest(environ).scope
+            ):
+                response: Any = super().__call__(environ)
+            else:
+                self.complete(environ)
+                with connections_left_alone():
+                    response = RESPOND[self.protocol](gateway, environ)
+            events.run()
+        return response
 
     def complete(self, environ: Environ) -> None:
         """Add to an environ of the gateway's what the client adds to each, and what a server would."""
@@ -105,14 +111,18 @@ class AsyncGatewayHandler(AsyncClientHandler):
     async def __call__(self, scope: dict[str, Any]) -> Any:
         gateway = self.target.gateway
         dispatcher, path = gateway.dispatcher, scope["path"].removeprefix(scope.get("root_path", ""))
-        if dispatcher.is_django(path) and not dispatcher.rejects(scope):
-            return await super().__call__(scope)
-        body_file = scope.pop(BODY_FILE, None)
-        self.complete(scope)
-        exchange = Exchange(body_file.read() if body_file is not None else b"")
-        with connections_left_alone():
-            await gateway.serve(scope, exchange.receive, exchange.send, AsgirefThread())
-        return exchange.response(scope["method"], scope["path"])
+        with gateway.emit.held() as events:
+            if dispatcher.is_django(path) and not dispatcher.rejects(scope):
+                response: Any = await super().__call__(scope)
+            else:
+                body_file = scope.pop(BODY_FILE, None)
+                self.complete(scope)
+                exchange = Exchange(body_file.read() if body_file is not None else b"")
+                with connections_left_alone():
+                    await gateway.serve(scope, exchange.receive, exchange.send, AsgirefThread())
+                response = exchange.response(scope["method"], scope["path"])
+            await events.arun()
+        return response
 
     def complete(self, scope: Scope) -> None:
         """Add to a scope of the gateway's what the client adds to each, and what a server would."""
