@@ -84,6 +84,8 @@ class TableBuilder:
         websockets: list[Endpoint] = []
         routes: list[FlatRoute] = []
         for route in [*flat, *self._own_routes(lambda: table, flat, mounts)]:
+            if route.websocket and route.is_fallback and route.layers.django_middleware:
+                continue  # which cannot stand around it; Vite's client then connects to its own port
             compiled = [builder.endpoint(route, method) for method in route.methods]
             routes.append(compiled[0].route)
             (websockets if route.websocket else endpoints).extend(compiled)

@@ -138,6 +138,8 @@ class SocketSession:
         )
 
     def _decode(self, data: str | bytes, kind: Any) -> Any:
+        if kind == str | bytes:
+            return data
         if kind is str or kind is bytes:
             if isinstance(data, kind):
                 return data

@@ -236,6 +236,15 @@ def test_wsgi_says_that_it_has_none(origin):
     assert (answer.status_code, "WSGI" in answer.json()["detail"]) == (426, True)
 
 
+def test_below_django_middleware_there_is_no_websocket(origin):
+    """It could not stand around one; Vite's client then connects to its own port."""
+    middleware = ["django.middleware.locale.LocaleMiddleware"]
+    client = TestClient(Gateway([front_end(origin)], django_middleware=middleware))
+    assert client.get("/a.js").json()["path"] == "/a.js"
+    with client.websocket("/") as socket:
+        assert socket.refusal.status_code == 404
+
+
 # --- never in production
 
 

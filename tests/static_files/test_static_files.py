@@ -173,6 +173,16 @@ def test_a_date_within_its_second_proves_nothing(serve, folder):
     assert client.get("/media/a.txt", headers={"Range": "bytes=0-1", "If-Range": date}).status_code == 200
 
 
+def test_a_tag_within_the_second_of_a_change_proves_nothing(serve, folder):
+    os.utime(folder / "large.bin", None)
+    client = serve(StaticFiles("/media", folder))
+    tag = client.get("/media/large.bin").headers["ETag"]
+    assert tag.startswith("W/")
+    for headers in ({"Range": "bytes=0-1", "If-Range": tag}, {"If-None-Match": '"other"'}):
+        assert client.get("/media/large.bin", headers=headers).status_code == 200
+    assert client.get("/media/large.bin", headers={"If-Match": tag}).status_code == 412  # SPEC: it compares strongly
+
+
 def test_a_range_beyond_the_end_is_416(serve, folder):
     client = serve(StaticFiles("/media", folder))
     for name, size in (("a.txt", 10), ("large.bin", len(LARGE)), ("empty", 0)):
@@ -223,6 +233,9 @@ def test_each_coding_is_a_version_of_its_own(serve, folder):
         for coding in ("identity", "br", "gzip", "zstd")
     ]
     assert len(set(tags)) == 4
+    (folder / "app.js.gz").write_bytes(b"var a" * 100)  # the same bytes, which mean something else
+    answer = client.get("/media/app.js", headers={"Accept-Encoding": "gzip"})
+    assert (answer.headers["Content-Encoding"], answer.headers["ETag"] in tags) == ("gzip", False)
     answer = client.get("/media/app.js", headers={"Accept-Encoding": "br", "If-None-Match": tags[0]})
     assert answer.headers["Content-Encoding"] == "br"
     again = client.get("/media/app.js", headers={"Accept-Encoding": "br", "If-None-Match": tags[1]})

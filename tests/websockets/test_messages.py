@@ -54,6 +54,25 @@ def test_a_union_is_told_apart_by_its_tags(mode):
 
 
 @pytest.mark.parametrize("mode", ["json", "msgpack"])
+def test_text_or_bytes_takes_frames_as_they_are(mode):
+    @listener("/listener", mode=mode)
+    async def listen(data: str | bytes) -> str | bytes:
+        return data
+
+    @websocket("/socket", mode=mode)
+    async def converse(socket: WebSocket) -> None:
+        async for message in socket.iter(bytes | str):
+            await socket.send(message)
+
+    client = create_test_client([listen, converse])
+    for path in ("/listener", "/socket"):
+        with client.websocket(path) as socket:
+            for message in ("text", "[1]", b"\xff\x00", b"text"):
+                socket.send(message)
+                assert socket.receive(str | bytes) == message
+
+
+@pytest.mark.parametrize("mode", ["json", "msgpack"])
 def test_frames_are_text_of_json_or_binary_of_message_pack(mode):
     @listener("/", mode=mode)
     async def answer(data: dict) -> dict:
