@@ -23,6 +23,7 @@ from starlette.responses import Response
 
 from hybrid_gateway.binding.markers import Query
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.orm.introspection import is_model_struct
 from hybrid_gateway.orm.lists.cursors import Keyset, check_order, cursor_order
 from hybrid_gateway.orm.lists.envelopes import PRESENTATION, PageOptions, PageWriter, Presentation, Relation
 from hybrid_gateway.orm.lists.page import CursorPage, NumberedPage, Page, SlicedPage
@@ -120,6 +121,7 @@ class Pagination:
     """A style of pages, as a route uses it."""
 
     page_class: ClassVar[type[Page[Any]]]
+    pages_values: ClassVar[bool] = True  # lists of anything, not of rows alone
 
     def __init__(self, parameters: Parameters, options: PageOptions) -> None:
         self.parameters = _checked(parameters, type(self).__name__)
@@ -257,6 +259,7 @@ class Cursor(Pagination):
     """
 
     page_class = CursorPage
+    pages_values = False
 
     def __init__(
         self,
@@ -371,7 +374,8 @@ def _slice(
         rows = source[offset : offset + limit]
         shown = [from_model(struct, row) if isinstance(row, Model) else cast("S", row) for row in rows]
         return shown, len(source) if count else UNSET, len(source) > offset + limit
-    items = fetch(struct, with_total_order(source)[offset : offset + limit + (not count)])
+    found = with_total_order(source)[offset : offset + limit + (not count)]
+    items = fetch(struct, found) if is_model_struct(struct) else cast("list[S]", list(found))
     if not count:
         return items[:limit], UNSET, len(items) > limit
     if len(items) < limit and (items or not offset):

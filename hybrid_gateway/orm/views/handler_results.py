@@ -106,7 +106,7 @@ def adapt_handler(
         for name in ("filters", "chunked"):
             if options.get(name):
                 raise ConfigurationError(f"{where}: {name}= is for routes that answer with a list of a ModelStruct.")
-        return adapted
+        return _with_pages_of_values(adapted, layers) if _asks_for_pages(signature, options) else adapted
     check_all(final=True)
     read_plan_of(rows.struct)
     adapted.reads_rows = True
@@ -139,6 +139,27 @@ def _pagination_of(layers: Layers, signature: Signature) -> Pagination | None:
     if not isinstance(pagination, Pagination):
         raise ConfigurationError(f"{where}: pagination={pagination!r} must be PageNumber(), LimitOffset() or Cursor().")
     return pagination
+
+
+def _asks_for_pages(signature: Signature, options: Mapping[str, Any]) -> bool:
+    """Return whether a handler itself wants pages; ``pagination=`` around it is for lists of rows."""
+    return options.get("pagination") is not None or any(entry.info.origin is Page for entry in signature.parameters)
+
+
+def _with_pages_of_values(adapted: AdaptedHandler, layers: Layers) -> AdaptedHandler:
+    """Send a list of anything but a ModelStruct page by page."""
+    pagination, where = _pagination_of(layers, adapted.signature), adapted.signature.where
+    kind = bare(adapted.returns) if adapted.returns is not NO_DEFAULT else None
+    if pagination is None or typing.get_origin(kind) not in (list, Page):
+        raise ConfigurationError(
+            f"{where}: pagination= is for a handler whose annotation is a list, such as list[Item]."
+        )
+    if not pagination.pages_values:
+        raise ConfigurationError(
+            f"{where}: a {type(pagination).__name__} pages rows of a ModelStruct. Take PageNumber() or LimitOffset()."
+        )
+    rows = _Rows(typing.get_args(kind)[0], is_list=True)
+    return _paginated(adapted, rows, pagination, lambda value, values, use: use(value), {})
 
 
 class _Rows(msgspec.Struct, frozen=True):
