@@ -457,6 +457,10 @@ class HastyLane(CountedLane):
     body_timeout = 0.1
 
 
+class PatientLane(CountedLane):
+    body_timeout = 1.0
+
+
 @asynccontextmanager
 async def serving(app: Any, kind: Any = HastyLane, **options: Any) -> AsyncIterator[tuple[uvicorn.Server, int]]:
     """A real server on a port of its own."""
@@ -540,9 +544,9 @@ def test_blank_lines_buy_an_idle_connection_no_time():
 
 def test_a_body_that_keeps_coming_may_take_its_time():
     async def main() -> None:
-        async with serving(Gateway([length])) as (_, port):
+        async with serving(Gateway([length]), PatientLane) as (_, port):
             head = b"POST /length HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"
-            answer, _ = await talk(port, head, b"a", b"b", b"c", b"d", b"e", pause=0.06)
+            answer, _ = await talk(port, head, b"a", b"b", b"c", b"d", b"e", pause=0.3)
             assert answer.endswith(b"\r\n5")
 
     asyncio.run(main())
