@@ -4,6 +4,7 @@ from django.contrib.auth.models import User
 from msgspec import Struct
 
 from catalog.api import routes as catalog_routes
+from catalog.pages import routes as shop_routes
 from hybrid_gateway import Include, get
 from live.api import routes as live_routes
 
@@ -32,6 +33,7 @@ routes = [
     hello,
     me,
     *catalog_routes,
+    *shop_routes,
     *live_routes,
     Include("/auth", "hybrid_gateway.tokens.routes", name="auth"),
     Include("", "hybrid_gateway.health.routes"),  # /livez and /readyz, for whoever restarts and routes

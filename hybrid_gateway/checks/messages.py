@@ -152,6 +152,11 @@ CHECKS: dict[str, Check] = {
         "The project has websockets, and uvicorn no package to speak them by.",
         'Require "websockets", which hybrid-gateway[server] does.',
     ),
+    "W044": Check(
+        "A context processor reads of the request what some middleware adds, and routes with templates do not pass it.",
+        "List the middleware that adds it in django_middleware= of a layer of these routes, or let the processor do "
+        'without: getattr(request, "{attribute}", None).',
+    ),
     "W050": Check(
         "The build of a front end is not there: its folder has no `index.html`. A server does not start without.",
         "Build it (npm run build), or correct directory=; in development, dev_server= needs no build.",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from django.core.checks import CheckMessage, register
 
+from hybrid_gateway.checks.context_processors import blind_context_processors
 from hybrid_gateway.checks.deploy import (
     channels_in_memory,
     old_packages,
@@ -50,6 +51,7 @@ def check_project(app_configs: object = None, **kwargs: object) -> Iterator[Chec
         yield from front_page_alone(gateway)
         yield from clashing_paths(gateway)
         yield from missed_middleware(gateway.endpoints)
+        yield from blind_context_processors(gateway.endpoints)
         yield from missed_tenants(gateway.endpoints)
         yield from missed_by_websockets(gateway.websockets)
         yield from websockets_without_tenants(gateway.websockets)
