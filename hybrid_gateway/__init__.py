@@ -50,7 +50,7 @@ from hybrid_gateway.routing.websocket_routes import Listener, listener, stream, 
 from hybrid_gateway.sessions import DjangoContext, Messages, Session
 from hybrid_gateway.shapes import ReadOnly, Shape, WriteOnly
 from hybrid_gateway.static_files import Frontend, StaticFiles
-from hybrid_gateway.throttling import Throttle
+from hybrid_gateway.throttling import NoThrottle, Throttle
 from hybrid_gateway.websockets.socket import WebSocket
 from hybrid_gateway.wsgi import get_wsgi_application
 
@@ -86,6 +86,7 @@ __all__ = [
     "Listener",
     "Messages",
     "Mount",
+    "NoThrottle",
     "Path",
     "PlainTextResponse",
     "Query",

@@ -61,7 +61,8 @@ class LayerOptions(TypedDict, total=False):
     cors: object
     """A ``CORS``: which pages of other origins may read the responses; ``None`` for none."""
     throttle: Sequence[object]
-    """Rate limits such as ``"100/minute"`` (see ``Throttle``); they add up, and each counts all below its layer."""
+    """Rate limits such as ``"100/minute"`` (see ``Throttle``); they add up, and each counts all below its layer.
+    ``NoThrottle`` among them drops those of outer layers."""
     throttle_fail: Literal["open", "closed"]
     """Whether requests with a rate limit pass while its cache cannot be reached (``"open"``, the default), or are
     rejected with 503 (``"closed"``)."""
@@ -185,6 +186,17 @@ def append_guards(outer: tuple[Guard, ...], inner: object) -> tuple[Guard, ...]:
     return guards if any(guard.drops_outer_guards for guard in guards) else (*outer, *guards)
 
 
+class NoThrottle:
+    """In ``throttle=[...]`` of a layer: the limits of outer layers do not apply below it; those beside it do."""
+
+
+def append_limits(outer: tuple[tuple[str, object], ...], inner: object) -> tuple[tuple[str, object], ...]:
+    """The inner limits apply beside the outer ones, unless ``NoThrottle`` among them drops those."""
+    limits = [limit for limit in _entries(inner) if isinstance(limit, tuple)]
+    kept = [(place, limit) for place, limit in limits if limit is not NoThrottle and not isinstance(limit, NoThrottle)]
+    return (*(outer if len(kept) == len(limits) else ()), *kept)
+
+
 class DefaultSchemes(tuple[object, ...]):
     """Schemes for routes that are included anywhere: they apply where no layer around them names any."""
 
@@ -264,7 +276,7 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
     after_request: Annotated[tuple[Handler, ...], _functions] = ()
     after_response: Annotated[tuple[Handler, ...], _functions] = ()
     cors: Annotated[Any, _imported] = None
-    throttle: Annotated[tuple[tuple[str, Any], ...], Option(append, anything)] = ()  # where it stands, and what
+    throttle: Annotated[tuple[tuple[str, Any], ...], Option(append_limits, anything)] = ()  # where it stands, and what
     throttle_fail: Annotated[
         Literal["open", "closed"], Option(replace, typed(Literal["open", "closed"], '"open" or "closed"'))
     ] = "open"

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.cache import caches
 
-from hybrid_gateway import ConfigurationError, Controller, Gateway, Include, Route, Router, Throttle, get
+from hybrid_gateway import ConfigurationError, Controller, Gateway, Include, NoThrottle, Route, Router, Throttle, get
 from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
@@ -242,3 +242,29 @@ def test_another_store_counts_routes_and_logins(serve, hello, settings, monkeypa
     tally.is_reached = False
     assert statuses(client, "/", 1) == [200]
     assert log_in("right") == 201
+
+
+@pytest.mark.parametrize("entry", [NoThrottle, NoThrottle()])
+def test_an_inner_layer_drops_the_limits_of_outer_ones(serve, hello, entry):
+    router = Router(
+        "/in",
+        [
+            Route("/free", hello, throttle=[entry]),
+            Route("/other", hello, throttle=["2/minute", entry]),
+            Route("/both", hello, throttle=["5/minute"]),
+        ],
+        throttle=["1/minute"],
+    )
+    client = serve(router, throttle=["100/minute"])
+    assert statuses(client, "/in/free", 3) == [200] * 3
+    assert "RateLimit-Limit" not in client.get("/in/free").headers
+    assert statuses(client, "/in/other", 3) == [200, 200, 429]
+    assert statuses(client, "/in/both", 2) == [200, 429]
+
+
+def test_a_router_between_may_drop_them_for_all_below_it(serve, hello):
+    open_ = Router("/open", [Route("/", hello), Route("/own", hello, throttle=["1/minute"])], throttle=[NoThrottle])
+    client = serve(open_, Route("/", hello), throttle=["1/minute"])
+    assert statuses(client, "/open/", 3) == [200] * 3
+    assert statuses(client, "/open/own", 2) == [200, 429]
+    assert statuses(client, "/", 2) == [200, 429]
