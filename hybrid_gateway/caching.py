@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Literal
 from uuid import uuid4
@@ -26,7 +27,6 @@ from starlette.responses import Response
 from hybrid_gateway.access_control import Authentication
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.plan import Plan
-from hybrid_gateway.cache_connections import execution_mode, log_cache_down, log_cache_up, thread_cache
 from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.endpoints.endpoint import AnsweredEarly
 from hybrid_gateway.exceptions import ConfigurationError
@@ -37,6 +37,7 @@ from hybrid_gateway.request.request_parts import PendingEntry
 from hybrid_gateway.responses.raw_response import EndpointResponse, replace_headers, vary_as_read
 from hybrid_gateway.responses.response_classes import as_raw
 from hybrid_gateway.spelling import reject_unknown_keywords
+from hybrid_gateway.stores import Store, StoreUnavailable, find_store
 from hybrid_gateway.types import Header, Headers, Scope
 
 __all__ = ["Cache", "ResponseCache", "ainvalidate", "invalidate"]
@@ -46,7 +47,10 @@ _NEVER_STALE = (b"must-revalidate", b"proxy-revalidate", b"no-cache", b"s-maxage
 MAX_STALE = 30  # seconds for which an entry is served after its time, and in which it must have been made anew
 
 Entry = tuple[float, dict[str, str], int, list[Header], bytes]
-"""What is in the cache: when it expires, the versions of its tags, and the response."""
+"""What is in the store: when it expires, the versions of its tags, and the response."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Entry).decode
 
 
 @reject_unknown_keywords()
@@ -59,7 +63,8 @@ class Cache:
     a whole ``Request`` do not. Where one is asked for, or a session, a request with cookies is answered anew, unless
     ``vary`` names ``Cookie``. The responses of authenticated users are stored only with ``per_user``, each for its
     user. ``tags`` are names for :func:`invalidate`; ``"product:{product_id}"`` takes values from the path. ``key`` is a
-    function of the scope whose text tells responses apart, too. ``cache`` is an alias of ``CACHES``.
+    function of the scope whose text tells responses apart, too. ``cache`` is a name of ``STORES``, an alias of
+    ``CACHES``, or a ``Store``.
 
     Stored are complete responses of status 200 without ``Set-Cookie``, whose own ``Cache-Control`` and ``Vary`` allow
     it. When one has run out, the next request has it made anew; until that is done, for 30 seconds at most (and no
@@ -76,7 +81,7 @@ class Cache:
         per_user: bool = False,
         tags: Sequence[str] = (),
         key: Callable[[Scope], str] | None = None,
-        cache: str = "default",
+        cache: str | Store = "default",
     ) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 1:
             raise ConfigurationError(f"Cache({seconds!r}) needs a number of seconds, 1 or more.")
@@ -95,21 +100,17 @@ class Cache:
         return f"Cache({self.seconds})"
 
 
-def invalidate(*tags: str, cache: str = "default") -> None:
+def invalidate(*tags: str, cache: str | Store = "default") -> None:
     """Forget every response that carries one of ``tags``.
 
     Raises nothing where the cache cannot be reached, for what has changed has changed; it is logged, and responses that
     are found there later live as long as they would have.
     """
-    try:
-        thread_cache(cache).set_many({_tag_key(tag): uuid4().hex for tag in tags}, timeout=None)
-    except Exception as error:
-        log_cache_down(cache, error)
-    else:
-        log_cache_up(cache)
+    with suppress(StoreUnavailable):  # which is logged
+        find_store(cache).set_many({_tag_key(tag): uuid4().bytes for tag in tags}, None)
 
 
-async def ainvalidate(*tags: str, cache: str = "default") -> None:
+async def ainvalidate(*tags: str, cache: str | Store = "default") -> None:
     """Call :func:`invalidate` from ``async`` code."""
     await on_request_thread(invalidate, *tags, cache=cache)
 
@@ -134,8 +135,9 @@ class ResponseCache:
         self._values: dict[str, list[str]] = {}  # other values that it varies by: their names, by source
         self._value_headers: dict[bytes, None] = {}  # that those are read from
         self._skips_cookies = False
+        self._store = find_store(self._rules.cache)
         self._max_stale = min(self._rules.seconds, MAX_STALE)
-        self.mode: Literal["inline", "thread"] = execution_mode(self._rules.cache)  # where to look
+        self.mode: Literal["inline", "thread"] = self._store.mode  # where to look
 
     def depends_on(self, plan: Plan) -> None:
         """Vary by what the whole plan of the route reads: its parameters, headers and cookies among them."""
@@ -166,24 +168,27 @@ class ResponseCache:
             values = dict(zip(self._path_names, ctx.path_values, strict=True))
             tags = [*tags, *(_tag_key(tag.format(**values)) for tag in self._tag_templates)]
         try:
-            cache = thread_cache(self._rules.cache)
-            found = cache.get_many([key, *tags])
-            versions = {
-                name: str(found.get(name) or cache.get_or_set(name, uuid4().hex, timeout=None)) for name in tags
-            }
-            entry: Entry | None = found.get(key)
+            found = dict(self._store.get_many([key, *tags]))
+            versions = {name: self._version(name, found.get(name)) for name in tags}
+            entry = _read_entry(found.get(key))
             overdue = 0.0 if entry is None else time.time() - entry[0]
             if entry is not None and (entry[1] != versions or overdue >= self._stale_seconds(entry[3])):
                 entry = None
             # Of several that find an entry stale, one makes it anew.
-            renews = entry is not None and overdue >= 0 and cache.add(_renewal_key(key), 1, timeout=self._max_stale)
-        except Exception as error:
-            log_cache_down(self._rules.cache, error)
+            renews = entry is not None and overdue >= 0 and self._store.add(_renewal_key(key), b"1", self._max_stale)
+        except StoreUnavailable:
             return
-        log_cache_up(self._rules.cache)
         if entry is not None and not renews:
             raise AnsweredEarly(self._hit(ctx, entry))
         ctx.cacheable = PendingEntry(key, versions, renews)
+
+    def _version(self, name: str, known: bytes | None) -> str:
+        """Return the version of a tag, which is made with the first response that carries it."""
+        if known is None:
+            known = uuid4().bytes
+            if not self._store.add(name, known, None):
+                known = self._store.get_many([name]).get(name, known)
+        return known.hex()
 
     def _stale_seconds(self, headers: Headers) -> int:
         """Return for how many seconds a response is served after its time. SPEC: RFC 9111 section 4.2.4."""
@@ -236,15 +241,13 @@ class ResponseCache:
 
     def _write(self, pending: PendingEntry) -> None:
         seconds = self._rules.seconds
-        try:
-            cache = thread_cache(self._rules.cache)
+        with suppress(StoreUnavailable):  # which is logged
             if pending.response is not None:
                 entry: Entry = (time.time() + seconds, pending.versions, *pending.response)
-                cache.set(pending.key, entry, timeout=seconds + self._stale_seconds(pending.response[1]))
+                lasts = seconds + self._stale_seconds(pending.response[1])
+                self._store.set_many({pending.key: _encode(entry)}, lasts)
             if pending.renews:
-                cache.delete(_renewal_key(pending.key))
-        except Exception as error:
-            log_cache_down(self._rules.cache, error)
+                self._store.delete(_renewal_key(pending.key))
 
     # --- names
 
@@ -278,6 +281,14 @@ class ResponseCache:
             None if self._rules.key is None else self._rules.key(scope),
         ]
         return f"hybrid_gateway.cache:{blake2b(msgspec.json.encode(parts), digest_size=20).hexdigest()}"
+
+
+def _read_entry(value: bytes | None) -> Entry | None:
+    """Return a stored response; ``None`` for none, and for what another version of ours has stored."""
+    try:
+        return None if value is None else _decode(value)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _check_tag(tag: str, path_names: Sequence[str]) -> None:

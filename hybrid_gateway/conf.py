@@ -73,6 +73,7 @@ class HybridGatewaySettings(TypedDict, total=False):
     MAX_BODY_SIZE: int
     MAX_UPLOAD_SIZE: int
     CHANNELS: str | Mapping[str, object]
+    STORES: Mapping[str, object]
     OPENAPI: Mapping[str, object]
     TOKENS: Mapping[str, object]
     DJANGO_WEBSOCKETS: object
@@ -154,6 +155,16 @@ class TokenSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     throttle_fail: Literal["open", "closed"] = "open"  # while it cannot be reached: log in uncounted, or 503
 
 
+class StoreSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of ``STORES``: the class of a store, and its arguments."""
+
+    backend: str
+    options: dict[str, Any] = {}
+
+    def __repr__(self) -> str:  # SECURITY: the address of a store has a password in it
+        return f"<StoreSettings {self.backend}>"
+
+
 class ChannelsSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``CHANNELS``: the class of the back end, and its arguments."""
 
@@ -225,6 +236,29 @@ def _channels(key: str, value: object) -> ChannelsSettings:
     raise expected(key, wanted, shown)
 
 
+_STORE_CLASSES = {
+    "memory": "hybrid_gateway.stores.MemoryStore",
+    **dict.fromkeys(("redis", "rediss", "unix", "valkey", "valkeys"), "hybrid_gateway.stores.RedisStore"),
+}
+
+
+def _stores(key: str, value: object) -> dict[str, StoreSettings]:
+    wanted = 'a dict of names and "memory", "redis://…" or {"BACKEND": the dotted path of a class, …}'
+    if not isinstance(value, Mapping):
+        raise expected(key, wanted, value)
+    found: dict[str, StoreSettings] = {}
+    for name, entry in value.items():
+        if isinstance(entry, str) and (scheme := entry.partition("://")[0]) in _STORE_CLASSES:
+            options = {} if entry == "memory" else {"url": entry}
+            found[name] = StoreSettings(backend=_STORE_CLASSES[scheme], options=options)
+        elif isinstance(entry, Mapping) and isinstance(entry.get("BACKEND"), str):
+            options = {str(option).lower(): given for option, given in entry.items() if option != "BACKEND"}
+            found[name] = StoreSettings(backend=entry["BACKEND"], options=options)
+        else:
+            raise expected(key, wanted, f"{name}: …")  # SECURITY: an address has a password in it
+    return found
+
+
 # --- the table -------------------------------------------------------------------------------------------------------
 
 
@@ -265,6 +299,10 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     channels: Annotated[ChannelsSettings, _channels] = ChannelsSettings()
     """what carries messages of channels: ``"memory"`` of one process, ``"redis://…"``, ``"postgresql"``, or
     ``{"BACKEND": dotted path, …}``: see [channels](channels.md#back-ends).
+    Read for the process, not an argument of ``Gateway``"""
+    stores: Annotated[dict[str, StoreSettings], _stores] = {}
+    """names that ``Throttle(cache=)``, ``Cache(cache=)`` and ``THROTTLE_CACHE`` may use beside those of ``CACHES``:
+    ``"memory"``, ``"redis://…"`` or ``{"BACKEND": dotted path, …}``: see [stores](hooks-and-limits.md#stores).
     Read for the process, not an argument of ``Gateway``"""
     openapi: Annotated[OpenAPISettings, _openapi] = OpenAPISettings()
     """{keys}: see [the document](openapi.md)"""

@@ -13,8 +13,8 @@ from hybrid_gateway import ConfigurationError, Controller, Gateway, Include, NoT
 from hybrid_gateway.auth import BasicAuthentication
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
+from hybrid_gateway.stores import MemoryStore, StoreUnavailable
 from hybrid_gateway.test import TestClient
-from hybrid_gateway.throttling import throttle_store
 
 
 @pytest.fixture(autouse=True)
@@ -205,31 +205,40 @@ def test_429_is_in_the_document(hello):
 # --- another store
 
 
-class Tally:
-    """A store in a dict, for every alias the same."""
-
-    mode = "inline"
+class Tally(MemoryStore):
+    """A store in a dict, for every name the same."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.counts = {}
         self.is_reached = True
 
     def increment(self, key, seconds):
         if not self.is_reached:
-            raise throttle_store.StoreUnavailable
+            raise StoreUnavailable
         self.counts[key] = self.counts.get(key, 0) + 1
         return self.counts[key]
 
     def decrement(self, key):
+        if not self.is_reached:
+            raise StoreUnavailable
         self.counts[key] -= 1
 
 
+tallies = []
+
+
+def make_tally():
+    return tallies[-1]
+
+
 @pytest.mark.django_db
-def test_another_store_counts_routes_and_logins(serve, hello, settings, monkeypatch):
+def test_another_store_counts_routes_and_logins(serve, hello, settings):
     tally = Tally()
-    monkeypatch.setattr(throttle_store, "STORE", lambda alias: tally)
+    tallies.append(tally)
     options = {"LOGIN_THROTTLE": ["2/minute"], "USER_THROTTLE": []}
-    settings.HYBRID_GATEWAY = {**settings.HYBRID_GATEWAY, "TOKENS": options}
+    stores = {"default": {"BACKEND": f"{__name__}.make_tally"}}
+    settings.HYBRID_GATEWAY = {**settings.HYBRID_GATEWAY, "TOKENS": options, "STORES": stores}
     User.objects.create_user("ada", password="right")
     client = serve(Route("/", hello, throttle=["1/minute"]), Include("/auth", "hybrid_gateway.tokens.routes"))
     assert statuses(client, "/", 2) == [200, 429]

@@ -147,8 +147,7 @@ def known_signature(function: Handler, where: str) -> Signature:
     PERF: 500 routes read those of their hooks, guards and schemes four times as often as their handlers'.
     """
     plain: object = getattr(function, "__func__", function)
-    names = tuple((name, id(meaning)) for name, meaning in _namespace.get().items())
-    key = plain is not function, names
+    key = plain is not function, *((name, id(meaning)) for name, meaning in _namespace.get().items())
     if not inspect.isfunction(plain):
         return read_signature(function, where)
     known = _known.setdefault(plain, {})

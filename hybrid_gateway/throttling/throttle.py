@@ -13,7 +13,7 @@ from hybrid_gateway.exceptions import ConfigurationError, TooManyRequests
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import EndpointResponse, add_headers
 from hybrid_gateway.spelling import reject_unknown_keywords
-from hybrid_gateway.throttling import throttle_store
+from hybrid_gateway.stores import Store, StoreUnavailable, find_store
 from hybrid_gateway.types import Scope
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -30,8 +30,9 @@ class Throttle:
 
     ``by`` says who is counted: ``"user"``, the authenticated user or else the address; ``"address"``, the address even
     of a user, before anybody is authenticated; or a function of the call's scope that returns a text. Everything below
-    the layer it stands on shares its counters, and so does everything with the same ``scope``. ``cache`` is an alias
-    of ``CACHES``. The address is the connection's peer; behind a proxy that the server trusts, the client's.
+    the layer it stands on shares its counters, and so does everything with the same ``scope``. ``cache`` is a name of
+    ``STORES``, an alias of ``CACHES``, or a ``Store``. The address is the connection's peer; behind a proxy that the
+    server trusts, the client's.
 
     ``fail`` says what becomes of requests while the cache cannot be reached: ``"open"`` lets them pass uncounted,
     ``"closed"`` rejects them with 503; by default what the layer's ``throttle_fail`` says, which is ``"open"``.
@@ -43,7 +44,7 @@ class Throttle:
         *,
         by: Literal["user", "address"] | Callable[[Scope], str] = "user",
         scope: str | None = None,
-        cache: str = "default",
+        cache: str | Store = "default",
         fail: Literal["open", "closed"] | None = None,
     ) -> None:
         match = _RATE.fullmatch(rate) if isinstance(rate, str) else None
@@ -61,7 +62,7 @@ class Throttle:
         self.cache = cache
         self.fail = fail
 
-    def count(self, store: throttle_store.ThrottleStore, kind: str, *parts: str) -> Hit:
+    def count(self, store: Store, kind: str, *parts: str) -> Hit:
         """Count once more what ``parts`` name, in the current window; raise :class:`StoreUnavailable` if impossible."""
         window, elapsed = divmod(time.time(), self.seconds)
         # Hashed, because a client may have a say in it, and caches have rules for keys. SECURITY: with their lengths,
@@ -80,7 +81,7 @@ class RouteThrottles:
 
     def __init__(self, throttles: Sequence[tuple[str, Throttle]], fail: Literal["open", "closed"] = "open") -> None:
         self._throttles = [  # with the place each stands at
-            (throttle.scope or place, throttle, throttle_store.STORE(throttle.cache), throttle.fail or fail)
+            (throttle.scope or place, throttle, find_store(throttle.cache), throttle.fail or fail)
             for place, throttle in throttles
         ]
 
@@ -94,7 +95,7 @@ class RouteThrottles:
         for place, throttle, store, fail in self._throttles:
             try:
                 count, reset, _ = throttle.count(store, "throttle", place, _client(throttle, ctx, authentication))
-            except throttle_store.StoreUnavailable:
+            except StoreUnavailable:
                 if fail == "closed":
                     raise
                 continue

@@ -7,6 +7,7 @@ counted as they are typed, never folded, and the user they lead to by primary ke
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 from django.contrib.auth import get_user_model
@@ -18,7 +19,8 @@ from msgspec import Meta
 from hybrid_gateway.auth.schemes import check_credentials
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.exceptions import TooManyRequests, Unauthorized
-from hybrid_gateway.throttling import Throttle, throttle_store
+from hybrid_gateway.stores import StoreUnavailable, find_store
+from hybrid_gateway.throttling import Throttle
 from hybrid_gateway.tokens import secret
 
 if TYPE_CHECKING:
@@ -58,7 +60,7 @@ class LoginAttempt:
     def __init__(self, address: str, username: str) -> None:
         settings = get_settings().tokens
         self._fail = settings.throttle_fail
-        self._store = throttle_store.STORE(settings.throttle_cache)
+        self._store = find_store(settings.throttle_cache)
         self._counted: list[str] = []
         self._limits = [(rate, f"address:{address}") for rate in settings.login_throttle]
         if settings.user_throttle:
@@ -72,7 +74,7 @@ class LoginAttempt:
             throttle = Throttle(rate)
             try:
                 count, reset, key = throttle.count(self._store, "login", who)
-            except throttle_store.StoreUnavailable:
+            except StoreUnavailable:
                 if self._fail == "closed":
                     raise
                 continue
@@ -82,8 +84,9 @@ class LoginAttempt:
 
     def refund(self) -> None:
         """Give back what :meth:`count` took, for the attempt succeeded."""
-        for key in self._counted:
-            self._store.decrement(key)
+        with suppress(StoreUnavailable):  # which is logged, and no reason to keep anybody out
+            for key in self._counted:
+                self._store.decrement(key)
 
 
 def _find_user(username: str) -> str:

@@ -331,7 +331,12 @@ def test_the_document_says_how_to_authenticate_and_what_for():
         "JWTAuthentication": {"type": "oauth2", "flows": {"password": flow}},
         "APIKeyAuthentication": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         "APIKeyAuthentication_2": {"type": "apiKey", "in": "query", "name": "key"},
-        "APIKeyAuthentication_3": {"type": "apiKey", "in": "cookie", "name": "key"},
+        "APIKeyAuthentication_3": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": "key",
+            "description": "Methods that change something need Django's CSRF token as well, in the header X-CSRFToken.",
+        },
     }
     names = list(document["components"]["securitySchemes"])
     assert document["paths"]["/x"]["get"]["security"] == [{name: ["orders:write"]} for name in names]
