@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as run
 from hypothesis import strategies as st
 
-from hybrid_gateway import ConfigurationError, Gateway
+from hybrid_gateway import ConfigurationError, Gateway, get, post
 from hybrid_gateway.auth import AllowAny, BasicAuthentication, IsAuthenticated
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
@@ -380,6 +380,18 @@ class Reviews(ModelViewSet):
     async def acount(self, rows: QuerySet[Review]) -> int:
         return await rows.acount()
 
+    @get("/{pk}/verb")
+    def verb(self, pk: int) -> int:
+        return pk
+
+    @post("/{pk:int}/posted")
+    def posted(self, review: Review) -> int:
+        return review.pk
+
+    @get("/by-verb")
+    def by_verb(self, rows: QuerySet[Review]) -> int:
+        return rows.count()
+
 
 class Inherited(Reviews):
     """What is inherited goes through the rows of the class that inherits it."""
@@ -432,6 +444,8 @@ def paths(client: Any, key: int) -> dict[str, Any]:
         "clear_by_key": lambda: client.post(f"{one}/clear_by_key"),
         "among": lambda: client.get(f"{one}/among"),
         "nothing": lambda: client.get(f"{one}/nothing"),
+        "verb": lambda: client.get(f"{one}/verb"),
+        "posted": lambda: client.post(f"{one}/posted"),
         "head": lambda: client.head(one),
         "destroy": lambda: client.delete(one),
     }
@@ -449,7 +463,7 @@ def test_every_route_goes_through_get_queryset(serve, reviews, view):
     assert [row["id"] for row in listed["items"]] == [reviews["ada"].pk]
     if view is not Overridden:
         assert client.get("/shops/5/reviews?stars=9").json()["items"] == []
-    for name in ("count", "acount"):
+    for name in ("count", "acount", "by-verb"):
         assert client.get(f"/shops/5/reviews/{name}").json() == 1
     before = list(Review.objects.order_by("pk").values())
     for hidden in ("bob", "dear"):
@@ -477,6 +491,12 @@ def test_a_list_of_the_projects_own_must_ask_for_the_rows():
         class All(Reviews):
             def list(self) -> list[ReviewOut]:
                 return ReviewOut.fetch(Review)
+
+
+@pytest.mark.parametrize("paths", ["/{key}/shown", "/{key:int}/shown", ["/{pk}/shown", "/shown"]])
+def test_a_verb_whose_row_cannot_be_told_is_told(paths):
+    with pytest.raises(ConfigurationError, match=r"shown is at .*begin its one path with '/{pk}', or with a word"):
+        type("Shown", (Reviews,), {"shown": get(paths)(lambda self, request: "")})
 
 
 def test_a_narrow_queryset_and_a_manager_of_ones_own_count_as_well(serve, books):

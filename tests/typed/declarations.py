@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Annotated, NewType, assert_type
+from typing import Annotated, Generic, NewType, TypeVar, assert_type
 
 import msgspec
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from typing_extensions import TypeAliasType
 
 from hybrid_gateway import (
@@ -25,7 +26,7 @@ from hybrid_gateway import (
     websocket,
 )
 from hybrid_gateway.channels import Channel, Gap
-from hybrid_gateway.orm import ModelStruct, computed
+from hybrid_gateway.orm import ModelStruct, ModelViewSet, PageNumber, action, computed
 from hybrid_gateway.test import ClientResponse, TestClient, create_test_client
 
 UserId = NewType("UserId", int)
@@ -209,3 +210,55 @@ def ask_for_the_rate() -> ClientResponse:
     with create_test_client([rate], state=Rates, raise_request_exception=False) as client:
         assert_type(client, TestClient)
         return client.get(path)
+
+
+class UserPatch(ModelStruct, model=User, partial=True):
+    first_name: str
+
+
+class UserRow(ModelStruct, model=User):
+    id: int
+
+
+T = TypeVar("T")
+
+
+class Results(msgspec.Struct, Generic[T]):
+    items: list[T] = msgspec.field(name="results")
+    total: int = msgspec.field(name="count")
+
+
+class Users(ModelViewSet):
+    path = "/view-set"
+    queryset = User.objects.order_by("pk")
+    out, list_out, update_in = UserOut, UserRow, UserPatch
+    pagination = PageNumber(page_param="p", size_param="n", envelope=Results, links=["first", "last"])
+    search_fields = ["^username"]
+    filterset_fields = {"id": ["in"]}
+    ordering_fields = ["id"]
+    ordering = "-id"
+    lookup_field = "username"
+
+    def get_queryset(self, least: int = 0) -> QuerySet[User]:
+        rows: QuerySet[User] = super().get_queryset()
+        return rows.filter(pk__gte=least)
+
+    @action(detail=False)
+    def count(self, rows: QuerySet[User]) -> int:
+        return rows.count()
+
+
+class AsyncUsers(ModelViewSet):
+    path = "/async-view-set"
+    basename = "async_user"
+    out = UserOut
+    lookup_field = "username"
+    search_fields = ["username"]
+    pagination = PageNumber(size_param="n", envelope=Results)
+
+    async def get_queryset(self, least: int = 0) -> QuerySet[User]:
+        return User.objects.filter(pk__gt=least)
+
+    @action(detail=False)
+    async def count(self, rows: QuerySet[User]) -> int:
+        return await rows.acount()

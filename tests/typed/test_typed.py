@@ -9,9 +9,11 @@ from hybrid_gateway import Gateway
 from hybrid_gateway.test import TestClient
 from tests.typed.declarations import (
     Ask,
+    AsyncUsers,
     Lobby,
     Say,
     UserOut,
+    Users,
     ask_for_the_rate,
     blocking,
     chat,
@@ -78,3 +80,13 @@ def test_what_is_decorated_is_called_as_the_function_it_is() -> None:
         return [number async for number in numbers(2)]
 
     assert asyncio.run(all_numbers()) == [0, 1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_view_sets_of_that_file_are_served() -> None:
+    User.objects.create(username="ada", first_name="Ada")
+    client = TestClient(Gateway([Users, AsyncUsers]))
+    for path in ("/view-set", "/async-view-set"):
+        assert client.get(f"{path}?search=ad&n=1").json()["count"] == 1
+        assert client.get(f"{path}/ada").json()["full_name"] == "Ada"
+        assert client.get(f"{path}/count").json() == 1

@@ -8,6 +8,7 @@ where a parameter has the type of the model, or else a guard looks for it. So th
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Protocol, TypeAlias
 from urllib.parse import quote
@@ -50,6 +51,11 @@ class RowKey:
     def path(self) -> str:
         """The path behind that of the list."""
         return "".join(f"/{{{name}}}" for name in self._columns)
+
+    @property
+    def path_parameters(self) -> set[str]:
+        """The names of the parameters."""
+        return set(self._columns)
 
     @property
     def annotations(self) -> dict[str, object]:
@@ -114,6 +120,7 @@ class ScopedRows:
 
 # --- methods of the project ----------------------------------------------------------------------------------------
 
+_PARAMETER = re.compile(r"\{(\w+)(?::\w+)?\}")
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
@@ -178,6 +185,21 @@ class RowScope:
                 f"`def list(self, rows: QuerySet[{self.model.__name__}])`, and return of those."
             )
         return found
+
+    def is_of_a_row(self, name: str, paths: Sequence[str]) -> bool:
+        """Return whether the paths of a method that has a verb of its own name a row.
+
+        Raises :class:`ConfigurationError` where the row cannot be told.
+        """
+        found = {self.key.path_parameters <= set(_PARAMETER.findall(path)) for path in paths}
+        for path in paths:
+            first = _PARAMETER.match(path.lstrip("/"))
+            if self._narrows and (len(found) > 1 or (first and first[1] not in self.key.path_parameters)):
+                raise ConfigurationError(
+                    f"{self._where}.{name} is at {path!r}, and shows no row that get_queryset or queryset leaves out: "
+                    f"begin its one path with {self.key.path!r}, or with a word."
+                )
+        return found == {True}
 
     def _row(self, methods: Sequence[str]) -> Callable[..., Model]:
         writes = not _SAFE.issuperset(methods)

@@ -9,6 +9,7 @@ written into existence.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Unpack, cast
@@ -67,12 +68,6 @@ def action(
     return decorate
 
 
-class _ViewSetRoute(Route):
-    """A route of a view set, with what it was made of; ``None`` where that was not written by the project."""
-
-    declared: _Action | Handler | None = None
-
-
 class ViewSet(Controller):
     """A controller whose methods ``list``, ``create``, ``retrieve``, ``update``, ``partial_update`` and ``destroy`` are
     routes, below ``path``; the last four take the parameter that ``lookup_field`` names. ``@action`` adds others.
@@ -91,11 +86,13 @@ class ViewSet(Controller):
             if isinstance(declared, _Action):
                 options = cls._own_options(name, declared.function, declared.methods, declared.options, declared.detail)
                 where = f"{cls._row_path()}{declared.path}" if declared.detail else declared.path
-                cls._add(name, declared.function, declared.methods, where, options).declared = declared
+                vars(cls._add(name, declared.function, declared.methods, where, options))[_DECLARED] = declared
             elif name in _ACTIONS and inspect.isfunction(declared):
                 method, of_a_row = _ACTIONS[name]
                 options = cls._own_options(name, declared, (method,), {}, of_a_row)
-                cls._add_action(name, declared, options).declared = declared
+                vars(cls._add_action(name, declared, options))[_DECLARED] = declared
+            elif isinstance(declared, Route):
+                setattr(cls, name, cls._own_route(name, declared))
 
     @classmethod
     def _own_options(
@@ -105,7 +102,12 @@ class ViewSet(Controller):
         return options
 
     @classmethod
-    def _add_action(cls, name: str, function: Handler, options: dict[str, Any]) -> _ViewSetRoute:
+    def _own_route(cls, name: str, route: Route) -> Route:
+        """Return the route of a method that the project has written with a verb of its own."""
+        return route
+
+    @classmethod
+    def _add_action(cls, name: str, function: Handler, options: dict[str, Any]) -> Route:
         method, of_a_row = _ACTIONS[name]
         return cls._add(name, function, (method,), cls._row_path() if of_a_row else "", options)
 
@@ -114,12 +116,11 @@ class ViewSet(Controller):
         return f"/{{{cls.lookup_field}}}"
 
     @classmethod
-    def _add(
-        cls, name: str, function: Handler, methods: Sequence[str], path: str, options: dict[str, Any]
-    ) -> _ViewSetRoute:
+    def _add(cls, name: str, function: Handler, methods: Sequence[str], path: str, options: dict[str, Any]) -> Route:
         base = cls.basename or cls.__name__.lower().removesuffix("viewset")
         options = {"name": f"{base}_{_ROUTE_NAMES.get(name, name)}", **options}
-        route = _ViewSetRoute(path, function, methods=methods, **options)
+        route = Route(path, function, methods=methods, **options)
+        vars(route)[_DECLARED] = None
         setattr(cls, name, route)
         return route
 
@@ -127,8 +128,11 @@ class ViewSet(Controller):
 def _declared(cls: type, name: str) -> object:
     """Return what the project has written in a class, or in one that it inherits from, by that name."""
     member = inspect.getattr_static(cls, name, _LEFT_OUT)
-    return member.declared if isinstance(member, _ViewSetRoute) else member
+    return vars(member).get(_DECLARED, member) if isinstance(member, Route) else member
 
+
+_DECLARED = "__declared__"
+"""The attribute of routes with what they were made of; ``None`` where that was not written by the project."""
 
 _LEFT_OUT = object()
 """In the place of an inherited route that a class has not."""
@@ -210,13 +214,21 @@ class ModelViewSet(ViewSet):
         return {**options, "guards": guards, "components": components}
 
     @classmethod
+    def _own_route(cls, name: str, route: Route) -> Route:
+        of_a_row = cls._scope.is_of_a_row(name, route.paths)
+        made = copy.copy(route)
+        made.options = cls._own_options(name, route.handler, route.methods, dict(route.options), of_a_row)
+        vars(made)[_DECLARED] = route
+        return made
+
+    @classmethod
     def _row_path(cls) -> str:
         return cls._scope.key.path
 
 
 def _is_generated(cls: type, name: str) -> bool:
     member = inspect.getattr_static(cls, name, None)
-    return isinstance(member, _ViewSetRoute) and member.declared is None
+    return isinstance(member, Route) and vars(member).get(_DECLARED, member) is None
 
 
 def _check_structs(view: type[ModelViewSet]) -> type[Model]:
