@@ -1,6 +1,6 @@
 """ModelViewSet in the words of Django REST framework: get_queryset, search, filters, order, actions; nothing passes."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import settings as run
 from hypothesis import strategies as st
 
-from hybrid_gateway import ConfigurationError, Gateway, get, post
+from hybrid_gateway import ConfigurationError, Depends, Gateway, get, post
 from hybrid_gateway.auth import AllowAny, BasicAuthentication, IsAuthenticated
 from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
@@ -491,6 +491,48 @@ def test_a_list_of_the_projects_own_must_ask_for_the_rows():
         class All(Reviews):
             def list(self) -> list[ReviewOut]:
                 return ReviewOut.fetch(Review)
+
+
+@pytest.mark.parametrize("name", ["get_queryset", "queryset", "write_guards", "given", "deletes"])
+def test_a_mixin_that_would_count_for_nothing_is_told(name):
+    class Mixin: ...
+
+    setattr(Mixin, name, ())
+    with pytest.raises(ConfigurationError, match=f"{name} of .*Mixin counts for nothing behind ModelViewSet.*Mixin, "):
+        type("Mixed", (ModelViewSet, Mixin), {"path": "/m", "out": BookOut})
+
+
+def test_what_a_mixin_before_it_says_counts(serve, books):
+    class Long:
+        def get_queryset(self) -> Any:
+            return Book.objects.filter(pages__gt=200)
+
+    class Mixed(Long, ModelViewSet):
+        path = "/books"
+        out = BookOut
+
+    client = serve(Mixed)
+    assert titles(client.get("/books")) == ["Django, plainly"]
+    assert client.get(f"/books/{books[1].pk}").status_code == 404
+
+
+def someone() -> Book:
+    return Book(title="Somebody's")
+
+
+def test_a_row_that_something_else_gives_is_none_of_the_view_set(serve, books):
+    class Narrow(ModelViewSet):
+        path = "/books"
+        queryset = Book.objects.filter(pages__gt=200)
+        out = BookOut
+
+        @action(detail=True)
+        def other(self, book: Annotated[Book, Depends(someone)]) -> str:
+            return book.title
+
+    client = serve(Narrow)
+    assert client.get(f"/books/{books[0].pk}/other").text == "Somebody's"
+    assert client.get(f"/books/{books[1].pk}/other").status_code == 404
 
 
 @pytest.mark.parametrize("paths", ["/{key}/shown", "/{key:int}/shown", ["/{pk}/shown", "/shown"]])

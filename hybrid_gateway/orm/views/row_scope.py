@@ -225,7 +225,7 @@ class RowScope:
             parameters = read_signature(method, self._where).parameters
         except DependencyError:  # names that are not known yet: then it is a query too many at worst
             return any("QuerySet[" in str(kind) for kind in method.__annotations__.values())
-        return any(entry.info.inner in kinds for entry in parameters)
+        return any(entry.marker is None and entry.info.inner in kinds for entry in parameters)
 
 
 def _is_narrow(source: Source) -> bool:

@@ -239,6 +239,13 @@ def _check_structs(view: type[ModelViewSet]) -> type[Model]:
             continue
         if not is_model_struct(struct):
             raise ConfigurationError(f"{view.__qualname__}.{name} must be a ModelStruct, not {struct!r}.")
+    for parent in view.__mro__[view.__mro__.index(ModelViewSet) + 1 :]:
+        shadowed = [name for name in vars(parent) if name in vars(ModelViewSet) and not name.startswith("_")]
+        if shadowed and not issubclass(ModelViewSet, parent):
+            raise ConfigurationError(
+                f"{view.__qualname__}: {shadowed[0]} of {parent.__qualname__} counts for nothing behind ModelViewSet, "
+                f"which has its own. Write class {view.__name__}({parent.__name__}, ModelViewSet)."
+            )
     model = model_of(view.out)
     if view.list_out is not None and not is_compatible_model(model_of(view.list_out), model):
         raise ConfigurationError(f"{view.__qualname__}.list_out must be a ModelStruct of {model.__name__}, as out is.")
