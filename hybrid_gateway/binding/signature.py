@@ -342,9 +342,8 @@ def struct_fields(cls: object) -> Sequence[StructField]:
         return [entry for name, field in cls.model_fields.items() for entry in _pydantic_fields(name, field)]
     hints = field_types(cls)
     found = []
-    for field in inspect_fields(cls):
-        if field.name in getattr(cls, "__read_only__", ()):  # of a shape
-            continue
+    read_only = getattr(cls, "__read_only__", ())  # of a shape
+    for field in (entry for entry in inspect_fields(cls) if entry.name not in read_only):
         default: object = NO_DEFAULT if field.default in (msgspec.NODEFAULT, msgspec.UNSET) else field.default
         if field.default_factory in _EMPTY:
             default = field.default_factory()
