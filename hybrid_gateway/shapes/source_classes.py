@@ -93,16 +93,16 @@ class SourceClass:
 
     def reader(self, names: Sequence[str]) -> ReadValues:
         """Return what reads attributes by name, as far as there are some; of a mapping, its entries."""
-        get = operator.attrgetter(*names) if len(names) > 1 else None
+        cls, get = self.cls, operator.attrgetter(*names) if len(names) > 1 else None
 
         def read(instance: object) -> dict[str, object]:
-            if isinstance(instance, Mapping):
-                return {name: instance[name] for name in names if name in instance}
-            if get is not None:  # PERF: all of them by one call, which fails where one is missing
+            if get is not None and type(instance) is cls:  # PERF: all by one call, which fails where one is missing
                 try:
                     return dict(zip(names, get(instance), strict=True))
                 except AttributeError:
                     pass
+            if isinstance(instance, Mapping):
+                return {name: instance[name] for name in names if name in instance}
             found = {name: getattr(instance, name, msgspec.UNSET) for name in names}
             return {name: value for name, value in found.items() if value is not msgspec.UNSET}
 

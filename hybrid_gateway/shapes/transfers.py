@@ -125,7 +125,7 @@ class ShapeInfo:
     def read(self, instance: object) -> dict[str, object]:
         """Return the fields of a shape by name, of an instance of the source, or of what has its attributes."""
         found = self._read(instance)
-        if isinstance(instance, collections.abc.Mapping):
+        if type(instance) is not self.source and isinstance(instance, collections.abc.Mapping):
             found |= {name: instance[wire] for name, wire in self._renamed.items() if wire in instance}
         for field in self._added:
             if field.name not in found and field.default is not NODEFAULT:

@@ -23,6 +23,7 @@ from hybrid_gateway.responses.response_info import PLAIN_VALUES
 from hybrid_gateway.type_info import type_info
 
 VALUES = (*PLAIN_VALUES, complex)
+_PLAINEST = frozenset((str, int, float, bool, bytes, type(None)))  # PERF: most values; their classes have no fields
 _MANY = (list, tuple, set, frozenset, collections.deque, QuerySet, Manager)
 
 
@@ -67,7 +68,7 @@ class Value(Rule):
     names_fields = False
 
     def fits(self, value: object) -> bool:
-        return not _has_fields(value)
+        return type(value) in _PLAINEST or not _has_fields(value)
 
     def narrow(self, value: object) -> object:
         raise _misfit(value)
@@ -184,7 +185,6 @@ class FieldReader(Protocol):
 
     def read(self, instance: object) -> Mapping[str, object]:
         """Return the fields by name; ``UNSET`` for one that is not there."""
-        ...
 
 
 class ReadFields(Fields):
@@ -194,6 +194,11 @@ class ReadFields(Fields):
         super().__init__(kind, encoders)
         self.source = reader.source
         self._reader = reader
+
+    def narrow(self, value: object) -> object:
+        if type(value) is self.source and self.tag is None and not self._encoders:  # PERF: most values
+            return self._named(self._reader.read(value))
+        return super().narrow(value)
 
     def _by_key(self, value: Mapping[object, object]) -> dict[str, object]:
         return self._named(self._reader.read(value))
@@ -340,8 +345,7 @@ class AnyOf(Rule):
             if len(others) > 1:
                 names = " and ".join(sorted(member.kind.__name__ for member in others))
                 words = (
-                    f"{names} are both shapes of {chosen.source.__name__}, so it is not known which of them is meant: "
-                    f"return {chosen.kind.__name__}.from_instance(...)"
+                    f"{names} are shapes of {chosen.source.__name__}: return {chosen.kind.__name__}.from_instance(...)"
                 )
                 raise ResponseValidationError([error_entry(("response",), words, "type_error")])
         return chosen
