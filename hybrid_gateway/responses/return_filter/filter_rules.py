@@ -373,9 +373,6 @@ def _reachable(rule: Rule) -> Iterable[Rule]:
     return found.values()
 
 
-# --- values --------------------------------------------------------------------------------------------------------
-
-
 def _is_value(value: object) -> bool:
     """Return whether nothing can be taken out of ``value``."""
     return isinstance(value, VALUES)
