@@ -101,7 +101,8 @@ def test_pages_of_rows_with_composite_keys(pairs, style, order):
         values: Any = {"cursor": None, "size": 1, "page": 1, "limit": 1, "offset": 0}
         found = []
         while values is not None:
-            page, following, _ = style.page(PairOut, style.arranged(queryset), values)
+            page, neighbours = style.page(PairOut, style.arranged(queryset), values)
+            following = neighbours.get("next")
             found += [tuple(item.pk) for item in page.items]
             values = None if following is None else {**values, **following}
         assert sorted(found) == [pair.pk for pair in pairs]

@@ -92,7 +92,8 @@ def walk(style: Any, struct: Any, queryset: Any, size: int) -> tuple[list[Any], 
     values: Any = {"cursor": None, "page": 1, "size": size, "limit": size, "offset": 0}
     found, back = [], []
     for _ in range(200):
-        page, following, previous = style.page(struct, style.arranged(as_queryset(queryset)), values)
+        page, neighbours = style.page(struct, style.arranged(as_queryset(queryset)), values)
+        following, previous = neighbours.get("next"), neighbours.get("prev")
         found.append([item.name for item in page.items])
         if following is None:
             break
@@ -101,7 +102,8 @@ def walk(style: Any, struct: Any, queryset: Any, size: int) -> tuple[list[Any], 
     for _ in range(200):
         if previous is None:
             break
-        page, _, previous = style.page(struct, style.arranged(as_queryset(queryset)), {**values, **previous})
+        page, neighbours = style.page(struct, style.arranged(as_queryset(queryset)), {**values, **previous})
+        previous = neighbours.get("prev")
         back.append([item.name for item in page.items])
     return [name for page in found for name in page], [name for page in reversed(back) for name in page]
 
@@ -159,18 +161,21 @@ def test_one_row_of_each(rows, style, order):
 def test_a_page_of_a_slice_is_a_part_of_it(rows):
     names = [lamp.name for lamp in Lamp.objects.order_by("pk")]
     sliced = Lamp.objects.order_by("pk")[5:12]
-    page, following, _ = LimitOffset().page(LampOut, sliced, {"limit": 4, "offset": 0})
+    page, neighbours = LimitOffset().page(LampOut, sliced, {"limit": 4, "offset": 0})
+    following = neighbours.get("next")
     assert ([item.name for item in page.items], page.total, following) == (names[5:9], 7, {"limit": 4, "offset": 4})
-    page, following, _ = PageNumber().page(LampOut, sliced, {"page": 2, "size": 4})
+    page, neighbours = PageNumber().page(LampOut, sliced, {"page": 2, "size": 4})
+    following = neighbours.get("next")
     assert ([item.name for item in page.items], page.total, page.pages, following) == (names[9:12], 7, 2, None)
-    page, _, _ = LimitOffset(count="estimate").page(LampOut, sliced, {"limit": 3, "offset": 30})
+    page, _ = LimitOffset(count="estimate").page(LampOut, sliced, {"limit": 3, "offset": 30})
     assert page.items == []
 
 
 @pytest.mark.parametrize("count", [True, "estimate"])
 def test_pages_behind_the_last(rows, count):
     for queryset in kinds(("name",)).values():
-        page, following, previous = LimitOffset(count=count).page(LampOut, queryset, {"limit": 5, "offset": 500})
+        page, neighbours = LimitOffset(count=count).page(LampOut, queryset, {"limit": 5, "offset": 500})
+        following, previous = neighbours.get("next"), neighbours.get("prev")
         assert (page.items, following, previous) == ([], None, {"limit": 5, "offset": 495})
 
 
@@ -198,7 +203,8 @@ def test_cursors_while_rows_go(rows):
         seen: list[str] = []
         values: Any = {"cursor": None, "size": 3}
         while True:
-            page, following, _ = Cursor().page(LampOut, Lamp.objects.order_by(*order), values)
+            page, neighbours = Cursor().page(LampOut, Lamp.objects.order_by(*order), values)
+            following = neighbours.get("next")
             seen += [item.name for item in page.items]
             if following is None:
                 break

@@ -49,4 +49,4 @@ def test_tests_stand_in_the_rooms_of_the_package():
     rooms = {path.parent.relative_to(ROOT / "tests").parts[0] for path in (ROOT / "tests").glob("*/**/test_*.py")}
     assert rooms - package - ACROSS == set()
     beside = {path.stem.removeprefix("test_") for path in (ROOT / "tests").glob("test_*.py")}
-    assert beside - package - {"docs"} == set()
+    assert beside - package - {"docs", "coming_from"} == set()
