@@ -6,6 +6,7 @@ Otherwise each of its parts is looked at; where one is a symbolic link, the real
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import stat
@@ -29,12 +30,17 @@ class Folder:
     """
 
     def __init__(self, root: str | os.PathLike[str], *, follow_symlinks: bool = False, dot_files: bool = False) -> None:
-        self.root = os.path.realpath(root)
+        self._path = root
         self._follow_symlinks = follow_symlinks
         self._dot_files = dot_files
 
     def __repr__(self) -> str:
-        return f"Folder({self.root!r})"
+        return f"Folder({os.fspath(self._path)!r})"
+
+    @functools.cached_property
+    def root(self) -> str:
+        """The real path of the directory. It blocks, and asks only once a name may lead to a file."""
+        return os.path.realpath(self._path)
 
     def find(self, name: str) -> str | None:
         """Return the real path of the regular file of that name, if there is one. It blocks."""
