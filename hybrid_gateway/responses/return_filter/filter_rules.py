@@ -185,6 +185,7 @@ class FieldReader(Protocol):
 
     def read(self, instance: object) -> Mapping[str, object]:
         """Return the fields by name; ``UNSET`` for one that is not there."""
+        ...
 
 
 class ReadFields(Fields):
@@ -344,9 +345,7 @@ class AnyOf(Rule):
             others = [member for member in self._classes if getattr(member, "source", None) is chosen.source]
             if len(others) > 1:
                 names = " and ".join(sorted(member.kind.__name__ for member in others))
-                words = (
-                    f"{names} are shapes of {chosen.source.__name__}: return {chosen.kind.__name__}.from_instance(...)"
-                )
+                words = f"{names} are shapes of {chosen.source.__name__}: use {chosen.kind.__name__}.from_instance(...)"
                 raise ResponseValidationError([error_entry(("response",), words, "type_error")])
         return chosen
 
