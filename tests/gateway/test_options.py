@@ -74,7 +74,7 @@ def test_what_type_checkers_read_lists_the_options_that_there_are():
 
 
 def test_every_setting_of_a_gateway_is_an_argument_of_it():
-    apart = {"routes", "allowed_django_routes", "tokens", "channels", "layer"}
+    apart = {"routes", "allowed_django_routes", "tokens", "channels", "stores", "layer"}
     assert set(GatewaySettings.__struct_fields__) - apart <= GatewayArguments.__annotations__.keys()
     assert set(GatewayOptions.__struct_fields__) - {
         "routes",

@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 from hybrid_gateway import ConfigurationError, JSONResponse, Router, patch, post
 from hybrid_gateway.exceptions import Conflict, NotFound, PreconditionFailed, RequestValidationError
 from hybrid_gateway.orm import Column, ModelStruct, crud, run_in_transaction
-from hybrid_gateway.orm.views.model_actions import check_version
+from hybrid_gateway.orm.views.row_versions import check_version
 from tests.library.models import Author, Book, Copy, Novel, Publisher, Review, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)

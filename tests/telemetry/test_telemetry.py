@@ -106,6 +106,7 @@ def test_the_access_log_knows_streams_and_is_silent_when_it_is_off(serve, caplog
         return StreamingResponse(iter([b"a"]))
 
     client = serve(view, event_hooks=[AccessLog])
+    caplog.set_level(logging.WARNING, logger="hybrid_gateway.access")
     client.get("/")
     assert not caplog.records
     caplog.set_level(logging.INFO, logger="hybrid_gateway.access")
