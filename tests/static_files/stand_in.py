@@ -90,6 +90,7 @@ def stand_in() -> Iterator[str]:
     """Give the origin of a stand-in that serves as long as the context is open."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
+        listening.listen()  # before the first test asks: the thread may begin later
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="websockets-sansio"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
