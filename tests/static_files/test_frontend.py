@@ -203,7 +203,7 @@ def test_headers_are_those_of_layers(serve, dist):
 
 
 def test_documents_leave_it_out_and_lists_have_it(dist):
-    from hybrid_gateway.management.commands.gateway import as_table, rows_of
+    from hybrid_gateway.management.subcommands.routes import as_table, rows_of
     from hybrid_gateway.openapi.document import build_document
 
     gateway = Gateway([product, Frontend("/", dist)])

@@ -9,10 +9,10 @@ from argparse import ArgumentTypeError, BooleanOptionalAction
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 
-def add_options(parser: CommandParser) -> None:
+def add_arguments(parser: CommandParser) -> None:
     """Add the options of ``gateway serve``; their defaults are for a server behind a proxy or a platform's router."""
     for add in (_add_address, _add_processes, _add_limits, _add_proxy_and_logs):
         add(parser)
@@ -104,8 +104,11 @@ def application_import_string() -> str:
     return f"{module}:{attribute}"
 
 
-def serve(**options: Any) -> None:
+def handle(command: BaseCommand, **options: Any) -> None:
     """Serve until a signal ends it. Raises ``CommandError`` without uvicorn and httptools, or for a wrong setting."""
+    if settings.DEBUG:
+        warning = "DEBUG is on: errors show code and settings to whoever meets them."
+        command.stderr.write(command.style.WARNING(warning))
     application = application_import_string()
     try:
         import uvicorn  # which is an extra, as is all that the lane needs
