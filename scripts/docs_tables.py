@@ -19,7 +19,7 @@ from gates import read_sources
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the package beside this script, whatever is installed
 
-from hybrid_gateway.checks.messages import CHECKS  # noqa: E402
+from hybrid_gateway.problems.catalogue import catalogue  # noqa: E402
 from hybrid_gateway.websockets.close_codes import CLOSE_CODES  # noqa: E402
 
 PAGES = [*(ROOT / "docs" / f"{name}.md" for name in ("settings", "checks", "websockets")), ROOT / "ARCHITECTURE.md"]
@@ -77,8 +77,9 @@ def layers_table() -> Iterator[str]:
 def checks_table() -> Iterator[str]:
     """Yield the system checks."""
     yield from ("| id | what is wrong |", "|---|---|")
-    for number, check in CHECKS.items():
-        yield f"| `hybrid_gateway.{number}` | {check.meaning} |"
+    for problem in catalogue().values():
+        if problem.is_check:
+            yield f"| `hybrid_gateway.{problem.id}` | {problem.title}. |"
 
 
 def close_codes_table() -> Iterator[str]:

@@ -21,7 +21,6 @@ from hybrid_gateway.checks.deploy import (
 )
 from hybrid_gateway.checks.front_ends import hidden_front_ends, unbuilt_front_ends
 from hybrid_gateway.checks.logins import closed_doors, open_origins
-from hybrid_gateway.checks.messages import TAG
 from hybrid_gateway.checks.missed_middleware import missed_by_websockets, missed_middleware
 from hybrid_gateway.checks.settings_checks import (
     broken_configuration,
@@ -36,6 +35,7 @@ from hybrid_gateway.checks.signal_receivers import unreached_receivers
 from hybrid_gateway.checks.tenants import missed_tenants, websockets_without_tenants
 from hybrid_gateway.checks.urlconf_checks import clashing_paths, front_page_alone, unreachable_patterns
 from hybrid_gateway.checks.websocket_servers import unserved_websockets
+from hybrid_gateway.problems import TAG
 
 
 def check_project(app_configs: object = None, **kwargs: object) -> Iterator[CheckMessage]:

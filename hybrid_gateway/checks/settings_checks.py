@@ -16,12 +16,13 @@ from django.db import connections
 from django.utils.module_loading import import_string
 
 from hybrid_gateway.channels.process_channels import make_backend
-from hybrid_gateway.checks.messages import TAG, report
+from hybrid_gateway.checks.messages import report
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.drivers.wsgi_driver import WSGIDriver
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError, SettingsError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
+from hybrid_gateway.problems import TAG
 
 
 def current_gateway() -> Gateway | None:

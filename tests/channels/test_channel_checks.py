@@ -10,9 +10,9 @@ from django.db import connection
 from django.test import override_settings
 
 from hybrid_gateway.channels.process_channels import make_backend
-from hybrid_gateway.checks.messages import TAG
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.problems import TAG
 
 
 def told(setting: object) -> list[str]:

@@ -32,8 +32,8 @@ from hybrid_gateway.auth import (
     SessionAuthentication,
     TokenAuthentication,
 )
-from hybrid_gateway.checks.messages import TAG
 from hybrid_gateway.checks.tenants import serving_gateway
+from hybrid_gateway.problems import TAG
 
 OURS = {
     "ASGI_APPLICATION": "hybrid_gateway.asgi.application",

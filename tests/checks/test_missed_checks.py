@@ -23,10 +23,10 @@ from hybrid_gateway.auth import (
     TokenAuthentication,
     WebSocketTicketAuthentication,
 )
-from hybrid_gateway.checks.messages import TAG
 from hybrid_gateway.checks.package import every
 from hybrid_gateway.checks.packages import PACKAGES
 from hybrid_gateway.locale import Locale
+from hybrid_gateway.problems import TAG
 from hybrid_gateway.tokens.jwt_routes import jwt_routes
 from tests.checks import test_checks
 from tests.checks.test_checks import GZIP, LOCALE, LOGIN, OWN, check, hello, with_middleware

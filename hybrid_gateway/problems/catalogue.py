@@ -1,0 +1,72 @@
+"""The catalogue of ids: what each says is wrong, why that matters and what to do.
+
+How this works: a file of ``pages/`` is an area, and a heading in it is an id with its title. Below it stand what is
+wrong, ``### Why`` and ``### Remedy``. A quote at the start of the remedy is the hint of the system check; names in
+braces are filled in. Files are read when the first page is asked for, and never by a server that has started.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from hybrid_gateway.problems import TAG
+
+PAGES = Path(__file__).parent / "pages"
+
+_HEADING = re.compile(r"^## ([A-Z]\d{3}) (.+)$", re.MULTILINE)
+_SECTION = re.compile(r"^### (Why|Remedy)$", re.MULTILINE)
+_QUOTE = re.compile(r"\A(?:>.*\n?)+")
+
+
+class Problem(NamedTuple):
+    """One id; the texts are Markdown."""
+
+    id: str
+    title: str
+    wrong: str
+    """What is the case, and how that comes about."""
+    why: str
+    """What would happen if nobody said so."""
+    remedy: str
+    area: str
+    """The title of the file that it stands in."""
+
+    @property
+    def is_check(self) -> bool:
+        """Tell whether a system check of Django's reports it."""
+        return self.id[0] in "EW"
+
+    @property
+    def hint(self) -> str:
+        """The quote that the remedy opens with: one line, in which names in braces are to be filled in."""
+        quote = _QUOTE.match(self.remedy)
+        return " ".join(line.removeprefix(">").strip() for line in quote[0].splitlines()) if quote else ""
+
+    @property
+    def page(self) -> str:
+        """All of it as a page of its own."""
+        return f"# {self.id} {self.title}\n\n{self.wrong}\n\n## Why\n\n{self.why}\n\n## Remedy\n\n{self.remedy}\n"
+
+
+@cache
+def catalogue() -> Mapping[str, Problem]:
+    """Return every problem by its id, area by area; raise :class:`ValueError` where a page lacks a part."""
+    found: dict[str, Problem] = {}
+    for path in sorted(PAGES.glob("*.md")):
+        head, *parts = _HEADING.split(path.read_text(encoding="utf-8"))
+        area = head.removeprefix("# ").partition("\n")[0].strip()
+        for number, title, text in zip(*[iter(parts)] * 3, strict=True):
+            wrong, *sections = (part.strip() for part in _SECTION.split(text))
+            if sections[::2] != ["Why", "Remedy"] or not all((wrong, *sections)) or number in found:
+                raise ValueError(f"{path.name}: {number} has to stand there once, with all its parts.")
+            found[number] = Problem(number, title, wrong, sections[1], sections[3], area)
+    return found
+
+
+def find(problem: str) -> Problem | None:
+    """Return the problem of an id, with or without ``hybrid_gateway.`` and in any case."""
+    return catalogue().get(problem.strip().upper().removeprefix(f"{TAG.upper()}."))
