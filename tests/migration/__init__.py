@@ -1,0 +1,1 @@
+"""Moving the API of another framework over."""
