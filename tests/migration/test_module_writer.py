@@ -79,7 +79,8 @@ def test_no_line_is_too_long_and_ruff_has_nothing_to_say(tmp_path: Path) -> None
     assert max(map(len, text.splitlines())) <= WIDTH
     compile(text, "routes.py", "exec")
     (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "__init__.py").touch()
+    for name in ("__init__.py", "models.py"):
+        (tmp_path / "shop" / name).touch()
     file = tmp_path / "moved.py"
     file.write_text(text)
     ruff = [sys.executable, "-m", "ruff"]
