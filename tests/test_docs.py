@@ -9,7 +9,14 @@ import tests.drivers.lane  # noqa: F401  (makes the protocol known)
 from hybrid_gateway.test import TestClient, create_test_client
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-WITHOUT = ("checks.md", "coming-from.md", "deploying.md", "index.md", "performance.md")  # code that runs here
+WITHOUT = (
+    "checks.md",
+    "coming-from.md",
+    "comparing.md",
+    "deploying.md",
+    "index.md",
+    "performance.md",
+)  # code that runs here
 PAGES = [page for page in sorted(DOCS.glob("*.md")) if page.name not in WITHOUT]
 NEEDS = {"coming-from-fastapi.md": ("sqlalchemy", "aiosqlite", "pydantic"), "testing.md": ("factory", "time_machine")}
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -27,6 +27,7 @@ SUBCOMMANDS = {
         "documents", "Print the AsyncAPI document, of websockets, or check that a file still is it."
     ),
     "explain": Subcommand("explain", "Explain the ids of messages, or list them all."),
+    "compare": Subcommand("compare", "Replay requests against two sides, and show what differs."),
     "createtoken": Subcommand("createtoken", "Issue a token and print it; it cannot be read again."),
     "prunetokens": Subcommand("prunetokens", "Delete tokens and logins by JWT that ended long ago."),
 }

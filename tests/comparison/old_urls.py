@@ -1,0 +1,70 @@
+"""The side that is moved: views of Django and an API of django-ninja."""
+
+from django.http import HttpResponse, JsonResponse
+from django.urls import path
+from ninja import NinjaAPI, Schema, Status
+
+from tests.library.models import Author, Publisher
+
+api = NinjaAPI(urls_namespace="old")
+
+
+class PublisherOut(Schema):
+    id: int
+    name: str
+    country: str | None
+
+
+@api.get("/publishers", response=list[PublisherOut])
+def list_publishers(request, country: str | None = None):
+    rows = Publisher.objects.order_by("id")
+    return rows if country is None else rows.filter(country=country)
+
+
+@api.get("/publishers/{publisher_id}", response=PublisherOut)
+def get_publisher(request, publisher_id: int):
+    return Publisher.objects.get(pk=publisher_id)
+
+
+@api.post("/publishers", response={201: PublisherOut})
+def add_publisher(request, name: str):
+    return Status(201, Publisher.objects.create(name=name))
+
+
+@api.get("/strangers/{word}")
+def strangers(request, word: str):
+    return word
+
+
+def me(request):
+    return JsonResponse({"name": request.user.username})
+
+
+def agent(request):
+    return JsonResponse({"agent": request.headers.get("X-Agent", "")})
+
+
+def both(request):
+    answer = JsonResponse(
+        {"a": 1, "gone": "value-that-moves", "text": "1", "many": [1, 2], "turned": [1, 2], "word": "a"}
+    )
+    answer["Vary"] = "Accept, Cookie"
+    answer["X-Old"] = "yes"
+    return answer
+
+
+def author(request):
+    return JsonResponse({"count": Author.objects.count(), "made": Author.objects.create(name="Ada").name})
+
+
+urlpatterns = [
+    path("api/", api.urls),
+    path("me", me),
+    path("agent", agent),
+    path("both", both),
+    path("author", author),
+    path("same", lambda request: JsonResponse({"a": [1, {"b": None}]})),
+    path("text", lambda request: HttpResponse("old", content_type="text/plain")),
+    path("lost", lambda request: JsonResponse({"detail": "Not found"}, status=404)),
+    path("plain", lambda request: HttpResponse('{"b": 1, "a": 2}', content_type="application/json")),
+]
