@@ -118,7 +118,9 @@ class AuthenticationScheme:
 
     def authenticate(self, *args: Any, **kwargs: Any) -> Authentication | Awaitable[Authentication | None] | None:
         """Return None when the request carries no credentials of this scheme; raise ``Unauthorized`` for bad ones."""
-        raise ConfigurationError(f"{type(self).__name__} must define authenticate(self, ...) -> Authentication | None.")
+        raise ConfigurationError(
+            f"{type(self).__name__} must define authenticate(self, ...) -> Authentication | None.", id="A002"
+        )
 
     def describe(self, authentication: Authentication) -> Credential:
         """Return what an open websocket depends on, or a ticket for one; called on a pool thread.
@@ -141,7 +143,9 @@ class AuthenticationScheme:
 
         For a class that leaves it out the document tells what :meth:`authenticate` asks for, or else ``keywords``.
         """
-        raise ConfigurationError(f"{type(self).__name__} must define openapi(self), its OpenAPI security scheme.")
+        raise ConfigurationError(
+            f"{type(self).__name__} must define openapi(self), its OpenAPI security scheme.", id="A002"
+        )
 
     def declares(self, attribute: str) -> bool:
         """Say whether the scheme has a value of its own for what this class has a default of."""
@@ -214,7 +218,7 @@ class Guard:
 
     def __call__(self, *args: Any, **kwargs: Any) -> object:
         """Return False, or raise ``Unauthorized`` or ``Forbidden``, to reject."""
-        raise ConfigurationError(f"{type(self).__name__} must define __call__(self, ...) -> bool.")
+        raise ConfigurationError(f"{type(self).__name__} must define __call__(self, ...) -> bool.", id="A001")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -252,7 +256,7 @@ def as_guard(entry: object) -> Guard:
     if isinstance(entry, Guard):
         return entry
     if not callable(entry):
-        raise ConfigurationError(f"{entry!r} is no guard: give a function, a Guard, or a class of guards.")
+        raise ConfigurationError(f"{entry!r} is no guard: give a function, a Guard, or a class of guards.", id="A001")
     return _PlainGuard(entry)
 
 
@@ -261,7 +265,7 @@ def as_scheme(entry: object) -> AuthenticationScheme:
     if inspect.isclass(entry):
         entry = entry()
     if not isinstance(entry, AuthenticationScheme):
-        raise ConfigurationError(f"{entry!r} is no authentication scheme: subclass AuthenticationScheme.")
+        raise ConfigurationError(f"{entry!r} is no authentication scheme: subclass AuthenticationScheme.", id="A002")
     SCHEMES[scheme_name(entry)] = entry
     return entry
 

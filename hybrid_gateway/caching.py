@@ -84,10 +84,10 @@ class Cache:
         cache: str | Store = "default",
     ) -> None:
         if isinstance(seconds, bool) or not isinstance(seconds, int) or seconds < 1:
-            raise ConfigurationError(f"Cache({seconds!r}) needs a number of seconds, 1 or more.")
+            raise ConfigurationError(f"Cache({seconds!r}) needs a number of seconds, 1 or more.", id="H003")
         for name, value in (("vary", vary), ("query", query or ()), ("tags", tags)):
             if isinstance(value, str):
-                raise ConfigurationError(f"Cache({name}={value!r}) must be a list.")
+                raise ConfigurationError(f"Cache({name}={value!r}) must be a list.", id="H003")
         self.seconds = seconds
         self.vary = tuple(name.lower() for name in vary)
         self.query = None if query is None else frozenset(query)
@@ -297,7 +297,7 @@ def _check_tag(tag: str, path_names: Sequence[str]) -> None:
     except (KeyError, IndexError, ValueError):
         known = ", ".join(path_names) or "none"
         raise ConfigurationError(
-            f"The tag {tag!r} takes a value that the path does not have; it has {known}."
+            f"The tag {tag!r} takes a value that the path does not have; it has {known}.", id="H003"
         ) from None
 
 

@@ -80,7 +80,7 @@ def take_computed(namespace: Namespace, annotations: dict[str, object]) -> dict[
     for name, entry in found.items():
         hints = typing.get_type_hints(entry.function) if hasattr(entry, "function") else {}
         if "return" not in hints:
-            raise ConfigurationError(f"@computed above {name}: the function must say what it returns.")
+            raise ConfigurationError(f"@computed above {name}: the function must say what it returns.", id="M015")
         annotations[name] = hints["return"]
     return found
 

@@ -22,6 +22,7 @@ from django.core.signals import setting_changed
 
 from hybrid_gateway.exceptions import SettingsError
 from hybrid_gateway.layer_options import OPTIONS
+from hybrid_gateway.problems.places import place_of_setting
 from hybrid_gateway.setting_readers import (
     SettingReader,
     boolean,
@@ -185,7 +186,9 @@ def _prefixes(key: str, value: object) -> tuple[str, ...]:
         raise expected(key, 'a tuple of path prefixes such as ("/admin/",)', value)
     for prefix in value:
         if not isinstance(prefix, str) or not prefix.startswith("/"):
-            raise SettingsError(f"HYBRID_GATEWAY[{key!r}] holds {prefix!r}; a prefix is a string that starts with '/'.")
+            raise SettingsError(
+                f"HYBRID_GATEWAY[{key!r}] holds {prefix!r}; a prefix is a string that starts with '/'.", id="S002"
+            )
     return tuple(value)
 
 
@@ -203,11 +206,11 @@ def _read_section(key: str, value: object, section: type[Section]) -> Section:
     check_options(value, [name.upper() for name in section.__struct_fields__], where, SettingsError, word="key")
     for name, entry in value.items():
         if isinstance(entry, timedelta) and entry <= timedelta(0):
-            raise SettingsError(f"{where}[{name!r}] must be a positive timedelta, not {entry!r}.")
+            raise SettingsError(f"{where}[{name!r}] must be a positive timedelta, not {entry!r}.", id="S002")
     try:
         return msgspec.convert({name.lower(): entry for name, entry in value.items()}, section)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{where}: {error}") from None
+        raise SettingsError(f"{where}: {error}", id="S002") from None
 
 
 def _openapi(key: str, value: object) -> OpenAPISettings:
@@ -345,7 +348,8 @@ def set_up_django() -> None:
         hint = f" In this directory there is {', '.join(found)}." if found else ""
         raise SettingsError(
             "DJANGO_SETTINGS_MODULE is not set, so there are no settings to build the gateway from. Set it in the "
-            f"environment or in your asgi.py, before asking for the application.{hint}"
+            f"environment or in your asgi.py, before asking for the application.{hint}",
+            id="S004",
         )
     django.setup(set_prefix=False)
 
@@ -355,9 +359,19 @@ def get_settings() -> GatewaySettings:
     """Read ``settings.HYBRID_GATEWAY``; raise :class:`SettingsError` for unknown keys and impossible values."""
     raw = getattr(settings, "HYBRID_GATEWAY", {})
     if not isinstance(raw, Mapping):
-        raise SettingsError(f"HYBRID_GATEWAY must be a dict, not {type(raw).__name__}.")
-    check_options(raw, READERS, "HYBRID_GATEWAY", SettingsError, word="key")
-    values = {key.lower(): READERS[key](key, value) for key, value in raw.items()}
+        raise SettingsError(
+            f"HYBRID_GATEWAY must be a dict, not {type(raw).__name__}.",
+            id="S002",
+            place=place_of_setting("HYBRID_GATEWAY", raw),
+        )
+    values: dict[str, Any] = {}
+    for key, value in raw.items():
+        try:
+            check_options([key], READERS, "HYBRID_GATEWAY", SettingsError, word="key")
+            values[key.lower()] = READERS[key](key, value)
+        except SettingsError as error:
+            error.known_place = place_of_setting("HYBRID_GATEWAY", raw, key)
+            raise
     layer = {name: values.pop(name) for name in OPTIONS if name in values}
     return GatewaySettings(**values, layer=layer)
 

@@ -37,11 +37,15 @@ class CORS:
         max_age: int = 600,
     ) -> None:
         if isinstance(origins, str) or not origins:
-            raise ConfigurationError(f'CORS(origins={origins!r}) must be a list such as ["https://shop.example"].')
+            raise ConfigurationError(
+                f'CORS(origins={origins!r}) must be a list such as ["https://shop.example"].', id="H004"
+            )
         for origin in origins:
             _check_origin(origin)
         if "*" in origins and credentials:
-            raise ConfigurationError('CORS(["*"], credentials=True) lets every page act for its visitor: list origins.')
+            raise ConfigurationError(
+                'CORS(["*"], credentials=True) lets every page act for its visitor: list origins.', id="H004"
+            )
         self.origins = frozenset(origin.encode("ascii") for origin in origins)
         self._anybody = b"*" in self.origins
         self._credentials = credentials
@@ -90,7 +94,8 @@ def _check_origin(origin: str) -> None:
     if f"{parts.scheme}://{parts.netloc}" != origin or not parts.scheme or _HOST.fullmatch(parts.netloc) is None:
         raise ConfigurationError(
             f"CORS: {origin!r} is no origin. An origin is scheme, host and, unless it is the usual one, port: "
-            '"https://shop.example". Patterns are not understood.'
+            '"https://shop.example". Patterns are not understood.',
+            id="H004",
         )
 
 
@@ -99,5 +104,5 @@ def _join(names: Sequence[str]) -> bytes:
         for name in names:
             check_header(name.encode("latin-1"), b"")
     except ValueError as error:
-        raise ConfigurationError(f"CORS: {error}") from error
+        raise ConfigurationError(f"CORS: {error}", id="H004") from error
     return ", ".join(names).encode("latin-1")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, TypedDict
+from typing import Any, Self, TypedDict
 
 from django.core.exceptions import ImproperlyConfigured
+
+from hybrid_gateway.problems import TAG, link
+from hybrid_gateway.problems.places import Place, place_in, place_of
 
 __all__ = [
     "BadGateway",
@@ -43,6 +47,7 @@ __all__ = [
     "RangeNotSatisfiable",
     "UnsupportedMediaType",
     "error_entry",
+    "located",
     "URITooLong",
     "check_status",
     "reason",
@@ -258,7 +263,41 @@ class ResponseValidationError(Exception):
 
 
 class ConfigurationError(ImproperlyConfigured):
-    """A mistake in settings, routes or signatures, raised at start-up; the message names the place and the remedy."""
+    """A mistake in settings, routes or signatures, raised at start-up; it says where it is and what to do.
+
+    ``text`` is what is wrong, ``id`` that of a page of the catalogue, ``place`` the file and line, where one is known.
+    """
+
+    def __init__(self, text: str, *, id: str | None = None, place: Place | None = None) -> None:
+        super().__init__(text)
+        self.text = text
+        self.id = id
+        self.known_place = place
+
+    @property
+    def place(self) -> Place | None:
+        """The handler, class or setting that is wrong, or the line of the project that has called us."""
+        return self.known_place or place_in(self.__traceback__)
+
+    def within(self, where: str) -> Self:
+        """Return the same mistake with ``where`` said in front."""
+        return type(self)(f"{where}: {self.text}", id=self.id, place=self.known_place)
+
+    def __str__(self) -> str:
+        if self.id is None:  # of a project
+            return self.text
+        where = "" if self.place is None else f", {self.place}"
+        return f"{self.text}\n({TAG}.{self.id}{where})\n{link(self.id)}"
+
+
+@contextmanager
+def located(thing: object) -> Iterator[None]:
+    """Let a :class:`ConfigurationError` that is raised meanwhile say where ``thing`` is written, if it says nothing."""
+    try:
+        yield
+    except ConfigurationError as error:
+        error.known_place = error.known_place or place_of(thing)
+        raise
 
 
 class SettingsError(ConfigurationError):

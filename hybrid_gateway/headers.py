@@ -39,7 +39,7 @@ class FixedHeaders(tuple[Header, ...]):
         try:
             self.lines = b"".join(map(header_line, self))
         except ValueError as error:
-            raise ConfigurationError(str(error)) from error
+            raise ConfigurationError(str(error), id="H005") from error
         return self
 
     @cached_property
@@ -153,7 +153,9 @@ def write_cache_control(value: str | Mapping[str, Any]) -> str:
     for key, entry in value.items():
         name = key.replace("_", "-")
         if name not in _DIRECTIVES:
-            raise ConfigurationError(f"cache_control={value!r}: {key!r} is none of {', '.join(sorted(_DIRECTIVES))}.")
+            raise ConfigurationError(
+                f"cache_control={value!r}: {key!r} is none of {', '.join(sorted(_DIRECTIVES))}.", id="H005"
+            )
         if entry is not False and entry is not None:
             parts.append(name if entry is True else f"{name}={int(entry)}")
     return ", ".join(parts)

@@ -336,9 +336,11 @@ class Layers(msgspec.Struct, frozen=True, kw_only=True):
                     changes[name] = OPTIONS[name].merge(getattr(self, name), value)
                 except _WrongShape as error:
                     where = f"{place}: " if place else ""
-                    raise RouteError(f"{where}{name}={options[name]!r} {str(error).format(name=name)}") from None
+                    raise RouteError(
+                        f"{where}{name}={options[name]!r} {str(error).format(name=name)}", id="R025"
+                    ) from None
                 except ConfigurationError as error:
-                    raise RouteError(f"{place}: {error}" if place else str(error)) from error
+                    raise RouteError(f"{place}: {error.text}" if place else error.text, id=error.id) from error
         return msgspec.structs.replace(self, **changes)
 
     def for_protocol(self, protocol: Literal["http", "websocket"]) -> Layers:

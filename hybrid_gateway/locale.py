@@ -68,7 +68,7 @@ class TimeZone:
 
     def __init__(self, find: Handler | None = None, *, cookie: str | None = None, header: str | None = None) -> None:
         if sum(given is not None for given in (find, cookie, header)) != 1:
-            raise ConfigurationError("TimeZone needs one of a function, cookie= and header=.")
+            raise ConfigurationError("TimeZone needs one of a function, cookie= and header=.", id="H020")
         self._vary = "Cookie" if cookie is not None else header
         if cookie is not None:
             find = _named(lambda headers: _cookie(headers, cookie))

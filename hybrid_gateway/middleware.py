@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.middleware import Middleware
 
-from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.exceptions import ConfigurationError, located
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.types import ASGIApp, Receive, Scope, Send
 
@@ -55,16 +55,22 @@ class ASGIMiddleware:
     def check(self) -> None:
         """Raise :class:`ConfigurationError` for attributes that would fail, or mean nothing, with each request."""
         name = type(self).__qualname__
+        with located(type(self)):
+            self._check(name)
+
+    def _check(self, name: str) -> None:
         check_attributes_of(self, _ATTRIBUTES)
         if isinstance(self.scopes, str) or not set(self.scopes) <= {"http", "websocket"}:
-            raise ConfigurationError(f'{name}.scopes={self.scopes!r} must be a tuple of "http" and "websocket".')
+            raise ConfigurationError(
+                f'{name}.scopes={self.scopes!r} must be a tuple of "http" and "websocket".', id="H009"
+            )
         if self.exclude_opt is not None and not isinstance(self.exclude_opt, str):
-            raise ConfigurationError(f"{name}.exclude_opt={self.exclude_opt!r} must be a key of opt.")
+            raise ConfigurationError(f"{name}.exclude_opt={self.exclude_opt!r} must be a key of opt.", id="H009")
         try:
             self._searches()
         except (re.error, TypeError) as error:
             raise ConfigurationError(
-                f"{name}.exclude={self.exclude!r} must be a regular expression, or a list of them: {error}"
+                f"{name}.exclude={self.exclude!r} must be a regular expression, or a list of them: {error}", id="H009"
             ) from error
 
     def _searches(self) -> list[Callable[[str], re.Match[str] | None]]:
@@ -92,5 +98,6 @@ def check_order(entries: Iterable[object]) -> None:
             if others:
                 raise ConfigurationError(
                     f"The middleware {kind.__qualname__} must be listed {word} {others[0].__qualname__}; middleware is "
-                    "listed from the outermost layer to the innermost."
+                    "listed from the outermost layer to the innermost.",
+                    id="H010",
                 )

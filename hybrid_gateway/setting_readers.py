@@ -16,7 +16,7 @@ SettingReader = Callable[[str, object], Any]
 
 def expected(key: str, what: str, value: object) -> SettingsError:
     """Return the error for a value that is not ``what`` the setting must be."""
-    return SettingsError(f"HYBRID_GATEWAY[{key!r}] must be {what}, not {value!r}.")
+    return SettingsError(f"HYBRID_GATEWAY[{key!r}] must be {what}, not {value!r}.", id="S002")
 
 
 def typed(kind: Any, what: str) -> SettingReader:
@@ -64,7 +64,9 @@ def import_object(key: str, entry: object) -> object:
     try:
         return import_string(entry)
     except ImportError as error:
-        raise SettingsError(f"HYBRID_GATEWAY[{key!r}] names {entry!r}, which cannot be imported: {error}") from error
+        raise SettingsError(
+            f"HYBRID_GATEWAY[{key!r}] names {entry!r}, which cannot be imported: {error}", id="S003"
+        ) from error
 
 
 def import_each(key: str, value: object) -> tuple[object, ...]:

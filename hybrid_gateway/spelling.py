@@ -194,7 +194,8 @@ def check_options(
     """
     for option in options:
         if option not in known:
-            raise error(f"{where} has no {word} {option!r}.{suggestion(option, known, elsewhere=elsewhere, word=word)}")
+            meant = suggestion(option, known, elsewhere=elsewhere, word=word)
+            raise error(f"{where} has no {word} {option!r}.{meant}", id="S001" if word == "key" else "R024")
 
 
 def reject_unknown_keywords(
@@ -239,7 +240,9 @@ def check_attributes_of(entry: object, known: Collection[str], *, methods: bool 
             continue
         options_meant = closest_option(name, known)
         if options_meant is not None:
-            raise ConfigurationError(f"{kind.__qualname__} has an attribute {name!r}. Did you mean {options_meant!r}?")
+            raise ConfigurationError(
+                f"{kind.__qualname__} has an attribute {name!r}. Did you mean {options_meant!r}?", id="R024"
+            )
 
 
 def _shown(arguments: tuple[object, ...]) -> str:

@@ -317,7 +317,8 @@ class _Expansion:
             return Any
         raise DependencyError(
             f"The alias {alias.__name__} holds itself, which JSON can be decoded to by a Struct alone. Write a Struct "
-            "whose field has its own type, or Any."
+            "whose field has its own type, or Any.",
+            id="P020",
         )
 
 

@@ -106,7 +106,9 @@ def check_installed() -> None:
 def credential_store() -> CredentialStore:
     """Return the registered store; raise :class:`ConfigurationError` where there is none."""
     if _registered is None:
-        raise ConfigurationError('Tokens need the app: add "hybrid_gateway.tokens" to INSTALLED_APPS and migrate.')
+        raise ConfigurationError(
+            'Tokens need the app: add "hybrid_gateway.tokens" to INSTALLED_APPS and migrate.', id="S010"
+        )
     return _registered
 
 
@@ -154,7 +156,7 @@ class UserResolver:
         except FieldDoesNotExist:
             field = None
         if not isinstance(field, Field):
-            raise ConfigurationError(f"user_field={self._field!r} is no field of {_user_model().__name__}.")
+            raise ConfigurationError(f"user_field={self._field!r} is no field of {_user_model().__name__}.", id="A005")
         return field
 
     @cached_property

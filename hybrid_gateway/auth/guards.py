@@ -59,7 +59,7 @@ class HasScope(Guard):
 
     def __init__(self, *scopes: str, match: str = "all") -> None:
         if not scopes or not all(isinstance(name, str) and name and " " not in name for name in scopes):
-            raise ConfigurationError(f'{_call(self, scopes)}: name scopes such as "orders:read".')
+            raise ConfigurationError(f'{_call(self, scopes)}: name scopes such as "orders:read".', id="A003")
         _check_match(self, scopes, match)
         self.scopes = scopes
         self.match = match
@@ -86,10 +86,14 @@ class HasPermission(Guard):
 
     def __init__(self, *permissions: str, match: str = "all", obj: Handler | None = None) -> None:
         if not permissions or not all(isinstance(name, str) and _PERMISSION.fullmatch(name) for name in permissions):
-            raise ConfigurationError(f'{_call(self, permissions)}: name permissions as "app_label.codename".')
+            raise ConfigurationError(
+                f'{_call(self, permissions)}: name permissions as "app_label.codename".', id="A003"
+            )
         _check_match(self, permissions, match)
         if obj is not None and not callable(obj):
-            raise ConfigurationError(f"{_call(self, permissions)}: obj={obj!r} must be a provider function or a type.")
+            raise ConfigurationError(
+                f"{_call(self, permissions)}: obj={obj!r} must be a provider function or a type.", id="A003"
+            )
         self.permissions = permissions
         self.match = match
         self.obj = obj
@@ -130,7 +134,9 @@ class InGroup(Guard):
 
     def __init__(self, *groups: str) -> None:
         if not groups or not all(isinstance(name, str) and name for name in groups):
-            raise ConfigurationError(f'{_call(self, groups)}: give the names of groups, such as InGroup("editors").')
+            raise ConfigurationError(
+                f'{_call(self, groups)}: give the names of groups, such as InGroup("editors").', id="A003"
+            )
         self.groups = groups
 
     def __call__(self, authentication: Authentication | None) -> bool:
@@ -151,7 +157,7 @@ class _Combined(Guard):
     def __init__(self, *guards: object) -> None:
         self._entries = guards
         if len(guards) < 2 or not all(callable(guard) for guard in guards):
-            raise ConfigurationError(f"{self!r} needs two guards at least.")
+            raise ConfigurationError(f"{self!r} needs two guards at least.", id="A003")
         self.guards = tuple(as_guard(entry) for entry in guards)
         users_needed = [guard.needs_user for guard in self.guards]
         self.needs_user = all(users_needed) if self.combines == "any" else any(users_needed)
@@ -180,7 +186,7 @@ _PERMISSION = re.compile(r"[^.]+\..+", re.DOTALL)
 
 def _check_match(guard: Guard, names: tuple[str, ...], match: str) -> None:
     if match not in _MATCHES:
-        raise ConfigurationError(f'{_call(guard, names)}: match={match!r} must be "all" or "any".')
+        raise ConfigurationError(f'{_call(guard, names)}: match={match!r} must be "all" or "any".', id="A003")
 
 
 def _call(guard: object, arguments: tuple[object, ...], **options: object) -> str:

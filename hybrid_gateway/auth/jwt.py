@@ -100,7 +100,9 @@ class JWTAuthentication(AuthenticationScheme):
     ) -> None:
         load_pyjwt()
         if isinstance(leeway, bool) or not isinstance(leeway, int | float) or not 0 <= leeway <= 300:
-            raise ConfigurationError(f"leeway={leeway!r} must be seconds, 300 at most: clocks differ by less.")
+            raise ConfigurationError(
+                f"leeway={leeway!r} must be seconds, 300 at most: clocks differ by less.", id="A012"
+            )
         self.algorithms = check_algorithms(algorithms)
         self.issuer, self.audience = issuer, audience
         self._keys = _read_keys(self.algorithms, key, keys, jwks_url)
@@ -109,9 +111,13 @@ class JWTAuthentication(AuthenticationScheme):
         self.is_ours = isinstance(self._keys, KeyRing) and self._keys.can_sign and not foreign
         if jwks_url is not None and (issuer is None or audience is None):
             # SECURITY: the same keys sign tokens for whoever else trusts that issuer.
-            raise ConfigurationError("jwks_url= needs issuer= and audience=, or tokens for others would be good here.")
+            raise ConfigurationError(
+                "jwks_url= needs issuer= and audience=, or tokens for others would be good here.", id="A010"
+            )
         if self.is_ours and denylist is not None:
-            raise ConfigurationError("denylist= is for the tokens of others; ours end with their row (foreign=True?).")
+            raise ConfigurationError(
+                "denylist= is for the tokens of others; ours end with their row (foreign=True?).", id="A011"
+            )
         self._denylist = denylist
         self._users = UserResolver(user_claim, user_field)
         self.cookie = None if cookie is None else check_cookie_name(cookie)
@@ -235,7 +241,9 @@ class JWTAuthentication(AuthenticationScheme):
     def sign(self, login: JWTLogin, *, expires_in: timedelta, claims: Mapping[str, object] | None = None) -> str:
         """Sign an access token of a login, for ``expires_in`` or to the end of the login."""
         if not self.is_ours or not isinstance(self._keys, KeyRing) or self._keys.signing is None:
-            raise ConfigurationError(f"{self!r} cannot sign: it has no secret or private key, or is foreign.")
+            raise ConfigurationError(
+                f"{self!r} cannot sign: it has no secret or private key, or is foreign.", id="A011"
+            )
         key = self._keys.signing
         audience = self.audience if self.audience is None or isinstance(self.audience, str) else list(self.audience)
         named = {name: value for name, value in (("iss", self.issuer), ("aud", audience)) if value is not None}
@@ -252,7 +260,9 @@ class JWTAuthentication(AuthenticationScheme):
         if self.is_ours:
             credential_store().end_login(claims.get("sid"))
         elif self._denylist is None:
-            raise ConfigurationError(f"{self!r} has no denylist=, so a token of another issuer cannot be revoked.")
+            raise ConfigurationError(
+                f"{self!r} has no denylist=, so a token of another issuer cannot be revoked.", id="A011"
+            )
         else:
             self._denylist.add(claims)
 
@@ -289,11 +299,13 @@ def _read_keys(
     if not given and FAMILIES[algorithms[0]] == FAMILIES["HS256"]:
         return DerivedKeys(algorithms)
     if len(given) != 1:
-        raise ConfigurationError(f"JWTAuthentication needs one of key=, keys= and jwks_url=, not {given or 'none'}.")
+        raise ConfigurationError(
+            f"JWTAuthentication needs one of key=, keys= and jwks_url=, not {given or 'none'}.", id="A006"
+        )
     if jwks_url is not None:
         return RemoteKeys(jwks_url, algorithms)
     if keys is not None and not keys:
-        raise ConfigurationError("keys={} must hold a key at least.")
+        raise ConfigurationError("keys={} must hold a key at least.", id="A006")
     return KeyRing({None: key} if keys is None else dict(keys.items()), algorithms)
 
 

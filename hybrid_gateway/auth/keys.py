@@ -125,46 +125,57 @@ def load_pyjwt() -> ModuleType:
     try:
         import jwt
     except ImportError:
-        raise ConfigurationError('JWTAuthentication needs PyJWT: pip install "hybrid-gateway[jwt]".') from None
+        raise ConfigurationError(
+            'JWTAuthentication needs PyJWT: pip install "hybrid-gateway[jwt]".', id="A009"
+        ) from None
     return jwt
 
 
 def check_algorithms(algorithms: Sequence[str]) -> tuple[str, ...]:
     """Return ``algorithms`` of one family; raise :class:`ConfigurationError` for others."""
     if isinstance(algorithms, str) or not algorithms:
-        raise ConfigurationError(f'algorithms={algorithms!r} must be a list of one family, such as ["ES256"].')
+        raise ConfigurationError(
+            f'algorithms={algorithms!r} must be a list of one family, such as ["ES256"].', id="A008"
+        )
     for name in algorithms:
         if name not in FAMILIES:
             # SECURITY: above all "none", which anybody can sign with.
-            raise ConfigurationError(f"algorithms={algorithms!r}: {name!r} is none of {', '.join(FAMILIES)}.")
+            raise ConfigurationError(
+                f"algorithms={algorithms!r}: {name!r} is none of {', '.join(FAMILIES)}.", id="A008"
+            )
     families = sorted({FAMILIES[name] for name in algorithms})
     if len(families) > 1:
         # SECURITY: CVE-2022-29217: a public key would be taken for the secret of HS256.
-        raise ConfigurationError(f"algorithms={algorithms!r} mixes families: {' and '.join(families)}.")
+        raise ConfigurationError(f"algorithms={algorithms!r} mixes families: {' and '.join(families)}.", id="A008")
     return tuple(algorithms)
 
 
 def _read_key(key: object, algorithms: Sequence[str], kid: str | None) -> Key:
     where = "key" if kid is None else f"key {kid!r}"
     if kid is not None and not (isinstance(kid, str) and kid):
-        raise ConfigurationError(f"The {where} must be called by a text that is not empty.")
+        raise ConfigurationError(f"The {where} must be called by a text that is not empty.", id="A007")
     read = _read_secret if algorithms[0] in _LEAST_BYTES else _read_asymmetric
     try:
         return read(key, algorithms, where)
     except (load_pyjwt().PyJWTError, ValueError, TypeError) as error:
         # SECURITY: not its text, which may quote the key.
-        raise ConfigurationError(f"The {where} is not {FAMILIES[algorithms[0]]}: {type(error).__name__}.") from None
+        raise ConfigurationError(
+            f"The {where} is not {FAMILIES[algorithms[0]]}: {type(error).__name__}.", id="A007"
+        ) from None
 
 
 def _read_secret(key: object, algorithms: Sequence[str], where: str) -> Key:
     if not isinstance(key, str | bytes):
-        raise ConfigurationError(f"The {where} of {algorithms[0]} must be text or bytes, not {type(key).__name__}.")
+        raise ConfigurationError(
+            f"The {where} of {algorithms[0]} must be text or bytes, not {type(key).__name__}.", id="A007"
+        )
     secret = key.encode() if isinstance(key, str) else key
     least = max(_LEAST_BYTES[name] for name in algorithms)
     if len(secret) < least:
         raise ConfigurationError(
             f"The {where} has {len(secret)} bytes; {', '.join(algorithms)} need {least} random ones or more: "
-            f'python -c "import secrets; print(secrets.token_urlsafe({least}))".'
+            f'python -c "import secrets; print(secrets.token_urlsafe({least}))".',
+            id="A007",
         )
     # SECURITY: rejects what everybody may know: public keys and certificates as PEM, SSH, DER or JWK.
     load_pyjwt().get_algorithm_by_name(algorithms[0]).prepare_key(secret)
@@ -192,10 +203,12 @@ def load_key(key: object, algorithm: str) -> object:
     try:
         known = load_pyjwt().get_algorithm_by_name(algorithm)
     except NotImplementedError:
-        raise ConfigurationError(f'{algorithm} needs cryptography: pip install "hybrid-gateway[jwt]".') from None
+        raise ConfigurationError(
+            f'{algorithm} needs cryptography: pip install "hybrid-gateway[jwt]".', id="A009"
+        ) from None
     prepared: object = known.prepare_key(key)
     if complaint := known.check_key_length(prepared):
-        raise ConfigurationError(f"The key is too short for {algorithm}: {complaint}")
+        raise ConfigurationError(f"The key is too short for {algorithm}: {complaint}", id="A007")
     return prepared
 
 
@@ -212,9 +225,11 @@ class RemoteKeys:
     def __init__(self, url: str, algorithms: Sequence[str], *, lifetime: float = 3600.0) -> None:
         if urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
             # SECURITY: who can change the set on its way can sign for everybody; file:// would read our own disk.
-            raise ConfigurationError(f"jwks_url={url!r} must be an https:// URL.")
+            raise ConfigurationError(f"jwks_url={url!r} must be an https:// URL.", id="A010")
         if FAMILIES[algorithms[0]] == FAMILIES["HS256"]:
-            raise ConfigurationError(f"jwks_url= publishes public keys; algorithms={list(algorithms)!r} take a secret.")
+            raise ConfigurationError(
+                f"jwks_url= publishes public keys; algorithms={list(algorithms)!r} take a secret.", id="A010"
+            )
         self._url = url
         self._algorithms = tuple(algorithms)
         self._lifetime = lifetime

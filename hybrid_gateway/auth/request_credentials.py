@@ -28,7 +28,7 @@ logger = logging.getLogger("django.security.csrf")
 def check_cookie_name(name: str) -> str:
     """Return ``name``; raise :class:`ConfigurationError` for what no cookie can be called."""
     if not isinstance(name, str) or not is_token(name.encode()):
-        raise ConfigurationError(f"cookie={name!r} must be the name of a cookie.")
+        raise ConfigurationError(f"cookie={name!r} must be the name of a cookie.", id="A012")
     return name
 
 
@@ -53,7 +53,7 @@ def read_credentials(headers: Headers, keywords: Collection[str]) -> str | None:
 def quoted_realm(realm: str) -> str:
     """Return ``realm="..."`` for a challenge; raise :class:`ConfigurationError` for what a header cannot quote."""
     if not realm.isascii() or not realm.isprintable() or '"' in realm or "\\" in realm:
-        raise ConfigurationError(f"realm={realm!r} must be printable ASCII without quotes and backslashes.")
+        raise ConfigurationError(f"realm={realm!r} must be printable ASCII without quotes and backslashes.", id="A012")
     return f'realm="{realm}"'
 
 

@@ -57,7 +57,9 @@ class TokenAuthentication(_TokenScheme):
 
     def __init__(self, *, keywords: Sequence[str] = ("Bearer", "Token")) -> None:
         if isinstance(keywords, str) or not keywords or not all(word.isalpha() and word.isascii() for word in keywords):
-            raise ConfigurationError(f'keywords={keywords!r} must be a tuple of words, such as ("Bearer", "Token").')
+            raise ConfigurationError(
+                f'keywords={keywords!r} must be a tuple of words, such as ("Bearer", "Token").', id="A012"
+            )
         self.keywords = tuple(word.lower() for word in keywords)
         self._keyword = keywords[0]
         self.challenge = f'{self._keyword} realm="api"'
@@ -94,14 +96,14 @@ class APIKeyAuthentication(_TokenScheme):
         given = {"header": header, "query": query, "cookie": cookie}
         places = [(place, name) for place, name in given.items() if name is not None] or [("header", "X-API-Key")]
         if len(places) > 1:
-            raise ConfigurationError("APIKeyAuthentication reads one place: header=, query= or cookie=.")
+            raise ConfigurationError("APIKeyAuthentication reads one place: header=, query= or cookie=.", id="A012")
         self.place, self.name = places[0]
         if self.place == "cookie":
             check_cookie_name(self.name)
         elif self.place == "header" and not _HEADER.fullmatch(self.name):
-            raise ConfigurationError(f"header={self.name!r} must be letters, digits and hyphens.")
+            raise ConfigurationError(f"header={self.name!r} must be letters, digits and hyphens.", id="A012")
         elif not self.name:
-            raise ConfigurationError('query="" names no parameter.')
+            raise ConfigurationError('query="" names no parameter.', id="A012")
         self.carriers = {"header": (self.name,), "query": (), "cookie": ("Cookie",)}[self.place]
         self.query_carriers = (self.name,) if self.place == "query" else ()
         readers = {"header": self.in_header, "query": self.in_query, "cookie": self.in_cookie}

@@ -130,7 +130,9 @@ class JSONField:
             check_decodable(kind, knows)
             self._decode = msgspec.json.Decoder(kind, dec_hook=hook).decode
         except (TypeError, ValueError, DependencyError) as error:
-            raise DependencyError(f"{where} cannot be read as JSON: {why_not(kind, error)}.") from error
+            raise DependencyError(
+                f"{where} cannot be read as JSON: {why_not(kind, error)}.", id=getattr(error, "id", "B002")
+            ) from error
 
     def read(self, texts: str | list[str], location: Location, errors: list[ErrorEntry]) -> object:
         """Return the value of what came, or add errors."""

@@ -48,7 +48,9 @@ class BodyPlanner:
     def end(self, handler: Handler) -> None:
         """Raise :class:`DependencyError` for a stream that nobody can read: everything is planned."""
         if self._is_streamed and not (self._builder.plan.awaits or inspect.isasyncgenfunction(handler)):
-            raise DependencyError(f"{self._scope.where}: only `async def` can read a body that is an AsyncIterator.")
+            raise DependencyError(
+                f"{self._scope.where}: only `async def` can read a body that is an AsyncIterator.", id="B008"
+            )
 
     @property
     def _is_streamed(self) -> bool:
@@ -67,7 +69,8 @@ class BodyPlanner:
         if self._json_body is not None:
             raise DependencyError(
                 f"{format_chain(chain)}: {parameter.name!r} and {self._json_body!r} are both the JSON body. Put them "
-                "into one Struct, or mark one Query() or Depends(...)."
+                "into one Struct, or mark one Query() or Depends(...).",
+                id="B001",
             )
         if self._form is not None or self._is_streamed:
             raise self._two_bodies(parameter, chain)
@@ -79,7 +82,8 @@ class BodyPlanner:
             body = JSONBody(read, parameter.default, self._scope, self._types.hook)
         except (TypeError, ValueError, re.error, DependencyError) as error:
             raise DependencyError(
-                f"{format_chain(chain)}: {parameter.name!r} cannot be a JSON body: {why_not(parameter.type, error)}."
+                f"{format_chain(chain)}: {parameter.name!r} cannot be a JSON body: {why_not(parameter.type, error)}.",
+                id=getattr(error, "id", "B002"),
             ) from error
         return self._whole(key, body, parameter, kind)
 
@@ -95,7 +99,9 @@ class BodyPlanner:
         try:
             check = checker(bytes, bounds)[0] if bounds else None
         except DependencyError as error:
-            raise DependencyError(f"{format_chain(chain)}: {parameter.name!r} is bytes: {error}.") from error
+            raise DependencyError(
+                f"{format_chain(chain)}: {parameter.name!r} is bytes: {error.text}.", id=error.id
+            ) from error
         body = RawBody(parameter.info.inner, parameter.default, check)
         return self._whole(key, body, parameter, bytes)
 
@@ -159,7 +165,7 @@ class BodyPlanner:
         where, name = f"{format_chain(chain)}: {parameter.name!r}", marker.wire_name(parameter.name)
         if isinstance(marker, File) and not (is_file(parameter.info) or is_files(parameter.info)):
             raise DependencyError(
-                f"{where} is marked File(), but is no file; annotate it UploadFile or list[UploadFile]."
+                f"{where} is marked File(), but is no file; annotate it UploadFile or list[UploadFile].", id="B004"
             )
         field = self._field(name, type_to_read(parameter), marker, where, raw=False)
         kind = documented(parameter.type)
@@ -189,7 +195,9 @@ class BodyPlanner:
             return FormField(name=name, text=read, many=self._types.is_list(kind), takes_empty=takes_empty)
         if not info.is_json:
             raise DependencyError(
-                f"{where} is {format_type(kind)}, which no field of a form can hold. Use a scalar, a list, or a Struct."
+                f"{where} is {format_type(kind)}, which no field of a form can hold. "
+                "Use a scalar, a list, or a Struct.",
+                id="B004",
             )
         read_json = JSONField(kind, self._types.hook, self._types.knows, where)
         return FormField(name=name, json=read_json, many=is_array(info), takes_empty=False)
@@ -201,7 +209,8 @@ class BodyPlanner:
             verb = "may" if name == "max_size" else "must"
             raise DependencyError(
                 f"{where} {verb} be a file of {size:,} bytes, but the whole form at most {limit:,}. Lower "
-                f'{name}=, or raise max_upload_size= of the route, or HYBRID_GATEWAY["MAX_UPLOAD_SIZE"].'
+                f'{name}=, or raise max_upload_size= of the route, or HYBRID_GATEWAY["MAX_UPLOAD_SIZE"].',
+                id="B005",
             )
 
     # --- mistakes
@@ -209,14 +218,16 @@ class BodyPlanner:
     def _two_bodies(self, parameter: Parameter, chain: Chain) -> DependencyError:
         return DependencyError(
             f"{format_chain(chain)}: {parameter.name!r} cannot be read, because the body would be two things at once, "
-            "a form or a stream and something else. Make every part of it a field: Annotated[..., Form()]."
+            "a form or a stream and something else. Make every part of it a field: Annotated[..., Form()].",
+            id="B001",
         )
 
     def _check_allowed(self, parameter: Parameter, chain: Chain, phase: Phase) -> None:
         if phase.is_open:
             raise DependencyError(
                 f"{format_chain(chain)} needs the request body through {parameter.name!r}, but guards and "
-                "authentication run before the body is read. Check the body in the handler, or in a component of its."
+                "authentication run before the body is read. Check the body in the handler, or in a component of its.",
+                id="B006",
             )
         if self._scope.body_allowed:
             return
@@ -227,10 +238,11 @@ class BodyPlanner:
         if self._scope.follows:
             raise DependencyError(
                 f"{would_be}, but what runs on the way out also runs for requests that were refused before their body "
-                "was read. Leave what it needs in request.state."
+                "was read. Leave what it needs in request.state.",
+                id="B006",
             )
         remedy = "Take it on POST, PUT or PATCH."
         if parameter.info.is_structure or self._types.fits_text(parameter.type):
             annotated = f"Annotated[{format_type(parameter.type)}, Query()]"
             remedy = f"For query parameters write `{parameter.name}: {annotated}`."
-        raise DependencyError(f"{would_be}, which GET and HEAD do not have. {remedy}")
+        raise DependencyError(f"{would_be}, which GET and HEAD do not have. {remedy}", id="B007")

@@ -11,7 +11,7 @@ from hybrid_gateway.binding.plan_scope import PlanScope
 from hybrid_gateway.binding.request_cleanup import enter, enter_async
 from hybrid_gateway.binding.shared_components import ask, key_of, sees_parameter, share, share_async
 from hybrid_gateway.binding.signature import Parameter, Signature
-from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.exceptions import DependencyError, located
 from hybrid_gateway.request.request_parts import HANDLED
 from hybrid_gateway.type_info import strip_annotated
 
@@ -49,8 +49,9 @@ class ComponentPlanner:
             return self._builder.variables[key]
         where = provider.signature.where
         if where in chain[1:]:
-            raise DependencyError(f"{format_chain((*chain, where))}: a component cannot need itself.")
-        step = self._step(key, provider, parameter, (*chain, where), phase, here)
+            raise DependencyError(f"{format_chain((*chain, where))}: a component cannot need itself.", id="C002")
+        with located(provider.key):
+            step = self._step(key, provider, parameter, (*chain, where), phase, here)
         variable = self._builder.assign(parameter.name, phase.steps, step)
         if provider.use_cache:
             self._builder.variables[key] = variable

@@ -18,6 +18,7 @@ from asgiref.sync import sync_to_async
 
 from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, read_signature
 from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.problems.places import place_of
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.type_info import resolve_aliases
 from hybrid_gateway.types import Handler
@@ -93,12 +94,16 @@ def make_provider(entry: object, *, use_cache: bool | None = None) -> Provider:
         entry = entry()
     if isinstance(entry, Component):
         if not hasattr(entry, "resolve"):
-            raise DependencyError(f"The component {type(entry).__qualname__} has no resolve() method.")
+            raise DependencyError(
+                f"The component {type(entry).__qualname__} has no resolve() method.", id="C003", place=place_of(entry)
+            )
         function, where = entry.resolve, f"{type(entry).__qualname__}.resolve"
     elif callable(entry):
         function, where = entry, getattr(entry, "__qualname__", repr(entry))
     else:
-        raise DependencyError(f"{entry!r} is neither a component nor a provider function.")
+        raise DependencyError(
+            f"{entry!r} is neither a component nor a provider function.", id="C003", place=place_of(entry)
+        )
     signature = read_signature(function, where)
     if isinstance(entry, Component):
         check_attributes_of(entry, ("lifetime", "use_cache", "sync_to_thread"))
@@ -180,7 +185,9 @@ class Components:
         if provider.provides in (NO_DEFAULT, type(None)):
             raise DependencyError(
                 f"{provider.signature.where} has no return annotation, so nobody can ask for what it provides. "
-                "Annotate what it returns."
+                "Annotate what it returns.",
+                id="C004",
+                place=place_of(provider.key),
             )
         self._by_type[provider.provides] = provider
 
@@ -243,7 +250,7 @@ class AppComponents:
         """Check that ``provider`` needs nothing of a request; tell where opening it runs."""
         chain = (*chain, provider.signature.where)
         if len(set(chain[1:])) < len(chain[1:]):
-            raise DependencyError(f"{' → '.join(chain)}: a component cannot need itself.")
+            raise DependencyError(f"{' → '.join(chain)}: a component cannot need itself.", id="C002")
         arguments: dict[str, object] = {}
         mode: Mode = provider.mode
         for parameter in provider.signature.parameters:
@@ -257,7 +264,8 @@ class AppComponents:
             elif parameter.required:
                 raise DependencyError(
                     f"{' → '.join(chain)}: {parameter.name!r} belongs to a request, but the component lives as long as "
-                    'the process. Give it lifetime = "request", or take only app-lifetime components.'
+                    'the process. Give it lifetime = "request", or take only app-lifetime components.',
+                    id="C005",
                 )
         self._registered[provider.key] = provider, mode, arguments
         return mode

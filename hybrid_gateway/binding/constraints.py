@@ -68,7 +68,7 @@ def make_meta(constraints: Mapping[str, Any]) -> msgspec.Meta | Bounds:
     try:
         return msgspec.Meta(**constraints)
     except (TypeError, ValueError, re.error) as error:
-        raise DependencyError(f"{_written(constraints)} makes no sense: {error}") from error
+        raise DependencyError(f"{_written(constraints)} makes no sense: {error}", id="P015") from error
 
 
 def _all_constraints(metas: Sequence[object]) -> dict[str, Any]:
@@ -89,12 +89,12 @@ def checker(kind: object, metas: Sequence[object]) -> tuple[Check, Bounds | None
     if kind is Decimal:
         return _decimal_checker(constraints), None
     if any(isinstance(value, Decimal) for value in constraints.values()):
-        raise DependencyError(f"{_written(constraints)} is for Decimal alone")
+        raise DependencyError(f"{_written(constraints)} is for Decimal alone", id="P015")
     constrained: object = Annotated[(kind, msgspec.Meta(**constraints))]
     try:
         msgspec.json.Decoder(constrained)
     except (TypeError, ValueError, re.error) as error:
-        raise DependencyError(f"{_written(constraints)} cannot be checked: {reason(error)}") from error
+        raise DependencyError(f"{_written(constraints)} cannot be checked: {reason(error)}", id="P015") from error
     simple = kind is int and constraints.keys() <= _COMPARISONS.keys()
 
     def check(value: object) -> object:
@@ -105,7 +105,7 @@ def checker(kind: object, metas: Sequence[object]) -> tuple[Check, Bounds | None
 
 def reason(error: Exception) -> str:
     """Return msgspec's message without the type, which the declaration shows; and what to write instead."""
-    words = str(error).partition(" - type `")[0].rstrip(".")
+    words = getattr(error, "text", str(error)).partition(" - type `")[0].rstrip(".")
     if "custom type" in words:
         return f"{words}. Take one of them, or, of pydantic, a RootModel[One | Other]"
     if "must be tagged" in words:
@@ -125,13 +125,13 @@ def _decimal_checker(constraints: Mapping[str, object]) -> Check:
     unknown = [name for name in constraints if name not in _KEYWORDS]
     if unknown:
         raise DependencyError(
-            f"{unknown[0]}= is for text; the bounds of a Decimal are ge=, gt=, le=, lt= and multiple_of="
+            f"{unknown[0]}= is for text; the bounds of a Decimal are ge=, gt=, le=, lt= and multiple_of=", id="P015"
         )
     exact = {name: Decimal(str(value)) for name, value in constraints.items()}
     compared = [(*_COMPARISONS[name], bound) for name, bound in exact.items() if name in _COMPARISONS]
     step = exact.get("multiple_of")
     if step is not None and step <= 0:
-        raise DependencyError("multiple_of= must be more than 0")
+        raise DependencyError("multiple_of= must be more than 0", id="P015")
 
     def check(value: Any) -> object:  # a Decimal: text has become one
         for sign, holds, bound in compared:

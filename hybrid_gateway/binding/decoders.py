@@ -56,7 +56,7 @@ def check_decodable(kind: object, knows: Callable[[object], bool], *also: type) 
     """Raise :class:`DependencyError` for a class inside ``kind`` that nobody makes of JSON, and of which no JSON is."""
     if holds_bounds(kind):
         raise DependencyError(
-            "bounds of a Decimal hold for text alone; in a body a Struct checks them in __post_init__"
+            "bounds of a Decimal hold for text alone; in a body a Struct checks them in __post_init__", id="P015"
         )
     for cls, _ in classes_in(kind):
         if has_fields(cls) or cls.__module__ == "typing" or any(issubclass(plain, cls) for plain in _JSON):
@@ -69,7 +69,8 @@ def check_decodable(kind: object, knows: Callable[[object], bool], *also: type) 
         if not known and isinstance(msgspec.inspect.type_info(cls), msgspec.inspect.CustomType):
             raise DependencyError(
                 f"nobody makes {cls.__name__} of JSON. Give a function for it, type_decoders={{{cls.__name__}: ...}}, "
-                "on the route or a layer, or annotate a Struct"
+                "on the route or a layer, or annotate a Struct",
+                id="P019",
             )
 
 
@@ -92,11 +93,12 @@ _JSON = (dict, list, str, int, float, bool, type(None))
 def check_custom(kind: object, option: str) -> None:
     """Reject a class that msgspec converts by itself."""
     if not isinstance(kind, type):
-        raise ConfigurationError(f"{option} holds {kind!r}, which is no class.")
+        raise ConfigurationError(f"{option} holds {kind!r}, which is no class.", id="P018")
     if not isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.CustomType):
         raise ConfigurationError(
             f"{option}: msgspec converts {kind.__qualname__} by itself, so the function would never be called. Give "
-            "the values a class of their own."
+            "the values a class of their own.",
+            id="P018",
         )
 
 

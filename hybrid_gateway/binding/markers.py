@@ -58,11 +58,14 @@ class Marker:
 def _check_positions(cls: type, given: tuple[object, ...]) -> None:
     """Reject arguments without a name, such as a default."""
     if given and given[0] is ...:
-        raise DependencyError(f"{cls.__name__}(...) takes keywords alone. A parameter without a default is required.")
+        raise DependencyError(
+            f"{cls.__name__}(...) takes keywords alone. A parameter without a default is required.", id="P006"
+        )
     if given:
         raise DependencyError(
             f"{cls.__name__}({given[0]!r}) takes keywords alone. The default goes after `=`: "
-            f"`page: Annotated[int, {cls.__name__}()] = {given[0]!r}`."
+            f"`page: Annotated[int, {cls.__name__}()] = {given[0]!r}`.",
+            id="P006",
         )
 
 
@@ -128,12 +131,14 @@ class File(Form):
         _check_positions(type(self), given)
         super().__init__(alias=alias, title=title, description=description, deprecated=deprecated)
         if isinstance(content_types, str) or any("/" not in kind for kind in content_types):
-            raise DependencyError(f'File(content_types={content_types!r}) must be a list such as ["image/*"].')
+            raise DependencyError(
+                f'File(content_types={content_types!r}) must be a list such as ["image/*"].', id="B005"
+            )
         for name, number in {"min_size": min_size, "max_size": max_size, "max_files": max_files}.items():
             if number is not None and (isinstance(number, bool) or not isinstance(number, int) or number < 0):
-                raise DependencyError(f"File({name}={number!r}) must be a whole number, 0 or more.")
+                raise DependencyError(f"File({name}={number!r}) must be a whole number, 0 or more.", id="B005")
         if min_size is not None and max_size is not None and min_size > max_size:
-            raise DependencyError(f"File(min_size={min_size}, max_size={max_size}) lets no file pass.")
+            raise DependencyError(f"File(min_size={min_size}, max_size={max_size}) lets no file pass.", id="B005")
         self.min_size = min_size
         self.max_size = max_size
         self.content_types = tuple(kind.lower() for kind in content_types)
@@ -150,7 +155,7 @@ class Depends:
     def __init__(self, provider: Callable[..., object] | None = None, *, use_cache: bool = True) -> None:
         if not (provider is None or callable(provider) or hasattr(provider, "resolve")):
             raise DependencyError(
-                f"Depends({provider!r}) takes a function, a class or a component that provides the value."
+                f"Depends({provider!r}) takes a function, a class or a component that provides the value.", id="C003"
             )
         self.provider = provider
         self.use_cache = use_cache

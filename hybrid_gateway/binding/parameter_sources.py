@@ -41,12 +41,14 @@ class ParameterSource(msgspec.Struct, frozen=True, kw_only=True):
         if (self.values is None) != (self.lists is None):
             raise ConfigurationError(
                 f"{row} needs both values= and lists=: list[...], Structs of parameters and cache= read the "
-                "lists, all others the values. Where no name comes twice, the lists are {name: [value]} of the values."
+                "lists, all others the values. Where no name comes twice, the lists are {name: [value]} of the values.",
+                id="P017",
             )
         if self.varies_by is None and (self.is_header or self.is_private is not _is_never_private):
             raise ConfigurationError(
                 f"{row} must say by which request header its values vary, or a cache would give the response of one "
-                'client to others: varies_by=lambda name: "X-Client-Cert".'
+                'client to others: varies_by=lambda name: "X-Client-Cert".',
+                id="P017",
             )
 
     @property

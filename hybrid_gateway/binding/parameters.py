@@ -269,7 +269,8 @@ class ParameterPlanner:
             names = ", ".join(sorted(unused))
             raise DependencyError(
                 f"{self._where}: the path names {names}, but neither the handler nor anything it needs takes a "
-                "parameter of that name. Add it to the signature, or ask for http.PathParams."
+                "parameter of that name. Add it to the signature, or ask for http.PathParams.",
+                id="P011",
             )
 
     # --- the path
@@ -299,13 +300,15 @@ class ParameterPlanner:
         if not self._types.is_scalar(parameter.type):
             raise DependencyError(
                 f"{where} is one piece of the path, which cannot hold {format_type(parameter.type)}. Annotate a "
-                "scalar; what comes from elsewhere needs another name."
+                "scalar; what comes from elsewhere needs another name.",
+                id="P013",
             )
         kind = self._types.text_type(parameter.type, where)
         if converted is not str and not kind.follows(converted):
             raise DependencyError(
                 f"{where} is {format_type(converted)} by the converter in the path, and {format_type(parameter.type)} "
-                "by its annotation. Leave the converter out, or annotate what it gives."
+                "by its annotation. Leave the converter out, or annotate what it gives.",
+                id="P013",
             )
         return kind
 
@@ -317,7 +320,8 @@ class ParameterPlanner:
         if SOURCES[source].values is None:
             raise DependencyError(
                 f"{format_chain(chain)}: {parameter.name!r} is marked {type(marker).__name__}(), whose row of SOURCES "
-                "has neither values= nor lists= to read it from."
+                "has neither values= nor lists= to read it from.",
+                id="P017",
             )
         key = (source, wire_name, hashable(parameter.type), repr(parameter.default), parameter.checked)
         if key not in self._builder.variables:
@@ -330,7 +334,8 @@ class ParameterPlanner:
         if not self._types.fits_text(parameter.type):
             raise DependencyError(
                 f"{where} is marked {type(marker).__name__}(), but text cannot hold {format_type(parameter.type)}. "
-                "Use a scalar, a list of scalars, or a Struct of them."
+                "Use a scalar, a list of scalars, or a Struct of them.",
+                id="P014",
             )
         self._builder.document(parameter, marker.source, wire_name, documented(parameter.type), marker)
         kind = self._types.text_type(type_to_read(parameter), where)
@@ -352,7 +357,8 @@ class ParameterPlanner:
             if not (kind is Any or self._types.fits_text(kind)):
                 raise DependencyError(
                     f"{where} is {format_type(kind)}, which the {source} cannot hold. Use a scalar, or a list of "
-                    "scalars."
+                    "scalars.",
+                    id="P014",
                 )
             if not parameter.info.is_pydantic:
                 kinds[field.encode_name] = self._types.text_type(kind, where, raw=True)

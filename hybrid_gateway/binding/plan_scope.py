@@ -9,10 +9,11 @@ import msgspec
 
 from hybrid_gateway.binding.components import AppComponents, Components, Mode
 from hybrid_gateway.binding.decoders import DecodeHook, Decoders, check_decodable, decode_known, why_not
+from hybrid_gateway.binding.marked_types import split_markers
 from hybrid_gateway.binding.markers import Depends, Marker
 from hybrid_gateway.binding.plan import Chain, format_chain, format_type
 from hybrid_gateway.binding.shared_components import Shared, SharedMaker
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, StructField, split_markers, struct_fields
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, StructField, struct_fields
 from hybrid_gateway.binding.text_converters import TextType, is_list, is_scalar, text_type
 from hybrid_gateway.binding.uploads import UploadFile, is_file, is_files
 from hybrid_gateway.exceptions import DependencyError
@@ -82,7 +83,7 @@ class InputTypes:
         try:
             return text_type(kind, self.hook, raw=raw)
         except DependencyError as error:
-            raise DependencyError(f"{where} is {format_type(kind)}: {error}.") from error
+            raise DependencyError(f"{where} is {format_type(kind)}: {error.text}.", id=error.id) from error
 
     def fields(
         self, parameter: Parameter, chain: Chain
@@ -91,7 +92,8 @@ class InputTypes:
         if not parameter.checked:
             raise DependencyError(
                 f"{chain[0]}: {parameter.name!r} is a Struct of several values, which cannot be left unchecked. Ask "
-                "for each as SkipValidation[...]."
+                "for each as SkipValidation[...].",
+                id="P016",
             )
         where = f"{format_chain(chain)}: {format_type(parameter.info.origin)}"
         try:
@@ -99,14 +101,17 @@ class InputTypes:
             fields = struct_fields(parameter.info.inner)
             msgspec.json.Decoder(parameter.type)
         except (TypeError, ValueError, re.error, DependencyError) as error:
-            raise DependencyError(f"{where} cannot be read: {why_not(parameter.type, error)}.") from error
+            raise DependencyError(
+                f"{where} cannot be read: {why_not(parameter.type, error)}.", id=getattr(error, "id", "B002")
+            ) from error
         for field in fields:
             kind, marker = split_markers(field.type, field.encode_name, where)
             if isinstance(marker, Marker) and (marker.meta is not None or marker.alias is not None):
                 raise DependencyError(
                     f"{where}: the field {field.encode_name!r} is constrained or renamed by {type(marker).__name__}(), "
                     "of which a Struct knows nothing. Use msgspec.Meta for constraints, and msgspec.field(name=...) or "
-                    "rename= for names."
+                    "rename= for names.",
+                    id="P016",
                 )
             yield field, kind, marker
 

@@ -168,7 +168,8 @@ class BindingPlanner:
             path = self._scope.path
             known = f"its parameters are {', '.join(path)}" if path else "it has none"
             raise DependencyError(
-                f"{format_chain(chain)}: {parameter.name!r} is marked Path(), but the path does not name it; {known}."
+                f"{format_chain(chain)}: {parameter.name!r} is marked Path(), but the path does not name it; {known}.",
+                id="P012",
             )
         if isinstance(marker, Body):
             return self._body.body(parameter, chain, phase)
@@ -182,7 +183,7 @@ class BindingPlanner:
         if self._types.fits_text(parameter.type):
             if info.inner is bytes:
                 raise DependencyError(
-                    f"{where}{parameter.name!r} is bytes; write Annotated[bytes, Body()] for the raw body."
+                    f"{where}{parameter.name!r} is bytes; write Annotated[bytes, Body()] for the raw body.", id="B003"
                 )
             return self._parameters.text(parameter, Query(), chain, phase)
         if is_file(info) or is_files(info):
@@ -193,7 +194,8 @@ class BindingPlanner:
         raise DependencyError(
             f"{where}nothing provides {parameter.name!r} of type {format_type(parameter.type)}. Register a component "
             f"whose resolve() returns {inner}, or say where it comes from: Annotated[..., Depends(provider)]. If "
-            f"clients send it, give a function that reads it, type_decoders={{{inner}: function}}."
+            f"clients send it, give a function that reads it, type_decoders={{{inner}: function}}.",
+            id="C001",
         )
 
 
@@ -230,5 +232,6 @@ def reject_unannotated(parameter: Parameter, chain: Chain) -> None:
     if parameter.type is NO_DEFAULT and parameter.marker is None and remedy is not None:
         raise DependencyError(
             f"{format_chain(chain)}: {parameter.name!r} has no annotation, so it would be text of the query. "
-            f"{remedy.format(name=parameter.name)} If text of the query is meant, write `{parameter.name}: str`."
+            f"{remedy.format(name=parameter.name)} If text of the query is meant, write `{parameter.name}: str`.",
+            id="P001",
         )

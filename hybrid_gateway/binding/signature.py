@@ -6,11 +6,10 @@ And the fields of classes whose fields are parameters: Structs, dataclasses, att
 from __future__ import annotations
 
 import inspect
-import operator
 import sys
 import types
 import typing
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Annotated, Any, Union
@@ -21,10 +20,11 @@ from django.http import HttpRequest
 from starlette.datastructures import Headers, QueryParams, State
 from starlette.requests import Request
 
-from hybrid_gateway.binding.markers import UNCHECKED, Depends, Marker
+from hybrid_gateway.binding.marked_types import LiftedMarkers, split_markers
+from hybrid_gateway.binding.markers import Depends, Marker
 from hybrid_gateway.binding.parameter_sources import SOURCES
 from hybrid_gateway.binding.uploads import UploadFile
-from hybrid_gateway.exceptions import DependencyError
+from hybrid_gateway.exceptions import DependencyError, located
 from hybrid_gateway.type_info import (
     PydanticField,
     TypeInfo,
@@ -110,17 +110,20 @@ def read_signature(function: Handler, where: str) -> Signature:
         target = function if issubclass(function, msgspec.Struct) else function.__init__
     else:
         target = list(_links(function))[-1]
-    try:
-        raw, hints = _read_annotations(function, target)
-        hints = {name: resolve_aliases(hint) for name, hint in hints.items()}
-    except NameError as error:
-        raise DependencyError(
-            f"{where}: the annotation {error.name!r} is unknown at run time. Import it outside `if TYPE_CHECKING:`, "
-            f"at the level of the module, or tell a layer: signature_namespace={{{error.name!r}: {error.name}}}."
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise DependencyError(f"{where}: its signature cannot be read: {error}") from error
-    parameters = tuple(_read_parameter(parameter, hints, where) for parameter in raw.parameters.values())
+    with located(function):
+        try:
+            raw, hints = _read_annotations(function, target)
+            hints = {name: resolve_aliases(hint) for name, hint in hints.items()}
+        except NameError as error:
+            raise DependencyError(
+                f"{where}: the annotation {error.name!r} is unknown at run time. Import it outside "
+                "`if TYPE_CHECKING:`, "
+                f"at the level of the module, or tell a layer: signature_namespace={{{error.name!r}: {error.name}}}.",
+                id="P002",
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise DependencyError(f"{where}: its signature cannot be read: {error}", id="P003") from error
+        parameters = tuple(_read_parameter(parameter, hints, where) for parameter in raw.parameters.values())
     returns = function if inspect.isclass(function) else hints.get("return", NO_DEFAULT)
     return Signature(where=where, parameters=parameters, returns=types.NoneType if returns is None else returns)
 
@@ -202,15 +205,16 @@ def _links(function: Any) -> Iterator[Any]:
 
 def _read_parameter(raw: inspect.Parameter, hints: Mapping[str, object], where: str) -> Parameter:
     if raw.kind in (raw.VAR_POSITIONAL, raw.VAR_KEYWORD):
-        raise DependencyError(f"{where}: '{raw}' cannot be injected; name each parameter.")
+        raise DependencyError(f"{where}: '{raw}' cannot be injected; name each parameter.", id="P004")
     if isinstance(raw.default, Marker | Depends):
         kind, marker = getattr(raw.annotation, "__name__", raw.annotation), type(raw.default).__name__
         raise DependencyError(
             f"{where}: the parameter {raw.name!r} has {marker}() as its default, where type checkers and plain calls "
-            f"would see it. Write `{raw.name}: Annotated[{kind}, {marker}(...)]` and a real default, if any."
+            f"would see it. Write `{raw.name}: Annotated[{kind}, {marker}(...)]` and a real default, if any.",
+            id="P005",
         )
     annotation = hints.get(raw.name, NO_DEFAULT)
-    lifted = _Lifted(raw.name, where)
+    lifted = LiftedMarkers(raw.name, where)
     return Parameter(
         name=raw.name,
         info=type_info(lifted.lift(resolve_new_types(annotation))),
@@ -218,77 +222,8 @@ def _read_parameter(raw: inspect.Parameter, hints: Mapping[str, object], where: 
         default=raw.default,
         raw=raw,
         checked=lifted.checked,
-        asked=type_info(_Lifted(raw.name, where).lift(annotation)),
+        asked=type_info(LiftedMarkers(raw.name, where).lift(annotation)),
     )
-
-
-def split_markers(annotation: object, name: str, where: str) -> tuple[object, Marker | Depends | None]:
-    """Return a type with the constraints of our marker in its place, and the marker; resolve aliases and new types."""
-    found = _Lifted(name, where)
-    return found.lift(resolve_new_types(annotation)), found.marker
-
-
-class _Lifted:
-    """The markers of a type: around the whole of it they are the parameter's, and inside they may only constrain."""
-
-    def __init__(self, name: str, where: str) -> None:
-        self.marker: Marker | Depends | None = None
-        self.checked = True
-        self._name = name
-        self._where = where
-
-    def lift(self, kind: object, *, whole: bool = True) -> object:
-        """Return ``kind`` without markers."""
-        if isinstance(kind, type):
-            return kind
-        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-        if origin is Annotated:
-            base, metas = self.lift(arguments[0], whole=whole), []
-            for extra in arguments[1:]:
-                metas += self._meta(extra, whole)
-            if not metas:
-                return base
-            # The constraints go inside `| None`, where msgspec wants them.
-            info = type_info(base)
-            constrained: Any = Annotated[(info.without_none, *metas)]
-            return Union[constrained, None] if info.is_optional else constrained  # noqa: UP007 (built at run time)
-        if origin in (Union, types.UnionType):
-            inner = [self.lift(member, whole=whole) for member in arguments]
-            return kind if all(map(operator.is_, inner, arguments)) else Union[tuple(inner)]  # noqa: UP007
-        if origin is not None and origin in _HOLDERS:
-            inner = [argument if argument is Ellipsis else self.lift(argument, whole=False) for argument in arguments]
-            return kind if all(map(operator.is_, inner, arguments)) else origin[tuple(inner)]
-        return kind
-
-    def _meta(self, extra: object, whole: bool) -> list[object]:
-        """Return what is left of an extra: constraints, and what is not ours."""
-        if extra is UNCHECKED:
-            self.checked = False
-            return []
-        marker = extra() if inspect.isclass(extra) and issubclass(extra, Marker | Depends) else extra
-        if not isinstance(marker, Marker | Depends):
-            if (foreign := type(extra).__module__.partition(".")[0]) in _FOREIGN:
-                raise DependencyError(
-                    f"{self._where}: {self._name!r} carries {extra!r} of {foreign}, which nobody would check. Write "
-                    "Query(ge=1), Path(), Header(), Body() of hybrid_gateway, or msgspec.Meta(ge=1)."
-                )
-            return [extra]
-        if whole:
-            if self.marker is not None:
-                raise DependencyError(
-                    f"{self._where}: the parameter {self._name!r} has two markers, {self.marker!r} and {marker!r}."
-                )
-            self.marker = marker
-        elif isinstance(marker, Depends) or marker.alias:
-            raise DependencyError(
-                f"{self._where}: in the type of {self._name!r} there is {marker!r}, which belongs around the whole: "
-                "Annotated[list[...], Query(alias=...)]."
-            )
-        return [marker.meta] if isinstance(marker, Marker) and marker.meta is not None else []
-
-
-_HOLDERS: tuple[object, ...] = (list, set, frozenset, tuple, Sequence, Set, Collection)
-_FOREIGN = ("pydantic", "annotated_types", "fastapi", "litestar", "ninja")
 
 
 def layered(name: str, annotation: object, where: str) -> Parameter:
@@ -299,7 +234,7 @@ def layered(name: str, annotation: object, where: str) -> Parameter:
         markers = ", ".join(f"{row.marker.__name__}()" for row in SOURCES.values() if row.allowed_in_layers)
         first, _, others = markers.partition(", ")
         raise DependencyError(
-            f"{where} must say where it comes from: Annotated[..., {first}], {others} or Depends(provider)."
+            f"{where} must say where it comes from: Annotated[..., {first}], {others} or Depends(provider).", id="P009"
         )
     info = type_info(kind)
     raw = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
@@ -318,7 +253,7 @@ def reject_generator(
     """Raise :class:`DependencyError` for a function with a ``yield``, whose call runs nothing of it."""
     for link in _links(function):
         if inspect.isgeneratorfunction(link) or inspect.isasyncgenfunction(link):
-            raise DependencyError(f"{where} has a `yield`, so calling it would run nothing of it. {instead}")
+            raise DependencyError(f"{where} has a `yield`, so calling it would run nothing of it. {instead}", id="P010")
         if hasattr(link, "__wrapped__"):  # a decorator, which may make anything of it
             return
 

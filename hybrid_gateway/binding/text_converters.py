@@ -180,7 +180,7 @@ def _enum(kind: type[enum.Enum], raw: bool) -> Read:
     elif all(issubclass(value, int) for value in values):
         read = read_int
     else:
-        raise DependencyError(f"the values of {kind.__name__} must be all str or all int")
+        raise DependencyError(f"the values of {kind.__name__} must be all str or all int", id="P014")
 
     def read_member(text: str) -> object:
         member = msgspec.convert(read(text), kind)
@@ -260,7 +260,7 @@ def _union(members: Sequence[TextType]) -> TextType:
     lists = [member for member in members if member.many]
     single = sorted((member for member in members if not member.many), key=lambda member: member.rank)
     if len(lists) > 1:
-        raise DependencyError("of two kinds of list nobody can tell which one a text is meant for")
+        raise DependencyError("of two kinds of list nobody can tell which one a text is meant for", id="P014")
 
     def read_one(text: str) -> object:
         complaints = []
@@ -296,7 +296,7 @@ _CONTAINERS: dict[object, Callable[[Iterable[object]], object]] = {
 
 def _container(make: Callable[[Iterable[object]], object], items: list[TextType], *, is_fixed: bool) -> TextType:
     if any(item.many for item in items):
-        raise DependencyError("a list of lists has no text of its own")
+        raise DependencyError("a list of lists has no text of its own", id="P014")
     is_fixed = is_fixed and bool(items)
     item = items[0] if items else TextType(rank=0, read_one=READERS[str])
 

@@ -89,7 +89,7 @@ class TypedValues:
         try:
             value.check()
         except ConfigurationError as error:
-            raise DependencyError(f"{format_chain(chain)}: {name!r}: {error}") from error
+            raise DependencyError(f"{format_chain(chain)}: {name!r}: {error.text}", id=error.id) from error
         plan = self._builder.plan
         plan.visits = True
         if value.reads_cookies:

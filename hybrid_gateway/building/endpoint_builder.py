@@ -31,11 +31,12 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.endpoints.handler_timeout import check_timeout, with_timeout
 from hybrid_gateway.endpoints.request_signals import RequestSignals
-from hybrid_gateway.exceptions import ConfigurationError, DependencyError
+from hybrid_gateway.exceptions import ConfigurationError, DependencyError, located
 from hybrid_gateway.health.health_check import Probe, Readiness, as_health_check, usual_checks
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.middleware import check_order
 from hybrid_gateway.orm.views.handler_results import adapt_handler
+from hybrid_gateway.problems.places import place_of
 from hybrid_gateway.request.context import Hook, RequestContext
 from hybrid_gateway.request.request_parts import HANDLED
 from hybrid_gateway.request.request_thread import RequestThread
@@ -106,10 +107,16 @@ class EndpointBuilder:
             elif parameter.required:
                 raise DependencyError(
                     f"{where} asks for {parameter.name!r}, and nothing that lives as long as the process provides it. "
-                    'It may ask for the Gateway, its State, and components with lifetime = "app".'
+                    'It may ask for the Gateway, its State, and components with lifetime = "app".',
+                    id="H015",
+                    place=place_of(hook),
                 )
         if sum(given is gateway for _, given in found) > 1:
-            raise DependencyError(f"{where} has two parameters for the gateway: annotate what each shall be.")
+            raise DependencyError(
+                f"{where} has two parameters for the gateway: annotate what each shall be.",
+                id="H015",
+                place=place_of(hook),
+            )
         return found
 
     @property
@@ -131,7 +138,7 @@ class EndpointBuilder:
         """Compile one route for one method; a mistake is raised with the route's name on it."""
         where = f"{method} {route.path}: {describe_handler(route.handler)}"
         try:
-            with signature_namespace(route.layers.signature_namespace):
+            with located(route.handler), signature_namespace(route.layers.signature_namespace):
                 self._scheme_secrets.of(
                     route.layers.authentication, route.layers
                 )  # also of those that do not apply here
@@ -139,13 +146,15 @@ class EndpointBuilder:
                 route = msgspec.structs.replace(route, layers=route.layers.for_protocol(protocol))
                 return self._compile_websocket(route, where) if route.websocket else self._compile(route, method, where)
         except ConfigurationError as error:
-            if str(error).startswith(where):
+            if error.text.startswith(where):
                 raise
-            raise type(error)(f"{where}: {error}") from error
+            raise error.within(where) from error
         except NameError as error:  # in the annotations of a class that is taken or returned
             raise ConfigurationError(
                 f"{where}: the annotation {error.name!r} is unknown at run time. Import it outside "
-                "`if TYPE_CHECKING:`, at the level of the module."
+                "`if TYPE_CHECKING:`, at the level of the module.",
+                id="P002",
+                place=place_of(route.handler),
             ) from error
 
     def _compile(self, route: FlatRoute, method: str, where: str) -> Endpoint:
@@ -292,9 +301,13 @@ def _reject_options_of_requests(route: FlatRoute, where: str) -> None:
     """Raise :class:`ConfigurationError` for a websocket below options that it cannot have."""
     if route.layers.django_middleware:
         # SECURITY: what it protects would be open.
-        raise ConfigurationError(f"{where}: django_middleware= is for requests, and cannot stand around websockets.")
+        raise ConfigurationError(
+            f"{where}: django_middleware= is for requests, and cannot stand around websockets.", id="R026"
+        )
     if route.options.get("emit_signals"):
-        raise ConfigurationError(f"{where}: emit_signals= is for requests; a websocket is none, and sends no signal.")
+        raise ConfigurationError(
+            f"{where}: emit_signals= is for requests; a websocket is none, and sends no signal.", id="R026"
+        )
 
 
 def _complete(
@@ -336,7 +349,7 @@ def _route_throttles(layers: Layers) -> tuple[RouteThrottles | None, RouteThrott
     users = [limit for limit in limits if limit[1].by != "address"]
     fail = layers.throttle_fail
     if fail not in ("open", "closed"):
-        raise ConfigurationError(f'throttle_fail={fail!r} must be "open" or "closed".')
+        raise ConfigurationError(f'throttle_fail={fail!r} must be "open" or "closed".', id="H002")
     return RouteThrottles(addresses, fail) if addresses else None, RouteThrottles(users, fail) if users else None
 
 
@@ -352,7 +365,9 @@ def compile_health_check(entry: object, around: RouteSurroundings) -> Probe:
     if planner.plan.reads:
         raise ConfigurationError(
             f"{where} asks for something of a request, but its outcome is shared by many and belongs to none. It may "
-            "ask for components, for State and for the Gateway."
+            "ask for components, for State and for the Gateway.",
+            id="H014",
+            place=place_of(check.function),
         )
     endpoint, _ = compile_plan(planner.plan, where)
 

@@ -20,6 +20,7 @@ from hybrid_gateway.endpoints.endpoint import answer_early
 from hybrid_gateway.endpoints.request_signals import FINISHED_LATE
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError
 from hybrid_gateway.layer_options import Layers
+from hybrid_gateway.problems.places import place_of
 from hybrid_gateway.request.context import Hook, HookRun, RequestContext
 from hybrid_gateway.request.request_parts import AFTER_RESPONSE, ERROR_HANDLED, FIRST_HOOK
 from hybrid_gateway.responses.encoders import make_encoder
@@ -171,7 +172,9 @@ def _class_of(entry: object) -> type:
     if not any(hasattr(kind, name) for name in _METHODS):
         raise ConfigurationError(
             f"{entry!r} is no event hook: it has none of {', '.join(_METHODS)}. Functions are before_request=, "
-            "after_request= and after_response=."
+            "after_request= and after_response=.",
+            id="H008",
+            place=place_of(entry),
         )
     return kind
 
@@ -183,7 +186,9 @@ def _instance(entry: object) -> object:
         return entry()
     except TypeError as error:
         raise ConfigurationError(
-            f"The event hook {entry.__qualname__} is made without arguments, once per request: {error}"
+            f"The event hook {entry.__qualname__} is made without arguments, once per request: {error}",
+            id="H008",
+            place=place_of(entry),
         ) from error
 
 
@@ -226,7 +231,7 @@ class RouteSurroundings:
             self._makers[key, *given] = run, planner.plan.awaits
         found = self._makers[key, *given]
         if found is None:
-            raise DependencyError(f"{' → '.join(chain)}: a component cannot need itself.")
+            raise DependencyError(f"{' → '.join(chain)}: a component cannot need itself.", id="C002")
         return found
 
 

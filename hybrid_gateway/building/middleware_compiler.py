@@ -36,7 +36,7 @@ def _factory(entry: Any) -> ASGIMiddlewareFactory:
         return lambda app: cls(app, *args, **kwargs)
     if not callable(entry):
         raise ConfigurationError(
-            f"{entry!r} is no ASGI middleware: give a class, a factory, or Starlette's Middleware."
+            f"{entry!r} is no ASGI middleware: give a class, a factory, or Starlette's Middleware.", id="H009"
         )
     return cast("ASGIMiddlewareFactory", entry)
 

@@ -141,7 +141,9 @@ def _choose_encoder(
         return page_encoder(template, make(returns), may_be_none=info.may_be_none), None
     if template is not None and not info.is_json:
         raise ConfigurationError(
-            f"{template} shows JSON values, but the handler returns {returns!r}. Annotate Template, a dict or a Struct."
+            f"{template} shows JSON values, but the handler returns {returns!r}. "
+            "Annotate Template, a dict or a Struct.",
+            id="F002",
         )
     if (media_types == (JSON,) and template is None) or not info.is_json:
         return make(returns), None

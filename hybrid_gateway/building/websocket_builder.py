@@ -59,20 +59,24 @@ def read_websocket_signature(route: FlatRoute, where: str) -> WebSocketSignature
     plain = getattr(handler, "__func__", handler)
     if route.websocket == "socket":
         if not inspect.iscoroutinefunction(inspect.unwrap(plain)):
-            raise ConfigurationError(f"{where}: a @websocket handler is `async def`; @listener takes `def` as well.")
+            raise ConfigurationError(
+                f"{where}: a @websocket handler is `async def`; @listener takes `def` as well.", id="K001"
+            )
         given = {name: route.options[name] for name in ("receives", "sends") if name in route.options}
         return WebSocketSignature(injected=signature, **given)
     if route.websocket == "stream":
         if route.options.get("channel") is not None:
             return WebSocketSignature(injected=signature)
         if not (inspect.isasyncgenfunction(plain) or inspect.isgeneratorfunction(plain)):
-            raise ConfigurationError(f"{where}: a @stream handler has a `yield`: what it yields is sent.")
+            raise ConfigurationError(f"{where}: a @stream handler has a `yield`: what it yields is sent.", id="K001")
         info = type_info(signature.returns) if signature.returns is not NO_DEFAULT else None
         items = () if info is None else info.arguments
         return WebSocketSignature(injected=signature, sends=items[0] if items else NO_DEFAULT)
     injected, data = _without(signature, "data")
     if data is None:
-        raise ConfigurationError(f"{where}: a listener has a parameter `data`, annotated with the type of messages.")
+        raise ConfigurationError(
+            f"{where}: a listener has a parameter `data`, annotated with the type of messages.", id="K002"
+        )
     return WebSocketSignature(injected=injected, receives=_received(data), sends=signature.returns)
 
 
@@ -112,13 +116,16 @@ def _read_listener(listener: type, where: str) -> WebSocketSignature:
         injected, given = _without(signature, own)
         if name == "on_message":
             if given is None:
-                raise ConfigurationError(f"{where}: on_message has a parameter `data`, annotated with their type.")
+                raise ConfigurationError(
+                    f"{where}: on_message has a parameter `data`, annotated with their type.", id="K002"
+                )
             receives, sends = _received(given), signature.returns
         for parameter in injected.parameters:
             known = merged.setdefault(parameter.name, parameter)
             if known.type != parameter.type or known.marker != parameter.marker:
                 raise ConfigurationError(
-                    f"{where}: {parameter.name!r} is of two types in its methods; a connection has one value of it."
+                    f"{where}: {parameter.name!r} is of two types in its methods; a connection has one value of it.",
+                    id="K003",
                 )
     injected = Signature(where=where, parameters=tuple(merged.values()), returns=NO_DEFAULT)
     return WebSocketSignature(injected=injected, receives=receives, sends=sends)
@@ -133,7 +140,9 @@ def plan_conversation(
     """End the plan of a websocket route with its conversation, whose ``on_error`` is not known yet."""
     handler, where = route.handler, planner.binding.where
     if route.layers.atomic and route.websocket != "listener":
-        raise ConfigurationError(f"{where}: atomic= is for `def` listeners, each of whose messages is one transaction.")
+        raise ConfigurationError(
+            f"{where}: atomic= is for `def` listeners, each of whose messages is one transaction.", id="R027"
+        )
     plan = ConversationPlan(
         route=route.name,
         options=connection_options(route, where),
@@ -159,7 +168,9 @@ def _plan_channel_stream(
     """Plan the function that says who may follow, and then the stream of the channel."""
     channel, handler, where = route.options["channel"], route.handler, planner.binding.where
     if not isinstance(channel, Channel):
-        raise ConfigurationError(f"{where}: channel={channel!r} must be a Channel of hybrid_gateway.channels.")
+        raise ConfigurationError(
+            f"{where}: channel={channel!r} must be a Channel of hybrid_gateway.channels.", id="K005"
+        )
     given = {parameter.name: parameter for parameter in signature.injected.parameters}
     names = channel.template.names
     types = {parameter.name: parameter.converter.type for parameter in route.template.parameters}
@@ -218,7 +229,7 @@ def _plan_listener(
     try:
         plan.decode = plan.options.codec.decoder(signature.receives)
     except DependencyError as error:
-        raise DependencyError(f"{where}: {error}") from error
+        raise error.within(where) from error
     if not inspect.isclass(handler):
         plan.mode = mode_of(handler, route.options.get("sync_to_thread"))
         plan.handler, sends = _adapted(handler, signature, layers, where)
@@ -274,15 +285,17 @@ def connection_options(route: FlatRoute, where: str) -> ConnectionOptions:
     for name in ("ping_interval", "idle_timeout", "max_lifetime"):
         value = getattr(layers, name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or value <= 0):
-            raise ConfigurationError(f"{where}: {name}={value!r} must be a number of seconds above 0, or None.")
+            raise ConfigurationError(
+                f"{where}: {name}={value!r} must be a number of seconds above 0, or None.", id="K004"
+            )
     size = layers.max_message_size
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ConfigurationError(f"{where}: max_message_size={size!r} must be a number of bytes, 1 or more.")
+        raise ConfigurationError(f"{where}: max_message_size={size!r} must be a number of bytes, 1 or more.", id="K004")
     if layers.mode not in ("json", "msgpack"):
-        raise ConfigurationError(f'{where}: mode={layers.mode!r} must be "json" or "msgpack".')
+        raise ConfigurationError(f'{where}: mode={layers.mode!r} must be "json" or "msgpack".', id="K004")
     throttles = [Throttle(rate) if isinstance(rate, str) else rate for rate in layers.message_throttle]
     if not all(isinstance(throttle, Throttle) for throttle in throttles):
-        raise ConfigurationError(f'{where}: message_throttle is a list of rates such as "20/second".')
+        raise ConfigurationError(f'{where}: message_throttle is a list of rates such as "20/second".', id="K004")
     encode_hook = enc_hook_with(layers.type_encoders) if layers.type_encoders else enc_hook
     if layers.type_decoders:
         decoders = Decoders(layers.type_decoders)
@@ -310,5 +323,7 @@ def _max_queued(given: object, where: str) -> tuple[int, int]:
         or len(pair) != 2
         or not all(isinstance(entry, int) and not isinstance(entry, bool) and entry > 0 for entry in pair)
     ):
-        raise ConfigurationError(f"{where}: send_queue={given!r} must be a number of messages, or it and one of bytes.")
+        raise ConfigurationError(
+            f"{where}: send_queue={given!r} must be a number of messages, or it and one of bytes.", id="K004"
+        )
     return pair[0], pair[1]

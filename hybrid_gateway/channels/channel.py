@@ -79,19 +79,27 @@ class Channel(Generic[T]):
         self.on_overflow: Overflow = on_overflow
         self.presence = presence
         if isinstance(history, bool) or not isinstance(history, int) or history < 0:
-            raise ConfigurationError(f"{self!r}: history={history!r} must be a number of messages, 0 for none.")
+            raise ConfigurationError(
+                f"{self!r}: history={history!r} must be a number of messages, 0 for none.", id="K006"
+            )
         if not history_ttl > 0:
-            raise ConfigurationError(f"{self!r}: history_ttl={history_ttl!r} must be a number of seconds above 0.")
+            raise ConfigurationError(
+                f"{self!r}: history_ttl={history_ttl!r} must be a number of seconds above 0.", id="K006"
+            )
         if on_overflow not in get_args(Overflow):
-            raise ConfigurationError(f"{self!r}: on_overflow={on_overflow!r} must be one of {get_args(Overflow)}.")
+            raise ConfigurationError(
+                f"{self!r}: on_overflow={on_overflow!r} must be one of {get_args(Overflow)}.", id="K006"
+            )
         self.history = History(history, float(history_ttl)) if history else None
         try:
             check_decodable(kind, lambda cls: False)
             self._decode = msgspec.json.Decoder[Any](kind, dec_hook=decode_known).decode
         except DependencyError as error:
-            raise ConfigurationError(f"{self!r}: {error}.") from None
+            raise ConfigurationError(f"{self!r}: {error.text}.", id=error.id) from None
         except (TypeError, ValueError) as error:
-            raise ConfigurationError(f"{self!r}: its values cannot be read, {why_not(kind, error)}") from None
+            raise ConfigurationError(
+                f"{self!r}: its values cannot be read, {why_not(kind, error)}", id="K008"
+            ) from None
         self._rule = build_filter(kind)
         channels.declared.add(self)
 

@@ -48,14 +48,16 @@ class NameTemplate(msgspec.Struct, frozen=True):
         names = [part[0] for part in parts if not isinstance(part, str)]
         if not text or not all(map(_is_static, static)):
             raise ConfigurationError(
-                f"Channel({text!r}): a name is letters, digits and any of _:./~@-, and parameters such as {{room_id}}."
+                f"Channel({text!r}): a name is letters, digits and any of _:./~@-, and parameters such as {{room_id}}.",
+                id="K007",
             )
         if len(set(names)) < len(names):
-            raise ConfigurationError(f"Channel({text!r}) names a parameter twice.")
+            raise ConfigurationError(f"Channel({text!r}) names a parameter twice.", id="K007")
         for between in static[1:-1]:
             if _WORD.issuperset(between):
                 raise ConfigurationError(
-                    f"Channel({text!r}): put one of :./~@- between two parameters, or their values could run together."
+                    f"Channel({text!r}): put one of :./~@- between two parameters, or their values could run together.",
+                    id="K007",
                 )
         safe = "".join(letter for letter in "~.-" if not any(letter in part for part in static))
         made = "".join(re.escape(part) if isinstance(part, str) else f"[A-Za-z0-9_%{safe}]+" for part in parts)
@@ -112,12 +114,16 @@ def _converter_of(value: object) -> Converter | None:
 
 def _read_parameter(name: str, converter: str | None, text: str) -> tuple[str, Converter | None]:
     if not name.isidentifier():
-        raise ConfigurationError(f"Channel({text!r}): {name!r} is not a Python identifier.")
+        raise ConfigurationError(f"Channel({text!r}): {name!r} is not a Python identifier.", id="K007")
     if name in _RESERVED:
-        raise ConfigurationError(f"Channel({text!r}): {name!r} is an argument of a channel's methods already.")
+        raise ConfigurationError(
+            f"Channel({text!r}): {name!r} is an argument of a channel's methods already.", id="K007"
+        )
     if converter is None:
         return name, None
     if converter not in CONVERTERS or converter == "path":
         known = ", ".join(name for name in CONVERTERS if name != "path")
-        raise ConfigurationError(f"Channel({text!r}): {name!r} has an unknown converter {converter!r}. Known: {known}.")
+        raise ConfigurationError(
+            f"Channel({text!r}): {name!r} has an unknown converter {converter!r}. Known: {known}.", id="K007"
+        )
     return name, CONVERTERS[converter]

@@ -237,10 +237,10 @@ def make_backend(settings: ChannelsSettings) -> ChannelBackend:
     except ImportError as error:
         remedy = _REMEDIES.get((error.name or "").partition(".")[0], "")
         raise ConfigurationError(
-            f"HYBRID_GATEWAY['CHANNELS']: {settings.backend} cannot be imported: {error}.{remedy}"
+            f"HYBRID_GATEWAY['CHANNELS']: {settings.backend} cannot be imported: {error}.{remedy}", id="S007"
         ) from error
     except TypeError as error:
-        raise ConfigurationError(f"HYBRID_GATEWAY['CHANNELS']: {settings.backend}: {error}") from error
+        raise ConfigurationError(f"HYBRID_GATEWAY['CHANNELS']: {settings.backend}: {error}", id="S008") from error
     return backend
 
 

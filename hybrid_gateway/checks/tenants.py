@@ -28,6 +28,7 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
+from hybrid_gateway.problems import TAG
 
 # Pages of ours that show nobody's rows.
 _OURS = tuple(f"hybrid_gateway.{room}" for room in ("health", "openapi", "sessions", "static_files", "telemetry"))
@@ -90,11 +91,17 @@ def serving_gateway() -> Gateway:
         *(*missed_by_websockets(websockets), *websockets_without_tenants(websockets)),
     ):
         if message.is_serious() and not message.is_silenced():
-            raise ConfigurationError(f"{message.msg} {message.hint} ({message.id})")
+            raise _of_check(message)
     for message in () if settings.DEBUG else unbuilt_front_ends(gateway):
         if not message.is_silenced():
-            raise ConfigurationError(f"{message.msg} {message.hint} ({message.id})")
+            raise _of_check(message)
     return gateway
+
+
+def _of_check(message: CheckMessage) -> ConfigurationError:
+    """Return what a check says as an error of the start; both have one id."""
+    hint = (message.hint or "").partition("\n")[0]
+    return ConfigurationError(f"{message.msg} {hint}", id=(message.id or "").removeprefix(f"{TAG}."))
 
 
 # --- what code does --------------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class DRFTokenAuthentication(AuthenticationScheme):
 
     def __init__(self, *, keyword: str = "Token") -> None:
         if not keyword.isalpha() or not keyword.isascii():
-            raise ConfigurationError(f'keyword={keyword!r} must be a word, such as "Token".')
+            raise ConfigurationError(f'keyword={keyword!r} must be a word, such as "Token".', id="A012")
         self.keyword = keyword
         self.keywords = (keyword.lower(),)
         self.challenge = f'{keyword} realm="api"'

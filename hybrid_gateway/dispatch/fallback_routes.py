@@ -25,10 +25,10 @@ class FallbackRoutes:
         for endpoint in endpoints:
             prefix = endpoint.route.path.partition("{")[0]
             if len(endpoint.route.template.parameters) > 1:
-                raise RouteError(f"A front end at {prefix!r} lies under parameters, which it cannot have.")
+                raise RouteError(f"A front end at {prefix!r} lies under parameters, which it cannot have.", id="R014")
             taken = found.setdefault(prefix, {}).setdefault(endpoint.method, endpoint)
             if taken is not endpoint:
-                raise RouteError(f"Two front ends are at {prefix!r}. Give one of them another path.")
+                raise RouteError(f"Two front ends are at {prefix!r}. Give one of them another path.", id="R013")
         for methods in found.values():
             if "GET" in methods:
                 methods.setdefault("HEAD", methods["GET"])
@@ -52,7 +52,9 @@ class FallbackRoutes:
         for prefix, methods in self._by_prefix:
             front_end = next(iter(methods.values()))
             if prefix in mounts:
-                raise RouteError(f"The mount at {prefix!r} could never be reached: a front end is there. Move one.")
+                raise RouteError(
+                    f"The mount at {prefix!r} could never be reached: a front end is there. Move one.", id="R013"
+                )
             for endpoint in endpoints:
                 template = endpoint.route.template
                 is_websocket = endpoint.method == WEBSOCKET
@@ -61,5 +63,6 @@ class FallbackRoutes:
                     raise RouteError(
                         f"The front end at {prefix!r} could never be reached: {endpoint.method} {template.path} "
                         f"({describe_handler(endpoint.route.handler)}) answers every path below. Narrow that route, or "
-                        "remove one of them."
+                        "remove one of them.",
+                        id="R013",
                     )

@@ -19,6 +19,7 @@ from hybrid_gateway.endpoints.endpoint import Endpoint, PooledMiddleware
 from hybrid_gateway.endpoints.errors import ErrorResponses
 from hybrid_gateway.events.event_listeners import EventTable
 from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.problems.places import place_of
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute
@@ -105,7 +106,9 @@ def build_route_tree(endpoints: Iterable[Endpoint]) -> RouteTree[Endpoint]:
             raise RouteError(
                 f"{endpoint.method} {route.path} is answered twice: by {describe_handler(taken.route.handler)} at "
                 f"{taken.route.path!r} and by {describe_handler(route.handler)}. Remove one, or give them different "
-                "paths."
+                "paths.",
+                id="R010",
+                place=place_of(route.handler),
             )
     for endpoint in endpoints:
         if endpoint.method == "GET":  # where no route of its own answers HEAD
@@ -128,7 +131,11 @@ def routes_by_name(routes: Iterable[FlatRoute]) -> dict[str, list[FlatRoute]]:
         handlers = {id(getattr(route.handler, "__func__", route.handler)) for route in chosen}
         if len(handlers) > 1:
             places = " and ".join(f"{route.path} ({describe_handler(route.handler)})" for route in chosen)
-            raise RouteError(f"The route name {name!r} is given twice: {places}. Rename one.")
+            raise RouteError(
+                f"The route name {name!r} is given twice: {places}. Rename one.",
+                id="R011",
+                place=place_of(chosen[-1].handler),
+            )
         if chosen:
             names[name] = chosen
     return names

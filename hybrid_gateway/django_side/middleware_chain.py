@@ -147,7 +147,7 @@ class DjangoMiddleware:
                 middleware = import_string(name)
             except ImportError as error:
                 raise ConfigurationError(
-                    f"django_middleware names {name!r}, which cannot be imported: {error}"
+                    f"django_middleware names {name!r}, which cannot be imported: {error}", id="H011"
                 ) from error
             takes_async = getattr(middleware, "async_capable", False)
             below = adapt_method_mode(takes_async, handler, is_async)

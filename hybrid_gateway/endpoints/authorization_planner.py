@@ -235,7 +235,8 @@ class RoutePlanner:
             raise DependencyError(
                 f"{format_chain(chain)} asks for the user, but no authentication scheme applies to this route. "
                 "Set `authentication=[TokenAuthentication()]` on the handler or a layer around it, or "
-                'HYBRID_GATEWAY["AUTHENTICATION"].'
+                'HYBRID_GATEWAY["AUTHENTICATION"].',
+                id="A004",
             )
         self.plan.authenticates = True
         known = Code("ctx.authentication")

@@ -34,7 +34,7 @@ _timed_out: set[asyncio.Task[EndpointResponse]] = set()  # until they end: a loo
 def check_timeout(seconds: object) -> float:
     """Return ``seconds``; raise :class:`ConfigurationError` unless it is a positive number."""
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
-        raise ConfigurationError(f"timeout={seconds!r} must be a number of seconds above 0, or None.")
+        raise ConfigurationError(f"timeout={seconds!r} must be a number of seconds above 0, or None.", id="H001")
     return seconds
 
 

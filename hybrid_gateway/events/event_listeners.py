@@ -14,7 +14,8 @@ import msgspec
 from django.dispatch import Signal
 
 from hybrid_gateway.binding.signature import NO_DEFAULT, is_async, read_signature, reject_generator
-from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.exceptions import ConfigurationError, located
+from hybrid_gateway.problems.places import place_of
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.types import Handler
 
@@ -41,16 +42,19 @@ def on(event: str | type | Signal, *, sender: object = None, on_commit: bool | s
     """
     is_signal = isinstance(event, Signal)
     if not (is_signal or isinstance(event, type) or (isinstance(event, str) and event)):
-        raise ConfigurationError(f'@on({event!r}): an event is a name such as "order.paid", a class, or a Signal.')
+        raise ConfigurationError(
+            f'@on({event!r}): an event is a name such as "order.paid", a class, or a Signal.', id="H017"
+        )
     if not is_signal and (sender is not None or on_commit is not False):
         raise ConfigurationError(
             f"@on({event!r}): sender= and on_commit= are of Django's signals; events of your own say on_commit= where "
-            "they are emitted."
+            "they are emitted.",
+            id="H017",
         )
 
     def note(function: F) -> F:
         if not callable(function):
-            raise ConfigurationError(f"@on({event!r}) decorates a function, not {function!r}.")
+            raise ConfigurationError(f"@on({event!r}) decorates a function, not {function!r}.", id="H017")
         interest = Interest(event, sender, on_commit)
         setattr(function, _NOTED, (*getattr(function, _NOTED, ()), interest))
         return function
@@ -113,10 +117,13 @@ def read_listeners(functions: Iterable[object]) -> EventTable:
         if not (interests and callable(function)):
             raise ConfigurationError(
                 f'listeners=[{function!r}]: it listens to nothing. Decorate it with @on("order.paid"), a class of '
-                "events, or a signal of Django's."
+                "events, or a signal of Django's.",
+                id="H017",
+                place=place_of(function),
             )
         for interest in interests:
-            listener = _read(function, interest)
+            with located(function):
+                listener = _read(function, interest)
             if isinstance(interest.event, str):
                 by_name.setdefault(interest.event, []).append(listener)
             elif isinstance(interest.event, Signal):
@@ -138,7 +145,7 @@ def _read(function: Handler, interest: Interest) -> EventListener:
         takes = event
         if only is None or (isinstance(only, type) and not issubclass(event, only)):
             raise ConfigurationError(
-                f"{where} has one parameter, the event: `event: {event.__name__}`; not {signature}."
+                f"{where} has one parameter, the event: `event: {event.__name__}`; not {signature}.", id="H017"
             )
     elif isinstance(only, type) and issubclass(only, msgspec.Struct):
         takes = only
@@ -162,7 +169,9 @@ def _check_together(name: str, listeners: Sequence[EventListener]) -> None:
     if len(kinds) > 1:
         raise ConfigurationError(
             f"The listeners {', '.join(map(repr, listeners))} of {name!r} take different things: either all of them "
-            "take the same class of events, or none takes one."
+            "take the same class of events, or none takes one.",
+            id="H018",
+            place=place_of(listeners[-1].function),
         )
     for listener in listeners:
         for other in listeners:
@@ -170,7 +179,9 @@ def _check_together(name: str, listeners: Sequence[EventListener]) -> None:
             if missing and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in _parameters(other)):
                 raise ConfigurationError(
                     f"No event {name!r} fits both {listener!r}, which requires {', '.join(sorted(missing))}, and "
-                    f"{other!r}, which takes {other.signature}. Let it take **kwargs, or the same parameters."
+                    f"{other!r}, which takes {other.signature}. Let it take **kwargs, or the same parameters.",
+                    id="H018",
+                    place=place_of(other.function),
                 )
 
 

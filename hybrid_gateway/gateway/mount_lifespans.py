@@ -89,7 +89,7 @@ class _Lifespan:
             self._mounted.state = self._state
         else:
             reason = answer.get("message") or "it gives no reason."
-            raise ConfigurationError(f"The start-up of {self._mounted!r} failed: {reason}")
+            raise ConfigurationError(f"The start-up of {self._mounted!r} failed: {reason}", id="H016")
 
     async def stop(self) -> None:
         if self._mounted.state is None:

@@ -126,7 +126,8 @@ def as_state(state: object) -> object:
         state = state()
     if type(state).__module__ == "builtins":
         raise ConfigurationError(
-            f"state={state!r} must be of a class of its own, by which handlers ask for it, or State({{...}})."
+            f"state={state!r} must be of a class of its own, by which handlers ask for it, or State({{...}}).",
+            id="H013",
         )
     return state
 
@@ -139,11 +140,11 @@ def apply_plugins(options: GatewayOptions, plugins: Iterable[Any]) -> GatewayOpt
     for entry in plugins:
         plugin: Any = entry() if inspect.isclass(entry) else entry
         if not hasattr(plugin, "on_gateway_init"):
-            raise ConfigurationError(f"{entry!r} is no plugin: it has no on_gateway_init(options).")
+            raise ConfigurationError(f"{entry!r} is no plugin: it has no on_gateway_init(options).", id="H012")
         changed = plugin.on_gateway_init(options)
         if not isinstance(changed, GatewayOptions):
             raise ConfigurationError(
-                f"on_gateway_init of {entry!r} returned {changed!r} instead of the options, changed or not."
+                f"on_gateway_init of {entry!r} returned {changed!r} instead of the options, changed or not.", id="H012"
             )
         options = changed
     return options

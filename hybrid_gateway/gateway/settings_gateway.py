@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
 from hybrid_gateway.conf import GatewaySettings, get_settings
@@ -12,6 +13,7 @@ from hybrid_gateway.events.emitter import set_default_emitter
 from hybrid_gateway.exceptions import SettingsError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.options import GatewayArguments
+from hybrid_gateway.problems.places import place_of_setting
 
 _default: Gateway | None = None
 _static_files: bool | None = None
@@ -29,7 +31,9 @@ def from_settings(settings: GatewaySettings) -> Gateway:
     """Build a gateway from settings; raises :class:`ConfigurationError` and whatever importing the routes raises."""
     if settings.routes is None:
         raise SettingsError(
-            'HYBRID_GATEWAY["ROUTES"] is missing: name the module with your `routes` list, such as "config.routes".'
+            'HYBRID_GATEWAY["ROUTES"] is missing: name the module with your `routes` list, such as "config.routes".',
+            id="S005",
+            place=place_of_setting("HYBRID_GATEWAY", getattr(django_settings, "HYBRID_GATEWAY", None)),
         )
     shared = GatewayArguments.__annotations__.keys() & set(settings.__struct_fields__)
     gateway = Gateway(

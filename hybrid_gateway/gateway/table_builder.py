@@ -21,6 +21,7 @@ from hybrid_gateway.events.event_listeners import read_listeners
 from hybrid_gateway.exceptions import ConfigurationError, RouteError
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.layer_options import Layers
+from hybrid_gateway.problems.places import place_of
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, find_mounts, flatten
 from hybrid_gateway.type_info import format_type, resolve_aliases
@@ -75,7 +76,7 @@ class TableBuilder:
             prefix = self._dispatcher.prefixes.find(path)
             if prefix is not None:
                 raise RouteError(
-                    f"{mount!r} lies under {prefix!r}, which Django answers, so it could never be reached."
+                    f"{mount!r} lies under {prefix!r}, which Django answers, so it could never be reached.", id="R012"
                 )
         flat = list(flatten(declared, layers, options.path))
         for route in flat:
@@ -127,7 +128,8 @@ class TableBuilder:
             if resolve_aliases(key) not in self._asked:
                 raise ConfigurationError(
                     f"override(): nothing here asks for {format_type(key)}. A key is the type of a parameter (what "
-                    "resolve() of a component returns), or the function in Depends()."
+                    "resolve() of a component returns), or the function in Depends().",
+                    id="H019",
                 )
 
     def _own_routes(
@@ -158,5 +160,7 @@ class TableBuilder:
         if prefix is not None:
             raise RouteError(
                 f"{route.methods[0]} {route.path} ({describe_handler(route.handler)}) lies under {prefix!r}, which "
-                "Django answers, so it could never be reached. Move the route, or narrow ALLOWED_DJANGO_ROUTES."
+                "Django answers, so it could never be reached. Move the route, or narrow ALLOWED_DJANGO_ROUTES.",
+                id="R012",
+                place=place_of(route.handler),
             )

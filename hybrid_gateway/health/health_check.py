@@ -51,7 +51,7 @@ def health_check(*, name: str | None = None, timeout: float = 2.0, keep: float =
     outcome. It fails after ``timeout`` seconds. A good outcome lasts ``keep`` seconds, a bad one one at most.
     """
     if not timeout > 0:
-        raise ConfigurationError(f"health_check(timeout={timeout!r}) needs a number of seconds above 0.")
+        raise ConfigurationError(f"health_check(timeout={timeout!r}) needs a number of seconds above 0.", id="H001")
 
     def decorate(function: Handler) -> HealthCheck:
         return HealthCheck(function=function, name=name or _name_of(function), timeout=timeout, keep=keep)
@@ -64,7 +64,9 @@ def as_health_check(entry: object) -> HealthCheck:
     if isinstance(entry, HealthCheck):
         return entry
     if not callable(entry):
-        raise ConfigurationError(f"{entry!r} is no health check: HEALTH_CHECKS holds functions, or paths to them.")
+        raise ConfigurationError(
+            f"{entry!r} is no health check: HEALTH_CHECKS holds functions, or paths to them.", id="H014"
+        )
     return HealthCheck(function=entry, name=_name_of(entry))
 
 

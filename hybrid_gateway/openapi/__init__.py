@@ -119,7 +119,7 @@ def _route(path: str, handler: Handler, settings: OpenAPISettings, ask: Handler)
         return Route(path, handler, guards=[AllowAny], include_in_schema=False, sync_to_thread=False)
     for name in ("django.contrib.auth", "django.contrib.sessions"):
         if not apps.is_installed(name):
-            raise ConfigurationError(f'OPENAPI["STAFF_ONLY"] needs {name!r} among INSTALLED_APPS.')
+            raise ConfigurationError(f'OPENAPI["STAFF_ONLY"] needs {name!r} among INSTALLED_APPS.', id="S010")
     return Route(
         path,
         handler,

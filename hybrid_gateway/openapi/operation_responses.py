@@ -94,7 +94,7 @@ def _raised(entries: Iterable[object]) -> list[int]:
             known = translate(entry())
             status = None if known is None else known.status_code
         if status is None:
-            raise RouteError(f"raises={entry!r} is neither a status nor an exception with one.")
+            raise RouteError(f"raises={entry!r} is neither a status nor an exception with one.", id="R020")
         found.append(status)
     return found
 

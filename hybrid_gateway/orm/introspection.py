@@ -66,7 +66,9 @@ def model_of(struct: StructClass) -> type[Model]:
     """Return the model of a class; raises :class:`ConfigurationError` for one without."""
     model = own_info(struct).model
     if model is None:
-        raise ConfigurationError(f"{struct.__qualname__} has no model: write class {struct.__name__}(..., model=...).")
+        raise ConfigurationError(
+            f"{struct.__qualname__} has no model: write class {struct.__name__}(..., model=...).", id="M006"
+        )
     return model
 
 

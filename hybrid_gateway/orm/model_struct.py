@@ -114,7 +114,9 @@ def check_all(*, final: bool = False) -> None:
             read_plan_of(cls)
         except NameError as error:
             if final:
-                raise ConfigurationError(f"{cls.__qualname__}: the annotation {error.name!r} is unknown.") from error
+                raise ConfigurationError(
+                    f"{cls.__qualname__}: the annotation {error.name!r} is unknown.", id="P002"
+                ) from error
             _unchecked.append(cls)
 
 
@@ -138,7 +140,8 @@ def _check_names(name: str, bases: Bases, fields: Iterable[str]) -> None:
         if callable(methods.get(field)) or isinstance(methods.get(field), classmethod):
             raise ConfigurationError(
                 f"{name}.{field}: a ModelStruct has a method {field}(). Give the field another name here, and its "
-                f'own to clients: {field}_: Annotated[..., Column("{field}")] = msgspec.field(name="{field}").'
+                f'own to clients: {field}_: Annotated[..., Column("{field}")] = msgspec.field(name="{field}").',
+                id="M011",
             )
 
 
@@ -154,7 +157,7 @@ def _without(bases: Bases, namespace: Namespace, excluded: tuple[str, ...], name
     annotations = _inherited_annotations(bases)
     unknown = set(excluded) - annotations.keys()
     if unknown:
-        raise ConfigurationError(f"{name}: exclude names {', '.join(sorted(unknown))}, which no base has.")
+        raise ConfigurationError(f"{name}: exclude names {', '.join(sorted(unknown))}, which no base has.", id="M012")
     copied: Namespace = {}
     for parent in _parents(bases):
         if own_info(parent).model is not None:
@@ -280,11 +283,11 @@ def model_struct(
     """
     wanted, unwanted = set(fields), set(exclude)
     if bool(wanted) == bool(unwanted):
-        raise ConfigurationError("model_struct() needs either fields= or exclude=.")
+        raise ConfigurationError("model_struct() needs either fields= or exclude=.", id="M012")
     known = {field.name: field for field in model._meta.concrete_fields}
     unknown = (wanted | unwanted) - known.keys()
     if unknown:
-        raise ConfigurationError(f"{model.__name__} has no columns {', '.join(sorted(unknown))}.")
+        raise ConfigurationError(f"{model.__name__} has no columns {', '.join(sorted(unknown))}.", id="M005")
     chosen = {key: field for key, field in known.items() if (key in wanted if wanted else key not in unwanted)}
     namespace = {
         "__module__": model.__module__,

@@ -37,7 +37,7 @@ class Compression:
         levels = levels or {}
         for name in (*levels, *(algorithms or ())):
             if name not in _MAKERS:
-                raise ConfigurationError(f"Compression knows {', '.join(_MAKERS)}, not {name!r}.")
+                raise ConfigurationError(f"Compression knows {', '.join(_MAKERS)}, not {name!r}.", id="H006")
         self.minimum_size = minimum_size
         self._compress: dict[str, Compress] = {}
         for name in algorithms or _MAKERS:
@@ -46,7 +46,7 @@ class Compression:
                 self._compress[name] = make(levels.get(name, level))
             except ImportError as error:
                 if algorithms is not None:
-                    raise ConfigurationError(f"Compression by {name!r} needs a package: {error}.") from error
+                    raise ConfigurationError(f"Compression by {name!r} needs a package: {error}.", id="H006") from error
 
     def __repr__(self) -> str:
         return f"Compression({list(self._compress)})"

@@ -51,14 +51,15 @@ def read_cookie_option(cookie: object) -> CookieOption:
     if len(pair) != 2 or not all(isinstance(entry, (str, int)) for entry in pair):
         raise ConfigurationError(
             f"response_cookies holds {cookie!r}: a cookie is a name and a value, "
-            'as in {"id": "7"} or [("id", "7")], a dict of its attributes with "key", or a Morsel.'
+            'as in {"id": "7"} or [("id", "7")], a dict of its attributes with "key", or a Morsel.',
+            id="H005",
         )
     name, value = pair
     jar: SimpleCookie = SimpleCookie()
     try:
         jar[name] = value
     except CookieError as error:
-        raise ConfigurationError(f"response_cookies: {error}") from error
+        raise ConfigurationError(f"response_cookies: {error}", id="H005") from error
     return CookieOption(name, _header(jar[name]))
 
 

@@ -20,7 +20,9 @@ _ALIASES = dict.fromkeys(MESSAGEPACK_ALIASES, MESSAGEPACK)
 def check_media_types(media_types: Sequence[str]) -> tuple[str, ...]:
     """Return the media types of a layer, best first; raise :class:`ConfigurationError` for what cannot be written."""
     if isinstance(media_types, str) or not media_types or set(media_types) - {JSON, MESSAGEPACK}:
-        raise ConfigurationError(f"media_types={media_types!r} must be a list of {JSON!r} and {MESSAGEPACK!r}.")
+        raise ConfigurationError(
+            f"media_types={media_types!r} must be a list of {JSON!r} and {MESSAGEPACK!r}.", id="H007"
+        )
     return tuple(media_types)
 
 

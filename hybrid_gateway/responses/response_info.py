@@ -247,7 +247,7 @@ def check_return_annotation(returns: object, handler: object, encoders: Containe
                     _check_class(cls, exact, encoders)
     except _Unsendable as error:
         shown = returns.__name__ if isinstance(returns, type) else str(returns).replace("typing.", "")
-        raise ConfigurationError(f"The answer is annotated {shown}: {error}") from None
+        raise ConfigurationError(f"The answer is annotated {shown}: {error}", id="X020") from None
 
 
 class _Unsendable(Exception):

@@ -56,15 +56,17 @@ class TemplateSource(msgspec.Struct, frozen=True):
         """Raise :class:`ConfigurationError` where the template cannot be loaded."""
         if self.using is not None and self.using not in engines.templates:
             known = ", ".join(map(repr, engines.templates)) or "none"
-            raise ConfigurationError(f"template_engine={self.using!r} is no engine of TEMPLATES; those are {known}.")
+            raise ConfigurationError(
+                f"template_engine={self.using!r} is no engine of TEMPLATES; those are {known}.", id="F001"
+            )
         if not engines.templates:
-            raise ConfigurationError(f"{self} needs an engine, and TEMPLATES has none.")
+            raise ConfigurationError(f"{self} needs an engine, and TEMPLATES has none.", id="F001")
         try:
             self.load()
         except TemplateDoesNotExist as error:
-            raise ConfigurationError(f"{self} does not exist. {' '.join(self._remedies(error))}") from error
+            raise ConfigurationError(f"{self} does not exist. {' '.join(self._remedies(error))}", id="F001") from error
         except Exception as error:  # each engine has its own
-            raise ConfigurationError(f"{self} cannot be read: {error}") from error
+            raise ConfigurationError(f"{self} cannot be read: {error}", id="F001") from error
 
     def _remedies(self, error: TemplateDoesNotExist) -> Iterator[str]:
         tried = [entry for each in (error, *error.chain) for entry in each.tried]

@@ -167,12 +167,14 @@ def read_template_options(options: Mapping[str, Any]) -> TemplateSource | None:
     name, text, engine = (options.get(key) for key in ("template", "template_str", "template_engine"))
     if name is None and text is None:
         if engine is not None:
-            raise ConfigurationError("template_engine= is for template= or template_str=, and there is neither.")
+            raise ConfigurationError(
+                "template_engine= is for template= or template_str=, and there is neither.", id="F002"
+            )
         return None
     try:
         source = TemplateSource.of(name, text, engine)
     except TypeError as error:
-        raise ConfigurationError(f"template={name!r}, template_str={text!r}: {error}") from None
+        raise ConfigurationError(f"template={name!r}, template_str={text!r}: {error}", id="F002") from None
     source.check()
     return source
 

@@ -41,13 +41,16 @@ def check_attributes(
         if parent.__module__.startswith(_VIEWS):
             raise RouteError(
                 f"{where} inherits from {parent.__module__}.{parent.__qualname__}, which protects and answers nothing "
-                "here: say what it does by guards=[...] and handlers."
+                "here: say what it does by guards=[...] and handlers.",
+                id="R022",
             )
     inherited = {name: value for parent in reversed(ours) for name, value in vars(parent).items()}
     read = frozenset(_names_read(value for name, value in members.items() if value is not inherited.get(name)))
     for name, value in members.items():
         if isinstance(getattr(value, "__wrapped__", None), Route) and not isinstance(value, Route):
-            raise RouteError(f"{where}: a decorator above the verb of {name!r} hides the route; put it below.")
+            raise RouteError(
+                f"{where}: a decorator above the verb of {name!r} hides the route; put it below.", id="R023"
+            )
         is_inner_class = inspect.isclass(value) and not name.islower()
         is_own = name in known or name.startswith("_") or isinstance(value, Route) or is_inner_class
         if not is_own and _looks_meant(name, value, known, elsewhere, name in read):

@@ -78,9 +78,11 @@ class Route:
         **options: Unpack[HandlerOptions],
     ) -> None:
         if isinstance(handler, Route):
-            raise RouteError(f"{handler!r} is a route already; list it as it is, or give Route() the plain function.")
+            raise RouteError(
+                f"{handler!r} is a route already; list it as it is, or give Route() the plain function.", id="R016"
+            )
         if not callable(handler):
-            raise RouteError(f"Route({path!r}) needs a function as its handler, not {handler!r}.")
+            raise RouteError(f"Route({path!r}) needs a function as its handler, not {handler!r}.", id="R016")
         self.paths = (path,) if isinstance(path, str) else tuple(path)
         self.handler = handler
         self.methods = _check_methods(methods, self.paths, self.known_methods)
@@ -117,16 +119,18 @@ def _check_status(status: object, where: str) -> None:
             raise ValueError(f"{status!r} is no number.")
         check_status(status)
     except ValueError as error:
-        raise RouteError(f"{where}: status_code={status!r} cannot be answered. {error}") from error
+        raise RouteError(f"{where}: status_code={status!r} cannot be answered. {error}", id="R019") from error
 
 
 def _check_methods(methods: Iterable[str], paths: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
     names = (methods,) if isinstance(methods, str) else tuple(methods)
     for name in names:
         if name not in known:
-            raise RouteError(f"Route {paths[0]!r} has an unknown method {name!r}. Known methods: {', '.join(known)}.")
+            raise RouteError(
+                f"Route {paths[0]!r} has an unknown method {name!r}. Known methods: {', '.join(known)}.", id="R018"
+            )
     if not names:
-        raise RouteError(f"Route {paths[0]!r} has no methods.")
+        raise RouteError(f"Route {paths[0]!r} has no methods.", id="R018")
     return names
 
 
@@ -138,7 +142,7 @@ class Router:
         self, path: str, routes: Sequence[object], *, name: str | None = None, **options: Unpack[LayerOptions]
     ) -> None:
         if isinstance(routes, str):
-            raise RouteError(f"Router({path!r}) takes a list of routes; Include() takes a dotted module.")
+            raise RouteError(f"Router({path!r}) takes a list of routes; Include() takes a dotted module.", id="R016")
         self.path = path
         self.name = name
         self.options: Mapping[str, Any] = options
@@ -180,9 +184,9 @@ class Mount:
 
     def __init__(self, path: str, app: ASGIApp | WSGIApp, *, protocol: Literal["asgi", "wsgi"] | None = None) -> None:
         if not callable(app) or isinstance(app, type):
-            raise RouteError(f"Mount({path!r}) needs an ASGI or WSGI application, not {app!r}.")
+            raise RouteError(f"Mount({path!r}) needs an ASGI or WSGI application, not {app!r}.", id="R016")
         if "{" in path or not path.strip("/"):
-            raise RouteError(f"Mount({path!r}) needs a path of its own, without parameters.")
+            raise RouteError(f"Mount({path!r}) needs a path of its own, without parameters.", id="R014")
         self.path = path
         self.app = app
         is_async = iscoroutinefunction(app) or iscoroutinefunction(type(app).__call__)
@@ -199,9 +203,9 @@ def import_routes(module: str, where: str) -> Sequence[object]:
     except AttributeError as error:
         if getattr(error, "name", None) != "routes":
             raise
-        raise RouteError(f"{where} names the module {module!r}, which has no `routes` list.") from None
+        raise RouteError(f"{where} names the module {module!r}, which has no `routes` list.", id="R017") from None
     if isinstance(routes, str) or not isinstance(routes, Sequence):
-        raise RouteError(f"{where}: `routes` in {module!r} must be a list, not {type(routes).__name__}.")
+        raise RouteError(f"{where}: `routes` in {module!r} must be a list, not {type(routes).__name__}.", id="R017")
     return routes
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
-from hybrid_gateway.exceptions import RouteError
+from hybrid_gateway.exceptions import RouteError, located
 from hybrid_gateway.layer_options import LAYER_OPTIONS, OPTIONS, Layers
+from hybrid_gateway.problems.places import place_of
 from hybrid_gateway.routing.controller_attributes import check_attributes, check_function
 from hybrid_gateway.routing.declare import (
     HANDLER_OPTIONS,
@@ -69,14 +70,16 @@ def flatten(routes: Sequence[object], layers: Layers, prefix: str = "", namespac
     """Yield every route under ``routes``, in order; raise :class:`RouteError` for an entry that is none."""
     for entry in routes:
         if isinstance(entry, Route):
-            yield from _flatten_route(entry, entry.handler, layers, prefix, namespace)
+            with located(entry.handler):
+                yield from _flatten_route(entry, entry.handler, layers, prefix, namespace)
         elif isinstance(entry, Router):
             inside, path = f"{namespace}{entry.name}:" if entry.name else namespace, join_paths(prefix, entry.path)
             yield from flatten(entry.routes, layers.inside(entry.options, f"below {path}"), path, inside)
         elif inspect.isclass(entry) and issubclass(entry, Controller):
-            yield from _flatten_class(entry, layers, prefix, namespace)
+            with located(entry):
+                yield from _flatten_class(entry, layers, prefix, namespace)
         elif not isinstance(entry, Mount):
-            raise RouteError(_not_a_route(entry, prefix))
+            raise RouteError(_not_a_route(entry, prefix), id="R015", place=place_of(entry))
 
 
 def find_mounts(routes: Sequence[object], prefix: str = "") -> Iterator[tuple[str, Mount]]:
@@ -85,7 +88,7 @@ def find_mounts(routes: Sequence[object], prefix: str = "") -> Iterator[tuple[st
         if isinstance(entry, Mount):
             path = join_paths(prefix, entry.path)
             if "{" in path:
-                raise RouteError(f"{entry!r} lies under {prefix!r}, whose parameters a mount cannot have.")
+                raise RouteError(f"{entry!r} lies under {prefix!r}, whose parameters a mount cannot have.", id="R014")
             yield path, entry
         elif isinstance(entry, Router):
             yield from find_mounts(entry.routes, join_paths(prefix, entry.path))
@@ -99,7 +102,7 @@ def _flatten_route(route: Route, handler: Handler, layers: Layers, prefix: str, 
         try:
             template = PathTemplate.parse(join_paths(prefix, path) or "/")
         except RouteError as error:
-            raise RouteError(f"{error} The handler is {describe_handler(route.handler)}.") from None
+            raise RouteError(f"{error.text} The handler is {describe_handler(route.handler)}.", id=error.id) from None
         yield FlatRoute(
             template=template,
             methods=route.methods,
@@ -129,12 +132,12 @@ def _flatten_listener(
     where = f"The listener {listener.__module__}.{listener.__qualname__}"
     check_attributes(listener, members, WEBSOCKET_OPTIONS, {})
     if not hasattr(listener, "on_message"):
-        raise RouteError(f"{where} has no on_message(self, data: ...).")
+        raise RouteError(f"{where} has no on_message(self, data: ...).", id="R021")
     options = {name: value for name, value in members.items() if name in LAYER_OPTIONS}
     try:
         template = PathTemplate.parse(join_paths(prefix, listener.path) or "/")
     except RouteError as error:
-        raise RouteError(f"{error} {where} is there.") from None
+        raise RouteError(f"{error.text} {where} is there.", id=error.id) from None
     return FlatRoute(
         template=template,
         methods=(WEBSOCKET,),
@@ -160,12 +163,15 @@ def _flatten_controller(
         if isinstance(member, Route):
             found = True
             handler = member.handler.__get__(instance, controller)
-            yield from _flatten_route(member, handler, inner, join_paths(prefix, controller.path), namespace)
+            with located(handler):
+                yield from _flatten_route(member, handler, inner, join_paths(prefix, controller.path), namespace)
         elif inspect.isclass(member) and issubclass(member, Controller):
             found = True
             yield from _flatten_class(member, inner, join_paths(prefix, controller.path), namespace)
     if not found:
-        raise RouteError(f"The controller {controller.__module__}.{controller.__qualname__} has no handlers.")
+        raise RouteError(
+            f"The controller {controller.__module__}.{controller.__qualname__} has no handlers.", id="R021"
+        )
 
 
 def _bound(value: Any, instance: Controller) -> object:

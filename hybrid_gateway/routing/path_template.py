@@ -55,16 +55,18 @@ class PathTemplate(msgspec.Struct, frozen=True):
     def parse(cls, path: str) -> PathTemplate:
         """Parse ``path``; raise :class:`RouteError` for braces, names or converters that make no sense."""
         if not path.startswith("/"):
-            raise RouteError(f"The path {path!r} must start with '/'.")
+            raise RouteError(f"The path {path!r} must start with '/'.", id="R001")
         segments = tuple(_parse_segment(text, path) for text in path.split("/")[1:])
         parameters = tuple(part for segment in segments for part in segment if isinstance(part, Parameter))
         names = [parameter.name for parameter in parameters]
         for name in names:
             if names.count(name) > 1:
-                raise RouteError(f"The path {path!r} names the parameter {name!r} twice.")
+                raise RouteError(f"The path {path!r} names the parameter {name!r} twice.", id="R002")
         for segment in segments[:-1]:
             if _is_tail(segment):
-                raise RouteError(f"In the path {path!r} a ':path' parameter takes all the rest, so it must come last.")
+                raise RouteError(
+                    f"In the path {path!r} a ':path' parameter takes all the rest, so it must come last.", id="R003"
+                )
         return cls(path, segments, parameters)
 
     @property
@@ -104,30 +106,31 @@ def _parse_segment(text: str, path: str) -> Segment:
         if match.start() > position:
             parts.append(text[position : match.start()])
         elif parts:
-            raise RouteError(f"In the path {path!r} two parameters touch; put text between them.")
+            raise RouteError(f"In the path {path!r} two parameters touch; put text between them.", id="R004")
         parts.append(_parse_parameter(match[1], match[2], path))
         position = match.end()
     rest = text[position:]
     if any(brace in part for part in [*parts, rest] if isinstance(part, str) for brace in "{}"):
-        raise RouteError(f"The path {path!r} has a brace without its partner.")
+        raise RouteError(f"The path {path!r} has a brace without its partner.", id="R004")
     if not parts:
         return text
     if rest:
         parts.append(rest)
     if len(parts) > 1 and _is_tail(tuple(parts)):
-        raise RouteError(f"In the path {path!r} a ':path' parameter must be a segment of its own.")
+        raise RouteError(f"In the path {path!r} a ':path' parameter must be a segment of its own.", id="R003")
     return tuple(parts)
 
 
 def _parse_parameter(name: str, converter: str | None, path: str) -> Parameter:
     if not name.isidentifier():
-        raise RouteError(f"In the path {path!r} the parameter name {name!r} is not a Python identifier.")
+        raise RouteError(f"In the path {path!r} the parameter name {name!r} is not a Python identifier.", id="R004")
     if converter is None:
         return Parameter(name, CONVERTERS["str"], False)
     if converter not in CONVERTERS:
         raise RouteError(
             f"In the path {path!r} the parameter {name!r} has an unknown converter {converter!r}. "
-            f"Known converters: {', '.join(CONVERTERS)}."
+            f"Known converters: {', '.join(CONVERTERS)}.",
+            id="R005",
         )
     return Parameter(name, CONVERTERS[converter], True)
 

@@ -115,9 +115,11 @@ def stream(path: str | Sequence[str] = "", **options: Unpack[WebSocketOptions]) 
 
 def _decorator(kind: Kind, path: str | Sequence[str], options: WebSocketOptions) -> Callable[[F], F]:
     if kind != "stream" and options.get("channel") is not None:
-        raise RouteError(f"Route {path!r}: channel= is for @stream.")
+        raise RouteError(f"Route {path!r}: channel= is for @stream.", id="R026")
     if kind != "socket" and options.keys() & {"receives", "sends"}:
-        raise RouteError(f"Route {path!r}: receives= and sends= are for @websocket; here the signature says it.")
+        raise RouteError(
+            f"Route {path!r}: receives= and sends= are for @websocket; here the signature says it.", id="R026"
+        )
 
     def decorate(handler: F) -> F:
         return WebSocketRoute(path, handler, kind=kind, **options)  # type: ignore[return-value]

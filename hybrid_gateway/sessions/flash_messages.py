@@ -75,4 +75,4 @@ class Messages:
 def check_messages_installed() -> None:
     """Raise :class:`ConfigurationError` where the project has no flash messages."""
     if not apps.is_installed("django.contrib.messages"):
-        raise ConfigurationError('flash messages need "django.contrib.messages" in INSTALLED_APPS.')
+        raise ConfigurationError('flash messages need "django.contrib.messages" in INSTALLED_APPS.', id="S010")

@@ -51,7 +51,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         """Return what a class says whose base says this: it cannot show what that excludes."""
         both = sorted(own.include & self.exclude)
         if both:
-            raise ConfigurationError(f"{where}: include names {'.'.join(both[0])!r}, which its base excludes.")
+            raise ConfigurationError(
+                f"{where}: include names {'.'.join(both[0])!r}, which its base excludes.", id="X003"
+            )
         found = {name: paths | getattr(own, name) for name, paths in self.options()}
         return Selection(**{**found, "include": own.include or self.include})
 
@@ -68,7 +70,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
                 if path[0] not in known:
                     raise ConfigurationError(
                         f"{where}: {option} names {'.'.join(path)!r}, but {owner} has no field {path[0]!r}."
-                        f"{suggestion(path[0], known, word='field')}"
+                        f"{suggestion(path[0], known, word='field')}",
+                        id="X002",
                     )
 
 
@@ -80,10 +83,14 @@ def read_selection(options: Mapping[str, object], where: str) -> Selection:
     """Return the selection that options make; raises :class:`ConfigurationError` where they contradict each other."""
     found = {name: _read_paths(name, options.get(name, ()), where) for name in OPTIONS}
     if found["include"] and found["exclude"]:
-        raise ConfigurationError(f"{where}: include= and exclude= are two ways to say one thing. Write one of them.")
+        raise ConfigurationError(
+            f"{where}: include= and exclude= are two ways to say one thing. Write one of them.", id="X003"
+        )
     both = sorted(found["read_only"] & found["write_only"])
     if both:
-        raise ConfigurationError(f"{where}: {'.'.join(both[0])!r} is read_only and write_only: no client would use it.")
+        raise ConfigurationError(
+            f"{where}: {'.'.join(both[0])!r} is read_only and write_only: no client would use it.", id="X003"
+        )
     return Selection(**found)
 
 
@@ -91,22 +98,26 @@ def _read_paths(option: str, given: object, where: str) -> Paths:
     is_text = isinstance(given, str)
     if is_text or not isinstance(given, Iterable):
         shown = f'{{"{given}"}}' if is_text else '{"password"}'
-        raise ConfigurationError(f"{where}: {option}={given!r} must be a set of names: {option}={shown}.")
+        raise ConfigurationError(f"{where}: {option}={given!r} must be a set of names: {option}={shown}.", id="X004")
     found: set[Path] = set()
     for text in given:
         path = tuple(text.split(".")) if isinstance(text, str) else ("",)
         if "" in path:
             raise ConfigurationError(
                 f"{where}: {option} has {text!r}. A path is the name of a field, or several with dots: "
-                '"address.street", "orders.*.total".'
+                '"address.street", "orders.*.total".',
+                id="X004",
             )
         if path[-1] == ITEMS:
-            raise ConfigurationError(f"{where}: {option} has {text!r}: name the field itself, {text[:-2]!r}.")
+            raise ConfigurationError(
+                f"{where}: {option} has {text!r}: name the field itself, {text[:-2]!r}.", id="X004"
+            )
         found.add(path)
     for path in found:
         outer = next((path[:length] for length in range(1, len(path)) if path[:length] in found), None)
         if outer is not None:
             raise ConfigurationError(
-                f"{where}: {option} has {'.'.join(outer)!r}, and {'.'.join(path)!r} inside it. Leave one out."
+                f"{where}: {option} has {'.'.join(outer)!r}, and {'.'.join(path)!r} inside it. Leave one out.",
+                id="X003",
             )
     return frozenset(found)

@@ -147,6 +147,7 @@ def input_name(model: Any, name: str, field: PydanticField) -> str:
     if known is None:
         raise ConfigurationError(
             f"{model.__name__}.{name} has an AliasPath, which leads into JSON: no shape can give it a value. Let the "
-            'model have model_config = {"populate_by_name": True}.'
+            'model have model_config = {"populate_by_name": True}.',
+            id="X010",
         )
     return known

@@ -81,7 +81,7 @@ class ShapeMeta(_StructMeta):
             try:
                 return _StructMeta.__new__(mcls, given.name, parents, {**more, **members}, **struct_options)
             except (TypeError, ValueError) as error:
-                raise ConfigurationError(f"{name}: {error}.") from error
+                raise ConfigurationError(f"{name}: {error}.", id="X012") from error
 
         return ShapeBuilder(make_struct).build(spec)
 
@@ -104,12 +104,14 @@ def _read_statement(
     for base in namespace.get("__orig_bases__", ()):
         named += typing.get_args(base) if typing.get_origin(base) is Shape else ()
     if len(named) > 1:
-        raise ConfigurationError(f"{name}: Shape[{format_type(named[1])}] says it already: leave out of=.")
+        raise ConfigurationError(f"{name}: Shape[{format_type(named[1])}] says it already: leave out of=.", id="X001")
     if not named and outer is None:
-        raise ConfigurationError(f"{name} is a shape of nothing: write class {name}(Shape, of=Account).")
+        raise ConfigurationError(f"{name} is a shape of nothing: write class {name}(Shape, of=Account).", id="X001")
     if named and is_shape(named[0]):
         shown = format_type(named[0])
-        raise ConfigurationError(f"{name}: {shown} is a shape itself: inherit from it, class {name}({shown}, ...).")
+        raise ConfigurationError(
+            f"{name}: {shown} is a shape itself: inherit from it, class {name}({shown}, ...).", id="X001"
+        )
     source = source_class(named[0], name) if named or outer is None else outer.of
     selection = read_selection(options, name)
     rename, is_partial = options.get("rename"), options.get("partial", False)
@@ -140,7 +142,9 @@ def _read_statement(
 def _outer_spec(name: str, bases: tuple[type, ...]) -> ShapeSpec | None:
     parents = [base for base in bases if is_shape(base)]
     if len(parents) > 1:
-        raise ConfigurationError(f"{name} has two bases that are shapes. Make it a shape of one class, of=...")
+        raise ConfigurationError(
+            f"{name} has two bases that are shapes. Make it a shape of one class, of=...", id="X001"
+        )
     return spec_of(parents[0]) if parents else None
 
 

@@ -74,7 +74,9 @@ class ShapeBuilder:
         within = spec.selection.below(field.name)
         if isinstance(annotation, str):
             if within:
-                raise ConfigurationError(f"{spec.name}.{field.name}: {annotation} is not known yet. Define it above.")
+                raise ConfigurationError(
+                    f"{spec.name}.{field.name}: {annotation} is not known yet. Define it above.", id="X007"
+                )
         elif within or not field.is_declared or _holds_special(annotation, specs):
             merges = spec.is_partial and field.source is not None
             annotation = self.reshaped(annotation, within, specs, (field.name,), merges=merges)
@@ -116,7 +118,8 @@ class ShapeBuilder:
             if _holds_special(annotation, specs):  # SECURITY: it would show what the shape hides
                 raise ConfigurationError(
                     f"{specs[0].name}: {'.'.join(place)} is {format_type(annotation)}, inside of which a shape cannot "
-                    f"change anything. Exclude it, or declare what is to be seen of it, {place[0]}: list[...]."
+                    f"change anything. Exclude it, or declare what is to be seen of it, {place[0]}: list[...].",
+                    id="X009",
                 )
             return annotation
         below = selection.below(ITEMS)
@@ -129,7 +132,8 @@ class ShapeBuilder:
         if issubclass(origin, collections.abc.Set):
             raise ConfigurationError(
                 f"{specs[0].name}: {'.'.join(place)} is a set, and what clients see of {format_type(arguments[0])} "
-                f"cannot be in one. Declare the field in the shape, {place[0]}: list[...], with a Shape of it."
+                f"cannot be in one. Declare the field in the shape, {place[0]}: list[...], with a Shape of it.",
+                id="X009",
             )
         return origin[tuple(items)]
 
@@ -142,7 +146,8 @@ class ShapeBuilder:
             if selection:
                 raise ConfigurationError(
                     f"{root.name}: {'.'.join(place)} is a {source.name} again, which has one shape wherever it stands: "
-                    "say of its fields what holds for all of them."
+                    "say of its fields what holds for all of them.",
+                    id="X009",
                 )
             spec = msgspec.structs.replace(outer, is_partial=is_partial)
         elif selection or is_partial or root.rename is not None or _holds_special(source.kind, specs):
@@ -201,10 +206,10 @@ def _check_steps(annotation: object, selection: Selection, where: str, place: Pa
     option, rest = said[0]
     complaint = f"{where}: {option} names {'.'.join((*place, *rest))!r}, but {path} is {shown}"
     if ITEMS in known:
-        raise ConfigurationError(f"{complaint}: write {'.'.join((*place, ITEMS, *rest))!r}.")
+        raise ConfigurationError(f"{complaint}: write {'.'.join((*place, ITEMS, *rest))!r}.", id="X002")
     if not known:
-        raise ConfigurationError(f"{complaint}, which has no fields to name.")
-    raise ConfigurationError(f"{complaint}.{suggestion(rest[0], known, word='field')}")
+        raise ConfigurationError(f"{complaint}, which has no fields to name.", id="X002")
+    raise ConfigurationError(f"{complaint}.{suggestion(rest[0], known, word='field')}", id="X002")
 
 
 @cached_by_type

@@ -74,12 +74,12 @@ def plan_fields(spec: ShapeSpec) -> list[ShapeField]:
     contradicted = [name for name in spec.declared if (name,) in selection.exclude]
     if contradicted:
         raise ConfigurationError(
-            f"{spec.name}: {contradicted[0]!r} is excluded, and stands in the body. Do one of both."
+            f"{spec.name}: {contradicted[0]!r} is excluded, and stands in the body. Do one of both.", id="X003"
         )
     unknown = [name for name in spec.rename if name not in known] if isinstance(spec.rename, Mapping) else ()
     if unknown:
         raise ConfigurationError(
-            f"{spec.name}: rename names {unknown[0]!r}.{suggestion(unknown[0], known, word='field')}"
+            f"{spec.name}: rename names {unknown[0]!r}.{suggestion(unknown[0], known, word='field')}", id="X002"
         )
     added = [name for name in spec.declared if name not in source.by_name and name not in spec.computed]
     kept = [field for field in source.fields if field.name in spec.declared or selection.keeps(field.name)]
@@ -89,10 +89,10 @@ def plan_fields(spec: ShapeSpec) -> list[ShapeField]:
     for field in found:
         if field.name in METHODS:
             raise ConfigurationError(
-                f"{spec.name}.{field.name}: a Shape has a method {field.name}(). Exclude the field."
+                f"{spec.name}.{field.name}: a Shape has a method {field.name}(). Exclude the field.", id="X005"
             )
     if not found:
-        raise ConfigurationError(f"{spec.name} has no fields: {source.name} has none that are not excluded.")
+        raise ConfigurationError(f"{spec.name} has no fields: {source.name} has none that are not excluded.", id="X006")
     return found
 
 
@@ -102,7 +102,9 @@ def _field(spec: ShapeSpec, name: str, source: SourceField | None) -> ShapeField
     is_read_only = (name,) in spec.selection.read_only or shown.is_read_only
     is_write_only = (name,) in spec.selection.write_only or shown.is_write_only
     if is_read_only and is_write_only:
-        raise ConfigurationError(f"{spec.name}: {name!r} is read-only and write-only: no client would use it.")
+        raise ConfigurationError(
+            f"{spec.name}: {name!r} is read-only and write-only: no client would use it.", id="X003"
+        )
     may_be_absent = spec.is_partial or is_read_only or UNSET in (shown.default, shown.default_factory)
     return ShapeField(
         name=name,
@@ -145,7 +147,8 @@ def _computed_field(spec: ShapeSpec, name: str, entry: computed[object]) -> Shap
         if column not in spec.of.by_name and not hasattr(spec.of.cls, column):
             raise ConfigurationError(
                 f"{spec.name}.{name} is computed of {column!r}, which {spec.of.name} has not got. Its fields: "
-                f"{', '.join(spec.of.by_name)}."
+                f"{', '.join(spec.of.by_name)}.",
+                id="X002",
             )
     return ShapeField(
         name=name,

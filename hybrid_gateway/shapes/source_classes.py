@@ -337,18 +337,20 @@ def source_class(kind: object, where: str) -> SourceClass:
     except NameError as error:
         raise ConfigurationError(
             f"{where}: an annotation of {format_type(kind)} names {error.name!r}, which is not known yet. Write the "
-            "shape below it."
+            "shape below it.",
+            id="X007",
         ) from error
     if source is not None:
         return source
     shown = format_type(kind)
     if isinstance(kind, type) and issubclass(kind, Model):
         raise ConfigurationError(
-            f"{where}: {shown} is a Django model: write class {where}(ModelStruct, model={shown})."
+            f"{where}: {shown} is a Django model: write class {where}(ModelStruct, model={shown}).", id="X008"
         )
     raise ConfigurationError(
         f"{where}: {shown} has no fields to choose from. It must be a msgspec Struct, a dataclass, a TypedDict, a "
-        "class of attrs or a model of pydantic."
+        "class of attrs or a model of pydantic.",
+        id="X008",
     )
 
 

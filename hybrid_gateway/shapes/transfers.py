@@ -159,7 +159,8 @@ class ShapeInfo:
             raise ConfigurationError(
                 f"{self.name}.create(): {self.of.name} cannot be made without {', '.join(absent)}, which the shape "
                 f"does not take from clients. Give it, create({absent[0].partition('.')[0]}=...), or let the class "
-                "have a default."
+                "have a default.",
+                id="X011",
             )
         errors: list[ErrorEntry] = []
         values: dict[str, object] = {}

@@ -55,7 +55,7 @@ def compile_immutable(pattern: str | re.Pattern[str] | None, where: str) -> re.P
     try:
         return re.compile(pattern)
     except (re.error, TypeError) as error:
-        raise RouteError(f"{where}: immutable={pattern!r} is no regular expression: {error}.") from None
+        raise RouteError(f"{where}: immutable={pattern!r} is no regular expression: {error}.", id="F004") from None
 
 
 class FolderHandler:

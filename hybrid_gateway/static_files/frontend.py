@@ -59,7 +59,7 @@ class Frontend(Router):
     ) -> None:
         where = f"Frontend({path!r})"
         if isinstance(exclude, str):
-            raise RouteError(f"{where}: exclude={exclude!r} must be a list: exclude=[...].")
+            raise RouteError(f"{where}: exclude={exclude!r} must be a list: exclude=[...].", id="F004")
         cache_control = write_cache_control(options.pop("cache_control", "no-cache"))
         super().__init__(path or "/", (), **cast("LayerOptions", {"include_in_schema": False, **options}))
         self._name = name
@@ -94,7 +94,7 @@ def _check_origin(text: str, where: str) -> str:
     except ValueError:  # a port that is no number
         is_origin = False
     if not is_origin or parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc:
-        raise RouteError(f"{where}: dev_server={text!r} must be an origin, such as 'http://127.0.0.1:5173'.")
+        raise RouteError(f"{where}: dev_server={text!r} must be an origin, such as 'http://127.0.0.1:5173'.", id="F004")
     return f"http://{parts.netloc}"
 
 
@@ -103,7 +103,8 @@ def _routes_of_dev_server(origin: str, name: str) -> Sequence[Route]:
         from hybrid_gateway.static_files.dev_server import DevServer
     except ImportError as error:
         raise RouteError(
-            f"dev_server={origin!r} needs a package that comes with `pip install 'hybrid-gateway[server]'`: {error}."
+            f"dev_server={origin!r} needs a package that comes with `pip install 'hybrid-gateway[server]'`: {error}.",
+            id="F005",
         ) from error
     return DevServer(origin).routes(name)
 

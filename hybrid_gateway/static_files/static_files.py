@@ -48,11 +48,14 @@ class StaticFiles(Route):
         if not prefix.startswith("/"):
             raise RouteError(
                 f"{where} needs a path of its own, such as '/media'. For files at the root of a site there is "
-                "Frontend('/', directory=...), which leaves all other routes, mounts and pages where they are."
+                "Frontend('/', directory=...), which leaves all other routes, mounts and pages where they are.",
+                id="R014",
             )
         root = find_directory(directory)
         if not os.path.isdir(root):  # noqa: PTH112
-            raise RouteError(f"{where}: there is no directory {root!r}. Create it, or correct directory={directory!r}.")
+            raise RouteError(
+                f"{where}: there is no directory {root!r}. Create it, or correct directory={directory!r}.", id="F003"
+            )
         folder = Folder(root, follow_symlinks=follow_symlinks, dot_files=dot_files)
         handler = FolderHandler(
             f"StaticFiles({root!r})",

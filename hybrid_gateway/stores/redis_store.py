@@ -30,7 +30,7 @@ class RedisStore:
         try:
             import redis
         except ImportError as error:
-            raise SettingsError('RedisStore needs redis-py: install "hybrid-gateway[channels]".') from error
+            raise SettingsError('RedisStore needs redis-py: install "hybrid-gateway[channels]".', id="S007") from error
         url = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
         try:
             pool = redis.BlockingConnectionPool.from_url(
@@ -41,7 +41,7 @@ class RedisStore:
                 max_connections=max_connections,
             )
         except (ValueError, TypeError) as error:
-            raise SettingsError(f"The address of the Redis is not understood: {error}") from None
+            raise SettingsError(f"The address of the Redis is not understood: {error}", id="S006") from None
         self._client: Any = redis.Redis(connection_pool=pool)
         options = pool.connection_kwargs  # SECURITY: the address has a password in it
         self._name = f"Redis at {options.get('path') or options.get('host', 'localhost')}"

@@ -20,7 +20,9 @@ def find_store(store: str | Store) -> Store:
     """
     if not isinstance(store, str):
         if not isinstance(store, Store):
-            raise ConfigurationError(f"{store!r} is no store: it lacks methods of hybrid_gateway.stores.Store.")
+            raise ConfigurationError(
+                f"{store!r} is no store: it lacks methods of hybrid_gateway.stores.Store.", id="S011"
+            )
         return store
     if store not in _made:
         _made[store] = _make(store)
@@ -34,7 +36,7 @@ def _make(name: str) -> Store:
     try:
         made: Store = import_string(described.backend)(**described.options)
     except (ImportError, TypeError) as error:
-        raise SettingsError(f"HYBRID_GATEWAY['STORES'][{name!r}]: {described.backend}: {error}") from error
+        raise SettingsError(f"HYBRID_GATEWAY['STORES'][{name!r}]: {described.backend}: {error}", id="S008") from error
     return find_store(made)
 
 

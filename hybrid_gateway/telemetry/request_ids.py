@@ -27,7 +27,7 @@ class RequestIDs:
 
     def __init__(self, hook: type[RequestID] = RequestID) -> None:
         if not (isinstance(hook, type) and issubclass(hook, RequestID)):
-            raise ConfigurationError(f"RequestIDs(hook={hook!r}) needs RequestID or a subclass of it.")
+            raise ConfigurationError(f"RequestIDs(hook={hook!r}) needs RequestID or a subclass of it.", id="H020")
         self._hook = hook
 
     def on_gateway_init(self, options: O) -> O:

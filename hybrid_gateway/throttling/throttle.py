@@ -49,16 +49,18 @@ class Throttle:
     ) -> None:
         match = _RATE.fullmatch(rate) if isinstance(rate, str) else None
         if match is None or not int(match[1]) or match[2] == "0":
-            raise ConfigurationError(f'{rate!r} is no rate: write "100/minute", "5/10 seconds", "1000/day".')
+            raise ConfigurationError(f'{rate!r} is no rate: write "100/minute", "5/10 seconds", "1000/day".', id="H002")
         if by not in ("user", "address") and not callable(by):
-            raise ConfigurationError(f'Throttle(by={by!r}) must be "user", "address" or a function of the scope.')
+            raise ConfigurationError(
+                f'Throttle(by={by!r}) must be "user", "address" or a function of the scope.', id="H002"
+            )
         self.rate = rate
         self.limit = int(match[1])
         self.seconds = int(match[2] or 1) * _UNITS[match[3][0]]
         self.by = by
         self.scope = scope
         if fail not in ("open", "closed", None):
-            raise ConfigurationError(f'Throttle(fail={fail!r}) must be "open" or "closed".')
+            raise ConfigurationError(f'Throttle(fail={fail!r}) must be "open" or "closed".', id="H002")
         self.cache = cache
         self.fail = fail
 

@@ -67,7 +67,9 @@ def jwt_routes(scheme: JWTAuthentication, *, scopes_for: Scopes | None = None) -
     those. Tokens live as ``TOKENS`` in the settings says.
     """
     if not scheme.is_ours:
-        raise ConfigurationError(f"jwt_routes({scheme!r}) needs a scheme with a key that signs, not a foreign one.")
+        raise ConfigurationError(
+            f"jwt_routes({scheme!r}) needs a scheme with a key that signs, not a foreign one.", id="A011"
+        )
     # `atomic` would undo the end of a stolen login together with the 401 that follows.
     known: HandlerOptions = {"authentication": [scheme], "guards": [AllowAny], "atomic": False, "tags": ["auth"]}
     anybody: HandlerOptions = {
@@ -213,5 +215,6 @@ def __getattr__(name: str) -> list[Handler]:
             return jwt_routes(scheme)
     raise ConfigurationError(
         'Include(..., "hybrid_gateway.tokens.jwt_routes") needs a JWTAuthentication with a key that signs in '
-        'HYBRID_GATEWAY["AUTHENTICATION"], or write Include(..., jwt_routes(scheme)).'
+        'HYBRID_GATEWAY["AUTHENTICATION"], or write Include(..., jwt_routes(scheme)).',
+        id="A011",
     )

@@ -104,7 +104,9 @@ def _make_decoder(kind: object, codec: Codec) -> Decode:
         decoder: Any = msgspec.json.Decoder if codec.mode == "json" else msgspec.msgpack.Decoder
         decode = decoder(kind, dec_hook=codec.hook).decode
     except (TypeError, ValueError, DependencyError) as error:
-        raise DependencyError(f"a message cannot be {kind!r}: {why_not(kind, error)}") from error
+        raise DependencyError(
+            f"a message cannot be {kind!r}: {why_not(kind, error)}", id=getattr(error, "id", "K008")
+        ) from error
     decode_any = msgspec.json.decode if codec.mode == "json" else msgspec.msgpack.decode
     check, hook, mode = input_check(kind), codec.hook, codec.mode
 

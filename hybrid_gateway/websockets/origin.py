@@ -70,7 +70,8 @@ class Trusted:
             if origin is None:
                 raise ConfigurationError(
                     f'{entry!r} is no origin. Write "https://shop.example", "https://*.shop.example", or "*" alone for '
-                    "every page there is."
+                    "every page there is.",
+                    id="K009",
                 )
             (self._below if is_pattern else self._exact).add(origin)
 

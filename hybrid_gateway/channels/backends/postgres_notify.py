@@ -263,18 +263,20 @@ class PostgreSQLBackend:
 
 def _check_database(alias: str) -> None:
     if alias not in connections.settings:
-        raise SettingsError(f"CHANNELS names the database {alias!r}, which DATABASES does not have.")
+        raise SettingsError(f"CHANNELS names the database {alias!r}, which DATABASES does not have.", id="S009")
     connection = connections[alias]
     if connection.vendor != "postgresql" or getattr(connection, "Database", None) is not psycopg:
         engine = connections.settings[alias]["ENGINE"]
         raise SettingsError(
             f'CHANNELS "postgresql" needs a PostgreSQL that Django speaks to by psycopg 3; DATABASES[{alias!r}] is '
-            f"{engine!r}{' by psycopg2' if connection.vendor == 'postgresql' else ''}."
+            f"{engine!r}{' by psycopg2' if connection.vendor == 'postgresql' else ''}.",
+            id="S009",
         )
     if not apps.is_installed("hybrid_gateway.channels"):
         raise SettingsError(
             'CHANNELS "postgresql" keeps messages in tables: add "hybrid_gateway.channels" to INSTALLED_APPS, and run '
-            "manage.py migrate."
+            "manage.py migrate.",
+            id="S010",
         )
 
 

@@ -33,12 +33,13 @@ class RedisAddress:
             raise SettingsError(
                 f"{url!r} is no address of a Redis. Give redis://host:6379/0, rediss:// for TLS, or unix:// for a "
                 "socket; valkey:// and valkeys:// are the same. A cluster or Sentinel needs an address of this kind "
-                "that leads to its primary."
+                "that leads to its primary.",
+                id="S006",
             )
         try:
             pool = ConnectionPool.from_url(f"{scheme}://{rest}", protocol=2)
         except (ValueError, TypeError) as error:
-            raise SettingsError(f"The address of the Redis is not understood: {error}") from None
+            raise SettingsError(f"The address of the Redis is not understood: {error}", id="S006") from None
         self.kind = pool.connection_class
         # Ours come last: redis-py's own retries hide that messages were lost, and its time-out of 5 s is for answers,
         # not for a connection on which nothing may happen for hours.

@@ -59,7 +59,8 @@ def check_has_one_column(field: PathStep) -> None:
     if has_several_columns(field):
         raise ConfigurationError(
             f"{field.model.__name__}.{field.name} is a relation of several columns, which has no value of its own: "
-            "name those columns, or nest a class on the side that has them."
+            "name those columns, or nest a class on the side that has them.",
+            id="M014",
         )
 
 

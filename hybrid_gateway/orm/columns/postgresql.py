@@ -48,7 +48,7 @@ def read_range(target: ReadTarget) -> Converter:
     kind = target.kind
     if kind not in ANYTHING and (typing.get_origin(kind) or kind) is not Range:
         raise ConfigurationError(
-            f"{target.where}: {target.column}, a range of PostgreSQL, is read as hybrid_gateway.orm.Range."
+            f"{target.where}: {target.column}, a range of PostgreSQL, is read as hybrid_gateway.orm.Range.", id="M001"
         )
     end = (typing.get_args(kind) or (object,))[0]
     return range_converter(target.inner_converter(end, base_field(target.field)))

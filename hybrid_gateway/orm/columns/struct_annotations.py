@@ -39,7 +39,7 @@ class Column:
         write: Literal["create", "replace"] | None = None,
     ) -> None:
         if read_only and (write_only or write):
-            raise ConfigurationError("A Column is read_only, or it is written: not both.")
+            raise ConfigurationError("A Column is read_only, or it is written: not both.", id="M013")
         self.source = source
         self.read_only = read_only
         self.write_only = write_only

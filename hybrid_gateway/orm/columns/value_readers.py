@@ -63,7 +63,7 @@ class ReadTarget(msgspec.Struct, frozen=True):
     def misfit(self, expected: str) -> ConfigurationError:
         """Return the error of an annotation that cannot hold the column."""
         return ConfigurationError(
-            f"{self.where}: {format_type(self.kind)} cannot hold {self.column}, which is {expected}."
+            f"{self.where}: {format_type(self.kind)} cannot hold {self.column}, which is {expected}.", id="M001"
         )
 
 
@@ -119,7 +119,7 @@ def read_composite_key(target: ReadTarget) -> Converter | None:
     if made not in (list, tuple) or len(items) != len(columns):
         names = ", ".join(column.name for column in columns)
         raise ConfigurationError(
-            f"{target.where}: {target.column} is {names}: a tuple with a type for each of them, or a list."
+            f"{target.where}: {target.column} is {names}: a tuple with a type for each of them, or a list.", id="M001"
         )
     converters = [target.inner_converter(item, column) for item, column in zip(items, columns, strict=True)]
 
@@ -178,7 +178,7 @@ def read_enum(target: ReadTarget, kind: type[enum.Enum]) -> Converter:
     values = [member.value for member in kind]
     if not (all(isinstance(value, str) for value in values) or all(type(value) is int for value in values)):
         raise ConfigurationError(
-            f"{target.where}: the members of {kind.__name__} must be all texts or all whole numbers."
+            f"{target.where}: the members of {kind.__name__} must be all texts or all whole numbers.", id="M002"
         )
     stored = target.python_type
     if stored is not None and not all(isinstance(value, _MEMBER_TYPES.get(stored, ())) for value in values):
@@ -218,7 +218,8 @@ def read_literal(target: ReadTarget) -> Converter | None:
 def _no_blank(target: ReadTarget) -> ConfigurationError:
     return ConfigurationError(
         f'{target.where}: {target.column} may be blank, and {format_type(target.kind)} has no "" for that. Add it, or '
-        "write `| None` after the type: a blank is shown as null then, and null is written as a blank."
+        "write `| None` after the type: a blank is shown as null then, and null is written as a blank.",
+        id="M003",
     )
 
 
@@ -227,5 +228,6 @@ def _check_choices(target: ReadTarget, known: set[object]) -> None:
     if missing:
         raise ConfigurationError(
             f"{target.where}: {format_type(target.kind)} lacks {', '.join(map(repr, missing))}, a choice of "
-            f"{target.column}."
+            f"{target.column}.",
+            id="M002",
         )

@@ -255,7 +255,9 @@ def _term(model: type[Model], entry: object, annotations: Annotations, depth: in
         yield _expression(model, F(name), descending, nulls_first)
     elif related is not None and related._meta.ordering:
         if depth > _MAX_DEPTH:
-            raise ConfigurationError(f"A cursor cannot order by {name!r}: its model is ordered by itself without end.")
+            raise ConfigurationError(
+                f"A cursor cannot order by {name!r}: its model is ordered by itself without end.", id="L003"
+            )
         for inner in related._meta.ordering:
             yield from _below(name, inner, related, descending, depth, nullable)
     else:
@@ -274,7 +276,8 @@ def _below(
         if term.expression is not None:
             raise ConfigurationError(
                 f"A cursor cannot order by {name!r}: the order of {related.__name__} has an expression. "
-                f"Order by columns of it: {name}__..."
+                f"Order by columns of it: {name}__...",
+                id="L003",
             )
         below = msgspec.structs.replace(term, path=f"{name}{LOOKUP_SEP}{term.path}", nullable=nullable or term.nullable)
         yield below.reversed() if descending else below
@@ -295,10 +298,11 @@ def _follow(model: type[Model], path: str) -> tuple[list[PathStep], list[str]]:
                 return fields, names[position:]
             raise ConfigurationError(
                 f"A cursor cannot order by {path!r}: {name!r} is no column there. An annotation of the queryset is one "
-                f'where the Struct names it: Annotated[int, Column("{name}")].'
+                f'where the Struct names it: Annotated[int, Column("{name}")].',
+                id="L003",
             ) from None
         if field.is_relation and (field.one_to_many or field.many_to_many or field.related_model is None):
-            raise ConfigurationError(f"A cursor cannot order by {path!r}: {name!r} leads to other rows.")
+            raise ConfigurationError(f"A cursor cannot order by {path!r}: {name!r} leads to other rows.", id="L003")
         fields.append(field)
         at = field.related_model
     return fields, []
@@ -319,7 +323,9 @@ def _key_path(field: PathStep, path: str) -> str:
 
 def _expression(model: type[Model], expression: object, descending: bool, nulls_first: bool | None) -> _Term:
     if not isinstance(expression, (BaseExpression, F)) or isinstance(expression, Random):
-        raise ConfigurationError(f"A cursor orders by columns, not by {expression!r}; name them: Cursor(ordering=...).")
+        raise ConfigurationError(
+            f"A cursor orders by columns, not by {expression!r}; name them: Cursor(ordering=...).", id="L003"
+        )
     _reject_window(expression)
     query = model._base_manager.annotate(_place=expression).order_by().values("_place").query
     field = _orderable(getattr(query.annotations["_place"], "output_field", None), str(expression))
@@ -328,10 +334,14 @@ def _expression(model: type[Model], expression: object, descending: bool, nulls_
 
 def _reject_window(expression: object) -> None:
     if getattr(expression, "contains_over_clause", False):
-        raise ConfigurationError(f"A cursor cannot order by {expression!r}: a window changes with the rows behind it.")
+        raise ConfigurationError(
+            f"A cursor cannot order by {expression!r}: a window changes with the rows behind it.", id="L003"
+        )
 
 
 def _orderable(field: ModelField | None, name: str) -> ModelField:
     if field is None or not column_type_of(field).has_order:
-        raise ConfigurationError(f"A cursor cannot order by {name!r}: values of any type have no order; cast it.")
+        raise ConfigurationError(
+            f"A cursor cannot order by {name!r}: values of any type have no order; cast it.", id="L003"
+        )
     return field

@@ -93,16 +93,21 @@ class PageOptions(msgspec.Struct, frozen=True):
         """
         envelope, links = chosen.get("envelope", UNSET), chosen.get("links", ("next", "prev"))
         if isinstance(links, str) or not set(RELATIONS).issuperset(links):
-            raise ConfigurationError(f"{style}(links={links!r}) must be a list of {', '.join(map(repr, RELATIONS))}.")
+            raise ConfigurationError(
+                f"{style}(links={links!r}) must be a list of {', '.join(map(repr, RELATIONS))}.", id="L001"
+            )
         if "last" in links and not last:
             raise ConfigurationError(
-                f"{style}(links={links!r}): the last page is known by counting all rows, which this one does not do."
+                f"{style}(links={links!r}): the last page is known by counting all rows, which this one does not do.",
+                id="L001",
             )
         header = chosen.get("total_header", "X-Total-Count" if envelope is None and counts else None)
         if header is not None and (not isinstance(header, str) or _HEADER_NAME.fullmatch(header) is None):
-            raise ConfigurationError(f"{style}(total_header={header!r}) must be the name of a header.")
+            raise ConfigurationError(f"{style}(total_header={header!r}) must be the name of a header.", id="L001")
         if header is not None and not counts:
-            raise ConfigurationError(f"{style}(total_header={header!r}) has nothing to say where nobody counts.")
+            raise ConfigurationError(
+                f"{style}(total_header={header!r}) has nothing to say where nobody counts.", id="L001"
+            )
         relations = RELATIONS if last else RELATIONS[:-1]
         return PageOptions(relations, counts, envelope, tuple(dict.fromkeys(links)), header)
 
@@ -136,7 +141,7 @@ class _EnvelopePlan:
         if envelope is page:
             return page[struct], lambda found: found
         if not isinstance(envelope, type):
-            raise ConfigurationError(f"envelope={envelope!r} must be a class, or None for a bare list.")
+            raise ConfigurationError(f"envelope={envelope!r} must be a class, or None for a bare list.", id="L002")
         self._name = f"envelope={envelope.__qualname__}"
         returns: Any = envelope
         if getattr(envelope, "__parameters__", ()):
@@ -148,11 +153,14 @@ class _EnvelopePlan:
         if not issubclass(envelope, msgspec.Struct):
             raise ConfigurationError(
                 f"{self._name} must be a Struct whose fields are those of a page, or have a classmethod "
-                "from_page(cls, page)."
+                "from_page(cls, page).",
+                id="L002",
             )
         fill = self._fill(returns)
         if self.used.count("items") != 1:
-            raise ConfigurationError(f"{self._name} must have one field `items: list[T]`, which shows the rows.")
+            raise ConfigurationError(
+                f"{self._name} must have one field `items: list[T]`, which shows the rows.", id="L002"
+            )
         return returns, fill
 
     def _fill(self, cls: Any) -> Fill:
@@ -166,7 +174,8 @@ class _EnvelopePlan:
             if is_known and field.name not in self._uncounted:
                 if field.name == "items" and field.type != self._items:
                     raise ConfigurationError(
-                        f"{self._name}: items must be {self._items}, or list[T] of a Generic[T], not {field.type}."
+                        f"{self._name}: items must be {self._items}, or list[T] of a Generic[T], not {field.type}.",
+                        id="L002",
                     )
                 self.used.append(field.name)
                 parts[field.name] = operator.attrgetter(field.name)
@@ -178,9 +187,12 @@ class _EnvelopePlan:
 
     def _reject(self, field: msgspec.structs.FieldInfo) -> None:
         if field.name in self._uncounted:
-            raise ConfigurationError(f"{self._name}: {field.name!r} is to be counted, and nobody counts. Leave it out.")
+            raise ConfigurationError(
+                f"{self._name}: {field.name!r} is to be counted, and nobody counts. Leave it out.", id="L002"
+            )
         raise ConfigurationError(
             f"{self._name}: {field.name!r} is nothing that such a page has: {', '.join(sorted(self._known))}. Call one "
             f"of these {field.encode_name!r} by msgspec.field(name={field.encode_name!r}), give it a default, or write "
-            "a classmethod from_page(cls, page)."
+            "a classmethod from_page(cls, page).",
+            id="L002",
         )

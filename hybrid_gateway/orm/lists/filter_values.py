@@ -84,7 +84,9 @@ def compared_type(query: Query, where: str) -> object:
     if field is not None and isinstance(lookup, (Exact, In)) and (choices := choices_of(value_field(field))):
         kind = Literal[tuple(choices)]
     if not is_scalar(kind):
-        raise ConfigurationError(f"{where} compares with what no type of text tells: write a Struct, filters=...")
+        raise ConfigurationError(
+            f"{where} compares with what no type of text tells: write a Struct, filters=...", id="L004"
+        )
     return Annotated[list[kind], COMMA_SEPARATED] if isinstance(lookup, (In, Range)) else kind
 
 
@@ -103,11 +105,11 @@ def _check_kind(lookup: object, kind: object, where: str) -> None:
     is_list = (typing.get_origin(kind) or kind) in _LISTS
     is_text = typing.get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, (str, enum.Enum)))
     if isinstance(lookup, IsNull) and kind is not bool:
-        raise ConfigurationError(f"{where} asks whether a column is null, so its type is bool.")
+        raise ConfigurationError(f"{where} asks whether a column is null, so its type is bool.", id="L004")
     if isinstance(lookup, (In, Range)) and not is_list:
-        raise ConfigurationError(f"{where} compares with several values, so its type is list[...].")
+        raise ConfigurationError(f"{where} compares with several values, so its type is list[...].", id="L004")
     if isinstance(lookup, Regex) and not is_text:
-        raise ConfigurationError(f"{where} is a regular expression, so its type is str.")
+        raise ConfigurationError(f"{where} is a regular expression, so its type is str.", id="L004")
 
 
 def _check_cast(rhs: object, where: str) -> None:
@@ -116,7 +118,8 @@ def _check_cast(rhs: object, where: str) -> None:
     if isinstance(rhs, Cast) and "None" in (rhs.output_field.cast_db_type(connections["default"]) or ""):
         raise ConfigurationError(
             f"{where} compares a range of decimals with a single one, which this version of Django cannot write. "
-            "Compare with a Range[Decimal], or use Django 6.1."
+            "Compare with a Range[Decimal], or use Django 6.1.",
+            id="L004",
         )
 
 

@@ -24,7 +24,7 @@ from django.db.models.sql import Query
 from msgspec import UNSET
 
 from hybrid_gateway._compat.django_orm_internals import is_too_many_parameters
-from hybrid_gateway.exceptions import ConfigurationError, ErrorEntry, RequestValidationError, error_entry
+from hybrid_gateway.exceptions import ConfigurationError, ErrorEntry, RequestValidationError, error_entry, located
 from hybrid_gateway.orm.columns.value_limits import limit_violation
 from hybrid_gateway.orm.lists.filter_values import (
     VALUE_ERRORS,
@@ -69,7 +69,7 @@ class Search:
 
     def __init__(self, *paths: str) -> None:
         if not paths:
-            raise ConfigurationError("Search() names the columns in which to look.")
+            raise ConfigurationError("Search() names the columns in which to look.", id="L005")
         self.paths = paths
 
 
@@ -115,9 +115,12 @@ class FilterSet:
         for field in msgspec.structs.fields(struct):
             where = f"{struct.__qualname__}.{field.name}"
             if field.required:
-                raise ConfigurationError(f"{where} has no default: a filter may be left out, so write `= None`.")
+                raise ConfigurationError(
+                    f"{where} has no default: a filter may be left out, so write `= None`.", id="L004"
+                )
             marker = _marker(field.type)
-            apply, check = _apply(field, marker, rows, where)
+            with located(struct):
+                apply, check = _apply(field, marker, rows, where)
             entry = _Filter(field.name, field.encode_name, apply, check, _has_enums(field.type))
             (ordered if isinstance(marker, Ordering) else self._fields).append(entry)
         self._fields += ordered
@@ -202,7 +205,7 @@ def client_orders(struct: FilterType) -> list[OrderTerm]:
 
 def _check_struct(struct: FilterType) -> None:
     if not (isinstance(struct, type) and issubclass(struct, msgspec.Struct)):
-        raise ConfigurationError(f"filters={struct!r} must be a Struct.")
+        raise ConfigurationError(f"filters={struct!r} must be a Struct.", id="L004")
     resolve_class_aliases(struct)
 
 
@@ -256,10 +259,13 @@ def _search(marker: Search, rows: Rows, where: str) -> tuple[Apply, ValueCheck |
         if lookup == "search" and connections[rows.db].vendor != "postgresql":
             raise ConfigurationError(
                 f"{where}: {entry!r} is a full-text search of PostgreSQL, which the database {rows.db!r} is not. "
-                f"Search {entry[1:]!r} without a prefix."
+                f"Search {entry[1:]!r} without a prefix.",
+                id="L005",
             )
         if lookup == "search" and not apps.is_installed("django.contrib.postgres"):
-            raise ConfigurationError(f"{where}: {entry!r} needs 'django.contrib.postgres' in INSTALLED_APPS.")
+            raise ConfigurationError(
+                f"{where}: {entry!r} needs 'django.contrib.postgres' in INSTALLED_APPS.", id="S010"
+            )
         if lookup is None and "__icontains" not in path:
             path = f"{path}__icontains"
         query = _try(rows, Q(**{path: Parameter("text", {})}), where)
@@ -289,18 +295,19 @@ def _search_words(text: str) -> list[str]:
 def _order(marker: Ordering, kind: object, rows: Rows, where: str) -> Apply:
     many, words = typing.get_origin(kind) is list, _literal_words(kind)
     if not words:
-        raise ConfigurationError(f'{where} must list what clients may order by: Literal["name", "-price"].')
+        raise ConfigurationError(f'{where} must list what clients may order by: Literal["name", "-price"].', id="L006")
     names: Mapping[str, OrderTerm] = {word: marker.names.get(word, word) for word in words}
     for name in names.values():
         try:
             rearrangeable(rows).order_by(name)
         except FieldError as error:
-            raise ConfigurationError(f"{where} cannot be ordered by: {error}") from error
+            raise ConfigurationError(f"{where} cannot be ordered by: {error}", id="L006") from error
         column = term_name(name)
         if column is not None and crosses_to_many(rows.model, column):
             raise ConfigurationError(
                 f"{where} cannot be ordered by: {name!r} leads to many rows, so that rows would come more than once. "
-                "Order by an annotation of the queryset, such as Min(...)."
+                "Order by an annotation of the queryset, such as Min(...).",
+                id="L006",
             )
 
     def order(queryset: Rows, value: Any) -> Rows:
@@ -319,4 +326,4 @@ def _try(rows: Rows, condition: Q, where: str) -> Query:
     try:
         return rearrangeable(rows).filter(condition).query
     except (FieldError, TypeError, ValueError) as error:
-        raise ConfigurationError(f"{where} is no lookup of {rows.model.__name__}: {error}") from error
+        raise ConfigurationError(f"{where} is no lookup of {rows.model.__name__}: {error}", id="L004") from error

@@ -88,7 +88,7 @@ class PageRequest(msgspec.Struct, frozen=True):
         try:
             page, neighbours = self.style.page(self.struct, pageable_rows(source), self.values)
         except ConfigurationError as error:
-            raise ConfigurationError(f"{self.where}: {error}") from error
+            raise error.within(self.where) from error
         urls: dict[Relation, str | None] = {
             relation: self._url(neighbours.get(relation)) for relation in self.writer.relations
         }
@@ -301,7 +301,7 @@ class Cursor(Pagination):
         if isinstance(source, list):
             if not source:
                 return CursorPage(items=[]), {"first": {"cursor": None}}
-            raise ConfigurationError("A cursor needs a queryset, not a list.")
+            raise ConfigurationError("A cursor needs a queryset, not a list.", id="L003")
         size, text, keyset = values.get("size", self.size), values["cursor"], Keyset(source)
         start = None if text is None else keyset.read(text, self.names["cursor"])
         backwards = start is not None and start.backwards
@@ -331,10 +331,12 @@ def _checked(parameters: Parameters, style: str) -> Parameters:
         name: object = entry.name
         if not isinstance(name, str) or _QUERY_NAME.fullmatch(name) is None:
             raise ConfigurationError(
-                f"{style}({entry.option}={name!r}) must be the name of a query parameter, without blanks and &=#+%;."
+                f"{style}({entry.option}={name!r}) must be the name of a query parameter, without blanks and &=#+%;.",
+                id="L001",
             )
         if name in taken:
-            raise ConfigurationError(f"{style}({entry.option}={name!r}) is the name of {taken[name]} already.")
+            message = f"{style}({entry.option}={name!r}) is the name of {taken[name]} already."
+            raise ConfigurationError(message, id="L001")
         taken[name] = entry.option
     return parameters
 
@@ -348,12 +350,12 @@ def _errors_at(where: str) -> Iterator[None]:
     try:
         yield
     except ConfigurationError as error:
-        raise ConfigurationError(f"{where}: {error}") from error
+        raise error.within(where) from error
 
 
 def _sizes(size: int, most: M, name: str) -> tuple[int, M]:
     if size < 1 or (most is not None and most < size):
-        raise ConfigurationError(f"{name}={size!r} must be 1 or more, and not above max_{name}={most!r}.")
+        raise ConfigurationError(f"{name}={size!r} must be 1 or more, and not above max_{name}={most!r}.", id="L001")
     return size, most
 
 
@@ -362,7 +364,9 @@ def _size_parameter(name: str, size: int, most: int | None) -> Parameters:
         annotation = Annotated[int, Query(ge=1, le=most, description="How many items a page has.")]
         return {"size": PageParameter(name, "size_param", annotation, size)}
     if name != "size":
-        raise ConfigurationError(f"size_param={name!r} names what clients cannot choose: give a max_size as well.")
+        raise ConfigurationError(
+            f"size_param={name!r} names what clients cannot choose: give a max_size as well.", id="L001"
+        )
     return {}
 
 

@@ -172,9 +172,9 @@ def lookups_of(node: object, seen: set[int] | None = None) -> Iterator[AnyLookup
 def _children(node: Any) -> list[object]:
     """Return what a part of a query is made of; raises ConfigurationError for a parameter that no lookup adapts."""
     if isinstance(node, SliceParam):
-        raise ConfigurationError(unadapted(" and ".join(node.names)))
+        raise ConfigurationError(unadapted(" and ".join(node.names)), id="Q001")
     if isinstance(node, ParameterReference):
-        raise ConfigurationError(unadapted(node.name))
+        raise ConfigurationError(unadapted(node.name), id="Q001")
     if isinstance(node, Query):
         group_by = node.group_by if isinstance(node.group_by, tuple) else ()
         own = [*node.annotations.values(), *node.select, *node.order_by, *group_by]
@@ -222,7 +222,9 @@ class _Inserter:
             _reject_moment(lookup)
         elif id(lookup) not in self.made and not isinstance(lookup, PlaceholderLookup):
             if has_transformed_sides(lookup):
-                raise ConfigurationError(f"{type(lookup).__name__} transforms both sides, which cannot be prepared.")
+                raise ConfigurationError(
+                    f"{type(lookup).__name__} transforms both sides, which cannot be prepared.", id="Q005"
+                )
             self._seen[id(lookup)] = lookup
             self.made[id(lookup)] = ParameterLookup(lookup)
             self.names |= names
@@ -252,5 +254,6 @@ def _reject_moment(lookup: AnyLookup) -> None:
     if moment is not None:
         raise ConfigurationError(
             f"A prepared query compares with {moment!r}, which was computed when it was prepared and never will be "
-            "again. Pass it as a parameter, or let the database say it: Now()."
+            "again. Pass it as a parameter, or let the database say it: Now().",
+            id="Q002",
         )

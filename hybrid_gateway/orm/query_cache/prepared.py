@@ -197,7 +197,7 @@ class PreparedAggregate:
 
     def __init__(self, build: Build, expressions: dict[str, BaseExpression], *, static_managers: bool) -> None:
         if not expressions:
-            raise ConfigurationError('aggregate() needs expressions by name, such as total=Sum("price").')
+            raise ConfigurationError('aggregate() needs expressions by name, such as total=Sum("price").', id="Q005")
         self._build = build
         self._expressions = expressions
 
@@ -208,7 +208,8 @@ class PreparedAggregate:
             if is_grouped or query.is_sliced or query.distinct or query.combinator or query.annotations:
                 raise ConfigurationError(
                     "Only the rows of a queryset without slices, distinct(), annotations and unions can be aggregated "
-                    "by a prepared query."
+                    "by a prepared query.",
+                    id="Q005",
                 )
             # All rows are one group: by a constant, which SELECT then leaves out. None of them is no group, see get().
             one_group = queryset.order_by().annotate(one_group=Value(1)).values("one_group")
@@ -245,7 +246,7 @@ class RowSource(msgspec.Struct, frozen=True, eq=False):
 def _select(queryset: QuerySet[Model]) -> Query:
     kind = row_kind(queryset)
     if kind not in (INSTANCES, DICTS, TUPLES, SINGLES):
-        raise ConfigurationError(f"Rows of {kind.__name__} cannot be prepared.")
+        raise ConfigurationError(f"Rows of {kind.__name__} cannot be prepared.", id="Q005")
     return queryset.query.chain()
 
 
@@ -261,7 +262,9 @@ def _reader(compiler: SQLCompiler, queryset: QuerySet[Model]) -> RowReader:
         return read_tuples
     instances = InstanceReader.of(compiler)
     if instances is None or has_known_relations(queryset):
-        raise ConfigurationError("Instances with annotations cannot be prepared; use values() or a ModelStruct.")
+        raise ConfigurationError(
+            "Instances with annotations cannot be prepared; use values() or a ModelStruct.", id="Q005"
+        )
     return lambda rows: [instances.read(row) for row in read_tuples(rows)]
 
 

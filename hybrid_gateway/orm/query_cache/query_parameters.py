@@ -75,7 +75,8 @@ class SliceParam:
         names = " and ".join(sorted(self.names))
         raise ConfigurationError(
             f"A prepared query cannot {use} its parameter {names}: the query is made once, for all values. Pass it to "
-            "filter(), exclude() or a slice, and compute with it before the query is called."
+            "filter(), exclude() or a slice, and compute with it before the query is called.",
+            id="Q001",
         )
 
     def __bool__(self) -> bool:
@@ -138,7 +139,7 @@ class ParameterReference(Expression):
         return self
 
     def as_sql(self, compiler: SQLCompiler, connection: object) -> NoReturn:
-        raise ConfigurationError(unadapted(self.name))
+        raise ConfigurationError(unadapted(self.name), id="Q001")
 
     def __repr__(self) -> str:
         return f"<parameter {self.name}>"

@@ -64,7 +64,7 @@ class StatementBuilder:
         self.parameters = inspect.signature(build).parameters
         for parameter in self.parameters.values():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-                raise ConfigurationError(f"{self.title} takes {parameter}; name each parameter.")
+                raise ConfigurationError(f"{self.title} takes {parameter}; name each parameter.", id="Q006")
         self._static_managers = static_managers
 
     def template(self) -> tuple[QuerySet[Model], Mapping[int, SliceParam]]:
@@ -75,7 +75,8 @@ class StatementBuilder:
                 queryset = self.build(**{name: Parameter(name, marked) for name in self.parameters})
         except (TypeError, ValueError) as error:
             raise ConfigurationError(
-                f"{self.title} does something with its parameters that has no answer before there are values: {error}"
+                f"{self.title} does something with its parameters that has no answer before there are values: {error}",
+                id="Q001",
             ) from error
         managers = [name for module, name in called if not module.startswith("django.")]
         if managers and not self._static_managers:
@@ -83,15 +84,18 @@ class StatementBuilder:
             raise ConfigurationError(
                 f"{self.title} starts at {managers[0]}(): whatever that looks at (a tenant, a user) it would look at "
                 "once, for all calls. Start at a plain manager and pass it as a parameter; or, if it is the same for "
-                "everybody, say so: static_managers=True."
+                "everybody, say so: static_managers=True.",
+                id="Q003",
             )
         if not isinstance(queryset, QuerySet):
-            raise ConfigurationError(f"{self.title} must return a QuerySet, not {queryset!r}.")
+            raise ConfigurationError(f"{self.title} must return a QuerySet, not {queryset!r}.", id="Q004")
         if has_prefetches(queryset):
-            raise ConfigurationError(f"{self.title} prefetches, which cannot be prepared.")
+            raise ConfigurationError(f"{self.title} prefetches, which cannot be prepared.", id="Q005")
         database: object = chosen_database(queryset)
         if isinstance(database, SliceParam):
-            raise ConfigurationError(f"{self.title} chooses a database by a parameter, which cannot be prepared.")
+            raise ConfigurationError(
+                f"{self.title} chooses a database by a parameter, which cannot be prepared.", id="Q005"
+            )
         return queryset, marked
 
     def statement(
@@ -112,7 +116,8 @@ class StatementBuilder:
         if unused:
             raise ConfigurationError(
                 f"{self.title}: nothing in the query depends on {', '.join(unused)}. Parameters go to filter(), "
-                "exclude(), or the end of a slice whose other end is open or a parameter."
+                "exclude(), or the end of a slice whose other end is open or a parameter.",
+                id="Q006",
             )
         limits = (low, high) if open_limits else None
         return Statement(query, placeholders, limits, narrow, reader, ordinary, nothing)
@@ -121,7 +126,7 @@ class StatementBuilder:
         if mark is None or mark < FIRST_SLICE_MARK:
             return mark
         if mark not in marked:
-            raise ConfigurationError(f"{self.title} slices what is sliced already; write one slice.")
+            raise ConfigurationError(f"{self.title} slices what is sliced already; write one slice.", id="Q005")
         return marked[mark]
 
     # --- other questions than for rows
@@ -135,7 +140,7 @@ class StatementBuilder:
     def _unsliced(self, queryset: QuerySet[Model]) -> Query:
         if queryset.query.is_sliced:
             raise ConfigurationError(
-                f"{self.title} is sliced: whether and how many rows there are is asked of all of them."
+                f"{self.title} is sliced: whether and how many rows there are is asked of all of them.", id="Q005"
             )
         return queryset.query
 
@@ -143,6 +148,7 @@ class StatementBuilder:
         query = self._unsliced(queryset)
         if query.distinct or query.combinator or query.group_by is not None or query.annotations or query.extra:
             raise ConfigurationError(
-                f"{self.title} cannot be counted: it is more than filters and an order. Use count() of a queryset."
+                f"{self.title} cannot be counted: it is more than filters and an order. Use count() of a queryset.",
+                id="Q005",
             )
         return count_query(query)

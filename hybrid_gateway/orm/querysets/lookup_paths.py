@@ -64,12 +64,13 @@ def path_steps(model: type[Model], path: str, where: str) -> Iterator[PathStep]:
     at: type[Model] | None = model
     for name in path.split(LOOKUP_SEP):
         if at is None:
-            raise ConfigurationError(f"{where}: {path!r} goes on behind a column.")
+            raise ConfigurationError(f"{where}: {path!r} goes on behind a column.", id="M005")
         field = _get_field(at, name, path, where)
         if field.is_relation and field.related_model is None:
             raise ConfigurationError(
                 f"{where}: {at.__name__}.{name} leads to rows of any model, which no type can tell: read the columns "
-                "that it is made of."
+                "that it is made of.",
+                id="M005",
             )
         yield field
         at = field.related_model if field.is_relation else None
@@ -86,7 +87,7 @@ def _get_field(model: type[Model], name: str, path: str, where: str) -> PathStep
             if is_to_many(relation) and relation.get_accessor_name() == name:
                 return relation
     known = sorted({*(field.name for field in meta.get_fields()), "pk"})
-    raise ConfigurationError(f"{where}: {model.__name__} has no {name!r}. It has {', '.join(known)}.")
+    raise ConfigurationError(f"{where}: {model.__name__} has no {name!r}. It has {', '.join(known)}.", id="M005")
 
 
 # --- many rows on the way ------------------------------------------------------------------------------------------

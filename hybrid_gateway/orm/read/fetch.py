@@ -231,7 +231,7 @@ def prepare(
     """
     if isinstance(struct, type):
         if build is None:
-            raise ConfigurationError("prepare() needs a function that returns a queryset.")
+            raise ConfigurationError("prepare() needs a function that returns a queryset.", id="Q004")
         plan = read_plan_of(struct)
         rows = RowSource(plan.select, partial(fetch, struct), lambda compiler, _: rows_reader(plan, compiler))
         return Prepared(rows, build, static_managers=static_managers)

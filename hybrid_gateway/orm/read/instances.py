@@ -88,7 +88,9 @@ class _FieldReader:
         except FieldDoesNotExist:
             value = getattr(owner, name, UNSET)
             if value is UNSET:
-                raise ConfigurationError(f"{self._where} is an annotation, which this instance has not got.") from None
+                raise ConfigurationError(
+                    f"{self._where} is an annotation, which this instance has not got.", id="M010"
+                ) from None
             return value
         if isinstance(field, ForeignObjectRel):
             related = _follow(owner, [name])

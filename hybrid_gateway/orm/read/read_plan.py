@@ -25,7 +25,7 @@ from msgspec import UNSET
 from hybrid_gateway._compat.django_query_internals import Converters, own_columns, select_columns, select_paths
 from hybrid_gateway.class_annotations import computed
 from hybrid_gateway.codegen import define
-from hybrid_gateway.exceptions import ConfigurationError
+from hybrid_gateway.exceptions import ConfigurationError, located
 from hybrid_gateway.orm.columns.column_types import read_converter
 from hybrid_gateway.orm.columns.field_facts import (
     PathStep,
@@ -143,7 +143,7 @@ class ReadPlan:
         """Raise :class:`ConfigurationError` where a queryset is of another model."""
         if not issubclass(model, self.model) and model._meta.concrete_model is not self.model._meta.concrete_model:
             raise ConfigurationError(
-                f"{self.struct.__qualname__} is of {self.model.__name__}, not of {model.__name__}."
+                f"{self.struct.__qualname__} is of {self.model.__name__}, not of {model.__name__}.", id="M008"
             )
 
     def select(self, queryset: QuerySet[Model], *, more: Sequence[str] = ()) -> Query:
@@ -155,7 +155,7 @@ class ReadPlan:
         query = queryset.query.chain()
         if missing := self.named and [name for name in self.named if name not in query.annotations]:
             raise ConfigurationError(
-                f"{self.struct.__qualname__} reads {', '.join(missing)}, which the queryset must annotate()."
+                f"{self.struct.__qualname__} reads {', '.join(missing)}, which the queryset must annotate().", id="M010"
             )
         # The table of a child has none of the columns of its parent.
         is_own = queryset.model._meta.concrete_model is self.model._meta.concrete_model
@@ -211,7 +211,9 @@ class _Field(msgspec.Struct, frozen=True, eq=False):
 
     def check_nullable(self, *, may_be_null: bool) -> None:
         if may_be_null and not is_nullable(self.annotation):
-            raise ConfigurationError(f"{self.where} can be null in the database: write `| None` after its type.")
+            raise ConfigurationError(
+                f"{self.where} can be null in the database: write `| None` after its type.", id="M004"
+            )
 
 
 class _ReadPlanBuilder:
@@ -225,14 +227,17 @@ class _ReadPlanBuilder:
         struct = level.struct
         if struct in level.around:
             chain = " → ".join(entry.__qualname__ for entry in (*level.around, struct))
-            raise ConfigurationError(f"{chain}: a Struct cannot be joined to itself without end; use another inside.")
+            raise ConfigurationError(
+                f"{chain}: a Struct cannot be joined to itself without end; use another inside.", id="M009"
+            )
         columns, computed_fields = columns_of(struct), computed_of(struct)
         parameters = inspect.signature(struct).parameters
         arguments = []
         for name, annotation in hints_of(struct).items():
             field = _Field(level, name, annotation, columns.get(name) or Column())
             entry = computed_fields.get(name)
-            code = self._field(field) if entry is None else self._computed(field, entry)
+            with located(struct):
+                code = self._field(field) if entry is None else self._computed(field, entry)
             arguments.append(f"{name}={code}" if parameters[name].kind is inspect.Parameter.KEYWORD_ONLY else code)
         return f"{self._plan.name_for('struct', struct)}({', '.join(arguments)})"
 
@@ -241,7 +246,7 @@ class _ReadPlanBuilder:
         for path in entry.columns:
             steps = list(path_steps(field.level.model, path, field.where))
             if any(is_to_many(step) for step in steps):
-                raise ConfigurationError(f"{field.where} is computed of {path!r}, which leads to many rows.")
+                raise ConfigurationError(f"{field.where} is computed of {path!r}, which leads to many rows.", id="M007")
             slots.append(self._column(field.level, steps, path))
         return f"{self._plan.name_for('compute', entry.function)}({', '.join(slots)})"
 
@@ -261,7 +266,7 @@ class _ReadPlanBuilder:
 
     def _annotation_slot(self, field: _Field, name: str, expression: Expression | None = None) -> str:
         if field.level.prefix:
-            raise ConfigurationError(f"{field.where} is an annotation, which a nested Struct cannot have.")
+            raise ConfigurationError(f"{field.where} is an annotation, which a nested Struct cannot have.", id="M010")
         return self._plan.annotation_slot(name, expression)
 
     def _path(self, field: _Field, path: str) -> str:
@@ -303,7 +308,9 @@ class _ReadPlanBuilder:
         level, struct = field.level, bare(field.annotation)
         model = model_of(struct)
         if not last.is_relation or not is_compatible_model(model, last.related_model):
-            raise ConfigurationError(f"{field.where} is a {model.__name__}, which {path!r} does not lead to.")
+            raise ConfigurationError(
+                f"{field.where} is a {model.__name__}, which {path!r} does not lead to.", id="M008"
+            )
         field.check_nullable(may_be_null=is_optional)
         inside = f"{level.prefix}{path}{LOOKUP_SEP}"
         is_elsewhere = isinstance(last, ForeignObjectRel) or has_several_columns(last)

@@ -71,7 +71,7 @@ def related_list(field: PathStep, rest: str, annotation: object, column: Column,
     """Return the list at ``field``, whose items are Structs or what is at the end of the path ``rest``."""
     kind = bare(annotation)
     if typing.get_origin(kind) is not list:
-        raise ConfigurationError(f"{where} leads to many rows: its type is list[...].")
+        raise ConfigurationError(f"{where} leads to many rows: its type is list[...].", id="M007")
     [item] = typing.get_args(kind)
     relation = _relation(field)
     struct, value = None, None
@@ -79,7 +79,7 @@ def related_list(field: PathStep, rest: str, annotation: object, column: Column,
         struct = bare(item)
         if rest or not is_compatible_model(model_of(struct), relation.model):
             shown, there = model_of(struct).__name__, relation.model.__name__
-            raise ConfigurationError(f"{where} lists {shown}, but its path leads to {there}.")
+            raise ConfigurationError(f"{where} lists {shown}, but its path leads to {there}.", id="M008")
     else:
         value = _value(relation.model, rest, item, where)
     return RelatedList(
@@ -96,7 +96,7 @@ def _value(model: type[Model], rest: str, item: object, where: str) -> Value:
     steps = list(path_steps(model, rest or "pk", where))
     last = steps[-1]
     if is_to_many(last):
-        raise ConfigurationError(f"{where} leads to lists in lists; nest a ModelStruct.")
+        raise ConfigurationError(f"{where} leads to lists in lists; nest a ModelStruct.", id="M007")
     convert = read_converter(item, last, where)
     chosen = chosen_of(model, steps)
     if chosen is None:
@@ -116,7 +116,9 @@ def _narrow(column: Column, model: type[Model], where: str) -> Narrow | None:
     for term in column.order_by:
         name = term_name(term)
         if name is not None and crosses_to_many(model, name):
-            raise ConfigurationError(f"{where} cannot be ordered by {name!r}, which leads to many rows of each.")
+            raise ConfigurationError(
+                f"{where} cannot be ordered by {name!r}, which leads to many rows of each.", id="M007"
+            )
     return None if column.filter is None else condition_filter(model, condition_paths(column.filter))
 
 
@@ -129,7 +131,7 @@ def _relation(field: Any) -> _Relation:
         return _Relation(field.related_model, field.field.attname, field.field.target_field.name)
     key = field.model._meta.pk
     if isinstance(key, CompositePrimaryKey):
-        raise ConfigurationError(f"{field.model.__name__}.{field.name} cannot refer to a composite key.")
+        raise ConfigurationError(f"{field.model.__name__}.{field.name} cannot refer to a composite key.", id="M014")
 
     def of_this_model() -> Mapping[str, object]:
         # A model of an optional app, which cannot be imported before all apps are loaded.

@@ -19,9 +19,10 @@ from django.db.models.query import RawQuerySet
 from starlette.responses import Response
 
 from hybrid_gateway import http
+from hybrid_gateway.binding.marked_types import split_markers
 from hybrid_gateway.binding.markers import Depends, Marker, Query
 from hybrid_gateway.binding.plan import Input
-from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async, split_markers
+from hybrid_gateway.binding.signature import NO_DEFAULT, Parameter, Signature, is_async
 from hybrid_gateway.binding.validation import unknown
 from hybrid_gateway.concurrency.asgiref_bridge import on_request_thread
 from hybrid_gateway.exceptions import ConfigurationError, RequestValidationError
@@ -89,7 +90,8 @@ class AdaptedHandler(msgspec.Struct):
             if len(owners) > 1:
                 raise ConfigurationError(
                     f"{self.signature.where}: the query parameter {name!r} is {' and '.join(owners)}. Give one of them "
-                    "another name."
+                    "another name.",
+                    id="L008",
                 )
 
 
@@ -105,7 +107,9 @@ def adapt_handler(
     if rows is None:
         for name in ("filters", "chunked"):
             if options.get(name):
-                raise ConfigurationError(f"{where}: {name}= is for routes that answer with a list of a ModelStruct.")
+                raise ConfigurationError(
+                    f"{where}: {name}= is for routes that answer with a list of a ModelStruct.", id="L009"
+                )
         return _with_pages_of_values(adapted, layers) if _asks_for_pages(signature, options) else adapted
     check_all(final=True)
     read_plan_of(rows.struct)
@@ -134,10 +138,14 @@ def _pagination_of(layers: Layers, signature: Signature) -> Pagination | None:
     pagination, where = layers.pagination, signature.where
     if pagination is None:
         if any(entry.info.origin is Page for entry in signature.parameters):
-            raise ConfigurationError(f"{where} asks for a Page, but there is no pagination= on it or around it.")
+            raise ConfigurationError(
+                f"{where} asks for a Page, but there is no pagination= on it or around it.", id="L009"
+            )
         return None
     if not isinstance(pagination, Pagination):
-        raise ConfigurationError(f"{where}: pagination={pagination!r} must be PageNumber(), LimitOffset() or Cursor().")
+        raise ConfigurationError(
+            f"{where}: pagination={pagination!r} must be PageNumber(), LimitOffset() or Cursor().", id="L001"
+        )
     return pagination
 
 
@@ -152,11 +160,12 @@ def _with_pages_of_values(adapted: AdaptedHandler, layers: Layers) -> AdaptedHan
     kind = bare(adapted.returns) if adapted.returns is not NO_DEFAULT else None
     if pagination is None or typing.get_origin(kind) not in (list, Page):
         raise ConfigurationError(
-            f"{where}: pagination= is for a handler whose annotation is a list, such as list[Item]."
+            f"{where}: pagination= is for a handler whose annotation is a list, such as list[Item].", id="L009"
         )
     if not pagination.pages_values:
         raise ConfigurationError(
-            f"{where}: a {type(pagination).__name__} pages rows of a ModelStruct. Take PageNumber() or LimitOffset()."
+            f"{where}: a {type(pagination).__name__} pages rows of a ModelStruct. Take PageNumber() or LimitOffset().",
+            id="L009",
         )
     rows = _Rows(typing.get_args(kind)[0], is_list=True)
     return _paginated(adapted, rows, pagination, lambda value, values, use: use(value), {})

@@ -40,7 +40,8 @@ def list_filters(view: type[ListedView], rows: Rows) -> FilterType | None:
         given = getattr(view, name)
         if isinstance(given, str) or not all(isinstance(entry, str) and entry for entry in given):
             raise ConfigurationError(
-                f"{where}.{name} must be a list of names: what clients may ask of a column tells them what is in it."
+                f"{where}.{name} must be a list of names: what clients may ask of a column tells them what is in it.",
+                id="L007",
             )
     fields = [*_filterset(view.filterset_fields, rows, f"{where}.filterset_fields")]
     if view.search_fields:
@@ -56,7 +57,7 @@ def list_filters(view: type[ListedView], rows: Rows) -> FilterType | None:
     for name, _, _ in fields:
         if name in taken:
             raise ConfigurationError(
-                f"{where}: {name!r} is a field of its filters already, so that it has two meanings."
+                f"{where}: {name!r} is a field of its filters already, so that it has two meanings.", id="L008"
             )
     return msgspec.defstruct(f"{view.__name__}Filters", fields, bases=bases, module=view.__module__)
 
@@ -65,7 +66,7 @@ def _filterset(given: FilterFields, rows: Rows, where: str) -> Iterator[_Field]:
     lookups = given if isinstance(given, Mapping) else dict.fromkeys(given, ("exact",))
     for column, names in lookups.items():
         if isinstance(names, str):
-            raise ConfigurationError(f"{where}[{column!r}] must be a list of lookups: [{names!r}].")
+            raise ConfigurationError(f"{where}[{column!r}] must be a list of lookups: [{names!r}].", id="L007")
         for name in names:
             path = column if name == "exact" else f"{column}__{name}"
             kind: Any = parameter_type(path, rows, f"{where}: {path!r}")

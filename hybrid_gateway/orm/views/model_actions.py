@@ -86,7 +86,8 @@ class _ActionFactory:
         if taken := _OWN_PARAMETERS.intersection(self._key.annotations):
             raise ConfigurationError(
                 f"{view.__qualname__}: its routes have a parameter {min(taken)!r} already, so no column of that name "
-                "can be in their path: name another by lookup_field=."
+                "can be in their path: name another by lookup_field=.",
+                id="M025",
             )
         self._queryset = scope.queryset
         self._response = {"response": Response}

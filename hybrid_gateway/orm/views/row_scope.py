@@ -43,7 +43,7 @@ class RowKey:
         if field is model._meta.pk and len(keys) > 1:
             self._columns = {part.attname: part for part in keys}
         elif not (isinstance(field, Field) and field.unique):
-            raise ConfigurationError(f"{where}: the lookup {lookup!r} must be a unique column.")
+            raise ConfigurationError(f"{where}: the lookup {lookup!r} must be a unique column.", id="M024")
         else:
             self._columns = {lookup: field}
 
@@ -182,7 +182,8 @@ class RowScope:
         if name == "list" and not asked:
             raise ConfigurationError(
                 f"{self._where}.list does not ask for the rows that get_queryset or queryset leaves: write "
-                f"`def list(self, rows: QuerySet[{self.model.__name__}])`, and return of those."
+                f"`def list(self, rows: QuerySet[{self.model.__name__}])`, and return of those.",
+                id="M023",
             )
         return found
 
@@ -197,7 +198,8 @@ class RowScope:
             if self._narrows and (len(found) > 1 or (first and first[1] not in self.key.path_parameters)):
                 raise ConfigurationError(
                     f"{self._where}.{name} is at {path!r}, and shows no row that get_queryset or queryset leaves out: "
-                    f"begin its one path with {self.key.path!r}, or with a word."
+                    f"begin its one path with {self.key.path!r}, or with a word.",
+                    id="M023",
                 )
         return found == {True}
 

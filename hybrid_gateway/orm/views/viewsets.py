@@ -238,17 +238,20 @@ def _check_structs(view: type[ModelViewSet]) -> type[Model]:
         if name == "list_out" and struct is None:
             continue
         if not is_model_struct(struct):
-            raise ConfigurationError(f"{view.__qualname__}.{name} must be a ModelStruct, not {struct!r}.")
+            raise ConfigurationError(f"{view.__qualname__}.{name} must be a ModelStruct, not {struct!r}.", id="M020")
     for parent in view.__mro__[view.__mro__.index(ModelViewSet) + 1 :]:
         shadowed = [name for name in vars(parent) if name in vars(ModelViewSet) and not name.startswith("_")]
         if shadowed and not issubclass(ModelViewSet, parent):
             raise ConfigurationError(
                 f"{view.__qualname__}: {shadowed[0]} of {parent.__qualname__} counts for nothing behind ModelViewSet, "
-                f"which has its own. Write class {view.__name__}({parent.__name__}, ModelViewSet)."
+                f"which has its own. Write class {view.__name__}({parent.__name__}, ModelViewSet).",
+                id="M021",
             )
     model = model_of(view.out)
     if view.list_out is not None and not is_compatible_model(model_of(view.list_out), model):
-        raise ConfigurationError(f"{view.__qualname__}.list_out must be a ModelStruct of {model.__name__}, as out is.")
+        raise ConfigurationError(
+            f"{view.__qualname__}.list_out must be a ModelStruct of {model.__name__}, as out is.", id="M020"
+        )
     return model
 
 
@@ -260,16 +263,18 @@ def _source(view: type[ModelViewSet], model: type[Model]) -> Source:
     if inspect.isroutine(source) or isinstance(source, (staticmethod, classmethod, property)):
         raise ConfigurationError(
             f"{view.__qualname__}.queryset must be a queryset, a manager or a model. A function that returns one is "
-            "`def get_queryset(self, ...)`, with parameters that are injected."
+            "`def get_queryset(self, ...)`, with parameters that are injected.",
+            id="M022",
         )
     if not is_queryable(source):
         raise ConfigurationError(
-            f"{view.__qualname__}.queryset must be a queryset, a manager or a model, not {source!r}."
+            f"{view.__qualname__}.queryset must be a queryset, a manager or a model, not {source!r}.", id="M022"
         )
     found = source if isinstance(source, type) else source.model
     if not is_compatible_model(found, model):
         raise ConfigurationError(
-            f"{view.__qualname__}.queryset is of {found.__name__}, and out of {model.__name__}: no row is in both."
+            f"{view.__qualname__}.queryset is of {found.__name__}, and out of {model.__name__}: no row is in both.",
+            id="M022",
         )
     return source
 
@@ -283,7 +288,7 @@ def _list_options(view: type[ModelViewSet], scope: RowScope) -> ListOptions:
     try:
         ordered = rearrangeable(rows).order_by(*ordering) if ordering else rows
     except FieldError as error:
-        raise ConfigurationError(f"{view.__qualname__}.ordering: {error}") from error
+        raise ConfigurationError(f"{view.__qualname__}.ordering: {error}", id="L006") from error
     filters = list_filters(view, rows)
     is_known = ordering or not scope.is_own
     return ListOptions(view.list_out or view.out, filters, ordering, ordered if is_known else rows.order_by("pk"))
@@ -330,7 +335,7 @@ def crud(
     :class:`ModelViewSet` for the rest. The names of the routes begin with ``name`` (``product_list``).
     """
     if not is_model_struct(out) or not issubclass(model, model_of(out)):
-        raise ConfigurationError(f"crud({model.__name__}): out={out!r} must be a ModelStruct of it.")
+        raise ConfigurationError(f"crud({model.__name__}): out={out!r} must be a ModelStruct of it.", id="M020")
     plural = str(model._meta.verbose_name_plural).replace(" ", "-").lower()
     namespace: dict[str, object] = {
         "__module__": out.__module__,

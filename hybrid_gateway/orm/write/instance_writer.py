@@ -128,7 +128,7 @@ def update_many(
     struct = type(items[0])
     names = key_fields(struct)
     if names is None:
-        raise ConfigurationError(f"{struct.__qualname__} has no key, by which update_many() finds rows.")
+        raise ConfigurationError(f"{struct.__qualname__} has no key, by which update_many() finds rows.", id="M018")
     keys = [key_in_struct(item, model_of(struct), {}) for item in items]
     rows = rearrangeable(as_queryset(queryset)).in_bulk([key for key in keys if key is not UNSET])
     numbered = iter(keys)

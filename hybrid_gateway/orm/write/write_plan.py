@@ -170,7 +170,8 @@ def _check_write_rule(where: str, target: PathStep, column: Column, *, is_nested
     if is_nested and column.write is None:
         raise ConfigurationError(
             f'{where} is nested: say what writing it means, Annotated[..., Column(write="create")] or '
-            'Column(write="replace").'
+            'Column(write="replace").',
+            id="M016",
         )
     relation = target if isinstance(target, ForeignObjectRel) else target.remote_field
     through: type[Model] | None = getattr(relation, "through", None)
@@ -178,7 +179,8 @@ def _check_write_rule(where: str, target: PathStep, column: Column, *, is_nested
     if through and needed:
         raise ConfigurationError(
             f"{where} goes through {through.__name__}, whose rows need {', '.join(needed)}: write those, or mark it "
-            "Column(read_only=True)."
+            "Column(read_only=True).",
+            id="M016",
         )
 
 
@@ -192,7 +194,7 @@ def _needs_value(field: ModelField) -> bool:
 def check_input(struct: type[msgspec.Struct], model: type[Model]) -> None:
     """Raise :class:`ConfigurationError` for a Struct that is not of ``model``, or that clients cannot write."""
     if not is_model_struct(struct) or not issubclass(model, model_of(struct)):
-        raise ConfigurationError(f"{struct!r} must be a ModelStruct of {model.__name__}.")
+        raise ConfigurationError(f"{struct!r} must be a ModelStruct of {model.__name__}.", id="M020")
     columns = columns_of(struct)
     for field in msgspec.structs.fields(struct):
         column = columns.get(field.name)
@@ -201,7 +203,8 @@ def check_input(struct: type[msgspec.Struct], model: type[Model]) -> None:
         if is_managed and not (column is not None and (column.read_only or isinstance(column.source, str))):
             raise ConfigurationError(
                 f"{struct.__qualname__}.{field.name} is managed by the server, so no client can set it: leave it out, "
-                "or mark it Column(read_only=True)."
+                "or mark it Column(read_only=True).",
+                id="M017",
             )
     write_plan_of(struct)  # raises for what cannot be written
 
