@@ -168,7 +168,7 @@ def unreachable_patterns(gateway: Gateway) -> Iterator[CheckMessage]:
         pattern
         for pattern in patterns
         if getattr(pattern, "lookup_str", "") != "django.views.static.serve"
-        or (settings.MEDIA_URL, False) not in _starts(pattern)
+        or (settings.MEDIA_URL, False) not in fixed_starts(pattern)
     ]
     if len(others) < len(patterns):
         yield report(
@@ -187,7 +187,7 @@ def unreachable_patterns(gateway: Gateway) -> Iterator[CheckMessage]:
 
 def _unreachable(patterns: Iterable[Pattern], prefixes: Prefixes) -> Iterator[Pattern]:
     for pattern in patterns:
-        starts = _starts(pattern)
+        starts = fixed_starts(pattern)
         if isinstance(pattern, URLResolver) and ("/", False) in starts:
             yield from _unreachable(pattern.url_patterns, prefixes)  # include() at the root adds nothing to the path
         elif not any(
@@ -198,7 +198,7 @@ def _unreachable(patterns: Iterable[Pattern], prefixes: Prefixes) -> Iterator[Pa
             yield pattern
 
 
-def _starts(pattern: Pattern) -> list[tuple[str, bool]]:
+def fixed_starts(pattern: Pattern) -> list[tuple[str, bool]]:
     """Return the fixed text that paths of ``pattern`` begin with, and whether the path ends there."""
     if isinstance(pattern.pattern, LocalePrefixPattern):
         codes = [code for code, _ in settings.LANGUAGES]
@@ -229,7 +229,7 @@ def _suggest_prefixes(patterns: Iterable[Pattern]) -> str:
     prefixes = dict.fromkeys(
         "/" + start.strip("/").split("/")[0] + "/" if start != "/" else "/"
         for pattern in patterns
-        for start, is_complete in _starts(pattern)
+        for start, is_complete in fixed_starts(pattern)
         if start != "/" or is_complete
     )
     return f"Add {', '.join(map(repr, prefixes))} to it. " if prefixes else ""

@@ -1,0 +1,128 @@
+"""Load a project as its own ``manage.py`` does, in a process of its own, and tell what there is.
+
+How this works: ``python -m hybrid_gateway.scaffold.probe FILE`` runs ``manage.py`` up to the place where it would hand
+over to Django, so that whatever it does before (paths, ``.env`` files) is done, and writes :class:`ProjectFacts` to
+FILE. An audit hook notes the files that ran while the settings were loaded, whichever way they include one another.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+import traceback
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import CodeType
+
+import django
+import msgspec
+from django.conf import settings
+from django.core import management
+
+from hybrid_gateway.scaffold.url_prefixes import django_prefixes, hello_path
+
+
+class ProjectFacts(msgspec.Struct, kw_only=True):
+    """A project, as it tells of itself once it is loaded."""
+
+    error: str = ""  # the traceback of what kept it from loading
+    settings_module: str = ""
+    settings_files: list[str] = []  # that ran, in order, below the project
+    installed_apps: list[str] = []
+    apps_type: str = "list"
+    asgi_application: str | None = None
+    wsgi_application: str | None = None
+    entry_files: dict[str, str] = {}  # "asgi" and "wsgi" -> the file of ASGI_APPLICATION, WSGI_APPLICATION
+    root_urlconf: str = ""
+    urlconf_file: str = ""
+    routes: str | None = None  # HYBRID_GATEWAY["ROUTES"]
+    has_gateway: bool = False
+    free_routes_module: str = ""
+    prefixes: list[str] = []
+    fallthrough_reason: str = ""
+    hello_path: str = "/hello"
+
+
+def probe(root: Path, ran: list[str]) -> ProjectFacts:
+    """Load the settings and the URLconf."""
+    installed = settings.INSTALLED_APPS  # the settings are loaded here
+    facts = ProjectFacts(
+        settings_module=os.environ.get("DJANGO_SETTINGS_MODULE", ""),
+        settings_files=[path for path in dict.fromkeys(ran) if _is_of_project(Path(path), root)],
+        installed_apps=list(installed),
+        apps_type=type(installed).__name__,
+        asgi_application=getattr(settings, "ASGI_APPLICATION", None),
+        wsgi_application=getattr(settings, "WSGI_APPLICATION", None),
+        root_urlconf=getattr(settings, "ROOT_URLCONF", ""),
+        has_gateway=hasattr(settings, "HYBRID_GATEWAY"),
+    )
+    django.setup()
+    facts.routes = getattr(settings, "HYBRID_GATEWAY", {}).get("ROUTES")
+    urlconf = import_module(facts.root_urlconf) if facts.root_urlconf else None
+    facts.urlconf_file = getattr(urlconf, "__file__", None) or ""
+    prefixes, facts.fallthrough_reason = django_prefixes()
+    facts.prefixes, facts.hello_path = list(prefixes), hello_path(prefixes)
+    package = facts.root_urlconf.rpartition(".")[0] or facts.settings_module.rpartition(".")[0]
+    facts.free_routes_module = _free_module(package)
+    for protocol in ("asgi", "wsgi"):
+        if file := _file_of(getattr(facts, f"{protocol}_application"), f"{package}.{protocol}".lstrip(".")):
+            facts.entry_files[protocol] = file
+    return facts
+
+
+def _is_of_project(path: Path, root: Path) -> bool:
+    if not path.is_file() or not path.is_relative_to(root):
+        return False
+    return not {"site-packages", "node_modules", "__pycache__"} & set(path.parts)
+
+
+def _free_module(package: str) -> str:
+    names = [f"{package}.{name}".lstrip(".") for name in ("routes", "api_routes", "gateway_routes")]
+    return next((name for name in names if find_spec(name) is None), names[-1])
+
+
+def _file_of(application: str | None, otherwise: str) -> str | None:
+    """Return the file of the module that a dotted path names, or else of a module that may be there."""
+    modules = [application.rpartition(".")[0] if application else "", otherwise]
+    for module in modules:
+        if module and not module.startswith("hybrid_gateway"):
+            try:
+                spec = find_spec(module)
+            except ModuleNotFoundError:
+                continue
+            if spec is not None and spec.origin:
+                return spec.origin
+    return None
+
+
+def main(output: str, root: str, manage: str) -> None:
+    """Write what was found, or the traceback of what kept the project from loading, to ``output``."""
+    ran: list[str] = []
+
+    def note(event: str, arguments: tuple[object, ...]) -> None:
+        if event == "exec" and isinstance(code := arguments[0], CodeType):
+            ran.append(code.co_filename)
+
+    def tell(argv: list[str] | None = None) -> None:
+        try:
+            facts = probe(Path(root), ran)
+        except BaseException:  # whatever it is, it is the project's, and told
+            facts = ProjectFacts(error=traceback.format_exc())
+        Path(output).write_bytes(msgspec.json.encode(facts))
+        sys.exit(0)
+
+    sys.addaudithook(note)
+    if manage:
+        management.execute_from_command_line = tell
+        sys.argv[:] = [manage, "check"]
+        sys.path[0] = str(Path(manage).parent)
+        runpy.run_path(manage, run_name="__main__")
+    else:
+        sys.path[0] = root
+        tell()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4])
