@@ -46,11 +46,6 @@ def read_ini(text: str) -> None:
     parser.read_string(text)
 
 
-def read_procfile(text: str) -> None:
-    for line in text.splitlines():
-        assert re.fullmatch(r"[a-z]+: .+|# .*", line), line
-
-
 def read_template(text: str) -> None:
     Engine(libraries={"static": "django.templatetags.static"}).from_string(text)
 
@@ -63,7 +58,6 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "nginx": read_nginx,
     "dockerfile": read_dockerfile,
     "ini": read_ini,
-    "procfile": read_procfile,
     "html": read_template,
     "apache": lambda text: [re.fullmatch(r"</?\w+.*>|\w+ .+|", line.strip())[0] for line in text.splitlines()],  # type: ignore[index]
 }
