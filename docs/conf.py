@@ -7,6 +7,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
+from website.django_setup import set_up  # noqa: E402
+
+set_up()  # before modules of the package are imported
+
+from website.api_reference import source_of  # noqa: E402
+from website.repository import version_in_use  # noqa: E402
+
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 project = "hybrid_gateway"
@@ -17,6 +24,7 @@ release = version = PROJECT["version"]
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx.ext.linkcode",
     "sphinx_copybutton",
     "sphinx_sitemap",
     "notfound.extension",
@@ -33,6 +41,7 @@ autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
 html_baseurl = PROJECT["urls"]["Documentation"]
@@ -57,3 +66,11 @@ copybutton_prompt_is_regexp = True
 sitemap_url_scheme = "{link}"
 sitemap_excludes = ["search/", "genindex/", "404/", "404.html"]
 notfound_urls_prefix = "/hybrid_gateway/"
+
+
+VERSION = version_in_use()
+
+
+def linkcode_resolve(domain: str, info: dict[str, str]) -> str | None:
+    """Lead to the source of a name."""
+    return source_of(VERSION, domain, info)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hybrid_gateway.gateway.application import Gateway
 
     application: Gateway
+    """The gateway of ``HYBRID_GATEWAY``, for ASGI servers; built when it is first looked at."""
 
 __all__ = ["application", "get_asgi_application"]
 

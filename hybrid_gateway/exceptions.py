@@ -123,102 +123,152 @@ class _StatusException(HTTPException):
 
 
 class BadRequest(_StatusException):
+    """The request cannot be understood: 400."""
+
     status_code = 400
 
 
 class Unauthorized(_StatusException):
+    """Nobody knows who calls: 401, with the challenges of the route's schemes."""
+
     status_code = 401
 
 
 class PaymentRequired(_StatusException):
+    """It is to be paid for first: 402."""
+
     status_code = 402
 
 
 class Forbidden(_StatusException):
+    """Whoever calls may not: 403."""
+
     status_code = 403
 
 
 class NotFound(_StatusException):
+    """There is no such thing, or none that the caller may know of: 404."""
+
     status_code = 404
 
 
 class MethodNotAllowed(_StatusException):
+    """The path has other methods: 405, with ``Allow`` where the gateway raises it."""
+
     status_code = 405
 
 
 class NotAcceptable(_StatusException):
+    """Nothing that the client accepts can be sent: 406."""
+
     status_code = 406
 
 
 class RequestTimeout(_StatusException):
+    """The client took too long to send its request: 408."""
+
     status_code = 408
 
 
 class Conflict(_StatusException):
+    """It contradicts what is stored: 409."""
+
     status_code = 409
 
 
 class Gone(_StatusException):
+    """It was there, and will not come back: 410."""
+
     status_code = 410
 
 
 class LengthRequired(_StatusException):
+    """The body needs a ``Content-Length``: 411."""
+
     status_code = 411
 
 
 class PreconditionFailed(_StatusException):
+    """It is not as ``If-Match`` or its like asks for: 412."""
+
     status_code = 412
 
 
 class ContentTooLarge(_StatusException):
+    """The body is larger than the route takes: 413."""
+
     status_code = 413
 
 
 class URITooLong(_StatusException):
+    """The path and query are longer than the server takes: 414."""
+
     status_code = 414
 
 
 class UnsupportedMediaType(_StatusException):
+    """The body is of a kind that the route does not read: 415."""
+
     status_code = 415
 
 
 class RangeNotSatisfiable(_StatusException):
+    """The ``Range`` lies outside of what there is: 416."""
+
     status_code = 416
 
 
 class UnprocessableContent(_StatusException):
+    """The request can be read, and what it says is wrong: 422."""
+
     status_code = 422
 
 
 class PreconditionRequired(_StatusException):
+    """The client has to say with ``If-Match`` which state it changes: 428."""
+
     status_code = 428
 
 
 class TooManyRequests(_StatusException):
+    """The caller's rate is used up: 429."""
+
     status_code = 429
 
 
 class RequestHeaderFieldsTooLarge(_StatusException):
+    """The headers are longer than the server takes: 431."""
+
     status_code = 431
 
 
 class InternalServerError(_StatusException):
+    """Something of ours has failed: 500. It is logged."""
+
     status_code = 500
 
 
 class NotImplementedByServer(_StatusException):
+    """The server can do no such thing, for any path: 501."""
+
     status_code = 501
 
 
 class BadGateway(_StatusException):
+    """A server that was asked gave no answer of use: 502."""
+
     status_code = 502
 
 
 class ServiceUnavailable(_StatusException):
+    """It cannot be done for now: 503; ``Retry-After`` may say for how long."""
+
     status_code = 503
 
 
 class GatewayTimeout(_StatusException):
+    """A server that was asked gave no answer in time: 504."""
+
     status_code = 504
 
 

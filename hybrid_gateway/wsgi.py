@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hybrid_gateway.drivers.wsgi_driver import WSGIDriver
 
     application: WSGIDriver
+    """The gateway of ``HYBRID_GATEWAY``, for WSGI servers; built when it is first looked at."""
 
 __all__ = ["application", "get_wsgi_application"]
 

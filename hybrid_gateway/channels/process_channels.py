@@ -250,5 +250,6 @@ _REMEDIES = {
 }
 
 channels = Channels()
+"""The channels of this process, by the back end that ``HYBRID_GATEWAY["CHANNELS"]`` names."""
 setting_changed.connect(channels.reread, dispatch_uid="hybrid_gateway.channels")
 os.register_at_fork(after_in_child=channels.forget)

@@ -103,3 +103,4 @@ def _token_of(authentication: Authentication) -> Token:
 
 
 routes = [login, rotate, logout, log_out_everywhere, ticket_route(_scheme)]
+"""Log-ins, log-outs, new secrets, tickets: ``Include("/auth", "hybrid_gateway.tokens.routes")``."""

@@ -21,6 +21,7 @@ PROJECT_PAGES = {
 }
 _MOVED = {**PROJECT_PAGES, "README.md": "index.md"}
 _LINK = re.compile(r"(\]\()(?![a-z]+:|[#/<])([^)\s#]+)(#[^)\s]*)?(?=\))")
+_LINK_TO_SITE = re.compile(rf"(\]\(){re.escape(URLS['Documentation'])}([^)\s#]*)(#[^)\s]*)?(?=\))")
 
 
 def version_in_use() -> str:
@@ -55,4 +56,14 @@ def with_links_of_the_site(text: str, document: Path, page: str, version: str) -
             return f"{found[1]}{on_code_host(target, version)}{found[3] or ''}"
         return f"{found[1]}{os.path.relpath(name, Path(page).parent)}{found[3] or ''}"
 
-    return _LINK.sub(link, text)
+    def link_to_site(found: re.Match[str]) -> str:
+        """Pages that are made of code are not there on a code host, so documents have their whole address."""
+        return f"{found[1]}{os.path.relpath(page_at(found[2]), Path(page).parent)}{found[3] or ''}"
+
+    return _LINK_TO_SITE.sub(link_to_site, _LINK.sub(link, text))
+
+
+def page_at(path: str) -> str:
+    """Return the name of the page at a path of the site."""
+    name = path.strip("/") or "index"
+    return f"{name}/index.md" if (DOCS / name).is_dir() else f"{name}.md"

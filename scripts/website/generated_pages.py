@@ -1,0 +1,66 @@
+"""The pages that are made of code, problems by their ids among them, and those of documents beside ``docs``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import groupby
+
+from django.core.management.base import CommandParser
+from docs_tables import close_codes_table
+
+from hybrid_gateway.management.commands.gateway import SUBCOMMANDS
+from hybrid_gateway.problems.catalogue import catalogue
+from website.api_reference import reference_pages
+from website.repository import PROJECT_PAGES, ROOT
+
+
+def pages() -> Iterator[tuple[str, str]]:
+    """Yield every page that is made of something else, by its name in ``docs``."""
+    yield from reference_pages()
+    yield from problem_pages()
+    yield "reference/command-line.md", command_line_page()
+    yield "reference/close-codes.md", close_codes_page()
+    for name, page in PROJECT_PAGES.items():
+        yield page, (ROOT / name).read_text(encoding="utf-8")
+
+
+def problem_pages() -> Iterator[tuple[str, str]]:
+    """Yield a page for each id, and their index."""
+    lines = [
+        "# Problems by id",
+        "",
+        "Each message of a system check, of the start and of `manage.py gateway doctor` ends with an id. "
+        "`manage.py gateway explain ID` shows its page without a network.",
+    ]
+    for area, problems in groupby(catalogue().values(), key=lambda problem: problem.area):
+        lines += ["", f"## {area}", "", "| id | what is wrong |", "|---|---|"]
+        for problem in problems:
+            lines.append(f"| [`{problem.id}`]({problem.id}.md) | {problem.title} |")
+            yield f"problems/{problem.id}.md", problem.page
+    yield "problems/index.md", "\n".join([*lines, ""])
+
+
+def command_line_page() -> str:
+    """Return the page of the subcommands, as their ``--help`` has it."""
+    os.environ["COLUMNS"] = "92"  # what argparse breaks lines at
+    lines = ["# Command line", "", "`manage.py gateway SUBCOMMAND`, which tells the same with `--help`.", ""]
+    for name, subcommand in SUBCOMMANDS.items():
+        parser = CommandParser(prog=f"manage.py gateway {name}")
+        subcommand.part("add_arguments")(parser)
+        lines += [f"## gateway {name}", "", subcommand.help, "", "```text", parser.format_help().rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def close_codes_page() -> str:
+    """Return the page of the codes with which websockets are closed."""
+    return "\n".join(
+        [
+            "# Close codes",
+            "",
+            "With these codes [websockets](../websockets.md) are closed; the last column says whether to come back.",
+            "",
+            *close_codes_table(),
+            "",
+        ]
+    )
