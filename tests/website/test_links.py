@@ -80,3 +80,12 @@ def test_every_document_of_the_root_is_a_page_or_the_landing():
     from website.repository import PROJECT_PAGES
 
     assert {path.name for path in ROOT.glob("*.md")} == {*PROJECT_PAGES, "README.md"}
+
+
+def test_every_chapter_stands_in_the_table_of_contents():
+    entries = re.findall(r"^(?:.* <)?([\w./-]+)>?$", (DOCS / "index.md").read_text(encoding="utf-8"), re.MULTILINE)
+    chapters = {path.stem for path in DOCS.glob("*.md")} | {
+        f"{path.parent.name}/index" for path in DOCS.glob("*/index.md")
+    }
+    left_out = {name for name in chapters - {*entries} if name != "index" and not name.startswith("coming-from-")}
+    assert left_out == set(), "give each a line in a toctree of docs/index.md"
