@@ -164,7 +164,7 @@ def stream_products() -> QuerySet[Product]:
 @get("/prices")
 async def price_feed(
     last_event_id: Annotated[int, Header()] = 0, pause: Annotated[float, Query(ge=0, le=60)] = 1.0
-) -> AsyncIterator[ServerSentEvent]:
+) -> AsyncIterator[ServerSentEvent[Price]]:
     """Tell one price after the other, a second apart; a client that was cut off goes on where it stopped."""
     async for product in Product.objects.filter(pk__gt=last_event_id):
         price = Price(product=product.pk, price=product.price)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from hybrid_gateway.binding.decoders import check_decodable, decode_known, why_not
 from hybrid_gateway.channels.backend import History
 from hybrid_gateway.channels.backlog import Backlog, Overflow
-from hybrid_gateway.channels.channel_events import channel_events
+from hybrid_gateway.channels.channel_events import ChannelEvents, channel_events
 from hybrid_gateway.channels.channel_message import Gap, Message, Sink
 from hybrid_gateway.channels.fan_out import Attachment
 from hybrid_gateway.channels.local_channel import Topic
@@ -21,7 +21,6 @@ from hybrid_gateway.channels.subscription import Subscription
 from hybrid_gateway.exceptions import ConfigurationError, DependencyError, ResponseValidationError
 from hybrid_gateway.responses.enc_hook import enc_hook
 from hybrid_gateway.responses.return_filter.filter_builder import build_filter
-from hybrid_gateway.responses.server_sent_events import EventSourceResponse
 from hybrid_gateway.spelling import reject_unknown_keywords
 
 T = TypeVar("T")
@@ -203,14 +202,14 @@ class Channel(Generic[T]):
         user: object = None,
         queue: int = 256,
         **names: object,
-    ) -> EventSourceResponse:
+    ) -> ChannelEvents[T]:
         """Return the channel as Server-Sent Events, resumed by ``Last-Event-ID``, or else by ``since``.
 
         Values are events with their offset as ``id``; there are ``gap``, and with presence ``joined`` and ``left``.
         """
         since = request.headers.get("last-event-id") or since
         subscription = self.subscribe(since=since, gaps=True, user=user, queue=queue, **names)
-        return EventSourceResponse(channel_events(subscription, is_new=not since))
+        return ChannelEvents(channel_events(subscription, is_new=not since))
 
     async def attach(
         self, sink: Sink, /, *, since: str | None = None, user: object = None, **names: object

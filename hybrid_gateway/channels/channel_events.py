@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 from hybrid_gateway.channels.backend import ChannelsUnavailable
 from hybrid_gateway.channels.channel_message import Gap, Message
 from hybrid_gateway.channels.subscription import Subscription
-from hybrid_gateway.responses.server_sent_events import ServerSentEvent
+from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
+
+T = TypeVar("T")
+
+
+class ChannelEvents(EventSourceResponse[T]):
+    """The stream of a channel: its values, and the events ``gap``, ``joined`` and ``left``.
+
+    ``ChannelEvents[Said]`` tells the OpenAPI document what values are.
+    """
+
+    is_of_channel: ClassVar[bool] = True
 
 
 class _EncodedEvent(ServerSentEvent, kw_only=True):

@@ -16,7 +16,8 @@ from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.headers import JSON
 from hybrid_gateway.openapi.schema_types import JSONObject, Schema
 from hybrid_gateway.openapi.security_schemes import has_guards
-from hybrid_gateway.responses.response_info import Contents, default_status, read_response_info
+from hybrid_gateway.responses.response_info import Contents, ResponseInfo, default_status, read_response_info
+from hybrid_gateway.responses.server_sent_events import EVENT_STREAM
 from hybrid_gateway.responses.templates import shows_template
 
 _SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
@@ -46,8 +47,20 @@ def success_responses(
         words = options.get("response_description") or phrases.get(number, "Success")
         responses[str(number)] = response = {"description": words}
         if contents and number not in _EMPTY:
-            response["content"] = {kind: {} if of is None else {"schema": schema(of)} for kind, of in contents.items()}
+            response["content"] = {
+                kind: ({} if of is None else {"schema": schema(of)}) | _event_words(kind, info, schema)
+                for kind, of in contents.items()
+            }
     return responses
+
+
+def _event_words(media_type: str, info: ResponseInfo, schema: Callable[[object], Schema]) -> JSONObject:
+    """Return what the media type object of events says beside its schema. SPEC: OpenAPI 3.1 has no word for it."""
+    if media_type != EVENT_STREAM or info.event_data is None:
+        return {}
+    words: JSONObject = {"x-event-schema": schema(info.event_data)}
+    origin = typing.get_origin(info.value) or info.value
+    return {**words, "x-channel-events": True} if getattr(origin, "is_of_channel", False) else words
 
 
 # --- problems -------------------------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from hybrid_gateway.responses.response_info import (
 )
 from hybrid_gateway.responses.return_filter.filter_builder import build_filter, compile_fits
 from hybrid_gateway.responses.return_filter.filter_rules import Fields, Rule
+from hybrid_gateway.responses.server_sent_events import EventSourceResponse
 from hybrid_gateway.responses.streaming_response import StreamingResponse
 from hybrid_gateway.type_info import type_info
 from hybrid_gateway.types import Header, Headers, UsualResult
@@ -96,6 +97,8 @@ def make_encoder(
         encode = lambda value: encode_by_class(_filter_content(inside, value), defaults)  # noqa: E731
     else:
         encode = _expecting(info, defaults)
+    if info.event_data is not None and (events := build_filter(info.event_data, encoders)) is not None:
+        return _narrowing_events(encode, events)
     if rule is None:
         return encode
     fits = compile_fits(rule)
@@ -224,6 +227,22 @@ def _filter_content(rule: Rule, value: object) -> object:
 
 
 _NEVER_FILTERED = (*RESPONSE_CLASSES, Iterator, AsyncIterator)
+
+
+def _narrowing_events(encode: Encoder, rule: Rule) -> Encoder:
+    """Return an encoder of streams, of whose events only what the annotation has is sent; text is as it is."""
+    fits = compile_fits(rule)
+
+    def narrow(data: object) -> object:
+        return data if isinstance(data, str) or fits(data) else rule.narrow(data)
+
+    def encode_events(value: object) -> EndpointResponse:
+        response = encode(value)
+        if isinstance(response, EventSourceResponse):
+            response.narrow = narrow
+        return response
+
+    return encode_events
 
 
 # --- by the class of a value ---------------------------------------------------------------------------------------

@@ -95,6 +95,7 @@ class ResponseInfo(msgspec.Struct, frozen=True, kw_only=True):
     response_contents: Contents
     response_value: object  # ``T`` of ``Response[T]``, of which the fields are filtered; None for none
     stream_class: type[StreamingResponse]  # for an iterator that is returned
+    event_data: object  # ``T`` of ``ServerSentEvent[T]`` and ``EventSourceResponse[T]``; None for anything
 
 
 @cached_by_type
@@ -121,6 +122,7 @@ def read_response_info(annotation: object) -> ResponseInfo:
         response_contents=_response_contents(responses[0]) if responses else {},
         response_value=next((typing.get_args(member)[0] for member in filtered), None),
         stream_class=next(filter(None, map(_stream_class, values)), ByteStream),
+        event_data=next(filter(None, map(_event_data, members)), None),
     )
 
 
@@ -192,11 +194,22 @@ def _value_contents(values: Sequence[object]) -> Contents:
 
 def _stream_class(annotation: object) -> type[StreamingResponse] | None:
     """Return the class that an iterator is sent as; ``None`` for what is no iterator."""
-    item = next(iter(typing.get_args(annotation)), None)
+    argument = next(iter(typing.get_args(annotation)), None)
+    item = typing.get_origin(argument) or argument
     if typing.get_origin(annotation) in (*_STREAMS, *_ITERABLES) and isinstance(item, type) and item in STREAM_CLASSES:
         return STREAM_CLASSES[item]
     is_stream = is_class(annotation, (Iterator, AsyncIterable)) and not is_class(annotation, (QuerySet,))
     return ByteStream if is_stream else None
+
+
+def _event_data(annotation: object) -> object:
+    """Return what an annotation says of the data of events; ``None`` where it says nothing."""
+    argument = next(iter(typing.get_args(annotation)), None)
+    if is_class(annotation, (EventSourceResponse,)):
+        return argument
+    if _stream_class(strip_annotated(annotation)) is EventSourceResponse:
+        return next(iter(typing.get_args(argument)), None)
+    return None
 
 
 def _response_contents(annotation: object) -> Contents:
@@ -238,6 +251,8 @@ def check_return_annotation(returns: object, handler: object, encoders: Containe
                     "time, or return Response(content, status)."
                 )
             origin = typing.get_origin(member) or member
+            for cls, exact in () if info.event_data is None else classes_in(info.event_data):
+                _check_class(cls, exact, encoders)
             if origin in _STREAMS or (yields and origin in _ITERABLES):
                 _check_stream(typing.get_args(member))
             elif yields and info.is_json:
@@ -262,7 +277,7 @@ def _check_stream(arguments: Sequence[object]) -> None:
                 f"a stream is made of str or bytes, and of ServerSentEvent, not of {item.__name__}. Annotate "
                 f"list[{item.__name__}] and return a list, or yield ServerSentEvent(data=...)."
             )
-        if typing.get_origin(item) is not None:
+        if typing.get_origin(item) not in (None, *STREAM_CLASSES):
             raise _Unsendable("a stream is made of str or bytes, and of ServerSentEvent. Return a list.")
 
 

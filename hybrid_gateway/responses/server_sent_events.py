@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 import msgspec
 from starlette.background import BackgroundTask
@@ -16,6 +16,17 @@ from hybrid_gateway.responses.gateway_response import DEFAULT_STATUS, ShutdownSi
 from hybrid_gateway.responses.streaming_response import StreamingResponse, close_iterator
 from hybrid_gateway.types import Receive, Scope, Send
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)  # ``ServerSentEvent`` alone is one of anything
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+EVENT_STREAM = "text/event-stream"
+
 _LINE_ENDS = re.compile(r"\r\n|\r|\n")
 _END = object()
 
@@ -23,13 +34,14 @@ Until = Callable[[Callable[[], object]], AbstractContextManager[object]]
 """``until(listener)``: a context in which ``listener`` is called when there is no time for more events."""
 
 
-class ServerSentEvent(msgspec.Struct, kw_only=True):
+class ServerSentEvent(msgspec.Struct, Generic[T], kw_only=True):
     """One event: ``data`` is text as it is, or anything else as JSON; ``retry`` is milliseconds.
 
-    An event of a ``comment`` alone keeps a connection open; clients do not see it.
+    An event of a ``comment`` alone keeps a connection open; clients do not see it. In an annotation,
+    ``ServerSentEvent[Price]`` tells the OpenAPI document what ``data`` is, and no more of it is sent.
     """
 
-    data: Any = None
+    data: T | None = None
     event: str | None = None
     id: str | None = None
     retry: int | None = None
@@ -47,22 +59,25 @@ class ServerSentEvent(msgspec.Struct, kw_only=True):
         if self.retry is not None:
             lines.append(f"retry: {self.retry:d}")
         if self.data is not None:
-            is_text = isinstance(self.data, str)
-            text = self.data if is_text else msgspec.json.encode(self.data, enc_hook=enc_hook).decode()
+            data: object = self.data
+            text = data if isinstance(data, str) else msgspec.json.encode(data, enc_hook=enc_hook).decode()
             lines += [f"data: {line}" for line in _LINE_ENDS.split(text)]
         return ("\n".join(lines) + "\n\n").encode()
 
 
-class EventSourceResponse(StreamingResponse):
+class EventSourceResponse(StreamingResponse, Generic[T]):
     """A stream of events: of :class:`ServerSentEvent`, or of anything else, which becomes an event's data.
+
+    ``EventSourceResponse[Price]`` tells the OpenAPI document what that is.
 
     When nothing happens for ``heartbeat`` seconds a comment is sent, so that no proxy takes the connection for dead;
     ``None`` sends none. ``content`` is a sync or async iterable, as for :class:`StreamingResponse`. When the process
     ends, so does the stream, as if the iterable had; browsers connect again by themselves.
     """
 
-    media_type = "text/event-stream"
+    media_type = EVENT_STREAM
     documented_type = str
+    is_of_channel: ClassVar[bool] = False  # then there are events of gaps and of presence as well
 
     def __init__(
         self,
@@ -78,6 +93,7 @@ class EventSourceResponse(StreamingResponse):
         super().__init__(content, status_code, headers, self.media_type, background)
         self.heartbeat = heartbeat
         self.until: Until = nullcontext
+        self.narrow: Callable[[Any], object] | None = None
         self.headers.setdefault("Cache-Control", "no-cache")
         self.headers.setdefault("X-Accel-Buffering", "no")  # nginx would keep events until it has enough of them
 
@@ -89,14 +105,19 @@ class EventSourceResponse(StreamingResponse):
 
     async def send_stream(self, send: Send) -> None:
         events = self.chunks
-        self.chunks = _encode_events(_with_heartbeat(events, self.heartbeat, self.until), events)
+        self.chunks = _encode_events(_with_heartbeat(events, self.heartbeat, self.until), events, self.narrow)
         await super().send_stream(send)
 
 
-async def _encode_events(items: AsyncIterator[Any], source: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+async def _encode_events(
+    items: AsyncIterator[Any], source: AsyncIterator[Any], narrow: Callable[[Any], object] | None
+) -> AsyncIterator[bytes]:
     try:
         async for item in items:
-            yield (item if isinstance(item, ServerSentEvent) else ServerSentEvent(data=item)).encode()
+            event: ServerSentEvent[Any] = item if isinstance(item, ServerSentEvent) else ServerSentEvent(data=item)
+            if narrow is not None and event.data is not None:
+                event = msgspec.structs.replace(event, data=narrow(event.data))
+            yield event.encode()
     finally:
         await close_iterator(items)
         await close_iterator(source)
