@@ -28,6 +28,9 @@ SUBCOMMANDS = {
     ),
     "explain": Subcommand("explain", "Explain the ids of messages, or list them all."),
     "compare": Subcommand("compare", "Replay requests against two sides, and show what differs."),
+    "client": Subcommand(
+        "clients", "Write a typed client of the API, in TypeScript or Python, or check that one still is it."
+    ),
     "createtoken": Subcommand("createtoken", "Issue a token and print it; it cannot be read again."),
     "prunetokens": Subcommand("prunetokens", "Delete tokens and logins by JWT that ended long ago."),
 }

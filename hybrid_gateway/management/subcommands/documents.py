@@ -14,6 +14,7 @@ from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.management.configured import configured_gateway
 from hybrid_gateway.openapi.asyncapi_document import build_asyncapi
 from hybrid_gateway.openapi.document import build_document, dump_yaml, load_yaml
+from hybrid_gateway.openapi.schema_types import JSONObject
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -32,8 +33,7 @@ def handle(
     command: BaseCommand, *, subcommand: str, kind: str, output: Path | None, check: Path | None, **options: object
 ) -> None:
     """Print the document, write it, or compare it with a file, JSON or YAML by its name."""
-    built = _BUILDERS[subcommand](configured_gateway())
-    document = json.loads(msgspec.json.encode(built))  # so that what is compared is what clients get
+    document = document_of(configured_gateway(), subcommand)
     if check is not None:
         _compare(command, document, check, subcommand)
         return
@@ -43,6 +43,12 @@ def handle(
         command.stdout.write(text, ending="")
     else:
         output.write_text(text, encoding="utf-8")
+
+
+def document_of(gateway: Gateway, name: str) -> JSONObject:
+    """Return the document ``openapi`` or ``asyncapi`` as clients get it."""
+    document: JSONObject = json.loads(msgspec.json.encode(_BUILDERS[name](gateway)))
+    return document
 
 
 def _openapi(gateway: Gateway) -> object:
