@@ -429,8 +429,8 @@ export type FollowInit<Path extends ChannelPath> = SocketInit<Path> & {
 interface Ended {
   code: number;
   reason: string;
-  /** Milliseconds that it was open. */
-  lasted: number;
+  /** Milliseconds that it was open, if it ever was. */
+  lasted?: number;
 }
 
 /** How a path is reached: its address, with a new ticket each time, and what its frames are. */
@@ -502,6 +502,8 @@ export function isError<Message>(message: Message): message is Extract<Message, 
 }
 
 const MOST_UNSENT = 1_000;
+const MOST_ATTEMPTS = 8; // about a minute; browsers do not tell a refusal from a server that is away
+const NEVER_OPENED = `It could not be opened in ${MOST_ATTEMPTS} attempts: are path, origin and credentials right?`;
 
 /**
  * A websocket that comes back. Messages are what it is iterated for; iteration ends when it is closed or the server has
@@ -587,10 +589,10 @@ export class Connection<Out, In> implements AsyncIterable<In> {
   async #run(): Promise<void> {
     const { reconnect = true } = this.#init;
     this.#init.onState?.("connecting");
-    let renewed = false;
+    let [opened, renewed] = [false, false];
     for (let attempt = 0; !this.#stop.signal.aborted; attempt += 1) {
       this.#set("connecting");
-      let ended: Ended = { code: 1006, reason: "", lasted: 0 };
+      let ended: Ended = { code: 1006, reason: "" };
       try {
         ended = await this.#live(await this.#road.open(this.#position));
       } catch (error) {
@@ -599,7 +601,9 @@ export class Connection<Out, In> implements AsyncIterable<In> {
         }
       }
       if (ended.code === 1000) return this.#finish();
-      if (ended.lasted > 5_000) [attempt, renewed] = [0, false];
+      opened ||= ended.lasted !== undefined;
+      if (!opened && attempt + 1 === MOST_ATTEMPTS) return this.#finish(new ConnectionEnded(ended.code, NEVER_OPENED));
+      if ((ended.lasted ?? 0) > 5_000) [attempt, renewed] = [0, false];
       const rule = ruleOf(ended.code);
       const mayRenew: boolean = rule === "renew" && this.#road.hasTickets && !renewed;
       if (!reconnect || rule === "stop" || (rule === "renew" && !mayRenew)) {
@@ -622,7 +626,7 @@ export class Connection<Out, In> implements AsyncIterable<In> {
         for (const frame of this.#unsent.splice(0)) socket.send(frame);
       };
       socket.onmessage = ({ data }: MessageEvent<string | ArrayBuffer>) => this.#receive(this.#road.read(data));
-      socket.onclose = ({ code, reason }) => resolve({ code, reason, lasted: opened && Date.now() - opened });
+      socket.onclose = ({ code, reason }) => resolve({ code, reason, ...(opened && { lasted: Date.now() - opened }) });
     });
   }
 

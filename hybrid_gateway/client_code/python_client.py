@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 from hybrid_gateway.client_code.generated_client import GeneratedClient
 from hybrid_gateway.client_code.programs import ToolError, run_program
+from hybrid_gateway.client_code.typed_documents import with_one_body
 from hybrid_gateway.openapi.schema_types import JSONObject
 
 OPENAPI_PYTHON_CLIENT = "0.29.1"
@@ -26,11 +27,14 @@ def python_client(openapi: JSONObject, folder: Path) -> GeneratedClient:
     program = find_openapi_python_client()
     with TemporaryDirectory() as name:
         document, made = Path(name) / "openapi.json", Path(name) / folder.name
-        document.write_text(json.dumps(openapi), encoding="utf-8")
+        # Of an operation that takes two kinds of forms it makes a module that cannot be imported (0.29.1).
+        document.write_text(json.dumps(with_one_body(openapi)), encoding="utf-8")
         command = [program, "generate", f"--path={document}", f"--output-path={made}", "--meta=none"]
         said = run_program(command, Path(name))  # which formats what it writes by the ruff beside it
         files = {file.relative_to(made).as_posix(): file.read_text("utf-8") for file in sorted(made.rglob("*.py"))}
-    notes = said.splitlines()[1:]  # the first line says that it begins
+    # Type checkers find that an object is no traceback.
+    files["client.py"] = files["client.py"].replace("exit__(self, *args: object", "exit__(self, *args: Any")
+    notes = [line for line in said.splitlines()[1:] if line.strip()]  # the first says that it begins
     return GeneratedClient({**files, "py.typed": ""}, notes, owned=("api", "models"))
 
 

@@ -44,31 +44,34 @@ def events_of(document: JSONObject) -> dict[str, JSONObject]:
     return {path: answer["content"][EVENTS] for path, answer in gets if EVENTS in answer.get("content", {})}
 
 
-def for_http(document: JSONObject) -> JSONObject:
-    """Return an OpenAPI document in which bodies have the one form that our client asks for and sends."""
+def with_one_body(document: JSONObject) -> JSONObject:
+    """Return an OpenAPI document in which a request has a body of one kind: JSON, or else a form of parts."""
     paths: JSONObject = {}
     for path, method, operation in operations(document):
-        written = dict(operation)
-        body = operation.get("requestBody")
-        if body is not None:
-            written["requestBody"] = {**body, "content": _one_body(body["content"])}
-        written["responses"] = {
-            status: {**response, "content": _readable(response["content"])} if "content" in response else response
-            for status, response in operation["responses"].items()
-        }
-        paths.setdefault(path, {})[method] = written
+        written = paths.setdefault(path, {})[method] = dict(operation)
+        if "requestBody" in operation:
+            content = operation["requestBody"]["content"]
+            kind = next((kind for kind in (JSON, MULTIPART) if kind in content), next(iter(content)))
+            written["requestBody"] = {**operation["requestBody"], "content": {kind: content[kind]}}
     return {**document, "paths": paths}
 
 
-def _one_body(content: JSONObject) -> JSONObject:
-    """Return the content of a request: JSON before all others, then a form of parts, in which files are blobs."""
-    kind = next((kind for kind in (JSON, MULTIPART) if kind in content), next(iter(content)))
-    chosen = content[kind]
-    return {kind: chosen if kind == JSON else {**chosen, "schema": with_blobs(chosen.get("schema", {}))}}
+def for_http(document: JSONObject) -> JSONObject:
+    """Return an OpenAPI document in which bodies have the one form that our client asks for and sends."""
+    changed = with_one_body(document)
+    for _, _, operation in operations(changed):
+        for kind, chosen in operation.get("requestBody", {}).get("content", {}).items():
+            if kind != JSON:
+                operation["requestBody"]["content"] = {kind: {**chosen, "schema": with_blobs(chosen.get("schema", {}))}}
+        operation["responses"] = {
+            status: {**response, "content": _readable(response["content"])} if "content" in response else response
+            for status, response in operation["responses"].items()
+        }
+    return changed
 
 
 def _readable(content: JSONObject) -> JSONObject:
-    """Return the contents of a response that come without being asked for by ``Accept``, bytes as blobs."""
+    """Return the contents of a response that come without being asked for by ``Accept``."""
     kept = [JSON, "text/plain", BINARY] if JSON in content else list(content)
     return {kind: _media_type(kind, content[kind]) for kind in kept if kind in content}
 
@@ -76,9 +79,7 @@ def _readable(content: JSONObject) -> JSONObject:
 def _media_type(kind: str, media_type: JSONObject) -> JSONObject:
     if kind == EVENTS:
         return {**media_type, "schema": media_type.get("x-event-schema", {"type": "string"})}
-    if kind.startswith(("text/", "application/")) and media_type.get("schema"):
-        return {**media_type, "schema": with_blobs(media_type["schema"]) if kind == BINARY else media_type["schema"]}
-    return {**media_type, "schema": {"const": BLOB}} if kind == BINARY else media_type
+    return media_type
 
 
 def with_blobs(schema: Any, blob: str = BLOB) -> Any:

@@ -1,18 +1,24 @@
-"""What is generated once for all of these tests: the clients of the example project, and the packages of Node."""
+"""What is made once for the tests of a module: documents, packages of Node, and clients that are compiled."""
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
+from hybrid_gateway import Gateway
+from hybrid_gateway.conf import OpenAPISettings
+from hybrid_gateway.management.subcommands.documents import document_of
+from tests.client_code import lively
 from tests.sites.example_site import serve_example
 from tests.sites.node_packages import installed_packages
 
@@ -37,6 +43,31 @@ def example(site: str) -> Documents:
 
 
 @pytest.fixture(scope="module")
+def lively_site() -> Iterator[str]:
+    """The URL of ``lively.py``, while uvicorn serves it in a thread of this process."""
+    uvicorn = pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` brings")
+    gateway = Gateway(lively.routes, openapi=OpenAPISettings(enabled=True))
+    server = uvicorn.Server(uvicorn.Config(gateway, port=0, log_level="error", lifespan="off"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    try:
+        [socket] = server.servers[0].sockets
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def documents_of(routes: Iterable[Any]) -> Documents:
+    """The two documents of routes."""
+    gateway = Gateway(list(routes), openapi=OpenAPISettings(title="Routes", enabled=True))
+    return document_of(gateway, "openapi"), document_of(gateway, "asyncapi")
+
+
+@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with packages of Node, in which clients are made and compiled."""
     folder = tmp_path_factory.mktemp("clients")
@@ -50,8 +81,3 @@ def compile_all(folder: Path) -> None:
     command = ["node", "node_modules/typescript/bin/tsc", "--project", "."]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-
-
-def without_node() -> str:
-    """A PATH with nothing in it but Python's own programs."""
-    return os.path.dirname(shutil.which("python") or "")

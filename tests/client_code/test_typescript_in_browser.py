@@ -1,4 +1,4 @@
-"""The client in TypeScript in a real browser, against the example project, with connections that are lost."""
+"""Clients in TypeScript: what compiles, and what they do in a real browser, with connections that are lost."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ import pytest
 
 pytest.importorskip("selenium", reason="needs selenium, which the extra `dev` brings")
 
+from selenium.webdriver import Chrome
 
 from hybrid_gateway.client_code.typescript_client import typescript_client
-from tests.client_code.conftest import Documents, compile_all
+from tests.client_code import lively
+from tests.client_code.conftest import Documents, compile_all, documents_of
+from tests.openapi.clients import zoo
 from tests.sites.browser import start_chromium
 from tests.sites.cut_proxy import cut_proxy
 
@@ -23,7 +26,7 @@ const [fetching, client, driven, name, done] = arguments;
 const moduleOf = (text) => URL.createObjectURL(new Blob([text], {type: "text/javascript"}));
 (async () => {
   const inner = moduleOf(client.replaceAll('"openapi-fetch"', JSON.stringify(moduleOf(fetching))));
-  const module = await import(moduleOf(driven.replaceAll('"./example/client.js"', JSON.stringify(inner))));
+  const module = await import(moduleOf(driven.replaceAll(/"[.][/]\\w+[/]client[.]js"/g, JSON.stringify(inner))));
   return await module[name]();
 })().then(done, (error) => done({error: String(error && error.stack || error)}));
 """
@@ -32,28 +35,52 @@ Run = Callable[[str], dict[str, Any]]
 
 
 @pytest.fixture(scope="module")
-def run(site: str, example: Documents, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """Run a function of ``driven/browser.ts`` in a page of the example project."""
-    typescript_client(*example, folder).write(folder / "example")
+def built(example: Documents, folder: Path) -> Path:
+    """The folder with the clients of three APIs, compiled with ``types.ts``."""
+    for name, documents in {
+        "example": example,
+        "lively": documents_of(lively.routes),
+        "zoo": documents_of(zoo.routes),
+    }.items():
+        typescript_client(*documents, folder).write(folder / name)
     compile_all(folder)
-    texts = [
-        (folder / "node_modules/openapi-fetch/dist/index.mjs").read_text(),
-        (folder / "built/example/client.js").read_text(),
-        (folder / "built/browser.js").read_text(),
-    ]
-    with (
-        cut_proxy(urlsplit(site).port or 0) as proxy,
-        start_chromium(tmp_path_factory.mktemp("profile"), height=600) as page,
-    ):
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with start_chromium(tmp_path_factory.mktemp("profile"), height=600) as page:
         page.set_script_timeout(40)
+        yield page
 
-        def run_(name: str) -> dict[str, Any]:
-            page.get(f"{proxy.url}/hello")
-            answer = page.execute_async_script(RUN, *texts, name)
-            assert "error" not in answer, answer["error"]
-            return answer
 
-        yield run_
+def runner(page: Chrome, built: Path, client: str, driven: str, url: str) -> Run:
+    """Run a function of a module in a page of the site."""
+    files = ("node_modules/openapi-fetch/dist/index.mjs", f"built/{client}/client.js", f"built/{driven}.js")
+    texts = [(built / file).read_text() for file in files]
+
+    def run(name: str) -> dict[str, Any]:
+        page.get(url)
+        answer = page.execute_async_script(RUN, *texts, name)
+        assert "error" not in answer, answer["error"]
+        return answer
+
+    return run
+
+
+@pytest.fixture
+def run(page: Chrome, built: Path, site: str) -> Iterator[Run]:
+    """Functions of ``browser.ts``, whose connections go through a proxy that cuts them."""
+    with cut_proxy(urlsplit(site).port or 0) as proxy:
+        yield runner(page, built, "example", "browser", f"{proxy.url}/hello")
+
+
+@pytest.fixture
+def lively_run(page: Chrome, built: Path, lively_site: str) -> Run:
+    return runner(page, built, "lively", "lively_page", f"{lively_site}/whole/page")
+
+
+# --- the example project ---------------------------------------------------------------------------------------------
 
 
 def test_calls_are_typed_and_errors_are_problems(run: Run) -> None:
@@ -85,3 +112,78 @@ def test_events_go_on_behind_the_last_one(run: Run) -> None:
 
 def test_what_is_refused_for_good_is_thrown(run: Run) -> None:
     assert run("refusals") == {"ticket": 401, "ended": "ConnectionEnded", "over": True}
+
+
+# --- what the example has no use for ---------------------------------------------------------------------------------
+
+
+def test_bodies_need_not_be_json(lively_run: Run) -> None:
+    assert lively_run("bodies") == {
+        "uploaded": {
+            "title": "Two",
+            "tags": ["a", "b"],
+            "shape": {"type": "circle", "radius": 1.5},
+            "sizes": [3, 3, 3],
+        },
+        "raw": {"size": 5, "type": "application/octet-stream"},
+        "whole": "a/b c/ü",
+        "bytes": [0, 255],
+        "untold": True,
+        "statuses": [202, 201, 403],
+        "bare": True,
+        "guarded": "passed",
+    }
+
+
+def test_messages_are_text_json_bytes_or_packed(lively_run: Run) -> None:
+    answer = lively_run("talk")
+    assert answer.pop("heard") == [
+        {"text": "TEA", "room": "a b"},
+        "plain text",
+        [409, []],
+        [422, ["message", "text"]],
+    ]
+    assert "needs what writes and reads it" in answer.pop("missing")
+    assert answer == {
+        "closed": "closed",
+        "text": "x/y: 5",
+        "binary": [3, 2, 1],
+        "words": [{"text": "two", "room": ""}, {"text": "words", "room": ""}],
+        "anything": "7",
+        "steps": [{"done": 1}, {"done": 2}],
+    }
+
+
+def test_close_codes_say_whether_to_come_back(lively_run: Run) -> None:
+    final = {code: f"ConnectionEnded: closed with {code}" for code in (1008, 4401, 4403, 4404, 4422)}
+    waiting = dict.fromkeys((1001, 1011, 1012, 4408, 4429, 4503, 4599), "waiting")
+    answer = {int(code): end for code, end in lively_run("closes").items()}
+    assert answer == {1000: "over", **final, **waiting}
+
+
+def test_a_connection_is_opened_again(lively_run: Run) -> None:
+    answer = lively_run("comesBack")
+    assert answer == {"states": ["connecting", "open", "waiting", "connecting", "open"], "last": "closed"}
+
+
+def test_a_channel_gives_what_it_has_and_what_came_since(lively_run: Run) -> None:
+    assert lively_run("channel") == {
+        "all": ["one", "two", "three"],
+        "seen": [["message", {"text": "four", "room": ""}], ["message", {"text": "five", "room": ""}]],
+        "after": ["five"],
+        "foreign": [{"missed": None, "recovered": False}, "one"],
+    }
+
+
+def test_events_have_their_types_and_are_asked_for_again(lively_run: Run) -> None:
+    lively.busy_times.clear()
+    answer = lively_run("events")
+    assert answer["untyped"] == [
+        {"event": "message", "data": "two\nlines", "id": "1"},
+        {"event": "named", "data": "ä 😀", "id": "1"},
+    ]
+    assert answer["progress"] == [{"done": 0}, {"done": 1}, "finished"]
+    assert answer["busy"] == [[2, "2"], [4, "4"]]
+    assert lively.busy_times == ["", "", "2", "2"]
+    refused = ("connecting", "waiting")
+    assert answer["states"] == [*refused, "connecting", "open", "waiting", *refused, "connecting", "open", "closed"]
