@@ -52,9 +52,12 @@ def free_port() -> int:
 
 
 class Terminal:
-    """A context manager; what was started inside ends with it."""
+    """A context manager; what was started inside ends with it.
 
-    def __init__(self, folder: Path) -> None:
+    Commands are those of the folder ``programs``, else of the Python that runs this.
+    """
+
+    def __init__(self, folder: Path, programs: Path | None = None) -> None:
         self.folder, self.port, self.server, self.started = folder, free_port(), None, 0
         home = folder.parent / f"{folder.name}-home"
         home.mkdir()
@@ -65,8 +68,8 @@ class Terminal:
             **{
                 name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PYTEST_", "COV_"))
             },
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
+            "PATH": f"{programs or Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": "" if programs else str(ROOT),  # in an environment of its own the package is installed
             "HOME": str(home),
             "CURL_HOME": str(home),
             "NO_COLOR": "1",

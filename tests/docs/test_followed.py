@@ -8,23 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs.follow import follow
 from tests.docs.markdown_blocks import ROOT, Page, pages, read
 from tests.docs.terminal import Terminal
 
 FOLLOWED = [page for page in pages() if page.is_followed or any(block.language == "sh" for block in page.blocks)]
-
-
-def follow(page: Page, terminal: Terminal) -> None:
-    """Do what the page says, from top to bottom."""
-    for block in page.blocks:
-        if block.not_run is not None:
-            continue
-        if block.file or block.text.startswith("--- "):
-            terminal.edit(block)
-        elif block.language == "sh":
-            terminal.run(block)
-        else:
-            assert not (block.language == "python" and page.is_followed), f"{block.place}: into which file?"
 
 
 @pytest.fixture(scope="module")
