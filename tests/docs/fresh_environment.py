@@ -15,7 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.docs.follow import follow
+from tests.docs.follow import follow, make_project
 from tests.docs.markdown_blocks import ROOT, read
 from tests.docs.terminal import Terminal
 
@@ -40,11 +40,8 @@ def try_bare(wheel: Path, folder: Path) -> None:
         terminal.say(
             "python -c 'import hybrid_gateway.auth, hybrid_gateway.orm, hybrid_gateway.test, hybrid_gateway.channels'"
         )
-        terminal.say("django-admin startproject config .")
-        for block in read(ROOT / "README.md").blocks:
-            if block.file or block.text.startswith("--- "):
-                terminal.edit(block)
-        terminal.say("python manage.py check && python manage.py migrate && python manage.py test")
+        make_project(terminal)
+        terminal.say("python manage.py check && python manage.py test")
         assert "/hello" in terminal.say("python manage.py gateway routes")
         terminal.say("python manage.py gateway --help")
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
+MADE = ("problems", "project", "reference")  # by scripts/docs
 BLOCK = re.compile(
     r"^(?:<!-- not run: (?P<reason>.+?) -->\n+)?(?P<fence>```+)(?P<language>[^\n`{}]*)\n(?P<text>.*?)^(?P=fence)\s*$",
     re.MULTILINE | re.DOTALL,
@@ -54,7 +55,7 @@ class Block:
         path.write_text(self.text)
 
     def patch(self, folder: Path) -> None:
-        """Change the files that a block of ``diff`` names, as its lines say."""
+        """Change the files that a block of ``diff`` names, as its lines say, unless a command has done it already."""
         for name, change in re.findall(
             r"^--- (\S+)\n\+\+\+ \S+\n(.*?)(?=^--- |\Z)", self.text, re.MULTILINE | re.DOTALL
         ):
@@ -65,6 +66,8 @@ class Block:
                     "".join(line[1:] for line in hunk.splitlines(keepends=True) if line[0] in kinds)
                     for kinds in (" -", " +")
                 )
+                if text.count(new) == 1 and (new.strip() not in old):
+                    continue
                 assert text.count(old) == 1, f"{self.place}: {name} has not, or not once:\n{old}\n---\n{text}"
                 text = text.replace(old, new)
             path.write_text(text)
@@ -98,5 +101,6 @@ def read(path: Path) -> Page:
 
 
 def pages() -> list[Page]:
-    """Return the README and every page of the documentation."""
-    return [read(path) for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]]
+    """Return the README and every page of the documentation, without those that a built site has left there."""
+    written = [path for path in sorted(DOCS.rglob("*.md")) if path.relative_to(DOCS).parts[0] not in MADE]
+    return [read(path) for path in [ROOT / "README.md", *written]]

@@ -158,7 +158,9 @@ class Terminal:
                 command = f"{found[0].rstrip()}{argument.format(port=self.port)} {command[found.end() :]}"
         log = self.log = self.folder.parent / f"{self.folder.name}-server.log"
         self.server = int(
-            self.say(f"setsid bash -c {shlex.quote('exec env ' + command)} >{log} 2>&1 </dev/null & echo $!")
+            self.say(
+                f"setsid timeout 300 bash -c {shlex.quote('exec env ' + command)} >{log} 2>&1 </dev/null & echo $!"
+            )
         )
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
