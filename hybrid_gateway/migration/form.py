@@ -111,6 +111,11 @@ class Names:
         self.imports[local] = (module, head)
         return f"{local}{dot}{tail}"
 
+    def use_module(self, module: str, local: str) -> str:
+        """Return how a module is written that is imported by another name: ``import datetime as dt``."""
+        self.imports.setdefault(local, (module, ""))
+        return local
+
     def use_object(self, value: type | object, hint: str = "") -> str:
         """Return how a class or a function of some module is written."""
         return self.use(getattr(value, "__module__"), getattr(value, "__qualname__"), hint)  # noqa: B009
@@ -140,6 +145,8 @@ class Move(Struct):
     constants: list[FieldForm] = field(default_factory=list)
     functions: list[FunctionForm] = field(default_factory=list)
     structs: list[ClassForm] = field(default_factory=list)
+    styles: list[FieldForm] = field(default_factory=list)
+    """Constants that are made of the classes before them."""
     views: list[ClassForm | FunctionForm] = field(default_factory=list)
     """Classes and functions that are routes, in the order of ``listed``."""
     listed: list[str] = field(default_factory=list)

@@ -25,6 +25,8 @@ def write_module(move: Move, first_party: Iterable[str] = ()) -> str:
         blocks.append([line for constant in move.constants for line in _field(constant, 0)])
     blocks += [_function(function, 0) for function in move.functions]
     blocks += [_class(struct) for struct in move.structs]
+    if move.styles:
+        blocks.append([line for style in move.styles for line in _field(style, 0)])
     blocks += [_class(view) if isinstance(view, ClassForm) else _function(view, 0) for view in move.views]
     listed = ", ".join(move.listed)
     blocks.append(_broken(f"routes = [{listed}]", 0))
@@ -77,7 +79,9 @@ def _import_order(entry: str) -> tuple[int, str]:
 def _group_lines(entries: list[tuple[str, list[str]]]) -> Iterator[str]:
     for module, _ in sorted(entry for entry in entries if not entry[1]):
         yield f"import {module}"
-    for module, names in sorted(entry for entry in entries if entry[1]):
+    whole = [(module, [name for name in names if " as " not in name]) for module, names in entries if names]
+    renamed = [(module, [name]) for module, names in entries for name in names if " as " in name]
+    for module, names in sorted([*filter(lambda entry: entry[1], whole), *renamed], key=lambda entry: entry[0]):
         line = f"from {module} import {', '.join(names)}"
         if len(line) <= WIDTH:
             yield line

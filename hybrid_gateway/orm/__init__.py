@@ -1,5 +1,6 @@
 """Django models as Structs: read at the speed of SQL, written with the model's own rules."""
 
+from hybrid_gateway.binding.text_converters import COMMA_SEPARATED
 from hybrid_gateway.class_annotations import computed
 from hybrid_gateway.orm.columns.postgresql import Range
 from hybrid_gateway.orm.columns.struct_annotations import Column
@@ -13,6 +14,7 @@ from hybrid_gateway.orm.views.viewsets import ModelViewSet, ViewSet, action, cru
 from hybrid_gateway.orm.write.transactions import run_in_transaction
 
 __all__ = [
+    "COMMA_SEPARATED",
     "Column",
     "Cursor",
     "LimitOffset",

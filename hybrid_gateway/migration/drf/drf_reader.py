@@ -1,0 +1,109 @@
+"""``migrate-from drf``: the routes of Django REST framework that a project has, as a :class:`~.form.Move`."""
+
+from __future__ import annotations
+
+import re
+
+import rest_framework
+from msgspec import Struct
+from rest_framework.exceptions import APIException
+from rest_framework.routers import APIRootView
+
+from hybrid_gateway.migration.drf.access import Access
+from hybrid_gateway.migration.drf.endpoints import Endpoint, endpoints
+from hybrid_gateway.migration.drf.list_options import Lists
+from hybrid_gateway.migration.drf.module_parts import Parts, quoted
+from hybrid_gateway.migration.drf.path_templates import PathTemplates, walk
+from hybrid_gateway.migration.drf.read_views import ReadViews
+from hybrid_gateway.migration.drf.serializers import SerializerReader
+from hybrid_gateway.migration.drf.write_views import WriteViews
+from hybrid_gateway.migration.drf.written_views import ViewWriter, grouped
+from hybrid_gateway.migration.form import Decision, Difference, FunctionForm, Move, RouteReport, snake
+from hybrid_gateway.migration.source_place import place_of
+
+_GENERAL = [
+    Difference("body", 'of errors: problem details (RFC 9457), not {"detail": …}'),
+    Difference(
+        "status", "422 for a query that is no such value or a word that no filter has, where it was passed over or 400"
+    ),
+    Difference("status", "an empty page beyond the last one, not 404; 401 for the anonymous also where it was 403"),
+    Difference("headers", "no Allow and Vary: Accept of every answer; security headers are the gateway's"),
+    Difference("OPTIONS", "answers the methods, without a description of the serializer"),
+    Difference("slash", "both spellings of a path answer (TRAILING_SLASH), without a redirect"),
+    Difference("format", "no suffix .json, no ?format=, no browsable pages"),
+    Difference("names", "`group-list` is `group_list` for reverse_url; Django's reverse knows the old names"),
+]
+
+
+class Options(Struct, frozen=True):
+    """The options of ``migrate-from drf``."""
+
+    only: str = ""
+    """A path prefix."""
+    origin: str = ""
+    """Where clients find the API: ``https://api.example.org``."""
+    read_only: bool = False
+    bridges: bool = True
+    """Whether pieces of REST framework may be used at run time."""
+    module: str = "routes"
+
+
+def read_drf(options: Options) -> Move:
+    """Return the routes of the loaded project."""
+    version = f"Django REST framework {rest_framework.VERSION}"
+    move = Move(version, doc="The API's routes, written by `manage.py gateway migrate-from drf`.")
+    parts, paths = Parts(move, options.origin.rstrip("/")), PathTemplates()
+    access = Access(parts)
+    reads = ReadViews(parts, SerializerReader(parts, paths), Lists(parts), access)
+    writer = ViewWriter(
+        parts, reads, WriteViews(parts, reads, access), access, read_only=options.read_only, bridges=options.bridges
+    )
+    found, unread = endpoints(options.only)
+    move.unread += [
+        Decision(f"The path of {place.name} is no template: {place.view!r}.", place_of(place.view)) for place in unread
+    ]
+    roots = [endpoint for endpoint in found if getattr(endpoint.view, "get", None) is APIRootView.get]
+    for group in grouped([endpoint for endpoint in found if endpoint not in roots]):
+        writer.write(group)
+    for endpoint in roots:
+        _root(parts, access, endpoint)
+    _around(parts, access, options)
+    move.general += _GENERAL
+    return move
+
+
+def _root(parts: Parts, access: Access, endpoint: Endpoint) -> None:
+    """Write the route that lists the others."""
+    link, use = parts.link(), parts.names.use
+    known = {place.name: place.path for place in walk() if place.path}
+    namespace = endpoint.name.rpartition(":")[0]
+    names: dict[str, str] = dict(getattr(endpoint.function, "initkwargs", {}).get("api_root_dict") or {})
+    shown = {key: known.get(f"{namespace}:{name}" if namespace else name) for key, name in names.items()}
+    entries = ", ".join(
+        f"{quoted(key)}: {link}({quoted(path)})" for key, path in shown.items() if path and "{" not in path
+    )
+    guards, _ = access.guards(endpoint.instance(), "GET")
+    option = f", guards=[{', '.join(guards)}]" if guards else ""
+    name = parts.names.define(snake(endpoint.name.split(":")[-1]) or "api_root")
+    path = endpoint.path if endpoint.path == "/" else endpoint.path.rstrip("/")
+    decorator = f"{use('hybrid_gateway', 'get')}({quoted(path)}{option})"
+    parts.move.views.append(FunctionForm(name, [], "dict[str, str]", [f"return {{{entries}}}"], [decorator]))
+    parts.move.listed.append(name)
+    report = RouteReport("GET", endpoint.path, endpoint.name, endpoint.origin, "moved", name, needs=list(access.needs))
+    report.differences = [] if parts.origin else [Difference("body.*", "paths, not absolute URLs (see ORIGIN)")]
+    parts.move.routes.append(report)
+
+
+def _around(parts: Parts, access: Access, options: Options) -> None:
+    """Put a router around everything, with what all views have by default."""
+    move, use = parts.move, parts.names.use
+    authentication = access.schemes(access.usual)
+    arguments = ['""', f"[{', '.join(move.listed)}]", f"authentication={authentication}"]
+    if any(route.grade == "bridged" or route.needs for route in move.routes):
+        error = use("rest_framework.exceptions", APIException.__name__)
+        handler = use("hybrid_gateway.contrib.drf_bridge", "api_error")
+        arguments.append(f"exception_handlers={{{error}: {handler}}}")
+    move.listed = [f"{use('hybrid_gateway', 'Router')}({', '.join(arguments)})"]
+    move.settings = {"ROUTES": quoted(options.module), "FALLTHROUGH": "True", "TRAILING_SLASH": '"ignore"'}
+    if re.search(r"ORIGIN", "".join(constant.name for constant in move.constants)) and not parts.origin:
+        move.unread.append(Decision("ORIGIN is empty: links are paths until it says where clients find the API."))
