@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -94,7 +95,15 @@ def _plan_settings(facts: ProjectFacts, applications: dict[str, str], plan: Plan
     homes = [path for path in files if names_apps(path.read_bytes())]
     home = homes[0] if homes else _settings_file(facts, files)
     before = home.read_bytes()
-    gateway = "" if facts.has_gateway else gateway_setting(facts.free_routes_module, tuple(facts.prefixes))
+    if not homes and any(_IN_CLASS.search(path.read_bytes()) for path in files):
+        raise ScaffoldError(
+            "INSTALLED_APPS stands in a class (django-configurations), which is not edited. Add to that class by hand: "
+            f'"{APP}" first in INSTALLED_APPS, and HYBRID_GATEWAY; asgi.py and wsgi.py serve '
+            f"`{APP}.get_asgi_application()` and `{APP}.get_wsgi_application()`."
+        )
+    prefixes = tuple(facts.prefixes)
+    setting = gateway_setting(facts.free_routes_module, prefixes, has_locale=facts.has_locale)
+    gateway = "" if facts.has_gateway else setting
     elsewhere = {
         name: path
         for name, path in applications.items()
@@ -108,6 +117,9 @@ def _plan_settings(facts: ProjectFacts, applications: dict[str, str], plan: Plan
         gateway=gateway,
     )
     plan.changes.append(FileChange(home, before, after))
+
+
+_IN_CLASS = re.compile(rb"^[ \t]+INSTALLED_APPS\s*=\s*[\[(]", re.MULTILINE)
 
 
 def _settings_file(facts: ProjectFacts, files: list[Path]) -> Path:

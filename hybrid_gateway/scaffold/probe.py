@@ -8,6 +8,7 @@ FILE. An audit hook notes the files that ran while the settings were loaded, whi
 from __future__ import annotations
 
 import os
+import re
 import runpy
 import sys
 import traceback
@@ -27,7 +28,7 @@ from hybrid_gateway.scaffold.url_prefixes import django_prefixes, hello_path
 class ProjectFacts(msgspec.Struct, kw_only=True):
     """A project, as it tells of itself once it is loaded."""
 
-    error: str = ""  # the traceback of what kept it from loading
+    error: str = ""  # what kept it from loading, and where
     settings_module: str = ""
     settings_files: list[str] = []  # that ran, in order, below the project
     installed_apps: list[str] = []
@@ -39,6 +40,7 @@ class ProjectFacts(msgspec.Struct, kw_only=True):
     urlconf_file: str = ""
     routes: str | None = None  # HYBRID_GATEWAY["ROUTES"]
     has_gateway: bool = False
+    has_locale: bool = False  # LocaleMiddleware
     free_routes_module: str = ""
     prefixes: list[str] = []
     fallthrough_reason: str = ""
@@ -57,12 +59,17 @@ def probe(root: Path, ran: list[str]) -> ProjectFacts:
         wsgi_application=getattr(settings, "WSGI_APPLICATION", None),
         root_urlconf=getattr(settings, "ROOT_URLCONF", ""),
         has_gateway=hasattr(settings, "HYBRID_GATEWAY"),
+        has_locale="django.middleware.locale.LocaleMiddleware" in settings.MIDDLEWARE,
     )
     django.setup()
     facts.routes = getattr(settings, "HYBRID_GATEWAY", {}).get("ROUTES")
     urlconf = import_module(facts.root_urlconf) if facts.root_urlconf else None
     facts.urlconf_file = getattr(urlconf, "__file__", None) or ""
-    prefixes, facts.fallthrough_reason = django_prefixes()
+    settings_file = getattr(sys.modules.get(facts.settings_module), "__file__", None) or ""
+    facts.fallthrough_reason = _varies(Path(settings_file), Path(facts.urlconf_file))
+    prefixes: tuple[str, ...] = ()
+    if not facts.fallthrough_reason:
+        prefixes, facts.fallthrough_reason = django_prefixes()
     facts.prefixes, facts.hello_path = list(prefixes), hello_path(prefixes)
     package = facts.root_urlconf.rpartition(".")[0] or facts.settings_module.rpartition(".")[0]
     facts.free_routes_module = _free_module(package)
@@ -70,6 +77,27 @@ def probe(root: Path, ran: list[str]) -> ProjectFacts:
         if file := _file_of(getattr(facts, f"{protocol}_application"), f"{package}.{protocol}".lstrip(".")):
             facts.entry_files[protocol] = file
     return facts
+
+
+def _described(error: BaseException, root: Path) -> str:
+    """Return the exception, and the line of the project that it came through last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_of_project(Path(frame.filename), root)] or frames
+    text = "".join(traceback.format_exception_only(error)).strip()
+    return f"{text}\n(raised in {own[-1].filename}, line {own[-1].lineno})" if own else text
+
+
+def _varies(settings_file: Path, urlconf_file: Path) -> str:
+    """Say why another environment may have other pages; empty where all there are can be seen."""
+    if settings_file.is_file() and not _APPS.search(settings_file.read_text(encoding="utf-8", errors="replace")):
+        return "the settings have several files, and others of them may have other pages"
+    if urlconf_file.is_file() and _VARYING.search(urlconf_file.read_text(encoding="utf-8", errors="replace")):
+        return "paths of the URLconf depend on settings"
+    return ""
+
+
+_APPS = re.compile(r"^INSTALLED_APPS\b[^=+\n]*=(?!.*\bINSTALLED_APPS\b)", re.MULTILINE)
+_VARYING = re.compile(r"settings\.(?!MEDIA_|STATIC_|DEBUG\b)|\benv(?:iron)?\b|\bconfig\(")
 
 
 def _is_of_project(path: Path, root: Path) -> bool:
@@ -108,8 +136,8 @@ def main(output: str, root: str, manage: str) -> None:
     def tell(argv: list[str] | None = None) -> None:
         try:
             facts = probe(Path(root), ran)
-        except BaseException:  # whatever it is, it is the project's, and told
-            facts = ProjectFacts(error=traceback.format_exc())
+        except BaseException as error:  # whatever it is, it is the project's, and told
+            facts = ProjectFacts(error=_described(error, Path(root)))
         Path(output).write_bytes(msgspec.json.encode(facts))
         sys.exit(0)
 

@@ -129,7 +129,7 @@ def _assigns_apps(source: PythonSource, node: cst.CSTNode) -> bool:
     return re.search(r"\bINSTALLED_APPS\b", source.text[start:end]) is not None
 
 
-def gateway_setting(routes: str, prefixes: tuple[str, ...]) -> str:
+def gateway_setting(routes: str, prefixes: tuple[str, ...], *, has_locale: bool = False) -> str:
     """Return the statement of HYBRID_GATEWAY: with the prefixes, or with everything that no route answers."""
     if prefixes:
         listed = ", ".join(f'"{prefix}"' for prefix in prefixes) + "," * (len(prefixes) == 1)
@@ -139,4 +139,6 @@ def gateway_setting(routes: str, prefixes: tuple[str, ...]) -> str:
             line = f'    "ALLOWED_DJANGO_ROUTES": (  # STATIC_URL is added by itself\n{entries}    ),\n'
     else:
         line = '    "FALLTHROUGH": True,  # Django answers every path that no route does\n'
+    if has_locale:
+        line += '    "EVENT_HOOKS": ["hybrid_gateway.locale.Locale"],  # languages, as LocaleMiddleware has them\n'
     return f'HYBRID_GATEWAY = {{\n    "ROUTES": "{routes}",\n{line}}}\n'

@@ -1,0 +1,134 @@
+"""`manage.py startapi APP`: what it writes imports, is clean, and its tests pass."""
+
+import pytest
+
+from hybrid_gateway.scaffold.model_shapes import shape_of
+from hybrid_gateway.scaffold.route_list import add_include
+from tests.scaffold.projects import files, init, run, start_project
+
+MODELS = """
+import uuid
+
+from django.conf import settings
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+
+
+class Shelf(models.Model):
+    code = models.CharField(max_length=4, unique=True, validators=[RegexValidator(r"^[A-Z][0-9]+$")])
+    website = models.URLField()
+
+
+class Item(models.Model):
+    class Size(models.TextChoices):
+        SMALL = "s", "Small"
+        LARGE = "l", "Large"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    shelf = models.ForeignKey(Shelf, models.CASCADE)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
+    size = models.CharField(max_length=1, choices=Size, default=Size.SMALL)
+    colour = models.CharField(max_length=1, choices=Size, blank=True)
+    pages = models.IntegerField(validators=[MinValueValidator(50)])
+    price = models.DecimalField(max_digits=6, decimal_places=2, default=1)
+    date = models.DateField(null=True, blank=True)
+    lent_for = models.DurationField()
+    data = models.JSONField(default=dict)
+    labels = models.ManyToManyField(Shelf, blank=True, related_name="labelled")
+    get = models.BooleanField(default=False)
+    api_key = models.CharField(max_length=20, default="hidden")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["shelf", "pages"], name="once")]
+
+
+class Scan(models.Model):
+    item = models.OneToOneField(Item, models.CASCADE)
+    file = models.FileField()
+
+
+class Odd(models.Model):
+    number = models.IntegerField()
+
+    def save(self, *args, **kwargs):
+        if self.number < 500:
+            raise ValueError("That is too little.")
+        super().save(*args, **kwargs)
+"""
+
+
+@pytest.fixture
+def shop(tmp_path):
+    folder = start_project(tmp_path / "site")
+    assert run(folder, "manage.py", "startapp", "shop").returncode == 0
+    (folder / "shop/models.py").write_text(MODELS)
+    settings = folder / "mysite/settings.py"
+    settings.write_text(settings.read_text() + "\nINSTALLED_APPS += ['shop']\n")
+    init(folder, "--yes")
+    return folder
+
+
+def test_what_is_written_is_clean_and_its_tests_pass(shop):
+    before = files(shop)
+    shown = run(shop, "manage.py", "startapi", "shop", "--dry-run")
+    assert '+    Include("/api/shop", "shop.api", name="shop"),' in shown.stdout, shown.stderr
+    assert files(shop) == before
+    assert run(shop, "manage.py", "makemigrations", "shop").returncode == 0
+    done = run(shop, "manage.py", "startapi", "shop", "--yes")
+    assert done.returncode == 0 and "The tests pass." in done.stdout, done.stdout + done.stderr
+    assert "* Odd: the tests make no rows, since it asks for more than its columns say." in done.stdout
+    source = (shop / "shop/api.py").read_text()
+    assert "# Not shown: api_key" in source and "api_key:" not in source
+    assert "# Read only: clients cannot send file, without which there is no row." in source
+    clean = ("-m", "ruff", "check", "--isolated", "shop/api.py", "shop/test_api.py", "mysite/routes.py")
+    assert run(shop, *clean).returncode == 0
+    done = run(shop, "manage.py", "test", "shop")
+    assert done.returncode == 0 and "Ran 19 tests" in done.stderr, done.stdout + done.stderr
+    again = run(shop, "manage.py", "startapi", "shop", "--yes")
+    assert again.returncode == 1 and "is there already" in again.stderr
+
+
+def test_secrets_are_neither_shown_nor_taken():
+    from django.contrib.auth.models import User
+
+    from hybrid_gateway.tokens.models import Token
+
+    for model, secret in ((User, "password"), (Token, "digest")):
+        shape = shape_of(model)
+        columns = {field.column for field in (*shape.out, *shape.taken)}
+        assert secret not in columns
+    assert "accounts have passwords" in shape_of(User).why_read_only
+
+
+IMPORT = "from hybrid_gateway import get\n\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "expected"),
+    [
+        ("routes = []\n", "routes = [{}]\n"),
+        ("routes = [a]\n", "routes = [a, {}]\n"),
+        ("routes = [a,]  # all\n", "routes = [a, {}]  # all\n"),
+        ("routes = [\n    a,  # first\n]\n", "routes = [\n    a,  # first\n    {},\n]\n"),
+        ("routes = [\n    a\n]\n", "routes = [\n    a,\n    {},\n]\n"),
+    ],
+)
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_routes_are_added_to_the_list_and_nothing_else_is_touched(old, expected, newline):
+    data = (IMPORT + old).replace("\n", newline).encode()
+    new = add_include(data, "/api/shop", "shop.api", "shop")
+    text = 'Include("/api/shop", "shop.api", name="shop")'
+    wanted = "from hybrid_gateway import Include, get\n\n" + expected.replace("{}", text)
+    assert new == wanted.replace("\n", newline).encode()
+    assert add_include(new, "/api/shop", "shop.api", "shop") == new
+
+
+def test_a_list_that_is_no_literal_is_left_alone():
+    assert add_include(b"routes = make()\n", "/api/shop", "shop.api", "shop") is None
+
+
+def test_a_module_without_imports_gets_one():
+    new = add_include(b'"""Routes."""\nroutes = []\n', "/a", "shop.api", "shop")
+    exec(compile(new, "routes.py", "exec"), found := {})
+    assert len(found["routes"]) == 1
