@@ -23,14 +23,23 @@ HEAD = """\
 // biome-ignore-all format: generated
 """
 
+NO_WEBSOCKETS = """\
+export type paths = Record<string, never>;
+export interface components {
+    schemas: Record<string, never>;
+}
+"""
+
 
 def typescript_client(openapi: JSONObject, asyncapi: JSONObject, folder: Path) -> GeneratedClient:
     """Return the client that is meant for ``folder``, whose project may have openapi-typescript.
 
     Raises :class:`ToolError` where Node is missing, or npx can fetch nothing.
     """
-    documents = {"schema.ts": for_http(openapi), "realtime.ts": for_websockets(asyncapi)}
-    types = openapi_typescript_types(documents, folder)
+    documents = {"schema.ts": for_http(openapi)}
+    if asyncapi["channels"]:
+        documents["realtime.ts"] = for_websockets(asyncapi)
+    types = {"realtime.ts": NO_WEBSOCKETS, **openapi_typescript_types(documents, folder)}
     has_fetch = installed_package("openapi-fetch", folder) is not None
     notes = () if has_fetch else (f"It needs one package: npm install openapi-fetch@{OPENAPI_FETCH}",)
     return GeneratedClient(_with_heads(openapi, asyncapi, types), notes)

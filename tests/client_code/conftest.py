@@ -76,8 +76,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def compile_all(folder: Path) -> None:
+def compile_all(folder: Path, *options: str) -> None:
     """Compile all that is in the folder, with every strictness that the compiler has."""
-    command = ["node", "node_modules/typescript/bin/tsc", "--project", "."]
+    command = ["node", "node_modules/typescript/bin/tsc", "--project", ".", *options]
     ran = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr

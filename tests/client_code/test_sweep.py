@@ -23,4 +23,4 @@ def test_clients_of_generated_apis_compile(folder: Path) -> None:
         (folder / unused).unlink()
     for name, document in apis.items():
         typescript_client(document, no_websockets, folder).write(folder / name)
-    compile_all(folder)
+    compile_all(folder, "--skipLibCheck", "--noEmit")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,14 +14,12 @@ from urllib.request import Request, urlopen
 import pytest
 
 from tests.sites.example_site import serve_example
+from tests.sites.node_packages import installed_packages
 
 pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` brings")
 
 CLIENTS = Path(__file__).parent / "clients"
-CACHE = Path(__file__).parents[2] / ".cache" / "clients"
-SCHEMATHESIS, PYTHON_CLIENT, MYPY = (
-    Path(sys.executable).with_name(name) for name in ("schemathesis", "openapi-python-client", "mypy")
-)
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
 @pytest.fixture(scope="module")
@@ -54,20 +51,9 @@ def documents(site: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def node(documents: Path) -> Path:
     """The programs of ``package.json``, installed once for each of its versions."""
-    if shutil.which("npm") is None:
-        pytest.skip("needs Node.js and npm: install Debian's nodejs and npm")
-    package = (CLIENTS / "package.json").read_bytes()
-    home = CACHE / hashlib.sha256(package).hexdigest()[:12]
-    if not (home / "done").exists():
-        home.mkdir(parents=True, exist_ok=True)
-        (home / "package.json").write_bytes(package)
-        install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock", "--loglevel=error"]
-        ran = subprocess.run(install, capture_output=True, text=True, timeout=300, cwd=home)
-        if ran.returncode:
-            pytest.skip(f"needs the packages of {CLIENTS / 'package.json'}, which npm could not install: {ran.stderr}")
-        (home / "done").touch()
-    (documents / "node_modules").symlink_to(home / "node_modules")
-    return home / "node_modules" / ".bin"
+    packages = installed_packages(CLIENTS / "package.json")
+    (documents / "node_modules").symlink_to(packages)
+    return packages / ".bin"
 
 
 def run(*command: str | Path, cwd: Path, **environ: str) -> str:
@@ -134,19 +120,3 @@ def test_clients_of_two_typescript_generators_compile_and_talk(site: str, docume
     run(node / "tsc", "--project", ".", cwd=documents)
     for client in ("fetch", "sdk"):
         assert run("node", f"built/{client}.js", site, cwd=documents).strip() == "talked"
-
-
-@pytest.mark.skipif(not PYTHON_CLIENT.exists(), reason="needs openapi-python-client, which the extra `dev` brings")
-def test_a_python_client_compiles_and_talks(site: str, documents: Path) -> None:
-    for name in ("example", "zoo"):
-        generate = (
-            "generate",
-            f"--path={name}.json",
-            f"--output-path={name}_client",
-            "--meta=none",
-            "--fail-on-warning",
-        )
-        run(PYTHON_CLIENT, *generate, cwd=documents, PATH=f"{PYTHON_CLIENT.parent}{os.pathsep}{os.environ['PATH']}")
-    run(sys.executable, "-m", "compileall", "-q", "example_client", "zoo_client", cwd=documents)
-    run(MYPY, "--strict", "--follow-imports=silent", "--config-file=", "client.py", cwd=documents)
-    assert run(sys.executable, "client.py", site, cwd=documents).strip() == "talked"
