@@ -28,6 +28,7 @@ from hybrid_gateway.endpoints.authorization_planner import RoutePlanner
 from hybrid_gateway.events.emitter import Emitter
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.layer_options import Layers
+from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.request.request_parts import HANDLED
 from hybrid_gateway.routing.declare import Route
 from hybrid_gateway.routing.flat_routes import FlatRoute
@@ -54,6 +55,12 @@ class BuildContext(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     def security_headers(self, layers: Layers) -> tuple[Header, ...]:
         """Return the security headers of responses below ``layers``."""
         return self.dispatcher.security.headers_for(layers.response_headers)
+
+    def crash_page(self, ctx: RequestContext, error: Exception) -> str:
+        """Return the page that a browser gets under ``DEBUG`` for an exception that nobody expected."""
+        from hybrid_gateway.debug_pages.crash_page import crash_page
+
+        return crash_page(self.dispatcher.table, ctx, error)
 
 
 class _URLs:

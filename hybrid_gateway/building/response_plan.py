@@ -179,6 +179,7 @@ class ErrorHandlerCompiler:
             sender=type(self._context.gateway),
             debugger=self._context.debugger,
             django_request=request_for_backends,
+            crash_page=self._context.crash_page,
         )
 
     def _compile(self, handler: Handler, around: RouteSurroundings) -> tuple[ErrorHandler, bool]:

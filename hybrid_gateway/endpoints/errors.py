@@ -19,7 +19,6 @@ from django.core.exceptions import (
 )
 from django.core.exceptions import BadRequest as DjangoBadRequest
 from django.http import Http404
-from django.views.debug import ExceptionReporter
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
@@ -56,6 +55,7 @@ class ErrorResponses:
         debugger: bool = False,
         awaits: bool = False,
         django_request: Callable[[RequestContext], object] = lambda ctx: None,
+        crash_page: Callable[[RequestContext, Exception], str] | None = None,
     ) -> None:
         self.awaits = awaits  # whether some handler has to wait on a loop
         self.are_plain = not handlers  # the project handles no error itself
@@ -65,6 +65,7 @@ class ErrorResponses:
         self._sender = sender
         self._debugger = debugger
         self._django_request = django_request
+        self._crash_page = crash_page
 
     async def respond(self, ctx: RequestContext, error: Exception) -> EndpointResponse:
         """Return the response to ``error``; raise ``ClientDisconnect`` on, for the driver."""
@@ -83,7 +84,7 @@ class ErrorResponses:
     async def respond_to_crash(self, ctx: RequestContext, error: Exception) -> EndpointResponse:
         """Return the 500 for ``error`` without the project's handlers, one of which may have raised it."""
         self._report_crash(ctx, error)
-        return await _internal_error(ctx, error)
+        return await self._internal_error(ctx, error)
 
     async def _handle(self, ctx: RequestContext, error: Exception) -> EndpointResponse:
         handler = _by_mro(self._by_class, type(error))
@@ -120,7 +121,23 @@ class ErrorResponses:
                 ctx.blame(error)
                 if failure is not error:
                     _log(ctx, failure, 500)
-        return await _internal_error(ctx, error)
+        return await self._internal_error(ctx, error)
+
+    async def _internal_error(self, ctx: RequestContext, error: Exception) -> RawResponse:
+        """Return a bare 500; under ``DEBUG`` a page with the traceback for a browser, problem details for a client."""
+        if not settings.DEBUG:
+            return problem_response(InternalServerError())
+        accept = ctx.header(b"accept") or b""
+        details = (type(error), error, error.__traceback__)
+        lines = "".join(traceback.format_exception(*details)).splitlines()
+        try:
+            words = str(error)
+        except Exception:  # its __str__ fails, and Django's page would, too
+            words, accept = "(it cannot be shown)", b""
+        if b"text/html" in accept and self._crash_page is not None:
+            page = await ctx.thread.run(self._crash_page, ctx, error)
+            return make_raw(500, (b"content-type", b"text/html; charset=utf-8"), page.encode())
+        return problem_response(InternalServerError(f"{type(error).__name__}: {words}", extra={"traceback": lines}))
 
     def _report_crash(self, ctx: RequestContext, error: Exception) -> None:
         try:
@@ -158,24 +175,6 @@ def _log(ctx: RequestContext, error: Exception, status: int) -> None:
     path = printable(ctx.scope["path"])
     detail = (type(error), error, error.__traceback__)
     logger.error("%s: %s %s", reason(status), ctx.method, path, exc_info=detail, extra={"status_code": status})
-
-
-async def _internal_error(ctx: RequestContext, error: Exception) -> RawResponse:
-    """Return a bare 500; under ``DEBUG`` Django's traceback page for a browser, problem details for a client."""
-    if not settings.DEBUG:
-        return problem_response(InternalServerError())
-    accept = ctx.header(b"accept") or b""
-    details = (type(error), error, error.__traceback__)
-    lines = "".join(traceback.format_exception(*details)).splitlines()
-    try:
-        words = str(error)
-    except Exception:  # its __str__ fails, and Django's page would, too
-        words, accept = "(it cannot be shown)", b""
-    if b"text/html" in accept:
-        reporter = ExceptionReporter(None, *details)
-        page = await ctx.thread.run(reporter.get_traceback_html)
-        return make_raw(500, (b"content-type", b"text/html; charset=utf-8"), page.encode())
-    return problem_response(InternalServerError(f"{type(error).__name__}: {words}", extra={"traceback": lines}))
 
 
 # --- other people's exceptions -------------------------------------------------------------------------------------

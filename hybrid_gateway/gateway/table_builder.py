@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from hybrid_gateway.exceptions import ConfigurationError, RouteError
 from hybrid_gateway.gateway.options import GatewayOptions
 from hybrid_gateway.layer_options import Layers
 from hybrid_gateway.problems.places import place_of
+from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.routing.declare import describe_handler
 from hybrid_gateway.routing.flat_routes import FlatRoute, find_mounts, flatten
 from hybrid_gateway.type_info import format_type, resolve_aliases
@@ -112,7 +113,7 @@ class TableBuilder:
             passes_django=unrouted is not None or any(endpoint.django_middleware for endpoint in endpoints),
             cors=options.layers.cors,
             security_headers=self._dispatcher.security.headers,
-            around_unrouted=options.around_unrouted,
+            around_unrouted=(*options.around_unrouted, *self._debug_pages()),
             trailing_slash=options.trailing_slash,
             webhooks=builder.undispatched(self._openapi.webhooks),
             secrets=builder.secrets(),
@@ -152,6 +153,14 @@ class TableBuilder:
         has_websockets = any(route.websocket for route in flat)
         own = flatten(openapi_routes(table, self._openapi, with_asyncapi=has_websockets), Layers())
         return [route for route in own if not is_taken(route.path)]
+
+    def _debug_pages(self) -> Iterable[Callable[..., Awaitable[EndpointResponse]]]:
+        """Return what makes a page of a 404, for browsers, where DEBUG is on when the gateway is built."""
+        if not settings.DEBUG:
+            return ()
+        from hybrid_gateway.debug_pages.unknown_path import show_unknown_paths
+
+        return (show_unknown_paths(self._dispatcher),)
 
     def _check_reachable(self, route: FlatRoute) -> None:
         path = route.path if route.template.is_static else route.path.partition("{")[0]

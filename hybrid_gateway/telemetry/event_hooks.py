@@ -18,19 +18,17 @@ from functools import partial
 from typing import TypeVar
 
 import msgspec
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
-from hybrid_gateway._compat.django_connection_internals import opened_connections
 from hybrid_gateway.auth.request_credentials import SecretsInQueries
 from hybrid_gateway.endpoints.errors import printable
 from hybrid_gateway.headers import NO_CONTENT, add_stamp, set_stamp
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import RawResponse
 from hybrid_gateway.telemetry.observer import Observer
+from hybrid_gateway.telemetry.query_log import log_queries
 from hybrid_gateway.types import Handler, Scope
 from hybrid_gateway.url_quoting import quote_encoded_path, quote_query
 from hybrid_gateway.websockets.connection import Connection
@@ -142,41 +140,11 @@ class ServerTiming(Observer):
         return status, add_stamp(headers, (b"server-timing", self._timing().encode("ascii"))), body
 
 
-class _Queries:
-    """The number of queries that a request has made, and the time they took."""
-
-    count = 0
-    seconds = 0.0
-
-
-_queries: ContextVar[_Queries | None] = ContextVar("hybrid_gateway_queries", default=None)
-
-
-def _count_query(execute: Callable[..., object], sql: str, parameters: object, many: bool, context: object) -> object:
-    queries = _queries.get()
-    start = time.perf_counter()
-    try:
-        return execute(sql, parameters, many, context)
-    finally:
-        if queries is not None:
-            queries.count += 1
-            queries.seconds += time.perf_counter() - start
-
-
-def _count_on(connection: BaseDatabaseWrapper, **kwargs: object) -> None:
-    if _count_query not in connection.execute_wrappers:
-        connection.execute_wrappers.append(_count_query)
-
-
 class DatabaseTiming:
     """Tells how many queries a response took: ``Server-Timing: db;dur=1.2;desc="2 queries"``. On with ``DEBUG``."""
 
     def __init__(self) -> None:
-        connection_created.connect(_count_on, dispatch_uid="hybrid_gateway.telemetry")
-        for connection in opened_connections():
-            _count_on(connection)
-        self._queries = _Queries()
-        _queries.set(self._queries)
+        self._queries = log_queries()
 
     @inline
     def on_response(self, response: Response) -> None:
