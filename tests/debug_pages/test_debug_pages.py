@@ -77,9 +77,7 @@ def test_the_page_shows_the_route_and_where_it_is(serve):
     assert "<title>ValueError" in page  # all the same it is Django's
 
 
-@pytest.mark.parametrize(
-    ("path", "call"), [("/orders/7", "handler(order_id=order_id"), ("/awaited", "handler()")]
-)
+@pytest.mark.parametrize(("path", "call"), [("/orders/7", "handler(order_id=order_id"), ("/awaited", "handler()")])
 def test_the_line_of_the_compiled_source_that_failed_is_marked(serve, path, call):
     page = fetch(serve(order, awaited, raises=False, components=[make_clock]), path)
     assert call in failing_line(page)
