@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import functools
 import inspect
 import os
 import sys
@@ -13,6 +15,7 @@ from types import CodeType, TracebackType
 from typing import NamedTuple
 
 _PACKAGE = f"{Path(__file__).resolve().parents[1]}{os.sep}"
+_BETWEEN = (contextlib.__file__, functools.__file__)  # what stands between two frames of ours
 _OTHERS = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
@@ -48,7 +51,7 @@ def place_in(traceback: TracebackType | None) -> Place | None:
     place = None
     while traceback is not None:
         file = traceback.tb_frame.f_code.co_filename
-        if not file.startswith((_PACKAGE, "<")):
+        if not file.startswith((_PACKAGE, "<")) and file not in _BETWEEN:
             place = None if file.startswith(_OTHERS) else Place(file, traceback.tb_lineno)
         traceback = traceback.tb_next
     return place
