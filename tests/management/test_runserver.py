@@ -311,6 +311,32 @@ def test_a_broken_module_is_shown_and_its_fix_restarts(project, broken, message)
         project.wait_for(lambda: project.version() == 1)
 
 
+def test_a_route_that_cannot_be_built_is_a_page_until_it_is_mended(project):
+    project.write(views="from hybrid_gateway import get\n\n\n@get('/<i>{a}')\ndef version() -> int:\n    return 1\n")
+    with project.server(ready=False):
+        project.wait_for(lambda: project.get("/anything")[0] == 500)
+        status, body = project.get("/anything")
+        page = body.decode()
+        assert status == 500 and "The API cannot be built" in page
+        assert "views.py:4" in page and "problems/P011/" in page
+        assert "&lt;i&gt;" in page and "<i>" not in page
+        output = (project.folder / "output.txt").read_text()
+        assert "hybrid_gateway.E003" in output or "hybrid_gateway.E004" in output
+        assert "until a file changes, every page says so." in output
+        project.edit(views=VIEWS)
+        project.wait_for(lambda: project.version() == 1)
+
+
+@pytest.mark.parametrize(("options", "source"), [(("--noreload",), ""), ((), "DEBUG = False")])
+def test_without_the_reloader_or_debug_it_ends_as_djangos(project, options, source):
+    project.settings(source)
+    project.write(views="from hybrid_gateway import get\n\n\n@get('/{a}')\ndef version() -> int:\n    return 1\n")
+    with project.server(*options, ready=False):
+        project.wait_for(lambda: "hybrid_gateway.E00" in (project.folder / "output.txt").read_text())
+        time.sleep(0.5)
+        assert project.get("/anything")[0] is None
+
+
 # --- parts ---------------------------------------------------------------------------------------------------------
 
 

@@ -21,12 +21,13 @@ from django.apps import apps
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import find_commands, load_command_class
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandParser, SystemCheckError
 from django.core.management.commands.runserver import Command as DjangoCommand
 from django.utils import autoreload
 from django.utils.module_loading import import_string
 from django.utils.version import get_docs_version
 
+from hybrid_gateway.debug_pages.start_page import start_page_application
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import serve_static
@@ -64,6 +65,7 @@ class Command(NextCommand):
     server: ASGIServer | None = None  # while it runs
     application: Any = None
     why_wsgi: str | None = None
+    failure: ConfigurationError | None = None  # which is served as a page, until a file changes
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -111,15 +113,25 @@ class Command(NextCommand):
             self.get_handler(*args, **options)
         except ConfigurationError as error:
             self.suspects.add(error)  # the system checks say it better than a traceback
+            if settings.DEBUG and options["use_reloader"] and self.why_wsgi is None:
+                self.failure = error
         except Exception as error:
             self.suspects.add(error)
             raise
-        super().inner_run(*args, **options)
+        try:
+            super().inner_run(*args, **options)
+        except SystemCheckError as error:
+            if self.failure is None:
+                raise
+            self.stderr.write(str(error))
+            super().inner_run(*args, **{**options, "skip_checks": True})
 
     def get_handler(self, *args: Any, **options: Any) -> Any:
         """Return ``ASGI_APPLICATION`` with static files, or what the command below ours serves over WSGI."""
         if self.why_wsgi is not None:
             return super().get_handler(*args, **options)
+        if self.failure is not None:
+            return start_page_application(self.failure)
         try:
             self.application = import_string(settings.ASGI_APPLICATION)
         except ImportError as error:
@@ -139,7 +151,11 @@ class Command(NextCommand):
             f"Django version {self.get_version()}, using settings {settings.SETTINGS_MODULE!r}\n"
             f"Starting ASGI (uvicorn {version('uvicorn')}) development server at {url}/"
         )
-        if isinstance(self.application, Gateway):
+        if self.failure is not None:
+            told, where = self.failure.id or type(self.failure).__name__, self.failure.place
+            words = f"The API cannot be built ({told}, {where}): until a file changes, every page says so."
+            self.stdout.write(self.style.ERROR(words))
+        elif isinstance(self.application, Gateway):
             for title, value in about(self.application, url):
                 self.stdout.write(f"  {title:<8}{value}")
         self.stdout.write(f"Quit the server with {'CTRL-BREAK' if sys.platform == 'win32' else 'CONTROL-C'}.")
