@@ -211,6 +211,14 @@ def test_routes_that_write_are_written_where_nothing_of_the_projects_has_a_say(
     assert kept["grade"] == "kept" and kept["decisions"]
 
 
+def test_a_kept_route_knows_its_users_as_the_old_view_does(serve: Serve, rows: User, tmp_path: Path) -> None:
+    module, _ = moved(tmp_path)
+    client = serve(*module.routes, trailing_slash="ignore")
+    headers = {"Authorization": "Secret of-a-scheme-that-nobody-here-knows"}
+    assert client.post("/ping/", headers=headers).json() == {"pong": "POST"}
+    assert client.post("/ping/").json() == {"pong": "POST"}
+
+
 def test_only_reads_and_only_what_needs_nothing_of_it(rows: User, tmp_path: Path) -> None:
     _, report = moved(tmp_path, "--read-only", "--no-bridges", "--only", "/api/")
     found = grades(report)

@@ -202,7 +202,8 @@ class ViewWriter:
         body = [f"return {use(_BRIDGE, 'ask_django')}(request)"]
         methods = ", ".join(quoted(endpoint.method) for endpoint in endpoints)
         middleware = f"{use('django.conf', 'settings')}.MIDDLEWARE"
-        options = f"methods=[{methods}], django_middleware={middleware}, csrf_exempt=True, include_in_schema=False"
+        options = f"methods=[{methods}], django_middleware={middleware}, authentication=[], csrf_exempt=True"
+        options += ", include_in_schema=False"  # the old view knows its users itself, by schemes that need not be here
         names = re.findall(r"\{(\w+)", path)
         self._function(
             path,
