@@ -33,7 +33,7 @@ extensions = [
 exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
 nitpicky = True
-myst_enable_extensions = ["colon_fence", "attrs_block"]
+myst_enable_extensions = ["colon_fence", "attrs_block", "attrs_inline"]
 myst_heading_anchors = 4  # as code hosts have them, so that page.md#anchor is right on both
 
 autodoc_typehints_format = "short"
@@ -48,16 +48,23 @@ html_baseurl = PROJECT["urls"]["Documentation"]
 html_title = "hybrid_gateway"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_favicon = "_static/favicon.svg"
 html_copy_source = False
 html_theme_options = {
-    "source_repository": PROJECT["urls"]["Source"],
-    "source_branch": "main",
-    "source_directory": "docs/",
-    "light_css_variables": {"color-brand-primary": "#0b6b4f", "color-brand-content": "#0b6b4f"},
-    "dark_css_variables": {"color-brand-primary": "#5fd3a8", "color-brand-content": "#5fd3a8"},
+    "top_of_page_buttons": [],  # half of the pages are made of code: to edit them is to edit that
+    "light_css_variables": {
+        "color-brand-primary": "#0b6b4f",
+        "color-brand-content": "#0b6b4f",
+        "color-code-background": "#f4f7f5",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#5fd3a8",
+        "color-brand-content": "#5fd3a8",
+        "color-code-background": "#202321",
+    },
 }
 pygments_style = "a11y-high-contrast-light"
-pygments_dark_style = "a11y-high-contrast-dark"
+pygments_dark_style = "native"
 
 copybutton_exclude = ".linenos, .gp, .go"
 copybutton_prompt_text = r">>> |\.\.\. |\$ "

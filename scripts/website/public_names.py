@@ -48,7 +48,9 @@ CHAPTERS: dict[str, dict[str, tuple[str, ...]]] = {
         "events": (),
     },
     "Run it": {"test": (), "caching": (), "stores": (), "health": (), "telemetry": (), "telemetry.metrics": ()},
-    "Other packages": {f"contrib.{name}": () for name in ("allauth", "dishka", "drf", "simplejwt", "svcs")},
+    "Other packages": {
+        f"contrib.{name}": () for name in ("allauth", "dishka", "drf", "drf_bridge", "simplejwt", "svcs")
+    },
 }
 
 # These have an `__all__` for rooms beside them, and no user needs them.

@@ -24,7 +24,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx`")
 
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NEEDS = {"contrib.allauth": "allauth", "contrib.dishka": "dishka", "contrib.svcs": "svcs", "workers": "uvicorn_worker"}
-NEEDS |= {"contrib.drf": "rest_framework", "contrib.simplejwt": "rest_framework_simplejwt"}
+NEEDS |= {
+    "contrib.drf_bridge": "rest_framework",
+    "contrib.drf": "rest_framework",
+    "contrib.simplejwt": "rest_framework_simplejwt",
+}
 MODULES = [(short, given) for chapter in CHAPTERS.values() for short, given in chapter.items()]
 
 
