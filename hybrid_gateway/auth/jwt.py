@@ -118,6 +118,7 @@ class JWTAuthentication(AuthenticationScheme):
             raise ConfigurationError(
                 "denylist= is for the tokens of others; ours end with their row (foreign=True?).", id="A011"
             )
+        self.derives_keys = isinstance(self._keys, DerivedKeys)
         self._denylist = denylist
         self._users = UserResolver(user_claim, user_field)
         self.cookie = None if cookie is None else check_cookie_name(cookie)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from django.apps import apps
 from django.conf import settings
@@ -23,6 +24,8 @@ from hybrid_gateway.exceptions import ConfigurationError, DependencyError, Setti
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.gateway.settings_gateway import default_gateway
 from hybrid_gateway.problems import TAG
+
+Protocol = Literal["asgi", "wsgi"]
 
 
 def current_gateway() -> Gateway | None:
@@ -93,34 +96,84 @@ def whitenoise_under_asgi() -> Iterator[CheckMessage]:
 
 # --- what servers and ``runserver`` serve ---------------------------------------------------------------------------
 
-_CONSEQUENCES = {
-    "asgi": ("W004", "runserver serves no routes of the API over ASGI, nor websockets."),
-    "wsgi": ("W005", "WSGI servers and other apps' runserver commands answer without the API."),
+_PROTOCOLS: Mapping[Protocol, tuple[str, str, str]] = {
+    "asgi": (
+        "W004",
+        "runserver serves no routes of the API over ASGI, nor websockets.",
+        "an ASGI server that is told to serve it answers without the API.",
+    ),
+    "wsgi": (
+        "W005",
+        "WSGI servers and other apps' runserver commands answer without the API.",
+        "a WSGI server that is told to serve it answers without the API.",
+    ),
 }
 
 
 def other_applications() -> Iterator[CheckMessage]:
-    """Yield W004 for ASGI_APPLICATION, W005 for WSGI_APPLICATION, where it does not lead to the gateway."""
+    """Yield W004 for ASGI, W005 for WSGI: the setting, or the module beside the settings, leads elsewhere."""
     if not hasattr(settings, "HYBRID_GATEWAY"):
         return
-    for protocol, (number, consequence) in _CONSEQUENCES.items():
+    beside = dict(modules_beside_settings())
+    for protocol, (number, consequence, otherwise) in _PROTOCOLS.items():
         name, ours = f"{protocol.upper()}_APPLICATION", f"hybrid_gateway.{protocol}.application"
-        path = getattr(settings, name, None)
+        path, module = getattr(settings, name, None), beside.get(protocol)
         if path != ours and not _leads_to_gateway(path):
             message = f"{name} is {path!r}, which does not lead to the gateway: {consequence}"
-            yield report(number, message, name=name, ours=ours)
+            named = str(path).rpartition(".")[0]
+            yield report(number, message, remedy=application_remedy(protocol, find_file(named) if path else None))
+        elif module is not None and is_django_alone(protocol, module):
+            message = f"{module} makes Django's application, without the gateway: {otherwise}"
+            yield report(number, message, remedy=application_remedy(protocol, find_file(module)))
+
+
+def application_remedy(protocol: Protocol, file: Path | None) -> str:
+    """Return what to write, into the file of an application or, where there is none, into the settings."""
+    if file is None:
+        return f'Set {protocol.upper()}_APPLICATION = "hybrid_gateway.{protocol}.application".'
+    function = f"get_{protocol}_application"
+    shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+    return (
+        f"In {shown} write `from hybrid_gateway.{protocol} import {function}` in the place of Django's import, "
+        f"and `application = {function}()`."
+    )
+
+
+def is_django_alone(protocol: Protocol, module: str) -> bool:
+    """Return whether the source of a module names Django's application and nothing of ours; it is not imported."""
+    file = find_file(module)
+    source = file.read_text(encoding="utf-8", errors="replace") if file is not None else ""
+    return f"django.core.{protocol}" in source and "hybrid_gateway" not in source
+
+
+def modules_beside_settings() -> Iterator[tuple[Protocol, str]]:
+    """Yield the modules ``asgi`` and ``wsgi`` that lie beside the settings or above them, as servers are told them."""
+    package = str(getattr(settings, "SETTINGS_MODULE", "") or "")
+    found: set[str] = set()
+    while "." in package:
+        package = package.rpartition(".")[0]
+        for protocol in _PROTOCOLS:
+            module = f"{package}.{protocol}"
+            if protocol not in found and find_file(module) is not None:
+                found.add(protocol)
+                yield protocol, module
+
+
+def find_file(module: str) -> Path | None:
+    """Return the file of a module, which is not imported; its packages are."""
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin and Path(spec.origin).is_file() else None
 
 
 def _leads_to_gateway(path: str | None) -> bool:
     """Look into the source of the module, so that it need not be imported; else at the object, if it can be had."""
     if path is None:
         return False
-    try:
-        spec = find_spec(path.rpartition(".")[0])
-        source = Path(spec.origin).read_text(encoding="utf-8") if spec is not None and spec.origin else ""
-    except (ImportError, OSError, ValueError):
-        source = ""
-    if "hybrid_gateway" in source:
+    file = find_file(path.rpartition(".")[0])
+    if file is not None and "hybrid_gateway" in file.read_text(encoding="utf-8", errors="replace"):
         return True
     try:
         return isinstance(import_string(path), (Gateway, WSGIDriver))

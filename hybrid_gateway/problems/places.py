@@ -63,7 +63,7 @@ def place_of_setting(name: str, value: object, key: str | None = None) -> Place 
     The modules are those in which the name is this very value: one may have it from another.
     """
     spaces = [getattr(module, "__dict__", {}) for module in [*sys.modules.values()]]
-    files = [space.get("__file__") for space in spaces if space.get(name) is value]
+    files = [space.get("__file__") for space in spaces if name in space and space[name] is value]
     found = [place for file in files if file for place in _assignments(file, name, key)]
     return found[0] if found else None
 

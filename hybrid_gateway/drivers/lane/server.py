@@ -27,6 +27,7 @@ from hybrid_gateway._compat.uvicorn_internals import (
 )
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.drivers.lane.heads import HeadValidator
+from hybrid_gateway.drivers.lane.obstacles import find_obstacle
 from hybrid_gateway.drivers.lane.request import LaneConnection, LaneRequest
 from hybrid_gateway.drivers.lane.request_lines import RequestLines
 from hybrid_gateway.drivers.lane.websocket_server import SocketServer
@@ -194,7 +195,7 @@ def lane_server(
             # there before the first request; to look at them took 100 ms, every few seconds under load.
             gc.freeze()
         app, trust_proxy = unwrap_proxy_headers(config)
-        obstacle = _find_obstacle(app, config)
+        obstacle = find_obstacle(app, config.root_path or settings.FORCE_SCRIPT_NAME)
         if obstacle is not None:
             logger.warning("The lane is off, every request goes through ASGI: %s", obstacle)
             _servers[state] = None
@@ -202,13 +203,3 @@ def lane_server(
             app.loops.adopt(loop)
             _servers[state] = LaneServer(app, config, state, trust_proxy)
     return _servers[state]
-
-
-def _find_obstacle(app: object, config: Config) -> str | None:
-    if not isinstance(app, ServedApplication) or not app.may_skip_asgi:
-        return f"the application is {app!r}, no bare Gateway, and what wraps it must see every request."
-    if app.middleware:
-        return "the gateway has middleware of its own. Put it on the routes that need it to keep the others fast."
-    if config.root_path or settings.FORCE_SCRIPT_NAME:
-        return "there is a script prefix (root_path, FORCE_SCRIPT_NAME)."
-    return None

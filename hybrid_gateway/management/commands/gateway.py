@@ -26,6 +26,7 @@ SUBCOMMANDS = {
     "asyncapi": Subcommand(
         "documents", "Print the AsyncAPI document, of websockets, or check that a file still is it."
     ),
+    "doctor": Subcommand("doctor", "Examine the project, its servers, databases and caches."),
     "explain": Subcommand("explain", "Explain the ids of messages, or list them all."),
     "compare": Subcommand("compare", "Replay requests against two sides, and show what differs."),
     "client": Subcommand(

@@ -1,0 +1,145 @@
+"""Concern: can caches, stores and channels be reached, and are they the same for all processes?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from django.conf import settings
+from django.core.cache import caches
+
+from hybrid_gateway._compat.django_connection_internals import create_cache
+from hybrid_gateway.caching import Cache
+from hybrid_gateway.channels.hub import Hub
+from hybrid_gateway.channels.process_channels import channels, make_backend
+from hybrid_gateway.checks.package import logs_in
+from hybrid_gateway.conf import get_settings
+from hybrid_gateway.doctor.command_lines import ServerCommand
+from hybrid_gateway.doctor.examined_project import Project
+from hybrid_gateway.doctor.finding import Finding, Severity, found
+from hybrid_gateway.doctor.live_questions import ask, reason_of
+from hybrid_gateway.stores import find_store
+from hybrid_gateway.throttling import Throttle
+
+_KEY = "hybrid_gateway:doctor"
+_OF_ONE_PROCESS = ("django.core.cache.backends.locmem.LocMemCache", "hybrid_gateway.stores.MemoryStore")
+
+
+def look_at_stores(project: Project) -> Iterator[Finding]:
+    """Yield D060 caches and stores that do not answer, D061 those of one process that several need, D062 channels."""
+    yield from _reached()
+    yield from _of_one_process(project)
+    yield from _channels(project)
+
+
+def _reached() -> Iterator[Finding]:
+    for alias, options in caches.settings.items():
+        if options["BACKEND"] in _OF_ONE_PROCESS or options["BACKEND"].endswith("DummyCache"):
+            continue
+        try:
+            ask(partial(_get, alias))
+        except Exception as error:
+            message = f"CACHES[{alias!r}] does not answer: {reason_of(error)}"
+            yield found("D060", Severity.BROKEN, message, place=alias)
+        else:
+            yield found("D060", Severity.FINE, f"CACHES[{alias!r}] answers.")
+    for name in get_settings().stores:
+        try:
+            ask(partial(_get_many, name))
+        except Exception as error:
+            message = f'HYBRID_GATEWAY["STORES"][{name!r}] does not answer: {reason_of(error)}'
+            yield found("D060", Severity.BROKEN, message, place=name)
+        else:
+            yield found("D060", Severity.FINE, f'HYBRID_GATEWAY["STORES"][{name!r}] answers.')
+
+
+def _get(alias: str) -> object:
+    found: object = create_cache(alias).get(_KEY)
+    return found
+
+
+def _get_many(name: str) -> object:
+    return find_store(name).get_many([_KEY])
+
+
+def several_processes(project: Project) -> ServerCommand | None:
+    """Return a command of production that starts more than one process."""
+    return next((command for command in project.production if command.processes > 1), None)
+
+
+# --- caches of one process -------------------------------------------------------------------------------------------
+
+
+def _of_one_process(project: Project) -> Iterator[Finding]:
+    command = several_processes(project)
+    if command is None:
+        return
+    for name, what in _needed(project).items():
+        stores = {name: entry.backend for name, entry in get_settings().stores.items()}
+        backend = stores.get(name) or caches.settings.get(name, {}).get("BACKEND")
+        if backend in _OF_ONE_PROCESS:
+            message = (
+                f"{command.place} starts {command.processes} processes, and {name!r} is the memory of one: "
+                f"{'; '.join(dict.fromkeys(what))}."
+            )
+            severity = Severity.BROKEN if _SESSIONS in what else Severity.RISKY
+            yield found("D061", severity, message, place=command.place, name=name)
+
+
+_SESSIONS = "sessions are lost from one request to the next"
+
+
+def _needed(project: Project) -> dict[str, list[str]]:
+    """Return the names of caches and stores that something needs, and what would become of it."""
+    needed: dict[str, list[str]] = {}
+
+    def note(name: object, what: str) -> None:
+        if isinstance(name, str):
+            needed.setdefault(name, []).append(what)
+
+    for endpoint in project.gateway.endpoints if project.gateway is not None else ():
+        layers = endpoint.route.layers
+        for _, throttle in layers.throttle:
+            if isinstance(throttle, str | Throttle):
+                note(
+                    "default" if isinstance(throttle, str) else throttle.cache,
+                    "each counts its own requests against the rate limits",
+                )
+        if layers.cache is not None:
+            cache = layers.cache.cache if isinstance(layers.cache, Cache) else "default"
+            note(cache, "invalidate() reaches one of them")
+        if logs_in(endpoint):
+            note(get_settings().tokens.throttle_cache, "each counts its own failed logins")
+    if settings.SESSION_ENGINE == "django.contrib.sessions.backends.cache":
+        note(settings.SESSION_CACHE_ALIAS, _SESSIONS)
+    return needed
+
+
+# --- channels --------------------------------------------------------------------------------------------------------
+
+
+def _channels(project: Project) -> Iterator[Finding]:
+    described = get_settings().channels
+    if channels.is_shared:
+        try:
+            # Who is present where nobody ever is: a question that changes nothing.
+            ask(lambda: Hub(make_backend(described)).members(_KEY))
+        except Exception as error:
+            yield found("D062", Severity.BROKEN, f"The back end of channels does not answer: {reason_of(error)}")
+        else:
+            yield found("D062", Severity.FINE, "The back end of channels answers.")
+    command = several_processes(project)
+    layer = getattr(settings, "CHANNEL_LAYERS", {}).get("default", {})
+    if command is None:
+        return
+    if channels.declared and not channels.is_shared:
+        name = sorted(channel.template.text for channel in channels.declared)[0]
+        message = (
+            f"{command.place} starts {command.processes} processes, and messages of {name} and others stay in one."
+        )
+        yield found("W026", Severity.RISKY, message, place=command.place)
+    if isinstance(layer, dict) and str(layer.get("BACKEND", "")).endswith("InMemoryChannelLayer"):
+        message = (
+            f"{command.place} starts {command.processes} processes, and CHANNEL_LAYERS['default'] is the memory of one."
+        )
+        yield found("D063", Severity.RISKY, message, place=command.place)
