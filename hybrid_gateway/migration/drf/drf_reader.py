@@ -104,6 +104,11 @@ def _around(parts: Parts, access: Access, options: Options) -> None:
         handler = use("hybrid_gateway.contrib.drf_bridge", "api_error")
         arguments.append(f"exception_handlers={{{error}: {handler}}}")
     move.listed = [f"{use('hybrid_gateway', 'Router')}({', '.join(arguments)})"]
-    move.settings = {"ROUTES": quoted(options.module), "FALLTHROUGH": "True", "TRAILING_SLASH": '"ignore"'}
+    api = {route.path.split("/")[1] for route in move.routes}
+    pages = {place.path.split("/")[1] for place in walk() if place.path} - api - {""}
+    prefixes = "".join(f"{quoted(f'/{page}/')}, " for page in sorted(pages) if "{" not in page)
+    # Not FALLTHROUGH: with it the old view at /books/ would come before the route at /books.
+    move.settings = {"ROUTES": quoted(options.module), "ALLOWED_DJANGO_ROUTES": f"({prefixes.rstrip()})"}
+    move.settings["TRAILING_SLASH"] = '"ignore"'
     if re.search(r"ORIGIN", "".join(constant.name for constant in move.constants)) and not parts.origin:
         move.unread.append(Decision("ORIGIN is empty: links are paths until it says where clients find the API."))
