@@ -33,6 +33,7 @@ def test_our_own_words_are_a_dozen_at_most():
 ACROSS = {
     "compat",
     "django_suite",
+    "docs",
     "example",
     "library",
     "loadtests",
@@ -41,6 +42,7 @@ ACROSS = {
     "security",
     "sites",
     "typed",
+    "website",
 }
 
 
