@@ -7,6 +7,7 @@ that was ever made.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard, TypeVar
 
@@ -59,6 +60,12 @@ def is_model_struct(kind: object) -> TypeGuard[StructClass]:
     """Return whether an annotation is a :class:`~.ModelStruct` of a model, optional or not."""
     info: StructInfo | None = getattr(bare(kind), STRUCT_INFO, None)
     return info is not None and info.model is not None
+
+
+def holds_structs(annotation: object) -> bool:
+    """Return whether a field holds a :class:`~.ModelStruct`, or a list of them."""
+    kind = bare(annotation)
+    return is_model_struct(typing.get_args(kind)[0] if typing.get_origin(kind) is list else kind)
 
 
 @once_per_struct

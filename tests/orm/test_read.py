@@ -378,7 +378,7 @@ def _make(fields: dict[str, Any]) -> Any:
 
 
 def test_mistakes():
-    refused("Wrong.titel: Book has no 'titel'. It has .*title", titel=str)
+    refused(r"Wrong.titel: Book has no 'titel'. Did you mean 'title'\? It has .*title", titel=str)
     refused("Wrong.title: int cannot hold Book.title", title=int)
     refused("Wrong.pages: bool cannot hold", pages=bool)
     refused("Wrong.day: datetime cannot hold", day=datetime.datetime | None)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from types import SimpleNamespace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import F, FileField, Model, Q, QuerySet
@@ -25,10 +26,13 @@ def is_to_many(field: PathStep) -> bool:
 
 def find_field(model: type[Model], name: str) -> PathStep | None:
     """Return the field of that name, or a relation from its other side; ``None`` for a path and what is no field."""
+    meta = model._meta
+    if name == "pk":
+        return meta.pk
     try:
-        return None if LOOKUP_SEP in name else _get_field(model, name, name, "")
-    except ConfigurationError:
-        return None
+        return meta.get_field(name)  # as in a query: by related_query_name
+    except FieldDoesNotExist:  # or by the attribute of instances, which is another where a model gives no related_name
+        return next((entry for entry in meta.related_objects if entry.get_accessor_name() == name), None)
 
 
 def leads_to_many(model: type[Model], path: str) -> bool:
@@ -50,13 +54,7 @@ def is_compatible_model(model: type[Model], related: type[Model] | None) -> bool
 
 def is_annotation(model: type[Model], path: str) -> bool:
     """Return whether a name is no field of the model; with ``__`` in it, it was meant to be a path."""
-    if LOOKUP_SEP in path or path == "pk":
-        return False
-    try:
-        model._meta.get_field(path)
-    except FieldDoesNotExist:
-        return True
-    return False
+    return LOOKUP_SEP not in path and find_field(model, path) is None
 
 
 def path_steps(model: type[Model], path: str, where: str) -> Iterator[PathStep]:
@@ -65,7 +63,7 @@ def path_steps(model: type[Model], path: str, where: str) -> Iterator[PathStep]:
     for name in path.split(LOOKUP_SEP):
         if at is None:
             raise ConfigurationError(f"{where}: {path!r} goes on behind a column.", id="M005")
-        field = _get_field(at, name, path, where)
+        field = _get_field(at, name, where)
         if field.is_relation and field.related_model is None:
             raise ConfigurationError(
                 f"{where}: {at.__name__}.{name} leads to rows of any model, which no type can tell: read the columns "
@@ -76,18 +74,26 @@ def path_steps(model: type[Model], path: str, where: str) -> Iterator[PathStep]:
         at = field.related_model if field.is_relation else None
 
 
-def _get_field(model: type[Model], name: str, path: str, where: str) -> PathStep:
-    meta = model._meta
-    if name == "pk":
-        return meta.pk
-    try:
-        return meta.get_field(name)  # as in a query: by related_query_name
-    except FieldDoesNotExist:  # or by the name of the manager, which is another where a model gives none
-        for relation in meta.related_objects:
-            if is_to_many(relation) and relation.get_accessor_name() == name:
-                return relation
-    known = sorted({*(field.name for field in meta.get_fields()), "pk"})
-    raise ConfigurationError(f"{where}: {model.__name__} has no {name!r}. It has {', '.join(known)}.", id="M005")
+def lookup_path(path: str, steps: Iterable[PathStep]) -> str:
+    """Return a path as queries take it: relations seen from their other side by their ``related_query_name``."""
+    names = zip(path.split(LOOKUP_SEP), steps, strict=True)
+    return LOOKUP_SEP.join(step.name if isinstance(step, ForeignObjectRel) else name for name, step in names)
+
+
+def _get_field(model: type[Model], name: str, where: str) -> PathStep:
+    field = find_field(model, name)
+    if field is None:
+        known = sorted({*map(_shown_name, model._meta.get_fields()), "pk"})
+        meant = "".join(f"Did you mean {entry!r}? " for entry in get_close_matches(name, known, n=1))
+        raise ConfigurationError(
+            f"{where}: {model.__name__} has no {name!r}. {meant}It has {', '.join(known)}.", id="M005"
+        )
+    return field
+
+
+def _shown_name(field: Any) -> str:
+    accessor = field.get_accessor_name() if isinstance(field, ForeignObjectRel) else None
+    return accessor or str(field.name)
 
 
 # --- many rows on the way ------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from django.core.exceptions import FieldDoesNotExist, ObjectDoesNotExist
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import FileField, Manager, Model
 from django.db.models.constants import LOOKUP_SEP
@@ -20,7 +20,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.orm.columns.column_types import normalizer, read_converter
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import columns_of, computed_of, hints_of, is_model_struct, once_per_struct
-from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, condition_paths, leads_to_many
+from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, condition_paths, find_field, leads_to_many
 from hybrid_gateway.orm.read.read_plan import read_plan_of
 from hybrid_gateway.type_info import bare
 
@@ -83,14 +83,11 @@ class _FieldReader:
         if owner is None:
             return None
         name = steps[-1]
-        try:
-            field = owner._meta.get_field(name) if name != "pk" else owner._meta.pk
-        except FieldDoesNotExist:
+        field = find_field(type(owner), name)
+        if field is None:
             value = getattr(owner, name, UNSET)
             if value is UNSET:
-                raise ConfigurationError(
-                    f"{self._where} is an annotation, which this instance has not got.", id="M010"
-                ) from None
+                raise ConfigurationError(f"{self._where} is an annotation, which this instance has not got.", id="M010")
             return value
         if isinstance(field, ForeignObjectRel):
             related = _follow(owner, [name])
@@ -144,8 +141,5 @@ def _follow(instance: Any, steps: Sequence[str]) -> Any:
 
 def _accessor(model: type[Model], name: str) -> str:
     """Return the attribute of instances for a step of a path."""
-    try:
-        field = model._meta.get_field(name)
-    except FieldDoesNotExist:
-        return name
+    field = find_field(model, name)
     return (field.get_accessor_name() or name) if isinstance(field, ForeignObjectRel) else name

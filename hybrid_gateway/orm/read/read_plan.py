@@ -41,6 +41,7 @@ from hybrid_gateway.orm.introspection import (
     columns_of,
     computed_of,
     hints_of,
+    holds_structs,
     is_model_struct,
     model_of,
     once_per_struct,
@@ -51,6 +52,7 @@ from hybrid_gateway.orm.querysets.lookup_paths import (
     is_compatible_model,
     is_optional_step,
     is_to_many,
+    lookup_path,
     path_steps,
 )
 from hybrid_gateway.orm.querysets.querysets import key_names
@@ -247,7 +249,7 @@ class _ReadPlanBuilder:
             steps = list(path_steps(field.level.model, path, field.where))
             if any(is_to_many(step) for step in steps):
                 raise ConfigurationError(f"{field.where} is computed of {path!r}, which leads to many rows.", id="M007")
-            slots.append(self._column(field.level, steps, path))
+            slots.append(self._column(field.level, steps, lookup_path(path, steps)))
         return f"{self._plan.name_for('compute', entry.function)}({', '.join(slots)})"
 
     def _field(self, field: _Field) -> str:
@@ -257,10 +259,16 @@ class _ReadPlanBuilder:
         if source is ...:
             return self._path(field, field.name)
         if not isinstance(source, str):
+            if holds_structs(field.annotation):
+                raise ConfigurationError(
+                    f"{field.where} is an expression, which gives single values: name a relation, such as "
+                    'Column("reviews"), to nest a ModelStruct.',
+                    id="M001",
+                )
             slot = self._annotation_slot(field, f"_{field.name}", cast("Expression", source))
             kind = bare(field.annotation)
             return f"({slot} if {slot} is None else {kind.__name__}({slot}))" if kind in (float, str) else slot
-        if is_annotation(field.level.model, source):
+        if is_annotation(field.level.model, source) and not holds_structs(field.annotation):
             return self._annotation_slot(field, source)
         return self._path(field, source)
 
@@ -272,6 +280,7 @@ class _ReadPlanBuilder:
     def _path(self, field: _Field, path: str) -> str:
         level = field.level
         steps = list(path_steps(level.model, path, field.where))
+        path = lookup_path(path, steps)
         for position, step in enumerate(steps):
             if is_to_many(step):
                 return self._list(field, step, path.split(LOOKUP_SEP), position)

@@ -6,7 +6,6 @@ keys, ``auto_now``, ``editable=False``), or the Struct only reads it.
 
 from __future__ import annotations
 
-import typing
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -31,9 +30,15 @@ from hybrid_gateway.orm.columns.field_facts import (
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.columns.value_predictors import to_python
 from hybrid_gateway.orm.columns.value_writers import Writer
-from hybrid_gateway.orm.introspection import columns_of, computed_of, is_model_struct, model_of, once_per_struct
+from hybrid_gateway.orm.introspection import (
+    columns_of,
+    computed_of,
+    holds_structs,
+    is_model_struct,
+    model_of,
+    once_per_struct,
+)
 from hybrid_gateway.orm.querysets.lookup_paths import find_field, is_to_many
-from hybrid_gateway.type_info import bare
 
 
 class FieldWrite(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -108,7 +113,7 @@ def _field_writes(struct: type[msgspec.Struct]) -> Iterator[FieldWrite]:
             continue
         is_parent_link = getattr(target.remote_field, "parent_link", False)
         if isinstance(target, Field) and not (is_server_managed(target) or is_parent_link):
-            if _is_nested(field.type):
+            if holds_structs(field.type):
                 _check_write_rule(where, target, column, is_nested=True)
             if not column_type_of(target).is_file:  # files are no text: assign them by name
                 yield _column_write(field, target, model)
@@ -146,7 +151,7 @@ def _column_write(field: msgspec.structs.FieldInfo, target: ModelField, model: t
 
 
 def _relation_write(where: str, field: msgspec.structs.FieldInfo, target: PathStep, column: Column) -> RelationWrite:
-    is_nested = _is_nested(field.type)
+    is_nested = holds_structs(field.type)
     _check_write_rule(where, target, column, is_nested=is_nested)
     return RelationWrite(
         name=field.name,
@@ -157,12 +162,6 @@ def _relation_write(where: str, field: msgspec.structs.FieldInfo, target: PathSt
         is_nested=is_nested,
         replaces=column.write == "replace",
     )
-
-
-def _is_nested(annotation: object) -> bool:
-    """Return whether a field holds a ``ModelStruct``, or a list of them."""
-    kind = bare(annotation)
-    return is_model_struct(typing.get_args(kind)[0] if typing.get_origin(kind) is list else kind)
 
 
 def _check_write_rule(where: str, target: PathStep, column: Column, *, is_nested: bool) -> None:
