@@ -19,7 +19,8 @@ from urllib.request import urlopen
 import pytest
 from django.core.management.commands.runserver import Command as DjangoCommand
 
-from hybrid_gateway.management.commands.runserver import Command, next_runserver, reason_for_wsgi
+from hybrid_gateway import Gateway
+from hybrid_gateway.management.commands.runserver import Command, about, next_runserver, reason_for_wsgi
 from hybrid_gateway.management.development_server import ASGIServer, Suspects, files_of, log_like_django
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="servers are stopped by process group")
@@ -202,6 +203,11 @@ def lifespan(project):
 
 
 # --- serving -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "told"), [({}, "/admin/ /static/"), ({"fallthrough": True}, "everything else")])
+def test_the_banner_says_what_is_djangos(options, told):
+    assert dict(about(Gateway([], django_routes=("/admin/",), **options), ""))["Django"] == told
 
 
 def test_api_admin_and_static_files_on_one_port(project):

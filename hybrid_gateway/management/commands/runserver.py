@@ -205,7 +205,9 @@ def about(gateway: Gateway, url: str) -> Iterator[tuple[str, str]]:
     """Yield the lines that are shown at start-up: where the docs are, and which side answers which paths."""
     if gateway.serves_docs:
         yield "Docs", f"{url}{gateway.openapi.docs}"
-    if gateway.dispatcher.prefixes.prefixes:
+    if gateway.dispatcher.fallthrough:
+        yield "Django", "everything else"
+    elif gateway.dispatcher.prefixes.prefixes:
         yield "Django", " ".join(sorted(gateway.dispatcher.prefixes.prefixes))
     sockets = sum(bool(route.websocket) for route in gateway.routes)
     websockets = f", {sockets} of websockets" if sockets else ""
