@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.core.checks import CheckMessage
-from django.urls import ResolverMatch, URLPattern, URLResolver, get_resolver
+from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import LocalePrefixPattern, RoutePattern
 from django.utils.regex_helper import normalize
 
@@ -82,8 +82,8 @@ def _from_routes(gateway: Gateway) -> Iterator[_Clash]:
 
 def _asked_of_django(gateway: Gateway, ours: str, path: str) -> Iterator[_Clash]:
     for candidate, is_exact in ((path, True), (_other_slash(path), False)):
-        match = gateway.dispatcher.django.resolve(candidate) if candidate else None
-        if match is not None and not _is_for_any_path(gateway, candidate, match):
+        match = gateway.dispatcher.django.match_of_page(candidate) if candidate else None
+        if match is not None:
             yield _Clash(ours, match.route, candidate, is_exact)
 
 
@@ -102,8 +102,8 @@ def _from_urlconf(gateway: Gateway) -> Iterator[_Clash]:
     """Yield what routes and mounts answer of the paths of the URLconf."""
     tree, mounts = gateway.dispatcher.table.tree, gateway.dispatcher.table.mounts
     for path in _paths(get_resolver()):
-        match = gateway.dispatcher.django.resolve(path)
-        if match is None or _is_for_any_path(gateway, path, match):
+        match = gateway.dispatcher.django.match_of_page(path)
+        if match is None:
             continue
         for candidate, is_exact in ((path, True), (_other_slash(path), False)):
             methods = sorted(tree.methods(candidate)) if candidate else []
@@ -118,12 +118,6 @@ def _from_urlconf(gateway: Gateway) -> Iterator[_Clash]:
 
 def _other_slash(path: str) -> str:
     return "" if path == "/" else path[:-1] if path.endswith("/") else path + "/"
-
-
-def _is_for_any_path(gateway: Gateway, path: str, match: ResolverMatch) -> bool:
-    """Return whether the pattern would as well answer a path that nobody can have meant, with other names in it."""
-    other = gateway.dispatcher.django.resolve(re.sub("[^/]+", r"no-such-page-\g<0>", path))
-    return path != "/" and other is not None and other.route == match.route
 
 
 def _paths(root: URLResolver) -> Iterator[str]:

@@ -111,13 +111,16 @@ class Dispatcher:
         """Return whether Django gets a path below none of its prefixes, where ``FALLTHROUGH`` is set.
 
         A route or a mount answers its own paths. Of a path that is a route's but for the final slash, and of one below
-        a front end, Django's URLconf is asked first, so that no page of the project's is hidden by them.
+        a front end, Django's URLconf is asked first, so that no page of the project's is hidden by them. A pattern that
+        is for any path at all is not asked about the slash of a declared route: it would take each of them.
         """
         table = self.table
         if table.tree.methods(path):
             return False
-        if table.other_slash(path) is not None:
-            return self.django.resolve(path) is not None
+        other = table.other_slash(path)
+        if other is not None:
+            match = self.django.resolve if other in table.document_paths else self.django.match_of_page
+            return match(path) is not None
         if table.mounts.find(path) is not None:
             return False
         return table.find_fallback(path, "GET") is None or self.django.resolve(path) is not None

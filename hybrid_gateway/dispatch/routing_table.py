@@ -37,6 +37,8 @@ class RoutingTable(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     routes: Sequence[FlatRoute]
     endpoints: Sequence[Endpoint]
+    document_paths: frozenset[str]
+    """The paths of the documents and their pages, which nobody has declared."""
     names: Mapping[str, Sequence[FlatRoute]]
     tree: RouteTree[Endpoint]
     websockets: RouteTree[Endpoint]

@@ -12,6 +12,7 @@ import asyncio
 import contextvars
 import functools
 import logging
+import re
 import threading
 import traceback
 from collections.abc import Callable, Iterable
@@ -115,6 +116,17 @@ class DjangoSide:
     def resolve(self, path_info: str) -> ResolverMatch | None:
         """Return the match of a path in the URLconf; ``None`` where it has nothing for it, or is broken."""
         return self.views.resolve(path_info)
+
+    def match_of_page(self, path_info: str) -> ResolverMatch | None:
+        """Return the match of a path, unless the pattern is for any path at all.
+
+        Such a pattern would as well answer a path that nobody can have meant, with other names in it.
+        """
+        match = self.resolve(path_info)
+        if match is None or path_info == "/":
+            return match
+        other = self.resolve(re.sub("[^/]+", r"no-such-page-\g<0>", path_info))
+        return None if other is not None and other.route == match.route else match
 
     def has_page(self, path_info: str) -> bool:
         """Return whether the URLconf has a page there, with or without a final slash, by a pattern not for any path.

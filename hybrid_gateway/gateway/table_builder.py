@@ -85,7 +85,8 @@ class TableBuilder:
         endpoints: list[Endpoint] = []
         websockets: list[Endpoint] = []
         routes: list[FlatRoute] = []
-        for route in [*flat, *self._own_routes(lambda: table, flat, mounts)]:
+        own = list(self._own_routes(lambda: table, flat, mounts))
+        for route in [*flat, *own]:
             if route.websocket and route.is_fallback and route.layers.django_middleware:
                 continue  # which cannot stand around it; Vite's client then connects to its own port
             compiled = [builder.endpoint(route, method) for method in route.methods]
@@ -101,6 +102,7 @@ class TableBuilder:
         table = RoutingTable(
             routes=routes,
             endpoints=endpoints,
+            document_paths=frozenset(route.path for route in own),
             names=routes_by_name(routes),
             tree=build_route_tree(in_tree),
             websockets=build_route_tree(websockets_in_tree),

@@ -77,7 +77,7 @@ def _prefixes(patterns: Iterable[Pattern]) -> Iterator[str]:
 def hello_path(prefixes: tuple[str, ...]) -> str:
     """Return a path for the first route that is nobody's.
 
-    Where a pattern takes any path at all, one that it takes with a final slash alone, which stays Django's.
+    Where a pattern takes any path at all, one that it takes with a final slash alone.
     """
     paths = [path for path in HELLO_PATHS if path not in Prefixes(prefixes)]
     any_path = _pattern_of("/no-such-page-here/")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_gateway import Gateway, Mount, get
+from hybrid_gateway import Gateway, Mount, get, post
 from hybrid_gateway.conf import OpenAPISettings
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.sites.fallthrough_urls")]
@@ -81,6 +81,57 @@ def test_a_slash_is_mended_where_django_has_no_page(serve, slash, status, text):
     answer = serve(*ROUTES, fallthrough=True, trailing_slash=slash).get("/ours/")
     assert answer.status_code == status
     assert text is None or answer.text == text
+
+
+# --- a URLconf whose last pattern is for any path
+
+
+@post("/ours")
+async def add_ours() -> str:
+    return "added"
+
+
+@get("/shop/cart")
+def cart() -> str:
+    return "typed cart"
+
+
+@pytest.mark.urls("tests.sites.cms_urls")
+@pytest.mark.parametrize(
+    ("slash", "status", "text"), [("redirect", 308, ""), ("ignore", 200, "typed ours"), ("strict", 200, None)]
+)
+def test_a_slash_is_mended_before_a_pattern_for_any_path_is_asked(serve, slash, status, text):
+    client = serve(*ROUTES, add_ours, fallthrough=True, trailing_slash=slash)
+    answer = client.get("/ours/?a=b")
+    assert (answer.status_code, answer.headers.get("location")) == (status, "/ours?a=b" if status == 308 else None)
+    assert answer.text == ("django /ours/ {}" if text is None else text)
+    if slash != "strict":
+        assert client.post("/ours/", follow_redirects=True).text == "added"
+        assert client.delete("/ours/", follow_redirects=True).status_code == 405
+
+
+@pytest.mark.urls("tests.sites.cms_urls")
+@pytest.mark.parametrize("slash", ["redirect", "ignore", "strict"])
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/people/7/", "django /people/7/ {'pk': 7}"),
+        ("/shop/cart/", "django /shop/cart/ {'name': 'cart'}"),
+        ("/ours/more/", "django /ours/more/ {}"),
+        ("/Ours/", "django /Ours/ {}"),
+        ("/ours", "typed ours"),
+    ],
+)
+def test_every_other_page_of_such_a_urlconf_is_djangos(serve, path, text, slash):
+    answer = serve(*ROUTES, cart, fallthrough=True, trailing_slash=slash).get(path)
+    assert (answer.status_code, answer.text) == (200, text)
+
+
+@pytest.mark.urls("tests.sites.everything_urls")
+def test_a_slash_is_added_as_well(serve):
+    client = serve(*ROUTES, fallthrough=True)
+    assert client.get("/slashed").headers["location"] == "/slashed/"
+    assert client.get("/other").text == "django /other {}"
 
 
 def test_without_fallthrough_django_is_not_asked(serve):
