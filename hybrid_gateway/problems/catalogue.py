@@ -1,8 +1,7 @@
 """The catalogue of ids: what each says is wrong, why that matters and what to do.
 
 How this works: a file of ``pages/`` is an area, and a heading in it is an id with its title. Below it stand what is
-wrong, ``### Why`` and ``### Remedy``. A quote at the start of the remedy is the hint of the system check; names in
-braces are filled in. Files are read when the first page is asked for, and never by a server that has started.
+wrong, ``### Why`` and X are read when the first page is asked for, and never by a server that has started.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ PAGES = Path(__file__).parent / "pages"
 _HEADING = re.compile(r"^## ([A-Z]\d{3}) (.+)$", re.MULTILINE)
 _SECTION = re.compile(r"^### (Why|Remedy)$", re.MULTILINE)
 _QUOTE = re.compile(r"\A(?:>.*\n?)+")
+_FILLED = re.compile(r"\{(\w+)(!r)?:([^{}]*)\}")
 
 
 class Problem(NamedTuple):
@@ -43,13 +43,26 @@ class Problem(NamedTuple):
     @property
     def hint(self) -> str:
         """The quote that the remedy opens with: one line, in which names in braces are to be filled in."""
-        quote = _QUOTE.match(self.remedy)
-        return " ".join(line.removeprefix(">").strip() for line in quote[0].splitlines()) if quote else ""
+        return _FILLED.sub(r"{\1\2}", _quote_of(self.remedy))
 
-    @property
-    def page(self) -> str:
-        """All of it as a page of its own."""
-        return f"# {self.id} {self.title}\n\n{self.wrong}\n\n## Why\n\n{self.why}\n\n## Remedy\n\n{self.remedy}\n"
+    def page(self, less_than: str = "<") -> str:
+        """Return all of it as a page of its own; ``less_than`` opens ``<the words>`` for what a message fills in."""
+        remedy = self.remedy
+        if quote := _QUOTE.match(remedy):
+            words = _FILLED.sub(lambda match: _words(match, less_than), _quote_of(remedy))
+            remedy = f"> {words.replace('{{', '{').replace('}}', '}')}\n{remedy[quote.end() :]}".rstrip()
+        return f"# {self.id} {self.title}\n\n{self.wrong}\n\n## Why\n\n{self.why}\n\n## Remedy\n\n{remedy}\n"
+
+
+def _quote_of(remedy: str) -> str:
+    quote = _QUOTE.match(remedy)
+    return " ".join(line.removeprefix(">").strip() for line in quote[0].splitlines()) if quote else ""
+
+
+def _words(match: re.Match[str], less_than: str) -> str:
+    """Return what stands in a page for a name that a message fills in."""
+    words, mark = match[3], '"' if match[2] else ""
+    return words if not words or words.rstrip().endswith(".") else f"{mark}{less_than}{words}>{mark}"
 
 
 @cache

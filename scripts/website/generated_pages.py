@@ -37,7 +37,7 @@ def problem_pages() -> Iterator[tuple[str, str]]:
         lines += ["", f"## {area}", "", "| id | what is wrong |", "|---|---|"]
         for problem in problems:
             lines.append(f"| [`{problem.id}`]({problem.id}.md) | {problem.title} |")
-            yield f"problems/{problem.id}.md", problem.page
+            yield f"problems/{problem.id}.md", problem.page(less_than="\\<")
     yield "problems/index.md", "\n".join([*lines, ""])
 
 

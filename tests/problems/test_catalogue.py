@@ -1,12 +1,17 @@
 """The catalogue of ids, and ``manage.py gateway explain``."""
 
+import re
 import sys
+from pathlib import Path
 from subprocess import run as run_process
 
 import pytest
+from django import VERSION
+from django.core import checks as core
 from django.core.management import CommandError, call_command
 
 from hybrid_gateway.checks.messages import report
+from hybrid_gateway.management.subcommands.explain import DJANGO_LABELS
 from hybrid_gateway.problems import DOCS_URL, catalogue, link
 from hybrid_gateway.problems.catalogue import find
 
@@ -25,6 +30,21 @@ def test_a_problem_says_all_that_it_should(problem):
     assert problem.title[-1] not in ".:" and len(problem.title) <= 120
     assert all(len(text) > 20 for text in (problem.wrong, problem.why, problem.remedy)), problem
     assert bool(problem.hint) is (problem.is_check or problem.id[0] == "D")
+
+
+@pytest.mark.parametrize("problem", catalogue.catalogue().values(), ids=lambda problem: problem.id)
+def test_a_page_reads_whole_without_values(problem):
+    prose = re.sub(r"(?s)```.*?```|`[^`\n]*`", "", problem.page())
+    assert not re.search(r"\{\w*[}:!]|\{\{|\}\}|<>", prose)
+    filled = re.sub(r"\{\{|\}\}|\{\w+(!r)?:[^{}]*\}", "", problem.remedy) if problem.hint else ""
+    assert not re.search(r"^>.*\{", filled, re.MULTILINE), "Say behind a colon what stands in the page."
+
+
+def test_what_a_message_fills_in_is_words_in_the_page():
+    assert 'Require "<the package>>=<the version that the message names>".' in find("W025").page()
+    assert "\\<the package>" in find("W025").page(less_than="\\<")  # or Markdown takes it for HTML
+    assert 'in DATABASES["<the alias>"]' in find("D022").page() and '{"ROUTES": ' in find("D005").page()
+    assert find("D022").hint.format(alias="default").count("DATABASES['default']") == 1
 
 
 def test_an_id_is_found_as_messages_show_it():
@@ -70,6 +90,28 @@ def test_explain_lists_every_id_below_its_area(explain):
 def test_an_unknown_id_is_told(explain, given, told):
     with pytest.raises(CommandError, match=f"No message has the id {given}.*{told}"):
         explain(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("security.W012", f"Django's: https://docs.djangoproject.com/en/{VERSION[0]}.{VERSION[1]}/ref/checks/"),
+        ("axes.W001", "another package or app, 'axes'"),
+    ],
+)
+def test_an_id_of_somebody_else_s_check_is_told_whose(explain, given, told):
+    assert f"{given} is a system check of {told}" in explain(given)
+
+
+def test_all_labels_of_django_s_own_checks_are_known():
+    folders = (
+        Path(core.__file__).parent,
+        Path(core.__file__).parents[2] / "contrib",
+        Path(core.__file__).parents[2] / "db",
+    )
+    found = {label for folder in folders for path in folder.rglob("*.py")
+             for label in re.findall(r"""id=["'](\w+)\.[EWI]\d{3}["']""", path.read_text())}  # fmt: skip
+    assert len(found) > 10 and found <= DJANGO_LABELS
 
 
 def test_no_page_is_read_before_it_is_asked_for():
