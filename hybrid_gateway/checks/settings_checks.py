@@ -134,7 +134,7 @@ def application_remedy(protocol: Protocol, file: Path | None) -> str:
     function = f"get_{protocol}_application"
     shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
     return (
-        f"In {shown} write `from hybrid_gateway.{protocol} import {function}` in the place of Django's import, "
+        f"In {shown} write `from hybrid_gateway import {function}` in the place of Django's import, "
         f"and `application = {function}()`."
     )
 

@@ -23,7 +23,8 @@ from django.conf import settings
 from django.core.handlers.base import BaseHandler
 
 from hybrid_gateway.checks.settings_checks import application_remedy, find_file, modules_beside_settings
-from hybrid_gateway.doctor.command_lines import ServerCommand
+from hybrid_gateway.doctor.command_files import files_below
+from hybrid_gateway.doctor.command_lines import ROUTERS, ServerCommand
 from hybrid_gateway.doctor.examined_project import (
     Application,
     Kind,
@@ -211,7 +212,8 @@ def _verdict(application: Application, project: Project, served: set[str]) -> It
         yield from _failed(application, project, named, file)
     elif application.file is None and not module.startswith("hybrid_gateway."):
         package = module.rpartition(".")[0]
-        if application.commands and package and find_file(package) is not None:  # else it is another service
+        is_there = package and find_file(package) is not None
+        if application.commands and (is_there or _is_nowhere(application, project.root)):
             yield found("D010", Severity.BROKEN, f"{named} serves {application.target}, and there is no {module}.")
     elif application.kind == "django":
         yield _django_alone(application, project, served, named, file)
@@ -222,6 +224,18 @@ def _verdict(application: Application, project: Project, served: set[str]) -> It
         where = named or application.setting or file
         what = "the gateway" if application.kind == "gateway" else "the gateway, inside of something"
         yield found("W004" if application.protocol != "wsgi" else "W005", Severity.FINE, f"{where} serves {what}.")
+
+
+def _is_nowhere(application: Application, root: Path) -> bool:
+    """Tell whether a command that can mean nothing but this project names a package that is nowhere in it."""
+    top = application.target.partition(":")[0].partition(".")[0]
+    means_project = any(
+        command.given.platform in ROUTERS or command.given.path.name.startswith("Dockerfile")
+        for command in application.commands
+    )
+    if not means_project or find_file(top) is not None:
+        return False
+    return not any(path.stem == top or top in path.relative_to(root).parts for path in files_below(root))
 
 
 def _failed(application: Application, project: Project, named: str, file: str) -> Iterator[Finding]:
@@ -282,6 +296,11 @@ def _of_other_protocols(project: Project) -> Iterator[Finding]:
         if command.server == "granian" and command.protocol == "other":
             message = f"{command.place} starts granian without --interface asgi or wsgi: it would speak RSGI."
             yield found("D013", Severity.BROKEN, message, place=command.place)
+        given = command.given
+        is_web = given.platform in ROUTERS | {"unit"} and (given.platform != "heroku" or given.name == "web")
+        if command.server == "runserver" and is_web and not given.is_for_development:
+            message = f"{command.place} serves with runserver, which is made for development."
+            yield found("D014", Severity.RISKY, message, place=command.place)
 
 
 def _of_other_settings(applications: Iterable[Application], project: Project) -> Iterator[Finding]:

@@ -64,7 +64,7 @@ def find_commands(root: Path) -> list[ServerCommand]:
     """Return every server that files below ``root`` start, those for development last."""
     found: list[ServerCommand] = []
     quantities = _formation(root)
-    for path in _files(root):
+    for path in files_below(root):
         kind = _kind(path)
         if kind is None or path.stat().st_size > MAX_SIZE:
             continue
@@ -100,7 +100,8 @@ def _without_branches(commands: list[ServerCommand]) -> Iterator[ServerCommand]:
             yield command
 
 
-def _files(root: Path) -> Iterator[Path]:
+def files_below(root: Path) -> Iterator[Path]:
+    """Yield the files that may be the project's own: none of environments, of what is built, of tests."""
     seen = 0
     for folder, folders, files in os.walk(root):
         here = Path(folder)

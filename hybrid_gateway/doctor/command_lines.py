@@ -293,7 +293,10 @@ def _gunicorn(given: CommandText, options: dict[str, str], alone: Sequence[str])
     worker = str(values.get("worker_class", "sync"))
     is_asgi = any(word in worker.lower() for word in ("uvicorn", "asgi", "lane", "hypercorn", "granian"))
     threads = _number(values.get("threads")) or 1
-    merged = {**{f"--{name.replace('_', '-')}": str(value) for name, value in read.items()}, **options}
+    merged = {
+        **{f"--{name.replace('_', '-')}": str(value) for name, value in read.items() if value is not None},
+        **options,
+    }
     return ServerCommand(
         given=given,
         server="gunicorn",

@@ -26,8 +26,10 @@ def as_lines(findings: Sequence[Finding], paint: Mapping[Severity, Paint]) -> It
             yield f"{'':<{width + 8}}  -> {_on_one_line(finding.remedy)}"
     yield ""
     yield summary(findings)
-    if any(finding.page for finding in findings if finding.severity is not Severity.FINE):
-        yield f"What an id means: manage.py gateway explain ID, or {DOCS_URL}problems/"
+    told = [finding for finding in findings if finding.severity is not Severity.FINE]
+    if told:
+        online = f", or {DOCS_URL}problems/" if any(finding.page for finding in told) else ""
+        yield f"What an id means: manage.py gateway explain ID{online}"
 
 
 def _on_one_line(text: str) -> str:

@@ -54,7 +54,11 @@ def _believes_router(command: ServerCommand) -> bool:
 
 
 def _learns_address(command: ServerCommand) -> bool:
-    return _believes_router(command) and not (command.server == "gunicorn" and command.protocol == "wsgi")
+    return _believes_router(command) and not _is_gunicorn_wsgi(command)
+
+
+def _is_gunicorn_wsgi(command: ServerCommand) -> bool:
+    return command.server == "gunicorn" and command.protocol == "wsgi"
 
 
 def counts_addresses(project: Project) -> bool:
@@ -67,9 +71,10 @@ def counts_addresses(project: Project) -> bool:
 
 
 def _unbelieved(command: ServerCommand, project: Project) -> Iterator[Finding]:
-    knows_scheme = _believes_router(command) or settings.SECURE_PROXY_SSL_HEADER
+    knows_scheme = bool(_believes_router(command) or settings.SECURE_PROXY_SSL_HEADER)
+    counts_as_one = counts_addresses(project) and not _learns_address(command)
     lacks = []
-    severity = Severity.RISKY
+    severity = Severity.ADVICE if knows_scheme and _is_gunicorn_wsgi(command) else Severity.RISKY
     if (
         not knows_scheme
         and settings.SECURE_SSL_REDIRECT
@@ -79,24 +84,37 @@ def _unbelieved(command: ServerCommand, project: Project) -> Iterator[Finding]:
         severity = Severity.BROKEN
     elif not knows_scheme:
         lacks.append("each request looks like http://, and forms sent over https fail their CSRF check")
-    if not _learns_address(command) and counts_addresses(project):
+    if counts_as_one:
         lacks.append("all clients have the router's address, so that rate limits count them as one")
     if lacks:
-        believes = f"{command.place}: {command.server} does not believe the headers of the platform's router"
-        message = f"{believes}: {'; '.join(lacks)}."
-        yield found("D030", severity, message, place=command.place, remedy=_REMEDIES.get(command.server, _OTHERS))
+        says = "does not believe the headers of the platform's router"
+        if _is_gunicorn_wsgi(command) and _believes_router(command):
+            says = "believes the scheme that the platform's router tells, and under WSGI takes no address from it"
+        message = f"{command.place}: {command.server} {says}: {'; '.join(lacks)}."
+        yield found("D030", severity, message, place=command.place, remedy=_remedy(command, counts_as_one))
     else:
-        yield found("D030", Severity.FINE, f"{command.place} learns scheme and address from the platform's router.")
+        learns = "scheme and address" if _learns_address(command) else "the scheme"
+        yield found("D030", Severity.FINE, f"{command.place} learns {learns} from the platform's router.")
 
 
+def _remedy(command: ServerCommand, counts_as_one: bool) -> str:
+    """Return what silences the line: under WSGI no option of gunicorn's tells it an address."""
+    if not _is_gunicorn_wsgi(command):
+        return _REMEDIES.get(command.server, _OTHERS)
+    steps = (_FORWARDED if not _believes_router(command) else "", _ASGI_WORKER if counts_as_one else "")
+    return " ".join(filter(None, steps))
+
+
+_ASGI_WORKER = (
+    "For addresses take an ASGI worker: gunicorn -k hybrid_gateway.workers.LaneWorker config.asgi:application."
+)
 _FORWARDED = "Add --forwarded-allow-ips '*': the router is the only way in."
 _OTHERS = (
     'Set SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") for the scheme; for addresses let the server '
     "believe the header, or take `manage.py gateway serve --forwarded-allow-ips '*'`."
 )
 _REMEDIES: Mapping[str, str] = {
-    **dict.fromkeys(("uvicorn", "gateway serve"), _FORWARDED),
-    "gunicorn": f"{_FORWARDED} Under WSGI it tells the scheme alone: take an ASGI worker where addresses are counted.",
+    **dict.fromkeys(("uvicorn", "gateway serve", "gunicorn"), _FORWARDED),
     "daphne": "Add --proxy-headers.",
     "waitress": "Add --trusted-proxy '*' --trusted-proxy-headers 'x-forwarded-for x-forwarded-proto'.",
 }

@@ -1,4 +1,4 @@
-"""Concern: are the versions of Python, Django and the servers among those that the tests have run with?"""
+"""Concern: are the versions of Python, Django, servers and libraries among those that the tests stand for?"""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ PYTHONS = ((3, 11), (3, 14))
 
 TESTED = {
     "django": ("5.2", "6.1"),
-    "starlette": ("0.42", "1.10"),
-    "asgiref": ("3.9.1", "3.13"),
-    "msgspec": ("0.21", "0.22"),
     "uvicorn": ("0.32", "0.54"),
     "granian": ("2.7.5", "2.8"),
     "gunicorn": ("23", "27.0"),
     "hypercorn": ("0.18", "0.18"),
     "daphne": ("4.2", "4.2"),
     "waitress": ("3.0", "3.0"),
-    "psycopg": ("3.2", "3.3"),
-    "redis": ("5", "8.1"),
+    # Libraries come anew with every installation: of these, what pyproject.toml lets in is good.
+    "starlette": ("0.42", "1"),
+    "asgiref": ("3.9.1", "3"),
+    "msgspec": ("0.21", ""),
+    "psycopg": ("3.2", ""),
+    "redis": ("5", ""),
 }
-"""The first and the last version that is known to work; of the last, all releases that begin with it."""
+"""The first and the last version that is good; of the last, all releases that begin with it, or whatever comes."""
 
 
 def look_at_versions(project: Project) -> Iterator[Finding]:
@@ -49,11 +50,18 @@ def look_at_versions(project: Project) -> Iterator[Finding]:
             installed = version(name)
         except PackageNotFoundError:
             continue
-        if numbers(installed) < numbers(first) or numbers(installed)[: len(numbers(last))] > numbers(last):
-            message = f"{name} {installed}: the tests have run with {first} to {last}."
-            yield found("D050", Severity.ADVICE, message)
+        between = f"{first} to {last}" if last else f"{first} and later"
+        if is_good(installed, first, last):
+            yield found("D050", Severity.FINE, f"{name} {installed} is among those that are good ({between}).")
         else:
-            yield found("D050", Severity.FINE, f"{name} {installed} is among those tested ({first} to {last}).")
+            message = f"{name} {installed}: the tests stand for {between}."
+            yield found("D050", Severity.ADVICE, message)
+
+
+def is_good(installed: str, first: str, last: str) -> bool:
+    """Return whether a version lies between two, releases of the last included; without a last there is no end."""
+    is_newer = bool(last) and numbers(installed)[: len(numbers(last))] > numbers(last)
+    return numbers(installed) >= numbers(first) and not is_newer
 
 
 def _is_free_threaded() -> bool:

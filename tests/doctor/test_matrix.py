@@ -34,7 +34,7 @@ def test_line_one_says_that_a_command_serves_django_alone(project):
     done = project.run()
     first, second = done.stdout.splitlines()[:2]
     assert re.match(r"broken  W004  Procfile:2 serves config\.asgi:application, which is Django alone", first)
-    assert "from hybrid_gateway.asgi import get_asgi_application" in second
+    assert "from hybrid_gateway import get_asgi_application" in second
     assert "application = get_asgi_application()" in second
     assert done.returncode == 1
 
@@ -116,6 +116,40 @@ def test_commands_that_cannot_work(project):
     assert project.lines() == [("broken", "D013")]
 
 
+def test_a_package_that_is_nowhere_is_told_where_nothing_else_can_be_meant(project):
+    for name, text in {
+        "Procfile": "web: gunicorn shop_wrong.wsgi --forwarded-allow-ips '*'\n",
+        "Dockerfile": "FROM python\nCMD gunicorn -b 0.0.0.0 shop_wrong.wsgi\n",
+        "fly.toml": "[processes]\napp = 'uvicorn wrong:app --host :: --forwarded-allow-ips *'\n",
+    }.items():
+        project.write(name, text)
+        [finding] = [entry for entry in project.findings() if entry["severity"] == "broken"]
+        assert (
+            finding["id"] == "D010"
+            and f"there is no {'wrong' if 'toml' in name else 'shop_wrong.wsgi'}." in finding["message"]
+        )
+        (project.folder / name).unlink()
+    project.write("compose.yaml", "services:\n  other:\n    command: gunicorn shop_wrong.wsgi -b :80\n")
+    assert project.lines() == []  # an image may have it
+    project.write("Procfile", SERVED + "api: cd other && gunicorn shop_wrong.wsgi\n")
+    project.write("other/shop_wrong/wsgi.py", "application = object()\n")
+    assert ("broken", "D010") not in project.lines()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("Procfile", "web: python manage.py runserver 0.0.0.0:$PORT\n", [("risky", "D014")]),
+        ("web.service", "[Service]\nExecStart=python manage.py runserver\n", [("risky", "D014")]),
+        ("Procfile.dev", "web: python manage.py runserver\n", []),
+        ("compose.yaml", "services:\n  web:\n    command: python manage.py runserver 0.0.0.0:80\n", []),
+    ],
+)
+def test_runserver_as_the_web_process_is_told(project, name, text, expected):
+    project.write(name, text)
+    assert project.lines() == expected
+
+
 def test_other_services_are_nobody_s_business(project):
     project.write("other/main.py", "app = object()\n")
     project.write("Procfile", SERVED + "other: uvicorn other.main:app --host 0.0.0.0 --forwarded-allow-ips '*'\n"
@@ -147,6 +181,38 @@ def test_a_platform_s_router_is_not_believed(project):
     project.write("config/routes.py", 'from hybrid_gateway import get\n@get("/", throttle=["1/minute"])\n'
                   "async def root() -> str:\n    return ''\nroutes = [root]\n")  # fmt: skip
     assert project.lines() == [("risky", "D030")]  # everybody has the router's address
+
+
+COUNTED = (
+    'from hybrid_gateway import get\n@get("/", throttle=["1/minute"])\n'
+    'async def root() -> str:\n    return ""\nroutes = [root]\n'
+)
+WSGI = "[processes]\nweb = 'gunicorn -b :80 config.wsgi"
+
+
+@pytest.mark.parametrize("how", ["flag", "file", "environment", "file that asks the environment"])
+def test_gunicorn_that_believes_the_scheme_is_told_nothing_of_it(project, how):
+    project.write("fly.toml", f"{WSGI}'\n")
+    assert project.lines() == [("risky", "D030")]
+    environment = {}
+    if how == "flag":
+        project.write("fly.toml", f"{WSGI} --forwarded-allow-ips=*'\n")
+    elif how == "file":
+        project.write("gunicorn.conf.py", 'forwarded_allow_ips = "*"\n')
+    else:
+        environment = {"FORWARDED_ALLOW_IPS": "*"}
+    if how == "file that asks the environment":
+        project.write("gunicorn.conf.py", 'import os\nforwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS")\n')
+        assert project.lines() == [("risky", "D030")]
+    assert project.lines(**environment) == []
+    project.write("config/routes.py", COUNTED)
+    [finding] = project.findings(**environment)
+    assert (finding["severity"], finding["id"]) == ("advice", "D030")
+    assert "believes the scheme" in finding["message"] and "takes no address" in finding["message"]
+    assert "--forwarded-allow-ips" not in finding["remedy"] and "LaneWorker" in finding["remedy"]
+    worker = "gunicorn -k hybrid_gateway.workers.LaneWorker config.asgi:application --forwarded-allow-ips=* -b :80"
+    project.write("fly.toml", f"[processes]\nweb = '{worker}'\n")
+    assert project.lines(**environment) == []
 
 
 def test_a_server_that_listens_to_itself(project):
