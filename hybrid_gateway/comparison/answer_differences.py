@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -64,12 +65,21 @@ def answer_differences(old: Answer, new: Answer, *, is_write: bool = False) -> I
     """Yield how ``new`` differs from ``old``; of a write, moments of now are the same moment."""
     if old.status != new.status:
         kind = "crash" if max(old.status, new.status) >= 500 > min(old.status, new.status) else "status"
-        yield Difference(kind, f"{old.status}→{new.status}", new.error or old.error, _shown(old.body), _shown(new.body))
+        why = new.error or old.error
+        yield Difference(
+            kind,
+            f"{old.status}→{new.status}",
+            re.split(r"\W", why)[0],
+            _shown(old.body),
+            _shown(why.encode() or new.body),
+        )
         return
-    yield from header_differences(old, new)
+    is_other_error = old.status >= 400 and old.body != new.body
+    passed_over = {"content-type"} if is_other_error else set()  # that of other words
+    yield from (one for one in header_differences(old, new) if one.place not in passed_over)
     if old.body == new.body:
         return
-    if old.status >= 400:
+    if is_other_error:
         yield Difference("error", str(old.status), "", _shown(old.body), _shown(new.body))
     elif old.is_json and new.is_json:
         yield from _json_differences(old.body, new.body, is_write=is_write)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from django.apps import apps
+from django.contrib.auth import get_user_model
 from django.core.exceptions import FieldDoesNotExist
 from django.db import DatabaseError
 from django.db.models import Field, ForeignKey, Model
@@ -24,6 +25,8 @@ class PathParameter:
         owner, _, column = words.rpartition("_")
         candidates = [words, owner, segment, _singular(segment), *_parts(segment)]
         self.model = next((model for word in candidates if (model := _model_named(word))), None)
+        if self.model is None and _has_column(get_user_model(), words):
+            self.model = get_user_model()  # /profiles/{username}
         self.column = self._column(words, column) if self.model else "pk"
 
     def _column(self, words: str, last: str) -> str:

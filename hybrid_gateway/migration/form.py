@@ -78,6 +78,13 @@ class FunctionForm(Struct):
     comments: list[str] = field(default_factory=list)
 
 
+class TextForm(Struct):
+    """A function, or another block of a module, that is written as it stands."""
+
+    name: str
+    text: str
+
+
 class ClassForm(Struct):
     """A class: a Struct, a view set or a controller."""
 
@@ -128,6 +135,10 @@ class Names:
         self._defined.add(wanted)
         return wanted
 
+    def forget(self, name: str) -> None:
+        """Give up a name that was defined, and is not written after all."""
+        self._defined.discard(name)
+
     def _free(self, name: str) -> str:
         taken, number = name, 2
         while taken in self._defined or taken in self.imports:
@@ -147,7 +158,7 @@ class Move(Struct):
     structs: list[ClassForm] = field(default_factory=list)
     styles: list[FieldForm] = field(default_factory=list)
     """Constants that are made of the classes before them."""
-    views: list[ClassForm | FunctionForm] = field(default_factory=list)
+    views: list[ClassForm | FunctionForm | TextForm] = field(default_factory=list)
     """Classes and functions that are routes, in the order of ``listed``."""
     listed: list[str] = field(default_factory=list)
     """The entries of ``routes = [...]``."""

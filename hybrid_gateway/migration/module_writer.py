@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 
-from hybrid_gateway.migration.form import ClassForm, FieldForm, FunctionForm, Move, Names
+from hybrid_gateway.migration.form import ClassForm, FieldForm, FunctionForm, Move, Names, TextForm
 
 WIDTH = 88
 """Columns of a line: the default of ruff and of black."""
@@ -27,7 +27,7 @@ def write_module(move: Move, first_party: Iterable[str] = ()) -> str:
     blocks += [_class(struct) for struct in move.structs]
     if move.styles:
         blocks.append([line for style in move.styles for line in _field(style, 0)])
-    blocks += [_class(view) if isinstance(view, ClassForm) else _function(view, 0) for view in move.views]
+    blocks += [_view(view) for view in move.views]
     listed = ", ".join(move.listed)
     blocks.append(_broken(f"routes = [{listed}]", 0))
     body = "\n\n\n".join("\n".join(block) for block in blocks)
@@ -106,6 +106,12 @@ def _class(form: ClassForm) -> list[str]:
         lines += [""] if number or form.fields or form.doc else []
         lines += _function(method, 1)
     return lines if form.doc or form.fields or form.methods else [*lines, f"{_INDENT}pass"]
+
+
+def _view(form: ClassForm | FunctionForm | TextForm) -> list[str]:
+    if isinstance(form, TextForm):
+        return [form.text]
+    return _class(form) if isinstance(form, ClassForm) else _function(form, 0)
 
 
 def _field(form: FieldForm, depth: int) -> list[str]:

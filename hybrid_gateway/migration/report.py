@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from hybrid_gateway.comparison.answer_differences import KINDS
 from hybrid_gateway.migration.form import Decision, Difference, Grade, Move, RouteReport
 
 _GRADES: dict[Grade, str] = {
@@ -92,3 +93,26 @@ def _route(route: RouteReport) -> Iterator[str]:
     if route.grade == "moved" and not route.differences and not route.decisions:
         yield "* the same bytes"
     yield ""
+
+
+def accepted_lines(move: Move) -> str:
+    """Return the differences that are told, as ``gateway compare --accepted`` reads them.
+
+    A difference whose place begins with a kind of those that ``gateway compare`` shows (``value *.created``) is one.
+    """
+    lines = [f"{_as_line(one.where, '')}  # {one.what}" for one in move.general if _is_compared(one.where)]
+    for route in move.routes:
+        pattern = f'"{route.method} {route.path}"'
+        lines += [
+            f"{_as_line(one.where, pattern)}  # {one.what}" for one in route.differences if _is_compared(one.where)
+        ]
+    return "".join(f"{line}\n" for line in dict.fromkeys(lines))
+
+
+def _is_compared(where: str) -> bool:
+    return where.partition(" ")[0] in KINDS
+
+
+def _as_line(where: str, pattern: str) -> str:
+    kind, _, place = where.partition(" ")
+    return f'{kind} "{place or "*"}" {pattern}'.rstrip()

@@ -234,4 +234,4 @@ def test_what_is_no_side_is_told(compare, side, why):
 
 def test_an_exception_is_a_500_with_its_name(compare, record):
     _, text = compare(*record("/same"), "--json", new="tests.comparison.asgi.broken")
-    assert differences(text)["crash", "200→500"]["detail"] == "ZeroDivisionError('no')"
+    assert differences(text)["crash", "200→500"]["detail"] == "ZeroDivisionError"

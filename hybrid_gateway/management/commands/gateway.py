@@ -33,7 +33,7 @@ SUBCOMMANDS = {
         "clients", "Write a typed client of the API, in TypeScript or Python, or check that one still is it."
     ),
     "createtoken": Subcommand("createtoken", "Issue a token and print it; it cannot be read again."),
-    "migrate-from": Subcommand("migrate_from", "Write the routes of Django REST framework anew, with a report."),
+    "migrate-from": Subcommand("migrate_from", "Write the routes of another framework anew, with a report."),
     "prunetokens": Subcommand("prunetokens", "Delete tokens and logins by JWT that ended long ago."),
 }
 

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.urls import get_resolver
 
+from hybrid_gateway.migration.form import Move
 from hybrid_gateway.migration.module_writer import write_module
-from hybrid_gateway.migration.report import as_json, as_markdown, counts_of
+from hybrid_gateway.migration.report import accepted_lines, as_json, as_markdown, counts_of
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Add where it comes from, and where it goes."""
-    parser.add_argument("source", choices=["drf"], help="The framework that the routes are of.")
+    parser.add_argument("source", choices=["drf", "ninja"], help="The framework that the routes are of.")
     parser.add_argument("--out", type=Path, metavar="FILE", help="Write the module here; otherwise it is printed.")
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="Write the report here; beside the module by default."
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="Write the report as JSON, not Markdown.")
+    parser.add_argument(
+        "--accepted", type=Path, metavar="FILE", help="Write what is told to differ, for gateway compare --accepted."
+    )
     parser.add_argument("--only", default="", metavar="PREFIX", help="Move the paths that begin with this: /api/v2/.")
     parser.add_argument("--origin", default="", help="Where clients find the API: https://api.example.org.")
     parser.add_argument("--read-only", action="store_true", help="Move the routes that read; leave those that write.")
@@ -32,34 +39,32 @@ def handle(
     out: Path | None,
     report: Path | None,
     as_json: bool,
+    accepted: Path | None,
     only: str,
-    origin: str,
-    read_only: bool,
-    no_bridges: bool,
     overwrite: bool,
-    **options: object,
+    **options: Any,
 ) -> None:
     """Write the module and its report, or print the module."""
-    try:
-        from hybrid_gateway.migration.drf.drf_reader import Options, read_drf  # needs the other framework
-    except ImportError as error:
-        raise CommandError(f"The project's environment has no Django REST framework: {error}") from error
     module = "routes" if out is None else ".".join(out.with_suffix("").parts)
-    move = read_drf(
-        Options(only=only, origin=origin, read_only=read_only, bridges=not no_bridges, module=module.strip("."))
-    )
+    try:
+        move = _READERS[source](module=module.strip("."), only=only, **options)
+    except ImportError as error:
+        raise CommandError(f"The project's environment lacks what its routes are of: {error}") from error
     if not move.routes:
-        raise CommandError(f"The URLconf has no routes of Django REST framework below {only or '/'}.")
+        raise CommandError(f"The URLconf has no routes of {_NAMES[source]} below {only or '/'}.")
     text = write_module(move, _packages())
     if out is None:
         command.stdout.write(text, ending="")
         return
     told = report or out.with_suffix(".json" if as_json else ".md")
-    for file in (out, told):
+    files = {out: text, told: _as_json(move).decode() if as_json else as_markdown(move, str(out))}
+    if accepted is not None:
+        files[accepted] = accepted_lines(move)
+    for file in files:
         if file.exists() and not overwrite:
             raise CommandError(f"{file} is there already. Replace it by --overwrite, or name another by --out.")
-    out.write_text(text, encoding="utf-8")
-    told.write_bytes(_as_json(move) if as_json else as_markdown(move, str(out)).encode())
+    for file, content in files.items():
+        file.write_text(content, encoding="utf-8")
     counted = counts_of(move.routes)
     for kind, grades in counted.items():
         shown = ", ".join(f"{number} {grade}" for grade, number in grades.items())
@@ -68,6 +73,22 @@ def handle(
 
 
 _as_json = as_json
+
+
+def _read_drf(*, module: str, only: str, origin: str, read_only: bool, no_bridges: bool, **options: object) -> Move:
+    from hybrid_gateway.migration.drf.drf_reader import Options, read_drf  # needs the other framework
+
+    return read_drf(Options(only=only, origin=origin, read_only=read_only, bridges=not no_bridges, module=module))
+
+
+def _read_ninja(*, only: str, read_only: bool, no_bridges: bool, **options: object) -> Move:
+    from hybrid_gateway.migration.ninja.ninja_reader import read_ninja  # needs the other framework
+
+    return read_ninja(get_resolver().url_patterns, only=only, read_only=read_only, bridges=not no_bridges)
+
+
+_READERS: dict[str, Callable[..., Move]] = {"drf": _read_drf, "ninja": _read_ninja}
+_NAMES = {"drf": "Django REST framework", "ninja": "django-ninja"}
 
 
 def _packages() -> list[str]:

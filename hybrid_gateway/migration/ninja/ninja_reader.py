@@ -1,0 +1,127 @@
+"""A project's API of django-ninja, as the form that is written."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from typing import Any
+
+from django.urls import URLPattern, URLResolver
+from ninja import NinjaAPI
+
+from hybrid_gateway.migration.form import Decision, Difference, Move, RouteReport, TextForm
+from hybrid_gateway.migration.module_writer import write_module
+from hybrid_gateway.migration.ninja.annotation_text import UnknownAnnotation, quoted
+from hybrid_gateway.migration.ninja.mounted_operations import MountedOperation, mounted_operations
+from hybrid_gateway.migration.ninja.moved_functions import FunctionSource, NotMovable, Origins
+from hybrid_gateway.migration.ninja.moved_helpers import Helpers
+from hybrid_gateway.migration.ninja.ninja_auth import AuthWriter, object_text
+from hybrid_gateway.migration.ninja.ninja_parameters import NotWritable
+from hybrid_gateway.migration.ninja.ninja_schemas import SchemaWriter
+from hybrid_gateway.migration.ninja.operation_writer import OperationWriter, Writers, project_handlers
+
+
+def read_ninja(patterns: Sequence[URLPattern | URLResolver], only: str = "") -> Move:
+    """Read every operation that the URLconf leads to, or those below a path."""
+    move = Move(source=f"django-ninja {version('django-ninja')}", doc="Routes that were django-ninja's.")
+    reader = _Reader(move)
+    found = [one for one in mounted_operations(patterns) if one.full_path.startswith(only)]
+    for mounted in found:
+        reader.learn(mounted)
+    for mounted in found:
+        reader.read(mounted)
+    reader.finish()
+    return move
+
+
+_GENERAL = (
+    Difference("error 422", "problem details in place of {'detail': [...]}, and every fault of a request at once"),
+    Difference(
+        "error 404", "problem details in place of {'detail': 'Not Found'}; a row that get() misses is 404, not 500"
+    ),
+    Difference("error 500", "problem details in place of Django's page"),
+    Difference("bytes $", 'JSON of Structs has no spaces and no escapes beyond ASCII: {"name":"é"}'),
+    Difference("header content-type", "application/json, without a charset, where a Struct is sent"),
+    Difference("header vary", "Cookie, where the handler asks for Django's request"),
+    Difference("header cache-control", "private, where the route knows its callers"),
+)
+
+
+class _Reader:
+    """Collects what is written, API by API."""
+
+    def __init__(self, move: Move) -> None:
+        self.move = move
+        self.writers = Writers(move, AuthWriter(move), SchemaWriter(move), Origins(), Helpers(move))
+        self.routers: dict[int, list[str]] = {}
+        self.mounts: dict[int, MountedOperation] = {}
+
+    def learn(self, mounted: MountedOperation) -> None:
+        """Note where the module of an operation imports things from."""
+        with suppress(NotMovable):
+            self.writers.origins.learn(FunctionSource(mounted.operation.view_func))
+
+    def read(self, mounted: MountedOperation) -> None:
+        """Write one operation, or say why it stays."""
+        function = inspect.unwrap(mounted.operation.view_func)
+        origin = _origin(function)
+        reports = [RouteReport(method, mounted.full_path, mounted.name, origin, "kept") for method in mounted.methods]
+        self.move.routes.extend(reports)
+        try:
+            written = OperationWriter(self.writers, mounted, FunctionSource(function), reports).write()
+        except (NotMovable, NotWritable, UnknownAnnotation) as error:
+            for report in reports:
+                report.decisions.append(Decision(f"stays with django-ninja: {error}", _place(function)))
+            return
+        self.routers.setdefault(id(mounted.api), []).append(written)
+        self.mounts.setdefault(id(mounted.api), mounted)
+
+    def finish(self) -> None:
+        """List the routes, a router for each API, and leave out what nothing uses."""
+        self.move.general.extend(_GENERAL)
+        router = self.move.names.use("hybrid_gateway", "Router")
+        for key, functions in self.routers.items():
+            mounted = self.mounts[key]
+            options = [f"name={quoted(mounted.namespace)}"] if mounted.namespace else []
+            api = object_text(mounted.api, self.move) if _is_importable(mounted.api) else None
+            if api is not None and (project_handlers(mounted.api) or self._has_bridges(functions)):
+                errors = self.move.names.use("hybrid_gateway.contrib.ninja", "ninja_errors")
+                options.append(f"exception_handlers={{Exception: {errors}({api})}}")
+            listed = f"[{', '.join(functions)}]"
+            self.move.listed.append(f"{router}({', '.join([quoted(mounted.prefix), listed, *options])})")
+        self._prune()
+
+    def _has_bridges(self, functions: list[str]) -> bool:
+        texts = [view.text for view in self.move.views if isinstance(view, TextForm) and view.name in functions]
+        return any(
+            "@ninja_response" in text or "NinjaAuthentication" in text or "authentication=" in text for text in texts
+        )
+
+    def _prune(self) -> None:
+        """Leave out the Structs that were written for a route which needed more in the end."""
+        while True:
+            text = write_module(self.move)
+            unused = [one for one in self.move.structs if len(re.findall(rf"\b{one.name}\b", text)) < 2]
+            if not unused:
+                return
+            self.move.structs = [one for one in self.move.structs if one not in unused]
+
+
+def _is_importable(api: NinjaAPI) -> bool:
+    return any(found is api for module in list(sys.modules.values()) if module for found in list(vars(module).values()))
+
+
+def _place(function: Any) -> str:
+    try:
+        return FunctionSource(function).place
+    except NotMovable:
+        return ""
+
+
+def _origin(function: Any) -> str:
+    name = getattr(function, "__qualname__", repr(function))
+    return f"{_place(function) or getattr(function, '__module__', '')} ({name})"

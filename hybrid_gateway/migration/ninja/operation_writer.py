@@ -1,0 +1,364 @@
+"""One operation as a function with a decorator: plain where its schemas are Structs, by django-ninja's own else."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Iterator
+from datetime import datetime, time
+from typing import Any, get_args
+
+from msgspec import Struct
+from ninja.constants import NOT_SET
+from ninja.errors import HttpError
+from ninja.pagination import LimitOffsetPagination, PageNumberPagination
+from ninja.security import SessionAuth
+
+from hybrid_gateway.migration.form import ClassForm, Decision, Difference, FieldForm, Move, RouteReport, TextForm, snake
+from hybrid_gateway.migration.ninja.annotation_text import annotation_text, quoted
+from hybrid_gateway.migration.ninja.mounted_operations import MountedOperation
+from hybrid_gateway.migration.ninja.moved_functions import FunctionSource, Origins
+from hybrid_gateway.migration.ninja.moved_helpers import Helpers
+from hybrid_gateway.migration.ninja.ninja_auth import AuthWriter, object_text
+from hybrid_gateway.migration.ninja.ninja_parameters import (
+    NotWritable,
+    Parameter,
+    field_parameter,
+    is_schema,
+    operation_parameters,
+    own_parameters,
+)
+from hybrid_gateway.migration.ninja.ninja_schemas import NotPlain, SchemaWriter
+from hybrid_gateway.migration.ninja.plain_bodies import PlainBody
+
+
+class Writers(Struct):
+    """The parts of one move that its operations share."""
+
+    move: Move
+    auth: AuthWriter
+    schemas: SchemaWriter
+    origins: Origins
+    helpers: Helpers
+
+
+class _Written(Struct):
+    """The parts of a function: around it, in its head, inside of it."""
+
+    options: list[str]
+    decorators: list[str]
+    parameters: list[Parameter]
+    body: str
+
+
+class OperationWriter:
+    """Writes one operation."""
+
+    def __init__(
+        self, writers: Writers, mounted: MountedOperation, source: FunctionSource, reports: list[RouteReport]
+    ) -> None:
+        self.move, self.auth = writers.move, writers.auth
+        self.schemas, self.origins, self.helpers = writers.schemas, writers.origins, writers.helpers
+        self.mounted, self.source, self.reports = mounted, source, reports
+        self.operation, self.names = mounted.operation, writers.move.names
+        self.needs: list[str] = []
+
+    def write(self) -> str:
+        """Add the function to the module, and return its name; raises where it has to stay."""
+        paginator = self._paginator()
+        kept = self._kept_decorators()
+        try:
+            written = self._plain(paginator)
+        except NotPlain as error:
+            self.needs.append(f"django-ninja, for {error}")
+            written = self._bridged(paginator)
+        name = self.names.define(self.source.node.name, hint=f"{snake(self._module_word())}_")
+        wants_request = self.source.uses("request") or bool(kept) or "request.FILES" in str(written.parameters)
+        wants_request = wants_request or bool(written.decorators)
+        lines = [
+            *_call(*self._verb(written.options)),
+            *(line for decorator in (*written.decorators, *kept) for line in decorator.splitlines()),
+            *self._header(name, written.parameters, wants_request),
+            *(f"    {parameter.first_line}" for parameter in written.parameters if parameter.first_line),
+            written.body,
+        ]
+        self.move.views.append(TextForm(name, "\n".join(lines)))
+        for report in self.reports:
+            report.written, report.grade = name, "bridged" if self.needs else "moved"
+            report.needs += dict.fromkeys(self.needs)
+        return name
+
+    # --- the two ways
+
+    def _plain(self, paginator: Any) -> _Written:
+        """Write it with Structs; raises :class:`NotPlain`."""
+        body = PlainBody(self.source, self.operation, self.schemas, handles_http_errors(self.mounted.api))
+        model = self.operation.response_models.get(body.status, self.operation.response_models.get(Ellipsis, NOT_SET))
+        annotation = model if model in (None, NOT_SET) else model.model_fields["response"].annotation
+        options = self._options(body.status)
+        if paginator is not None:
+            annotation = _unpaged(annotation, paginator)
+        response = body.response(annotation)
+        if paginator is not None:
+            options.append(f"pagination={self._pagination(paginator)}")
+        if response is not None and response != "None":
+            options.append(f"response={response}")
+        parameters = operation_parameters(
+            self.operation, self.names, self._known, lambda name, one: self._plain_body(body, name, one)
+        )
+        edits = self.source.body_imports(self.names, lambda name, value: self._plain_name(body, name, value))
+        self._needs_of_schemas()
+        self._differences(annotation)
+        if body.raises_http_errors:
+            self._differ("error *", "what was an HttpError is problem details, with the same status and detail")
+        return _Written(options, [], parameters, self.source.body([*body.edits, *edits]))
+
+    def _plain_name(self, body: PlainBody, name: str, value: Any) -> str | None:
+        """Return how a name of the body is written; what the module of the operation defines is moved along."""
+        found = body.moved(name, value) or self._moved(name, value)
+        if found is None and name not in self.source.file.imports:
+            found = self.helpers.move(self.source, name, value, self._moved)
+            if found is None:
+                self.needs.append(f"{self.source.file.module}, for {name}")
+        return found
+
+    def _plain_body(self, body: PlainBody, name: str, annotation: Any) -> str | None:
+        """Return a body's annotation as a Struct, or None where it has to stay a schema."""
+        before = list(body.edits)
+        try:
+            body.edit_body_parameter(name)
+            text = self.schemas.input(annotation)
+        except NotPlain as error:
+            body.edits[:] = before
+            self.needs.append(f"django-ninja, for {error}")
+            return None
+        return text
+
+    def _bridged(self, paginator: Any) -> _Written:
+        """Write it with django-ninja's own schemas."""
+        parameters = operation_parameters(self.operation, self.names, self._known, lambda name, annotation: None)
+        if paginator is not None:
+            fields = paginator.Input.model_fields.items()
+            parameters += [field_parameter(name, field, self.names) for name, field in fields]
+            parameters.sort(key=lambda parameter: parameter.has_default)
+        edits = self.source.body_imports(self.names, self._moved)
+        status = 200 if set(self.mounted.methods) & {"POST", "DELETE"} else None
+        return _Written(self._options(status), [self._response(paginator)], parameters, self.source.body(edits))
+
+    def _response(self, paginator: Any) -> str:
+        """Return the decorator that writes the answer by the schemas."""
+        entries = []
+        for status, model in self.operation.response_models.items():
+            annotation = (
+                Any if model is NOT_SET else None if model is None else model.model_fields["response"].annotation
+            )
+            if paginator is not None and model not in (None, NOT_SET):
+                annotation = _unpaged(annotation, paginator)
+            entries.append(f"{_status_text(status)}: {annotation_text(annotation, self.names, self._known)}")
+        options = [f"{{{', '.join(entries)}}}"]
+        if paginator is not None:
+            made = object_text(paginator, self.move)
+            if made is None:
+                raise NotWritable(f"its paginator, {type(paginator).__name__}, cannot be made again")
+            options.append(f"paginator={made}")
+        for word in ("by_alias", "exclude_unset", "exclude_defaults", "exclude_none"):
+            options += [f"{word}=True"] if getattr(self.operation, word) else []
+        writer = self.names.use("hybrid_gateway.contrib.ninja", "ninja_response")
+        return "\n".join(_call(f"@{writer}", options))
+
+    # --- what both need
+
+    def _known(self, kind: type) -> str | None:
+        return self.origins.use(kind, self.names)
+
+    def _moved(self, name: str, value: Any) -> str | None:
+        return self.origins.use(value, self.names)
+
+    def _module_word(self) -> str:
+        module: str = self.source.function.__module__
+        return module.removesuffix(".api").split(".")[-1]
+
+    def _verb(self, options: list[str]) -> tuple[str, list[str]]:
+        path = quoted(self.mounted.path or "/")
+        if len(self.mounted.methods) == 1:
+            return f"@{self.names.use('hybrid_gateway', self.mounted.methods[0].lower())}", [path, *options]
+        methods = ", ".join(map(quoted, self.mounted.methods))
+        return f"@{self.names.use('hybrid_gateway', 'route')}", [path, f"methods=[{methods}]", *options]
+
+    def _header(self, name: str, parameters: list[Parameter], wants_request: bool) -> list[str]:
+        texts = [parameter.text for parameter in parameters if parameter.text]
+        if wants_request:
+            texts.insert(0, f"request: {self.names.use('django.http', 'HttpRequest')}")
+        keyword = "async def" if isinstance(self.source.node, ast.AsyncFunctionDef) else "def"
+        lines = _call(f"{keyword} {name}", texts)
+        return [*lines[:-1], f"{lines[-1]} -> {self.names.use('typing', 'Any')}:"]
+
+    def _options(self, status: int | None) -> list[str]:
+        operation = self.operation
+        options = [f"name={quoted(self.mounted.name)}"]
+        usual = {"POST": 201, "DELETE": 204}.get(self.mounted.methods[0], 200) if len(self.mounted.methods) == 1 else 0
+        options += [] if status in (None, usual) else [f"status_code={status}"]
+        options += self._authentication()
+        if operation.tags:
+            options.append(f"tags=[{', '.join(map(quoted, operation.tags))}]")
+        words = ("operation_id", "deprecated")
+        options += [f"{word}={quoted(getattr(operation, word))}" for word in words if getattr(operation, word)]
+        options += [] if operation.include_in_schema else ["include_in_schema=False"]
+        return [*options, *self._throttle()]
+
+    def _authentication(self) -> list[str]:
+        callbacks = self.operation.auth_callbacks
+        if not callbacks:
+            return []
+        guard = self.names.use("hybrid_gateway.auth", "IsAuthenticated")
+        if [type(callback) for callback in callbacks] == [SessionAuth]:
+            scheme = f"{self.names.use('hybrid_gateway.auth', 'SessionAuthentication')}()"
+            self._differ("error 401", "problem details in place of {'detail': 'Unauthorized'}")
+            self._differ("header www-authenticate", "a 401 says what would be accepted")
+        else:
+            constant = self.auth.constant(callbacks)
+            if constant is None:
+                raise NotWritable(f"its auth, {callbacks!r}, has no name in any module")
+            self.needs.append("django-ninja, for its authentication")
+            scheme = constant
+        return [f"authentication=[{scheme}]", f"guards=[{guard}]"]
+
+    def _throttle(self) -> list[str]:
+        limits = [_limit_text(throttle) for throttle in self.operation.throttle_objects]
+        if not limits:
+            return []
+        if None in limits:
+            self._decide("a throttle of the project's own is left out")
+            return []
+        self.names.use("hybrid_gateway", "Throttle")
+        self._differ("header ratelimit-*", "answers say what is left of the limit")
+        return [f"throttle=[{', '.join(filter(None, limits))}]"]
+
+    def _pagination(self, paginator: Any) -> str:
+        """Return the style of pages; raises :class:`NotPlain` for one of the project's own."""
+        kind = type(paginator)
+        if kind is LimitOffsetPagination:
+            limit = paginator.Input.model_fields["limit"].default
+            most = paginator.max_limit if isinstance(paginator.max_limit, int) else 1_000_000
+            text = f"limit={limit}, max_limit={most}"
+        elif kind is PageNumberPagination:
+            most = paginator.max_page_size if isinstance(paginator.max_page_size, int) else 1_000_000
+            text = f'size={paginator.page_size}, max_size={most}, size_param="page_size"'
+        else:
+            raise NotPlain(f"{kind.__name__} is the project's own way to page")
+        style = self.names.use("hybrid_gateway.orm", kind.__name__.removesuffix("Pagination"))
+        return f"{style}({text}, envelope={self._envelope()}, links=())"
+
+    def _envelope(self) -> str:
+        known = next((one for one in self.move.structs if one.bases[-1:] == ["Generic[T]"]), None)
+        if known is not None:
+            return known.name
+        struct, variable = self.names.use("msgspec", "Struct"), self.names.use("typing", "TypeVar")
+        self.names.use("typing", "Generic")
+        self.move.constants.append(FieldForm(self.names.define("T"), default=f'{variable}("T")'))
+        fields = [
+            FieldForm("items", "list[T]"),
+            FieldForm("total", "int", f'{self.names.use("msgspec", "field")}(name="count")'),
+        ]
+        form = ClassForm(self.names.define("Counted"), [struct, "Generic[T]"], doc="A page, and how many there are.")
+        form.fields = fields
+        self.move.structs.append(form)
+        return form.name
+
+    def _paginator(self) -> Any:
+        """Return the paginator around the function, if there is one."""
+        view: Any = self.operation.view_func
+        while view is not None:
+            found = inspect.getclosurevars(view).nonlocals.get("paginator") if inspect.isfunction(view) else None
+            if found is not None:
+                if found.pass_parameter:
+                    raise NotWritable("its paginator passes what was asked for on to the function")
+                return found
+            view = getattr(view, "__wrapped__", None)
+        return None
+
+    def _kept_decorators(self) -> list[str]:
+        """Return the project's own decorators around the function, which stay."""
+        kept = []
+        for node in self.source.node.decorator_list:
+            call = node.func if isinstance(node, ast.Call) else node
+            word = call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else ""
+            if word == "decorate_view":
+                self._decide("decorate_view is left out: middleware around a view has no place here")
+            if word in _NINJAS:
+                continue
+            edits = self.source.imports(self.names, list(ast.walk(node)), self._moved)
+            kept.append(f"@{self.source.decorator(node, edits)}")
+        return kept
+
+    def _decide(self, what: str) -> None:
+        for report in self.reports:
+            report.decisions.append(Decision(what, self.source.place))
+
+    def _needs_of_schemas(self) -> None:
+        """Note the schemas that stay, for a query or a form."""
+        for given in own_parameters(self.operation):
+            if is_schema(given.annotation) and type(given.source).__name__ != "Body":
+                self.needs.append("django-ninja, for a schema of the query or a form")
+
+    def _differences(self, annotation: Any) -> None:
+        for name in sorted(set(_moments(annotation, 0))):
+            self._differ(f"value *.{name}", "moments keep their microseconds, which django-ninja cuts to milliseconds")
+
+    def _differ(self, where: str, what: str) -> None:
+        for report in self.reports:
+            report.differences.append(Difference(where, what))
+
+
+def _moments(annotation: Any, depth: int) -> Iterator[str]:
+    """Yield the names of fields that are moments, however deep."""
+    for argument in get_args(annotation):
+        yield from _moments(argument, depth)
+    for name, field in getattr(annotation, "model_fields", {}).items() if depth < 8 else ():
+        if any(kind in (datetime, time) for kind in (field.annotation, *get_args(field.annotation))):
+            yield name
+        yield from _moments(field.annotation, depth + 1)
+
+
+def project_handlers(api: Any) -> list[type[Exception]]:
+    """Return the exceptions that an API answers by handlers of the project's."""
+    handlers: dict[type[Exception], Any] = vars(api).get("_exception_handlers", {})
+    return [kind for kind, one in handlers.items() if getattr(one, "func", one).__module__ != "ninja.errors"]
+
+
+def handles_http_errors(api: Any) -> bool:
+    """Return whether a handler of the project's answers what a body raises by ``HttpError``."""
+    return any(issubclass(HttpError, kind) for kind in project_handlers(api))
+
+
+_NINJAS = frozenset(
+    ("get", "post", "put", "patch", "delete", "api_operation", "paginate", "throttle", "decorate_view", "csrf_exempt")
+)
+"""Decorators whose work is done otherwise."""
+
+
+def _call(head: str, arguments: list[str]) -> list[str]:
+    """Return a call on one line, or an argument per line where it is too long."""
+    line = f"{head}({', '.join(arguments)})"
+    if len(line) <= 79 and "\n" not in line:
+        return [line]
+    return [f"{head}(", *(f"    {argument}," for argument in arguments), ")"]
+
+
+def _status_text(status: object) -> str:
+    return "..." if status is Ellipsis else str(int(status))  # type: ignore[call-overload]
+
+
+def _unpaged(annotation: Any, paginator: Any) -> Any:
+    field = getattr(annotation, "model_fields", {}).get(paginator.items_attribute)
+    return annotation if field is None else field.annotation
+
+
+def _limit_text(throttle: Any) -> str | None:
+    rate, kind = getattr(throttle, "rate", None), type(throttle).__name__
+    by = {"AnonRateThrottle": "address", "AuthRateThrottle": "user", "UserRateThrottle": "user"}.get(kind)
+    if by is None or not rate:
+        return None
+    count, _, period = rate.partition("/")
+    words = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
+    return f'Throttle("{count}/{words[period[0]]}", by="{by}")' if period[:1] in words else None
