@@ -121,6 +121,13 @@ class Names:
     def use_module(self, module: str, local: str) -> str:
         """Return how a module is written that is imported by another name: ``import datetime as dt``."""
         self.imports.setdefault(local, (module, ""))
+
+    def use_as(self, module: str, name: str, local: str) -> str:
+        """Return how ``name`` of ``module`` is written: as ``local``, where that is free."""
+        known = (module, name) in self.imports.values() or local in self._defined or local in self.imports
+        if known or not name:
+            return self.use(module, name, hint=local)
+        self.imports[local] = (module, name)
         return local
 
     def use_object(self, value: type | object, hint: str = "") -> str:

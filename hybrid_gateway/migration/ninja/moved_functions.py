@@ -173,7 +173,7 @@ class FunctionSource:
 
     def _imported(self, name: str, names: Names) -> str:
         module, original = self.file.imports.get(name, (self.file.module, name))
-        return names.use(module, original, hint=name)
+        return names.use_as(module, original, name)
 
 
 def _is_function_at(node: ast.AST, code: Any) -> bool:

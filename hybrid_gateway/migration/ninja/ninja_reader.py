@@ -13,7 +13,7 @@ from typing import Any
 from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 
-from hybrid_gateway.migration.form import Decision, Difference, Move, RouteReport, TextForm
+from hybrid_gateway.migration.form import Decision, Difference, Move, RouteReport, TextForm, snake
 from hybrid_gateway.migration.module_writer import write_module
 from hybrid_gateway.migration.ninja.annotation_text import UnknownAnnotation, quoted
 from hybrid_gateway.migration.ninja.mounted_operations import MountedOperation, mounted_operations
@@ -56,14 +56,19 @@ class _Reader:
 
     def __init__(self, move: Move) -> None:
         self.move = move
-        self.writers = Writers(move, AuthWriter(move), SchemaWriter(move), Origins(), Helpers(move))
+        origins = Origins()
+        self.writers = Writers(move, AuthWriter(move), SchemaWriter(move, origins), origins, Helpers(move))
+        self.names: dict[int, str] = {}
         self.routers: dict[int, list[str]] = {}
         self.mounts: dict[int, MountedOperation] = {}
 
     def learn(self, mounted: MountedOperation) -> None:
-        """Note where the module of an operation imports things from."""
+        """Note where the module of an operation imports things from, and keep its name for it."""
         with suppress(NotMovable):
-            self.writers.origins.learn(FunctionSource(mounted.operation.view_func))
+            source = FunctionSource(mounted.operation.view_func)
+            self.writers.origins.learn(source)
+            word = source.file.module.removesuffix(".api").split(".")[-1]
+            self.names[id(mounted)] = self.move.names.define(source.node.name, hint=f"{snake(word)}_")
 
     def read(self, mounted: MountedOperation) -> None:
         """Write one operation, or say why it stays."""
@@ -72,7 +77,9 @@ class _Reader:
         reports = [RouteReport(method, mounted.full_path, mounted.name, origin, "kept") for method in mounted.methods]
         self.move.routes.extend(reports)
         try:
-            written = OperationWriter(self.writers, mounted, FunctionSource(function), reports).write()
+            written = OperationWriter(
+                self.writers, mounted, FunctionSource(function), reports, self.names[id(mounted)]
+            ).write()
         except (NotMovable, NotWritable, UnknownAnnotation) as error:
             for report in reports:
                 report.decisions.append(Decision(f"stays with django-ninja: {error}", _place(function)))

@@ -13,6 +13,7 @@ import types
 from collections.abc import Sequence
 from typing import Any, Union, get_args, get_origin
 
+import msgspec
 from django.apps import apps
 from django.db.models import Field, ForeignObjectRel, Model
 from ninja import FilterSchema, Schema
@@ -24,6 +25,7 @@ from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.migration.form import ClassForm, FieldForm, Move
 from hybrid_gateway.migration.module_writer import write_module
 from hybrid_gateway.migration.ninja.annotation_text import UnknownAnnotation, annotation_text, quoted
+from hybrid_gateway.migration.ninja.moved_functions import Origins
 from hybrid_gateway.migration.ninja.ninja_parameters import constraints_text
 
 Models = Sequence[type[Model]]
@@ -36,8 +38,8 @@ class NotPlain(Exception):
 class SchemaWriter:
     """Writes each schema once for a model, and once for what clients send."""
 
-    def __init__(self, move: Move) -> None:
-        self.move, self.names = move, move.names
+    def __init__(self, move: Move, origins: Origins) -> None:
+        self.move, self.names, self.origins = move, move.names, origins
         self._written: dict[tuple[object, ...], str | NotPlain] = {}
 
     def output(self, annotation: Any, models: Models) -> str:
@@ -49,6 +51,9 @@ class SchemaWriter:
         return self._text(annotation, lambda schema: self._once(("in", schema), lambda: self._input(schema)))
 
     def _text(self, annotation: Any, known: Any) -> str:
+        if _is_choice(annotation):
+            raise NotPlain("it is one schema or another")
+
         def name(kind: type) -> str | None:
             if issubclass(kind, BaseModel):
                 return str(known(kind))
@@ -56,7 +61,7 @@ class SchemaWriter:
                 return "str"
             if kind.__module__.split(".")[0] in ("pydantic", "pydantic_core", "ninja"):
                 raise NotPlain(f"{kind.__name__} is pydantic's own type")
-            return None
+            return self.origins.use(kind, self.names)
 
         try:
             return annotation_text(annotation, self.names, name)
@@ -96,7 +101,13 @@ class SchemaWriter:
     def _model_struct(self, schema: type[BaseModel], model: type[Model]) -> str:
         fields = [self._model_field(schema, model, name, field) for name, field in schema.model_fields.items()]
         bases = [self.names.use("hybrid_gateway.orm", "ModelStruct")]
-        return self._define(schema, schema.__name__, bases, {"model": self.names.use_object(model)}, fields)
+        return self._define(
+            schema,
+            schema.__name__,
+            bases,
+            {"model": self.origins.use(model, self.names) or self.names.use_object(model)},
+            fields,
+        )
 
     def _model_field(self, schema: type[BaseModel], model: type[Model], name: str, field: FieldInfo) -> FieldForm:
         path = source_of(schema, name, field)
@@ -132,8 +143,10 @@ class SchemaWriter:
             text = self.input(field.annotation)
             constraints = constraints_text(field)
             if constraints:
-                meta = self.names.use("msgspec", "Meta")
+                meta, may_be_null = self.names.use("msgspec", "Meta"), text.endswith(" | None")
+                text = text.removesuffix(" | None")
                 text = f"{self.names.use('typing', 'Annotated')}[{text}, {meta}({', '.join(constraints)})]"
+                text += " | None" if may_be_null else ""
             default = _default(field, self.move)
             if field.alias and field.alias != name:
                 told = [f"name={quoted(field.alias)}", *([] if default is None else [f"default={default}"])]
@@ -153,7 +166,10 @@ class SchemaWriter:
         form.name = self.names.define(wanted)
         trial = Move(source="", names=self.names, constants=self._variables(), structs=[*self.move.structs, form])
         try:
-            exec(write_module(trial), {"__name__": "hybrid_gateway_trial"})  # noqa: S102  # text of our own
+            made: dict[str, Any] = {"__name__": "hybrid_gateway_trial"}
+            code = compile(write_module(trial), form.name, "exec", dont_inherit=True)
+            exec(code, made)  # noqa: S102  # text of our own
+            msgspec.json.Decoder(made[form.name])  # which looks at constraints
         except (ConfigurationError, TypeError, NameError) as error:
             self.names.forget(form.name)
             raise NotPlain(f"{schema.__name__} is no Struct: {error}") from error
@@ -259,6 +275,18 @@ def _attribute(model: type[Model], path: str) -> str:
         parts.append(field.name if isinstance(field, Field | ForeignObjectRel) else part)
         current = field.related_model
     return "__".join(parts)
+
+
+def _is_choice(annotation: Any) -> bool:
+    """Return whether an annotation has a union of schemas, which rows cannot be told apart by."""
+    members = [one for one in get_args(annotation) if one is not type(None)]
+    is_union = get_origin(annotation) in (Union, types.UnionType)
+    return (is_union and len(members) > 1 and any(map(_has_schema, members))) or any(map(_is_choice, members))
+
+
+def _has_schema(annotation: Any) -> bool:
+    is_schema = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return is_schema or any(map(_has_schema, get_args(annotation)))
 
 
 def _required(annotation: Any) -> Any:

@@ -14,7 +14,7 @@ from ninja.errors import HttpError
 from ninja.pagination import LimitOffsetPagination, PageNumberPagination
 from ninja.security import SessionAuth
 
-from hybrid_gateway.migration.form import ClassForm, Decision, Difference, FieldForm, Move, RouteReport, TextForm, snake
+from hybrid_gateway.migration.form import ClassForm, Decision, Difference, FieldForm, Move, RouteReport, TextForm
 from hybrid_gateway.migration.ninja.annotation_text import annotation_text, quoted
 from hybrid_gateway.migration.ninja.mounted_operations import MountedOperation
 from hybrid_gateway.migration.ninja.moved_functions import FunctionSource, Origins
@@ -55,13 +55,14 @@ class OperationWriter:
     """Writes one operation."""
 
     def __init__(
-        self, writers: Writers, mounted: MountedOperation, source: FunctionSource, reports: list[RouteReport]
+        self, writers: Writers, mounted: MountedOperation, source: FunctionSource, reports: list[RouteReport], name: str
     ) -> None:
         self.move, self.auth = writers.move, writers.auth
         self.schemas, self.origins, self.helpers = writers.schemas, writers.origins, writers.helpers
         self.mounted, self.source, self.reports = mounted, source, reports
         self.operation, self.names = mounted.operation, writers.move.names
         self.needs: list[str] = []
+        self.name = name
 
     def write(self) -> str:
         """Add the function to the module, and return its name; raises where it has to stay."""
@@ -72,7 +73,7 @@ class OperationWriter:
         except NotPlain as error:
             self.needs.append(f"django-ninja, for {error}")
             written = self._bridged(paginator)
-        name = self.names.define(self.source.node.name, hint=f"{snake(self._module_word())}_")
+        name = self.name
         wants_request = self.source.uses("request") or bool(kept) or "request.FILES" in str(written.parameters)
         wants_request = wants_request or bool(written.decorators)
         lines = [
@@ -173,10 +174,6 @@ class OperationWriter:
 
     def _moved(self, name: str, value: Any) -> str | None:
         return self.origins.use(value, self.names)
-
-    def _module_word(self) -> str:
-        module: str = self.source.function.__module__
-        return module.removesuffix(".api").split(".")[-1]
 
     def _verb(self, options: list[str]) -> tuple[str, list[str]]:
         path = quoted(self.mounted.path or "/")
@@ -280,11 +277,11 @@ class OperationWriter:
     def _kept_decorators(self) -> list[str]:
         """Return the project's own decorators around the function, which stay."""
         kept = []
+        if "run" in vars(self.operation):  # decorate_view, or add_decorator of a router
+            self._decide("a decorator around the view is left out: it wraps Django's request and response")
         for node in self.source.node.decorator_list:
             call = node.func if isinstance(node, ast.Call) else node
             word = call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else ""
-            if word == "decorate_view":
-                self._decide("decorate_view is left out: middleware around a view has no place here")
             if word in _NINJAS:
                 continue
             edits = self.source.imports(self.names, list(ast.walk(node)), self._moved)

@@ -69,7 +69,7 @@ class LoudAuthor(Schema):
 
 class PublisherIn(Schema):
     name: str = Field(max_length=50)
-    country: str | None = None
+    country: str | None = Field(None, max_length=2)
 
 
 class StrictPublisher(Schema):
