@@ -121,6 +121,7 @@ class Names:
     def use_module(self, module: str, local: str) -> str:
         """Return how a module is written that is imported by another name: ``import datetime as dt``."""
         self.imports.setdefault(local, (module, ""))
+        return local
 
     def use_as(self, module: str, name: str, local: str) -> str:
         """Return how ``name`` of ``module`` is written: as ``local``, where that is free."""

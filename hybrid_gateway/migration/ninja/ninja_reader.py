@@ -25,11 +25,17 @@ from hybrid_gateway.migration.ninja.ninja_schemas import SchemaWriter
 from hybrid_gateway.migration.ninja.operation_writer import OperationWriter, Writers, project_handlers
 
 
-def read_ninja(patterns: Sequence[URLPattern | URLResolver], only: str = "") -> Move:
-    """Read every operation that the URLconf leads to, or those below a path."""
+def read_ninja(
+    patterns: Sequence[URLPattern | URLResolver], *, only: str = "", read_only: bool = False, bridges: bool = True
+) -> Move:
+    """Read every operation that the URLconf leads to; ``only`` those below a path.
+
+    ``read_only`` leaves those that write, and without ``bridges`` those stay that need django-ninja at run time.
+    """
     move = Move(source=f"django-ninja {version('django-ninja')}", doc="Routes that were django-ninja's.")
-    reader = _Reader(move)
+    reader = _Reader(move, bridges)
     found = [one for one in mounted_operations(patterns) if one.full_path.startswith(only)]
+    found = [one for one in found if not read_only or set(one.methods) <= {"GET", "HEAD"}]
     for mounted in found:
         reader.learn(mounted)
     for mounted in found:
@@ -54,10 +60,10 @@ _GENERAL = (
 class _Reader:
     """Collects what is written, API by API."""
 
-    def __init__(self, move: Move) -> None:
+    def __init__(self, move: Move, bridges: bool) -> None:
         self.move = move
         origins = Origins()
-        self.writers = Writers(move, AuthWriter(move), SchemaWriter(move, origins), origins, Helpers(move))
+        self.writers = Writers(move, AuthWriter(move), SchemaWriter(move, origins), origins, Helpers(move), bridges)
         self.names: dict[int, str] = {}
         self.routers: dict[int, list[str]] = {}
         self.mounts: dict[int, MountedOperation] = {}

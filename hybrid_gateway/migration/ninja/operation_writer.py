@@ -40,6 +40,7 @@ class Writers(Struct):
     schemas: SchemaWriter
     origins: Origins
     helpers: Helpers
+    bridges: bool
 
 
 class _Written(Struct):
@@ -62,6 +63,7 @@ class OperationWriter:
         self.mounted, self.source, self.reports = mounted, source, reports
         self.operation, self.names = mounted.operation, writers.move.names
         self.needs: list[str] = []
+        self.bridges = writers.bridges
         self.name = name
 
     def write(self) -> str:
@@ -74,6 +76,8 @@ class OperationWriter:
             self.needs.append(f"django-ninja, for {error}")
             written = self._bridged(paginator)
         name = self.name
+        if self.needs and not self.bridges:
+            raise NotWritable(", ".join(self.needs))
         wants_request = self.source.uses("request") or bool(kept) or "request.FILES" in str(written.parameters)
         wants_request = wants_request or bool(written.decorators)
         lines = [

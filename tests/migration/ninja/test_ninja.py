@@ -173,6 +173,16 @@ def test_the_module_is_clean(moved):
     assert done.returncode == 0, done.stdout
 
 
+def test_without_bridges_what_needs_django_ninja_stays(tmp_path):
+    out = tmp_path / "plain.py"
+    call_command(
+        "gateway", "migrate-from", "ninja", "--out", str(out), "--no-bridges", "--read-only", "--only", "/api/a"
+    )
+    assert "ninja_response" not in out.read_text()
+    assert "def list_authors" in out.read_text()
+    assert "def loud" not in out.read_text()
+
+
 def test_files_are_not_replaced_unasked(moved):
     with pytest.raises(CommandError, match="--overwrite"):
         call_command("gateway", "migrate-from", "ninja", "--out", str(moved.file))
