@@ -46,9 +46,9 @@ def read_ninja(
 
 _GENERAL = (
     Difference("error 422", "problem details in place of {'detail': [...]}, and every fault of a request at once"),
-    Difference(
-        "error 404", "problem details in place of {'detail': 'Not Found'}; a row that get() misses is 404, not 500"
-    ),
+    Difference("error 404", "problem details in place of {'detail': 'Not Found'}"),
+    Difference("crash 500→404", "a row that get() misses is 404"),
+    Difference("crash 500→422", "Django's ValidationError is 422, told by field"),
     Difference("error 500", "problem details in place of Django's page"),
     Difference("bytes $", 'JSON of Structs has no spaces and no escapes beyond ASCII: {"name":"é"}'),
     Difference("header content-type", "application/json, without a charset, where a Struct is sent"),
