@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import connections, transaction
@@ -49,7 +51,7 @@ def compare(old: Side, new: Side, plan: Plan) -> Report:
         )
     report = Report(old.name, new.name)
     collector = Collector(report, plan.accepted, plan.ignored)
-    with rolled_back(), override_settings(**_HARMLESS):
+    with rolled_back(), _harmless_settings():
         is_generated = plan.answers and plan.recorded is None
         documents = (side_document(old), side_document(new)) if plan.documents or is_generated else (None, None)
         if plan.documents:
@@ -67,8 +69,27 @@ def compare(old: Side, new: Side, plan: Plan) -> Report:
     return report
 
 
-_HARMLESS = {"EMAIL_BACKEND": "django.core.mail.backends.locmem.EmailBackend", "ALLOWED_HOSTS": ["*"]}
-"""Settings of a comparison: what handlers send by mail stays here, and any host may be asked for."""
+@contextmanager
+def _harmless_settings() -> Iterator[None]:
+    """Keep what handlers send by mail in memory, and let any host be asked for."""
+    # DJANGO: test/utils.py, setup_test_environment; from 6.1 on projects with MAILERS have no EMAIL_BACKEND
+    memory = "django.core.mail.backends.locmem.EmailBackend"
+    mailers: dict[str, object] | None = getattr(settings, "MAILERS", None)
+    mail: dict[str, Any] = {"EMAIL_BACKEND": memory}
+    if mailers is not None:
+        mail = {"MAILERS": {alias: {"BACKEND": memory} for alias in mailers}}
+    overridden = override_settings(ALLOWED_HOSTS=["*"], **mail)
+    _without_warning(overridden.enable)
+    try:
+        yield
+    finally:
+        _without_warning(overridden.disable)
+
+
+def _without_warning(change: Callable[[], object]) -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The EMAIL_BACKEND setting is deprecated")
+        change()
 
 
 def _compare_documents(collector: Collector, old: Document | None, new: Document | None, only: Sequence[str]) -> None:

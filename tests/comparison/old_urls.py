@@ -1,5 +1,7 @@
 """The side that is moved: views of Django and an API of django-ninja."""
 
+from django.core import mail as django_mail
+from django.core.mail import send_mail
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
 from ninja import NinjaAPI, Schema, Status
@@ -40,6 +42,12 @@ def me(request):
     return JsonResponse({"name": request.user.username})
 
 
+def mail(request):
+    outbox = django_mail.outbox = []  # which only the backend in memory fills
+    send_mail("subject", "text", "a@example.org", ["b@example.org"])
+    return JsonResponse({"kept": len(outbox) > 0})
+
+
 def agent(request):
     return JsonResponse({"agent": request.headers.get("X-Agent", "")})
 
@@ -60,6 +68,7 @@ def author(request):
 urlpatterns = [
     path("api/", api.urls),
     path("me", me),
+    path("mail", mail),
     path("agent", agent),
     path("both", both),
     path("author", author),

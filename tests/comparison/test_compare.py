@@ -5,6 +5,7 @@ import threading
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
+from django import VERSION
 from django.core.management import CommandError, call_command
 
 from tests.library.models import Author, Publisher
@@ -130,6 +131,17 @@ def test_what_reads_write_is_undone_too(compare, record):
     status, _ = compare(*record("/author"), "--ignore=header", "--ignore=bytes")
     assert status == 0
     assert not Author.objects.exists()
+
+
+@pytest.mark.parametrize("has_mailers", [False, True])
+def test_mail_stays_in_memory(compare, record, project, has_mailers):
+    smtp = "django.core.mail.backends.smtp.EmailBackend"  # which nothing answers here
+    if has_mailers:
+        if VERSION < (6, 1):
+            pytest.skip("MAILERS is of Django 6.1")
+        project.MAILERS = {"default": {"BACKEND": smtp}}
+    _, text = compare(*record("/mail"), "--json")
+    assert differences(text)["status", "200→404"]["old"] == '{"kept": true}'
 
 
 def test_writes_of_a_recording_are_left_out_unless_asked_for(compare, tmp_path):
