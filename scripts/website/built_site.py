@@ -83,6 +83,8 @@ def sections(app: Sphinx) -> Iterator[tuple[str, list[str]]]:
 def with_chapters(app: Sphinx, name: str) -> Iterator[str]:
     """Yield a page and those below it."""
     yield name
+    if name == "problems/index":  # whose pages stand in no table of contents
+        yield from sorted(page for page in app.env.found_docs if page.startswith("problems/") and page != name)
     for chapter in app.env.toctree_includes.get(name, ()):
         yield from with_chapters(app, chapter)
 

@@ -12,7 +12,7 @@ from website.built_site import finish
 from website.repository import DOCS, PROJECT_PAGES, ROOT, version_in_use, with_links_of_the_site
 
 # Indexes whose chapters follow them, and which are to be read on a code host, too: no toctree stands in them.
-INDEXES = {"coming-from": "coming-from-*", "decisions/README": "0*"}
+INDEXES = {"coming-from": "coming-from-*", "decisions/README": "0*", "problems/index": ""}
 
 _DOCUMENTS = {page.removesuffix(".md"): ROOT / name for name, page in PROJECT_PAGES.items()}
 

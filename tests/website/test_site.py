@@ -38,6 +38,8 @@ def site(tmp_path_factory) -> Path:
         "-q",
         "-W",
         "--keep-going",
+        "-j",
+        "2",
         "-b",
         "dirhtml",
         "-d",
