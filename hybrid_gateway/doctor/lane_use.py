@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 
 from django.conf import settings
 
 from hybrid_gateway.doctor.command_lines import ServerCommand
-from hybrid_gateway.doctor.examined_project import Project
+from hybrid_gateway.doctor.examined_project import Project, source_of
 from hybrid_gateway.doctor.finding import Finding, Severity, found
 from hybrid_gateway.drivers.lane.obstacles import find_obstacle
 
@@ -57,13 +58,22 @@ def _reason(command: ServerCommand, project: Project) -> str | None:
 _NEEDED = {"gateway serve": ("uvicorn", "httptools"), "waitress": ("waitress",)}
 _EXTRAS = {"gateway serve": "hybrid-gateway[server]", _LANE_WORKER: "hybrid-gateway[gunicorn]"}
 
+_INSTALLS = re.compile(r"\b(?:pip3? install|uv add|poetry add)\b([^\n;&|]*)")  # as an image's own file has it
+
 
 def _packages(command: ServerCommand) -> Iterator[Finding]:
     worker = command.options.get("--worker-class", "")
     needed = [*_NEEDED.get(command.server, (command.server,))]
     if worker == _LANE_WORKER or worker.startswith("uvicorn_worker"):
         needed.append("uvicorn_worker")
-    missing = [name for name in needed if name not in ("runserver", "uwsgi") and find_spec(name) is None]
+    installed_there = " ".join(_INSTALLS.findall(source_of(command.given.path).replace("\\\n", " ")))
+    missing = [
+        name
+        for name in needed
+        if name not in ("runserver", "uwsgi")
+        and find_spec(name) is None
+        and not re.search(rf"[\s\"']{name.replace('_', '[-_]')}(?![\w-])", installed_there)
+    ]
     if missing:
         package = _EXTRAS.get(worker) or _EXTRAS.get(command.server) or missing[0].replace("_", "-")
         message = f"{command.place} starts {command.server}, and there is no {missing[0]} in this environment."

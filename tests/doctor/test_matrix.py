@@ -5,6 +5,9 @@ import re
 
 import pytest
 
+from hybrid_gateway.doctor.command_files import find_commands
+from hybrid_gateway.doctor.examined_project import Project
+from hybrid_gateway.doctor.lane_use import look_at_lanes
 from hybrid_gateway.problems import DOCS_URL
 from tests.doctor.conftest import SERVED
 from tests.doctor.forked import run_forked
@@ -257,6 +260,24 @@ def test_gunicorn_s_file_is_read_and_platforms_are_known(project):
 def test_the_lane_is_off(project, command):
     project.write("web.service", f"[Service]\nExecStart={command}\n")
     assert project.lines() == [("advice", "D040")]
+
+
+@pytest.mark.parametrize(
+    ("install", "lines"),
+    [
+        ('RUN pip install "{}==1.0"\n', []),
+        ("RUN pip install --no-cache-dir \\\n    {} \\\n    psycopg\n", []),
+        ("RUN pip install not-{}\n", [("risky", "D041")]),
+        ("RUN pip install -r requirements.txt  && echo {}\n", [("risky", "D041")]),
+    ],
+)
+def test_a_server_that_the_image_installs_is_not_missed(tmp_path, monkeypatch, install, lines):
+    monkeypatch.setattr("hybrid_gateway.doctor.lane_use.find_spec", lambda name: None)
+    start = 'CMD ["hypercorn", "config.asgi:application"]\n'
+    (tmp_path / "Dockerfile").write_text(f"FROM python\n{install.format('hypercorn')}{start}")
+    project = Project(root=tmp_path, deploy=False, commands=tuple(find_commands(tmp_path)))
+    assert len(project.commands) == 1
+    assert [(entry.severity.name.lower(), entry.id) for entry in look_at_lanes(project)] == lines
 
 
 def test_the_lane_is_on(project):
