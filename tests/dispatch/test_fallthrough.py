@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hybrid_gateway import Gateway, Mount, get, post
+from hybrid_gateway import Gateway, Mount, Router, get, post
 from hybrid_gateway.conf import OpenAPISettings
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.sites.fallthrough_urls")]
@@ -241,3 +241,19 @@ def test_encoded_slashes_are_a_setting(settings):
         "ROUTES": "tests.routes", "ALLOWED_DJANGO_ROUTES": ("/tag/",), "ENCODED_SLASHES": "django", "FALLTHROUGH": True,
     }  # fmt: skip
     assert isinstance(default_gateway(), Gateway) and default_gateway().options.encoded_slashes == "django"
+
+
+# --- everything below a path is the API's
+
+
+@pytest.mark.urls("tests.sites.cms_urls")
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/unknown", "/api/unknown/", "/api/ours/more"])
+def test_an_empty_gateway_as_a_mount_answers_what_no_route_does(serve, path, method):
+    client = serve(Router("/api", [ours, add_ours]), Mount("/api", Gateway([])), fallthrough=True)
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+    assert client.get("/api/ours").text == "typed ours"
+    assert client.get("/api/ours/").headers["location"] == "/api/ours"
+    assert client.delete("/api/ours").status_code == 405
+    assert client.get("/apis/").text == "django /apis/ {}"
