@@ -31,8 +31,8 @@ def view_of(view_class: type[APIView], request: HttpRequest, action: str, **kwar
     thread of the request.
     """
     view: Any = view_class()
-    request.resolver_match = resolve(request.path_info)
-    view.args, view.kwargs, view.action, view.format_kwarg = (), kwargs, action, None
+    request.resolver_match = match = resolve(request.path_info)
+    view.args, view.kwargs, view.action, view.format_kwarg = (), {**match.kwargs, **kwargs}, action, None
     view.headers = view.default_response_headers
     view.action_map = {(request.method or "GET").lower(): action}
     asked: Any = view.initialize_request(request)

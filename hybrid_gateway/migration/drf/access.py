@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from django.contrib.auth import get_user_model
-from rest_framework import authentication, permissions, throttling
+from rest_framework import authentication, filters, permissions, throttling
 from rest_framework.routers import APIRootView
 from rest_framework.settings import api_settings
 
 from hybrid_gateway.migration.drf.module_parts import Parts, quoted
 from hybrid_gateway.migration.drf.serializer_fields import UnmovedError
+from hybrid_gateway.migration.drf.stock import depends_on_request
 from hybrid_gateway.migration.form import ClassForm, Decision, Difference, FieldForm, FunctionForm
 from hybrid_gateway.migration.source_place import place_of
 
@@ -19,6 +20,11 @@ View: TypeAlias = Any
 """An instance of a view of REST framework; the package has no types."""
 
 SAFE = ("GET", "HEAD", "OPTIONS")
+_DOORS = (
+    *("dispatch", "initial", "initialize_request", "perform_authentication", "get_authenticators", "check_permissions"),
+    *("check_object_permissions", "check_throttles", "http_method_not_allowed", "permission_denied"),
+)
+"""Methods of a view that decide whether its action runs: those of a project are not guessed at."""
 
 
 class Access:
@@ -83,6 +89,7 @@ class Access:
     def guards(self, view: View, method: str) -> tuple[list[str], bool]:
         """Return the guards of one method, and whether they let in nobody whom no scheme knows."""
         self.needs = []
+        _need_stock_doors(type(view))
         found: list[str] = []
         needs_user = False
         for permission in view.get_permissions():
@@ -102,19 +109,8 @@ class Access:
             return use("hybrid_gateway.auth", "IsStaff"), True
         if is_own is permissions.IsAuthenticatedOrReadOnly.has_permission:
             return ("", False) if method in SAFE else (use("hybrid_gateway.auth", "IsAuthenticated"), True)
-        if is_own is permissions.DjangoModelPermissions.has_permission:
-            asked = permission.perms_map.get(method, [])
-            if not asked and not permission.authenticated_users_only:
-                return "", False
-            if isinstance(view, APIRootView):
-                return (
-                    (use("hybrid_gateway.auth", "IsAuthenticated"), True)
-                    if permission.authenticated_users_only
-                    else ("", False)
-                )
-            rows = view.queryset if view.queryset is not None else view.get_queryset()
-            model = use(rows.model.__module__, rows.model.__name__)
-            return f"{self._model_permissions(permission.perms_map)}({model})", True
+        if is_own is permissions.DjangoModelPermissions.has_permission and _asks_by_map(cls):
+            return self._by_map(view, permission, method)
         if isinstance(permission, _OPERATORS) or cls.__init__ is not object.__init__:
             raise UnmovedError(f"The permission {cls.__name__} is made of others.", place_of(type(view)))
         self.needs.append(f"{cls.__module__}.{cls.__name__}")
@@ -123,6 +119,24 @@ class Access:
             use(type(view).__module__, type(view).__name__),
         )
         return f"{guard}({use(cls.__module__, cls.__name__)}, {views}, {quoted(view.action or '')})", False
+
+    def _by_map(self, view: View, permission: Any, method: str) -> tuple[str, bool]:
+        """Return the guard for a ``DjangoModelPermissions``; what its map has not, the old view refuses."""
+        use, known_only = self._parts.names.use, bool(permission.authenticated_users_only)
+        if isinstance(view, APIRootView):  # which lists routes, and has no rows
+            return (use("hybrid_gateway.auth", "IsAuthenticated"), True) if known_only else ("", False)
+        answered = ("GET", "HEAD") if method == "GET" else (method,)
+        missing = [name for name in answered if name not in permission.perms_map]
+        if missing:
+            cls = type(permission)
+            raise UnmovedError(
+                f"{cls.__name__}.perms_map has no {missing[0]}: who asks gets 405.", place_of(cls, "perms_map")
+            )
+        if not known_only and not any(permission.perms_map[name] for name in answered):
+            return "", False
+        rows = view.queryset if view.queryset is not None else view.get_queryset()
+        model = use(rows.model.__module__, rows.model.__name__)
+        return f"{self._model_permissions(permission.perms_map)}({model})", True
 
     def _model_permissions(self, asked: Mapping[str, list[str]]) -> str:
         """Return the guard that asks for the permissions of a model, by the method."""
@@ -141,8 +155,8 @@ class Access:
         name = self._parts.names.define("ModelPermissions")
         asks = [
             'names = {"app_label": self.meta.app_label, "model_name": self.meta.model_name}',
-            f"asked = {table}.get(method, [])",
-            "return user.has_perms([permission % names for permission in asked])",
+            f"asked = {table}.get(method)",
+            "return asked is not None and user.has_perms([permission % names for permission in asked])",
         ]
         self._parts.move.structs.insert(
             0,
@@ -197,6 +211,34 @@ _COUNTED = (
     throttling.ScopedRateThrottle.get_cache_key,
 )
 _OPERATORS = (permissions.AND, permissions.OR, permissions.NOT)
+
+
+def need_no_row_permissions(view: View) -> None:
+    """Raise :class:`UnmovedError` for permissions and filters of the project that look at single rows."""
+    for permission in view.get_permissions():
+        own = getattr(type(permission), "has_object_permission", None)
+        if own is not permissions.BasePermission.has_object_permission:
+            cls = type(permission)
+            raise UnmovedError(f"{cls.__name__} looks at single rows.", place_of(cls, "has_object_permission"))
+    for backend in getattr(view, "filter_backends", ()):
+        stock = (filters.SearchFilter.filter_queryset, filters.OrderingFilter.filter_queryset)
+        if backend.filter_queryset not in stock and not backend.__module__.startswith("django_filters."):
+            raise UnmovedError(f"The filter {backend.__name__} narrows rows.", place_of(backend))
+
+
+def _need_stock_doors(cls: Any) -> None:
+    """Raise :class:`UnmovedError` for a view with a say of its own in who may call it."""
+    for name in _DOORS:
+        if getattr(getattr(cls, name), "__module__", "").split(".")[0] not in ("rest_framework", "django"):
+            raise UnmovedError(f"{cls.__name__}.{name} is its own.", place_of(cls, name))
+    if depends_on_request(cls, "get_permissions"):
+        raise UnmovedError("get_permissions asks who calls.", place_of(cls, "get_permissions"))
+
+
+def _asks_by_map(cls: type) -> bool:
+    """Return whether a permission asks what its ``perms_map`` says, of the model of the rows."""
+    stock = permissions.DjangoModelPermissions
+    return all(getattr(cls, name) is getattr(stock, name) for name in ("get_required_permissions", "_queryset"))
 
 
 def user_class(parts: Parts) -> str:

@@ -15,9 +15,10 @@ from hybrid_gateway.migration.drf.list_options import Lists
 from hybrid_gateway.migration.drf.module_parts import Parts, quoted
 from hybrid_gateway.migration.drf.path_templates import PathTemplates, walk
 from hybrid_gateway.migration.drf.read_views import ReadViews
+from hybrid_gateway.migration.drf.serializer_fields import UnmovedError
 from hybrid_gateway.migration.drf.serializers import SerializerReader
 from hybrid_gateway.migration.drf.write_views import WriteViews
-from hybrid_gateway.migration.drf.written_views import ViewWriter, grouped
+from hybrid_gateway.migration.drf.written_views import Group, ViewWriter, grouped
 from hybrid_gateway.migration.form import Decision, Difference, FunctionForm, Move, RouteReport, snake
 from hybrid_gateway.migration.source_place import place_of
 
@@ -29,6 +30,7 @@ _GENERAL = [
     Difference("status", "an empty page beyond the last one, not 404; 401 for the anonymous also where it was 403"),
     Difference("headers", "no Allow and Vary: Accept of every answer; security headers are the gateway's"),
     Difference("OPTIONS", "answers the methods, without a description of the serializer"),
+    Difference("HEAD", "answers wherever GET does, also where http_method_names leaves it out"),
     Difference("slash", "both spellings of a path answer (TRAILING_SLASH), without a redirect"),
     Difference("format", "no suffix .json, no ?format=, no browsable pages"),
     Difference("names", "`group-list` is `group_list` for reverse_url; Django's reverse knows the old names"),
@@ -66,7 +68,10 @@ def read_drf(options: Options) -> Move:
     for group in grouped([endpoint for endpoint in found if endpoint not in roots]):
         writer.write(group)
     for endpoint in roots:
-        _root(parts, access, endpoint)
+        try:
+            _root(parts, access, endpoint)
+        except UnmovedError as error:
+            writer.write(Group(endpoint.path, [endpoint], {"": error}))
     _around(parts, access, options)
     move.general += _GENERAL
     return move
@@ -74,6 +79,7 @@ def read_drf(options: Options) -> Move:
 
 def _root(parts: Parts, access: Access, endpoint: Endpoint) -> None:
     """Write the route that lists the others."""
+    guards, _ = access.guards(endpoint.instance(), "GET")
     link, use = parts.link(), parts.names.use
     known = {place.name: place.path for place in walk() if place.path}
     namespace = endpoint.name.rpartition(":")[0]
@@ -82,7 +88,6 @@ def _root(parts: Parts, access: Access, endpoint: Endpoint) -> None:
     entries = ", ".join(
         f"{quoted(key)}: {link}({quoted(path)})" for key, path in shown.items() if path and "{" not in path
     )
-    guards, _ = access.guards(endpoint.instance(), "GET")
     option = f", guards=[{', '.join(guards)}]" if guards else ""
     name = parts.names.define(snake(endpoint.name.split(":")[-1]) or "api_root")
     path = endpoint.path if endpoint.path == "/" else endpoint.path.rstrip("/")

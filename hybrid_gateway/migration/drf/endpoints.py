@@ -78,11 +78,11 @@ def endpoints(only: str = "") -> tuple[list[Endpoint], list[Place]]:
 def _of_place(place: Place, cls: View, path: str) -> list[Endpoint]:
     options = dict(getattr(place.view, "initkwargs", {}))
     actions = getattr(place.view, "actions", None)
+    allowed: Any = options.get("http_method_names", cls.http_method_names)  # what else is bound answers 405
     if actions is None:
-        allowed = [verb for verb in _VERBS if verb in cls.http_method_names and hasattr(cls, verb)]
-        actions = {verb: verb for verb in allowed if verb not in ("options", "head", "trace")}
+        actions = {verb: verb for verb in _VERBS if hasattr(cls, verb) and verb not in ("options", "head", "trace")}
     return [
         Endpoint(verb.upper(), path, place.name, cls, action, place.view, options)
         for verb, action in actions.items()
-        if verb not in ("head", "options")
+        if verb not in ("head", "options") and verb in allowed
     ]

@@ -15,9 +15,9 @@ from typing import Any, TypeAlias
 
 from django.db.models import Model, QuerySet
 from msgspec import Struct, field
-from rest_framework import permissions, serializers
+from rest_framework import serializers
 
-from hybrid_gateway.migration.drf.access import Access
+from hybrid_gateway.migration.drf.access import Access, need_no_row_permissions
 from hybrid_gateway.migration.drf.endpoints import Endpoint
 from hybrid_gateway.migration.drf.list_options import Lists, filter_attributes
 from hybrid_gateway.migration.drf.module_parts import Parts, quoted
@@ -74,7 +74,7 @@ class ReadViews:
         if kind == "list":
             attributes = self._list_attributes(view, model, serializer, differences)
         else:
-            _need_no_object_permissions(view)
+            need_no_row_permissions(view)
             if view.lookup_field not in ("pk", "id"):
                 attributes = [FieldForm("lookup_field", default=quoted(view.lookup_field))]
         if "{" in endpoint.path.rsplit("/{", 1)[0 if kind == "retrieve" else -1] and kind == "list" and method is None:
@@ -161,15 +161,6 @@ def expression_of(parts: Parts, cls: View, name: str) -> str | None:
 
 def _asks_super(method: FunctionForm) -> bool:
     return bool(re.search(r"super\(\)|self\.queryset", "\n".join(method.body)))
-
-
-def _need_no_object_permissions(view: View) -> None:
-    """Raise :class:`UnmovedError` for permissions that look at single rows."""
-    for permission in view.get_permissions():
-        own = getattr(type(permission), "has_object_permission", None)
-        if own is not permissions.BasePermission.has_object_permission:
-            cls = type(permission)
-            raise UnmovedError(f"{cls.__name__} looks at single rows.", place_of(cls, "has_object_permission"))
 
 
 def _other_formats(view: View) -> list[Difference]:

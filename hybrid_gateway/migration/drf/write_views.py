@@ -12,7 +12,7 @@ from django.db import models
 from msgspec import Struct, field
 from rest_framework import relations, serializers
 
-from hybrid_gateway.migration.drf.access import Access, user_class
+from hybrid_gateway.migration.drf.access import Access, need_no_row_permissions, user_class
 from hybrid_gateway.migration.drf.endpoints import Endpoint
 from hybrid_gateway.migration.drf.method_columns import column_at
 from hybrid_gateway.migration.drf.module_parts import Parts
@@ -53,7 +53,9 @@ class WriteViews:
         """Return an endpoint as a route; raise :class:`UnmovedError` where code of the project has a say in it."""
         view, cls = endpoint.instance(), endpoint.view
         need_stock(cls, kind, *(["update"] if kind == "partial_update" else []), "get_serializer", "filter_queryset")
-        need_stock(cls, *([] if kind == "create" else ["get_object"]))
+        if kind != "create":
+            need_stock(cls, "get_object")
+            need_no_row_permissions(view)
         guards, needs_user = self._access.guards(view, endpoint.method)
         if self._access.needs:
             raise UnmovedError(f"{', '.join(self._access.needs)} is asked before it is written.", place_of(cls))

@@ -145,7 +145,7 @@ class ViewWriter:
         for kind in ("list", "retrieve", "destroy"):
             if kind not in reads and kind not in writes:
                 add(FieldForm(kind, default="None"))
-        schemes = self._access.own_schemes(cls)
+        schemes = self._access.own_schemes(group.endpoints[0].instance())
         if schemes:
             add(FieldForm("authentication", default=schemes))
         if shown.guards:
@@ -180,7 +180,7 @@ class ViewWriter:
         passed = "".join(f", {name}={name}" for name in names)
         view = use(cls.__module__, cls.__name__)
         body = [f"return {answer}({view_of}({view}, request, {quoted(kind)}{passed}))"]
-        schemes = self._access.own_schemes(cls)
+        schemes = self._access.own_schemes(endpoint.instance())
         options = f", authentication={schemes}" if schemes else ""
         options += f", guards=[{', '.join(guards)}]" if guards else ""
         name = self._function(
