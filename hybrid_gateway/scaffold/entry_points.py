@@ -9,6 +9,7 @@ import libcst as cst
 
 from hybrid_gateway.scaffold.python_source import PythonSource
 
+_OTHERS = {"asgi": "wsgi", "wsgi": "asgi"}
 _TEMPLATE = '''"""For {upper} servers, which serve `{module}:application`."""
 
 import os
@@ -69,6 +70,96 @@ def keeps_lifespan(text: str) -> bool:
 def new_entry_point(protocol: str, module: str, settings: str) -> bytes:
     """Return a file that serves the gateway, where the project has none."""
     return _TEMPLATE.format(upper=protocol.upper(), protocol=protocol, module=module, settings=settings).encode()
+
+
+def modelled_on(data: bytes, protocol: str) -> bytes | None:
+    """Return the file of one protocol as that of the other is, with all that it does before its application.
+
+    ``None`` where something in it may be for the other protocol alone: an application that is wrapped or called, a
+    module of that protocol's, greenlets.
+    """
+    other = _OTHERS[protocol]
+    source = PythonSource(data)
+    function = f"get_{other}_application"
+    swapped: list[cst.CSTNode] = []
+    made = 0
+    for statement in _top_level(source.module):
+        match statement:
+            case cst.ImportFrom(
+                module=cst.Name() | cst.Attribute() as module, names=[cst.ImportAlias(asname=None) as alias]
+            ) if _dotted(alias.name) == function and _dotted(module) in (
+                f"django.core.{other}",
+                "hybrid_gateway",
+                f"hybrid_gateway.{other}",
+            ):
+                source.replace(*source.span(module), "hybrid_gateway")
+                source.replace(*source.span(alias), f"get_{protocol}_application")
+            case cst.Assign(
+                targets=[cst.AssignTarget(target=cst.Name("application"))],
+                value=cst.Call(func=cst.Name(value) as called, args=[]),
+            ) if value == function:
+                made += 1
+                source.replace(*source.span(called), f"get_{protocol}_application")
+            case cst.Assign(targets=[cst.AssignTarget(target=cst.Name())], value=cst.Name("application")):
+                pass  # another name of it
+            case cst.Expr(value=cst.SimpleString() as text) if statement is _top_level(source.module)[0]:
+                swapped.append(text)
+            case _ if _is_of(statement, other):
+                return None
+            case _:
+                pass
+    if made != 1 or any(
+        _is_of(node, other) for node in source.module.body if isinstance(node, cst.BaseCompoundStatement)
+    ):
+        return None
+    swapped += [node for node in source.positions if isinstance(node, cst.Comment)]
+    for node in swapped:
+        start, end = source.span(node)
+        source.replace(start, end, _in_words(source.text[start:end], other, protocol))
+    return source.result()
+
+
+def _top_level(module: cst.Module) -> list[cst.BaseSmallStatement]:
+    lines = [node for node in module.body if isinstance(node, cst.SimpleStatementLine)]
+    return [statement for line in lines for statement in line.body]
+
+
+_GREENLETS = frozenset(("gevent", "eventlet", "psycogreen"))
+
+
+def _is_of(node: cst.CSTNode, protocol: str) -> bool:
+    """Return whether a statement uses the application, or names the protocol, or greenlets."""
+    match node:
+        case cst.Name(value):
+            return value == "application" or value in _GREENLETS or protocol in value.lower()
+        case cst.SimpleString(value):
+            return protocol in value.lower()
+        case cst.Comment():
+            return False
+        case _:
+            return any(_is_of(child, protocol) for child in node.children)
+
+
+def _in_words(text: str, old: str, new: str) -> str:
+    """Return a comment or the docstring with one protocol's name for the other's."""
+
+    def swap(match: re.Match[str]) -> str:
+        return match[0].replace(old, new).replace(old.upper(), new.upper())
+
+    return re.sub(rf"\b(?:get_)?{old}(?:_application)?\b", swap, text, flags=re.IGNORECASE)
+
+
+def to_write(path: Path, protocol: str, model: Path | None) -> str:
+    """Say what to write where a file is missing, and nothing tells with certainty what belongs into it."""
+    why, what = "manage.py does not plainly name a module of settings", "choose the settings of production"
+    if model is not None:
+        why = f"{model.name} may do what is for its own protocol alone (it wraps or calls its application, say)"
+        what = f"take over what {model} does before its application"
+    return (
+        f"{path} is missing, and not written, as {why}. Write it: {what}, then `from hybrid_gateway import "
+        f"get_{protocol}_application` and `application = get_{protocol}_application()`. Until then servers can serve "
+        f"`hybrid_gateway.{protocol}:application`, with DJANGO_SETTINGS_MODULE in their environment."
+    )
 
 
 def by_hand(path: Path, protocol: str) -> str:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import re
+from os import environ
 from pathlib import Path
 
 import msgspec
 
 from hybrid_gateway.scaffold.changes import FileChange, ScaffoldError
-from hybrid_gateway.scaffold.entry_points import by_hand, edit_entry_point, keeps_lifespan, new_entry_point
+from hybrid_gateway.scaffold.entry_points import (
+    by_hand,
+    edit_entry_point,
+    keeps_lifespan,
+    modelled_on,
+    new_entry_point,
+    to_write,
+)
 from hybrid_gateway.scaffold.probe import ProjectFacts
-from hybrid_gateway.scaffold.project import Project
+from hybrid_gateway.scaffold.project import VARIABLE, Project, all_named_settings
 from hybrid_gateway.scaffold.requirements_files import requirement_changes
 from hybrid_gateway.scaffold.settings_edits import APP, edit_settings, gateway_setting, names_apps
 
@@ -61,16 +69,11 @@ def plan_init(project: Project, facts: ProjectFacts) -> Plan:
 def _plan_entry_points(project: Project, facts: ProjectFacts, plan: Plan) -> dict[str, str]:
     """Plan ``asgi.py`` and ``wsgi.py``; return what ASGI_APPLICATION and WSGI_APPLICATION are to be."""
     applications = {}
-    package = facts.root_urlconf.rpartition(".")[0]
     for protocol in ("asgi", "wsgi"):
         name = f"{protocol.upper()}_APPLICATION"
-        module = f"{package}.{protocol}".lstrip(".")
         file = facts.entry_files.get(protocol)
         if file is None:
-            path = project.import_root / Path(*module.split(".")).with_suffix(".py")
-            data = new_entry_point(protocol, module, facts.settings_module)
-            plan.changes.append(FileChange(path, None, data))
-            applications[name] = f"{module}.application"
+            applications[name] = f"{_plan_missing(protocol, project, facts, plan)}.application"
             continue
         path = Path(file)
         before = path.read_bytes()
@@ -81,13 +84,43 @@ def _plan_entry_points(project: Project, facts: ProjectFacts, plan: Plan) -> dic
             continue
         plan.changes.append(FileChange(path, before, after))
         current = getattr(facts, f"{protocol}_application")
-        applications[name] = current or f"{module}.application"
+        applications[name] = current or f"{facts.entry_modules[protocol]}.application"
         if protocol == "asgi" and before != after and not keeps_lifespan(after.decode("utf-8", "replace")):
             plan.notes.append(
                 f"{path} wraps the application. See that it hands `lifespan` and the API's websockets to the gateway, "
                 "too; those of other packages can be named as DJANGO_WEBSOCKETS."
             )
     return applications
+
+
+def _plan_missing(protocol: str, project: Project, facts: ProjectFacts, plan: Plan) -> str:
+    """Plan a file that is not there, as its sibling or else ``manage.py`` has it; return what servers can serve.
+
+    What the shell of this moment says is that of a developer, and goes into no file.
+    """
+    other = "wsgi" if protocol == "asgi" else "asgi"
+    package = facts.entry_modules.get(other, facts.root_urlconf).rpartition(".")[0]
+    module = f"{package}.{protocol}".lstrip(".")
+    model = Path(facts.entry_files[other]) if other in facts.entry_files else None
+    if model is not None:
+        path, like = model.with_name(f"{protocol}.py"), model.name
+        data = modelled_on(model.read_bytes(), protocol)
+    else:
+        path, like = project.import_root / Path(*module.split(".")).with_suffix(".py"), "manage.py"
+        named = all_named_settings(project.manage.read_bytes()) if project.manage is not None else [project.settings]
+        named = named or list(filter(None, [project.settings]))
+        data = new_entry_point(protocol, module, named[0]) if len(named) == 1 else None
+    if data is None:
+        plan.notes.append(to_write(path, protocol, model))
+        return f"{APP}.{protocol}"
+    plan.changes.append(FileChange(path, None, data))
+    named, shell = all_named_settings(data), environ.get(VARIABLE)
+    if shell and named and shell not in named:
+        plan.notes.append(
+            f"{path.name} names the settings {' or '.join(named)}, as {like} does; this shell has {VARIABLE}={shell}, "
+            "which was not written into it."
+        )
+    return module
 
 
 def _plan_settings(facts: ProjectFacts, applications: dict[str, str], plan: Plan) -> None:

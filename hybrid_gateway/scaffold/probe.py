@@ -36,6 +36,7 @@ class ProjectFacts(msgspec.Struct, kw_only=True):
     asgi_application: str | None = None
     wsgi_application: str | None = None
     entry_files: dict[str, str] = {}  # "asgi" and "wsgi" -> the file of ASGI_APPLICATION, WSGI_APPLICATION
+    entry_modules: dict[str, str] = {}  # likewise, and their dotted names
     root_urlconf: str = ""
     urlconf_file: str = ""
     routes: str | None = None  # HYBRID_GATEWAY["ROUTES"]
@@ -73,9 +74,12 @@ def probe(root: Path, ran: list[str]) -> ProjectFacts:
     facts.prefixes, facts.hello_path = list(prefixes), hello_path(prefixes)
     package = facts.root_urlconf.rpartition(".")[0] or facts.settings_module.rpartition(".")[0]
     facts.free_routes_module = _free_module(package)
-    for protocol in ("asgi", "wsgi"):
-        if file := _file_of(getattr(facts, f"{protocol}_application"), f"{package}.{protocol}".lstrip(".")):
-            facts.entry_files[protocol] = file
+    for protocol, other in (("asgi", "wsgi"), ("wsgi", "asgi"), ("asgi", "wsgi")):  # the last: beside wsgi
+        application = getattr(facts, f"{protocol}_application")
+        packages = [package, *(module.rpartition(".")[0] for module in (facts.entry_modules.get(other),) if module)]
+        modules = [application.rpartition(".")[0] if application else "", *(f"{name}.{protocol}" for name in packages)]
+        if protocol not in facts.entry_files and (found := _first_file(modules)):
+            facts.entry_modules[protocol], facts.entry_files[protocol] = found
     return facts
 
 
@@ -111,17 +115,16 @@ def _free_module(package: str) -> str:
     return next((name for name in names if find_spec(name) is None), names[-1])
 
 
-def _file_of(application: str | None, otherwise: str) -> str | None:
-    """Return the file of the module that a dotted path names, or else of a module that may be there."""
-    modules = [application.rpartition(".")[0] if application else "", otherwise]
-    for module in modules:
+def _first_file(modules: list[str]) -> tuple[str, str] | None:
+    """Return the first of these modules that is there, and its file."""
+    for module in (module.lstrip(".") for module in modules):
         if module and not module.startswith("hybrid_gateway"):
             try:
                 spec = find_spec(module)
             except ModuleNotFoundError:
                 continue
             if spec is not None and spec.origin:
-                return spec.origin
+                return module, spec.origin
     return None
 
 

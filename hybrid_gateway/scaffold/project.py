@@ -129,18 +129,28 @@ def _python_files(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def named_settings(path: Path) -> str | None:
-    """Return the module that a file gives DJANGO_SETTINGS_MODULE, as far as it is a plain string."""
+    """Return the module that a file gives DJANGO_SETTINGS_MODULE first, as far as it is a plain string."""
+    return next(iter(all_named_settings(path.read_bytes())), None)
+
+
+def all_named_settings(source: bytes) -> list[str]:
+    """Return every module that a file gives DJANGO_SETTINGS_MODULE, once; empty where one is not a plain string."""
     try:
-        tree = ast.parse(path.read_bytes())
+        tree = ast.parse(source)
     except SyntaxError:
-        return None
+        return []
+    found: list[str] = []
     for node in ast.walk(tree):
-        strings: list[ast.expr] = []
+        values: list[ast.expr] = []
         if isinstance(node, ast.Call):
-            strings = [*node.args, *(keyword.value for keyword in node.keywords)]
+            values = [*node.args, *(keyword.value for keyword in node.keywords)]
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
-            strings = [node.targets[0].slice, node.value]
-        texts = [part.value for part in strings if isinstance(part, ast.Constant) and isinstance(part.value, str)]
-        if len(texts) == 2 and texts[0] == VARIABLE:
-            return texts[1]
-    return None
+            values = [node.targets[0].slice, node.value]
+        match values:
+            case [ast.Constant(value=name), ast.Constant(value=str() as module)] if name == VARIABLE:
+                found.append(module)
+            case [ast.Constant(value=name), _] if name == VARIABLE:
+                return []
+            case _:
+                pass
+    return list(dict.fromkeys(found))

@@ -4,6 +4,7 @@ import io
 
 import pytest
 
+from hybrid_gateway.scaffold.entry_points import modelled_on
 from tests.scaffold.projects import ask, files, init, run, start_project
 
 HELLO = """200 b'{"message":"Hello, World!"}'"""
@@ -81,3 +82,84 @@ def test_pages_without_a_fixed_beginning_stay_djangos(tmp_path, urls):
     path = (folder / "mysite/routes.py").read_text().partition('@get("')[2].partition('"')[0]
     hello, old = ask(folder, "mysite.asgi:application", path, "/hello/")
     assert (hello, old[:11]) == (HELLO, "200 b'old h")
+
+
+# --- a missing asgi.py or wsgi.py -------------------------------------------------------------------------------------
+
+START = 'import os\nos.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.production")\n'
+MAKE = "from django.core.wsgi import get_wsgi_application\n"
+
+
+def split_project(folder, wsgi, *, manage="config.settings"):
+    start_project(folder, "config")
+    (folder / "config/asgi.py").unlink()
+    (folder / "config/production.py").write_text("from config.settings import *\nDEBUG = False\n")
+    (folder / "config/local.py").write_text("from config.settings import *\n")
+    if wsgi is None:
+        (folder / "config/wsgi.py").unlink()
+    else:
+        (folder / "config/wsgi.py").write_text(wsgi)
+    file = folder / "manage.py"
+    file.write_text(file.read_text().replace("'config.settings'", f"'{manage}'"))
+    return folder
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        START,
+        "import os, sys\nfrom pathlib import Path\nsys.path.append(str(Path(__file__).parent))\n" + START,
+        "from dotenv import find_dotenv, load_dotenv\nload_dotenv(find_dotenv())\n" + START,
+        "import environ\nenviron.Env.read_env('.env')\n" + START,
+        'import os\nos.environ["DJANGO_SETTINGS_MODULE"] = "config." + os.environ.get("STAGE", "production")\n',
+        "import os\nif os.environ.get('STAGE'):\n    os.environ['DJANGO_SETTINGS_MODULE'] = 'config.local'\n"
+        "else:\n    os.environ['DJANGO_SETTINGS_MODULE'] = 'config.production'\n",
+        START + "import sentry_sdk\nsentry_sdk.init(dsn='')\n",
+    ],
+)
+def test_one_file_is_as_the_other_is(head):
+    wsgi = f'"""WSGI of mod_wsgi: deployment/wsgi/"""\n{head}{MAKE}application = get_wsgi_application()  # WSGI\n'
+    assert modelled_on(wsgi.encode(), "asgi").decode() == (
+        f'"""ASGI of mod_wsgi: deployment/asgi/"""\n{head}'
+        "from hybrid_gateway import get_asgi_application\napplication = get_asgi_application()  # ASGI\n"
+    )
+
+
+def test_a_missing_asgi_is_as_wsgi_is_and_not_as_the_shell(tmp_path, monkeypatch):
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "config.local")
+    folder = split_project(tmp_path / "site", f"{START}{MAKE}application = get_wsgi_application()\n")
+    output = init(folder, "--yes")
+    for protocol in ("asgi", "wsgi"):
+        assert '"DJANGO_SETTINGS_MODULE", "config.production"' in (folder / f"config/{protocol}.py").read_text()
+    assert "this shell has DJANGO_SETTINGS_MODULE=config.local" in output
+    assert "uvicorn config.asgi:application" in output
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "from sentry_sdk.integrations.wsgi import SentryWsgiMiddleware\napplication = get_wsgi_application()\n"
+        "application = SentryWsgiMiddleware(application)\n",
+        "from whitenoise import WhiteNoise\napplication = WhiteNoise(get_wsgi_application())\n",
+        "from gevent import monkey\nmonkey.patch_all()\napplication = get_wsgi_application()\n",
+        "_made = get_wsgi_application()\ndef application(environ, start):\n    return _made(environ, start)\n",
+        "application = get_wsgi_application()\nif True:\n    application = print(application)\n",
+    ],
+)
+def test_what_may_be_for_wsgi_alone_is_not_carried_over(tail):
+    assert modelled_on((START + MAKE + tail).encode(), "asgi") is None
+
+
+def test_without_both_manage_py_says_the_settings_and_the_shell_does_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "config.local")
+    folder = split_project(tmp_path / "site", None, manage="config.production")
+    assert "this shell has DJANGO_SETTINGS_MODULE=config.local" in init(folder, "--yes")
+    for protocol in ("asgi", "wsgi"):
+        assert '"DJANGO_SETTINGS_MODULE", "config.production"' in (folder / f"config/{protocol}.py").read_text()
+
+
+def test_a_missing_file_that_nothing_tells_of_is_named_with_what_to_write(tmp_path):
+    folder = split_project(tmp_path / "site", START + MAKE + "application = print(get_wsgi_application())\n")
+    output = init(folder, "--yes")
+    assert "config/asgi.py is missing, and not written" in output and "uvicorn hybrid_gateway.asgi" in output
+    assert not (folder / "config/asgi.py").exists()
