@@ -23,8 +23,8 @@ def _add_address(parser: CommandParser) -> None:
     port = os.environ.get("PORT", "")
     add(
         "--host",
-        default="0.0.0.0" if port else "127.0.0.1",  # noqa: S104  (a platform that says PORT routes to every address)
-        help="Address to bind; 127.0.0.1, or every address where the environment has a PORT.",
+        default="0.0.0.0" if port else "127.0.0.1",  # noqa: S104  (a platform that says PORT routes to the machine's)
+        help="Address to bind; 127.0.0.1, with a PORT in the environment 0.0.0.0, all of IPv4; :: is IPv6.",
     )
     add("--port", type=int, default=int(port or 8000), help="Port; PORT of the environment, or 8000.")
     add("--uds", metavar="PATH", help="Bind a Unix domain socket instead.")
