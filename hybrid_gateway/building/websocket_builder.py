@@ -141,7 +141,8 @@ def plan_conversation(
     handler, where = route.handler, planner.binding.where
     if route.layers.atomic and route.websocket != "listener":
         raise ConfigurationError(
-            f"{where}: atomic= is for `def` listeners, each of whose messages is one transaction.", id="R027"
+            f"{where}: atomic= is for `def` listeners, each of whose messages is one transaction. Say atomic=False.",
+            id="R027",
         )
     plan = ConversationPlan(
         route=route.name,

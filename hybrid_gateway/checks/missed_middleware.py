@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 
 from hybrid_gateway.auth.request_credentials import CSRFProtect
 from hybrid_gateway.checks.messages import name_routes, report
-from hybrid_gateway.checks.package import SAFE, Package, hook_classes, is_ours, none
+from hybrid_gateway.checks.package import SAFE, Package, hook_classes, is_ours, module_of, none
 from hybrid_gateway.checks.packages import PACKAGES
 from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.locale import Locale
@@ -134,10 +134,17 @@ _OF_DJANGO: tuple[tuple[str, str, Callable[[Endpoint], bool], str], ...] = (
 
 def _atomic(endpoints: Sequence[Endpoint]) -> Iterator[CheckMessage]:
     aliases = [alias for alias, database in connections.settings.items() if database["ATOMIC_REQUESTS"]]
-    bare = [endpoint for endpoint in endpoints if endpoint.method not in SAFE and not endpoint.route.layers.atomic]
+    bare = [endpoint for endpoint in endpoints if endpoint.method not in SAFE and not _has_decided(endpoint)]
     if aliases and bare:
         setting = f"ATOMIC_REQUESTS of DATABASES[{aliases[0]!r}]"
         yield report("W033", f"{setting} is Django's side's alone: {name_routes(bare)} commit query by query.")
+
+
+def _has_decided(endpoint: Endpoint) -> bool:
+    """Return whether a route has a transaction, does without by a word of its own, or is one of tokens, with theirs."""
+    route = endpoint.route
+    is_token_route = module_of(endpoint).startswith("hybrid_gateway.tokens.")
+    return bool(route.layers.atomic) or "atomic" in route.options or is_token_route
 
 
 # --- packages, and what the project has written --------------------------------------------------------------------

@@ -428,6 +428,30 @@ def test_transactions_around_requests(project, database):
     assert check() == {}
 
 
+def test_the_remedy_for_transactions_leads_to_a_project_that_starts(project, database):
+    @post("/order")
+    async def order() -> None: ...
+
+    @post("/own", atomic=False)
+    async def own() -> None: ...
+
+    @get("/greeting", atomic=False)
+    async def greeting() -> None: ...
+
+    @post("/bare")
+    def bare() -> None: ...
+
+    tokens = Include("/auth", "hybrid_gateway.tokens.routes")
+    database(ENGINE="django.db.backends.sqlite3", NAME=":memory:", ATOMIC_REQUESTS=True, CONN_MAX_AGE=0, OPTIONS={})
+    project([order, own, bare, tokens])
+    found = check()["W033"]
+    assert "POST /order, POST /bare commit" in found.msg and "atomic=False" in found.hint
+    project([order], gateway={"ATOMIC": True})
+    assert "say atomic=False on it" in check()["E003"].msg
+    project([own, greeting, bare, tokens], gateway={"ATOMIC": True})
+    assert check() == {}
+
+
 def test_required_logins(project):
     project([hello], **with_middleware(LOGIN))
     assert "anybody may call GET /hello" in check()["W034"].msg

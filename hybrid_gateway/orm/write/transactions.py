@@ -42,8 +42,8 @@ def in_transaction(handler: Handler, database: str | bool, where: str) -> Handle
     """
     if is_async(handler):
         raise ConfigurationError(
-            f"{where}: atomic= is for `def` handlers, whose code runs on one thread from begin to end. In `async def` "
-            "write `await run_in_transaction(function)`.",
+            f"{where}: atomic= is for `def` handlers, whose code runs on one thread from begin to end. Make it `def`, "
+            "or say atomic=False on it and, for what must be whole, `await run_in_transaction(function)`.",
             id="R027",
         )
 
