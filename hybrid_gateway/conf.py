@@ -273,7 +273,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     """dotted path of the module with the routes"""
     allowed_django_routes: Annotated[tuple[str, ...], _prefixes] = ()
-    """path prefixes that Django answers, by whole segments; the longest wins"""
+    """path prefixes that Django answers, by whole segments; the longest wins. ``"/"`` is the front page alone, and
+    nothing below it: what leads everywhere is ``FALLTHROUGH``"""
     path: Annotated[str, typed(str, 'the path before that of every route, such as "/api"')] = ""
     """stands before the path of every route"""
     django_side: Annotated[DjangoSideMode, typed(DjangoSideMode, '"auto", "wsgi" or "asgi"')] = "auto"

@@ -57,7 +57,7 @@ def _prefixes(dispatcher: Dispatcher) -> SafeString:
     """Return which paths Django answers, and why this one is not among them."""
     if dispatcher.fallthrough:
         return mark_safe("<p>FALLTHROUGH is on: Django was to answer, and did not.</p>")
-    prefixes = sorted(dispatcher.prefixes.prefixes)
+    prefixes = dispatcher.prefixes.described
     if not prefixes:
         return mark_safe("<p>No path goes to Django: ALLOWED_DJANGO_ROUTES is empty.</p>")
     named = format_html_join(" ", "<code>{}</code>", ((prefix,) for prefix in prefixes))

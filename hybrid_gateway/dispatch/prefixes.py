@@ -8,6 +8,9 @@ from django.conf import settings
 
 from hybrid_gateway._compat.django_internals import setting_as_written
 
+FRONT_PAGE_ALONE = " (the front page alone)"
+"""What is said beside ``/``, which covers nothing below it."""
+
 
 class Prefixes:
     """Path prefixes that match on segment boundaries, compiled once.
@@ -32,6 +35,11 @@ class Prefixes:
             if path == (prefix.rstrip("/") or "/") or (prefix != "/" and path.startswith(prefix)):
                 return prefix
         return None
+
+    @property
+    def described(self) -> list[str]:
+        """The prefixes as people are shown them, in the order of the alphabet."""
+        return [f"{prefix}{FRONT_PAGE_ALONE if prefix == '/' else ''}" for prefix in sorted(self.prefixes)]
 
     def __repr__(self) -> str:
         return f"Prefixes({', '.join(self.prefixes)})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
@@ -21,7 +21,7 @@ from hybrid_gateway.endpoints.endpoint import Endpoint
 from hybrid_gateway.exceptions import ConfigurationError, Forbidden, Unauthorized
 from hybrid_gateway.openapi.asyncapi_document import build_asyncapi
 from hybrid_gateway.openapi.document import as_yaml, build_document
-from hybrid_gateway.openapi.pages import CONTENT_SECURITY_POLICY, VIEWERS, Viewer, build_page
+from hybrid_gateway.openapi.pages import CONTENT_SECURITY_POLICY, VIEWERS, build_page
 from hybrid_gateway.responses.response_classes import HTMLResponse, RedirectResponse, Response
 from hybrid_gateway.routing.declare import Route
 from hybrid_gateway.types import Handler
@@ -76,17 +76,12 @@ def routes(table: Callable[[], HasEndpoints], settings: OpenAPISettings, *, with
         page = build_page(settings.title, _prefix() + settings.path, asyncapi_url)
         return HTMLResponse(page, headers=_page_headers(CONTENT_SECURITY_POLICY))
 
-    def view_with(viewer: Viewer) -> HTMLResponse:
-        """The API as one of the pages that others have made."""
-        page = viewer.page(settings.title, _prefix() + settings.path, settings.assets.rstrip("/"))
-        return HTMLResponse(page, headers=_page_headers(viewer.content_security_policy(settings.assets)))
-
     paths: list[tuple[str, Handler]] = [(settings.path, openapi)]
     paths += [(settings.path.removesuffix(".json") + ".yaml", openapi_yaml)]
     if with_asyncapi:
         paths.append((settings.asyncapi, _asyncapi_handler(table, settings)))
     pages: list[tuple[str, Handler]] = [(settings.docs, docs)]
-    pages += [(f"{settings.docs.rstrip('/')}/{name}", partial(view_with, VIEWERS[name])) for name in VIEWERS]
+    pages += [(f"{settings.docs.rstrip('/')}/{name}", _viewer_handler(name, settings)) for name in VIEWERS]
     return [
         *(_route(path, handler, settings, _reject_others) for path, handler in paths),
         *(_route(path, handler, settings, _send_to_login) for path, handler in pages),
@@ -112,6 +107,19 @@ def _asyncapi_handler(table: Callable[[], HasEndpoints], settings: OpenAPISettin
         return Response(encoded(request.url.netloc, protocol, _prefix()), media_type="application/json")
 
     return asyncapi
+
+
+def _viewer_handler(name: str, settings: OpenAPISettings) -> Handler:
+    """Return the handler of one of the pages that others have made: ``docs_swagger``."""
+    viewer = VIEWERS[name]
+
+    def page() -> HTMLResponse:
+        """The API as one of the pages that others have made."""
+        shown = viewer.page(settings.title, _prefix() + settings.path, settings.assets.rstrip("/"))
+        return HTMLResponse(shown, headers=_page_headers(viewer.content_security_policy(settings.assets)))
+
+    page.__name__ = page.__qualname__ = f"docs_{name}"
+    return page
 
 
 def _route(path: str, handler: Handler, settings: OpenAPISettings, ask: Handler) -> Route:

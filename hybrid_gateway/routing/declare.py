@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar, Literal, TypeVar, Unpack
 
@@ -57,10 +58,17 @@ HANDLER_OPTIONS = frozenset(HandlerOptions.__annotations__) | LAYER_OPTIONS
 
 def describe_handler(handler: object) -> str:
     """Return ``module.function (file, line N)``, as errors name a handler."""
-    function = getattr(handler, "__func__", handler)
+    function = inner_function(handler)
     name = f"{getattr(function, '__module__', '?')}.{getattr(function, '__qualname__', type(function).__qualname__)}"
     code = getattr(function, "__code__", None)
     return f"{name} ({code.co_filename}, line {code.co_firstlineno})" if code is not None else name
+
+
+def inner_function(handler: object) -> object:
+    """Return the function that a method or a ``functools.partial`` calls; any other handler as it is."""
+    while isinstance(handler, partial):
+        handler = handler.func
+    return getattr(handler, "__func__", handler)
 
 
 class Route:
@@ -87,7 +95,7 @@ class Route:
         self.handler = handler
         self.methods = _check_methods(methods, self.paths, self.known_methods)
         self.options: Mapping[str, Any] = options
-        self.__name__ = getattr(handler, "__name__", type(handler).__name__)
+        self.__name__ = getattr(inner_function(handler), "__name__", type(handler).__name__)
         self.__doc__ = handler.__doc__
         self.__module__ = handler.__module__
         self.__wrapped__ = handler

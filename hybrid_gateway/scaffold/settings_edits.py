@@ -134,8 +134,9 @@ def gateway_setting(routes: str, prefixes: tuple[str, ...], *, has_locale: bool 
     if prefixes:
         listed = ", ".join(f'"{prefix}"' for prefix in prefixes) + "," * (len(prefixes) == 1)
         line = f'    "ALLOWED_DJANGO_ROUTES": ({listed}),  # what Django answers; STATIC_URL is added by itself\n'
-        if len(line) > 100:
-            entries = "".join(f'        "{prefix}",\n' for prefix in prefixes)
+        if len(line) > 100 or "/" in prefixes:
+            notes = {"/": "  # the front page alone"}
+            entries = "".join(f'        "{prefix}",{notes.get(prefix, "")}\n' for prefix in prefixes)
             line = f'    "ALLOWED_DJANGO_ROUTES": (  # STATIC_URL is added by itself\n{entries}    ),\n'
     else:
         line = '    "FALLTHROUGH": True,  # Django answers every path that no route does\n'

@@ -189,6 +189,7 @@ def test_a_404_shows_which_routes_there_are(serve):
     [
         ({}, "No path goes to Django"),
         ({"django_routes": ["/pages/"]}, "Django answers what begins with <code>/pages/</code>"),
+        ({"django_routes": ["/"]}, "Django answers what begins with <code>/ (the front page alone)</code>"),
     ],
 )
 def test_a_404_says_what_goes_to_django(serve, options, words):

@@ -1,17 +1,22 @@
 """``manage.py gateway``: the table of both sides, and tokens from the command line."""
 
 import json
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from types import ModuleType
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from hybrid_gateway import Controller, Listener, Router, get, post, stream
+from hybrid_gateway import Controller, Gateway, Listener, Route, Router, get, post, stream
 from hybrid_gateway.channels import Channel
+from hybrid_gateway.conf import OpenAPISettings
+from hybrid_gateway.management.commands.gateway import SUBCOMMANDS, Command
+from hybrid_gateway.management.commands.runserver import about
 
 
 class Orders(Controller):
@@ -53,12 +58,27 @@ def test_routes_are_one_table_of_both_sides(run):
     assert run("routes").splitlines() == [
         "Path                       Methods  Name       Answered by",
         "-------------------------  -------  ---------  --------------------------------------------",
-        "/                          any                 Django",
+        "/                          any                 Django (the front page alone)",
         "/admin/                    any                 Django",
         "/static/                   any                 Django's static files",
         "/upload                    POST     send       tests.management.test_commands.upload",
         "/v1/orders/{order_id:int}  GET      v1:detail  tests.management.test_commands.Orders.detail",
     ]
+
+
+def test_routes_name_the_pages_of_the_docs_and_the_functions_of_partials(project, run, monkeypatch):
+    project.HYBRID_GATEWAY = {**project.HYBRID_GATEWAY, "OPENAPI": {"ENABLED": True}}
+    routes = [Route("/double", partial(partial(scaled, factor=2)))]
+    monkeypatch.setattr(sys.modules["listed_routes"], "routes", routes)
+    rows = {row["path"]: (row["name"], row["handler"]) for row in json.loads(run("routes", "--json"))}
+    assert rows["/double"] == ("scaled", "tests.management.test_commands.scaled")
+    assert rows["/docs"] == ("docs", "hybrid_gateway.openapi.routes.docs")
+    assert rows["/docs/swagger"] == ("docs_swagger", "hybrid_gateway.openapi.docs_swagger")
+    assert not [path for path, cells in rows.items() if "partial" in "".join(map(str, cells))]
+
+
+def scaled(factor: int) -> int:
+    return factor
 
 
 def test_routes_as_json(run):
@@ -87,6 +107,58 @@ def test_routes_that_cannot_be_built_are_a_plain_error(project, run):
 def test_a_command_is_required(run):
     with pytest.raises(CommandError, match="required"):
         run()
+
+
+NEEDED = {
+    "compare": ["old", "new"],
+    "client": ["python", "--out", "there"],
+    "createtoken": ["ada"],
+    "migrate-from": ["drf"],
+}
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_every_subcommand_takes_the_options_of_django_behind_it(name):
+    def parse(*arguments):
+        parser = Command().create_parser("manage.py", "gateway")
+        options = vars(parser.parse_args(arguments))
+        return [options[key] for key in ("settings", "pythonpath", "traceback", "verbosity", "no_color", "force_color")]
+
+    needed = [name, *NEEDED.get(name, [])]
+    given = ["--settings=a.b", "--pythonpath", "src", "--traceback", "-v", "2", "--no-color", "--skip-checks"]
+    assert parse(*needed) == [None, None, False, 1, False, False]
+    assert parse(*given, *needed) == parse(*needed, *given) == ["a.b", "src", True, 2, True, False]
+    assert parse("--settings=c", "--traceback", *needed, "-v3") == ["c", None, True, 3, False, False]
+
+
+def test_settings_behind_a_subcommand_are_those_of_the_command():
+    command = [sys.executable, "-m", "django", "gateway", "routes", "--settings=tests.settings", "--traceback"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "unrecognized" in done.stderr) == (0, False), done.stderr
+    assert done.stdout.startswith("Path ")
+
+
+# --- the lines of runserver ------------------------------------------------------------------------------------------
+
+
+@get("/one")
+def one() -> int:
+    return 1
+
+
+@pytest.mark.parametrize(
+    ("routes", "enabled", "told"),
+    [
+        ([one], False, "1 route"),
+        ([one, upload], False, "2 routes"),
+        ([one], True, "1 route, and 8 of the docs"),
+        ([], True, "0 routes, and 8 of the docs"),
+    ],
+)
+def test_runserver_counts_what_the_project_wrote(routes, enabled, told):
+    gateway = Gateway(routes, django_routes=("/", "/admin/"), openapi=OpenAPISettings(enabled=enabled))
+    lines = dict(about(gateway, "http://localhost"))
+    assert (lines["API"], lines["Django"]) == (told, "/ (the front page alone) /admin/ /static/")
 
 
 # --- createtoken ---------------------------------------------------------------------------------------------------

@@ -79,3 +79,13 @@ def test_an_application_that_is_another_is_replaced_where_it_stands(value):
     old = f"INSTALLED_APPS = []\nASGI_APPLICATION = {value}  # ours\n".encode()
     new = edit_settings(old, add_app=False, apps_type="list", applications={"ASGI_APPLICATION": "a.b"}, gateway="")
     assert new == b'INSTALLED_APPS = []\nASGI_APPLICATION = "a.b"  # ours\n'
+
+
+@pytest.mark.parametrize("prefixes", [("/",), ("/", "/admin/")])
+def test_what_the_front_page_is_stands_beside_it(prefixes):
+    old = b"INSTALLED_APPS = []\nX = 'a', 'b'\n"
+    setting = gateway_setting("mysite.routes", prefixes)
+    new = edit_settings(old, add_app=False, apps_type="list", applications={}, gateway=setting)
+    assert b"        '/',  # the front page alone\n" in new
+    assert values(new)["HYBRID_GATEWAY"]["ALLOWED_DJANGO_ROUTES"] == prefixes
+    assert "front page" not in gateway_setting("mysite.routes", ("/admin/",))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandParser, DjangoHelpFormatter
 
 
 class Subcommand(NamedTuple):
@@ -51,15 +52,35 @@ class SubcommandParser(CommandParser):
         return super().parse_known_args(*args, **named)
 
 
+class DjangoOptions(BaseCommand):
+    """The options of every command, as a subcommand takes them: those not given leave what stands before it."""
+
+    requires_system_checks = ()
+
+    def add_base_argument(self, parser: CommandParser, *args: Any, **kwargs: Any) -> None:
+        """Add one without a default."""
+        super().add_base_argument(parser, *args, **{**kwargs, "default": SUPPRESS})
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        self.add_base_argument(parser, "--skip-checks", action="store_true", help="Skip system checks.")
+
+
 class Command(BaseCommand):
     help = "Looks at the gateway and works with it."
 
     def add_arguments(self, parser: CommandParser) -> None:
+        options: Any = DjangoOptions().create_parser("", "", add_help=False)
         commands = parser.add_subparsers(
             dest="subcommand", required=True, metavar="command", parser_class=SubcommandParser
         )
         for name, subcommand in SUBCOMMANDS.items():
-            commands.add_parser(name, help=subcommand.help, description=subcommand.help).subcommand = subcommand
+            commands.add_parser(
+                name,
+                help=subcommand.help,
+                description=subcommand.help,
+                parents=[options],
+                formatter_class=DjangoHelpFormatter,
+            ).subcommand = subcommand
 
     def handle(self, *args: object, **options: Any) -> None:
         SUBCOMMANDS[options["subcommand"]].part("handle")(self, **options)

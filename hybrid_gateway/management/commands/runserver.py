@@ -170,6 +170,10 @@ PRODUCTION_WARNING = (
 )
 
 
+DOCUMENTS = "hybrid_gateway.openapi"
+"""The module of the handlers of the document and its pages, which no project has written."""
+
+
 # --- what is served ------------------------------------------------------------------------------------------------
 
 
@@ -208,7 +212,10 @@ def about(gateway: Gateway, url: str) -> Iterator[tuple[str, str]]:
     if gateway.dispatcher.fallthrough:
         yield "Django", "everything else"
     elif gateway.dispatcher.prefixes.prefixes:
-        yield "Django", " ".join(sorted(gateway.dispatcher.prefixes.prefixes))
+        yield "Django", " ".join(gateway.dispatcher.prefixes.described)
+    own = sum(route.handler.__module__ == DOCUMENTS for route in gateway.routes)
+    written = len(gateway.routes) - own
     sockets = sum(bool(route.websocket) for route in gateway.routes)
     websockets = f", {sockets} of websockets" if sockets else ""
-    yield "API", f"{len(gateway.routes)} routes{websockets}"
+    docs = f", and {own} of the docs" if own else ""
+    yield "API", f"{written} route{'' if written == 1 else 's'}{websockets}{docs}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from argparse import SUPPRESS, BooleanOptionalAction
+from argparse import BooleanOptionalAction
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,6 @@ def add_arguments(parser: CommandParser) -> None:
     """Add the options; the command's own system checks are left out, since they end it where a line is wanted."""
     parser.set_defaults(skip_checks=True)
     add = parser.add_argument
-    # Django knows it wherever it stands, and has read it by now.
-    add("--settings", default=SUPPRESS, metavar="MODULE", help="The settings to look at: config.settings.production.")
     add("--json", action="store_true", dest="as_json", help="Print JSON, of the schema in docs/doctor.md.")
     add("--verbose", action="store_true", help="Show what was looked at and is fine, too.")
     add("--only", action="append", default=[], metavar="ID", help="Show these ids alone; may be given several times.")

@@ -10,8 +10,10 @@ from typing import NamedTuple
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
+from hybrid_gateway.dispatch.prefixes import FRONT_PAGE_ALONE
 from hybrid_gateway.gateway.application import Gateway
 from hybrid_gateway.management.configured import configured_gateway
+from hybrid_gateway.routing.declare import inner_function
 from hybrid_gateway.routing.websocket_routes import ChannelStream
 
 
@@ -55,15 +57,19 @@ _SIDES = {"django": "Django", "static": "Django's static files", "fallthrough": 
 
 def dotted_name(handler: object) -> str:
     """Return the dotted path of a handler in the project's code."""
-    function: object = getattr(handler, "__func__", handler)
+    function = inner_function(handler)
     name: str = getattr(function, "__qualname__", type(function).__qualname__)
     return f"{function.__module__}.{name.replace('.<locals>', '')}"
+
+
+def _answered_by(row: Row) -> str:
+    return f"{_SIDES[row.side]}{FRONT_PAGE_ALONE if row.path == '/' else ''}"
 
 
 def as_table(rows: Sequence[Row]) -> str:
     """Return a table whose columns are as wide as their widest cell."""
     cells = [("Path", "Methods", "Name", "Answered by")]
-    cells += [(row.path, ", ".join(row.methods) or "any", row.name, row.handler or _SIDES[row.side]) for row in rows]
+    cells += [(row.path, ", ".join(row.methods) or "any", row.name, row.handler or _answered_by(row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
