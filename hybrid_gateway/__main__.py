@@ -44,7 +44,8 @@ def examine(arguments: list[str]) -> int:
     if named:
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", named[1])
     command = Command()
-    options = command.create_parser("python -m hybrid_gateway", "doctor").parse_args(["doctor", *arguments])
+    # Its parser puts the name of the subcommand behind its own: one `doctor` in what `--help` prints.
+    options = command.create_parser("python -m", "hybrid_gateway").parse_args(["doctor", *arguments])
     handle_default_options(options)
     try:
         command.execute(**vars(options))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
+from secrets import token_hex
 
 from django.conf import settings
 from django.core.cache import caches
+from django.core.cache.backends.base import BaseCache
 
 from hybrid_gateway._compat.django_connection_internals import create_cache
 from hybrid_gateway.caching import Cache
@@ -18,7 +21,7 @@ from hybrid_gateway.doctor.command_lines import ServerCommand
 from hybrid_gateway.doctor.examined_project import Project
 from hybrid_gateway.doctor.finding import Finding, Severity, found
 from hybrid_gateway.doctor.live_questions import ask, reason_of
-from hybrid_gateway.stores import find_store
+from hybrid_gateway.stores import Store, find_store
 from hybrid_gateway.throttling import Throttle
 
 _KEY = "hybrid_gateway:doctor"
@@ -37,7 +40,7 @@ def _reached() -> Iterator[Finding]:
         if options["BACKEND"] in _OF_ONE_PROCESS or options["BACKEND"].endswith("DummyCache"):
             continue
         try:
-            ask(partial(_get, alias))
+            ask(partial(_write_and_read, partial(create_cache, alias)))
         except Exception as error:
             message = f"CACHES[{alias!r}] does not answer: {reason_of(error)}"
             yield found("D060", Severity.BROKEN, message, place=alias)
@@ -45,7 +48,7 @@ def _reached() -> Iterator[Finding]:
             yield found("D060", Severity.FINE, f"CACHES[{alias!r}] answers.")
     for name in get_settings().stores:
         try:
-            ask(partial(_get_many, name))
+            ask(partial(_write_and_read, partial(find_store, name)))
         except Exception as error:
             message = f'HYBRID_GATEWAY["STORES"][{name!r}] does not answer: {reason_of(error)}'
             yield found("D060", Severity.BROKEN, message, place=name)
@@ -53,13 +56,18 @@ def _reached() -> Iterator[Finding]:
             yield found("D060", Severity.FINE, f'HYBRID_GATEWAY["STORES"][{name!r}] answers.')
 
 
-def _get(alias: str) -> object:
-    found: object = create_cache(alias).get(_KEY)
-    return found
-
-
-def _get_many(name: str) -> object:
-    return find_store(name).get_many([_KEY])
+def _write_and_read(find: Callable[[], BaseCache | Store]) -> None:
+    """Keep a value of our own for a moment. Raises ``ConnectionError`` where it is not there: some hide errors."""
+    store = find()
+    key = f"{_KEY}:{token_hex(8)}"
+    store.set_many({key: b"1"}, 10)
+    for pause in (0.0, 0.1, 0.4):  # a replica may be a little behind
+        time.sleep(pause)
+        if store.get_many([key]):
+            store.delete(key)
+            return
+    store.delete(key)
+    raise ConnectionError("what was written cannot be read (a back end may hide its errors, as IGNORE_EXCEPTIONS does)")
 
 
 def several_processes(project: Project) -> ServerCommand | None:

@@ -159,6 +159,29 @@ def test_what_does_not_answer_is_a_line_each(project):
     assert "D062" in done.stdout and "hunter22" not in done.stdout + done.stderr
 
 
+HIDES_ERRORS = (
+    "from django.core.cache.backends.base import BaseCache\n"
+    "class Hiding(BaseCache):\n"
+    "    def __init__(self, location, params): super().__init__(params)\n"
+    "    def set(self, key, value, timeout=0, version=None): pass\n"
+    "    def get(self, key, default=None, version=None): return default\n"
+    "    def delete(self, key, version=None): return False\n"
+    'CACHES = {"default": {"BACKEND": "config.settings.Hiding"}}\n'
+)
+
+
+def test_a_cache_that_hides_its_errors_does_not_answer(project):
+    project.settings(HIDES_ERRORS)
+    assert project.lines() == [("broken", "D060")]
+
+
+@needs_redis
+def test_what_the_doctor_writes_does_not_stay(project):
+    redis = pytest.importorskip("redis").Redis(db=9)
+    project.settings(redis_cache(6379) + 'HYBRID_GATEWAY["STORES"] = {"limits": "redis://127.0.0.1:6379/9"}\n')
+    assert project.lines() == [] and not redis.keys("*hybrid_gateway:doctor*")
+
+
 THROTTLED = (
     'from hybrid_gateway import get\n@get("/", throttle=["1/minute"])\n'
     "async def root() -> str:\n    return ''\nroutes = [root]\n"

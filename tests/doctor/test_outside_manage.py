@@ -35,3 +35,8 @@ def test_it_says_the_same_as_manage_py(project):
     project.djangos("asgi")
     done = doctor(project)
     assert done.stdout == project.run().stdout and done.returncode == 1
+
+
+def test_its_help_names_it_once(project):
+    done = doctor(project, "--help")
+    assert done.stdout.startswith("usage: python -m hybrid_gateway doctor [") and done.returncode == 0
