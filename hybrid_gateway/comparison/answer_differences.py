@@ -15,6 +15,7 @@ from hybrid_gateway.comparison.exchanges import JSON, Answer, read_json
 KINDS = {
     "crash": "one side answers, the other fails with 500",
     "status": "another status",
+    "unrouted": "the new side has no route there: the project's URLconf answered, by a prefix or FALLTHROUGH",
     "missing": "a place of the old JSON that the new one has not",
     "type": "a value of another type",
     "length": "a list of another length",
@@ -63,6 +64,8 @@ class Difference(msgspec.Struct, frozen=True):
 
 def answer_differences(old: Answer, new: Answer, *, is_write: bool = False) -> Iterator[Difference]:
     """Yield how ``new`` differs from ``old``; of a write, moments of now are the same moment."""
+    if new.by_urlconf and not old.by_urlconf:
+        yield Difference("unrouted", "URLconf")
     if old.status != new.status:
         kind = "crash" if max(old.status, new.status) >= 500 > min(old.status, new.status) else "status"
         why = new.error or old.error

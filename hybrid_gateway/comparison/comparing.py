@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 from django.conf import settings
@@ -66,7 +67,16 @@ def compare(old: Side, new: Side, plan: Plan) -> Report:
                     report.unreached.append(request)
                 else:
                     _compare_answers(collector, old, new, request, plan)
+        _need_something(report, documents, plan)
     return report
+
+
+def _need_something(report: Report, documents: Iterable[Document | None], plan: Plan) -> None:
+    """Raise :class:`SideError` where ``--only`` is for paths that nobody has."""
+    paths = [*report.routes, *(path for document in documents if document for path in document.get("paths", ()))]
+    is_empty = not report.requests and not report.unreached
+    if plan.only and is_empty and not any(_is_wanted(path, plan.only) for path in paths):
+        raise SideError(f"--only {' '.join(plan.only)} matches no path of either side: nothing was compared.")
 
 
 @contextmanager
@@ -103,10 +113,22 @@ def _compare_documents(collector: Collector, old: Document | None, new: Document
 
 def _compare_answers(collector: Collector, old: Side, new: Side, request: ReplayedRequest, plan: Plan) -> None:
     before = _ask(old, request, plan.headers + plan.old_headers)
+    slashed = _other_spelling(before, request)
+    if plan.recorded is None and slashed is not None:
+        request, before = slashed, _ask(old, slashed, plan.headers + plan.old_headers)
     after = _ask(new, request, plan.headers + plan.new_headers)
     found = answer_differences(before, after, is_write=request.is_write)
     route = request.route or f"{request.method} {request.path}"
     collector.add_answers(found, route, str(request))
+
+
+def _other_spelling(answer: Answer, request: ReplayedRequest) -> ReplayedRequest | None:
+    """Return the request with the final slash, or without it, that the old side redirects to; ``None`` otherwise."""
+    if answer.status not in (301, 302, 307, 308):
+        return None
+    path = request.path[:-1] if request.path.endswith("/") else f"{request.path}/"
+    found = urlsplit(answer.header("location")).path
+    return msgspec.structs.replace(request, path=path) if found == path else None
 
 
 def _ask(side: Side, request: ReplayedRequest, headers: tuple[tuple[str, str], ...]) -> Answer:

@@ -96,6 +96,9 @@ def as_text(report: Report, *, verbose: bool = False) -> Iterator[str]:
         f"{report.requests} requests of {len(seen)} routes: {seen.count('same')} routes the same, "
         f"{seen.count('accepted')} with accepted differences, {seen.count('different')} with others"
     )
+    unrouted = {route for group in report.groups.values() if group.kind == "unrouted" for route in group.routes}
+    if unrouted:
+        yield f"{len(unrouted)} of them {report.new} leaves to the URLconf: no route answered"
     yield from report.notes
     if report.unreached:
         shown = ", ".join(f"{one.method} {one.path}" for one in report.unreached)

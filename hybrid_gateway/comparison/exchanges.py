@@ -37,12 +37,16 @@ class ReplayedRequest(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """The answer of a side; names of headers are in lower case. ``error`` is the exception behind a 500, if known."""
+    """The answer of a side; names of headers are in lower case. ``error`` is the exception behind a 500, if known.
+
+    ``by_urlconf`` says that a gateway has left the request to the project's URLconf.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
     error: str = ""
+    by_urlconf: bool = False
 
     def header(self, name: str) -> str:
         """Return the values of a header, joined by commas, or nothing."""

@@ -89,7 +89,9 @@ class ClientSide:
         self.client.cookies.load(self._cookies)
         kind, headers = request_headers(request)
         response: Any = self.client.generic(request.method, request.url, request.body, kind, headers=headers)
-        return read_response(response)
+        answer = read_response(response)
+        by_urlconf = self.gateway is not None and not isinstance(response, ClientResponse)
+        return msgspec.structs.replace(answer, by_urlconf=by_urlconf)
 
     def login(self, user: User) -> None:
         self.client.force_login(user)

@@ -59,7 +59,7 @@ def _lines(move: Move, module: str) -> Iterator[str]:
         yield from ("", "## To decide", "", *_decisions(decided, move.unread))
     yield from ("", "## Routes", "")
     for route in move.routes:
-        yield from _route(route)
+        yield from _route(route, general=bool(move.general))
 
 
 def _differences(differences: Iterable[Difference]) -> Iterator[str]:
@@ -80,7 +80,7 @@ def _decisions(decided: list[tuple[RouteReport, Decision]], unread: Iterable[Dec
         yield f"* {decision.what}{place}{f' ({shown})' if shown else ''}"
 
 
-def _route(route: RouteReport) -> Iterator[str]:
+def _route(route: RouteReport, *, general: bool) -> Iterator[str]:
     yield f"### `{route.method} {route.path}`"
     yield ""
     written = f" in `{route.written}`" if route.written else ""
@@ -91,7 +91,7 @@ def _route(route: RouteReport) -> Iterator[str]:
     for decision in route.decisions:
         yield f"* decide: {decision.what}{f' `{decision.place}`' if decision.place else ''}"
     if route.grade == "moved" and not route.differences and not route.decisions:
-        yield "* the same bytes"
+        yield "* the same bytes, but for what differs everywhere" if general else "* the same bytes"
     yield ""
 
 

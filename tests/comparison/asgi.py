@@ -5,12 +5,21 @@ import json
 from django.core.asgi import get_asgi_application
 from django.core.wsgi import get_wsgi_application
 
-from hybrid_gateway import Gateway
+from hybrid_gateway import Gateway, get
+from hybrid_gateway.http import Path
 from tests.comparison.new_routes import routes
 
 gateway = Gateway(routes)
 wsgi = gateway.wsgi
 number = 7
+
+
+@get("/slashed")
+def slashed_handler(path: Path) -> dict[str, str]:
+    return {"a": path}
+
+
+slashed = Gateway([slashed_handler], trailing_slash="ignore")
 django_asgi = get_asgi_application()
 django_wsgi = get_wsgi_application()
 

@@ -73,6 +73,7 @@ urlpatterns = [
     path("both", both),
     path("author", author),
     path("same", lambda request: JsonResponse({"a": [1, {"b": None}]})),
+    path("slashed/", lambda request: JsonResponse({"a": request.path})),
     path("text", lambda request: HttpResponse("old", content_type="text/plain")),
     path("lost", lambda request: JsonResponse({"detail": "Not found"}, status=404)),
     path("plain", lambda request: HttpResponse('{"b": 1, "a": 2}', content_type="application/json")),

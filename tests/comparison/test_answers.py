@@ -110,4 +110,4 @@ def test_what_two_writes_call_now_is_one_moment():
 
 
 def test_every_kind_has_a_rank():
-    assert list(KINDS)[:3] == ["crash", "status", "missing"]
+    assert list(KINDS)[:4] == ["crash", "status", "unrouted", "missing"]

@@ -8,6 +8,7 @@ import pytest
 from django import VERSION
 from django.core.management import CommandError, call_command
 
+from tests.comparison.old_urls import urlpatterns
 from tests.library.models import Author, Publisher
 
 pytestmark = pytest.mark.django_db
@@ -80,6 +81,33 @@ def test_what_differs_is_told_worst_first_and_ends_with_status_1(compare, record
     assert "vary" not in headers
     status, text = compare(*record("/both"))
     assert "type $.text string→number\n  1 times, 1 route, such as GET /both\n" in text
+
+
+@pytest.mark.parametrize("setting", [{"FALLTHROUGH": True}, {"ALLOWED_DJANGO_ROUTES": ("/slashed/",)}])
+def test_what_the_urlconf_answers_on_the_new_side_is_not_the_same(compare, record, settings, setting):
+    settings.HYBRID_GATEWAY = {**settings.HYBRID_GATEWAY, **setting}
+    status, text = compare(*record("/slashed/", "/same"), "--ignore=header", "--ignore=bytes", "--json")
+    assert status == 1
+    assert differences(text)["unrouted", "URLconf"]["routes"] == ["GET /slashed/"]
+    assert (json.loads(text)["same"], json.loads(text)["routes"]["GET /same"]) == (1, "same")
+    assert compare(*record("/slashed/"), "--ignore=unrouted")[0] == 0
+    assert compare(*record("/slashed/"), old="gateway")[0] == 0
+    assert "1 of them gateway leaves to the URLconf" in compare(*record("/slashed/"))[1]
+
+
+def test_generated_requests_follow_the_old_side_to_its_spelling(compare, settings):
+    settings.MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+    settings.ROOT_URLCONF = type("Urls", (), {"urlpatterns": urlpatterns[1:]})  # without a document of its own
+    ignored = ("--ignore=header", "--ignore=bytes")
+    status, text = compare(*ignored, "--json", "--no-documents", new="tests.comparison.asgi.slashed")
+    assert (status, json.loads(text)["same"], json.loads(text)["routes"]) == (0, 1, {"GET /slashed": "same"})
+
+
+def test_only_what_nobody_has_is_an_error(compare, record):
+    with pytest.raises(CommandError, match="--only /nowhere matches no path of either side"):
+        compare("--only=/nowhere")
+    with pytest.raises(CommandError, match="nothing was compared"):
+        compare(*record("/same"), "--only=/nowhere")
 
 
 def test_equal_differences_are_one_line(compare, record):

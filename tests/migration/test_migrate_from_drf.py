@@ -19,6 +19,7 @@ from rest_framework.throttling import ScopedRateThrottle, UserRateThrottle
 
 from hybrid_gateway import Gateway
 from hybrid_gateway.test import TestClient
+from hybrid_gateway.test.transports import ClientResponse
 from tests.library.models import Author, Biography, Book, Loan, Publisher, Review
 
 pytest.importorskip("django_filters", reason="The site has filters of django-filter.")
@@ -122,7 +123,7 @@ def test_the_written_routes_answer_the_same_bytes_over_every_driver(
     module, _ = moved(tmp_path, "--origin", "http://testserver")
     old = Client()
     old.force_login(rows)
-    new = serve(*module.routes, trailing_slash="ignore")
+    new = serve(*module.routes, trailing_slash="strict")
     new.force_authenticate(rows)
     for path in paths:
         before, after = old.get(path), new.get(path)
@@ -155,6 +156,30 @@ def test_every_route_is_told_with_what_became_of_it(rows: User, tmp_path: Path) 
     )
     where = {difference["where"] for difference in told["GET", "/api/books/"]["differences"]}
     assert {"body.next", "body.previous", "body.url", "body.cover"} <= where
+
+
+@pytest.mark.parametrize("fallthrough", [True, False])
+def test_the_written_routes_answer_at_the_paths_that_clients_know(
+    rows: User, tmp_path: Path, fallthrough: bool
+) -> None:
+    module, _ = moved(tmp_path)
+    client = TestClient(Gateway(module.routes, fallthrough=fallthrough))
+    for path in ("/api/", "/api/publishers/", "/api/publishers/House/", "/biographies"):
+        assert isinstance(client.get(path), ClientResponse), path  # and not one of Django's
+
+
+def test_middleware_that_written_routes_do_not_pass_is_named(rows: User, tmp_path: Path, settings: Any) -> None:
+    settings.MIDDLEWARE = ["django.middleware.locale.LocaleMiddleware", "tests.migration.test_migrate_from_drf.zoned"]
+    _, report = moved(tmp_path)
+    told = [difference["what"] for difference in report["general"]]
+    assert any(what.startswith("LocaleMiddleware is not passed: no Content-Language") for what in told)
+    assert any("`tests.migration.test_migrate_from_drf.zoned` (tests/migration" in what for what in told)
+    settings.MIDDLEWARE = []
+    assert "not passed" not in str(moved(tmp_path)[1]["general"])
+
+
+def zoned(get_response: Callable[..., Any]) -> Callable[..., Any]:
+    return get_response
 
 
 def test_without_an_origin_links_are_paths(rows: User, tmp_path: Path) -> None:

@@ -56,6 +56,33 @@ def routes(**options: Any) -> Any:
     return crud(Book, **given)
 
 
+def test_paths_may_end_with_a_slash(serve, house):
+    client = serve(routes(trailing_slash=True), trailing_slash="strict")
+    made = client.post("/books/", json={"title": "A", "isbn": "a"})
+    row = made.headers["Location"]
+    assert row == f"/books/{made.json()['id']}/"
+    assert client.get(row).json() == made.json()
+    assert client.patch(row, json={"pages": 3}).json()["pages"] == 3
+    assert client.put(row, json={"title": "Z", "isbn": "z"}).status_code == 200
+    assert client.get("/books").status_code == client.get(row.rstrip("/")).status_code == 404
+    assert client.delete(row).status_code == 204
+
+
+def test_actions_end_with_a_slash_as_their_view_set_does(serve, house):
+    class BookViewSet(ModelViewSet):
+        path = "/books"
+        out = BookOut
+        trailing_slash = True
+
+        @action(detail=False)
+        def number(self) -> int:
+            return 7
+
+    client = serve(BookViewSet, trailing_slash="strict")
+    assert client.get("/books/number/").json() == 7
+    assert client.get("/books/number").status_code == 404
+
+
 def test_six_routes(serve, house):
     client = serve(routes(filters=BookFilter, pagination=LimitOffset(limit=2)))
     made = client.post("/books", json={"title": "A", "isbn": "a", "publisher": house.pk})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 import rest_framework
+from django.conf import settings
+from django.utils.module_loading import import_string
 from msgspec import Struct
 from rest_framework.exceptions import APIException
 from rest_framework.routers import APIRootView
@@ -31,9 +33,14 @@ _GENERAL = [
     Difference("headers", "no Allow and Vary: Accept of every answer; security headers are the gateway's"),
     Difference("OPTIONS", "answers the methods, without a description of the serializer"),
     Difference("HEAD", "answers wherever GET does, also where http_method_names leaves it out"),
-    Difference("slash", "both spellings of a path answer (TRAILING_SLASH), without a redirect"),
+    Difference("slash", "the other spelling of a path is redirected by 308, not 301; under FALLTHROUGH Django says"),
     Difference("format", "no suffix .json, no ?format=, no browsable pages"),
-    Difference("names", "`group-list` is `group_list` for reverse_url; Django's reverse knows the old names"),
+    Difference(
+        "names",
+        "`group-list` is `group_list` for reverse_url; `{% url 'api:group-list' %}` and `reverse` keep the old "
+        "names, and lead to the new routes, as long as the URLconf has its line for the API; bridged and kept routes "
+        "need it, too",
+    ),
 ]
 
 
@@ -72,8 +79,8 @@ def read_drf(options: Options) -> Move:
             _root(parts, access, endpoint)
         except UnmovedError as error:
             writer.write(Group(endpoint.path, [endpoint], {"": error}))
-    _around(parts, access, options)
     move.general += _GENERAL
+    _around(parts, access, options)
     return move
 
 
@@ -90,8 +97,7 @@ def _root(parts: Parts, access: Access, endpoint: Endpoint) -> None:
     )
     option = f", guards=[{', '.join(guards)}]" if guards else ""
     name = parts.names.define(snake(endpoint.name.split(":")[-1]) or "api_root")
-    path = endpoint.path if endpoint.path == "/" else endpoint.path.rstrip("/")
-    decorator = f"{use('hybrid_gateway', 'get')}({quoted(path)}{option})"
+    decorator = f"{use('hybrid_gateway', 'get')}({quoted(endpoint.path)}{option})"
     parts.move.views.append(FunctionForm(name, [], "dict[str, str]", [f"return {{{entries}}}"], [decorator]))
     parts.move.listed.append(name)
     report = RouteReport("GET", endpoint.path, endpoint.name, endpoint.origin, "moved", name, needs=list(access.needs))
@@ -112,8 +118,30 @@ def _around(parts: Parts, access: Access, options: Options) -> None:
     api = {route.path.split("/")[1] for route in move.routes}
     pages = {place.path.split("/")[1] for place in walk() if place.path} - api - {""}
     prefixes = "".join(f"{quoted(f'/{page}/')}, " for page in sorted(pages) if "{" not in page)
-    # Not FALLTHROUGH: with it the old view at /books/ would come before the route at /books.
     move.settings = {"ROUTES": quoted(options.module), "ALLOWED_DJANGO_ROUTES": f"({prefixes.rstrip()})"}
-    move.settings["TRAILING_SLASH"] = '"ignore"'
+    move.general += _middleware_differences()
     if re.search(r"ORIGIN", "".join(constant.name for constant in move.constants)) and not parts.origin:
         move.unread.append(Decision("ORIGIN is empty: links are paths until it says where clients find the API."))
+
+
+_HEADERS = {
+    "django.middleware.locale.LocaleMiddleware": "Content-Language, and texts in the language of the caller",
+    "django.contrib.sessions.middleware.SessionMiddleware": "Set-Cookie of sessions that are saved by each request",
+    "django.middleware.cache.UpdateCacheMiddleware": "Cache-Control, Expires and the cache of the site",
+    "django.middleware.gzip.GZipMiddleware": "Content-Encoding",
+    "django.middleware.http.ConditionalGetMiddleware": "ETag, and 304",
+}
+"""What Django's middleware does to answers that the gateway does not do itself."""
+
+
+def _middleware_differences() -> list[Difference]:
+    """Return what ``MIDDLEWARE`` did to every answer: written routes do not pass it."""
+    found = []
+    for name in settings.MIDDLEWARE:
+        if name in _HEADERS:
+            found.append(Difference("headers", f"{name.rpartition('.')[2]} is not passed: no {_HEADERS[name]}"))
+        elif name.split(".")[0] not in ("django", "hybrid_gateway", "corsheaders", "whitenoise"):
+            where = f" ({place})" if (place := place_of(import_string(name))) else ""
+            what = f"`{name}`{where} is not passed: what it does to answers (a time zone, a language, Cache-Control)"
+            found.append(Difference("middleware", f"{what} it does not do here; django_middleware= of a route runs it"))
+    return found

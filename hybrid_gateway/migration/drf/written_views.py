@@ -126,6 +126,8 @@ class ViewWriter:
         add = form.fields.append
         path = group.path.rstrip("/")
         add(FieldForm("path", default=quoted(path)))
+        if all(endpoint.path.endswith("/") for endpoint in group.endpoints if kind_of(endpoint)):
+            add(FieldForm("trailing_slash", default="True"))
         add(FieldForm("basename", default=quoted(_basename(group, path))))
         if shown.queryset:
             add(FieldForm("queryset", default=shown.queryset))
@@ -219,13 +221,12 @@ class ViewWriter:
     ) -> str:
         request = self._parts.names.use("django.http", "HttpRequest")
         written = self._parts.names.define(snake(name.split(":")[-1]))
-        shown = path if path == "/" else path.rstrip("/")
         form = FunctionForm(
             written,
             [f"request: {request}", *(f"{entry}: str" for entry in parameters)],
             returns,
             body,
-            [decorator % quoted(re.sub(r":\w+\}", "}", shown))],
+            [decorator % quoted(re.sub(r":\w+\}", "}", path))],
         )
         self._parts.move.views.append(form)
         self._parts.move.listed.append(written)

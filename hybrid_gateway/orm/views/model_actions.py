@@ -41,6 +41,7 @@ class ViewModel(Protocol):
     version: ClassVar[str | None]
     write_guards: ClassVar[Sequence[object]]
     deletes: ClassVar[bool]
+    trailing_slash: ClassVar[bool]
 
 
 class ListOptions(NamedTuple):
@@ -110,12 +111,12 @@ class _ActionFactory:
 
     def create(self, struct: StructClass) -> Handler:
         check_input(struct, self._model)
-        rows, path_of = self._rows, self._key.path_of
+        rows, path_of, end = self._rows, self._key.path_of, "/" * self._view.trailing_slash
 
         def create(data: ModelStruct, queryset: Rows, given: dict[str, Any], path: str, response: Response) -> object:
             instance = data.create(using=rows.database(queryset), **given)
             rows.check_scope(queryset, instance)
-            response.headers["Location"] = f"{quote_path(path.rstrip('/'))}{path_of(instance)}"
+            response.headers["Location"] = f"{quote_path(path.rstrip('/'))}{path_of(instance)}{end}"
             return rows.show({"pk": instance.pk}, queryset, response)
 
         given = Annotated[dict[str, Any], Depends(self._given)]

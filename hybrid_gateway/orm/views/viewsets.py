@@ -76,6 +76,8 @@ class ViewSet(Controller):
     lookup_field: ClassVar[str] = "pk"
     basename: ClassVar[str] = ""
     """What the names of the routes begin with; that of the class in lower case, without ``ViewSet``, by default."""
+    trailing_slash: ClassVar[bool] = False
+    """Whether the paths of the routes end with a slash, as those of Django's own do."""
 
     def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
@@ -119,6 +121,7 @@ class ViewSet(Controller):
     def _add(cls, name: str, function: Handler, methods: Sequence[str], path: str, options: dict[str, Any]) -> Route:
         base = cls.basename or cls.__name__.lower().removesuffix("viewset")
         options = {"name": f"{base}_{_ROUTE_NAMES.get(name, name)}", **options}
+        path = f"{path.rstrip('/')}/" if cls.trailing_slash else path
         route = Route(path, function, methods=methods, **options)
         vars(route)[_DECLARED] = None
         setattr(cls, name, route)
@@ -325,6 +328,7 @@ def crud(
     write_guards: Sequence[object] = (),
     lookup: str = "pk",
     deletes: bool = True,
+    trailing_slash: bool = False,
     name: str | None = None,
     **options: Unpack[LayerOptions],
 ) -> type[ModelViewSet]:
@@ -355,6 +359,7 @@ def crud(
         "write_guards": write_guards,
         "lookup_field": lookup,
         "deletes": deletes,
+        "trailing_slash": trailing_slash,
         "basename": name or model._meta.model_name,
         **options,
     }
