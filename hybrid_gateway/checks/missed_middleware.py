@@ -192,7 +192,8 @@ def _middleware(name: str, remedy: str = _REMEDY, has: Callable[[Endpoint], bool
 
 
 # Of no concern to typed routes, or looked after: by the checks above, by the dispatch, by schemes.
-_AT_HOME = ("django.", "hybrid_gateway.", "django_browser_reload.", "servestatic.")
+# Redirects act on a 404 of Django's side alone, as those of django.contrib do.
+_AT_HOME = ("django.", "hybrid_gateway.", "django_browser_reload.", "servestatic.", "wagtail.contrib.redirects.")
 
 _ROOTS = {path.partition(".")[0]: package for package in PACKAGES.values() for path in package.middleware}
 

@@ -29,6 +29,7 @@ _VALUES = (
     "PT1S", "2024", "en", "a@b.example",
 )  # fmt: skip
 MAX_PATTERNS = 2000  # of a URLconf, that are looked at
+MAX_NAMED = 3
 
 
 def front_page_alone(gateway: Gateway) -> Iterator[CheckMessage]:
@@ -46,7 +47,7 @@ class _Clash(NamedTuple):
 
 
 def clashing_paths(gateway: Gateway) -> Iterator[CheckMessage]:
-    """Yield W011 for paths that the URLconf has as well, W012 for those that differ by the last slash alone.
+    """Yield W011 for paths that the URLconf has as well, W012 for those that differ by the last slash alone: one each.
 
     Without ``FALLTHROUGH`` there are none: a route below a prefix of Django's is an error.
     """
@@ -61,12 +62,19 @@ def clashing_paths(gateway: Gateway) -> Iterator[CheckMessage]:
     for clash in found:
         if clash.is_exact or (clash.ours, clash.pattern) not in exact:
             first.setdefault((clash.ours, clash.pattern), clash)
-    for clash in first.values():
-        both = f"{clash.ours} and the pattern {clash.pattern!r} of {settings.ROOT_URLCONF!r}"
-        if clash.is_exact:
-            yield report("W011", f"{both} both answer {clash.path!r}: the request never comes to Django.")
-        else:
-            yield report("W012", f"{both} differ by the last slash alone: {clash.path!r} is Django's.")
+    if same := _listed(clash for clash in first.values() if clash.is_exact):
+        yield report(
+            "W011", f"Routes and patterns of {settings.ROOT_URLCONF!r} answer the same path, the route: {same}."
+        )
+    if near := _listed(clash for clash in first.values() if not clash.is_exact):
+        message = f"Routes and patterns of {settings.ROOT_URLCONF!r} differ by the last slash alone: {near}."
+        yield report("W012", message)
+
+
+def _listed(clashes: Iterable[_Clash]) -> str:
+    """Return the first few, and how many more there are: a project that moves has one for each of its old paths."""
+    found = [f"{clash.ours} and {clash.pattern!r} (Django's {clash.path!r})" for clash in clashes]
+    return "; ".join(found[:MAX_NAMED]) + (f"; and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else "")
 
 
 def _from_routes(gateway: Gateway) -> Iterator[_Clash]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+from django.contrib.auth import get_user_model
 from django.db.models import Model
 
 from hybrid_gateway.scaffold.model_shapes import IMPORTS, ModelShape, ShapedField
@@ -25,7 +26,7 @@ class ApiOptions(msgspec.Struct, frozen=True, kw_only=True):
 def api_source(app: str, shapes: Sequence[ModelShape], options: ApiOptions) -> str:
     """Return the module."""
     classes = "\n\n\n".join("\n\n\n".join(_classes(shape)) for shape in shapes)
-    views = "\n\n".join(_view(shape, options) for shape in shapes)
+    views = "\n\n".join(_given(shape, shapes) + _view(shape, options) for shape in shapes)
     listed = "".join(f"    {view_name(shape)},\n" for shape in shapes)
     schemes = ", ".join(f"{scheme}()" for scheme in options.schemes)
     authentication = f"AUTHENTICATION = [{schemes}]\n\n" if schemes else ""
@@ -51,7 +52,10 @@ def _imports(shapes: Sequence[ModelShape], body: str) -> str:
         third.append(f"from hybrid_gateway.auth import {', '.join(auth)}")
     orm = ["Column"] if "Column(" in body else []
     third.append(f"from hybrid_gateway.orm import {', '.join([*orm, 'ModelStruct', 'PageNumber', 'crud'])}")
-    own = import_blocks([(shape.model, shape.name) for shape in shapes], third)
+    models = {shape.model: shape.name for shape in shapes}
+    if any(map(_sets_user, shapes)):
+        models[get_user_model()] = _user_name(shapes)
+    own = import_blocks(models.items(), third)
     blocks = [sorted(standard, key=lambda line: (line.startswith("from"), line)), *own]
     return "\n\n".join("\n".join(block) for block in blocks if block)
 
@@ -121,6 +125,7 @@ def _view(shape: ModelShape, options: ApiOptions) -> str:
     lines = [f"out={shape.name}Out"]
     if not shape.why_read_only:
         lines += [f"create={shape.name}In", f"update={shape.name}Patch"]
+        lines += [f"given={_given_name(shape)}"] * _sets_user(shape)
     else:
         lines.append("deletes=False")
     lines += [f'path="/{shape.slug}"', f'name="{shape.model._meta.model_name}"', "pagination=PageNumber()"]
@@ -137,6 +142,33 @@ def _view(shape: ModelShape, options: ApiOptions) -> str:
     return (
         f"{reason}{view_name(shape)} = crud(\n    {shape.name},\n" + "".join(f"    {line},\n" for line in lines) + ")"
     )
+
+
+def _sets_user(shape: ModelShape) -> bool:
+    return bool(shape.from_user) and not shape.why_read_only
+
+
+def _user_name(shapes: Sequence[ModelShape]) -> str:
+    """Return the name that the model of users is imported by, another one where a model of the app has that."""
+    user = get_user_model()
+    is_taken = any(shape.name == user.__name__ and shape.model is not user for shape in shapes)
+    return f"Auth{user.__name__}" if is_taken else user.__name__
+
+
+def _given(shape: ModelShape, shapes: Sequence[ModelShape]) -> str:
+    """Return the function for the columns of a new row that say whose it is."""
+    if not _sets_user(shape):
+        return ""
+    user = _user_name(shapes)
+    columns = ", ".join(f'"{name}": user' for name in shape.from_user)
+    why = f"{' and '.join(shape.from_user)}: who is logged in, and not whom a client names; changes leave it as it is."
+    return (
+        f"{_comment(why)}def {_given_name(shape)}(user: {user}) -> dict[str, {user}]:\n    return {{{columns}}}\n\n\n"
+    )
+
+
+def _given_name(shape: ModelShape) -> str:
+    return f"given_to_{view_name(shape).removesuffix('_routes')}"
 
 
 def _comment(text: str) -> str:

@@ -6,13 +6,13 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
+from django.apps import apps
 from django.contrib.auth import get_user_model
-from django.contrib.contenttypes.models import ContentType
-from django.db.models import CompositePrimaryKey, Model
+from django.db.models import CompositePrimaryKey, ForeignKey, Model
 
 from hybrid_gateway.scaffold.api_source import ApiOptions, import_blocks
 from hybrid_gateway.scaffold.model_shapes import ModelShape
-from hybrid_gateway.scaffold.sample_values import SampleValue, body_of, maker_name, row_fields, sample
+from hybrid_gateway.scaffold.sample_values import SampleValue, body_of, is_content_type, maker_name, row_fields, sample
 
 
 class _Makers(msgspec.Struct):
@@ -34,11 +34,12 @@ class _Makers(msgspec.Struct):
         for field in row_fields(model):
             found = sample(field)
             needs = found.needs if found is not None else None
-            if found is None or not (needs is None or needs is ContentType or self.add(needs, (*pending, name))):
+            is_type = needs is not None and is_content_type(needs)
+            if found is None or not (needs is None or is_type or self.add(needs, (*pending, name))):
                 self.impossible[name] = field.name
                 return False
-            if needs is ContentType:
-                self.use(ContentType)
+            if needs is not None and is_type:
+                self.use(needs)
             values[field.name] = found
         self.use(model)
         self.sources[name] = self._source(model, values)
@@ -83,14 +84,15 @@ def api_test_source(
     ``failed`` names the tests of a model that do not pass, because its rows need what cannot be seen in its columns.
     """
     makers, notes = _Makers(), []
-    user = get_user_model()
-    has_user = makers.add(user)
+    user = get_user_model() if apps.is_installed("django.contrib.auth") else None
+    has_user = user is not None and makers.add(user)
     classes = []
     for shape in shapes:
         lost = set(failed.get(shape.name, ()))
-        with_rows = has_user and lost <= {"test_create"} and makers.add(shape.model)
+        with_rows = (has_user or user is None) and lost <= {"test_create"} and makers.add(shape.model)
         if not with_rows:
-            column = makers.impossible.get(maker_name(shape.model)) or makers.impossible.get(maker_name(user))
+            column = makers.impossible.get(maker_name(shape.model))
+            column = column or (makers.impossible.get(maker_name(user)) if user is not None else None)
             why = f"no value for {column!r} is known" if column else "it asks for more than its columns say"
             notes.append(f"{shape.name}: the tests make no rows, since {why}. Write a function that makes one.")
         elif lost:
@@ -120,7 +122,7 @@ def _class(
     name = f"{namespace}:{shape.model._meta.model_name}"
     tests = [_SETUP.format(**_setup(shape, user, with_rows=with_rows))] if user is not None or with_rows else []
     is_closed = not options.is_public or "accounts have" in shape.why_read_only
-    if user is not None:
+    if user is not None or not is_closed:
         tests.append(_LIST.format(name=name, rows=int(with_rows)))
     if with_rows and not isinstance(shape.model._meta.pk, CompositePrimaryKey):
         tests.append(_DETAIL.format(name=name, hidden=_hidden(shape)))
@@ -138,8 +140,8 @@ def _setup(shape: ModelShape, user: type[Model] | None, *, with_rows: bool) -> d
     if user is not None:
         names = {field.name for field in user._meta.get_fields()}
         flags = [f"{flag}=True" for flag in ("is_active", "is_staff", "is_superuser") if flag in names]
-        lines.append(f"user = make_{maker_name(user)}({', '.join(flags)})")
-        lines.append("self.client.force_authenticate(user)")
+        lines.append(f"self.user = make_{maker_name(user)}({', '.join(flags)})")
+        lines.append("self.client.force_authenticate(self.user)")
     return {"lines": "".join(f"        {line}\n" for line in lines).rstrip()}
 
 
@@ -151,7 +153,13 @@ def _writing(shape: ModelShape, name: str, *, creates: bool) -> list[str]:
     body = body_of(shape)
     key = shape.model._meta.pk.name
     changed = {column: value for column, value in (body or {}).items() if column != key}
-    tests = [] if body is None or not creates else [_CREATE.format(name=name, body=_literal(body))]
+    concrete = shape.model._meta.concrete_fields
+    columns = [field for field in concrete if isinstance(field, ForeignKey) and field.name in shape.from_user]
+    own = [_OWNER.format(column=column.name, key=column.target_field.attname) for column in columns]
+    text = _CREATE.format(name=name, body=_literal(body or {})) + "".join(own)
+    if own and body is not None:
+        text += "\n\n" + _OTHER.format(name=name, body=_literal({**body, columns[0].name: '"1"'}))
+    tests = [] if body is None or not creates else [text]
     return [
         *tests,
         _CHANGE.format(name=name, body=_literal(changed)),
@@ -184,6 +192,12 @@ _CREATE = """    def test_create(self) -> None:
         url = self.reverse_url("{name}_list")
         response = self.client.post(url, json=body)
         self.assertEqual(response.status_code, 201, response.text)"""
+_OWNER = """
+        self.assertEqual(str(response.json()["{column}"]), str(self.user.{key}))"""
+_OTHER = """    def test_nobody_writes_as_somebody_else(self) -> None:
+        body = {body}
+        response = self.client.post(self.reverse_url("{name}_list"), json=body)
+        self.assertEqual(response.status_code, 422)"""
 _CHANGE = """    def test_change(self) -> None:
         body: dict[str, Any] = {body}
         url = self.reverse_url("{name}_detail", pk=self.row.pk)

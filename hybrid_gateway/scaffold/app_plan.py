@@ -20,6 +20,9 @@ from hybrid_gateway.scaffold.changes import FileChange, ScaffoldError
 from hybrid_gateway.scaffold.model_shapes import ModelShape, models_of, shape_of
 from hybrid_gateway.scaffold.route_list import add_include
 
+_ACCOUNTS = ("django.contrib.auth", "django.contrib.contenttypes")
+_has = apps.is_installed
+
 
 class AppPlan(msgspec.Struct):
     """The changes, and what a person has to know."""
@@ -31,10 +34,10 @@ class AppPlan(msgspec.Struct):
     changes: list[FileChange] = []
     notes: list[str] = []
 
-    def write_tests(self, failed: Mapping[str, Collection[str]]) -> None:
-        """Write the tests again, without those that fail."""
+    def fewer_tests(self, failed: Mapping[str, Collection[str]]) -> FileChange:
+        """Return the tests without those that fail."""
         source, self.notes = api_test_source(self.label, self.shapes, self.options, failed)
-        self.tests.write_text(source, encoding="utf-8")
+        return FileChange(self.tests, self.tests.read_bytes(), source.encode())
 
 
 def plan_app(options: Mapping[str, Any]) -> AppPlan:
@@ -45,10 +48,19 @@ def plan_app(options: Mapping[str, Any]) -> AppPlan:
     if not found:
         known = ", ".join(model.__name__ for model in config.get_models())
         raise ScaffoldError(f"{config.label} has no such models: it has {known or 'none'}.")
+    if not (options["public"] and options["read_only"]) and (missing := [a for a in _ACCOUNTS if not _has(a)]):
+        raise ScaffoldError(
+            f"Routes with log-ins and permissions need {' and '.join(missing)} in INSTALLED_APPS. Without: --public "
+            "--read-only, which everybody may read."
+        )
     path, tests = _paths(config, place)
-    for existing in (path, tests):
-        if existing.exists():
-            raise ScaffoldError(f"{existing} is there already. Move it away, or write the other models by hand.")
+    if path.exists():
+        text = path.read_text(encoding="utf-8", errors="replace")
+        others = [model.__name__ for model in found if not re.search(rf"\b{model.__name__}\b", text)]
+        todo = f"Write the routes of {', '.join(others)} by hand, or move it away." if others else "It has every model."
+        raise ScaffoldError(f"{path} is there already. {todo}")
+    if tests.exists():
+        raise ScaffoldError(f"{tests} is there already. Move it away: tests of these routes would be written there.")
     shapes = [shape_of(model, read_only=options["read_only"]) for model in found]
     plan = AppPlan(config.label, tests, shapes, ApiOptions(is_public=options["public"], schemes=_schemes()))
     source, plan.notes = api_test_source(config.label, shapes, plan.options, {})
@@ -99,6 +111,8 @@ def _paths(config: AppConfig, place: AppConfig) -> tuple[Path, Path]:
 def _schemes() -> tuple[str, ...]:
     """Return the schemes of callers, none where the settings name some."""
     if getattr(settings, "HYBRID_GATEWAY", {}).get("AUTHENTICATION"):
+        return ()
+    if not _has("django.contrib.auth"):
         return ()
     has_tokens = apps.is_installed("hybrid_gateway.tokens")
     return ("SessionAuthentication", *(["TokenAuthentication"] if has_tokens else []))

@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -66,16 +66,24 @@ def _read(path: Path) -> bytes | None:
 
 
 def apply(root: Path, changes: Iterable[FileChange]) -> None:
-    """Note what the files were, then write them. A file changed by an earlier run keeps its first state."""
+    """Note what the files were, then write them. A file changed by an earlier run keeps its first state.
+
+    One that somebody else changed in between keeps its earlier digest as well, so that undoing is refused.
+    """
     changes = list(changes)
     known = dict(_record(root))
     folder = root / RECORD
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     for change in changes:
-        name = change.path.relative_to(root).as_posix()
-        entry = known.get(name) or {"before": None if change.before is None else b64encode(change.before).decode()}
-        known[name] = {**entry, "after": _digest(change.after)}
+        inside = change.path.is_relative_to(root)
+        name = (change.path.relative_to(root) if inside else change.path).as_posix()
+        entry = known.get(name)
+        if entry is None:
+            before = None if change.before is None else b64encode(change.before).decode()
+            known[name] = {"before": before, "after": _digest(change.after)}
+        elif _digest(change.before) in (entry["after"], _digest(_before(entry))):
+            known[name] = {**entry, "after": _digest(change.after)}
     record = folder / "undo.json"
     record.touch(mode=0o600)  # SECURITY: settings hold secrets, and so does what they were
     record.write_text(json.dumps(known, indent=1), encoding="utf-8")
@@ -89,20 +97,35 @@ def _record(root: Path) -> Iterator[tuple[str, dict[str, str | None]]]:
         yield from json.loads(record.read_text(encoding="utf-8")).items()
 
 
+def _before(entry: Mapping[str, str | None]) -> bytes | None:
+    kept = entry["before"]
+    return None if kept is None else b64decode(kept)
+
+
+def root_of_record(folder: Path) -> Path:
+    """Return the folder at or above ``folder`` with a record of ``init``, ``folder`` itself where there is none."""
+    for candidate in (folder, *folder.parents):
+        if (candidate / RECORD / "undo.json").is_file():
+            return candidate
+        if (candidate / ".git").exists():
+            break
+    return folder
+
+
 def undo(root: Path, *, force: bool = False) -> list[FileChange]:
     """Return what puts every file back; raise :class:`ScaffoldError` where one was changed since, unless ``force``."""
     changes, touched = [], []
     for name, entry in _record(root):
-        path, kept = root / name, entry["before"]
-        current, before = _read(path), None if kept is None else b64decode(kept)
+        path = root / name
+        current, before = _read(path), _before(entry)
         if _digest(current) != entry["after"] and current != before:
             touched.append(name)
         if current != before:
             changes.append(FileChange(path, current, before))
     if touched and not force:
         raise ScaffoldError(
-            f"Changed since init wrote it: {', '.join(touched)}. Nothing was undone. Undo these by hand, or give "
-            "--force, which puts every file back as it was before init, and loses what was changed since."
+            f"Changed since init or startapi wrote it: {', '.join(touched)}. Nothing was undone. Undo these by hand, "
+            "or give --force, which puts every file back as it was before, and loses what was changed since."
         )
     return changes
 

@@ -10,6 +10,7 @@ from hybrid_gateway.scaffold.changes import FileChange, ScaffoldError, apply, fo
 from hybrid_gateway.scaffold.init_plan import Plan, plan_init
 from hybrid_gateway.scaffold.probe import ProjectFacts
 from hybrid_gateway.scaffold.project import Project, find_project
+from hybrid_gateway.scaffold.server_lines import served_by
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--settings", help="the module of settings, where manage.py does not say it")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--dry-run", action="store_true", help="show the changes and make none")
-    parser.add_argument("--undo", action="store_true", help="put every file back as it was before init")
+    parser.add_argument("--undo", action="store_true", help="take back what init and startapi wrote")
     parser.add_argument("--force", action="store_true", help="with --undo: also files that were changed since")
 
 
@@ -58,7 +59,7 @@ def _undo(project: Project, options: argparse.Namespace) -> int:
     for change in changes:
         change.write()
     forget(project.root)
-    print("Every file is as it was before init.")
+    print(f"Every file that init and startapi wrote is as it was before: {len(changes)}.")
     return 0
 
 
@@ -96,6 +97,8 @@ def _check(project: Project, facts: ProjectFacts, plan: Plan) -> int:
         Path(facts.entry_files.get("asgi", "")),
     )
     print(f"\nNext:\n{_next_steps(project, facts, application)}")
+    for line in served_by(project.root):
+        print(f"In production: {line}")
     return 0
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
 from django.utils import translation
@@ -73,6 +74,7 @@ class ModelShape(msgspec.Struct):
     taken: list[ShapedField]
     why_read_only: str = ""  # empty where rows may be written
     hidden: list[str] = []
+    from_user: list[str] = []  # foreign keys to who is logged in, which nobody sends
 
     @property
     def name(self) -> str:
@@ -112,7 +114,9 @@ def shape_of(model: type[models.Model], *, read_only: bool = False) -> ModelShap
             shape.hidden.append(field.name)
             continue
         shape.out.append(ShapedField(field.name, _shown(field), is_key=field.primary_key))
-        if _is_taken(field):
+        if is_account(field):
+            shape.from_user.append(field.name)
+        elif _is_taken(field):
             shape.taken.append(ShapedField(field.name, _shown(field), _default(field)))
     for relation in model._meta.many_to_many:
         if type(relation) is models.ManyToManyField:
@@ -144,6 +148,12 @@ def _shown(field: ModelField) -> str:
     is_nothing = column_type_of(value_field(field)).is_file and field.blank
     is_blank_choice = field.blank and choices_of(field) and kind == "str"
     return f"{kind} | None" if (is_nothing or is_blank_choice) and "None" not in kind and kind != "Any" else kind
+
+
+def is_account(field: ModelField) -> bool:
+    """Return whether a column is a foreign key to the model of users, so that whoever sends it speaks for another."""
+    model = field.remote_field.model if isinstance(field, models.ForeignKey) else None
+    return isinstance(model, type) and model._meta.label == settings.AUTH_USER_MODEL and field.editable
 
 
 def _is_taken(field: ModelField) -> bool:
@@ -192,11 +202,11 @@ def _why_read_only(model: type[models.Model], shape: ModelShape) -> str:
     if isinstance(model._meta.pk, models.CompositePrimaryKey):
         return "its key has several columns"
     needed = [field for field in model._meta.concrete_fields if isinstance(field, models.Field) and is_needed(field)]
-    taken = {field.column for field in shape.taken}
+    taken = {*shape.from_user, *(field.column for field in shape.taken)}
     missing = [field.name for field in needed if field.name not in taken]
     if missing:
         return f"clients cannot send {', '.join(missing)}, without which there is no row"
-    return "" if shape.taken else "there is nothing to send"
+    return "" if taken else "there is nothing to send"
 
 
 def is_needed(field: ModelField) -> bool:

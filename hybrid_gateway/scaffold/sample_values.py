@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 from django.conf import settings
-from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import models
 
@@ -67,13 +66,18 @@ def _row_of(field: models.ForeignKey[models.Model, models.Model]) -> SampleValue
     target = field.related_model
     if not isinstance(target, type):
         return None
-    if target is ContentType:
+    if is_content_type(target):
         row = "ContentType.objects.get_for_model(ContentType)"
         return SampleValue(row, f"{row}.pk", target)
     made = f"make_{maker_name(target)}()"
     key = f"{made}.{field.target_field.attname}"
     is_text = stored_type(value_field(field)) not in (int, str)
     return SampleValue(made, f"str({key})" if is_text else key, target)
+
+
+def is_content_type(model: type[models.Model]) -> bool:
+    """Return whether it is ``ContentType``, which not every project can import."""
+    return model._meta.label == "contenttypes.ContentType"
 
 
 def maker_name(model: type[models.Model]) -> str:

@@ -32,6 +32,7 @@ from hybrid_gateway.auth import (
     SessionAuthentication,
     TokenAuthentication,
 )
+from hybrid_gateway.checks.missed_middleware import _package_of
 from hybrid_gateway.checks.tenants import serving_gateway
 from hybrid_gateway.problems import TAG
 
@@ -469,6 +470,12 @@ def test_middleware_of_the_project(project):
     assert check() == {}
 
 
+def test_middleware_for_a_404_of_django_is_no_matter_of_routes():
+    for name in ("wagtail.contrib.redirects", "django.contrib.redirects", "django.contrib.flatpages"):
+        assert _package_of(f"{name}.middleware.SomeMiddleware") is None, name
+    assert _package_of("wagtail.contrib.other.SomeMiddleware") is not None
+
+
 # --- both sides have an answer ---------------------------------------------------------------------------------------
 
 
@@ -523,6 +530,23 @@ def test_paths_that_no_pattern_has(project, route):
 
     project([page], BESIDE, gateway={"FALLTHROUGH": True})
     assert check() == {}
+
+
+def test_clashes_of_a_project_that_moves_are_one_line_of_each_kind(project):
+    pages = [path(f"old{number}{slash}", everybody) for number in range(50) for slash in ("", "/")]
+
+    @get([f"/old{number}" for number in range(40)])
+    def exact() -> None: ...
+
+    @get([f"/old{number}/" for number in range(40, 50)])
+    def other() -> None: ...
+
+    project([exact], pages, gateway={"FALLTHROUGH": True})
+    (found,) = messages("W011")
+    assert "GET /old0 and 'old0' (Django's '/old0')" in found.msg and found.msg.endswith("; and 37 more.")
+    project([other], pages[::2], gateway={"FALLTHROUGH": True})
+    (found,) = messages("W012")
+    assert found.msg.endswith("; and 7 more.")
 
 
 def test_a_mount_over_pages(project):

@@ -13,7 +13,9 @@ import pytest
 import yaml
 from django.template import Engine
 
-from tests.docs.markdown_blocks import DOCS, ROOT, Block, pages
+from tests.docs.markdown_blocks import DOCS, MADE, ROOT, Block, pages
+from tests.docs.test_followed import FOLLOWED
+from tests.test_docs import PAGES
 
 BLOCKS = [block for page in pages() for block in page.blocks]
 NOT_RUN = 25
@@ -69,6 +71,26 @@ OTHERS = [block for block in BLOCKS if block.language in PARSERS and block.not_r
 @pytest.mark.parametrize("block", OTHERS, ids=lambda block: block.place)
 def test_a_block_can_be_read(block: Block) -> None:
     PARSERS[block.language](block.text)
+
+
+def test_no_page_is_forgotten() -> None:
+    """Every Markdown file is a page, and the blocks of each are run or parsed by one of the tests."""
+    known = {page.path for page in pages()}
+    written = {path for path in DOCS.rglob("*.md") if path.relative_to(DOCS).parts[0] not in MADE}
+    assert known == {ROOT / "README.md", *written}
+    run = {page.path for page in (*PAGES, *FOLLOWED)} | {block.page for block in OTHERS}
+    with_code = {page.path for page in pages() if any(block.language not in PROSE for block in page.blocks)}
+    assert not [str(path.relative_to(ROOT)) for path in with_code - run]
+
+
+STRUCT = re.compile(r"^class \w+\((?:\w+\.)?(?:Model)?Struct\b.*\n(?:    .*\n|\n)+", re.MULTILINE)
+
+
+def test_structs_have_no_literal_lists_which_linters_refuse() -> None:
+    """RUF012 of ruff does not know that msgspec copies them."""
+    blocks = (block for block in BLOCKS if block.language == "python")
+    found = [block.place for block in blocks for text in STRUCT.findall(block.text) if re.search(r"= [\[{]", text)]
+    assert not found
 
 
 def test_every_language_is_known() -> None:

@@ -19,6 +19,23 @@ def test_a_new_project_answers_both_sides_over_asgi_and_wsgi(tmp_path):
         assert (hello, admin[:3]) == (HELLO, "302"), application
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "command"),
+    [
+        ("Procfile", "web: gunicorn mysite.wsgi --log-file -\n", "gunicorn mysite.wsgi"),
+        (
+            "Dockerfile",
+            'CMD ["uvicorn", "--port", "8000", "mysite.asgi:application"]\n',
+            "uvicorn --port 8000 mysite.asgi:application",
+        ),
+    ],
+)
+def test_what_serves_the_project_already_is_named(tmp_path, name, text, command):
+    folder = start_project(tmp_path / "site")
+    (folder / name).write_text(text)
+    assert f"In production: {name} serves it already: {command}\n" in init(folder, "--yes")
+
+
 def test_a_second_run_has_nothing_to_do_and_undo_puts_every_byte_back(tmp_path):
     folder = start_project(tmp_path / "site")
     settings, routes = folder / "mysite/settings.py", folder / "mysite/routes.py"

@@ -84,9 +84,70 @@ def test_what_is_written_is_clean_and_its_tests_pass(shop):
     clean = ("-m", "ruff", "check", "--isolated", "shop/api.py", "shop/test_api.py", "mysite/routes.py")
     assert run(shop, *clean).returncode == 0
     done = run(shop, "manage.py", "test", "shop")
-    assert done.returncode == 0 and "Ran 19 tests" in done.stderr, done.stdout + done.stderr
+    assert done.returncode == 0 and "Ran 20 tests" in done.stderr, done.stdout + done.stderr
     again = run(shop, "manage.py", "startapi", "shop", "--yes")
-    assert again.returncode == 1 and "is there already" in again.stderr
+    assert again.returncode == 1 and "is there already. It has every model." in again.stderr
+    init(shop, "--undo", "--yes")
+    assert not [name for name in files(shop) if name.endswith("api.py") or name.startswith(".hybrid_gateway")]
+    assert files(shop)["mysite/settings.py"].count(b"hybrid_gateway") == 0
+
+
+def test_who_is_logged_in_owns_what_they_add_whoever_they_name(shop):
+    assert run(shop, "manage.py", "makemigrations", "shop").returncode == 0
+    done = run(shop, "manage.py", "startapi", "shop", "--yes", "--no-test", "--model", "Item", "--model", "Shelf")
+    assert done.returncode == 0, done.stderr
+    source, tests = ((shop / f"shop/{name}.py").read_text() for name in ("api", "test_api"))
+    taken = source.partition("class ItemIn")[2].partition("class ItemPatch")[0]
+    assert "shelf: int" in taken and "owner" not in taken
+    assert "# owner: who is logged in, and not whom a client names" in source
+    assert "def given_to_item(user: User) -> dict[str, User]:" in source and "    given=given_to_item,\n" in source
+    assert source.count("given=") == 1
+    assert 'self.assertEqual(str(response.json()["owner"]), str(self.user.id))' in tests
+    again = run(shop, "manage.py", "startapi", "shop", "--yes")
+    assert "Write the routes of Scan, Odd by hand" in again.stderr
+
+
+def test_a_file_that_was_changed_between_init_and_startapi_is_not_lost_by_undoing(shop):
+    routes = shop / "mysite/routes.py"
+    routes.write_text(routes.read_text() + "# mine\n")
+    assert run(shop, "manage.py", "startapi", "shop", "--yes", "--no-test").returncode == 0
+    before = files(shop)
+    assert "Changed since init or startapi wrote it: mysite/routes.py." in init(shop, "--undo", "--yes", code=1)
+    assert files(shop) == before
+
+
+BARE = """
+SECRET_KEY = "x"
+INSTALLED_APPS = ["hybrid_gateway", "hello"]
+ROOT_URLCONF = "mysite.urls"
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+MIDDLEWARE = []
+ASGI_APPLICATION = "hybrid_gateway.asgi.application"
+WSGI_APPLICATION = "hybrid_gateway.wsgi.application"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+HYBRID_GATEWAY = {"ROUTES": "mysite.routes", "FALLTHROUGH": True}
+"""
+
+
+def test_without_accounts_it_says_which_apps_are_missing_and_writes_what_everybody_may_read(tmp_path):
+    folder = start_project(tmp_path / "site")
+    (folder / "hello").mkdir()
+    (folder / "hello/__init__.py").write_text("")
+    (folder / "hello/models.py").write_text(
+        "from django.db import models\nclass Greeting(models.Model):\n    text = models.CharField(max_length=20)\n"
+    )
+    (folder / "mysite/settings.py").write_text(BARE)
+    (folder / "mysite/urls.py").write_text("urlpatterns = []\n")
+    (folder / "mysite/routes.py").write_text("routes = []\n")
+    refused = run(folder, "manage.py", "startapi", "hello", "--dry-run")
+    assert refused.returncode == 1 and "Traceback" not in refused.stderr, refused.stderr
+    assert refused.stderr.splitlines()[-1].startswith("CommandError: Routes with log-ins and permissions need")
+    assert "django.contrib.auth and django.contrib.contenttypes in INSTALLED_APPS" in refused.stderr
+    assert run(folder, "manage.py", "makemigrations", "hello").returncode == 0
+    done = run(folder, "manage.py", "startapi", "hello", "--yes", "--public", "--read-only")
+    assert done.returncode == 0 and "The tests pass." in done.stdout, done.stdout + done.stderr
+    assert "def test_detail" in (folder / "hello/tests/test_api.py").read_text()
 
 
 def test_secrets_are_neither_shown_nor_taken():

@@ -31,8 +31,11 @@ class Command(BaseCommand):
         if find_spec("libcst") is None:
             raise CommandError('This needs libcst: pip install "hybrid-gateway[init]" brings it.')
         from hybrid_gateway.scaffold.app_plan import plan_app
-        from hybrid_gateway.scaffold.changes import ScaffoldError
+        from hybrid_gateway.scaffold.changes import ScaffoldError, apply, root_of_record
+        from hybrid_gateway.scaffold.server_lines import served_by
 
+        home = Path(sys.argv[0]).resolve().parent
+        root = root_of_record(home)
         try:
             plan = plan_app(options)
         except ScaffoldError as error:
@@ -43,22 +46,25 @@ class Command(BaseCommand):
             return
         if not options["yes"] and not self.agrees(len(plan.changes)):
             raise CommandError("Nothing was changed. `--yes` does not ask.")
-        for change in plan.changes:
-            change.write()
-        module = ".".join(plan.tests.relative_to(Path(sys.argv[0]).resolve().parent).with_suffix("").parts)
+        apply(root, plan.changes)
+        module = ".".join(plan.tests.relative_to(home).with_suffix("").parts)
         if not options["no_test"]:
-            self.try_tests(plan, module)
+            self.try_tests(plan, module, root)
         for note in plan.notes:
             self.stdout.write(f"* {note}")
         self.stdout.write(f"\nNext: python manage.py test {module}")
+        for line in served_by(root):
+            self.stdout.write(f"In production: {line}")
+        self.stdout.write("To take it back: python -m hybrid_gateway init --undo")
 
-    def try_tests(self, plan: AppPlan, module: str) -> None:
+    def try_tests(self, plan: AppPlan, module: str, root: Path) -> None:
         """Run the tests; those that fail, because rows need what no column says, are taken out and told."""
         from hybrid_gateway.scaffold.app_plan import failed_tests
+        from hybrid_gateway.scaffold.changes import apply
 
         failed, output = failed_tests(plan, module)
         if failed:
-            plan.write_tests(failed)
+            apply(root, [plan.fewer_tests(failed)])
             failed, output = failed_tests(plan, module)
         self.stdout.write("The tests pass." if not output else f"The tests do not pass:\n{output}")
 
