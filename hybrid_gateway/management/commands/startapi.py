@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from hybrid_gateway.scaffold.server_lines import served_by
+
 if TYPE_CHECKING:
     from hybrid_gateway.scaffold.app_plan import AppPlan
 
@@ -32,7 +34,6 @@ class Command(BaseCommand):
             raise CommandError('This needs libcst: pip install "hybrid-gateway[init]" brings it.')
         from hybrid_gateway.scaffold.app_plan import plan_app
         from hybrid_gateway.scaffold.changes import ScaffoldError, apply, root_of_record
-        from hybrid_gateway.scaffold.server_lines import served_by
 
         home = Path(sys.argv[0]).resolve().parent
         root = root_of_record(home)
