@@ -251,9 +251,11 @@ def resolve_class_aliases(cls: type) -> None:
     msgspec knows ``type X = ...`` alone, not the class of typing_extensions; and the markers inside must be seen.
     """
     for base in cls.__mro__:
-        own = vars(base).get("__annotations__")
-        if isinstance(own, dict) and base.__module__ not in ("builtins", "typing", "msgspec"):
+        if base.__module__ not in ("builtins", "typing", "msgspec"):
             hints = _read_types(typing.get_type_hints, base, include_extras=True)
+            # SPEC: PEP 649: from Python 3.14 on they are made when they are asked for, and names that are not known
+            # raise then; of those no hint came, either.
+            own: dict[str, object] = vars(base).get("__annotations__") or (base.__annotations__ if hints else {})
             for name in own:
                 if _holds_alias(hints.get(name)):
                     own[name] = resolve_new_types(hints[name])

@@ -5,6 +5,7 @@ And the fields of classes whose fields are parameters: Structs, dataclasses, att
 
 from __future__ import annotations
 
+import builtins
 import inspect
 import sys
 import types
@@ -130,6 +131,7 @@ def read_signature(function: Handler, where: str) -> Signature:
 
 def _read_annotations(function: Handler, target: Handler) -> tuple[inspect.Signature, dict[str, object]]:
     """Return the signature of ``function`` and the annotations of ``target``; raise ``NameError`` for unknown names."""
+    settle_annotations(target)
     names = _local_names(target)
     try:
         return inspect.signature(function), typing.get_type_hints(target, localns=names, include_extras=True)
@@ -142,6 +144,24 @@ def _read_annotations(function: Handler, target: Handler) -> tuple[inspect.Signa
                 _reject_references(hint)
             return inspect.signature(function, annotation_format=references), hints
         raise
+
+
+def settle_annotations(function: object) -> None:
+    """Let ``list`` in the annotations of a method be the type, as it was where the method was defined.
+
+    SPEC: PEP 649: from Python 3.14 on annotations are read later, when ``list`` may be a method of the class.
+    """
+    annotate = getattr(function, "__annotate__", None)
+    free = annotate.__code__.co_freevars if inspect.isfunction(annotate) else ()
+    if sys.version_info >= (3, 14) and inspect.isfunction(function) and "__classdict__" in free:
+        cells = dict(zip(free, annotate.__closure__ or (), strict=True))
+        found: Mapping[str, object] = cells["__classdict__"].cell_contents
+        kept = {name: value for name, value in found.items() if isinstance(value, type) or not hasattr(builtins, name)}
+        if len(kept) < len(found):
+            cells["__classdict__"] = types.CellType(kept)
+            function.__annotate__ = types.FunctionType(
+                annotate.__code__, annotate.__globals__, annotate.__name__, None, tuple(cells.values())
+            )
 
 
 def known_signature(function: Handler, where: str) -> Signature:
