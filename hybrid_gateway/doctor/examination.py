@@ -17,6 +17,7 @@ from hybrid_gateway.checks.settings_checks import current_gateway
 from hybrid_gateway.doctor.applications import find_applications, look_at_applications, raised_in
 from hybrid_gateway.doctor.command_files import find_commands
 from hybrid_gateway.doctor.database_limits import look_at_databases
+from hybrid_gateway.doctor.entry_settings import look_at_entry_settings
 from hybrid_gateway.doctor.examined_project import Project, find_root
 from hybrid_gateway.doctor.finding import Finding, Severity, found
 from hybrid_gateway.doctor.folded_checks import look_at_checks
@@ -31,6 +32,7 @@ Concern = Callable[[Project], Iterable[Finding]]
 
 CONCERNS: tuple[tuple[str, Concern], ...] = (
     ("applications and their servers", look_at_applications),
+    ("settings of applications", look_at_entry_settings),
     ("system checks", look_at_checks),
     ("databases", look_at_databases),
     ("proxies", look_at_proxies),

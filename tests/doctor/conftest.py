@@ -15,10 +15,11 @@ from django.core.management import execute_from_command_line
 execute_from_command_line(sys.argv)
 """
 SETTINGS = """\
+import os
 from pathlib import Path
 BASE_DIR = Path(__file__).parent.parent
 SECRET_KEY = "Zq3" + "v9Kx7Lw2Rt5Yb8Nc1Md4Pf6Gh0Js-" * 2
-DEBUG = True
+DEBUG = not os.environ.get("PRODUCTION")
 ALLOWED_HOSTS = ["shop.example.org"]
 INSTALLED_APPS = [
     "hybrid_gateway", "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",

@@ -9,7 +9,7 @@ from hybrid_gateway.doctor.command_files import find_commands
 from hybrid_gateway.doctor.examined_project import Project
 from hybrid_gateway.doctor.lane_use import look_at_lanes
 from hybrid_gateway.problems import DOCS_URL
-from tests.doctor.conftest import SERVED
+from tests.doctor.conftest import OURS, SERVED
 from tests.doctor.forked import run_forked
 
 
@@ -164,14 +164,37 @@ def test_servers_with_other_settings_are_told(project):
     project.write("config/production.py", "from config.settings import *\nDEBUG = False\n")
     text = (project.folder / "config/wsgi.py").read_text()
     project.write("config/wsgi.py", text.replace("config.settings", "config.production"))
-    [finding] = project.findings()
-    assert (finding["id"], finding["severity"]) == ("D004", "advice")
+    other, finding = project.findings()
+    assert (other["id"], finding["id"], finding["severity"]) == ("D015", "D004", "advice")
     assert "--settings=config.production" in finding["remedy"]
     project.write("config/wsgi.py", text)
     assert "D004" not in {entry["id"] for entry in project.findings("--settings=config.production")}
 
 
 # --- between servers, proxies and the lane ----------------------------------------------------------------------------
+
+
+def test_asgi_and_wsgi_name_different_settings(project):
+    project.write("Procfile", SERVED)
+    project.write("config/production.py", "from config.settings import *\nDEBUG = False\n")
+    project.write("config/wsgi.py", OURS.format(protocol="wsgi").replace("config.settings", "config.production"))
+    assert ("risky", "D015") in project.lines()
+    project.write("config/asgi.py", OURS.format(protocol="asgi").replace("config.settings", "config.production"))
+    assert "D015" not in [number for _, number in project.lines()]
+
+
+def test_a_command_starts_with_debug(project):
+    project.write("Procfile", SERVED.replace("python manage.py gateway serve", "uvicorn config.asgi:application"))
+    project.settings("DEBUG = True")
+    assert ("risky", "D073") in project.lines()
+    project.write("config/local.py", "from .settings import *\n")
+    project.write("config/asgi.py", OURS.format(protocol="asgi").replace("config.settings", "config.local"))
+    assert ("risky", "D073") in project.lines()
+    project.settings("DEBUG = True\nif os.environ.get('PRODUCTION'):\n    DEBUG = False")
+    assert "D073" not in [number for _, number in project.lines()]
+    project.write("Procfile", "web: DJANGO_SETTINGS_MODULE=config.live uvicorn config.asgi:application\n")
+    project.settings("DEBUG = True")
+    assert "D073" not in [number for _, number in project.lines()]
 
 
 def test_a_platform_s_router_is_not_believed(project):
