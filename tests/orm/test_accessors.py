@@ -38,7 +38,7 @@ class Crate(models.Model):
         app_label = "library"
 
 
-class Sign(models.Model):
+class Placard(models.Model):
     stall = models.OneToOneField(Stall, models.CASCADE, related_name="signboard", related_query_name="sign")
     word = models.CharField(max_length=20)
 
@@ -47,7 +47,7 @@ class Sign(models.Model):
 
 
 class Lantern(models.Model):
-    sign = models.ForeignKey(Sign, models.CASCADE)
+    sign = models.ForeignKey(Placard, models.CASCADE)
     word = models.CharField(max_length=20)
 
     class Meta:
@@ -66,7 +66,7 @@ class Bill(models.Model):
 
 @pytest.fixture(scope="module")
 def tables(django_db_setup, django_db_blocker):
-    made = (Stall, Melon, Crate, Sign, Lantern, Bill)
+    made = (Stall, Melon, Crate, Placard, Lantern, Bill)
     with django_db_blocker.unblock():
         with connection.schema_editor() as editor:
             for model in made:
@@ -87,7 +87,7 @@ def stall():
         Melon.objects.create(stall=stall, word=word)
         Crate.objects.create(word=word).stalls.add(stall)
         Bill.objects.create(stall=stall, word=word)
-    Lantern.objects.create(sign=Sign.objects.create(stall=stall, word="open"), word="red")
+    Lantern.objects.create(sign=Placard.objects.create(stall=stall, word="open"), word="red")
     yield stall
     ContentType.objects.clear_cache()
 
@@ -96,7 +96,7 @@ def part(model: type[models.Model]) -> Any:
     return type(ModelStruct)(f"{model.__name__}Part", (ModelStruct,), {"__annotations__": {"word": str}}, model=model)
 
 
-MelonPart, CratePart, SignPart, BillPart = map(part, (Melon, Crate, Sign, Bill))
+MelonPart, CratePart, PlacardPart, BillPart = map(part, (Melon, Crate, Placard, Bill))
 LISTS = [
     ("melon_set", MelonPart),
     ("melon", MelonPart),
@@ -137,9 +137,9 @@ def test_lists_of_values(stall, name):
 
 @pytest.mark.parametrize("name", ["signboard", "sign"])
 def test_the_other_side_of_a_one_to_one_relation(stall, name):
-    nested = stall_struct(board=Annotated[SignPart | None, Column(name)])
-    assert shown(nested, stall, "board") == (SignPart(word="open"), None)
-    assert shown(stall_struct(**{name: SignPart | None}), stall, name) == (SignPart(word="open"), None)
+    nested = stall_struct(board=Annotated[PlacardPart | None, Column(name)])
+    assert shown(nested, stall, "board") == (PlacardPart(word="open"), None)
+    assert shown(stall_struct(**{name: PlacardPart | None}), stall, name) == (PlacardPart(word="open"), None)
     assert shown(stall_struct(key=Annotated[int | None, Column(name)]), stall, "key") == (stall.signboard.pk, None)
     word = stall_struct(word=Annotated[str | None, Column(f"{name}__word")])
     assert shown(word, stall, "word") == ("open", None)
@@ -188,11 +188,11 @@ def test_lists_of_keys_are_written(stall, name):
 
 @pytest.mark.parametrize("name", ["signboard", "sign"])
 def test_the_other_side_of_a_one_to_one_relation_is_written(stall, name):
-    written = stall_struct(board=Annotated[SignPart | None, Column(name, write="create")])
-    made = written(name="New", board=SignPart(word="new")).create()
-    assert written.from_model(Stall.objects.get(pk=made.pk)).board == SignPart(word="new")
-    written(name="First", board=SignPart(word="shut")).update(stall)
-    assert written.get(Stall.objects.filter(pk=stall.pk)).board == SignPart(word="shut")
+    written = stall_struct(board=Annotated[PlacardPart | None, Column(name, write="create")])
+    made = written(name="New", board=PlacardPart(word="new")).create()
+    assert written.from_model(Stall.objects.get(pk=made.pk)).board == PlacardPart(word="new")
+    written(name="First", board=PlacardPart(word="shut")).update(stall)
+    assert written.get(Stall.objects.filter(pk=stall.pk)).board == PlacardPart(word="shut")
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_the_other_side_of_a_one_to_one_relation_is_written(stall, name):
     [
         (Annotated[list[MelonPart], Column("melons")], "melon_set"),
         (Annotated[list[MelonPart], Column("nonsense")], ""),
-        (Annotated[SignPart | None, Column("singboard")], "signboard"),
+        (Annotated[PlacardPart | None, Column("singboard")], "signboard"),
         (Annotated[list[CratePart], Column("crates", write="create")], "crate_set"),
     ],
 )
