@@ -68,8 +68,8 @@ class BackendAccess:
         """Ask the back end; raise :class:`ChannelsUnavailable` where it takes too long."""
         try:
             if not self._is_started:
-                await self.within(self.start(), seconds)
-            answer = await self.within(ask(*args), seconds)
+                await self.within(self.start, seconds=seconds)
+            answer = await self.within(ask, *args, seconds=seconds)
         except ChannelsUnavailable as error:
             self.note(error)
             raise
@@ -87,13 +87,16 @@ class BackendAccess:
         else:
             logger.warning("The back end of channels does not answer: %s", error)
 
-    async def within(self, work: Awaitable[T], seconds: float = SECONDS) -> T:
-        """Await ``work``; raise :class:`ChannelsUnavailable` where it takes too long."""
+    async def within(self, ask: Callable[..., Awaitable[T]], *args: object, seconds: float = SECONDS) -> T:
+        """Ask and wait; raise :class:`ChannelsUnavailable` where it takes too long.
+
+        What is cancelled before it began has made no coroutine that nobody awaits.
+        """
         if self.is_direct:
-            return await work
+            return await ask(*args)
         try:
             async with asyncio.timeout(seconds):
-                return await work
+                return await ask(*args)
         except TimeoutError:
             raise ChannelsUnavailable(f"The back end of channels has not answered within {seconds:g} s.") from None
 

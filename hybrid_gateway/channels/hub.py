@@ -95,7 +95,7 @@ class Hub:
     async def _members(self, name: str) -> list[str]:
         local = self._locals.get(name)
         if local is not None:
-            await self._access.within(local.settled())
+            await self._access.within(local.settled)
         return await self._access.ask(self.backend.members, name)
 
     # --- life
@@ -154,9 +154,9 @@ class Hub:
             if since:
                 attachment.hold()
             if must_open:
-                await self._access.acall(self._access.within(self._open(local)))
+                await self._access.acall(self._access.within(self._open, local))
             if holder is not None:
-                await self._access.acall(self._access.within(local.settle(holder)))
+                await self._access.acall(self._access.within(local.settle, holder))
             if since:
                 await self._resume(local, attachment, since)
         except BaseException:

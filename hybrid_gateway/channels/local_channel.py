@@ -127,5 +127,5 @@ class PresenceKeeper:
             await self._access.ask(self._access.backend.keep, entered, TTL)
         for local, presence in channels:
             for user in presence.unsettled:
-                await self._access.within(local.settle(user))
-            await self._access.within(presence.compare())
+                await self._access.within(local.settle, user)
+            await self._access.within(presence.compare)

@@ -169,7 +169,8 @@ class Project:
             with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as response:
                 return response.status, response.read()
         except HTTPError as error:
-            return error.code, error.read()
+            with error:
+                return error.code, error.read()
         except (URLError, OSError) as error:
             return None, str(error)
 
