@@ -164,7 +164,10 @@ _ANSWERS = (
         "debug_toolbar.middleware.DebugToolbarMiddleware",
     ),
     works("django-unfold", "the admin is Django's side"),
-    works("django-health-check", "its page is Django's side; ours are `/livez` and `/readyz`"),
+    works(
+        "django-health-check",
+        "its page is Django's side; ours are `/livez` and `/readyz`, once [included](observability.md#health)",
+    ),
 )
 
 _MEASURES = (

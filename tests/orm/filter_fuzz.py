@@ -87,6 +87,8 @@ def paths_of(model: Any) -> list[str]:
         while kinds:
             before, kind = kinds.pop()
             for name, lookup in kind.get_lookups().items():
+                if name == "contained_by":  # of PostgreSQL alone, and there as soon as somebody imports its ranges
+                    continue
                 path = f"{field.attname}{before}__{name}"
                 found.append(path)
                 if issubclass(lookup, Transform) and before.count("__") < 2:

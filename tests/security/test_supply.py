@@ -78,7 +78,7 @@ def test_r_supply_nobody_is_told_of_what_is_recent_or_not_there(monkeypatch):
 
 
 def test_r_supply_actions_are_pinned_by_commit():
-    assert len(WORKFLOWS) == 5
+    assert len(WORKFLOWS) == 6
     for path in WORKFLOWS:
         for line in path.read_text().splitlines():
             used = re.search(r"uses:\s*(\S+)", line)
@@ -92,6 +92,7 @@ def workflow(name):
 def test_r_supply_no_workflow_may_write_but_where_it_says_so():
     granted = {path.stem: re.findall(r"^ +([\w-]+: write)\b", path.read_text(), re.M) for path in WORKFLOWS}
     writing = {"codeql": ["security-events: write"], "release": ["id-token: write"]}
+    writing["docs"] = ["pages: write", "id-token: write"]  # GitHub Pages takes no token of another kind
     assert granted == {"ci": [], "audit": [], "nightly": [], **writing}
     assert all(re.search(r"^permissions:( {}|\n  contents: read)$", path.read_text(), re.M) for path in WORKFLOWS)
 

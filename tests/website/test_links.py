@@ -22,7 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Using `httpx`")
 def test_links_inside_the_repository_lead_somewhere():
     links = inner_links()
     assert len(links) > 400
-    assert [str(link) for link in links if is_broken(link)] == []
+    made = {DOCS / name for name, _ in pages()}  # as the site is built
+    broken = [link for link in links if is_broken(link)]
+    assert [str(link) for link in broken if link.document.parent / link.target.partition("#")[0] not in made] == []
 
 
 def test_a_broken_link_is_found(tmp_path):

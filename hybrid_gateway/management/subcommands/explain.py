@@ -41,7 +41,20 @@ def pages_of(ids: Sequence[str]) -> Iterator[str]:
 
 DJANGO_LABELS = frozenset(
     (
-        *("4_0", "admin", "async", "auth", "caches", "commands", "contenttypes", "databases", "fields", "files", "gis"),
+        *(
+            "4_0",
+            "admin",
+            "async",
+            "auth",
+            "caches",
+            "commands",
+            "contenttypes",
+            "databases",
+            "fields",
+            "files",
+            "gis",
+            "mail",
+        ),
         *("models", "mysql", "oracle", "postgres", "security", "sessions", "signals", "sites", "staticfiles", "sqlite"),
         *("syndication", "templates", "translation", "urls"),
     )
