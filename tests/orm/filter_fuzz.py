@@ -75,6 +75,7 @@ def values_of(kind: Any) -> Iterator[Any]:
 
 def paths_of(model: Any) -> list[str]:
     """Every lookup that Django has for the columns of ``model``, transforms and their lookups included."""
+    from django.db import connection
     from django.db.models import Transform
 
     found = []
@@ -87,7 +88,7 @@ def paths_of(model: Any) -> list[str]:
         while kinds:
             before, kind = kinds.pop()
             for name, lookup in kind.get_lookups().items():
-                if name == "contained_by":  # of PostgreSQL alone, and there as soon as somebody imports its ranges
+                if name == "contained_by" and connection.vendor != "postgresql":  # there once its ranges are imported
                     continue
                 path = f"{field.attname}{before}__{name}"
                 found.append(path)

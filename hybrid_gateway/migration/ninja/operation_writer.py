@@ -230,7 +230,8 @@ class OperationWriter:
             return []
         if None in limits:
             self._decide("a throttle of the project's own is left out")
-            return []
+            if not any(limits):
+                return []
         self.names.use("hybrid_gateway", "Throttle")
         self._differ("header ratelimit-*", "answers say what is left of the limit")
         return [f"throttle=[{', '.join(filter(None, limits))}]"]

@@ -240,6 +240,15 @@ async def slow(request):
     return {"slow": True}
 
 
+class OwnThrottle(AnonRateThrottle):
+    """One of the project's own."""
+
+
+@api.get("/watched", throttle=[AnonRateThrottle("7/m"), OwnThrottle("5/m")])
+def watched(request):
+    return {"watched": True}
+
+
 @api.get("/users/{name}", response=Message)
 def user_named(request, name: str):
     found = User.objects.filter(Q(username=name)).first()

@@ -192,3 +192,8 @@ def test_a_project_without_such_routes_is_told(settings):
     settings.ROOT_URLCONF = "tests.urls"
     with pytest.raises(CommandError, match="no routes"):
         call_command("gateway", "migrate-from", "ninja")
+
+
+def test_a_throttle_of_the_projects_own_takes_no_other_limit_with_it(moved):
+    assert 'throttle=[Throttle("7/minute", by="address")]' in moved.text
+    assert "a throttle of the project's own is left out" in json.dumps(moved.report)
