@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.db.backends.utils import CursorWrapper
 from hypothesis import settings
 
 from hybrid_gateway import Gateway
@@ -21,6 +22,14 @@ settings.load_profile("suite")
 def nobody_has_failed_to_log_in() -> None:
     """Failed logins are counted in the cache, which outlives a test."""
     cache.clear()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """A test that leaves something else in the place of Django's cursor makes tests after it fail, in some orders."""
+    yield
+    for step in (CursorWrapper.__init__, CursorWrapper.execute, CursorWrapper.executemany):
+        assert step.__globals__["__name__"].startswith("django."), f"{step} is left behind."
 
 
 class StillClock:

@@ -1,10 +1,14 @@
 """The code of the documentation runs, page by page, as a reader would type it."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 
-import tests.drivers.lane  # noqa: F401  (makes the protocol known)
 from hybrid_gateway.test import TestClient, create_test_client
-from tests.docs.markdown_blocks import DOCS, Page, pages
+from tests.docs.markdown_blocks import DOCS, ROOT, Page, pages
+from tests.docs.run_page import run_page
 
 PAGES = [
     page
@@ -12,7 +16,8 @@ PAGES = [
     if not page.is_followed and any(block.language == "python" and block.not_run is None for block in page.blocks)
 ]
 NEEDS = {"coming-from-fastapi.md": ("sqlalchemy", "aiosqlite", "pydantic"), "testing.md": ("factory", "time_machine")}
-ONCE = ("sentry-opentelemetry.md",)
+ALONE = ("sentry-opentelemetry.md",)
+"""They change their process for good: Sentry puts its own in the place of Django's handlers, cursors and signals."""
 
 
 @pytest.fixture(params=["asgi", "wsgi", "lane"])
@@ -25,13 +30,14 @@ def protocol(request):
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path.relative_to(DOCS)))
 def test_a_page_runs(page: Page, protocol, monkeypatch):
-    if page.path.name in ONCE and protocol != "asgi":
-        pytest.skip("What it sets up is of the whole process, once.")
     for module in NEEDS.get(page.path.name, ()):
         pytest.importorskip(module)
+    if page.path.name in ALONE:
+        subprocess.run(
+            [sys.executable, "-m", "tests.docs.run_page", page.path.relative_to(DOCS), protocol],
+            cwd=ROOT, check=True, env=os.environ | {"DJANGO_SETTINGS_MODULE": "tests.settings"},
+        )  # fmt: skip
+        return
     for made in (TestClient.__init__, create_test_client):
         monkeypatch.setitem(made.__kwdefaults__, "protocol", protocol)
-    namespace = {"__name__": f"docs.{page.path.stem}"}
-    for block in page.blocks:
-        if block.language == "python" and block.not_run is None:
-            exec(compile("\n" * block.line + block.text, str(page.path), "exec"), namespace)
+    run_page(page, protocol)
