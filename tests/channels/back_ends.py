@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +14,7 @@ from django.db import connections
 
 from hybrid_gateway.channels.backend import ChannelBackend, Delivery
 from hybrid_gateway.channels.memory_backend import MemoryBackend
-from tests.channels.servers import REDIS, PrivatePostgreSQL, answers
+from tests.channels.servers import REDIS, PrivatePostgreSQL, answers, folder_for_all
 
 
 class Ears:
@@ -82,14 +81,15 @@ def database(alias: str, **settings: Any) -> Iterator[None]:
 
 
 @contextmanager
-def private_postgresql(folder: Path) -> Iterator[PrivatePostgreSQL]:
-    server = PrivatePostgreSQL(folder)
-    server.start()
-    try:
-        with database("channels", **server.settings):
-            yield server
-    finally:
-        server.kill()
+def private_postgresql() -> Iterator[PrivatePostgreSQL]:
+    with folder_for_all() as folder:
+        server = PrivatePostgreSQL(folder)
+        server.start()
+        try:
+            with database("channels", **server.settings):
+                yield server
+        finally:
+            server.kill()
 
 
 @contextmanager

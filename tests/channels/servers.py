@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -80,6 +81,15 @@ class PrivateRedis:
             self.process.send_signal(signal.SIGCONT)
 
 
+@contextmanager
+def folder_for_all() -> Iterator[Path]:
+    """Give a folder that servers of other users reach: each start of pytest closes the folders of all to them."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder
+
+
 class PrivatePostgreSQL:
     """A cluster of the test's own, which speaks to ``127.0.0.1`` alone."""
 
@@ -96,9 +106,6 @@ class PrivatePostgreSQL:
         self.folder.mkdir()
         if self.runner:
             shutil.chown(self.folder, "postgres", "postgres")
-            for parent in list(self.folder.parents)[:5]:
-                with suppress(PermissionError):
-                    parent.chmod(parent.stat().st_mode | 0o011)
         self.run("initdb", "-D", str(self.folder), "-A", "trust", "-U", "tests", "--no-sync")
 
     def run(self, program: str, *arguments: str) -> None:

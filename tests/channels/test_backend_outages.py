@@ -32,8 +32,8 @@ def redis(tmp_path: Path) -> Iterator[PrivateRedis]:
 
 
 @pytest.fixture
-def postgresql(tmp_path: Path, django_db_blocker: DjangoDbBlocker) -> Iterator[PrivatePostgreSQL]:
-    with django_db_blocker.unblock(), private_postgresql(tmp_path) as server:
+def postgresql(django_db_blocker: DjangoDbBlocker) -> Iterator[PrivatePostgreSQL]:
+    with django_db_blocker.unblock(), private_postgresql() as server:
         yield server
 
 

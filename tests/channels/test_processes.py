@@ -126,7 +126,7 @@ def own(request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: Djang
         yield redis, {"databases": {}, "channels": redis.url}
         redis.kill()
         return
-    with django_db_blocker.unblock(), private_postgresql(tmp_path) as postgresql:
+    with django_db_blocker.unblock(), private_postgresql() as postgresql:
         database = {"ENGINE": "django.db.backends.postgresql", **postgresql.settings}
         yield postgresql, {"databases": {"default": database}, "channels": "postgresql"}
 

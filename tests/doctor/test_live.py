@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+from tests.channels.servers import folder_for_all
+
 POSTGRESQL = ("127.0.0.1", 5432)
 REDIS = ("127.0.0.1", 6379)
 DATABASE = (
@@ -103,28 +105,26 @@ def test_a_database_that_hangs_costs_seconds(project):
 
 @needs_postgresql
 @pytest.mark.skipif(shutil.which("pgbouncer") is None, reason="no pgbouncer is installed")
-def test_pgbouncer_is_noticed(project, tmp_path):
+def test_pgbouncer_is_noticed(project):
     port = free_port()
-    configuration = tmp_path / "pgbouncer.ini"
-    configuration.write_text(
-        "[databases]\npostgres = host=127.0.0.1 port=5432 dbname=postgres user=postgres\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = transaction\n"
-        "unix_socket_dir =\nuser = nobody\n"
-    )
-    configuration.chmod(0o644)
-    for folder in [tmp_path, *tmp_path.parents][:4]:
-        folder.chmod(folder.stat().st_mode | 0o755) if folder.stat().st_uid == tmp_path.stat().st_uid else None
-    with subprocess.Popen(["pgbouncer", str(configuration)], stderr=subprocess.DEVNULL) as bouncer:
-        try:
-            deadline = time.monotonic() + 10
-            while not listens(("127.0.0.1", port)) and time.monotonic() < deadline:
-                time.sleep(0.1)
-            database(project, port=port)
-            assert project.lines() == [("risky", "D024")]
-            database(project, port=port, more=', "DISABLE_SERVER_SIDE_CURSORS": True')
-            assert project.lines() == []
-        finally:
-            bouncer.terminate()
+    with folder_for_all() as folder:
+        configuration = folder / "pgbouncer.ini"
+        configuration.write_text(
+            "[databases]\npostgres = host=127.0.0.1 port=5432 dbname=postgres user=postgres\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nauth_type = any\npool_mode = transaction\n"
+            "unix_socket_dir =\nuser = nobody\n"
+        )
+        with subprocess.Popen(["pgbouncer", str(configuration)], stderr=subprocess.DEVNULL) as bouncer:
+            try:
+                deadline = time.monotonic() + 10
+                while not listens(("127.0.0.1", port)) and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                database(project, port=port)
+                assert project.lines() == [("risky", "D024")]
+                database(project, port=port, more=', "DISABLE_SERVER_SIDE_CURSORS": True')
+                assert project.lines() == []
+            finally:
+                bouncer.terminate()
 
 
 # --- caches and channels ---------------------------------------------------------------------------------------------
