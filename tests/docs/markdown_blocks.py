@@ -41,7 +41,7 @@ class Block:
     @cached_property
     def file(self) -> re.Match[str] | None:
         """The first line, where it names a file."""
-        return FILE.match(self.text) if self.language not in ("text", "sh") else None
+        return FILE.match(self.text) if self.language != "sh" else None
 
     def write(self, folder: Path) -> None:
         """Do with the file what the page says."""

@@ -13,12 +13,14 @@ import pytest
 import yaml
 from django.template import Engine
 
-from tests.docs.markdown_blocks import DOCS, MADE, ROOT, Block, pages
+from tests.docs.markdown_blocks import DOCS, MADE, ROOT, Block, pages, read
+from tests.docs.terminal import read_install
 from tests.docs.test_followed import FOLLOWED
 from tests.test_docs import PAGES
 
 BLOCKS = [block for page in pages() for block in page.blocks]
-NOT_RUN = 25
+PROBLEM_PAGES = sorted((ROOT / "hybrid_gateway" / "problems" / "pages").glob("*.md"))
+NOT_RUN = 17
 """So many blocks may stay unrun, each with its reason; make it fewer."""
 
 DOCKERFILE = re.compile(r"(FROM|ENV|WORKDIR|COPY|RUN|USER|EXPOSE|CMD|ENTRYPOINT|ARG|HEALTHCHECK|STOPSIGNAL|#) ?")
@@ -96,6 +98,33 @@ def test_structs_have_no_literal_lists_which_linters_refuse() -> None:
 def test_every_language_is_known() -> None:
     unknown = {block.language for block in BLOCKS} - set(PARSERS) - ELSEWHERE - PROSE
     assert not unknown
+
+
+TYPED = re.compile(
+    r"^(?:\$ |\w+=\S+ )*(?:python3?|pip3?|pipx|uvx?|poetry|npm|npx|django-admin|(?:\./)?manage\.py|curl|docker|heroku|git|"
+    r"gunicorn|uvicorn|daphne|hypercorn|granian|scripts/\w+) |^(?:from \S+ )?import \S|^class |^(?:async )?def ",
+    re.MULTILINE,
+)
+
+
+def test_what_is_to_be_typed_is_not_passed_off_as_text() -> None:
+    """Commands are ``sh`` and code is ``python``, which are run, or say why not."""
+    shown = (block for block in BLOCKS if block.language in ("", "text", "console") and block.not_run is None)
+    assert not [block.place for block in shown if TYPED.search(block.text)]
+
+
+def test_what_the_pages_of_problems_install_is_there_to_install() -> None:
+    lines = [
+        line
+        for path in PROBLEM_PAGES
+        for block in read(path).blocks
+        if block.language == "shell"
+        for line in block.text.splitlines()
+        if line.startswith("pip install")
+    ]
+    assert len(lines) >= 3
+    for line in lines:
+        read_install(line, line)
 
 
 def test_what_does_not_run_is_little() -> None:
