@@ -19,18 +19,38 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["doctor"]:
         return examine(arguments[1:])
+    parser = argparse.ArgumentParser(prog="python -m hybrid_gateway", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    made = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
+    add_init_arguments(made["init"])
+    options = parser.parse_args(arguments)
     if find_spec("libcst") is None:
         print('This needs libcst: pip install "hybrid-gateway[init]" brings it.', file=sys.stderr)
         return 1
     from hybrid_gateway.scaffold import init_command
 
-    parser = argparse.ArgumentParser(prog="python -m hybrid_gateway", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    init_command.add_arguments(
-        commands.add_parser("init", help="Put the gateway in front of the project in this folder.")
+    return init_command.run(options)
+
+
+COMMANDS = {
+    "init": "Put the gateway in front of the project in this folder.",
+    "doctor": "Examine the project in this folder, as manage.py gateway doctor does.",
+}
+
+
+def add_init_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``init``."""
+    add = parser.add_argument
+    add("folder", nargs="?", default=".", type=Path, help="The project; this folder, or one above or below it.")
+    add("--dry-run", action="store_true", help="Show the changes and make none.")
+    add("--yes", action="store_true", help="Do not ask.")
+    add(
+        "--undo",
+        action="store_true",
+        help="Put every file back, byte for byte, and take away what startapi wrote; refused where one was changed.",
     )
-    commands.add_parser("doctor", help="Examine the project in this folder, as manage.py gateway doctor does.")
-    return init_command.run(parser.parse_args(arguments))
+    add("--force", action="store_true", help="With --undo: files that were changed, too; that work is lost.")
+    add("--settings", metavar="MODULE", help="The module of settings, where manage.py does not name it.")
 
 
 def examine(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Write the parts of documents that are made of code: settings, system checks, close codes, the floors of the package.
+"""Write the parts of documents that are made of code: settings, checks, options of commands, close codes, floors.
 
 python scripts/docs_tables.py           write them anew
 python scripts/docs_tables.py --check   exit status 1 where a document differs
@@ -10,6 +10,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +20,13 @@ from gates import read_sources
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the package beside this script, whatever is installed
 
+from command_line import options_table  # noqa: E402
+
 from hybrid_gateway.problems.catalogue import catalogue  # noqa: E402
 from hybrid_gateway.websockets.close_codes import CLOSE_CODES  # noqa: E402
 
-PAGES = [*(ROOT / "docs" / f"{name}.md" for name in ("settings", "checks", "websockets")), ROOT / "ARCHITECTURE.md"]
+DOCS = ("settings", "checks", "websockets", "starting", "doctor")
+PAGES = [*(ROOT / "docs" / f"{name}.md" for name in DOCS), ROOT / "ARCHITECTURE.md"]
 PART = re.compile(r"(<!-- (\w+): by scripts/docs_tables.py -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -100,6 +104,9 @@ PARTS = {
     "checks": checks_table,
     "close_codes": close_codes_table,
     "floors": floors,
+    "init_options": partial(options_table, "python -m hybrid_gateway init"),
+    "startapi_options": partial(options_table, "manage.py startapi"),
+    "doctor_options": partial(options_table, "manage.py gateway doctor"),
 }
 
 

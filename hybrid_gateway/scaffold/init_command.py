@@ -13,16 +13,6 @@ from hybrid_gateway.scaffold.project import Project, find_project
 from hybrid_gateway.scaffold.server_lines import served_by
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the options of ``init``."""
-    parser.add_argument("folder", nargs="?", default=".", type=Path, help="the project, this folder by default")
-    parser.add_argument("--settings", help="the module of settings, where manage.py does not say it")
-    parser.add_argument("--yes", action="store_true", help="do not ask")
-    parser.add_argument("--dry-run", action="store_true", help="show the changes and make none")
-    parser.add_argument("--undo", action="store_true", help="take back what init and startapi wrote")
-    parser.add_argument("--force", action="store_true", help="with --undo: also files that were changed since")
-
-
 def run(options: argparse.Namespace) -> int:
     """Do it, and return the exit code; errors of the project are told on stderr."""
     try:

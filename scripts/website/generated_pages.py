@@ -6,10 +6,9 @@ import os
 from collections.abc import Iterator
 from itertools import groupby
 
-from django.core.management.base import CommandParser
+from command_line import command_names, parser_of
 from docs_tables import close_codes_table
 
-from hybrid_gateway.management.commands.gateway import SUBCOMMANDS
 from hybrid_gateway.problems.catalogue import catalogue
 from website.api_reference import reference_pages
 from website.repository import PROJECT_PAGES, ROOT
@@ -46,13 +45,19 @@ def problem_pages() -> Iterator[tuple[str, str]]:
 
 
 def command_line_page() -> str:
-    """Return the page of the subcommands, as their ``--help`` has it."""
+    """Return the page of all commands, as their ``--help`` has it."""
     os.environ["COLUMNS"] = "92"  # what argparse breaks lines at
-    lines = ["# Command line", "", "`manage.py gateway SUBCOMMAND`, which tells the same with `--help`.", ""]
-    for name, subcommand in SUBCOMMANDS.items():
-        parser = CommandParser(prog=f"manage.py gateway {name}")
-        subcommand.part("add_arguments")(parser)
-        lines += [f"## gateway {name}", "", subcommand.help, "", "```text", parser.format_help().rstrip(), "```", ""]
+    lines = [
+        "# Command line",
+        "",
+        "Each command tells the same with `--help`, and the options of every command of Django.",
+        "",
+    ]
+    for command in command_names():
+        parser = parser_of(command)
+        title = command.removeprefix("manage.py ")
+        text, parser.description = parser.description, None
+        lines += [f"## {title}", "", str(text), "", "```text", parser.format_help().rstrip(), "```", ""]
     return "\n".join(lines)
 
 

@@ -101,8 +101,8 @@ def test_every_language_is_known() -> None:
 
 
 TYPED = re.compile(
-    r"^(?:\$ |\w+=\S+ )*(?:python3?|pip3?|pipx|uvx?|poetry|npm|npx|django-admin|(?:\./)?manage\.py|curl|docker|heroku|git|"
-    r"gunicorn|uvicorn|daphne|hypercorn|granian|scripts/\w+) |^(?:from \S+ )?import \S|^class |^(?:async )?def ",
+    r"^(?:\$ |\w+=\S+ )*(?:python3?|pip3?|pipx|uvx?|poetry|npm|npx|django-admin|(?:\./)?manage\.py|curl|docker|heroku|"
+    r"git|gunicorn|uvicorn|daphne|hypercorn|granian|scripts/\w+) |^(?:from \S+ )?import \S|^class |^(?:async )?def ",
     re.MULTILINE,
 )
 

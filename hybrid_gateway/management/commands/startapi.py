@@ -19,15 +19,16 @@ class Command(BaseCommand):
     help = "Writes routes, Structs and tests for the models of an app, and includes them among the project's routes."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("app", help="the label of an app")
-        parser.add_argument("--model", action="append", default=[], help="a model, instead of all; may be repeated")
-        parser.add_argument("--public", action="store_true", help="everybody may read")
-        parser.add_argument("--read-only", action="store_true", help="no routes that write")
-        parser.add_argument("--prefix", help="the path before the routes, /api/APP by default")
-        parser.add_argument("--into", metavar="APP", help="the app that gets the routes, if it is another")
-        parser.add_argument("--no-test", action="store_true", help="do not run the tests that were written")
-        parser.add_argument("--yes", action="store_true", help="do not ask")
-        parser.add_argument("--dry-run", action="store_true", help="show the changes and make none")
+        add = parser.add_argument
+        add("app", help="The label of an app.")
+        add("--model", action="append", default=[], help="This model, and not all; may be given several times.")
+        add("--public", action="store_true", help="Everybody may read; without it, who is logged in.")
+        add("--read-only", action="store_true", help="No routes that write.")
+        add("--prefix", metavar="PATH", help="The path before the routes; /api/APP by default.")
+        add("--into", metavar="APP", help="Write the routes into this app: `startapi auth --into shop`.")
+        add("--no-test", action="store_true", help="Do not run the tests that were written.")
+        add("--yes", action="store_true", help="Do not ask.")
+        add("--dry-run", action="store_true", help="Show the changes and make none.")
 
     def handle(self, *args: object, **options: Any) -> None:
         if find_spec("libcst") is None:

@@ -19,10 +19,21 @@ def add_arguments(parser: CommandParser) -> None:
     """Add the options; the command's own system checks are left out, since they end it where a line is wanted."""
     parser.set_defaults(skip_checks=True)
     add = parser.add_argument
-    add("--json", action="store_true", dest="as_json", help="Print JSON, of the schema in docs/doctor.md.")
-    add("--verbose", action="store_true", help="Show what was looked at and is fine, too.")
-    add("--only", action="append", default=[], metavar="ID", help="Show these ids alone; may be given several times.")
-    add("--skip", action="append", default=[], metavar="ID", help="Leave these ids out; may be given several times.")
+    add(
+        "--json",
+        action="store_true",
+        dest="as_json",
+        help="Print JSON in the place of lines: the schema is in docs/doctor.md.",
+    )
+    add("--verbose", action="store_true", help="Show what is fine, too.")
+    add(
+        "--only",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="Show these ids alone; several by commas, or by repeating it.",
+    )
+    add("--skip", action="append", default=[], metavar="ID", help="Leave these ids out; likewise.")
     add(
         "--deploy",
         action=BooleanOptionalAction,
@@ -32,7 +43,8 @@ def add_arguments(parser: CommandParser) -> None:
         "--fail-level",
         choices=[severity.value for severity in Severity if severity is not Severity.FINE],
         default=Severity.BROKEN.value,
-        help="Exit with status 1 where there is a line as bad as that, or worse (broken).",
+        metavar="LEVEL",
+        help="Exit with status 1 where a line is as bad as broken (the default), risky or advice, or worse.",
     )
     add(
         "--root",

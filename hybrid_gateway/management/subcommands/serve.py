@@ -76,7 +76,8 @@ def _add_proxy_and_logs(parser: CommandParser) -> None:
         help="... of these addresses; FORWARDED_ALLOW_IPS of the environment, or 127.0.0.1. '*' trusts everybody.",
     )
     add("--access-log", action=BooleanOptionalAction, default=False, help="Log every request; proxies do it already.")
-    add("--log-level", default="info", choices=["critical", "error", "warning", "info", "debug", "trace"])
+    levels = ["critical", "error", "warning", "info", "debug", "trace"]
+    add("--log-level", default="info", choices=levels, help="The least that uvicorn logs (info).")
 
 
 def _positive(text: str) -> int:
