@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -98,7 +98,7 @@ def floors() -> Iterator[str]:
     yield from ("```", house.picture(read_sources(), house.declared_floors()), "```")
 
 
-PARTS = {
+PARTS: dict[str, Callable[[], Iterator[str]]] = {
     "settings": settings_table,
     "layers": layers_table,
     "checks": checks_table,

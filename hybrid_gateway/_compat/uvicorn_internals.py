@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
+from inspect import signature
+from socket import socket
 from types import MethodType
 from typing import Any, Protocol, TypeVar
 
 import httptools
-from uvicorn.config import Config
+from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
@@ -19,7 +22,9 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle as RequestResponseCycle,
 )
 from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
+from uvicorn.server import Server
 from uvicorn.server import ServerState as ServerState
+from uvicorn.supervisors import ChangeReload, Multiprocess
 
 status_lines = STATUS_LINE
 """The first line of a response, by its status."""
@@ -44,6 +49,26 @@ class _Late:
         value = self._make(instance)
         setattr(instance, self._name, value)
         return value
+
+
+def run_on(config: Config, sockets: list[socket]) -> None:
+    """Serve on sockets that are bound already, as ``uvicorn.run`` does on the one that it binds.
+
+    Exits with status 3 where the application does not start.
+    """
+    server = Server(config)
+    try:
+        if config.should_reload:
+            ChangeReload(config, target=server.run, sockets=sockets).run()
+        elif config.workers > 1:
+            target: dict[str, Any] = {"target": server.run} if "target" in signature(Multiprocess).parameters else {}
+            Multiprocess(config, sockets=sockets, **target).run()
+        else:
+            server.run(sockets)
+    except KeyboardInterrupt:  # Ctrl-C: what was begun has been finished
+        pass
+    if not server.started and not config.should_reload and config.workers == 1:
+        sys.exit(STARTUP_FAILURE)
 
 
 def build_parser(receiver: object) -> Any:

@@ -10,6 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from hybrid_gateway._compat import uvicorn_internals as internals
 from tests.compat import canary
@@ -53,6 +54,31 @@ def test_there_is_a_first_line_for_each_status() -> None:
     assert internals.status_lines[204] == b"HTTP/1.1 204 No Content\r\n"
     assert internals.status_lines[299] == b"HTTP/1.1 299 \r\n"
     assert set(range(200, 600)) <= set(internals.status_lines)
+
+
+@canary("run_on")
+def test_sockets_that_are_bound_are_served_by_one_process_and_by_several(monkeypatch: pytest.MonkeyPatch) -> None:
+    served: list[Any] = []
+    started = uvicorn.Server.run
+
+    def run(server: Any, sockets: Any = None) -> None:
+        served.append((type(server), sockets))
+        server.started = True
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    for kind in (ChangeReload, Multiprocess):
+        monkeypatch.setattr(kind, "run", lambda it: served.append((type(it), it.sockets)))
+    sockets: list[Any] = [object()]
+    name = f"{__name__}:answer"
+    for options in ({}, {"workers": 2}, {"reload": True}):
+        internals.run_on(uvicorn.Config(name, log_config=None, **options), sockets)
+    kinds = [uvicorn.Server, Multiprocess, ChangeReload]
+    assert served == [(kind, sockets) for kind in kinds]
+    monkeypatch.setattr(uvicorn.Server, "run", lambda server, sockets: None)  # the application does not start
+    with pytest.raises(SystemExit) as ended:
+        internals.run_on(uvicorn.Config(name, log_config=None), sockets)
+    assert ended.value.code == 3
+    assert list(inspect.signature(started).parameters) == ["self", "sockets"]
 
 
 @canary("client_address", "target_of")

@@ -20,6 +20,8 @@ from time import monotonic, sleep
 import pytest
 from django.core.management import call_command
 
+from hybrid_gateway.management import listening
+
 uvicorn = pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` brings")
 
 ROOT = Path(__file__).parents[2]
@@ -47,7 +49,7 @@ PROJECT = {
         import os
         import sys
 
-        from hybrid_gateway import Body, get, post
+        from hybrid_gateway import Body, Request, get, post
         from typing import Annotated
 
         @get("/pid")
@@ -72,11 +74,15 @@ PROJECT = {
                 frame = frame.f_back
             return "lane"
 
+        @get("/client")
+        async def client(request: Request) -> str:
+            return request.client.host
+
         @post("/length")
         async def length(data: Annotated[bytes, Body()]) -> int:
             return len(data)
 
-        routes = [pid, frozen, slow, road, length]
+        routes = [pid, frozen, slow, road, client, length]
     """,
     "wrapped.py": """
         from hybrid_gateway.asgi import get_asgi_application
@@ -354,3 +360,65 @@ def test_gunicorns_worker_is_on_the_lane(start):
     assert server.get("/page/") == (200, b"a page")
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(10) == 0
+
+
+# --- every address ----------------------------------------------------------------------------------------------------
+
+LOOPBACK = """
+import sys
+from django.core.management import execute_from_command_line
+from hybrid_gateway.management import listening
+
+if __name__ == "__main__":
+    listening.EVERYWHERE = ("127.0.0.1", "::1")  # those of this machine alone
+    execute_from_command_line(sys.argv)
+"""
+has_ipv6 = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+
+
+@has_ipv6
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_with_a_port_of_the_platform_both_kinds_of_addresses_answer(start, project, workers):
+    (project / "everywhere.py").write_text(LOOPBACK)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    server = start(
+        command=["everywhere.py", "gateway", "serve"], PORT=str(port), WEB_CONCURRENCY=workers,
+        DJANGO_SETTINGS_MODULE="settings",
+    )  # fmt: skip
+    server.port = port
+    server.wait()
+    for host in ("127.0.0.1", "::1"):
+        connection = http.client.HTTPConnection(host, port, timeout=10)
+        connection.request("GET", "/road")
+        assert connection.getresponse().read() == b"lane"
+        connection.request("GET", "/client")
+        assert connection.getresponse().read() == host.encode()
+        connection.close()
+    assert f"Uvicorn running on 127.0.0.1:{port} and [::1]:{port}" in server.log.read_text()
+    again = start(command=["everywhere.py", "gateway", "serve"], PORT=str(port), DJANGO_SETTINGS_MODULE="settings")
+    assert again.process.wait(20) == 1
+    assert f"CommandError: Port {port} cannot be listened on: " in again.log.read_text()
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) == (0 if workers == "2" else -signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("addresses", "bound"),
+    [
+        (("127.0.0.1", "2001:db8::1"), ["127.0.0.1"]),  # addresses of documentation: no machine has them
+        (("192.0.2.1", "127.0.0.1"), ["127.0.0.1"]),
+    ],
+)
+def test_the_kind_of_address_that_a_machine_lacks_is_done_without(monkeypatch, addresses, bound):
+    monkeypatch.setattr(listening, "EVERYWHERE", addresses)
+    sockets = listening.bind_everywhere(0)
+    assert [made.getsockname()[0] for made in sockets] == bound
+    for made in sockets:
+        made.close()
+
+
+def test_a_machine_without_any_address_is_told(monkeypatch):
+    monkeypatch.setattr(listening, "EVERYWHERE", ("192.0.2.1", "2001:db8::1"))
+    with pytest.raises(OSError, match="assign requested address|unreachable"):
+        listening.bind_everywhere(0)

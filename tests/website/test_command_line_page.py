@@ -33,9 +33,8 @@ def test_every_option_is_told_with_what_it_is_for(command: str) -> None:
     part = PAGE.partition(f"usage: {command} ")[2].partition("\n## ")[0]
     for action in parser_of(command)._actions:
         assert action.help, f"{command}: {action.dest} says nothing"
-        for option in action.option_strings or [action.metavar or action.dest]:
-            wanted = [option] if action.option_strings else action.choices or [option]
-            assert all(str(text) in part for text in wanted), option
+        wanted = action.option_strings or action.choices or [action.metavar or action.dest]
+        assert all(str(text) in part for text in wanted), wanted
 
 
 def test_the_command_in_front_of_django_tells_its_options_without_libcst(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import os
 from argparse import ArgumentTypeError, BooleanOptionalAction
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from hybrid_gateway.management.listening import addresses_of, bind_everywhere
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -23,8 +26,9 @@ def _add_address(parser: CommandParser) -> None:
     port = os.environ.get("PORT", "")
     add(
         "--host",
-        default="0.0.0.0" if port else "127.0.0.1",  # noqa: S104  (a platform that says PORT routes to the machine's)
-        help="Address to bind; 127.0.0.1, with a PORT in the environment 0.0.0.0, all of IPv4; :: is IPv6.",
+        default="::" if port else "127.0.0.1",  # a platform that says PORT routes to the machine's, of either kind
+        help="Address to bind; 127.0.0.1, with a PORT in the environment ::, which is all of IPv6 and IPv4; 0.0.0.0 is "
+        "all of IPv4.",
     )
     add("--port", type=int, default=int(port or 8000), help="Port; PORT of the environment, or 8000.")
     add("--uds", metavar="PATH", help="Bind a Unix domain socket instead.")
@@ -114,6 +118,7 @@ def handle(command: BaseCommand, **options: Any) -> None:
     try:
         import uvicorn  # which is an extra, as is all that the lane needs
 
+        from hybrid_gateway._compat.uvicorn_internals import run_on
         from hybrid_gateway.drivers.lane.protocol import LaneProtocol
     except ImportError as error:
         raise CommandError(
@@ -127,8 +132,7 @@ def handle(command: BaseCommand, **options: Any) -> None:
         owns_process=not options["reload"],
     )
     known = inspect.signature(uvicorn.Config).parameters
-    uvicorn.run(
-        application,
+    config: dict[str, Any] = dict(
         interface="asgi3",
         http=protocol,
         timeout_keep_alive=options["keep_alive"],
@@ -139,6 +143,16 @@ def handle(command: BaseCommand, **options: Any) -> None:
         # Older versions of uvicorn do without: they replace processes all at once, and wait 5 seconds for a worker.
         **{name: options[option] for name, option in _NEWER.items() if name in known},
     )
+    if options["host"] == "::" and options["uds"] is None and options["fd"] is None:
+        made = uvicorn.Config(application, **config)
+        try:
+            sockets = bind_everywhere(made.port)
+        except OSError as error:
+            raise CommandError(f"Port {made.port} cannot be listened on: {error}.") from error
+        logging.getLogger("uvicorn.error").info("Uvicorn running on %s (Press CTRL+C to quit)", addresses_of(sockets))
+        run_on(made, sockets)
+    else:
+        uvicorn.run(application, **config)
 
 
 _PASSED_ON = (
