@@ -18,7 +18,7 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from hybrid_gateway.management import listening
 
@@ -396,9 +396,6 @@ def test_with_a_port_of_the_platform_both_kinds_of_addresses_answer(start, proje
         assert connection.getresponse().read() == host.encode()
         connection.close()
     assert f"Uvicorn running on 127.0.0.1:{port} and [::1]:{port}" in server.log.read_text()
-    again = start(command=["everywhere.py", "gateway", "serve"], PORT=str(port), DJANGO_SETTINGS_MODULE="settings")
-    assert again.process.wait(20) == 1
-    assert f"CommandError: Port {port} cannot be listened on: " in again.log.read_text()
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(20) == (0 if workers == "2" else -signal.SIGTERM)
 
@@ -416,6 +413,18 @@ def test_the_kind_of_address_that_a_machine_lacks_is_done_without(monkeypatch, a
     assert [made.getsockname()[0] for made in sockets] == bound
     for made in sockets:
         made.close()
+
+
+@has_ipv6
+def test_a_port_that_is_taken_is_said_whichever_address_has_it(monkeypatch, settings):
+    settings.ASGI_APPLICATION = "hybrid_gateway.asgi.application"
+    monkeypatch.setattr(listening, "EVERYWHERE", ("127.0.0.1", "::1"))
+    for host in ("127.0.0.1", "::1"):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.create_server((host, 0), family=family) as taken:
+            port = taken.getsockname()[1]
+            with pytest.raises(CommandError, match=f"Port {port} cannot be listened on: "):
+                call_command("gateway", "serve", "--host", "::", "--port", str(port))
 
 
 def test_a_machine_without_any_address_is_told(monkeypatch):
