@@ -80,12 +80,23 @@ _FAILED = re.compile(r"^(?:ERROR|FAIL): (\w+) \(.*?\bTest(\w+)\.\w+\)", re.MULTI
 
 def failed_tests(plan: AppPlan, module: str) -> tuple[dict[str, set[str]], str]:
     """Run the tests in a process of their own; return those that fail by their models, and what was printed."""
-    command = [sys.executable, sys.argv[0], "test", module, "--noinput"]
+    runner = "hybrid_gateway.scaffold.own_databases.OwnDatabasesRunner"
+    command = [sys.executable, sys.argv[0], "test", module, "--noinput", "--testrunner", runner]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (our own interpreter)
     failed: dict[str, set[str]] = {}
     for test, model in _FAILED.findall(done.stderr):
         failed.setdefault(model, set()).add(test)
     return failed, "" if not done.returncode else done.stderr
+
+
+def is_tested_by_pytest(root: Path) -> bool:
+    """Return whether a configuration of pytest names settings of Django."""
+    files = (root / name for name in ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"))
+    return any(
+        re.search(r"DJANGO_SETTINGS_MODULE|--ds\b", file.read_text(errors="replace"))
+        for file in files
+        if file.is_file()
+    )
 
 
 def _app(label: str) -> AppConfig:

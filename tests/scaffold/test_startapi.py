@@ -1,5 +1,8 @@
 """`manage.py startapi APP`: what it writes imports, is clean, and its tests pass."""
 
+import re
+import sqlite3
+
 import pytest
 
 from hybrid_gateway.scaffold.model_shapes import shape_of
@@ -58,6 +61,17 @@ class Odd(models.Model):
 """
 
 
+CLOSED = ["test_list", "test_nobody_reads_without_credentials"]
+WRITING = ["test_change", "test_delete", "test_nobody_writes_without_permission"]
+TESTS = {
+    "Shelf": ["test_list", "test_detail", "test_create", *WRITING, CLOSED[1]],
+    "Item": ["test_list", "test_detail", "test_create", "test_nobody_writes_as_somebody_else", *WRITING, CLOSED[1]],
+    "Scan": ["test_list", "test_detail", CLOSED[1]],
+    "Odd": CLOSED,
+}
+ROWS = ["auth_user", "shop_shelf", "shop_item", "shop_scan"]
+
+
 @pytest.fixture
 def shop(tmp_path):
     folder = start_project(tmp_path / "site")
@@ -78,6 +92,15 @@ def test_what_is_written_is_clean_and_its_tests_pass(shop):
     done = run(shop, "manage.py", "startapi", "shop", "--yes")
     assert done.returncode == 0 and "The tests pass." in done.stdout, done.stdout + done.stderr
     assert "* Odd: the tests make no rows, since it asks for more than its columns say." in done.stdout
+    assert (
+        "shop/test_api.py was written again, without what failed: "
+        "TestOdd: test_change, test_create, test_delete, test_detail, test_list, " in done.stdout
+    )
+    written = (shop / "shop/test_api.py").read_text()
+    assert {
+        body.partition("(")[0]: re.findall(r"def (test_\w+)", body) for body in written.split("\nclass Test")[1:]
+    } == TESTS
+    assert re.findall(r"^def make_(\w+)", written, re.MULTILINE) == ROWS
     source = (shop / "shop/api.py").read_text()
     assert "# Not shown: api_key" in source and "api_key:" not in source
     assert "# Read only: clients cannot send file, without which there is no row." in source
@@ -193,3 +216,19 @@ def test_a_module_without_imports_gets_one():
     new = add_include(b'"""Routes."""\nroutes = []\n', "/a", "shop.api", "shop")
     exec(compile(new, "routes.py", "exec"), found := {})
     assert len(found["routes"]) == 1
+
+
+def test_a_test_database_that_others_reuse_stays_as_it_is(shop):
+    with (shop / "mysite/settings.py").open("a") as settings:
+        settings.write("\nDATABASES['default']['TEST'] = {'NAME': BASE_DIR / 'reused.sqlite3'}\n")
+    kept = shop / "reused.sqlite3"
+    with sqlite3.connect(kept) as connection:
+        connection.execute("CREATE TABLE mine (id integer)")
+    before = kept.read_bytes()
+    (shop / "pytest.ini").write_text("[pytest]\nDJANGO_SETTINGS_MODULE = mysite.settings\naddopts = --reuse-db\n")
+    assert run(shop, "manage.py", "makemigrations", "shop").returncode == 0
+    done = run(shop, "manage.py", "startapi", "shop", "--yes", "--model", "Shelf")
+    assert "The tests pass." in done.stdout, done.stdout + done.stderr
+    assert kept.read_bytes() == before
+    assert [path.name for path in shop.glob("reused*")] == [kept.name]
+    assert "Next: pytest shop/test_api.py\n" in done.stdout

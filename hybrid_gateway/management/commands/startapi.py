@@ -33,7 +33,7 @@ class Command(BaseCommand):
     def handle(self, *args: object, **options: Any) -> None:
         if find_spec("libcst") is None:
             raise CommandError('This needs libcst: pip install "hybrid-gateway[init]" brings it.')
-        from hybrid_gateway.scaffold.app_plan import plan_app
+        from hybrid_gateway.scaffold.app_plan import is_tested_by_pytest, plan_app
         from hybrid_gateway.scaffold.changes import ScaffoldError, apply, root_of_record
 
         home = Path(sys.argv[0]).resolve().parent
@@ -54,7 +54,8 @@ class Command(BaseCommand):
             self.try_tests(plan, module, root)
         for note in plan.notes:
             self.stdout.write(f"* {note}")
-        self.stdout.write(f"\nNext: python manage.py test {module}")
+        by_pytest = f"pytest {plan.tests.relative_to(home).as_posix()}"
+        self.stdout.write(f"\nNext: {by_pytest if is_tested_by_pytest(root) else f'python manage.py test {module}'}")
         for line in served_by(root):
             self.stdout.write(f"In production: {line}")
         self.stdout.write("To take it back: python -m hybrid_gateway init --undo")
@@ -66,7 +67,10 @@ class Command(BaseCommand):
 
         failed, output = failed_tests(plan, module)
         if failed:
-            apply(root, [plan.fewer_tests(failed)])
+            change = plan.fewer_tests(failed)
+            apply(root, [change])
+            lost = "; ".join(f"Test{model}: {', '.join(sorted(tests))}" for model, tests in sorted(failed.items()))
+            self.stdout.write(f"{change.path.relative_to(root)} was written again, without what failed: {lost}.")
             failed, output = failed_tests(plan, module)
         self.stdout.write("The tests pass." if not output else f"The tests do not pass:\n{output}")
 
