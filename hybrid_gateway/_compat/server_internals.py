@@ -10,13 +10,18 @@ from typing import Any
 _UVICORN = "uvicorn.protocols.websockets."
 
 
+def _uvicorn_protocol(receive: object) -> Any:
+    protocol = getattr(receive, "__self__", None)
+    return protocol if type(protocol).__module__.startswith(_UVICORN) else None
+
+
 def hold_shutdown(receive: object) -> Callable[[], None] | None:
     """Let uvicorn not close a websocket when the process ends, until the function that is returned is called.
 
     ``receive`` is what the server gave; ``None`` for any other server, or where middleware stands before it.
     """
-    protocol: Any = getattr(receive, "__self__", None)
-    if not type(protocol).__module__.startswith(_UVICORN):
+    protocol = _uvicorn_protocol(receive)
+    if protocol is None:
         return None
     is_asked = False
 
@@ -30,6 +35,16 @@ def hold_shutdown(receive: object) -> Callable[[], None] | None:
 
     protocol.shutdown = note
     return release
+
+
+def unread_transport(receive: object) -> asyncio.Transport | None:
+    """Return the transport of a websocket of uvicorn's whose client has not read everything, which it may never do.
+
+    uvicorn closes it and waits, without an end; ``None`` where nothing is left, and for any other server.
+    """
+    protocol = _uvicorn_protocol(receive)
+    transport: asyncio.Transport | None = getattr(protocol, "transport", None)
+    return transport if transport is not None and transport.get_write_buffer_size() else None
 
 
 def shutdown_tasks() -> list[asyncio.Task[Any]]:

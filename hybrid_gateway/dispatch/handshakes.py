@@ -50,7 +50,7 @@ class Handshakes:
         dispatcher = self._dispatcher
         error = dispatcher.validate(ctx, path)
         if error is None and dispatcher.shutdown.has_begun:
-            error = ServiceUnavailable("The server is about to end.", headers={"Retry-After": "1"})
+            error = _ending()
         if ctx.raw_headers is not ctx.scope["headers"]:
             ctx.adopt({**ctx.scope, "headers": ctx.raw_headers})
             ctx.websocket_scope = {**ctx.websocket_scope, "headers": ctx.raw_headers}
@@ -100,8 +100,16 @@ class Handshakes:
             ctx.registry.refused(endpoint.route.path, status_of(response))
             await self._dispatcher.send_response(ctx, endpoint, response, receive, denying(send, ctx.websocket_scope))
 
+        response: EndpointResponse | None = None
+
+        async def decide() -> None:
+            nonlocal response
+            response = await endpoint.respond(ctx)
+
         ctx.deny = deny
-        response = await endpoint.respond(ctx)
+        if not await self._dispatcher.shutdown.with_timeout(decide(), "A handshake"):
+            response = await RejectedRequest(self._dispatcher.table, _ending()).respond(ctx)
+        assert response is not None
         if isinstance(response, tuple):
             await deny(response)
         else:
@@ -124,6 +132,10 @@ class Handshakes:
         response = await rejected.respond(ctx)
         ctx.registry.refused("", status_of(response))
         await self._dispatcher.send_response(ctx, rejected, response, receive, denying(send, ctx.websocket_scope))
+
+
+def _ending() -> HTTPException:
+    return ServiceUnavailable("The server is about to end.", headers={"Retry-After": "1"})
 
 
 async def _receive_connect(receive: Receive) -> None:

@@ -34,7 +34,7 @@ class Shutdown:
     def __init__(self, grace: float) -> None:
         self.has_begun = False
         self._grace = grace
-        self._rejects_from = float("inf")
+        self._rejects_from = self._ends_at = float("inf")
         self._listeners: dict[Callable[[], object], asyncio.AbstractEventLoop] = {}
         self._watched: asyncio.AbstractEventLoop | None = None
         self._replaced: dict[int, Callable[[int, FrameType | None], object]] = {}
@@ -52,14 +52,15 @@ class Shutdown:
         self._rejects_from = min(self._rejects_from, time.monotonic() + grace)
         if self.has_begun:
             return
-        self.has_begun = True
+        self.has_begun, self._ends_at = True, time.monotonic() + self._grace
         for listener, loop in list(self._listeners.items()):
             with suppress(RuntimeError):  # its loop is closed
                 loop.call_soon_threadsafe(listener)
 
     def reset(self) -> None:
         """Begin anew: a server starts, maybe after another one has ended in the same process, as in tests."""
-        self.has_begun, self._rejects_from = False, float("inf")
+        self.has_begun = False
+        self._rejects_from = self._ends_at = float("inf")
 
     @contextmanager
     def notifying(self, listener: Callable[[], object]) -> Iterator[None]:
@@ -79,20 +80,37 @@ class Shutdown:
             if watches:
                 self.forget_signals()
 
-    async def with_timeout(self, stream: Awaitable[None]) -> bool:
-        """Await a streaming response; once the grace is over, cut it. Return whether it came to its end.
+    @contextmanager
+    def cutting(self, cut: Callable[[], object]) -> Iterator[None]:
+        """While entered, call ``cut`` on the running loop once the grace is over; a tenth of it is left at least."""
+        loop = asyncio.get_running_loop()
+        timer: asyncio.TimerHandle | None = None
 
-        One that did not is left unfinished, which tells the client that something is missing.
+        def begin() -> None:
+            nonlocal timer
+            timer = loop.call_later(max(self._ends_at - time.monotonic(), 0.1 * self._grace), cut)
+
+        with self.notifying(begin):
+            try:
+                yield
+            finally:
+                if timer is not None:
+                    timer.cancel()
+
+    async def with_timeout(self, work: Awaitable[None], name: str = "A stream") -> bool:
+        """Await a streaming response, or what ``name`` says; cut it once the grace is over. Return whether it ended.
+
+        A response that did not is left unfinished, which tells the client that something is missing.
         """
         loop, deadline = asyncio.get_running_loop(), asyncio.timeout(None)
         try:
             async with deadline:
-                with self.notifying(lambda: deadline.reschedule(loop.time() + self._grace)):
-                    await stream
+                with self.cutting(lambda: deadline.reschedule(loop.time())):
+                    await work
         except TimeoutError:
             if not deadline.expired():
                 raise
-            logger.warning("A stream was cut %s seconds after the process was told to end.", self._grace)
+            logger.warning("%s was cut %s seconds after the process was told to end.", name, self._grace)
             return False
         return True
 

@@ -44,6 +44,10 @@ class ShutdownSignal(Protocol):
         """Call ``listener`` when the process is told to end, as long as the context is open."""
         ...
 
+    def cutting(self, cut: Callable[[], object], /) -> AbstractContextManager[None]:
+        """Call ``cut`` once the grace period is over, as long as the context is open."""
+        ...
+
     def with_timeout(self, stream: Awaitable[None], /) -> Awaitable[bool]:
         """Await a stream, and cut it once the grace period is over; return whether it came to its end."""
         ...

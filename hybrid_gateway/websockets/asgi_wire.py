@@ -16,12 +16,13 @@ from contextlib import suppress
 
 from starlette.requests import ClientDisconnect
 
-from hybrid_gateway._compat.server_internals import hold_shutdown
+from hybrid_gateway._compat.server_internals import hold_shutdown, unread_transport
 from hybrid_gateway.types import Headers, Message, Receive, Scope, Send
 from hybrid_gateway.websockets.frames import Frame
 from hybrid_gateway.websockets.wire import RESTART, RESTART_REASON, Receiver
 
 CLOSE_TIMEOUT = 5.0  # seconds that a client gets to answer our close
+LAST_READ = 1.0  # seconds that it gets to read what is left when the process ends
 READ_AGAIN = 0.2  # seconds after which a close that is not sent yet may want to be read for
 CANCEL_TIMEOUT = 0.5  # seconds that a server gets to end what is cancelled
 
@@ -234,6 +235,13 @@ class ASGIWire:
         for task in self._tasks():
             task.cancel()
         self._release_server()
+        self._cut_in(0)
+
+    def _cut_in(self, seconds: float) -> None:
+        """Cut a client that does not read what is left, where the server would wait for it for ever."""
+        transport = unread_transport(self._receive)
+        if transport is not None:  # SECURITY: else it would keep a connection, and the process when that ends
+            asyncio.get_running_loop().call_later(seconds, transport.abort)
 
     def _release_server(self) -> None:
         if self._release is not None:
@@ -249,7 +257,12 @@ class ASGIWire:
                 await asyncio.wait(tasks, timeout=rest)
         finally:
             tasks = self._tasks()
-            self.abort()
+            self._end(1006, "")
+            if tasks:
+                self.abort()
+            else:  # what is on its way is still the client's to read
+                self._release_server()
+                self._cut_in(LAST_READ if self._is_draining else CLOSE_TIMEOUT)
         if tasks:
             await asyncio.wait(tasks, timeout=CANCEL_TIMEOUT)
 

@@ -70,6 +70,7 @@ class Conversation(GatewayResponse):
         self.values = values
         self.connection: Connection | None = None
         self.deadline: asyncio.Timeout  # of the handler, once the connection has ended
+        self.shutdown: ShutdownSignal | None = None  # of the process, once the conversation has begun
 
     def when_ended(self, listener: Callable[[Connection], object]) -> None:
         """Call ``listener(connection)`` when the connection has ended, if the handshake is accepted at all."""
@@ -81,6 +82,7 @@ class Conversation(GatewayResponse):
     async def send_to(self, ctx: RequestContext, receive: Receive, send: Send, shutdown: ShutdownSignal) -> bool:
         """Hold the conversation, from accepting the handshake to the end of the connection."""
         assert isinstance(ctx, WebSocketContext)
+        self.shutdown = shutdown
         wire = find_wire(ctx, receive, send)
         try:
             if ctx.exits and isinstance(ctx.thread, Borrower) and ctx.thread.holds:
@@ -120,7 +122,8 @@ class Conversation(GatewayResponse):
                 ctx.thread, 1006 if self.connection is None or self.connection.end is None else self.connection.end.code
             )
         if self.connection is not None:
-            await wire.wait_closed()
+            with shutdown.cutting(wire.abort):
+                await wire.wait_closed()
         return True
 
     async def _close_at_once(self, wire: Wire, code: int, reason: str = "") -> None:

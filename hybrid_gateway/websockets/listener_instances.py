@@ -6,6 +6,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Sequence
+from contextlib import nullcontext
 
 import msgspec
 
@@ -87,10 +88,11 @@ class ListenerInstance(ListenerConversation):
                 await self._end_with(self._run(thread, method, _code(method, code)))
 
     async def _end_with(self, work: Awaitable[object]) -> None:
-        """Await the last work for a connection to its end; report what it raises."""
+        """Await the last work for a connection to its end, or to that of the process; report what it raises."""
         task = asyncio.ensure_future(work)
         try:
-            await finish(task)
+            with nullcontext() if self.shutdown is None else self.shutdown.cutting(task.cancel):
+                await finish(task)
         except asyncio.CancelledError:
             if not task.cancelled() or is_cancelled():
                 raise

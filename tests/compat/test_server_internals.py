@@ -50,6 +50,29 @@ def test_a_websocket_of_uvicorn_is_not_closed_until_it_is_released(kind: str) ->
     asyncio.run(run())
 
 
+class SlowTransport(Transport):
+    unread = 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+
+@canary("unread_transport")
+def test_what_a_client_has_not_read_is_known_of_uvicorn_alone() -> None:
+    module = pytest.importorskip("uvicorn.protocols.websockets.websockets_sansio_impl")
+
+    async def run() -> None:
+        config = uvicorn.Config(Transport, log_config=None)
+        connection = module.WebSocketsSansIOProtocol(config, ServerState(), {}, asyncio.get_running_loop())
+        connection.connection_made(transport := SlowTransport())
+        assert internals.unread_transport(connection.receive) is None
+        transport.unread = 1
+        assert internals.unread_transport(connection.receive) is transport
+        assert internals.unread_transport(transport.write) is None
+
+    asyncio.run(run())
+
+
 @canary("hold_shutdown")
 def test_whoever_else_receives_is_left_alone() -> None:
     async def receive() -> None: ...

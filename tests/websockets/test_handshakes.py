@@ -623,6 +623,9 @@ def test_a_driver_s_own_wire_is_used_whatever_headers_responses_get(hsts):
         async def wait_closed(self) -> None:
             """It has ended."""
 
+        def abort(self) -> None:
+            """Nothing is left to cut."""
+
     @websocket("/")
     async def hold(socket: WebSocket) -> None:
         await socket.accept()
