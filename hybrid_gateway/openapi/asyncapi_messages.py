@@ -6,7 +6,7 @@ import inspect
 import types
 import typing
 from collections.abc import Iterator
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Literal, Union
 
 import msgspec
 
@@ -17,12 +17,11 @@ from hybrid_gateway.openapi.document import ProblemError
 from hybrid_gateway.openapi.schema import Schemas, plain_name
 from hybrid_gateway.openapi.schema_types import JSONObject, Schema, Use
 from hybrid_gateway.type_info import resolve_new_types, strip_annotated
+from hybrid_gateway.websockets.codec import takes_frames
 
-_PLAIN: dict[object, tuple[str, Schema]] = {
-    str: ("text/plain", {"type": "string"}),
-    bytes: ("application/octet-stream", {"type": "string", "format": "binary"}),
-}
-"""Types whose frames are as they are, with their media types."""
+TEXT, BINARY = "text/plain", "application/octet-stream"
+_BYTES: Schema = {"type": "string", "format": "binary"}
+_NAMES: dict[object, str] = {str: "Text", bytes: "Bytes", types.NoneType: "Null"}
 
 
 class ErrorFrame(msgspec.Struct, kw_only=True, tag_field="type", tag="error"):
@@ -66,12 +65,22 @@ class Left(msgspec.Struct):
 
 
 def members_of(kind: object) -> tuple[object, ...]:
-    """Return the types that a message may have, one by one; of ``None`` none is sent."""
+    """Return the types that a message may have, one by one."""
     resolved = resolve_new_types(kind)
     plain = strip_annotated(resolved)
     if typing.get_origin(plain) in (Union, types.UnionType):
         return tuple(member for part in typing.get_args(plain) for member in members_of(part))
-    return () if resolved in (None, types.NoneType) else (resolved,)
+    return (types.NoneType if resolved is None else resolved,)
+
+
+def frame_type_of(kind: object) -> str | None:
+    """Return the media type of values that are frames as they are, where they are sent; ``None`` for all others."""
+    plain = strip_annotated(kind)
+    if typing.get_origin(plain) is Literal:
+        return TEXT if all(isinstance(value, str) for value in typing.get_args(plain)) else None
+    if not isinstance(plain, type):
+        return None
+    return TEXT if issubclass(plain, str) else BINARY if issubclass(plain, (bytes, bytearray, memoryview)) else None
 
 
 class MessageWriter:
@@ -84,15 +93,21 @@ class MessageWriter:
 
     def received(self) -> Iterator[JSONObject]:
         """Yield what clients may send."""
-        yield from self._all(self._endpoint.receives, Use.RECEIVED)
+        kind = self._endpoint.receives
+        for member in self._members(kind):
+            is_frame = takes_frames(resolve_new_types(kind))
+            yield self._message(member, Use.RECEIVED, frame_type_of(member) if is_frame else None)
 
     def sent(self) -> Iterator[JSONObject]:
         """Yield what they get, but for errors, which all get."""
         channel = self._endpoint.route.options.get("channel")
         if channel is None:
-            yield from self._all(self._endpoint.returns, Use.SENT)
+            for member in self._members(self._endpoint.returns):
+                # of a listener, it is the word for no answer
+                if member is not types.NoneType or self._endpoint.route.websocket != "listener":
+                    yield self._message(member, Use.SENT, frame_type_of(member))
             return
-        for message in self._all(channel.kind, Use.SENT):
+        for message in (self._message(member, Use.SENT) for member in self._members(channel.kind)):
             properties = {"offset": {"type": "string"}, "data": message["payload"]}
             framed = {"type": "object", "properties": properties, "required": list(properties)}
             yield {**message, "contentType": self._media_type, "payload": framed}
@@ -105,21 +120,20 @@ class MessageWriter:
         """Return the frame of an error."""
         return self._message(ErrorFrame, Use.SENT)
 
-    def _all(self, kind: object, use: Use) -> Iterator[JSONObject]:
-        if kind is NO_DEFAULT:
-            yield {"name": "Message", "summary": "Any message.", "contentType": self._media_type, "payload": {}}
-            return
-        for member in members_of(kind):
-            yield self._message(member, use)
+    def _members(self, kind: object) -> tuple[object, ...]:
+        return (NO_DEFAULT,) if kind is NO_DEFAULT else members_of(kind)
 
-    def _message(self, kind: object, use: Use) -> JSONObject:
+    def _message(self, kind: object, use: Use, frame_type: str | None = None) -> JSONObject:
+        """Return the message of one type, encoded by the mode of the route unless it is a frame as it is."""
+        media_type = frame_type or self._media_type
+        if kind is NO_DEFAULT:
+            return {"name": "Message", "summary": "Any message.", "contentType": media_type, "payload": {}}
         plain = strip_annotated(kind)
-        if isinstance(plain, type) and plain in _PLAIN:
-            media_type, schema = _PLAIN[plain]
-            return {"name": "Text" if plain is str else "Bytes", "contentType": media_type, "payload": schema}
+        if frame_type == BINARY or (plain is bytes and use is Use.RECEIVED and media_type == MESSAGEPACK):
+            return {"name": "Bytes", "contentType": media_type, "payload": _BYTES}
         schema = self._schemas.schema(kind, use)
-        name = schema["$ref"].rpartition("/")[2] if "$ref" in schema else _name_of(plain)
-        message: JSONObject = {"name": name, "contentType": self._media_type, "payload": schema}
+        name = schema["$ref"].rpartition("/")[2] if "$ref" in schema else _NAMES.get(plain) or _name_of(plain)
+        message: JSONObject = {"name": name, "contentType": media_type, "payload": schema}
         words = inspect.getdoc(plain) if isinstance(plain, type) and vars(plain).get("__doc__") else None
         return {**message, "summary": words.partition("\n")[0]} if words and "$ref" in schema else message
 

@@ -93,12 +93,14 @@ class Codec:
         return self.pack({**problem_members(error), "type": "error", **members})
 
 
+def takes_frames(kind: object) -> bool:
+    """Return whether a ``kind`` is made of frames as they are, text or bytes, and of nothing encoded."""
+    return kind in (str, bytes) or kind == str | bytes
+
+
 def _make_decoder(kind: object, codec: Codec) -> Decode:
-    if kind == str | bytes:
-        return lambda data: data
-    plain = _PLAIN.get(kind) if isinstance(kind, type) else None
-    if plain is not None:
-        return plain
+    if takes_frames(kind):
+        return _PLAIN.get(kind, lambda data: data)
     try:
         check_decodable(kind, codec.knows)
         decoder: Any = msgspec.json.Decoder if codec.mode == "json" else msgspec.msgpack.Decoder
@@ -145,5 +147,5 @@ def _bytes(data: str | bytes) -> bytes:
     return data.encode() if isinstance(data, str) else data
 
 
-_PLAIN: Mapping[type, Decode] = {str: _text, bytes: _bytes}
-"""Types that take messages as they are."""
+_PLAIN: Mapping[object, Decode] = {str: _text, bytes: _bytes}
+"""Types that take messages as they are, whichever kind of frame they come in."""

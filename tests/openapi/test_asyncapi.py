@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
@@ -127,6 +128,107 @@ def test_a_socket_says_what_it_speaks_or_that_it_may_be_anything():
     assert document["channels"]["typed"]["messages"]["Text"]["contentType"] == "text/plain"
     assert names_of(document, "free_receive") == ["Message"]
     assert sorted(channel["address"] for channel in document["channels"].values()) == ["/free", "/free/again", "/typed"]
+
+
+class Mood(enum.StrEnum):
+    GOOD = "good"
+
+
+Short = Annotated[str, msgspec.Meta(max_length=3)]
+JSON, TEXT, BINARY, PACKED = "application/json", "text/plain", "application/octet-stream", "application/msgpack"
+
+
+def frames_of(document, operation):
+    """The messages of an operation, but for errors: the type of each schema, or its name, by its media type."""
+    channel = document["channels"][operation.rpartition("_")[0]]
+    messages = [channel["messages"][name] for name in names_of(document, operation) if name != "ErrorFrame"]
+    return [(message["payload"].get("type", message["name"]), message["contentType"]) for message in messages]
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "refused", "frames"),
+    [
+        (str, ["x", b"x"], None, [("string", TEXT)]),
+        (bytes, ["x", b"x"], None, [("string", BINARY)]),
+        (str | bytes, ["x", b"x"], None, [("string", TEXT), ("string", BINARY)]),
+        (str | None, ['"x"', "null"], "x", [("string", JSON), ("null", JSON)]),
+        (bytes | None, ['"eA=="', "null"], b"x", [("string", JSON), ("null", JSON)]),
+        (Ask | str, ['"x"', '{"type":"ask","text":""}'], "x", [("Ask", JSON), ("string", JSON)]),
+        (Say | None, ['{"type":"say","text":""}', "null"], "x", [("Say", JSON), ("null", JSON)]),
+        (Short, ['"x"'], "x", [("string", JSON)]),
+        (Mood, ['"good"'], "good", [("Mood", JSON)]),
+        (Literal["on"], ['"on"'], "on", [("string", JSON)]),
+        (None, ["null"], "x", [("null", JSON)]),
+    ],
+)
+def test_what_is_received_is_a_frame_as_it_is_or_is_encoded_as_the_document_says(kind, sent, refused, frames):
+    taken = []
+
+    async def take(data) -> str:
+        taken.append(data)
+        return "taken"
+
+    take.__annotations__["data"] = kind
+    route = listener("/take")(take)
+    assert frames_of(written(route), "take_receive") == frames
+    with TestClient(Gateway([route])).websocket("/take") as socket:
+        for data in sent if refused is None else [*sent, refused]:
+            (socket.send_text if isinstance(data, str) else socket.send_bytes)(data)
+            answer = socket.receive_text()
+            assert (answer == "taken") is (data is not refused or refused is None), (data, answer)
+    assert len(taken) == len(sent)
+
+
+def test_message_pack_has_bytes_of_its_own():
+    @listener("/take", mode="msgpack")
+    async def take(data: Ask | bytes) -> None: ...
+
+    document = written(take)
+    assert frames_of(document, "take_receive") == [("Ask", PACKED), ("string", PACKED)]
+    assert document["channels"]["take"]["messages"]["Bytes"]["payload"]["format"] == "binary"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "frame"),
+    [
+        (Said | str | None, "x", ("string", TEXT)),
+        (Short | int, "x", ("string", TEXT)),
+        (Short | int, 5, ("integer", JSON)),
+        (Literal["on", "off"], "on", ("string", TEXT)),
+        (Literal[1, 2], 1, ("integer", JSON)),
+        (Mood, Mood.GOOD, ("Mood", TEXT)),
+        (Ask | bytes, b"x", ("string", BINARY)),
+        (int | None, None, ("null", JSON)),
+    ],
+)
+def test_text_and_bytes_are_sent_as_they_are_and_streams_send_none(kind, value, frame):
+    async def give():
+        yield value
+
+    async def answer(data: str):
+        return value
+
+    give.__annotations__["return"] = AsyncIterator[kind]
+    answer.__annotations__["return"] = kind
+    routes = stream("/give")(give), listener("/answer")(answer)
+    document = written(*routes)
+    frames = frames_of(document, "give_send")
+    assert frame in frames
+    assert frames_of(document, "answer_send") == [entry for entry in frames if entry != ("null", JSON)]
+    with TestClient(Gateway([*routes])).websocket("/give") as socket:
+        sent = socket.receive_bytes() if isinstance(value, bytes) else socket.receive_text()
+    assert sent == (value if frame[1] in (TEXT, BINARY) else msgspec.json.encode(value).decode())
+
+
+def test_values_of_channels_are_encoded_whatever_they_are():
+    channel = Channel("encoded", bytes | None)
+    document = written(stream("/encoded", channel=channel, name="encoded"))
+    data = [
+        message["payload"]["properties"]["data"]
+        for name, message in document["channels"]["encoded"]["messages"].items()
+        if name in ("Bytes", "Null")
+    ]
+    assert data[0]["contentEncoding"] == "base64" and data[1] == {"type": "null"}
 
 
 def test_what_a_signature_says_is_not_said_again():

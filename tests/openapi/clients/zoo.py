@@ -165,7 +165,9 @@ def old(rest: str, x_trace: Annotated[str | None, Header()] = None) -> dict[str,
 
 
 @listener("/either/{rest:path}", tags=["live"], authentication=[Homemade(), APIKeyAuthentication(query="key")])
-async def speak(data: Cat | Dog, rest: str, x_trace: Annotated[str | None, Header()] = None) -> Row | str | None:
+async def speak(
+    data: Cat | Dog | str | None, rest: str, x_trace: Annotated[str | None, Header()] = None
+) -> Row | str | None:
     """Speak to an animal.
 
     It answers.
@@ -173,7 +175,7 @@ async def speak(data: Cat | Dog, rest: str, x_trace: Annotated[str | None, Heade
 
 
 @stream("/rows/live", mode="msgpack", deprecated=True)
-async def live_rows(size: Annotated[int, Query(ge=1, le=5)] = 3) -> AsyncIterator[list[Full | Mini]]:
+async def live_rows(size: Annotated[int, Query(ge=1, le=5)] = 3) -> AsyncIterator[list[Full | Mini] | None]:
     yield []
 
 
