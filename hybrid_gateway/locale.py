@@ -18,6 +18,7 @@ from django.utils import timezone, translation
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
+from hybrid_gateway.binding.components import inline
 from hybrid_gateway.binding.signature import is_async
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.request.head_parsing import parse_cookies
@@ -39,6 +40,7 @@ class Locale:
     def __init__(self) -> None:
         self._vary = "Accept-Language"
 
+    @inline
     def on_request(self, headers: Headers) -> None:
         cookie = _cookie(headers, settings.LANGUAGE_COOKIE_NAME)
         if cookie is not None:
@@ -50,13 +52,12 @@ class Locale:
         # DJANGO: utils/translation/trans_real.py looks at LANGUAGE_CODE_MAX_LENGTH characters of the header, 500
         translation.activate(translation.get_language_from_request(head))
 
+    @inline
     def on_response(self, response: Response) -> None:
         language = translation.get_language()
         if language is not None:
             response.headers.setdefault("Content-Language", language)
         response.headers.add_vary_header(self._vary)
-
-    on_request.sync_to_thread = on_response.sync_to_thread = False  # type: ignore[attr-defined]
 
 
 class TimeZone:
@@ -77,19 +78,17 @@ class TimeZone:
         assert find is not None  # as counted above
         self.on_request = _activating(find)
 
+    @inline
     def on_response(self, response: Response) -> None:
         if self._vary is not None:
             response.headers.add_vary_header(self._vary)
-
-    on_response.sync_to_thread = False  # type: ignore[attr-defined]
 
 
 def _named(read: Callable[[Headers], str | None]) -> Callable[[Headers], str | None]:
     def find(headers: Headers) -> str | None:
         return read(headers)
 
-    find.sync_to_thread = False  # type: ignore[attr-defined]
-    return find
+    return inline(find)
 
 
 def _activating(find: Handler) -> Callable[..., Awaitable[None] | None]:

@@ -11,7 +11,7 @@ import logging
 import threading
 import typing
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 from asgiref.sync import sync_to_async
@@ -22,6 +22,8 @@ from hybrid_gateway.problems.places import place_of
 from hybrid_gateway.spelling import check_attributes_of
 from hybrid_gateway.type_info import resolve_aliases
 from hybrid_gateway.types import Handler
+
+F = TypeVar("F", bound=Handler)
 
 Mode = Literal["inline", "thread", "loop"]
 
@@ -79,6 +81,12 @@ def mode_of(function: object, declared: bool | None = None) -> Mode:
     if declared is None:
         declared = getattr(function, "sync_to_thread", True)
     return "thread" if declared else "inline"
+
+
+def inline(function: F) -> F:
+    """Make ``function`` run where it is called, for it never waits."""
+    vars(function)["sync_to_thread"] = False
+    return function
 
 
 _GENERATORS = (

@@ -10,7 +10,8 @@ from hybrid_gateway.orm.lists.pagination import Cursor, LimitOffset, PageNumber
 from hybrid_gateway.orm.model_struct import ModelStruct, model_struct
 from hybrid_gateway.orm.query_cache.prepared import Prepared
 from hybrid_gateway.orm.read.fetch import prepare
-from hybrid_gateway.orm.views.viewsets import ModelViewSet, ViewSet, action, crud
+from hybrid_gateway.orm.views.crud import crud
+from hybrid_gateway.orm.views.viewsets import ModelViewSet, ViewSet, action
 from hybrid_gateway.orm.write.transactions import run_in_transaction
 
 __all__ = [

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from contextvars import ContextVar, copy_context
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeVar
 
 import msgspec
 from starlette.datastructures import Headers
@@ -23,21 +22,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from hybrid_gateway.auth.request_credentials import SecretsInQueries
+from hybrid_gateway.binding.components import inline
 from hybrid_gateway.endpoints.errors import printable
 from hybrid_gateway.headers import NO_CONTENT, add_stamp, set_stamp
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.raw_response import RawResponse
 from hybrid_gateway.telemetry.observer import Observer
 from hybrid_gateway.telemetry.query_log import log_queries
-from hybrid_gateway.types import Handler, Scope
+from hybrid_gateway.types import Scope
 from hybrid_gateway.url_quoting import quote_encoded_path, quote_query
 from hybrid_gateway.websockets.connection import Connection
 from hybrid_gateway.websockets.conversations import Conversation
 
 request_id: ContextVar[str | None] = ContextVar("hybrid_gateway_request_id", default=None)
 """The id of the current request, where :class:`RequestID` has given it one."""
-
-F = TypeVar("F", bound=Handler)
 
 _ID = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 
@@ -54,12 +52,6 @@ def first_header(ctx: RequestContext, name: bytes) -> str:
             if known == name:
                 return value.decode("latin-1")
     return ""
-
-
-def inline(function: F) -> F:
-    """Make ``function`` run where it is called: it never waits."""
-    function.sync_to_thread = False  # type: ignore[attr-defined]
-    return function
 
 
 class RequestID(Observer):

@@ -29,6 +29,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway import http
+from hybrid_gateway.binding.components import inline
 from hybrid_gateway.binding.markers import Depends
 from hybrid_gateway.channels.process_channels import channels
 from hybrid_gateway.concurrency.thread_pools import InstrumentedPool
@@ -37,7 +38,6 @@ from hybrid_gateway.responses.raw_response import EndpointResponse, status_of
 from hybrid_gateway.responses.response_classes import Response
 from hybrid_gateway.routing.declare import HandlerOptions, Route
 from hybrid_gateway.routing.flat_routes import FlatRoute
-from hybrid_gateway.telemetry.event_hooks import inline
 from hybrid_gateway.telemetry.metric_children import Children
 from hybrid_gateway.telemetry.request_ids import O, Respond
 from hybrid_gateway.telemetry.websocket_metrics import ConnectionCounter, WebSocketMetrics

@@ -31,7 +31,7 @@ CHAPTERS: dict[str, dict[str, tuple[str, ...]]] = {
         "workers": (),
     },
     "Requests and answers": {"http": (), "exceptions": (), "htmx": (), "locale": (), "shapes": (), "static_files": ()},
-    "Models": {"orm": ()},
+    "Models": {"orm": (), "orm.views.crud": ("CrudOptions",)},
     "Who calls": {
         "auth": (),
         "sessions": (),

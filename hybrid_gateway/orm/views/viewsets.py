@@ -1,4 +1,4 @@
-"""Routes by convention: ``ViewSet`` names them after what is done, ``ModelViewSet`` and ``crud()`` bring the code.
+"""Routes by convention: ``ViewSet`` names them after what is done, ``ModelViewSet`` brings the code.
 
 How this works: both are controllers. When a subclass is made, its methods of the six names become routes, and those
 that a ``ModelViewSet`` does not write itself are made with the annotations of its Structs; so they are bound, checked
@@ -12,14 +12,14 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Unpack, cast
+from typing import Any, ClassVar, Unpack
 
 import msgspec
 from django.core.exceptions import FieldError
 from django.db.models import Model, QuerySet
 
+from hybrid_gateway.binding.components import inline
 from hybrid_gateway.exceptions import ConfigurationError
-from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
 from hybrid_gateway.orm.introspection import is_model_struct, model_of
 from hybrid_gateway.orm.lists.filters import FilterType
 from hybrid_gateway.orm.querysets.lookup_paths import is_compatible_model
@@ -303,68 +303,4 @@ def _at_once(make: Handler) -> Handler:
     def provide() -> object:
         return make()
 
-    provide.__dict__["sync_to_thread"] = False
-    return provide
-
-
-@reject_unknown_keywords(*LAYER_OPTIONS, elsewhere={"each handler": HANDLER_OPTIONS})
-def crud(
-    model: type[Model],
-    *,
-    out: StructClass,
-    list_out: StructClass | None = None,
-    create: StructClass | None = None,
-    update: StructClass | None = None,
-    replace: StructClass | None = None,
-    path: str | None = None,
-    queryset: Source | Handler | None = None,
-    given: Handler | None = None,
-    filters: FilterType | None = None,
-    search_fields: Sequence[str] = (),
-    filterset_fields: FilterFields = (),
-    ordering_fields: Sequence[str] = (),
-    ordering: Sequence[OrderTerm] | str = (),
-    version: str | None = None,
-    write_guards: Sequence[object] = (),
-    lookup: str = "pk",
-    deletes: bool = True,
-    trailing_slash: bool = False,
-    name: str | None = None,
-    **options: Unpack[LayerOptions],
-) -> type[ModelViewSet]:
-    """Return the routes of a model in a line: ``crud(Product, out=ProductOut, create=ProductIn, update=ProductPatch)``.
-
-    A controller to be listed among the routes, at ``/products`` unless ``path`` says otherwise: list, create, retrieve,
-    replace (PUT, by ``replace`` or else ``create``), change (PATCH, by ``update``) and delete; see
-    :class:`ModelViewSet` for the rest. The names of the routes begin with ``name`` (``product_list``).
-    """
-    if not is_model_struct(out) or not issubclass(model, model_of(out)):
-        raise ConfigurationError(f"crud({model.__name__}): out={out!r} must be a ModelStruct of it.", id="M020")
-    plural = str(model._meta.verbose_name_plural).replace(" ", "-").lower()
-    namespace: dict[str, object] = {
-        "__module__": out.__module__,
-        "path": f"/{plural}" if path is None else path,
-        "out": out,
-        "list_out": list_out,
-        "create_in": create,
-        "update_in": update,
-        "queryset": queryset if is_queryable(queryset) else model._default_manager,
-        "given": staticmethod(given) if inspect.isfunction(given) else given,
-        "filters": filters,
-        "search_fields": search_fields,
-        "filterset_fields": filterset_fields,
-        "ordering_fields": ordering_fields,
-        "ordering": ordering,
-        "version": version,
-        "write_guards": write_guards,
-        "lookup_field": lookup,
-        "deletes": deletes,
-        "trailing_slash": trailing_slash,
-        "basename": name or model._meta.model_name,
-        **options,
-    }
-    if replace is not None:
-        namespace["replace_in"] = replace
-    if not (queryset is None or is_queryable(queryset)):
-        namespace["get_queryset"] = staticmethod(cast("Handler", queryset))
-    return type(f"{model.__name__}ViewSet", (ModelViewSet,), namespace)
+    return inline(provide)
