@@ -11,7 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.types import Handler
@@ -221,7 +221,7 @@ def reject_unknown_keywords(
             return function(*args, **keywords)
 
         if not inspect.isclass(made):
-            return checked  # type: ignore[return-value]
+            return cast("T", checked)
         setattr(made, "__init__", checked)  # noqa: B010 (mypy)
         return made  # pyright: ignore[reportReturnType]
 

@@ -204,7 +204,7 @@ def _asking(wanted: dict[str, Any]) -> Callable[..., None]:
         )
         for name, kind in wanted.items()
     ]
-    ask.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    vars(ask)["__signature__"] = inspect.Signature(parameters)
     return ask
 
 

@@ -22,11 +22,15 @@ from typing import IO, Any, Generic, Literal, TypeVar
 from asgiref.sync import iscoroutinefunction
 from django.apps import apps
 from django.conf import settings
-from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler, StaticFilesHandler
+from django.contrib.staticfiles.handlers import (
+    ASGIStaticFilesHandler,
+    StaticFilesHandler,
+    StaticFilesHandlerMixin,
+)
 from django.core.exceptions import RequestAborted, SuspiciousFileOperation
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.http import FileResponse, Http404, HttpRequest, HttpResponseBase
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import ResolverMatch, URLResolver, get_resolver
 from django.urls.resolvers import LocalePrefixPattern
 from django.utils import translation
@@ -312,14 +316,14 @@ class _WSGIHandler(_KeepsResponse, WSGIHandler):
     pass
 
 
-class _NothingOutside:
+class _NothingOutside(StaticFilesHandlerMixin):
     """Responds with 404 to paths that lead out of the static files, as to others that lead nowhere."""
 
-    def serve(self, request: HttpRequest) -> HttpResponseBase:
+    def serve(self, request: HttpRequest) -> HttpResponse | FileResponse:
         # DJANGO: StaticFilesHandlerMixin.get_response (contrib/staticfiles/handlers.py) answers Http404 alone, so that
         # a client could have a traceback logged for each of its requests.
         try:
-            return super().serve(request)  # type: ignore[misc,no-any-return]
+            return super().serve(request)
         except SuspiciousFileOperation as error:
             raise Http404 from error
 

@@ -165,8 +165,8 @@ class DjangoMiddleware:
             if hasattr(instance, "process_exception"):
                 self._exceptions.append(adapt_method_mode(True, instance.process_exception))
             handler, is_async = convert_exception_to_response(instance), takes_async
-        chain: Any = adapt_method_mode(True, handler, is_async)
-        return chain  # type: ignore[no-any-return]
+        chain: Callable[[HttpRequest], Awaitable[HttpResponseBase]] = adapt_method_mode(True, handler, is_async)
+        return chain
 
     async def _call_endpoint(self, request: Any) -> HttpResponseBase:
         endpoint, ctx = request.endpoint, request.ctx

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any, ClassVar, Literal, TypeVar, Unpack
+from typing import Any, ClassVar, Literal, TypeVar, Unpack, cast
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 
@@ -236,7 +236,7 @@ def route(
     """Make a route of a function; it can still be called as that function."""
 
     def decorate(handler: F) -> F:
-        return Route(path, handler, methods=methods, **options)  # type: ignore[return-value]
+        return cast("F", Route(path, handler, methods=methods, **options))
 
     return decorate
 

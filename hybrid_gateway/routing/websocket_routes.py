@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol, TypeVar, Unpack
+from typing import Any, Literal, Protocol, TypeVar, Unpack, cast
 
 from hybrid_gateway.exceptions import RouteError
 from hybrid_gateway.layer_options import LAYER_OPTIONS, LayerOptions
@@ -122,6 +122,6 @@ def _decorator(kind: Kind, path: str | Sequence[str], options: WebSocketOptions)
         )
 
     def decorate(handler: F) -> F:
-        return WebSocketRoute(path, handler, kind=kind, **options)  # type: ignore[return-value]
+        return cast("F", WebSocketRoute(path, handler, kind=kind, **options))
 
     return decorate

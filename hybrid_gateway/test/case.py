@@ -1,5 +1,8 @@
 """Django's test cases with a client for both sides, and the assertion that something makes so many queries."""
 
+# Clients are narrower than Django's, which pyright allows of attributes that nobody may set.
+# pyright: reportIncompatibleVariableOverride=false
+
 from __future__ import annotations
 
 import unittest
@@ -20,6 +23,10 @@ from hybrid_gateway.types import Handler, WSGIApp
 if TYPE_CHECKING:
     from hybrid_gateway import Gateway
 
+    DjangoTests = django.test.SimpleTestCase
+else:
+    DjangoTests = object  # each case below brings its own of Django's
+
 
 def reverse_url(gateway: Gateway, name: str | Handler, /, **path_params: object) -> str:
     """The path of a name of the gateway's, else of Django's; raise ``NoReverseMatch`` when neither knows it."""
@@ -33,7 +40,7 @@ def reverse_url(gateway: Gateway, name: str | Handler, /, **path_params: object)
         raise NoReverseMatch(f"Gateway: {gateway_says} Django: {django_says}") from None
 
 
-class GatewayTests:
+class GatewayTests(DjangoTests):
     """Attributes that the test cases below have beside Django's."""
 
     client_class = TestClient
@@ -49,33 +56,33 @@ class GatewayTests:
     def run(self, result: unittest.TestResult | None = None) -> unittest.TestResult | None:
         """Run the test; messages of channels stay in this process, and begin and end with the test."""
         with channels.isolated():
-            return super().run(result)  # type: ignore[misc, no-any-return]
+            return super().run(result)
 
     def reverse_url(self, name: str | Handler, /, **path_params: object) -> str:
         """The path of ``name``: the gateway's names first, then Django's ``reverse``."""
         return reverse_url(self.gateway, name, **path_params)
 
 
-class SimpleTestCase(GatewayTests, django.test.SimpleTestCase):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
+class SimpleTestCase(GatewayTests, django.test.SimpleTestCase):
     """Django's ``SimpleTestCase``: no database."""
 
 
-class TransactionTestCase(GatewayTests, django.test.TransactionTestCase):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
+class TransactionTestCase(GatewayTests, django.test.TransactionTestCase):
     """Django's ``TransactionTestCase``: commits are real, tables are flushed after each test."""
 
 
-class TestCase(GatewayTests, django.test.TestCase):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
+class TestCase(GatewayTests, django.test.TestCase):
     """Django's ``TestCase``: rolled back after each test; its rows are visible to sync and async handlers."""
 
 
-class LiveServerTestCase(GatewayTests, django.test.LiveServerTestCase):  # type: ignore[misc]  # pyright: ignore[reportIncompatibleVariableOverride]
+class LiveServerTestCase(GatewayTests, django.test.LiveServerTestCase):
     """Django's ``LiveServerTestCase``, whose server answers both sides, over WSGI: for browsers and your own clients.
 
     It serves static files, as Django's does; uploaded ones are for the project's routes or pages.
     """
 
     @staticmethod
-    def static_handler(handler: object) -> WSGIApp:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def static_handler(handler: object) -> WSGIApp:
         """Return what the server answers with: static files, and the gateway of the settings."""
         serve: Callable[[WSGIApp], WSGIApp] = django.test.LiveServerTestCase.static_handler
         return serve(lambda environ, start_response: default_gateway().wsgi(environ, start_response))

@@ -54,7 +54,7 @@ class RevocableQuerySet(models.QuerySet[M]):
         return self.filter(revoked_at=None).update(revoked_at=timezone.now())
 
     # As with Django's delete(): Token.objects.revoke() must not end every token there is.
-    revoke.queryset_only = True  # type: ignore[attr-defined]
+    vars(revoke)["queryset_only"] = True
 
 
 class StoredCredential(models.Model):

@@ -17,6 +17,7 @@ import enum
 import typing
 import uuid
 from collections.abc import Callable
+from types import GenericAlias
 from typing import Any, Literal
 
 import msgspec
@@ -247,7 +248,7 @@ COLUMN_TYPES: dict[str | type, ColumnType] = {
         is_read_as_choice=False,
         write_of=lambda field: writers.write_array(base_field(field), write_converter(base_field(field))),
         predict=lambda field: predictors.predict_array(predictor(base_field(field)) or predictors.predict_nothing),
-        annotation=lambda field: list[_value_annotation(base_field(field))],  # type: ignore[misc]
+        annotation=lambda field: GenericAlias(list, _value_annotation(base_field(field))),
         is_array=True,
     ),
     "HStoreField": ColumnType(

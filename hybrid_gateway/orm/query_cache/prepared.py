@@ -215,7 +215,7 @@ class PreparedAggregate:
             one_group = queryset.order_by().annotate(one_group=Value(1)).values("one_group")
             return cast("QuerySet[Any, Any]", one_group.annotate(**expressions))
 
-        rows.__signature__ = inspect.signature(build)  # type: ignore[attr-defined]
+        vars(rows)["__signature__"] = inspect.signature(build)
         rows.__qualname__ = getattr(build, "__qualname__", "aggregate")
         self._prepared: Prepared[dict[str, Any]] = Prepared(QUERYSET_ROWS, rows, static_managers=static_managers)
 
