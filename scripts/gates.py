@@ -213,8 +213,10 @@ def one_caller_short(sources: list[Source]) -> list[str]:
 
 
 def _with_one_caller(sources: list[Source]) -> Iterator[tuple[Source, Function]]:
+    """Yield what is called in one place, and used nowhere else: what is handed on or decorated has to be a function."""
     for source in sources:
         uses: Counter[str] = Counter()
+        calls: set[str] = set()
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Name):
                 uses[node.id] += 1
@@ -222,7 +224,15 @@ def _with_one_caller(sources: list[Source]) -> Iterator[tuple[Source, Function]]
                 uses[node.attr] += 1
             elif isinstance(node, ast.ImportFrom):
                 uses.update(alias.name for alias in node.names)
-        yield from ((source, f) for f in private_functions(source) if uses[f.name] == 1)
+            elif isinstance(node, ast.Call):
+                calls.add(getattr(node.func, "id", getattr(node.func, "attr", "")))
+        names = [function.name for function in source.functions]
+        yield from (
+            (source, function)
+            for function in private_functions(source)
+            if uses[function.name] == 1 and function.name in calls and not function.decorator_list
+            if names.count(function.name) == 1  # else one overrides the other
+        )
 
 
 def _lines_of_body(function: Function) -> int:
