@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import subprocess
-import threading
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ from hybrid_gateway.management.subcommands.documents import document_of
 from tests.client_code import lively
 from tests.sites.example_site import serve_example
 from tests.sites.node_packages import installed_packages
+from tests.sites.threaded_server import serve_in_thread
 
 DRIVEN = Path(__file__).with_name("driven")
 
@@ -44,21 +42,9 @@ def example(site: str) -> Documents:
 
 @pytest.fixture(scope="module")
 def lively_site() -> Iterator[str]:
-    """The URL of ``lively.py``, while uvicorn serves it in a thread of this process."""
-    uvicorn = pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` brings")
-    gateway = Gateway(lively.routes, openapi=OpenAPISettings(enabled=True))
-    server = uvicorn.Server(uvicorn.Config(gateway, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    try:
-        [socket] = server.servers[0].sockets
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    """The URL of ``lively.py`` under uvicorn."""
+    with serve_in_thread(Gateway(lively.routes, openapi=OpenAPISettings(enabled=True))) as url:
+        yield url
 
 
 def documents_of(routes: Iterable[Any]) -> Documents:

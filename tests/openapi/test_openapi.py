@@ -7,13 +7,10 @@ import decimal
 import enum
 import functools
 import re
-import socket
-import threading
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from time import monotonic, sleep
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import msgspec
@@ -63,6 +60,7 @@ from hybrid_gateway.conf import OpenAPISettings
 from hybrid_gateway.openapi.document import build_document
 from hybrid_gateway.openapi.schema import Schemas
 from hybrid_gateway.test import TestClient
+from tests.sites.threaded_server import serve_in_thread
 
 openapi_spec_validator = pytest.importorskip("openapi_spec_validator", reason="needs the extra `test`")
 
@@ -911,21 +909,9 @@ def shop() -> Gateway:
 
 @pytest.fixture
 def site() -> Iterator[str]:
-    """The shop under uvicorn, on a thread of this process."""
-    uvicorn = pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` brings")
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(shop(), log_level="warning", lifespan="off", ws="none", log_config=None))
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    deadline = monotonic() + 10  # seconds
-    while not server.started and monotonic() < deadline:
-        sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
-        listener.close()
+    """The shop under uvicorn."""
+    with serve_in_thread(shop()) as url:
+        yield url
 
 
 @pytest.fixture

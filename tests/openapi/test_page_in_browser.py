@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +12,6 @@ pytest.importorskip("selenium", reason="needs selenium, which the extra `dev` br
 pytest.importorskip("uvicorn", reason="needs uvicorn, which the extra `server` brings")
 pytest.importorskip("websockets", reason="needs websockets, which the extra `server` brings")
 
-import uvicorn
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -24,6 +20,7 @@ from hybrid_gateway import Gateway, get, listener
 from hybrid_gateway.auth import APIKeyAuthentication, IsAuthenticated
 from hybrid_gateway.conf import OpenAPISettings
 from tests.sites.browser import start_chromium
+from tests.sites.threaded_server import serve_in_thread
 
 
 class Ask(msgspec.Struct, tag="ask"):
@@ -60,20 +57,9 @@ async def closed(data: str) -> str:
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[str]:
-    """Its URL, while uvicorn serves it in a thread of this process."""
-    gateway = Gateway([rooms, live, closed], openapi=OpenAPISettings(enabled=True))
-    server = uvicorn.Server(uvicorn.Config(gateway, port=0, log_level="error", lifespan="off"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.01)
-    try:
-        [socket] = server.servers[0].sockets
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    """Its URL under uvicorn."""
+    with serve_in_thread(Gateway([rooms, live, closed], openapi=OpenAPISettings(enabled=True))) as url:
+        yield url
 
 
 @pytest.fixture

@@ -22,46 +22,34 @@ class Stall(models.Model):
         app_label = "library"
 
 
-class Melon(models.Model):
+class Thing(models.Model):
+    word = models.CharField(max_length=20)
+
+    class Meta:
+        abstract = True
+        app_label = "library"
+
+
+class Melon(Thing):
     stall = models.ForeignKey(Stall, models.CASCADE)
-    word = models.CharField(max_length=20)
-
-    class Meta:
-        app_label = "library"
 
 
-class Crate(models.Model):
+class Crate(Thing):
     stalls = models.ManyToManyField(Stall, related_query_name="box")
-    word = models.CharField(max_length=20)
-
-    class Meta:
-        app_label = "library"
 
 
-class Placard(models.Model):
+class Placard(Thing):
     stall = models.OneToOneField(Stall, models.CASCADE, related_name="signboard", related_query_name="sign")
-    word = models.CharField(max_length=20)
-
-    class Meta:
-        app_label = "library"
 
 
-class Lantern(models.Model):
+class Lantern(Thing):
     sign = models.ForeignKey(Placard, models.CASCADE)
-    word = models.CharField(max_length=20)
-
-    class Meta:
-        app_label = "library"
 
 
-class Bill(models.Model):
+class Bill(Thing):
     content_type = models.ForeignKey(ContentType, models.CASCADE)
     object_id = models.PositiveIntegerField()
     stall = GenericForeignKey()
-    word = models.CharField(max_length=20)
-
-    class Meta:
-        app_label = "library"
 
 
 @pytest.fixture(scope="module")
