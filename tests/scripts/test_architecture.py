@@ -24,6 +24,12 @@ def test_a_class_or_a_table_is_there(name):
     assert any(re.search(rf"^(class )?{name}\b", source, re.MULTILINE) for source in sources), name
 
 
+def test_every_room_is_named_before_the_floors():
+    named = set(re.findall(r"\b(\w+)/", PAGE.partition("## The floors")[0]))
+    rooms = {path.parent.name for path in (ROOT / "hybrid_gateway").glob("*/*.py")}
+    assert rooms - named == set()
+
+
 def test_our_own_words_are_a_dozen_at_most():
     words = PAGE.partition("## Our own words")[2]
     assert 8 <= len(re.findall(r"^\| \w", words, re.MULTILINE)) <= 12
