@@ -16,7 +16,7 @@ BLOB = "hybrid_gateway:Blob"
 """A constant in place of files; ``"hybrid_gateway:Blob"`` in what is generated becomes ``Blob``."""
 
 BUFFER = "hybrid_gateway:ArrayBuffer"
-"""The same for binary frames of websockets."""
+"""A constant in place of binary frames of websockets; what is generated becomes ``ArrayBuffer``."""
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
@@ -71,15 +71,12 @@ def for_http(document: JSONObject) -> JSONObject:
 
 
 def _readable(content: JSONObject) -> JSONObject:
-    """Return the contents of a response that come without being asked for by ``Accept``."""
-    kept = [JSON, "text/plain", BINARY] if JSON in content else list(content)
-    return {kind: _media_type(kind, content[kind]) for kind in kept if kind in content}
-
-
-def _media_type(kind: str, media_type: JSONObject) -> JSONObject:
-    if kind == EVENTS:
-        return {**media_type, "schema": media_type.get("x-event-schema", {"type": "string"})}
-    return media_type
+    """Return the contents of a response that come without being asked for by ``Accept``; of events, one event."""
+    readable = [JSON, "text/plain", BINARY] if JSON in content else list(content)
+    kept = {kind: content[kind] for kind in readable if kind in content}
+    if EVENTS in kept:
+        kept[EVENTS] = {**kept[EVENTS], "schema": kept[EVENTS].get("x-event-schema", {"type": "string"})}
+    return kept
 
 
 def with_blobs(schema: Any, blob: str = BLOB) -> Any:

@@ -69,11 +69,10 @@ def _with_heads(openapi: JSONObject, asyncapi: JSONObject, types: Mapping[str, s
     text = json.dumps([openapi, asyncapi], sort_keys=True).encode()
     origin = f"Of documents with the SHA-256 {hashlib.sha256(text).hexdigest()[:32]}."
     files = {"client.ts": wrapper, **types}
-    return {name: HEAD.format(origin=origin) + _with_classes(body) for name, body in files.items()}
-
-
-def _with_classes(text: str) -> str:
-    return text.replace(f'"{BLOB}"', "Blob").replace(f'"{BUFFER}"', "ArrayBuffer")
+    return {
+        name: HEAD.format(origin=origin) + body.replace(f'"{BLOB}"', "Blob").replace(f'"{BUFFER}"', "ArrayBuffer")
+        for name, body in files.items()
+    }
 
 
 def _path_types(openapi: JSONObject, asyncapi: JSONObject) -> str:

@@ -39,7 +39,10 @@ def read_accepted(file: Path) -> list[Pattern]:
     """Read a file; raises ``ValueError`` with the number of a line that says nothing."""
     found = []
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-        words = _words(line)
+        # what follows a # is why; inside JSON paths there are quotes, which stay
+        lexer = shlex.shlex(line, posix=True)
+        lexer.whitespace_split, lexer.commenters, lexer.quotes = True, "#", '"'
+        words = list(lexer)
         if len(words) > 3 or (words and words[0] not in KINDS and words[0] != "*"):
             raise ValueError(
                 f"{file}:{number}: expected KIND [PLACE [ROUTE]], with a kind of {', '.join(KINDS)}; got {line!r}."
@@ -47,13 +50,6 @@ def read_accepted(file: Path) -> list[Pattern]:
         if words:
             found.append(Pattern(*words))
     return found
-
-
-def _words(line: str) -> list[str]:
-    # what follows a # is why; inside JSON paths there are quotes, which stay
-    lexer = shlex.shlex(line, posix=True)
-    lexer.whitespace_split, lexer.commenters, lexer.quotes = True, "#", '"'
-    return list(lexer)
 
 
 def parse_ignored(words: Iterable[str]) -> list[Pattern]:
@@ -78,18 +74,14 @@ def is_matched(patterns: Sequence[Pattern], difference: Difference, route: str) 
 def as_lines(found: Iterable[tuple[Difference, str]]) -> str:
     """Write differences as a file of accepted ones, each with an example for a reason to be put in its place."""
     lines = dict.fromkeys(
-        f"{difference.kind:<10} {_quoted(difference.place):<32}  # {why}" for difference, why in found
+        f"{difference.kind:<10} {_as_word(difference.place):<32}  # {why}" for difference, why in found
     )
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def _quoted(place: str) -> str:
-    if not _needs_quotes(place):
+def _as_word(place: str) -> str:
+    """Return a place as one word of a line, in quotes where it has a letter that would end the word."""
+    if not any(letter in place for letter in ' "#\\'):
         return place
     escaped = place.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def _needs_quotes(place: str) -> bool:
-    """Return whether a place has what would end a word."""
-    return any(letter in place for letter in ' "#\\')

@@ -87,11 +87,8 @@ def answer_differences(old: Answer, new: Answer, *, is_write: bool = False) -> I
     elif old.is_json and new.is_json:
         yield from _json_differences(old.body, new.body, is_write=is_write)
     else:
-        yield Difference("body", old.media_type or "-", _lengths(old, new), _shown(old.body), _shown(new.body))
-
-
-def _lengths(old: Answer, new: Answer) -> str:
-    return "" if old.body and new.body else "empty→something" if new.body else "something→empty"
+        detail = "" if old.body and new.body else "empty→something" if new.body else "something→empty"
+        yield Difference("body", old.media_type or "-", detail, _shown(old.body), _shown(new.body))
 
 
 # --- headers ---------------------------------------------------------------------------------------------------------

@@ -67,16 +67,11 @@ def compare(old: Side, new: Side, plan: Plan) -> Report:
                     report.unreached.append(request)
                 else:
                     _compare_answers(collector, old, new, request, plan)
-        _need_something(report, documents, plan)
+    if plan.only and not report.requests and not report.unreached:
+        paths = [path for document in documents if document for path in document.get("paths", ())]
+        if not any(_is_wanted(path, plan.only) for path in paths):
+            raise SideError(f"--only {' '.join(plan.only)} matches no path of either side: nothing was compared.")
     return report
-
-
-def _need_something(report: Report, documents: Iterable[Document | None], plan: Plan) -> None:
-    """Raise :class:`SideError` where ``--only`` is for paths that nobody has."""
-    paths = [*report.routes, *(path for document in documents if document for path in document.get("paths", ()))]
-    is_empty = not report.requests and not report.unreached
-    if plan.only and is_empty and not any(_is_wanted(path, plan.only) for path in paths):
-        raise SideError(f"--only {' '.join(plan.only)} matches no path of either side: nothing was compared.")
 
 
 @contextmanager

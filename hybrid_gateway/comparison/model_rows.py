@@ -23,16 +23,14 @@ class PathParameter:
         self.name = name
         words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
         owner, _, column = words.rpartition("_")
-        candidates = [words, owner, segment, _singular(segment), *_parts(segment)]
+        parts = [_singular(part) for part in reversed(re.split(r"[-_]", segment))]
+        candidates = [words, owner, segment, _singular(segment), *parts]
         self.model = next((model for word in candidates if (model := _model_named(word))), None)
         if self.model is None and _has_column(get_user_model(), words):
             self.model = get_user_model()  # /profiles/{username}
-        self.column = self._column(words, column) if self.model else "pk"
-
-    def _column(self, words: str, last: str) -> str:
-        if last in _KEYS or words in _KEYS:
-            return "pk"
-        return next((word for word in (words, last) if self.model and _has_column(self.model, word)), "pk")
+        self.column = "pk"
+        if self.model is not None and not {words, column} & _KEYS:
+            self.column = next((word for word in (words, column) if _has_column(self.model, word)), "pk")
 
 
 def path_values(path: str, limit: int) -> Iterator[Values]:
@@ -93,14 +91,12 @@ def _model_named(word: str) -> type[Model] | None:
     wanted = word.replace("-", "_").replace("_", "")
     if len(wanted) < 2 or wanted in _KEYS:
         return None
-    models = [model for model in apps.get_models() if _spelled(model) & {wanted, _singular(wanted)}]
-    # a project's own models come before those of packages, which are usually installed first
-    return models[-1] if models else None
-
-
-def _spelled(model: type[Model]) -> set[str]:
-    plural = str(model._meta.verbose_name_plural).replace(" ", "").lower()
-    return {model.__name__.lower(), str(model._meta.verbose_name).replace(" ", "").lower(), plural}
+    found = None
+    for model in apps.get_models():  # the last: packages are usually installed before a project's own apps
+        names = (model.__name__, str(model._meta.verbose_name), str(model._meta.verbose_name_plural))
+        if {name.replace(" ", "").lower() for name in names} & {wanted, _singular(wanted)}:
+            found = model
+    return found
 
 
 def _singular(word: str) -> str:
@@ -108,10 +104,6 @@ def _singular(word: str) -> str:
         if word.endswith(ending):
             return word.removesuffix(ending) + instead
     return word
-
-
-def _parts(segment: str) -> list[str]:
-    return [_singular(part) for part in reversed(re.split(r"[-_]", segment))]
 
 
 def _has_column(model: type[Model], name: str) -> bool:

@@ -45,17 +45,17 @@ def _from_har(har: Any) -> Iterator[ReplayedRequest]:
 def _from_line(line: Any) -> ReplayedRequest:
     headers = line.get("headers", {})
     pairs = headers.items() if isinstance(headers, dict) else headers
-    body = base64.b64decode(line["body_base64"]) if "body_base64" in line else _as_body(line.get("body"))
+    body: object = line.get("body", "")
+    if "body_base64" in line:
+        sent = base64.b64decode(line["body_base64"])
+    elif body is None:
+        sent = b""
+    else:
+        sent = (body if isinstance(body, str) else json.dumps(body)).encode()
     url = line.get("url") or line["path"]
     if line.get("query"):
         url = f"{url}?{line['query']}"
-    return _request(line.get("method", "GET"), url, [(str(name), str(value)) for name, value in pairs], body)
-
-
-def _as_body(body: object) -> bytes:
-    if body is None:
-        return b""
-    return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    return _request(line.get("method", "GET"), url, [(str(name), str(value)) for name, value in pairs], sent)
 
 
 def _request(method: str, url: str, headers: list[tuple[str, str]] | None = None, body: bytes = b"") -> ReplayedRequest:

@@ -41,16 +41,13 @@ def sample(schema: Any, schemas: Schemas, depth: int = 0) -> Any:
             told = [one for one in members if one.get("type") != "null"] or members
             return sample(told[0], schemas, depth)
     if "allOf" in schema:
-        return _merged([sample(one, schemas, depth) for one in schema["allOf"]])
+        parts = [sample(one, schemas, depth) for one in schema["allOf"]]
+        if all(isinstance(part, dict) for part in parts):
+            return {name: value for part in parts for name, value in part.items()}
+        return parts[0]
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = next((one for one in kind if one != "null"), "null") if isinstance(kind, list) else kind
     return _MAKERS[kind](schema, schemas, depth)
-
-
-def _merged(values: list[Any]) -> Any:
-    if all(isinstance(value, dict) for value in values):
-        return {key: one for value in values for key, one in value.items()}
-    return values[0] if values else {}
 
 
 def _object(schema: Schema, schemas: Schemas, depth: int) -> dict[str, Any]:

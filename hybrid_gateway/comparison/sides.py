@@ -204,20 +204,17 @@ class MappedSide:
             return self.side.send(request)
         path = self.after + request.path.removeprefix(self.before)
         answer = self.side.send(msgspec.structs.replace(request, path=path))
-        return msgspec.structs.replace(answer, headers=self._links(answer), body=self._body(answer))
-
-    def login(self, user: User) -> None:
-        self.side.login(user)
-
-    def _body(self, answer: Answer) -> bytes:
-        is_text = answer.is_json and len(self.after) > 1
-        return answer.body.replace(self.after.encode(), self.before.encode()) if is_text else answer.body
-
-    def _links(self, answer: Answer) -> tuple[tuple[str, str], ...]:
-        return tuple(
+        headers = tuple(
             (name, value.replace(self.after, self.before) if name in ("link", "location") else value)
             for name, value in answer.headers
         )
+        body = answer.body
+        if answer.is_json and len(self.after) > 1:
+            body = body.replace(self.after.encode(), self.before.encode())
+        return msgspec.structs.replace(answer, headers=headers, body=body)
+
+    def login(self, user: User) -> None:
+        self.side.login(user)
 
 
 # --- what the command line says ---------------------------------------------------------------------------------------

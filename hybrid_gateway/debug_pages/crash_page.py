@@ -44,16 +44,12 @@ def crash_page(table: RoutingTable, ctx: RequestContext, error: Exception) -> st
     own = query_table(current_queries.get())
     if found is not None:
         own = _route(found[0], dict(zip(ctx.path_names, ctx.path_values, strict=False)), error) + own
-    page = _insert(reporter.get_traceback_html(), format_html("<section id=gateway>{}</section>", own))
-    return hide_credentials(page, ctx, table.secrets)
-
-
-def _insert(page: str, section: SafeString) -> str:
-    """Return Django's page with a section of ours between its head and the traceback."""
-    page = page.replace('content="light"', 'content="light dark"', 1)
+    section = format_html("<section id=gateway>{}</section>", own)
+    page = reporter.get_traceback_html().replace('content="light"', 'content="light dark"', 1)
     page = page.replace("</head>", f"<style>{STYLE}</style></head>", 1)
     before, head, after = page.partition("</header>")
-    return f"{before}{head}{section}{after}" if head else f"{section}{page}"
+    page = f"{before}{head}{section}{after}" if head else f"{section}{page}"
+    return hide_credentials(page, ctx, table.secrets)
 
 
 # --- the route -------------------------------------------------------------------------------------------------------
@@ -62,6 +58,10 @@ def _insert(page: str, section: SafeString) -> str:
 def _route(endpoint: Endpoint, path: dict[str, object], error: Exception) -> SafeString:
     route, layers = endpoint.route, endpoint.route.layers
     handler = getattr(route.handler, "__func__", route.handler)
+    try:
+        signature = f"{handler.__name__}{inspect.signature(handler)}"
+    except (AttributeError, TypeError, ValueError):  # an object that is called, one of C
+        signature = repr(handler)
     hooks = {
         "before_request": layers.before_request,
         "event_hooks": layers.event_hooks,
@@ -75,7 +75,7 @@ def _route(endpoint: Endpoint, path: dict[str, object], error: Exception) -> Saf
             ("name", route.name),
             ("methods", ", ".join(route.methods)),
             ("path", ", ".join(f"{name}={value!r}" for name, value in path.items())),
-            ("signature", _signature(handler)),
+            ("signature", signature),
             ("authentication", _names(layers.authentication)),
             ("guards", _names(layers.guards)),
             *((name, _names(functions)) for name, functions in hooks.items()),
@@ -84,13 +84,6 @@ def _route(endpoint: Endpoint, path: dict[str, object], error: Exception) -> Saf
     )
     title = format_html("<h1>{} {}</h1>", endpoint.method, route.path)
     return title + facts + _inputs(endpoint) + _source(endpoint, error)
-
-
-def _signature(handler: Any) -> str:
-    try:
-        return f"{handler.__name__}{inspect.signature(handler)}"
-    except (AttributeError, TypeError, ValueError):  # an object that is called, one of C
-        return repr(handler)
 
 
 def _names(entries: Iterable[object]) -> str:

@@ -22,7 +22,14 @@ def query_table(log: QueryLog | None) -> SafeString:
     noun = "query" if log.count == 1 else "queries"
     notes = format_html_join("", "<p class=note>{}</p>", ((note,) for note in _notes(log.made)))
     lines = [
-        (number, f"{query.seconds * 1000:.1f} ms", query.alias, query.thread, query.sql, _shown(query.parameters))
+        (
+            number,
+            f"{query.seconds * 1000:.1f} ms",
+            query.alias,
+            query.thread,
+            query.sql,
+            f"{query.parameters!r:.500}" if query.parameters else "",
+        )
         for number, query in enumerate(log.made, 1)
     ]
     table = columns(["", "took", "database", "thread", "statement", "values"], lines)
@@ -52,7 +59,3 @@ def _short(sql: str) -> str:
 
 
 _COLUMNS = re.compile(r"(?<=^SELECT ).*?(?= FROM )", re.DOTALL)
-
-
-def _shown(parameters: object) -> str:
-    return "" if not parameters else f"{parameters!r:.500}"

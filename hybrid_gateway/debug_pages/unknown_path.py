@@ -40,12 +40,11 @@ def unknown_path_page(dispatcher: Dispatcher, path: str) -> str:
     routes = [route for route in dispatcher.table.routes if not route.is_fallback]
     near = sorted(routes, key=lambda route: SequenceMatcher(None, path, route.path).ratio(), reverse=True)[:NEAREST]
     body = format_html(
-        "<h1>404 <span class=soft>No route answers</span> {}</h1>{}{}{}<h2>All routes</h2>{}"
+        "<h1>404 <span class=soft>No route answers</span> {}</h1>{}{}<h2>All routes</h2>{}"
         "<p class=soft>A browser gets this page because DEBUG is on; a client gets problem details, and so does "
         "everybody in production. <a href='{}routing/'>Routing</a></p>",
         path,
-        _prefixes(dispatcher),
-        _slash(dispatcher, path),
+        _prefixes(dispatcher, path),
         format_html("<h2>Nearest</h2>{}", _table(near)) if len(routes) > NEAREST else "",
         _table(sorted(routes, key=lambda route: route.path)),
         DOCS_URL,
@@ -53,27 +52,22 @@ def unknown_path_page(dispatcher: Dispatcher, path: str) -> str:
     return document(f"404 {path}", body)
 
 
-def _prefixes(dispatcher: Dispatcher) -> SafeString:
-    """Return which paths Django answers, and why this one is not among them."""
+def _prefixes(dispatcher: Dispatcher, path: str) -> SafeString:
+    """Return which paths Django answers, why this one is not among them, and whether a view waits there in vain."""
     if dispatcher.fallthrough:
         return mark_safe("<p>FALLTHROUGH is on: Django was to answer, and did not.</p>")
     prefixes = dispatcher.prefixes.described
-    if not prefixes:
-        return mark_safe("<p>No path goes to Django: ALLOWED_DJANGO_ROUTES is empty.</p>")
-    named = format_html_join(" ", "<code>{}</code>", ((prefix,) for prefix in prefixes))
-    return format_html(
-        "<p>Django answers what begins with {}. Its URLconf was not asked for this path. If a view is there, add its "
-        'prefix to HYBRID_GATEWAY["ALLOWED_DJANGO_ROUTES"], or set FALLTHROUGH.</p>',
-        named,
-    )
-
-
-def _slash(dispatcher: Dispatcher, path: str) -> SafeString:
-    """Return what is said where a view of Django's is at the path, behind none of the prefixes."""
-    if dispatcher.fallthrough or not dispatcher.django.has_page(path):
-        return mark_safe("")
-    note = "<p class=note>The URLconf has a view at {}, and no prefix leads to it (<a href='{}'>W003</a>).</p>"
-    return format_html(note, path, link("W003"))
+    told = mark_safe("<p>No path goes to Django: ALLOWED_DJANGO_ROUTES is empty.</p>")
+    if prefixes:
+        told = format_html(
+            "<p>Django answers what begins with {}. Its URLconf was not asked for this path. If a view is there, add "
+            'its prefix to HYBRID_GATEWAY["ALLOWED_DJANGO_ROUTES"], or set FALLTHROUGH.</p>',
+            format_html_join(" ", "<code>{}</code>", ((prefix,) for prefix in prefixes)),
+        )
+    if dispatcher.django.has_page(path):
+        note = "<p class=note>The URLconf has a view at {}, and no prefix leads to it (<a href='{}'>W003</a>).</p>"
+        told += format_html(note, path, link("W003"))
+    return told
 
 
 def _table(routes: list[FlatRoute]) -> SafeString:

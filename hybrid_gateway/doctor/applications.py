@@ -206,7 +206,8 @@ def _names(code: CodeType) -> set[str]:
 
 def _verdict(application: Application, project: Project, served: set[str]) -> Iterator[Finding]:
     module, _, attribute = application.target.partition(":")
-    named = _and([command.place for command in application.commands])
+    places = list(dict.fromkeys(command.place for command in application.commands))
+    named = " and ".join(filter(None, (", ".join(places[:-1]), *places[-1:])))
     file = shown(application.file, project.root) if application.file is not None else ""
     if application.error is not None:
         yield from _failed(application, project, named, file)
@@ -284,11 +285,6 @@ def raised_in(error: BaseException, root: Path) -> str:
     text = " ".join("".join(traceback.format_exception_only(error)).split())
     place = (own or frames)[-1:]
     return f"{text} ({shown(Path(place[0].filename), root)}:{place[0].lineno})" if place else text
-
-
-def _and(places: list[str]) -> str:
-    places = list(dict.fromkeys(places))
-    return " and ".join(filter(None, (", ".join(places[:-1]), *places[-1:])))
 
 
 def _of_other_protocols(project: Project) -> Iterator[Finding]:

@@ -160,13 +160,10 @@ def _script(text: str) -> Iterator[_Found]:
     environment: dict[str, str] = {}
     for line, number in _logical_lines(text):
         if export := re.match(r"\s*(?:export\s+)?(\w+)=(\S*)\s*$", line):
-            environment[export[1]] = _unquoted(export[2])
+            value = export[2].strip("\"'")
+            default = re.fullmatch(r"\$\{\w+:?-(.*)\}", value)
+            environment[export[1]] = default[1] if default else value
         yield _Found(line.strip().removeprefix("@").removeprefix("-"), number, "", dict(environment))
-
-
-def _unquoted(text: str) -> str:
-    default = re.fullmatch(r"\$\{\w+:?-(.*)\}", text.strip("\"'"))
-    return default[1] if default else text.strip("\"'")
 
 
 _SERVER = re.compile(

@@ -139,8 +139,8 @@ def _started(given: CommandText, words: Sequence[str], folder: str) -> ServerCom
         rest = words[position + 1 :]
         if name in _SHELLS and "-c" in rest:
             inner = rest[rest.index("-c") + 1 :]
-            found = (command for part in inner[:1] for command in read_commands(_part_of(given, part)))
-            return next(found, None)
+            parts = (msgspec.structs.replace(given, text=text) for text in inner[:1])
+            return next((command for part in parts for command in read_commands(part)), None)
         if _PYTHON.match(name):
             position += 1
             continue
@@ -160,10 +160,6 @@ def _started(given: CommandText, words: Sequence[str], folder: str) -> ServerCom
         else:
             return None
     return None
-
-
-def _part_of(given: CommandText, text: str) -> CommandText:
-    return msgspec.structs.replace(given, text=text)
 
 
 def _managed(given: CommandText, words: Sequence[str]) -> ServerCommand | None:
@@ -224,14 +220,12 @@ def _options(server: str, words: Sequence[str]) -> tuple[dict[str, str], list[st
         name, has_value, value = word.partition("=")
         if not name.startswith("--") and name[:2] in short and len(name) > 2:  # -w4
             name, has_value, value = name[:2], "=", word[2:]
-        if not has_value and name not in _FLAGS and waiting and _is_value(waiting[0]):
-            value = waiting.pop(0)
+        if not has_value and name not in _FLAGS and waiting:
+            following = waiting[0]
+            if following.startswith("unix:") or not (following.startswith("--") or _TARGET.match(following)):
+                value = waiting.pop(0)
         options[short.get(name, name)] = value
     return options, alone
-
-
-def _is_value(word: str) -> bool:
-    return not (word.startswith("--") or _TARGET.match(word)) or word.startswith("unix:")
 
 
 def _number(*texts: object, least: int = 1) -> int | None:
@@ -292,6 +286,7 @@ def _gunicorn(given: CommandText, options: dict[str, str], alone: Sequence[str])
         return None
     worker = str(values.get("worker_class", "sync"))
     is_asgi = any(word in worker.lower() for word in ("uvicorn", "asgi", "lane", "hypercorn", "granian"))
+    is_green = any(word in worker for word in ("gevent", "eventlet"))
     threads = _number(values.get("threads")) or 1
     merged = {
         **{f"--{name.replace('_', '-')}": str(value) for name, value in read.items() if value is not None},
@@ -304,13 +299,9 @@ def _gunicorn(given: CommandText, options: dict[str, str], alone: Sequence[str])
         protocol="asgi" if is_asgi else "wsgi",
         options={**merged, "--worker-class": "gthread" if worker == "sync" and threads > 1 else worker},
         workers=_number(values.get("workers"), given.environment.get("WEB_CONCURRENCY")) or 1,
-        threads=None if is_asgi else _number(values.get("worker_connections")) if _is_green(worker) else threads,
+        threads=None if is_asgi else _number(values.get("worker_connections")) if is_green else threads,
         folder=str(values.get("chdir") or values.get("pythonpath") or ""),
     )
-
-
-def _is_green(worker: str) -> bool:
-    return any(word in worker for word in ("gevent", "eventlet"))
 
 
 def _granian(given: CommandText, options: dict[str, str], alone: Sequence[str]) -> ServerCommand | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from django.db import connections
@@ -146,10 +147,10 @@ def pool_size(alias: str) -> int | None:
 
 def _arithmetic(project: Project, aliases: list[str], limit: Limit) -> Iterator[Finding]:
     threads = get_settings().threads
-    serving = [command for command in project.commands if not command.is_for_development and _counts(command)]
+    serving = _serving(project)
     total, sums = 0, []
     for alias in aliases:
-        for command in _largest(serving):
+        for command in serving:
             number, text = connections_of(command, threads, pool_size(alias))
             total += number
             sums.append(f"{command.place}: {text} = {number}" if len(aliases) == 1 else f"{alias}, {text} = {number}")
@@ -173,15 +174,13 @@ def _arithmetic(project: Project, aliases: list[str], limit: Limit) -> Iterator[
         yield found("D020", Severity.FINE, f"{shown} connections at most, of {there} of {named}.")
 
 
-def _counts(command: ServerCommand) -> bool:
-    return command.server != "celery" or command.threads is not None  # those that say how many
-
-
-def _largest(commands: list[ServerCommand]) -> list[ServerCommand]:
+def _serving(project: Project) -> list[ServerCommand]:
     """Return the commands of the one file that opens the most: others are other ways to deploy the same project."""
-    files: dict[object, list[ServerCommand]] = defaultdict(list)
-    for command in commands:
-        files[command.given.path].append(command)
+    files: dict[Path, list[ServerCommand]] = defaultdict(list)
+    for command in project.commands:
+        says_how_many = command.server != "celery" or command.threads is not None
+        if says_how_many and not command.is_for_development:
+            files[command.given.path].append(command)
     return max(files.values(), key=lambda entries: sum(entry.processes for entry in entries), default=[])
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hybrid_gateway.checks.settings_checks import find_file
-from hybrid_gateway.doctor.command_lines import ServerCommand
 from hybrid_gateway.doctor.examined_project import Application, Project, shown, source_of
 from hybrid_gateway.doctor.finding import Finding, Severity, found
 from hybrid_gateway.scaffold.project import VARIABLE, all_named_settings
@@ -40,7 +39,9 @@ def look_at_entry_settings(project: Project) -> Iterator[Finding]:
 
 def _with_debug(application: Application, settings: str, project: Project) -> Iterator[Finding]:
     for command in application.commands:
-        if command not in project.production or _names_settings(command):
+        given = command.given
+        names_others = VARIABLE in given.environment or VARIABLE in source_of(given.path)  # the file, in any form
+        if command not in project.production or names_others:
             continue
         if (path := find_file(settings)) is not None and _debug(path):
             message = (
@@ -49,11 +50,6 @@ def _with_debug(application: Application, settings: str, project: Project) -> It
             )
             yield found("D073", Severity.RISKY, message, place=command.place)
             return
-
-
-def _names_settings(command: ServerCommand) -> bool:
-    """Return whether the command's environment, or its file in any form, says which settings it starts with."""
-    return VARIABLE in command.given.environment or VARIABLE in source_of(command.given.path)
 
 
 def _debug(path: Path, depth: int = 0) -> bool | None:

@@ -83,21 +83,16 @@ def _secrets(value: object, *, is_secret: bool, depth: int = 0) -> Iterator[str]
     if isinstance(value, str):
         if is_secret:
             yield value
-        if "://" in value and (password := _password(value)):
-            yield password
+        if "://" in value:
+            with suppress(ValueError):  # it is no address
+                if password := urlsplit(value).password:
+                    yield password
     elif depth < 6 and isinstance(value, Mapping):
         for name, entry in value.items():
             yield from _secrets(entry, is_secret=bool(_NAMES.search(str(name))), depth=depth + 1)
     elif depth < 6 and isinstance(value, list | tuple):
         for entry in value:
             yield from _secrets(entry, is_secret=is_secret, depth=depth + 1)
-
-
-def _password(url: str) -> str | None:
-    try:
-        return urlsplit(url).password
-    except ValueError:
-        return None
 
 
 _URL_PASSWORD = re.compile(r"(://[^\s/:@]*:)[^\s/@]+@")

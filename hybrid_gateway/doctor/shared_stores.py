@@ -36,24 +36,21 @@ def look_at_stores(project: Project) -> Iterator[Finding]:
 
 
 def _reached() -> Iterator[Finding]:
-    for alias, options in caches.settings.items():
-        if options["BACKEND"] in _OF_ONE_PROCESS or options["BACKEND"].endswith("DummyCache"):
-            continue
+    asked: list[tuple[str, str, Callable[[], BaseCache | Store]]] = [
+        (f"CACHES[{alias!r}]", alias, partial(create_cache, alias))
+        for alias, options in caches.settings.items()
+        if options["BACKEND"] not in _OF_ONE_PROCESS and not options["BACKEND"].endswith("DummyCache")
+    ]
+    asked += [
+        (f'HYBRID_GATEWAY["STORES"][{name!r}]', name, partial(find_store, name)) for name in get_settings().stores
+    ]
+    for shown, name, find in asked:
         try:
-            ask(partial(_write_and_read, partial(create_cache, alias)))
+            ask(partial(_write_and_read, find))
         except Exception as error:
-            message = f"CACHES[{alias!r}] does not answer: {reason_of(error)}"
-            yield found("D060", Severity.BROKEN, message, place=alias)
+            yield found("D060", Severity.BROKEN, f"{shown} does not answer: {reason_of(error)}", place=name)
         else:
-            yield found("D060", Severity.FINE, f"CACHES[{alias!r}] answers.")
-    for name in get_settings().stores:
-        try:
-            ask(partial(_write_and_read, partial(find_store, name)))
-        except Exception as error:
-            message = f'HYBRID_GATEWAY["STORES"][{name!r}] does not answer: {reason_of(error)}'
-            yield found("D060", Severity.BROKEN, message, place=name)
-        else:
-            yield found("D060", Severity.FINE, f'HYBRID_GATEWAY["STORES"][{name!r}] answers.')
+            yield found("D060", Severity.FINE, f"{shown} answers.")
 
 
 def _write_and_read(find: Callable[[], BaseCache | Store]) -> None:

@@ -175,7 +175,7 @@ def _check_together(name: str, listeners: Sequence[EventListener]) -> None:
         )
     for listener in listeners:
         for other in listeners:
-            missing = _required(listener) - _accepted(other)
+            missing = _required(listener) - {parameter.name for parameter in _parameters(other)}
             if missing and not any(parameter.kind is parameter.VAR_KEYWORD for parameter in _parameters(other)):
                 raise ConfigurationError(
                     f"No event {name!r} fits both {listener!r}, which requires {', '.join(sorted(missing))}, and "
@@ -193,7 +193,3 @@ def _required(listener: EventListener) -> set[str]:
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     given = {one.name for one in _parameters(listener) if one.default is one.empty and one.kind not in kinds}
     return set() if listener.takes is not None else given
-
-
-def _accepted(listener: EventListener) -> set[str]:
-    return {parameter.name for parameter in _parameters(listener)}

@@ -6,7 +6,7 @@ import enum
 import inspect
 import types
 import typing
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from types import NoneType
 from typing import Any, Final, Union
@@ -177,7 +177,8 @@ def as_text(value: object) -> str:
 
 
 def _write_object(writer: SchemaWriter, info: Any) -> Schema:
-    never_received, always_sent = _one_way(info.cls)
+    own = typing.get_origin(info.cls) or info.cls
+    never_received, always_sent = getattr(own, "__read_only__", ()), getattr(own, "__answered__", ())  # a shape's
     fields = {field.encode_name: (field, _write_field(writer, field)) for field in info.fields}
     if writer.use is Use.SENT:
         fields = {name: known for name, known in fields.items() if not known[1].get("writeOnly")}
@@ -201,12 +202,6 @@ def _write_object(writer: SchemaWriter, info: Any) -> Schema:
     if getattr(info, "forbid_unknown_fields", False):
         schema["additionalProperties"] = False
     return schema
-
-
-def _one_way(cls: object) -> tuple[Container[str], Container[str]]:
-    """Return the fields that a shape never takes from clients, and those that it sends though it need not get them."""
-    own = typing.get_origin(cls) or cls
-    return getattr(own, "__read_only__", ()), getattr(own, "__answered__", ())
 
 
 def _write_field(writer: SchemaWriter, field: mi.Field) -> Schema:

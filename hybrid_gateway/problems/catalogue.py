@@ -1,7 +1,8 @@
 """The catalogue of ids: what each says is wrong, why that matters and what to do.
 
 How this works: a file of ``pages/`` is an area, and a heading in it is an id with its title. Below it stand what is
-wrong, ``### Why`` and X are read when the first page is asked for, and never by a server that has started.
+wrong, ``### Why`` and ``### Remedy``. Files are read when the first page is asked for, and never by a server that has
+started.
 """
 
 from __future__ import annotations
@@ -49,20 +50,19 @@ class Problem(NamedTuple):
         """Return all of it as a page of its own; ``less_than`` opens ``<the words>`` for what a message fills in."""
         remedy = self.remedy
         if quote := _QUOTE.match(remedy):
-            words = _FILLED.sub(lambda match: _words(match, less_than), _quote_of(remedy))
-            remedy = f"> {words.replace('{{', '{').replace('}}', '}')}\n{remedy[quote.end() :]}".rstrip()
+
+            def described(name: re.Match[str]) -> str:
+                words, mark = name[3], '"' if name[2] else ""
+                return words if not words or words.rstrip().endswith(".") else f"{mark}{less_than}{words}>{mark}"
+
+            words = _FILLED.sub(described, _quote_of(remedy)).replace("{{", "{").replace("}}", "}")
+            remedy = f"> {words}\n{remedy[quote.end() :]}".rstrip()
         return f"# {self.id} {self.title}\n\n{self.wrong}\n\n## Why\n\n{self.why}\n\n## Remedy\n\n{remedy}\n"
 
 
 def _quote_of(remedy: str) -> str:
     quote = _QUOTE.match(remedy)
     return " ".join(line.removeprefix(">").strip() for line in quote[0].splitlines()) if quote else ""
-
-
-def _words(match: re.Match[str], less_than: str) -> str:
-    """Return what stands in a page for a name that a message fills in."""
-    words, mark = match[3], '"' if match[2] else ""
-    return words if not words or words.rstrip().endswith(".") else f"{mark}{less_than}{words}>{mark}"
 
 
 @cache

@@ -75,13 +75,13 @@ def _assignments(file: str, name: str, key: str | None) -> Iterator[Place]:
     except (OSError, SyntaxError, ValueError):
         return
     statements = [node for node in ast.walk(tree) if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign))]
-    own = [node for node in reversed(statements) if name in _names(node)]
+    own = [node for node in reversed(statements) if name in _assigned_names(node)]
     keys = [entry for node in own for entry in ast.walk(node) if isinstance(entry, ast.Constant) and entry.value == key]
     yield from (Place(file, entry.lineno) for entry in keys if key is not None)
     yield from (Place(file, node.lineno) for node in own)
 
 
-def _names(node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> set[str]:
+def _assigned_names(node: ast.Assign | ast.AnnAssign | ast.AugAssign) -> set[str]:
     """Return the names that a statement assigns to, with or without a key."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     return {entry.id for target in targets for entry in ast.walk(target) if isinstance(entry, ast.Name)}

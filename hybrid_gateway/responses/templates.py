@@ -37,14 +37,12 @@ _FILLING: Mapping[str, Callable[[HttpRequest], bool]] = {
     "django.contrib.sessions.middleware.SessionMiddleware": lambda request: hasattr(request, "session"),
     _LOCALE: lambda request: hasattr(request, "LANGUAGE_CODE"),
     "django.middleware.csrf.CsrfViewMiddleware": lambda request: "CSRF_COOKIE" in request.META,
-    "django.contrib.auth.middleware.AuthenticationMiddleware": lambda request: _has_user(request),
+    "django.contrib.auth.middleware.AuthenticationMiddleware": lambda request: (
+        getattr(request, "user", None) is not None and request.user.is_authenticated
+    ),
     "django.contrib.messages.middleware.MessageMiddleware": lambda request: not isinstance(get_messages(request), list),
 }
 """The middleware that fills a template's context, if the project has it; and whether a request has passed it."""
-
-
-def _has_user(request: HttpRequest) -> bool:
-    return getattr(request, "user", None) is not None and request.user.is_authenticated
 
 
 class TemplateResponse(GatewayResponse):

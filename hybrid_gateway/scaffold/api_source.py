@@ -108,16 +108,13 @@ def _class(name: str, shape: ModelShape, what: str, fields: Sequence[ShapedField
     strict = ", forbid_unknown_fields=True" if name.endswith("In") else ""
     title = f"    # Not shown: {', '.join(shape.hidden)}\n" if more else ""
     head = _class_head(name, f"ModelStruct, model={shape.name}{strict}")
-    return f'{head}\n    """{_words(shape.name)}, {what}."""\n\n{title}{lines.rstrip()}'
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", shape.name).capitalize()
+    return f'{head}\n    """{words}, {what}."""\n\n{title}{lines.rstrip()}'
 
 
 def _class_head(name: str, arguments: str) -> str:
     line = f"class {name}({arguments}):"
     return line if len(line) <= WIDTH else f"class {name}(\n    {arguments}\n):"
-
-
-def _words(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).capitalize()
 
 
 def _view(shape: ModelShape, options: ApiOptions) -> str:

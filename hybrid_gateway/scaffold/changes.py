@@ -42,27 +42,19 @@ class FileChange(msgspec.Struct, frozen=True):
 
     def write(self) -> None:
         """Make the file what it is to be."""
-        _write(self.path, self.after)
+        if self.after is None:
+            self.path.unlink(missing_ok=True)
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.write_bytes(self.after)
 
 
 def _lines(data: bytes | None) -> list[str]:
     return (data or b"").decode("utf-8", "replace").replace("\r\n", "\n").splitlines(keepends=True)
 
 
-def _write(path: Path, data: bytes | None) -> None:
-    if data is None:
-        path.unlink(missing_ok=True)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-
-
 def _digest(data: bytes | None) -> str:
     return "" if data is None else hashlib.sha256(data).hexdigest()
-
-
-def _read(path: Path) -> bytes | None:
-    return path.read_bytes() if path.is_file() else None
 
 
 def apply(root: Path, changes: Iterable[FileChange]) -> None:
@@ -117,7 +109,7 @@ def undo(root: Path, *, force: bool = False) -> list[FileChange]:
     changes, touched = [], []
     for name, entry in _record(root):
         path = root / name
-        current, before = _read(path), _before(entry)
+        current, before = path.read_bytes() if path.is_file() else None, _before(entry)
         if _digest(current) != entry["after"] and current != before:
             touched.append(name)
         if current != before:

@@ -113,9 +113,12 @@ def modelled_on(data: bytes, protocol: str) -> bytes | None:
     ):
         return None
     swapped += [node for node in source.positions if isinstance(node, cst.Comment)]
+    name = re.compile(rf"\b(?:get_)?{other}(?:_application)?\b", re.IGNORECASE)
     for node in swapped:
         start, end = source.span(node)
-        source.replace(start, end, _in_words(source.text[start:end], other, protocol))
+        for found in name.finditer(source.text, start, end):
+            renamed = found[0].replace(other, protocol).replace(other.upper(), protocol.upper())
+            source.replace(found.start(), found.end(), renamed)
     return source.result()
 
 
@@ -138,15 +141,6 @@ def _is_of(node: cst.CSTNode, protocol: str) -> bool:
             return False
         case _:
             return any(_is_of(child, protocol) for child in node.children)
-
-
-def _in_words(text: str, old: str, new: str) -> str:
-    """Return a comment or the docstring with one protocol's name for the other's."""
-
-    def swap(match: re.Match[str]) -> str:
-        return match[0].replace(old, new).replace(old.upper(), new.upper())
-
-    return re.sub(rf"\b(?:get_)?{old}(?:_application)?\b", swap, text, flags=re.IGNORECASE)
 
 
 def to_write(path: Path, protocol: str, model: Path | None) -> str:

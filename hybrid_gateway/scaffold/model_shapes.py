@@ -126,14 +126,10 @@ def shape_of(model: type[models.Model], *, read_only: bool = False) -> ModelShap
             if through._meta.auto_created and relation.editable:
                 shape.taken.append(ShapedField(relation.name, keys, _EMPTY_LIST))
     if isinstance(model._meta.pk, models.CompositePrimaryKey):
-        shape.out.insert(0, ShapedField("pk", _composite(model._meta.pk), is_key=True))
+        parts = [source_of(annotation_for(part)) for part in model._meta.pk.fields if isinstance(part, models.Field)]
+        shape.out.insert(0, ShapedField("pk", f"tuple[{', '.join(parts)}]", is_key=True))
     shape.why_read_only = "asked for" if read_only else _why_read_only(model, shape)
     return shape
-
-
-def _composite(key: models.CompositePrimaryKey) -> str:
-    parts = [source_of(annotation_for(field)) for field in key.fields if isinstance(field, models.Field)]
-    return f"tuple[{', '.join(parts)}]"
 
 
 def is_parent_link(field: ModelField) -> bool:

@@ -73,7 +73,8 @@ def probe(root: Path, ran: list[str]) -> ProjectFacts:
         prefixes, facts.fallthrough_reason = django_prefixes()
     facts.prefixes, facts.hello_path = list(prefixes), hello_path(prefixes)
     package = facts.root_urlconf.rpartition(".")[0] or facts.settings_module.rpartition(".")[0]
-    facts.free_routes_module = _free_module(package)
+    candidates = [f"{package}.{name}".lstrip(".") for name in ("routes", "api_routes", "gateway_routes")]
+    facts.free_routes_module = next((name for name in candidates if find_spec(name) is None), candidates[-1])
     for protocol, other in (("asgi", "wsgi"), ("wsgi", "asgi"), ("asgi", "wsgi")):  # the last: beside wsgi
         application = getattr(facts, f"{protocol}_application")
         packages = [package, *(module.rpartition(".")[0] for module in (facts.entry_modules.get(other),) if module)]
@@ -108,11 +109,6 @@ def _is_of_project(path: Path, root: Path) -> bool:
     if not path.is_file() or not path.is_relative_to(root):
         return False
     return not {"site-packages", "node_modules", "__pycache__"} & set(path.parts)
-
-
-def _free_module(package: str) -> str:
-    names = [f"{package}.{name}".lstrip(".") for name in ("routes", "api_routes", "gateway_routes")]
-    return next((name for name in names if find_spec(name) is None), names[-1])
 
 
 def _first_file(modules: list[str]) -> tuple[str, str] | None:

@@ -89,7 +89,9 @@ def find_project(start: Path, settings: str | None = None) -> Project:
         raise ScaffoldError(f"{start} is no folder. Give the one that manage.py is in.")
     manage = _find_manage(start)
     if manage is None and settings is None:
-        settings = next(filter(None, map(named_settings, _entry_points(start))), None) or os.environ.get(VARIABLE)
+        found = [path for path in _python_files(start, depth=3) if path.name in ("asgi.py", "wsgi.py")]
+        found.sort(key=lambda path: path.name)
+        settings = next(filter(None, map(named_settings, found)), None) or os.environ.get(VARIABLE)
         if settings is None:
             raise ScaffoldError(
                 f"No Django project in {start}: there is no manage.py, and no asgi.py or wsgi.py that names a "
@@ -110,13 +112,6 @@ def _find_manage(start: Path) -> Path | None:
         listed = ", ".join(str(path.relative_to(start)) for path in below)
         raise ScaffoldError(f"There are several projects here: {listed}. Run this in the folder of one of them.")
     return below[0] if below else None
-
-
-def _entry_points(start: Path) -> Iterator[Path]:
-    names = ("asgi.py", "wsgi.py")
-    yield from sorted(
-        (path for path in _python_files(start, depth=3) if path.name in names), key=lambda path: path.name
-    )
 
 
 def _python_files(folder: Path, depth: int) -> Iterator[Path]:

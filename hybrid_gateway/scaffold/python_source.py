@@ -79,8 +79,8 @@ class PythonSource:
     # --- edits -------------------------------------------------------------------------------------------------------
 
     def replace(self, start: int, end: int, text: str) -> None:
-        """Put ``text`` where the text between two offsets was."""
-        self._edits.append((start, end, self._with_own_newlines(text)))
+        """Put ``text`` where the text between two offsets was, with the ends of lines that the file has."""
+        self._edits.append((start, end, text.replace("\n", self.newline)))
 
     def insert(self, offset: int, text: str) -> None:
         """Put ``text`` before the character at ``offset``."""
@@ -105,9 +105,6 @@ class PythonSource:
         for start, end, replacement in sorted(self._edits, key=lambda edit: edit[:2], reverse=True):
             text = text[:start] + replacement + text[end:]
         return text.encode(self.module.encoding)
-
-    def _with_own_newlines(self, text: str) -> str:
-        return text.replace("\n", self.newline)
 
 
 def string_value(node: cst.BaseExpression | None) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from hybrid_gateway.scaffold.changes import FileChange
 REQUIREMENT = "hybrid-gateway[server]"
 _DJANGO = re.compile(r"^(?P<indent>\s*)(?P<quote>[\"']?)django(?![\w.-])", re.IGNORECASE)
 _NAMED = re.compile(r"hybrid[-_.]gateway", re.IGNORECASE)
+
+_FILES = ("pyproject.toml", "Pipfile", "requirements.txt", "requirements/base.txt", "requirements/common.txt")
 
 LOCKS = {
     "uv.lock": "uv lock",
@@ -24,7 +26,7 @@ LOCKS = {
 
 def requirement_changes(root: Path) -> tuple[list[FileChange], list[str]]:
     """Return the change of the file that names Django, and what is left to do by hand."""
-    for path in _files(root):
+    for path in filter(Path.is_file, map(root.joinpath, _FILES)):
         before = path.read_bytes()
         if _NAMED.search(before.decode("utf-8", "replace")):
             return [], []
@@ -35,11 +37,6 @@ def requirement_changes(root: Path) -> tuple[list[FileChange], list[str]]:
             ]
             return [FileChange(path, before, after)], locks
     return [], [f"Add {REQUIREMENT} to the project's requirements, in the way that it names Django."]
-
-
-def _files(root: Path) -> Iterator[Path]:
-    names = ("pyproject.toml", "Pipfile", "requirements.txt", "requirements/base.txt", "requirements/common.txt")
-    yield from (path for path in map(root.joinpath, names) if path.is_file())
 
 
 def _add_to_text(data: bytes) -> bytes | None:
@@ -55,7 +52,10 @@ def _add_to_pyproject(data: bytes) -> bytes | None:
     if after is None:
         return None
     old, new = _toml(data), _toml(after)
-    new["project"]["dependencies"].remove(REQUIREMENT) if REQUIREMENT in _dependencies(new) else new.clear()
+    dependencies = new.get("project", {}).get("dependencies", [])
+    if not isinstance(dependencies, list) or REQUIREMENT not in dependencies:
+        return None  # the line that names Django is among other things
+    dependencies.remove(REQUIREMENT)
     return after if old == new else None
 
 
@@ -67,11 +67,6 @@ def _add_to_pipfile(data: bytes) -> bytes | None:
         return None
     old, new = _toml(data), _toml(after)
     return after if new.get("packages", {}).pop("hybrid-gateway", None) and old == new else None
-
-
-def _dependencies(document: dict[str, Any]) -> list[str]:
-    found = document.get("project", {}).get("dependencies", [])
-    return found if isinstance(found, list) else []
 
 
 def _toml(data: bytes) -> dict[str, Any]:

@@ -17,7 +17,8 @@ def add_include(data: bytes, path: str, module: str, name: str) -> bytes | None:
     if not found or not isinstance(found[-1].value, cst.List):
         return None
     entry, value = found[-1], found[-1].value
-    if any(_includes(element.value, module) for element in value.elements):
+    calls = [element.value for element in value.elements if isinstance(element.value, cst.Call)]
+    if {string_value(argument.value) for call in calls for argument in call.args} & {module, f"{module}.routes"}:
         return data
     text = f'Include("{path}", "{module}", name="{name}")'
     close = source.text.rindex("]", entry.value_start, entry.end)
@@ -37,12 +38,6 @@ def add_include(data: bytes, path: str, module: str, name: str) -> bytes | None:
     return source.result()
 
 
-def _includes(node: cst.BaseExpression, module: str) -> bool:
-    if not isinstance(node, cst.Call):
-        return False
-    return any(string_value(argument.value) in (module, f"{module}.routes") for argument in node.args)
-
-
 def _import_include(source: PythonSource) -> None:
     """Import ``Include``, unless it is: into the statement that imports of the package already, where there is one."""
     last = 0
@@ -59,9 +54,11 @@ def _import_include(source: PythonSource) -> None:
                 if all(alias.name.value != "Include" for alias in node.names):
                     source.insert(source.span(node.names[0])[0], "Include, ")
                 return
-    source.insert_line_after(last, "from hybrid_gateway import Include\n") if last else source.insert(
-        0, "from hybrid_gateway import Include\n"
-    )
+    statement = "from hybrid_gateway import Include\n"
+    if last:
+        source.insert_line_after(last, statement)
+    else:
+        source.insert(0, statement)
 
 
 def _is_of_package(node: cst.BaseSmallStatement) -> bool:

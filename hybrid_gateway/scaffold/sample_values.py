@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 
 import msgspec
 from django.conf import settings
@@ -59,7 +60,9 @@ def sample(field: ModelField) -> SampleValue | None:
     if choices := choices_of(field):
         found = choices[0] if choices[0] not in field.empty_values or len(choices) == 1 else choices[1]
         return SampleValue(repr(found), repr(found)) if type(found) in (str, int, float, bool) else None
-    return _PLAIN.get(field.get_internal_type(), _by_type)(field)
+    if make := _PLAIN.get(field.get_internal_type()):
+        return make(field)
+    return _text(field) if stored_type(field) is str else None  # a field that Django does not know
 
 
 def _row_of(field: models.ForeignKey[models.Model, models.Model]) -> SampleValue | None:
@@ -99,12 +102,8 @@ def _text(field: ModelField) -> SampleValue | None:
             if field.unique and "{n}" not in text:
                 continue
             code = f'f"{text.replace("{n}", NUMBER)}"' if "{n}" in text and _differs(field) else repr(value)
-            return SampleValue(_quoted(code), _quoted(code))
+            return _same(f'"{code[1:-1]}"' if code.startswith("'") and '"' not in code else code)
     return None
-
-
-def _quoted(code: str) -> str:
-    return f'"{code[1:-1]}"' if code.startswith("'") and '"' not in code else code
 
 
 def _differs(field: ModelField) -> bool:
@@ -116,34 +115,24 @@ def _differs(field: ModelField) -> bool:
 
 
 def _number(field: ModelField) -> SampleValue | None:
-    for number in (1, 0, 10, 100, 1000, -1, 50, 2024):
-        try:
-            field.clean(number, None)
-        except ValidationError:
-            continue
-        code = "next(numbers)" if _differs(field) and number == 1 else str(number)
-        return SampleValue(code, code)
-    return None
+    number = _first_valid(field, ("1", "0", "10", "100", "1000", "-1", "50", "2024"))
+    if number == "1" and _differs(field):
+        return _same("next(numbers)")
+    return _same(number) if number is not None else None
 
 
 def _decimal(field: ModelField) -> SampleValue | None:
-    for text in ("1", "0", "0.5", "10", "100", "-1"):
-        try:
+    number = _first_valid(field, ("1", "0", "0.5", "10", "100", "-1"))
+    return _same(f'"{number}"') if number is not None else None
+
+
+def _first_valid(field: ModelField, texts: Iterable[str]) -> str | None:
+    """Return the first of several texts that the column and its validators take for a value."""
+    for text in texts:
+        with suppress(ValidationError):
             field.clean(text, None)
-        except ValidationError:
-            continue
-        return SampleValue(f'"{text}"', f'"{text}"')
+            return text
     return None
-
-
-def _datetime(field: ModelField) -> SampleValue:
-    zone = "Z" if settings.USE_TZ else ""
-    return SampleValue(f'"2024-01-31T12:00:00{zone}"', f'"2024-01-31T12:00:00{zone}"')
-
-
-def _by_type(field: ModelField) -> SampleValue | None:
-    """Return a value of a field that Django does not know, if it is one of text."""
-    return _text(field) if stored_type(field) is str else None
 
 
 def _same(code: str) -> SampleValue:
@@ -158,7 +147,7 @@ _PLAIN: dict[str, Callable[[ModelField], SampleValue | None]] = {
     "FloatField": lambda field: _same("1.0"),
     "BooleanField": lambda field: _same("False"),
     "DateField": lambda field: _same('"2024-01-31"'),
-    "DateTimeField": _datetime,
+    "DateTimeField": lambda field: _same('"2024-01-31T12:00:00Z"' if settings.USE_TZ else '"2024-01-31T12:00:00"'),
     "TimeField": lambda field: _same('"12:00:00"'),
     "DurationField": lambda field: SampleValue("dt.timedelta(hours=1)", '"PT1H"'),
     "UUIDField": lambda field: _same("str(uuid4())"),

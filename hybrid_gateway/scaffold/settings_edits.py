@@ -39,16 +39,12 @@ def edit_settings(
             source.replace(found[-1].value_start, found[-1].end, f"{_quote(source)}{path}{_quote(source)}")
     if gateway:
         lines.append("\n" + gateway.replace('"', _quote(source)))
-    if lines:
-        _insert(source, anchor, "".join(lines))
+    text = "".join(lines)
+    if text and anchor is not None:
+        source.insert_line_after(anchor.end, text)
+    elif text:
+        source.insert_line_after(len(source.text), text if text.startswith("\n") else f"\n{text}")
     return source.result()
-
-
-def _insert(source: PythonSource, anchor: Assignment | None, text: str) -> None:
-    if anchor is None:
-        source.insert_line_after(len(source.text), text if text.startswith("\n") else "\n" + text)
-        return
-    source.insert_line_after(anchor.end, text)
 
 
 def _anchor(source: PythonSource) -> Assignment | None:
@@ -83,15 +79,14 @@ def _add_app(source: PythonSource, apps_type: str) -> None:
     app = f"{_quote(source)}{APP}{_quote(source)}"
     if entry is not None and isinstance(entry.value, cst.List | cst.Tuple):
         _put_first(source, entry, entry.value, app)
-    elif entry is not None and _is_sum(entry.value):
+    elif entry is not None and (
+        isinstance(entry.value, cst.Name)
+        or (isinstance(entry.value, cst.BinaryOperation) and isinstance(entry.value.operator, cst.Add))
+    ):
         one = f"[{app}]" if apps_type == "list" else f"({app},)"
         source.insert(entry.value_start, f"{one} + ")
     else:
         _put_before_whatever_is_there(source, app)
-
-
-def _is_sum(node: cst.BaseExpression) -> bool:
-    return isinstance(node, cst.Name) or (isinstance(node, cst.BinaryOperation) and isinstance(node.operator, cst.Add))
 
 
 def _put_first(source: PythonSource, entry: Assignment, value: cst.List | cst.Tuple, app: str) -> None:
@@ -116,17 +111,13 @@ def _put_before_whatever_is_there(source: PythonSource, app: str) -> None:
     statement = f"INSTALLED_APPS = [{app}, *INSTALLED_APPS]\n"
     end = 0
     for node in source.module.body:
-        if _assigns_apps(source, node):
-            end = source.span(node)[1]
+        start, stop = source.span(node)
+        if re.search(r"\bINSTALLED_APPS\b", source.text[start:stop]):
+            end = stop
     if end:
         source.insert_line_after(end, statement)
     else:
         source.insert_line_after(len(source.text), f"\n{statement}")
-
-
-def _assigns_apps(source: PythonSource, node: cst.CSTNode) -> bool:
-    start, end = source.span(node)
-    return re.search(r"\bINSTALLED_APPS\b", source.text[start:end]) is not None
 
 
 def gateway_setting(routes: str, prefixes: tuple[str, ...], *, has_locale: bool = False) -> str:

@@ -39,7 +39,12 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
     def below(self, step: str) -> Selection:
         """Return what is said of what a step leads to."""
-        return Selection(**{name: _below(paths, step) for name, paths in self.options()})
+        return Selection(
+            **{
+                name: frozenset(path[1:] for path in paths if path[0] == step and len(path) > 1)
+                for name, paths in self.options()
+            }
+        )
 
     def only(self, steps: Collection[str]) -> Selection:
         """Return what begins with one of ``steps``."""
@@ -73,10 +78,6 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
                         f"{suggestion(path[0], known, word='field')}",
                         id="X002",
                     )
-
-
-def _below(paths: Paths, step: str) -> Paths:
-    return frozenset(path[1:] for path in paths if path[0] == step and len(path) > 1)
 
 
 def read_selection(options: Mapping[str, object], where: str) -> Selection:

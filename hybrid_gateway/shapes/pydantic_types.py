@@ -7,7 +7,8 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import Annotated, Any, Union
 
 import msgspec
@@ -46,11 +47,8 @@ def decodable_type(annotation: object, metadata: Iterable[object], description: 
 
 def is_foreign(annotation: object) -> bool:
     """Return whether something in an annotation is what pydantic alone reads and writes."""
-    return annotation is _FOREIGN or any(map(is_foreign, _arguments(annotation)))
-
-
-def _arguments(annotation: object) -> tuple[object, ...]:
-    return (*typing.get_args(annotation), *getattr(annotation, "__metadata__", ()))
+    parts = (*typing.get_args(annotation), *getattr(annotation, "__metadata__", ()))
+    return annotation is _FOREIGN or any(map(is_foreign, parts))
 
 
 def _decodable(annotation: object) -> Any:
@@ -130,11 +128,7 @@ def default_of(field: PydanticField) -> tuple[Any, Any]:
         return missing, factory
     if isinstance(field.default, (str, int, float, bool, bytes, types.NoneType)):
         return field.default, missing
-    return missing, _copying(field.default)
-
-
-def _copying(value: object) -> Callable[[], object]:
-    return lambda: copy.deepcopy(value)
+    return missing, partial(copy.deepcopy, field.default)
 
 
 def input_name(model: Any, name: str, field: PydanticField) -> str:

@@ -132,11 +132,6 @@ class SocketSession:
     def _has_news(self) -> bool:
         return bool(self._exchange.news) or self._exchange.close_code is not None or self._is_done
 
-    def _silence(self, seconds: float) -> AssertionError:
-        return AssertionError(
-            f"{self._scope['path']} sent nothing within {seconds:g} s, and has not closed the connection."
-        )
-
     def _decode(self, data: str | bytes, kind: Any) -> Any:
         if kind == str | bytes:
             return data
@@ -232,7 +227,9 @@ class SocketSession:
             if self._is_done:
                 self._raise_failure()
             if not await self._wait(lambda: self._has_news, seconds):
-                raise self._silence(seconds)
+                raise AssertionError(
+                    f"{self._scope['path']} sent nothing within {seconds:g} s, and has not closed the connection."
+                )
         return self._decode(data, kind)
 
     async def _leave(self, code: int, reason: str) -> None:

@@ -85,7 +85,7 @@ class ListenerInstance(ListenerConversation):
                 await self._end_with(self._drain)
         finally:  # however that ends
             if method is not None:
-                await self._end_with(self._run(thread, method, _code(method, code)))
+                await self._end_with(self._run(thread, method, {"code": code} if method.takes_code else {}))
 
     async def _end_with(self, work: Awaitable[object]) -> None:
         """Await the last work for a connection to its end, or to that of the process; report what it raises."""
@@ -106,7 +106,3 @@ class ListenerInstance(ListenerConversation):
     async def _run(self, thread: ResponseThread, method: ListenerMethod, given: Values) -> object:
         values = {name: self.values[name] for name in method.parameters} | dict(given)
         return await call_handler(method.mode, thread, functools.partial(method.function, self._instance, **values))
-
-
-def _code(method: ListenerMethod, code: int) -> Values:
-    return {"code": code} if method.takes_code else {}

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from hybrid_gateway.comparison.accepted_differences import as_lines, parse_ignored, read_accepted
 from hybrid_gateway.comparison.answer_differences import Difference
 from hybrid_gateway.comparison.comparing import Plan, compare
-from hybrid_gateway.comparison.comparison_report import Report, as_json, as_text, worst_first
+from hybrid_gateway.comparison.comparison_report import as_json, as_text, worst_first
 from hybrid_gateway.comparison.recorded_requests import read_requests
 from hybrid_gateway.comparison.sides import SideError, open_side
 
@@ -57,20 +57,16 @@ def handle(command: BaseCommand, *, old: str, new: str, as_json: bool, **options
     except (SideError, OSError, ValueError) as error:
         raise CommandError(str(error)) from error
     if options["write_accepted"] is not None:
-        options["write_accepted"].write_text(_accepted(report), encoding="utf-8")
-    text = (
-        json.dumps(_as_json(report), indent=2) if as_json else "\n".join(as_text(report, verbose=_is_verbose(options)))
-    )
-    command.stdout.write(text)
+        groups = worst_first([*report.groups.values(), *report.accepted.values()])
+        accepted = as_lines((Difference(group.kind, group.place), group.example) for group in groups)
+        options["write_accepted"].write_text(accepted, encoding="utf-8")
+    lines = as_text(report, verbose=options["verbosity"] > 1)
+    command.stdout.write(json.dumps(_as_json(report), indent=2) if as_json else "\n".join(lines))
     if report.has_failed:
         sys.exit(1)
 
 
 _as_json = as_json
-
-
-def _is_verbose(options: dict[str, Any]) -> bool:
-    return bool(options["verbosity"] > 1)
 
 
 def _plan(options: dict[str, Any]) -> Plan:
@@ -96,8 +92,3 @@ def _headers(lines: list[str]) -> tuple[tuple[str, str], ...]:
         if ":" not in line:
             raise ValueError(f"A header is NAME: VALUE, not {line!r}.")
     return tuple((name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines))
-
-
-def _accepted(report: Report) -> str:
-    groups = worst_first([*report.groups.values(), *report.accepted.values()])
-    return as_lines((Difference(group.kind, group.place), group.example) for group in groups)

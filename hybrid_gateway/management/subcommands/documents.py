@@ -51,15 +51,12 @@ def document_of(gateway: Gateway, name: str) -> JSONObject:
     return document
 
 
-def _openapi(gateway: Gateway) -> object:
-    return build_document(gateway.endpoints, gateway.openapi, gateway.dispatcher.table.webhooks)
-
-
-def _asyncapi(gateway: Gateway) -> object:
-    return build_asyncapi(gateway.websockets, gateway.openapi, gateway.endpoints, gateway.dispatcher.table.webhooks)
-
-
-_BUILDERS: dict[str, Callable[[Gateway], object]] = {"openapi": _openapi, "asyncapi": _asyncapi}
+_BUILDERS: dict[str, Callable[[Gateway], object]] = {
+    "openapi": lambda gateway: build_document(gateway.endpoints, gateway.openapi, gateway.dispatcher.table.webhooks),
+    "asyncapi": lambda gateway: build_asyncapi(
+        gateway.websockets, gateway.openapi, gateway.endpoints, gateway.dispatcher.table.webhooks
+    ),
+}
 
 
 def _compare(command: BaseCommand, document: object, file: Path, subcommand: str) -> None:

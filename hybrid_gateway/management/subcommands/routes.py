@@ -62,14 +62,12 @@ def dotted_name(handler: object) -> str:
     return f"{function.__module__}.{name.replace('.<locals>', '')}"
 
 
-def _answered_by(row: Row) -> str:
-    return f"{_SIDES[row.side]}{FRONT_PAGE_ALONE if row.path == '/' else ''}"
-
-
 def as_table(rows: Sequence[Row]) -> str:
     """Return a table whose columns are as wide as their widest cell."""
     cells = [("Path", "Methods", "Name", "Answered by")]
-    cells += [(row.path, ", ".join(row.methods) or "any", row.name, row.handler or _answered_by(row)) for row in rows]
+    for row in rows:
+        answers = row.handler or f"{_SIDES[row.side]}{FRONT_PAGE_ALONE if row.path == '/' else ''}"
+        cells.append((row.path, ", ".join(row.methods) or "any", row.name, answers))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
     return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

@@ -133,13 +133,9 @@ def _follow(instance: Any, steps: Sequence[str]) -> Any:
         if instance is None:
             return None
         try:
-            instance = getattr(instance, _accessor(type(instance), step))
+            field = find_field(type(instance), step)
+            accessor = field.get_accessor_name() if isinstance(field, ForeignObjectRel) else None
+            instance = getattr(instance, accessor or step)
         except ObjectDoesNotExist:  # of a one-to-one relation
             return None
     return instance
-
-
-def _accessor(model: type[Model], name: str) -> str:
-    """Return the attribute of instances for a step of a path."""
-    field = find_field(model, name)
-    return (field.get_accessor_name() or name) if isinstance(field, ForeignObjectRel) else name

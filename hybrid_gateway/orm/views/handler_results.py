@@ -110,7 +110,9 @@ def adapt_handler(
                 raise ConfigurationError(
                     f"{where}: {name}= is for routes that answer with a list of a ModelStruct.", id="L009"
                 )
-        return _with_pages_of_values(adapted, layers) if _asks_for_pages(signature, options) else adapted
+        # `pagination=` around a handler is for lists of rows: it has to ask for pages itself.
+        asks = options.get("pagination") is not None or any(entry.info.origin is Page for entry in signature.parameters)
+        return _with_pages_of_values(adapted, layers) if asks else adapted
     check_all(final=True)
     read_plan_of(rows.struct)
     adapted.reads_rows = True
@@ -147,11 +149,6 @@ def _pagination_of(layers: Layers, signature: Signature) -> Pagination | None:
             f"{where}: pagination={pagination!r} must be PageNumber(), LimitOffset() or Cursor().", id="L001"
         )
     return pagination
-
-
-def _asks_for_pages(signature: Signature, options: Mapping[str, Any]) -> bool:
-    """Return whether a handler itself wants pages; ``pagination=`` around it is for lists of rows."""
-    return options.get("pagination") is not None or any(entry.info.origin is Page for entry in signature.parameters)
 
 
 def _with_pages_of_values(adapted: AdaptedHandler, layers: Layers) -> AdaptedHandler:
