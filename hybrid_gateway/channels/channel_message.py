@@ -88,11 +88,6 @@ def json_envelope(message: Message) -> bytes:
     return b'{"offset":"%s","data":%s}' % ((message.offset or "").encode(), message.payload)
 
 
-def json_gap(missed: int | None, recovered: bool) -> bytes:
-    """Return the JSON of a gap, as clients get it: ``{"gap": {"missed": 3, "recovered": false}}``."""
-    return msgspec.json.encode({"gap": {"missed": missed, "recovered": recovered}})
-
-
 class Position(NamedTuple):
     """An offset, taken apart."""
 

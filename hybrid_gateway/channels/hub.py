@@ -37,7 +37,6 @@ logger = logging.getLogger("hybrid_gateway")
 
 T = TypeVar("T")
 
-PUBLISH_SECONDS = 1.0
 REPLAY_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 CONCURRENT_REPLAYS = 16

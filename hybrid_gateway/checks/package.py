@@ -13,8 +13,6 @@ from hybrid_gateway.telemetry import RequestID
 Verdict: TypeAlias = Literal["works", "with", "no"]
 Question: TypeAlias = Callable[[Endpoint], bool]
 
-VERDICTS: dict[Verdict, str] = {"works": "works", "with": "works with this option", "no": "does not"}
-
 SAFE = ("GET", "HEAD", "OPTIONS", "TRACE")
 
 

@@ -34,9 +34,6 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         """Return the paths by the names of options."""
         return [(name, getattr(self, name)) for name in OPTIONS]
 
-    def first_steps(self) -> set[str]:
-        return {path[0] for _, paths in self.options() for path in paths}
-
     def below(self, step: str) -> Selection:
         """Return what is said of what a step leads to."""
         return Selection(

@@ -15,7 +15,7 @@ import msgspec
 from hybrid_gateway.channels import Channel, Gap
 from hybrid_gateway.channels.backlog import Backlog
 from hybrid_gateway.channels.channel import user_key
-from hybrid_gateway.channels.channel_message import Message
+from hybrid_gateway.channels.channel_message import Message, json_envelope
 from hybrid_gateway.websockets.codec import Codec
 from hybrid_gateway.websockets.connection import TOO_SLOW, Connection
 from hybrid_gateway.websockets.conversations import Conversation, ConversationPlan, Values
@@ -111,17 +111,14 @@ class ChannelSink:
         connection.begin_to_wait()
 
 
-def _json_frame(message: Message) -> Frame:
-    if message.kind != "data":
-        return Frame(b'{"%b":%b}' % (message.kind.encode(), message.payload))
-    return Frame(b'{"offset":"%b","data":%b}' % ((message.offset or "").encode(), message.payload))
-
-
 def _packed_frame(message: Message) -> Frame:
     value = msgspec.json.decode(message.payload)
     whole = {message.kind: value} if message.kind != "data" else {"offset": message.offset, "data": value}
     return Frame(msgspec.msgpack.encode(whole), is_text=False)
 
 
-FRAMES: dict[str, Callable[[Message], Frame]] = {"json": _json_frame, "msgpack": _packed_frame}
+FRAMES: dict[str, Callable[[Message], Frame]] = {
+    "json": lambda message: Frame(json_envelope(message)),
+    "msgpack": _packed_frame,
+}
 """What makes the frame of a message, by the mode of a route."""

@@ -18,9 +18,8 @@ from contextlib import ExitStack, contextmanager
 
 import django
 
-from hybrid_gateway.checks.package import VERDICTS
 from hybrid_gateway.checks.packages import PACKAGES
-from tests.packages.page import write_page
+from tests.packages.page import VERDICTS, write_page
 from tests.packages.rows import ROWS
 from tests.packages.site import Outcome, configure, outcomes, verdict
 

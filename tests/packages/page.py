@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from hybrid_gateway.checks.package import VERDICTS
+from hybrid_gateway.checks.package import Verdict
 from hybrid_gateway.checks.packages import PACKAGES
 
 HOME = Path(__file__).resolve().parents[2]
 PAGE = HOME / "docs" / "packages.md"
+VERDICTS: dict[Verdict, str] = {"works": "works", "with": "works with this option", "no": "does not"}
 TABLE = re.compile(r"^\| package \|.*?\n\n", re.MULTILINE | re.DOTALL)
 
 
