@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from hybrid_gateway.comparison.answer_differences import Difference
-from hybrid_gateway.comparison.schema_samples import Schemas
-
-Document = Mapping[str, Any]
+from hybrid_gateway.comparison.schema_samples import Schema, Schemas
 
 _METHODS = ("get", "post", "put", "patch", "delete")
 _DEPTH = 6
 """How deep schemas are compared; what is nested deeper is usually recursive."""
 
 
-def document_differences(old: Document, new: Document) -> Iterator[tuple[str, Difference]]:
+def document_differences(old: Schema, new: Schema) -> Iterator[tuple[str, Difference]]:
     """Yield each route with a difference of it. Names of path parameters are no difference: no client sees them."""
     before, after = _operations(old), _operations(new)
     for route in before.keys() | after.keys():
@@ -31,7 +28,7 @@ def document_differences(old: Document, new: Document) -> Iterator[tuple[str, Di
 class _Operation:
     """One operation, with what it refers to."""
 
-    def __init__(self, route: str, described: Any, shared: Any, schemas: Schemas) -> None:
+    def __init__(self, route: str, described: Schema, shared: Sequence[Schema], schemas: Schemas) -> None:
         self.route, self._described, self._schemas = route, described, schemas
         named = [schemas.resolve(parameter) for parameter in (*shared, *described.get("parameters", ()))]
         self.parameters = {f"{one['in']} {one['name']}": one for one in named if one["in"] != "path"}
@@ -61,14 +58,14 @@ class _Operation:
             if types != others:
                 yield Difference("parameter", name, f"{types}→{others}")
 
-    def _content(self, holder: Any) -> Any:
+    def _content(self, holder: Schema) -> Schema:
         content = self._schemas.resolve(holder).get("content", {})
         return next((media.get("schema", {}) for media in content.values()), {})
 
-    def _places(self, schema: Any, required: bool = False) -> dict[str, str]:
+    def _places(self, schema: Schema, required: bool = False) -> dict[str, str]:
         return dict(self._walk(schema, "$", required, 0))
 
-    def _walk(self, schema: Any, place: str, required: bool, depth: int) -> Iterator[tuple[str, str]]:
+    def _walk(self, schema: Schema, place: str, required: bool, depth: int) -> Iterator[tuple[str, str]]:
         members = [one for one in self._members(schema) if one.get("type") != "null"]
         if place != "$":
             yield place, self._types(schema)
@@ -79,18 +76,18 @@ class _Operation:
             if isinstance(member.get("items"), Mapping):
                 yield from self._walk(member["items"], f"{place}[]", required, depth + 1)
 
-    def _members(self, schema: Any) -> list[Any]:
+    def _members(self, schema: Schema) -> list[Schema]:
         schema = self._schemas.resolve(schema)
         for key in ("anyOf", "oneOf", "allOf"):
             if key in schema:
                 return [found for one in schema[key] for found in self._members(one)]
         return [schema]
 
-    def _text_types(self, parameter: Any) -> str:
+    def _text_types(self, parameter: Schema) -> str:
         # text is never null: a parameter that may be null is one that may be left out
         return "|".join(kind for kind in self._types(parameter.get("schema", {})).split("|") if kind != "null")
 
-    def _types(self, schema: Any) -> str:
+    def _types(self, schema: Schema) -> str:
         found: set[str] = set()
         for member in self._members(schema):
             kind = member.get("type", "object" if "properties" in member else "anything")
@@ -99,7 +96,7 @@ class _Operation:
         return "|".join(sorted(found))
 
 
-def _operations(document: Document) -> dict[str, _Operation]:
+def _operations(document: Schema) -> dict[str, _Operation]:
     schemas = Schemas(document)
     return {
         f"{method} {re.sub(r'{[^}]*}', '{}', path)}": _Operation(

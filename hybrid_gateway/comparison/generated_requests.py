@@ -9,16 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
 
-from hybrid_gateway.comparison.exchanges import SAFE_METHODS, ReplayedRequest
+from hybrid_gateway.comparison.exchanges import JSON, SAFE_METHODS, ReplayedRequest
 from hybrid_gateway.comparison.model_rows import path_values
-from hybrid_gateway.comparison.schema_samples import Schemas, sample
-
-Document = Mapping[str, Any]
+from hybrid_gateway.comparison.schema_samples import Schema, Schemas, sample
 
 _METHODS = ("get", "head", "post", "put", "patch", "delete")
 _ABSENT = {"integer": "2147483600", "number": "2147483600", "uuid": "00000000-0000-4000-8000-000000000000"}
@@ -31,7 +28,7 @@ class Unreached(msgspec.Struct, frozen=True):
     path: str
 
 
-def generated_requests(document: Document, *, rows: int, writes: bool) -> Iterator[ReplayedRequest | Unreached]:
+def generated_requests(document: Schema, *, rows: int, writes: bool) -> Iterator[ReplayedRequest | Unreached]:
     """Yield the requests of a document, or what has none."""
     schemas = Schemas(document)
     for path, item in document.get("paths", {}).items():
@@ -44,7 +41,7 @@ def generated_requests(document: Document, *, rows: int, writes: bool) -> Iterat
 class _Operation:
     """One operation of a document."""
 
-    def __init__(self, method: str, path: str, described: Any, shared: list[Any], schemas: Schemas) -> None:
+    def __init__(self, method: str, path: str, described: Schema, shared: list[Schema], schemas: Schemas) -> None:
         self.method, self.path, self.described, self.schemas = method, path, described, schemas
         own = [schemas.resolve(parameter) for parameter in described.get("parameters", ())]
         named = {(parameter["in"], parameter["name"]): parameter for parameter in (*shared, *own)}
@@ -52,10 +49,11 @@ class _Operation:
         self.headers = [parameter for (place, _), parameter in named.items() if place == "header"]
         self.in_path = {name: parameter for (place, name), parameter in named.items() if place == "path"}
 
-    def value(self, parameter: Any) -> object:
+    def value(self, parameter: Schema) -> JSON:
         """Return what a client might send for a parameter."""
         if "example" in parameter:
-            return parameter["example"]
+            example: JSON = parameter["example"]
+            return example
         return sample(parameter.get("schema", {}), self.schemas)
 
     def absent(self) -> dict[str, str]:
@@ -67,7 +65,7 @@ class _Operation:
             found[name] = _ABSENT.get(str(kind), "no-such-thing")
         return found
 
-    def request(self, values: Mapping[str, str], extra: tuple[Any, ...] = ()) -> ReplayedRequest:
+    def request(self, values: Mapping[str, str], extra: tuple[Schema, ...] = ()) -> ReplayedRequest:
         """Return the request with these values in its path, and with these optional parameters of the query."""
         path = re.sub(r"{(?:[^}]*:)?([^}:]+)}", lambda match: quote(values[match[1]], safe=""), self.path)
         required = [parameter for parameter in self.query if parameter.get("required")]
@@ -86,7 +84,8 @@ class _Operation:
             return "application/json", json.dumps(made).encode()
         if "application/x-www-form-urlencoded" in content:
             made = sample(content["application/x-www-form-urlencoded"].get("schema", {}), self.schemas)
-            return "application/x-www-form-urlencoded", urlencode(made, doseq=True).encode() if made else b""
+            fields = made if isinstance(made, dict) else {}
+            return "application/x-www-form-urlencoded", urlencode(fields, doseq=True).encode()
         return "", b""
 
 

@@ -5,36 +5,41 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from hybrid_gateway.comparison.exchanges import JSON
+
 Schema = Mapping[str, Any]
+"""A document, or an object inside it: a schema, a parameter, a body, an operation."""
 
 
 class Schemas:
     """The document, for references into it."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Schema) -> None:
         self._document = document
 
-    def resolve(self, schema: Any) -> Any:
+    def resolve(self, schema: Schema) -> Schema:
         """Return what a schema, a parameter or a body refers to, or itself."""
         for _ in range(10):  # a reference to a reference; no document has ten
             if "$ref" not in schema:
                 break
-            found: Any = self._document
+            found = self._document
             for part in schema["$ref"].removeprefix("#/").split("/"):
                 found = found[part.replace("~1", "/").replace("~0", "~")]
             schema = found
         return schema
 
 
-def sample(schema: Any, schemas: Schemas, depth: int = 0) -> Any:
+def sample(schema: Schema, schemas: Schemas, depth: int = 0) -> JSON:
     """Return a value for ``schema``: its example, its default, its first member, or what its type begins with."""
     schema = schemas.resolve(schema)
     for key in ("const", "example", "default"):
-        if schema.get(key) is not None:
-            return schema[key]
+        given: JSON = schema.get(key)
+        if given is not None:
+            return given
     for key in ("examples", "enum"):
         if schema.get(key):
-            return next(iter(schema[key]))
+            first: JSON = next(iter(schema[key]))
+            return first
     for key in ("anyOf", "oneOf"):
         if key in schema:
             members = [schemas.resolve(one) for one in schema[key]]
@@ -42,22 +47,21 @@ def sample(schema: Any, schemas: Schemas, depth: int = 0) -> Any:
             return sample(told[0], schemas, depth)
     if "allOf" in schema:
         parts = [sample(one, schemas, depth) for one in schema["allOf"]]
-        if all(isinstance(part, dict) for part in parts):
-            return {name: value for part in parts for name, value in part.items()}
-        return parts[0]
+        objects = [part for part in parts if isinstance(part, dict)]
+        return {name: value for part in objects for name, value in part.items()} if objects == parts else parts[0]
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = next((one for one in kind if one != "null"), "null") if isinstance(kind, list) else kind
     return _MAKERS[kind](schema, schemas, depth)
 
 
-def _object(schema: Schema, schemas: Schemas, depth: int) -> dict[str, Any]:
+def _object(schema: Schema, schemas: Schemas, depth: int) -> JSON:
     required = schema.get("required", ())
     properties = {name: schemas.resolve(one) for name, one in schema.get("properties", {}).items()}
     sent = {name: one for name, one in properties.items() if name in required and not one.get("readOnly")}
     return {} if depth > 5 else {name: sample(one, schemas, depth + 1) for name, one in sent.items()}
 
 
-def _list(schema: Schema, schemas: Schemas, depth: int) -> list[Any]:
+def _list(schema: Schema, schemas: Schemas, depth: int) -> JSON:
     return [sample(schema.get("items", {}), schemas, depth + 1)] if depth < 5 else []
 
 
@@ -86,7 +90,7 @@ def _text(schema: Schema, schemas: Schemas, depth: int) -> str:
     return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength") or None]
 
 
-_MAKERS: dict[str, Callable[[Schema, Schemas, int], Any]] = {
+_MAKERS: dict[str, Callable[[Schema, Schemas, int], JSON]] = {
     "object": _object,
     "array": _list,
     "integer": _number,
