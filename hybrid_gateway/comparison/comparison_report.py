@@ -39,6 +39,8 @@ class Report(msgspec.Struct):
     groups: dict[tuple[str, str, str], Group] = msgspec.field(default_factory=dict)
     accepted: dict[tuple[str, str, str], Group] = msgspec.field(default_factory=dict)
     unreached: list[Unreached] = msgspec.field(default_factory=list)
+    unsteady: dict[str, None] = msgspec.field(default_factory=dict)
+    """Routes whose old answers differ from each other, where the new one does."""
     notes: list[str] = msgspec.field(default_factory=list)
 
     @property
@@ -100,6 +102,9 @@ def as_text(report: Report, *, verbose: bool = False) -> Iterator[str]:
     if unrouted:
         yield f"{len(unrouted)} of them {report.new} leaves to the URLconf: no route answered"
     yield from report.notes
+    if report.unsteady:
+        shown = ", ".join(report.unsteady)
+        yield f"{report.old} answers {len(report.unsteady)} otherwise each time, which is passed over: {shown}"
     if report.unreached:
         shown = ", ".join(f"{one.method} {one.path}" for one in report.unreached)
         yield f"no row was found for the paths of {len(report.unreached)}: {shown}"
@@ -132,6 +137,7 @@ def as_json(report: Report) -> dict[str, Any]:
         "same": report.same,
         "routes": report.routes,
         "notes": report.notes,
+        "unsteady": list(report.unsteady),
         "unreached": [f"{one.method} {one.path}" for one in report.unreached],
         "differences": [_as_dict(group) for group in worst_first(report.groups.values())],
         "accepted": [_as_dict(group) for group in worst_first(report.accepted.values())],

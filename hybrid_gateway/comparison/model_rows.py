@@ -28,9 +28,16 @@ class PathParameter:
         self.model = next((model for word in candidates if (model := _model_named(word))), None)
         if self.model is None and _has_column(get_user_model(), words):
             self.model = get_user_model()  # /profiles/{username}
-        self.column = "pk"
-        if self.model is not None and not {words, column} & _KEYS:
-            self.column = next((word for word in (words, column) if _has_column(self.model, word)), "pk")
+        if self.model is None:
+            self.model = next((model for word in candidates if (model := _model_ending(word, words))), None)
+        self.column = self._column(words, column) if self.model else "pk"
+
+    def _column(self, words: str, last: str) -> str:
+        if words not in _KEYS and self.model and _has_column(self.model, words):
+            return words  # also one that only looks like a key: Character.character_id
+        if last in _KEYS or words in _KEYS:
+            return "pk"
+        return next((word for word in (words, last) if self.model and _has_column(self.model, word)), "pk")
 
 
 def path_values(path: str, limit: int) -> Iterator[Values]:
@@ -91,12 +98,24 @@ def _model_named(word: str) -> type[Model] | None:
     wanted = word.replace("-", "_").replace("_", "")
     if len(wanted) < 2 or wanted in _KEYS:
         return None
-    found = None
-    for model in apps.get_models():  # the last: packages are usually installed before a project's own apps
-        names = (model.__name__, str(model._meta.verbose_name), str(model._meta.verbose_name_plural))
-        if {name.replace(" ", "").lower() for name in names} & {wanted, _singular(wanted)}:
-            found = model
-    return found
+    models = [model for model in apps.get_models() if _spelled(model) & {wanted, _singular(wanted)}]
+    # a project's own models come before those of packages, which are usually installed first
+    return models[-1] if models else None
+
+
+def _model_ending(word: str, column: str) -> type[Model] | None:
+    """Return the model that is called so after a prefix of its project's: ``EveCharacter`` for ``character_id``.
+
+    Of several, one with a column of the parameter's name, else the shortest.
+    """
+    wanted = _singular(word.replace("-", "_").replace("_", ""))
+    found = [model for model in apps.get_models() if len(wanted) > 3 and model.__name__.lower().endswith(wanted)]
+    return min(found, key=lambda model: (not _has_column(model, column), len(model.__name__)), default=None)
+
+
+def _spelled(model: type[Model]) -> set[str]:
+    plural = str(model._meta.verbose_name_plural).replace(" ", "").lower()
+    return {model.__name__.lower(), str(model._meta.verbose_name).replace(" ", "").lower(), plural}
 
 
 def _singular(word: str) -> str:
@@ -108,6 +127,7 @@ def _singular(word: str) -> str:
 
 def _has_column(model: type[Model], name: str) -> bool:
     try:
-        return isinstance(model._meta.get_field(name), Field)
+        field = model._meta.get_field(name)
+        return isinstance(field, Field) and field.name == name  # which finds the columns of relations, too
     except FieldDoesNotExist:
         return False

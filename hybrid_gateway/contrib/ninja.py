@@ -9,22 +9,26 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import math
+import typing
+from collections.abc import Awaitable, Callable, Mapping
 from types import GenericAlias
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, cast, get_args
 
+from asgiref.sync import async_to_sync
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from ninja import NinjaAPI, Schema
-from ninja.errors import AuthenticationError, ConfigError
-from ninja.renderers import BaseRenderer, JSONRenderer
+from ninja.errors import AuthenticationError, ConfigError, Throttled
+from ninja.renderers import JSONRenderer
+from ninja.throttling import BaseThrottle
 from pydantic import BaseModel
 
-from hybrid_gateway.access_control import Authentication, AuthenticationScheme
-from hybrid_gateway.exceptions import HTTPException
+from hybrid_gateway.access_control import Authentication, AuthenticationScheme, Guard
+from hybrid_gateway.exceptions import ConfigurationError, HTTPException
 from hybrid_gateway.types import Handler
 
-__all__ = ["NinjaAuthentication", "ninja_errors", "ninja_response"]
+__all__ = ["NinjaAuthentication", "NinjaThrottle", "ninja_errors", "ninja_response", "view_decorators"]
 
 H = TypeVar("H", bound=Handler)
 
@@ -39,9 +43,11 @@ class _Result:
 class _Writer:
     """Writes what a handler returns by the schema of its status."""
 
-    def __init__(self, responses: Mapping[Any, Any], renderer: BaseRenderer, dumping: dict[str, Any]) -> None:
+    def __init__(self, responses: Mapping[Any, Any], api: NinjaAPI | None, dumping: dict[str, Any]) -> None:
         self.models = {status: self._model(annotation) for status, annotation in responses.items()}
-        self.renderer, self.dumping = renderer, dumping
+        only = next(iter(self.models)) if len(self.models) == 1 else 200
+        self.usual = only if isinstance(only, int) else 200
+        self.api, self.dumping = api, dumping
 
     @staticmethod
     def _model(annotation: Any) -> Any:
@@ -49,7 +55,11 @@ class _Writer:
             None if annotation is None else type("Response", (Schema,), {"__annotations__": {"response": annotation}})
         )
 
-    def write(self, request: HttpRequest | None, result: Any) -> HttpResponseBase:
+    def begin(self, request: Any) -> HttpResponse:
+        """Return the response before there is a body, as the API makes it before a function runs."""
+        return HttpResponse("", content_type=_JSON) if self.api is None else self.api.create_temporal_response(request)
+
+    def write(self, request: Any, result: Any, begun: HttpResponse) -> HttpResponseBase:
         """Return the response; raises ``ConfigError`` for a status without a schema, as django-ninja does."""
         if isinstance(result, HttpResponseBase):
             return result
@@ -57,9 +67,9 @@ class _Writer:
         if status not in self.models and Ellipsis not in self.models:
             raise ConfigError(f"Schema for status {status} is not set in response {self.models.keys()}")
         model = self.models.get(status, self.models.get(Ellipsis))
-        kind = f"{self.renderer.media_type}; charset={self.renderer.charset}"
+        begun.status_code = status
         if model is None:
-            return HttpResponse(status=status, content_type=kind)
+            return begun
         context = {"request": request, "response_status": status}
         annotation = model.model_fields["response"].annotation
         if isinstance(annotation, type) and isinstance(value, BaseModel) and isinstance(value, annotation):
@@ -67,28 +77,34 @@ class _Writer:
         else:
             data = model.model_validate(_Result(value), context=context)
             data = data.model_dump(context=context, **self.dumping)["response"]
-        content = self.renderer.render(request, data, response_status=status)  # type: ignore[arg-type]
-        return HttpResponse(content, status=status, content_type=kind)
+        if self.api is not None:
+            return self.api.create_response(request, data, temporal_response=begun)
+        begun.content = _RENDERER.render(request, data, response_status=status)
+        return begun
 
-    @staticmethod
-    def _status(result: Any) -> tuple[int, Any]:
+    def _status(self, result: Any) -> tuple[int, Any]:
         if type(result).__name__ == "Status":  # which older releases have not
             return result.status_code, result.value
         if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], int):
             return result[0], result[1]
-        return 200, result
+        return self.usual, result
+
+
+_RENDERER = JSONRenderer()
+_JSON = f"{_RENDERER.media_type}; charset={_RENDERER.charset}"
 
 
 def ninja_response(
-    responses: Mapping[Any, Any], *, paginator: Any = None, renderer: BaseRenderer | None = None, **dumping: bool
+    responses: Mapping[Any, Any], *, paginator: Any = None, api: NinjaAPI | None = None, **dumping: bool
 ) -> Callable[[H], H]:
     """Send what a handler returns by django-ninja's schemas: ``{200: PostOut, 404: Message}``.
 
-    ``paginator`` is one of django-ninja's, whose parameters the handler has among its own. ``by_alias``,
-    ``exclude_none``, ``exclude_unset`` and ``exclude_defaults`` are those of the operation.
+    ``paginator`` is one of django-ninja's, whose parameters the handler has among its own; ``api`` is one that makes or
+    renders responses in a way of its own. ``by_alias``, ``exclude_none``, ``exclude_unset`` and ``exclude_defaults``
+    are those of the operation.
     """
     shown = dict(responses) if paginator is None else {**responses, 200: _page(paginator, responses[200])}
-    writer = _Writer(shown, renderer or JSONRenderer(), dumping)
+    writer = _Writer(shown, api, dumping)
 
     def decorate(handler: H) -> H:
         signature = inspect.signature(handler)
@@ -100,27 +116,75 @@ def ninja_response(
             if paginator is None:
                 return result
             chosen = paginator.Input(**{name: values[name] for name in paginator.Input.model_fields if name in values})
-            page = paginator.paginate_queryset(result, pagination=chosen, request=values.get("request"))
+            page = paginator.paginate_queryset(result, pagination=chosen, request=_request_of(values))
             page[paginator.items_attribute] = list(page[paginator.items_attribute])
             return page
 
         @functools.wraps(handler)
         def wrapper(*args: object, **kwargs: object) -> HttpResponseBase:
             values = given(args, kwargs)
-            return writer.write(values.get("request"), paged(handler(*args, **kwargs), values))
+            request = _request_of(values)
+            begun = writer.begin(request)
+            return writer.write(request, paged(handler(*args, **kwargs), values), begun)
 
         @functools.wraps(handler)
         async def async_wrapper(*args: object, **kwargs: object) -> HttpResponseBase:
             values = given(args, kwargs)
+            request = _request_of(values)
+            begun = writer.begin(request)
             result = await handler(*args, **kwargs)
             if paginator is not None:
                 chosen = {name: values[name] for name in paginator.Input.model_fields if name in values}
                 result = await paginator.apaginate_queryset(
-                    result, pagination=paginator.Input(**chosen), request=values.get("request")
+                    result, pagination=paginator.Input(**chosen), request=request
                 )
-            return writer.write(values.get("request"), result)
+            return writer.write(request, result, begun)
 
-        return async_wrapper if inspect.iscoroutinefunction(handler) else wrapper  # type: ignore[return-value]
+        return cast("H", async_wrapper if inspect.iscoroutinefunction(handler) else wrapper)
+
+    return decorate
+
+
+def _request_of(values: Mapping[str, object]) -> HttpRequest | None:
+    """Return the request among the values of a handler, whatever it is called there."""
+    return next((value for value in values.values() if isinstance(value, HttpRequest)), None)
+
+
+def view_decorators(*decorators: Callable[..., Any]) -> Callable[[H], H]:
+    """Put decorators of Django's views around a handler that answers by responses, the first one innermost.
+
+    As ``@decorate_view`` does, but behind the route's authentication and its parameters: a decorator sees requests that
+    came so far, and an exception in the place of the response to one.
+    """
+
+    def decorate(handler: H) -> H:
+        signature = inspect.signature(handler)
+        hints = typing.get_type_hints(handler)
+        name = next((name for name in signature.parameters if hints.get(name) is HttpRequest), "")
+        if not name:
+            raise ConfigurationError(f"{handler!r} must take request: HttpRequest, for the decorators around it.")
+
+        def view(request: HttpRequest, **values: object) -> object:
+            return handler(**{name: request, **values})
+
+        async def async_view(request: HttpRequest, **values: object) -> object:
+            return await handler(**{name: request, **values})
+
+        is_async = inspect.iscoroutinefunction(handler)
+        inner: Callable[..., Any] = functools.wraps(handler)(async_view if is_async else view)
+        decorated = functools.reduce(lambda made, decorator: decorator(made), decorators, inner)
+
+        @functools.wraps(handler)
+        def wrapper(*args: object, **kwargs: object) -> object:
+            values = dict(signature.bind(*args, **kwargs).arguments)
+            return decorated(values.pop(name), **values)
+
+        @functools.wraps(handler)
+        async def async_wrapper(*args: object, **kwargs: object) -> Any:
+            response = wrapper(*args, **kwargs)
+            return await response if inspect.isawaitable(response) else response
+
+        return cast("H", async_wrapper if is_async else wrapper)
 
     return decorate
 
@@ -147,6 +211,8 @@ class NinjaAuthentication(AuthenticationScheme):
         """Ask one after the other, on a pool thread; raises ``AuthenticationError`` where none knows the caller."""
         for callback in self.callbacks:
             result = callback(request)
+            if inspect.isawaitable(result):  # SECURITY: a coroutine is true, whomever it would refuse
+                result = async_to_sync(_awaited)(result)
             if result:
                 request.auth = result  # type: ignore[attr-defined]
                 user = result if hasattr(result, "is_authenticated") else request.user
@@ -159,6 +225,28 @@ class NinjaAuthentication(AuthenticationScheme):
         return next(filter(None, described), {"type": "http", "scheme": "bearer"})
 
 
+async def _awaited(result: Awaitable[object]) -> object:
+    return await result
+
+
+class NinjaThrottle(Guard):
+    """Throttles of django-ninja as a guard: ``guards=[IsAuthenticated, NinjaThrottle(OwnThrottle("5/m"))]``.
+
+    They count requests as django-ninja does, in Django's cache; all of them are asked.
+    """
+
+    def __init__(self, *throttles: BaseThrottle) -> None:
+        self.throttles = throttles
+
+    def __call__(self, request: HttpRequest) -> bool:
+        """Count a request, on a pool thread; raises ``Throttled`` where it is one too many."""
+        waits = [throttle.wait() for throttle in self.throttles if not throttle.allow_request(request)]
+        if waits:
+            wait: Any = max((wait for wait in waits if wait is not None), default=None)
+            raise Throttled(wait=wait)
+        return True
+
+
 def ninja_errors(api: NinjaAPI) -> Handler:
     """Return a handler that answers exceptions as ``api`` does: ``exception_handlers={Exception: ninja_errors(api)}``.
 
@@ -168,6 +256,9 @@ def ninja_errors(api: NinjaAPI) -> Handler:
     def answer(request: HttpRequest, error: Exception) -> HttpResponseBase:
         if isinstance(error, HTTPException):
             raise error
-        return api.on_exception(request, error)
+        response = api.on_exception(request, error)
+        if isinstance(error, Throttled) and error.wait is not None:
+            response["Retry-After"] = str(math.ceil(error.wait))
+        return response
 
     return answer

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.core.cache import cache
 
 from hybrid_gateway import JSONResponse, Request, Response, get, post
 from hybrid_gateway.auth import SessionAuthentication
@@ -49,6 +50,21 @@ def both() -> JSONResponse:
     return JSONResponse(body, headers={"Vary": "cookie,accept"})
 
 
+@get("/unsteady")
+def unsteady() -> dict[str, Any]:
+    return {"number": -1, "steady": "new"}
+
+
+@get("/cached")
+def cached() -> dict[str, Any]:
+    return {"by": cache.get_or_set("by", "new")}
+
+
+@get("/told")
+def told() -> JSONResponse:
+    return JSONResponse({"detail": "é"}, 404)
+
+
 @get("/author")
 def author() -> dict[str, Any]:
     return {"count": Author.objects.count(), "made": Author.objects.create(name="Ada").name}
@@ -74,4 +90,19 @@ def plain() -> dict[str, int]:
     return {"a": 2, "b": 1}
 
 
-routes = [list_publishers, get_publisher, add_publisher, me, agent, both, author, same, text, lost, plain]
+routes = [
+    list_publishers,
+    get_publisher,
+    add_publisher,
+    me,
+    agent,
+    both,
+    unsteady,
+    cached,
+    told,
+    author,
+    same,
+    text,
+    lost,
+    plain,
+]

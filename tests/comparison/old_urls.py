@@ -1,6 +1,9 @@
 """The side that is moved: views of Django and an API of django-ninja."""
 
+import itertools
+
 from django.core import mail as django_mail
+from django.core.cache import cache
 from django.core.mail import send_mail
 from django.http import HttpResponse, JsonResponse
 from django.urls import path
@@ -61,6 +64,17 @@ def both(request):
     return answer
 
 
+_NUMBERS = itertools.count()
+
+
+def unsteady(request):
+    return JsonResponse({"number": next(_NUMBERS), "steady": "old"})
+
+
+def cached(request):
+    return JsonResponse({"by": cache.get_or_set("by", "old")})
+
+
 def author(request):
     return JsonResponse({"count": Author.objects.count(), "made": Author.objects.create(name="Ada").name})
 
@@ -71,6 +85,9 @@ urlpatterns = [
     path("mail", mail),
     path("agent", agent),
     path("both", both),
+    path("unsteady", unsteady),
+    path("cached", cached),
+    path("told", lambda request: JsonResponse({"detail": "é"}, status=404)),
     path("author", author),
     path("same", lambda request: JsonResponse({"a": [1, {"b": None}]})),
     path("slashed/", lambda request: JsonResponse({"a": request.path})),

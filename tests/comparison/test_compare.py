@@ -6,8 +6,10 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 from django import VERSION
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 
+from hybrid_gateway.comparison.model_rows import path_parameters
 from tests.comparison.old_urls import urlpatterns
 from tests.library.models import Author, Publisher
 
@@ -81,6 +83,38 @@ def test_what_differs_is_told_worst_first_and_ends_with_status_1(compare, record
     assert "vary" not in headers
     status, text = compare(*record("/both"))
     assert "type $.text string→number\n  1 times, 1 route, such as GET /both\n" in text
+
+
+def test_what_the_old_side_answers_otherwise_each_time_is_passed_over_and_told(compare, record):
+    status, text = compare(*record("/unsteady"), "--ignore=header", "--ignore=bytes")
+    assert status == 1
+    assert "$.steady" in text
+    assert "$.number" not in text
+    assert "django answers 1 otherwise each time, which is passed over: GET /unsteady" in text
+
+
+def test_no_side_answers_what_the_other_has_put_into_a_cache(compare, record):
+    cache.set("by", "somebody else")
+    status, text = compare(*record("/cached"), "--json")
+    assert differences(text)["value", "$.by"]["new"] == '"new"'
+    assert cache.get("by") == "somebody else"
+
+
+def test_an_error_in_the_same_words_differs_in_bytes_alone(compare, record):
+    assert set(differences(compare(*record("/told"), "--ignore=header", "--json")[1])) == {("bytes", "$")}
+
+
+@pytest.mark.parametrize(
+    ("path", "model", "column"),
+    [
+        ("/houses/{publisher_id}", "Publisher", "pk"),
+        ("/lives/{graphy_id}", "Biography", "pk"),  # after a prefix of the project's
+        ("/authors/{name}", "Author", "name"),
+    ],
+)
+def test_a_parameter_is_a_model_whose_name_ends_so(path, model, column):
+    (parameter,) = path_parameters(path)
+    assert (parameter.model.__name__, parameter.column) == (model, column)
 
 
 @pytest.mark.parametrize("setting", [{"FALLTHROUGH": True}, {"ALLOWED_DJANGO_ROUTES": ("/slashed/",)}])

@@ -1,5 +1,6 @@
 """``manage.py gateway``: the table of both sides, and tokens from the command line."""
 
+import io
 import json
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from functools import partial
 from types import ModuleType
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import BaseCommand, CommandError, call_command
 from django.utils import timezone
 
 from hybrid_gateway import Controller, Gateway, Listener, Route, Router, get, post, stream
@@ -298,3 +299,17 @@ def test_openapi_of_routes_that_cannot_be_built(project, run):
     project.HYBRID_GATEWAY = {"ROUTES": "nowhere.routes"}
     with pytest.raises((CommandError, ImportError)):
         run("openapi")
+
+
+def test_options_are_found_where_another_package_makes_the_parser(monkeypatch):
+    made = BaseCommand.create_parser
+
+    def create_parser(self, prog_name, subcommand):  # as django-configurations puts it in the method's place
+        parser = made(self, prog_name, subcommand)
+        parser.add_argument("--configuration")
+        return parser
+
+    monkeypatch.setattr(BaseCommand, "create_parser", create_parser)
+    out = io.StringIO()
+    call_command("gateway", "explain", "R011", stdout=out)
+    assert "R011" in out.getvalue()

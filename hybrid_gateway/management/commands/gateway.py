@@ -69,7 +69,8 @@ class Command(BaseCommand):
     help = "Looks at the gateway and works with it."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        options: Any = DjangoOptions().create_parser("", "", add_help=False)
+        # Two arguments and no keywords: django-configurations puts a function of just these in the method's place.
+        options: Any = DjangoOptions().create_parser("", "")
         commands = parser.add_subparsers(
             dest="subcommand", required=True, metavar="command", parser_class=SubcommandParser
         )
@@ -80,6 +81,7 @@ class Command(BaseCommand):
                 description=subcommand.help,
                 parents=[options],
                 formatter_class=DjangoHelpFormatter,
+                conflict_handler="resolve",  # both have --help
             ).subcommand = subcommand
 
     def handle(self, *args: object, **options: Any) -> None:

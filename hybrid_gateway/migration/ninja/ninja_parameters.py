@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from hybrid_gateway.migration.form import Names
-from hybrid_gateway.migration.ninja.annotation_text import Known, annotation_text, quoted
+from hybrid_gateway.migration.ninja.annotation_text import Known, annotation_text, quoted, value_text
 
 _MARKERS: dict[type[Param], str] = {
     Query: "Query",
@@ -67,7 +67,11 @@ def operation_parameters(
 def _parameter(given: Any, names: Names, known: Known, bodies_known: Callable[[str, Any], str | None]) -> Parameter:
     kind, annotation = type(given.source), given.annotation
     default = given.source.default
-    has_default = default not in (PydanticUndefined, Ellipsis)
+    if given.source.default_factory not in (None, *_FACTORIES):
+        raise NotWritable(f"{given.name} has a default that a function makes")
+    if given.source.default_factory is not None:
+        default = given.source.default_factory()
+    has_default = default is not PydanticUndefined and default is not Ellipsis
     if kind is Path:
         return Parameter(given.name, f"{given.name}: {_marked(given, 'Path', names, known)}", False)
     if kind is File:
@@ -84,7 +88,12 @@ def _parameter(given: Any, names: Names, known: Known, bodies_known: Callable[[s
     text = f"{given.name}: {_marked(given, _MARKERS[kind], names, known)}"
     if is_schema(annotation):
         return Parameter(given.name, text, False)
-    return Parameter(given.name, f"{text} = {quoted(default)}" if has_default else text, has_default)
+    shown = f" = {value_text(default, names, known)}" if has_default else ""
+    return Parameter(given.name, f"{text}{shown}", has_default)
+
+
+_FACTORIES = (list, dict, set)
+"""Functions whose values can be written."""
 
 
 def is_schema(annotation: Any) -> bool:
@@ -128,4 +137,5 @@ def field_parameter(name: str, field: FieldInfo, names: Names) -> Parameter:
         annotated, query = names.use("typing", "Annotated"), names.use("hybrid_gateway", "Query")
         annotation = f"{annotated}[{annotation}, {query}({', '.join(options)})]"
     required = field.is_required()
-    return Parameter(name, f"{name}: {annotation}" + ("" if required else f" = {quoted(field.default)}"), not required)
+    default = "" if required else f" = {value_text(field.get_default(call_default_factory=True), names)}"
+    return Parameter(name, f"{name}: {annotation}{default}", not required)

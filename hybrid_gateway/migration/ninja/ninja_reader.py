@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 import re
 import sys
+import sysconfig
 from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
+from ninja.errors import ValidationError
 
-from hybrid_gateway.migration.form import Decision, Difference, Move, RouteReport, TextForm, snake
+from hybrid_gateway.migration.form import Decision, Difference, Move, RouteReport, snake
 from hybrid_gateway.migration.module_writer import write_module
 from hybrid_gateway.migration.ninja.annotation_text import UnknownAnnotation, quoted
 from hybrid_gateway.migration.ninja.mounted_operations import MountedOperation, mounted_operations
@@ -83,6 +86,7 @@ class _Reader:
         reports = [RouteReport(method, mounted.full_path, mounted.name, origin, "kept") for method in mounted.methods]
         self.move.routes.extend(reports)
         try:
+            _check_owner(mounted.operation.view_func)
             written = OperationWriter(
                 self.writers, mounted, FunctionSource(function), reports, self.names[id(mounted)]
             ).write()
@@ -99,20 +103,22 @@ class _Reader:
         router = self.move.names.use("hybrid_gateway", "Router")
         for key, functions in self.routers.items():
             mounted = self.mounts[key]
+            handled = project_handlers(mounted.api)
             options = [f"name={quoted(mounted.namespace)}"] if mounted.namespace else []
             api = object_text(mounted.api, self.move) if _is_importable(mounted.api) else None
-            if api is not None and (project_handlers(mounted.api) or self._has_bridges(functions)):
+            # what functions of the project's raise is answered as before: HttpError, Http404, and what the API handles
+            if api is not None and (self.writers.bridges or handled):
                 errors = self.move.names.use("hybrid_gateway.contrib.ninja", "ninja_errors")
                 options.append(f"exception_handlers={{Exception: {errors}({api})}}")
+            if ValidationError in handled:
+                what = "problem details in place of what the project's handler of ValidationError answers"
+                self.move.general += [Difference("status *→422", what), Difference("status *→404", f"in paths, {what}")]
+            if Exception in handled:
+                what = "the project's handler is given an exception with another traceback"
+                self.move.general.append(Difference("error 5*", what))
             listed = f"[{', '.join(functions)}]"
             self.move.listed.append(f"{router}({', '.join([quoted(mounted.prefix), listed, *options])})")
         self._prune()
-
-    def _has_bridges(self, functions: list[str]) -> bool:
-        texts = [view.text for view in self.move.views if isinstance(view, TextForm) and view.name in functions]
-        return any(
-            "@ninja_response" in text or "NinjaAuthentication" in text or "authentication=" in text for text in texts
-        )
 
     def _prune(self) -> None:
         """Leave out the Structs that were written for a route which needed more in the end."""
@@ -122,6 +128,25 @@ class _Reader:
             if not unused:
                 return
             self.move.structs = [one for one in self.move.structs if one not in unused]
+
+
+def _check_owner(view: Any) -> None:
+    """Raise for a method of a controller, whose permissions would be lost, and for a function of another package."""
+    layer: Any = view
+    while layer is not None:
+        route = getattr(layer, "get_route_function", None)
+        if route is not None:
+            controller = route().api_controller
+            permissions = route().route.permissions or controller.permission_classes
+            shown = ", ".join(getattr(one, "__name__", type(one).__name__) for one in permissions) or "none"
+            name = controller.controller_class.__qualname__
+            raise NotWritable(
+                f"{name} is a controller of django-ninja-extra (permissions: {shown}), of which none moves"
+            )
+        layer = getattr(layer, "__wrapped__", None)
+    file = inspect.unwrap(view).__code__.co_filename if inspect.isfunction(inspect.unwrap(view)) else ""
+    if Path(file).is_relative_to(sysconfig.get_path("purelib")):
+        raise NotWritable(f"it is a route of the package {inspect.unwrap(view).__module__.split('.')[0]}")
 
 
 def _is_importable(api: NinjaAPI) -> bool:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import inspect
+import sys
 import textwrap
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Union, get_args, get_origin
 
 import msgspec
@@ -24,7 +26,7 @@ from pydantic_core import PydanticUndefined
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.migration.form import ClassForm, FieldForm, Move
 from hybrid_gateway.migration.module_writer import write_module
-from hybrid_gateway.migration.ninja.annotation_text import UnknownAnnotation, annotation_text, quoted
+from hybrid_gateway.migration.ninja.annotation_text import UnknownAnnotation, annotation_text, quoted, value_text
 from hybrid_gateway.migration.ninja.moved_functions import Origins
 from hybrid_gateway.migration.ninja.ninja_parameters import constraints_text
 
@@ -41,6 +43,8 @@ class SchemaWriter:
     def __init__(self, move: Move, origins: Origins) -> None:
         self.move, self.names, self.origins = move, move.names, origins
         self._written: dict[tuple[object, ...], str | NotPlain] = {}
+        self._open: dict[type[BaseModel], bool] = {}
+        """Schemas that are being written → whether they contain themselves."""
 
     def output(self, annotation: Any, models: Models) -> str:
         """Return an annotation of what is answered, its schemas as Structs; raises :class:`NotPlain`."""
@@ -57,7 +61,7 @@ class SchemaWriter:
         def name(kind: type) -> str | None:
             if issubclass(kind, BaseModel):
                 return str(known(kind))
-            if kind.__name__ in ("EmailStr", "HttpUrl", "AnyUrl"):
+            if kind.__name__ == "EmailStr":
                 return "str"
             if kind.__module__.split(".")[0] in ("pydantic", "pydantic_core", "ninja"):
                 raise NotPlain(f"{kind.__name__} is pydantic's own type")
@@ -89,10 +93,40 @@ class SchemaWriter:
                 return self._model_struct(schema, model)
         if any(source_of(schema, name, field) != name for name, field in schema.model_fields.items()):
             raise NotPlain(f"{schema.__name__} reads by other names than it shows, and no model has them all")
+        return self._plain(schema, lambda annotation: self.output(annotation, models))
+
+    def plain(self, annotation: Any) -> str:
+        """Return an annotation whose schemas are Structs without a model; raises :class:`NotPlain`.
+
+        What a schema reads under another name, or computes, cannot be taken from whatever object there is.
+        """
+        return self._text(annotation, self._plain_once)
+
+    def _plain_once(self, schema: type[BaseModel]) -> str:
+        if schema in self._open:
+            self._open[schema] = True
+            return schema.__name__
+        return self._once(("plain", schema), lambda: self._plain_struct(schema))
+
+    def _plain_struct(self, schema: type[BaseModel]) -> str:
+        _check(schema)
+        if any(source_of(schema, name, field) != name for name, field in schema.model_fields.items()):
+            raise NotPlain(f"{schema.__name__} reads by other names than it shows")
+        self._open[schema] = False
+        try:
+            return self._plain(schema, self.plain)
+        finally:
+            del self._open[schema]
+
+    def _plain(self, schema: type[BaseModel], text: Callable[[Any], str]) -> str:
         fields = [
-            FieldForm(name, self.output(field.annotation, models), _default(field, self.move))
-            for name, field in schema.model_fields.items()
+            FieldForm(name, text(field.annotation), self._default(field)) for name, field in schema.model_fields.items()
         ]
+        for one in fields:  # a default that pydantic does not look at: count: int = None
+            is_none = one.default == "None" and one.annotation.split(" | ")[-1] not in ("None", "Any")
+            one.annotation += " | None" if is_none else ""
+        if self._open.get(schema):  # what contains itself is told by its name
+            fields = [FieldForm(one.name, f'"{one.annotation}"', one.default) for one in fields]
         return self._define(schema, schema.__name__, [self.names.use("msgspec", "Struct")], {"kw_only": "True"}, fields)
 
     def _variables(self) -> list[FieldForm]:
@@ -147,13 +181,41 @@ class SchemaWriter:
                 text = text.removesuffix(" | None")
                 text = f"{self.names.use('typing', 'Annotated')}[{text}, {meta}({', '.join(constraints)})]"
                 text += " | None" if may_be_null else ""
-            default = _default(field, self.move)
+            default = self._default(field)
             if field.alias and field.alias != name:
                 told = [f"name={quoted(field.alias)}", *([] if default is None else [f"default={default}"])]
                 default = f"{self.names.use('msgspec', 'field')}({', '.join(told)})"
             fields.append(FieldForm(name, text, default))
         bases = [self.names.use("msgspec", "Struct")]
         return self._define(schema, schema.__name__, bases, {"kw_only": "True"}, fields)
+
+    def _default(self, field: FieldInfo) -> str | None:
+        """Return the default of a field as text, or None."""
+        made = self.names.use("msgspec", "field")
+        if field.default_factory in (list, dict, set):
+            return f"{made}(default_factory={field.default_factory.__name__})"
+        if field.default_factory is not None:
+            raise NotPlain("a default is made by a function")
+        if field.default is PydanticUndefined or field.is_required():
+            return None
+        try:
+            if isinstance(field.default, BaseModel):
+                return f"{made}(default_factory=lambda: {self._model_text(field.default)})"
+            text = value_text(field.default, self.names, lambda kind: self.origins.use(kind, self.names))
+        except UnknownAnnotation as error:
+            raise NotPlain(str(error)) from error
+        is_changed = isinstance(field.default, list | dict | set) and bool(field.default)
+        return f"{made}(default_factory=lambda: {text})" if is_changed else text
+
+    def _model_text(self, value: BaseModel) -> str:
+        """Return a call that makes a Struct with the values of a schema."""
+        written = self.output(type(value), ())
+        values = ((name, getattr(value, name)) for name in type(value).model_fields)
+        shown = (
+            f"{name}={self._model_text(one) if isinstance(one, BaseModel) else value_text(one, self.names)}"
+            for name, one in values
+        )
+        return f"{written}({', '.join(shown)})"
 
     def _define(
         self, schema: type, wanted: str, bases: list[str], keywords: dict[str, str], fields: list[FieldForm]
@@ -164,17 +226,30 @@ class SchemaWriter:
             if (known.bases, known.keywords, known.fields) == (form.bases, form.keywords, form.fields):
                 return known.name
         form.name = self.names.define(wanted)
+        if self._open.get(schema) and form.name != wanted:
+            raise NotPlain(f"{wanted} contains itself, and another class has its name")
         trial = Move(source="", names=self.names, constants=self._variables(), structs=[*self.move.structs, form])
         try:
-            made: dict[str, Any] = {"__name__": "hybrid_gateway_trial"}
             code = compile(write_module(trial), form.name, "exec", dont_inherit=True)
-            exec(code, made)  # noqa: S102  # text of our own
-            msgspec.json.Decoder(made[form.name])  # which looks at constraints
+            with _trial_module() as module:
+                exec(code, vars(module))  # noqa: S102  # text of our own
+                msgspec.json.Decoder(getattr(module, form.name))  # which looks at constraints
         except (ConfigurationError, TypeError, NameError) as error:
             self.names.forget(form.name)
             raise NotPlain(f"{schema.__name__} is no Struct: {error}") from error
         self.move.structs.append(form)
         return form.name
+
+
+@contextmanager
+def _trial_module() -> Iterator[types.ModuleType]:
+    """Give a module that a class may be made in: names of annotations are looked for in its module."""
+    module = types.ModuleType("hybrid_gateway_trial")
+    sys.modules[module.__name__] = module
+    try:
+        yield module
+    finally:
+        del sys.modules[module.__name__]
 
 
 def _namesakes(schema: type[BaseModel]) -> list[type[Model]]:
@@ -295,21 +370,6 @@ def _required(annotation: Any) -> Any:
         members = [one for one in get_args(annotation) if one is not type(None)]
         return Union[tuple(members)] if len(members) > 1 else members[0]  # noqa: UP007
     return annotation
-
-
-def _default(field: FieldInfo, move: Move) -> str | None:
-    """Return the default of a field as text, or None."""
-    if field.default_factory in (list, dict, set):
-        return f"{move.names.use('msgspec', 'field')}(default_factory={field.default_factory.__name__})"
-    if field.default_factory is not None:
-        raise NotPlain("a default is made by a function")
-    if field.default is PydanticUndefined or field.is_required():
-        return None
-    if field.default in ([], {}) and isinstance(field.default, list | dict):
-        return repr(field.default)
-    if isinstance(field.default, str | int | float | bool | None):
-        return quoted(field.default)
-    raise NotPlain(f"{field.default!r} is a default that has no text")
 
 
 def _doc(schema: type) -> str:

@@ -8,18 +8,20 @@ from collections.abc import Iterator
 from datetime import datetime, time
 from typing import Any, get_args
 
-from msgspec import Struct
+from msgspec import Struct, field
 from ninja.constants import NOT_SET
 from ninja.errors import HttpError
 from ninja.pagination import LimitOffsetPagination, PageNumberPagination
-from ninja.security import SessionAuth
+from ninja.parser import Parser
+from ninja.renderers import JSONRenderer
 
 from hybrid_gateway.migration.form import ClassForm, Decision, Difference, FieldForm, Move, RouteReport, TextForm
 from hybrid_gateway.migration.ninja.annotation_text import annotation_text, quoted
+from hybrid_gateway.migration.ninja.function_decorators import written_decorators
 from hybrid_gateway.migration.ninja.mounted_operations import MountedOperation
 from hybrid_gateway.migration.ninja.moved_functions import FunctionSource, Origins
 from hybrid_gateway.migration.ninja.moved_helpers import Helpers
-from hybrid_gateway.migration.ninja.ninja_auth import AuthWriter, object_text
+from hybrid_gateway.migration.ninja.ninja_auth import AuthWriter, object_text, written_access
 from hybrid_gateway.migration.ninja.ninja_parameters import (
     NotWritable,
     Parameter,
@@ -41,6 +43,8 @@ class Writers(Struct):
     origins: Origins
     helpers: Helpers
     bridges: bool
+    route_names: set[tuple[int, str]] = field(default_factory=set)
+    """The names of routes that are given, with the API of each: Django takes one for two, and a router does not."""
 
 
 class _Written(Struct):
@@ -63,34 +67,53 @@ class OperationWriter:
         self.mounted, self.source, self.reports = mounted, source, reports
         self.operation, self.names = mounted.operation, writers.move.names
         self.needs: list[str] = []
+        """Pieces of django-ninja that make the route a bridged one."""
+        self.keeps: list[str] = []
+        """Things of the project's that it is moved with: functions, and classes of authentication."""
         self.bridges = writers.bridges
         self.name = name
+        wanted = [mounted.name, name, *(f"{name}_{number}" for number in range(2, len(writers.route_names) + 3))]
+        self.route_name = next(one for one in wanted if (id(mounted.api), one) not in writers.route_names)
+        writers.route_names.add((id(mounted.api), self.route_name))
 
     def write(self) -> str:
         """Add the function to the module, and return its name; raises where it has to stay."""
         paginator = self._paginator()
-        kept = self._kept_decorators()
+        kept = written_decorators(self.source, self.operation, self.names, self._moved)
         try:
+            if kept.views:
+                raise NotPlain("the decorators of views around it, which take responses")
+            if self._own_api() is not None:
+                raise NotPlain("its API, which makes responses in a way of its own")
             written = self._plain(paginator)
         except NotPlain as error:
             self.needs.append(f"django-ninja, for {error}")
             written = self._bridged(paginator)
         name = self.name
-        if self.needs and not self.bridges:
-            raise NotWritable(", ".join(self.needs))
-        wants_request = self.source.uses("request") or bool(kept) or "request.FILES" in str(written.parameters)
-        wants_request = wants_request or bool(written.decorators)
+        needed = [*self.needs, *(one for one in self.keeps if one.startswith("django-ninja"))]
+        if needed and not self.bridges:
+            raise NotWritable(", ".join(needed))
+        if kept.views:
+            around = self.names.use("hybrid_gateway.contrib.ninja", "view_decorators")
+            written.decorators.insert(0, "\n".join(_call(f"@{around}", kept.views)))
+            self._differ("order of decorators", "those of views run behind authentication and parameters")
+        wants_request = self.source.uses("request") or any(parameter.first_line for parameter in written.parameters)
+        wants_request = wants_request or bool(kept.functions) or "ninja_response" in "".join(written.decorators)
         lines = [
             *_call(*self._verb(written.options)),
-            *(line for decorator in (*written.decorators, *kept) for line in decorator.splitlines()),
+            *(
+                line
+                for decorator in (*written.decorators, *(f"@{one}" for one in kept.functions))
+                for line in decorator.splitlines()
+            ),
             *self._header(name, written.parameters, wants_request),
-            *(f"    {parameter.first_line}" for parameter in written.parameters if parameter.first_line),
+            *(f"    {one.first_line}" for one in written.parameters if one.first_line),
             written.body,
         ]
         self.move.views.append(TextForm(name, "\n".join(lines)))
         for report in self.reports:
             report.written, report.grade = name, "bridged" if self.needs else "moved"
-            report.needs += dict.fromkeys(self.needs)
+            report.needs += dict.fromkeys([*self.needs, *self.keeps])
         return name
 
     # --- the two ways
@@ -100,10 +123,10 @@ class OperationWriter:
         body = PlainBody(self.source, self.operation, self.schemas, handles_http_errors(self.mounted.api))
         model = self.operation.response_models.get(body.status, self.operation.response_models.get(Ellipsis, NOT_SET))
         annotation = model if model in (None, NOT_SET) else model.model_fields["response"].annotation
-        options = self._options(body.status)
         if paginator is not None:
             annotation = _unpaged(annotation, paginator)
-        response = body.response(annotation)
+        response = body.response(annotation, is_paged=paginator is not None)
+        options = self._options(body.status)
         if paginator is not None:
             options.append(f"pagination={self._pagination(paginator)}")
         if response is not None and response != "None":
@@ -111,12 +134,15 @@ class OperationWriter:
         parameters = operation_parameters(
             self.operation, self.names, self._known, lambda name, one: self._plain_body(body, name, one)
         )
-        edits = self.source.body_imports(self.names, lambda name, value: self._plain_name(body, name, value))
+        found = self.source.body_imports(self.names, lambda name, value: self._plain_name(body, name, value))
+        edited = {edit.start for edit in body.edits}
+        edits = [*body.edits, *(edit for edit in found if edit.start not in edited)]
         self._needs_of_schemas()
         self._differences(annotation)
         if body.raises_http_errors:
             self._differ("error *", "what was an HttpError is problem details, with the same status and detail")
-        return _Written(options, [], parameters, self.source.body([*body.edits, *edits]))
+        decorators = [body.decorator] if body.decorator else []
+        return _Written(options, decorators, parameters, self.source.body(edits))
 
     def _plain_name(self, body: PlainBody, name: str, value: Any) -> str | None:
         """Return how a name of the body is written; what the module of the operation defines is moved along."""
@@ -124,7 +150,7 @@ class OperationWriter:
         if found is None and name not in self.source.file.imports:
             found = self.helpers.move(self.source, name, value, self._moved)
             if found is None:
-                self.needs.append(f"{self.source.file.module}, for {name}")
+                self.keeps.append(f"{self.source.file.module}, for {name}")
         return found
 
     def _plain_body(self, body: PlainBody, name: str, annotation: Any) -> str | None:
@@ -144,7 +170,7 @@ class OperationWriter:
         parameters = operation_parameters(self.operation, self.names, self._known, lambda name, annotation: None)
         if paginator is not None:
             fields = paginator.Input.model_fields.items()
-            parameters += [field_parameter(name, field, self.names) for name, field in fields]
+            parameters += [field_parameter(name, one, self.names) for name, one in fields]
             parameters.sort(key=lambda parameter: parameter.has_default)
         edits = self.source.body_imports(self.names, self._moved)
         status = 200 if set(self.mounted.methods) & {"POST", "DELETE"} else None
@@ -166,10 +192,28 @@ class OperationWriter:
             if made is None:
                 raise NotWritable(f"its paginator, {type(paginator).__name__}, cannot be made again")
             options.append(f"paginator={made}")
+        own_api = self._own_api()
+        if own_api is not None:
+            options.append(f"api={own_api}")
         for word in ("by_alias", "exclude_unset", "exclude_defaults", "exclude_none"):
             options += [f"{word}=True"] if getattr(self.operation, word) else []
         writer = self.names.use("hybrid_gateway.contrib.ninja", "ninja_response")
         return "\n".join(_call(f"@{writer}", options))
+
+    def _own_api(self) -> str | None:
+        """Return how its API is written where that makes responses in a way of its own, or None."""
+        api = self.mounted.api
+        base = next(kind for kind in type(api).__mro__ if kind.__module__.split(".")[0] in ("ninja", "ninja_extra"))
+        words = ("create_response", "create_temporal_response", "get_content_type")
+        if type(api.parser) is not Parser and self.operation.models:
+            raise NotWritable("its API reads requests by a parser of its own")
+        is_own = any(getattr(type(api), word) is not getattr(base, word) for word in words)
+        if not is_own and type(api.renderer) is JSONRenderer:
+            return None
+        written = object_text(api, self.move)
+        if written is None:
+            raise NotWritable("its API makes responses in a way of its own, and no module has it by a name")
+        return written
 
     # --- what both need
 
@@ -196,45 +240,20 @@ class OperationWriter:
 
     def _options(self, status: int | None) -> list[str]:
         operation = self.operation
-        options = [f"name={quoted(self.mounted.name)}"]
+        options = [f"name={quoted(self.route_name)}"]
         usual = {"POST": 201, "DELETE": 204}.get(self.mounted.methods[0], 200) if len(self.mounted.methods) == 1 else 0
         options += [] if status in (None, usual) else [f"status_code={status}"]
-        options += self._authentication()
+        access = written_access(operation, self.auth)
+        self.keeps += access.keeps
+        for difference in access.differences:
+            self._differ(difference.where, difference.what)
+        options += access.options
         if operation.tags:
             options.append(f"tags=[{', '.join(map(quoted, operation.tags))}]")
         words = ("operation_id", "deprecated")
         options += [f"{word}={quoted(getattr(operation, word))}" for word in words if getattr(operation, word)]
         options += [] if operation.include_in_schema else ["include_in_schema=False"]
-        return [*options, *self._throttle()]
-
-    def _authentication(self) -> list[str]:
-        callbacks = self.operation.auth_callbacks
-        if not callbacks:
-            return []
-        guard = self.names.use("hybrid_gateway.auth", "IsAuthenticated")
-        if [type(callback) for callback in callbacks] == [SessionAuth]:
-            scheme = f"{self.names.use('hybrid_gateway.auth', 'SessionAuthentication')}()"
-            self._differ("error 401", "problem details in place of {'detail': 'Unauthorized'}")
-            self._differ("header www-authenticate", "a 401 says what would be accepted")
-        else:
-            constant = self.auth.constant(callbacks)
-            if constant is None:
-                raise NotWritable(f"its auth, {callbacks!r}, has no name in any module")
-            self.needs.append("django-ninja, for its authentication")
-            scheme = constant
-        return [f"authentication=[{scheme}]", f"guards=[{guard}]"]
-
-    def _throttle(self) -> list[str]:
-        limits = [_limit_text(throttle) for throttle in self.operation.throttle_objects]
-        if not limits:
-            return []
-        if None in limits:
-            self._decide("a throttle of the project's own is left out")
-            if not any(limits):
-                return []
-        self.names.use("hybrid_gateway", "Throttle")
-        self._differ("header ratelimit-*", "answers say what is left of the limit")
-        return [f"throttle=[{', '.join(filter(None, limits))}]"]
+        return options
 
     def _pagination(self, paginator: Any) -> str:
         """Return the style of pages; raises :class:`NotPlain` for one of the project's own."""
@@ -279,20 +298,6 @@ class OperationWriter:
             view = getattr(view, "__wrapped__", None)
         return None
 
-    def _kept_decorators(self) -> list[str]:
-        """Return the project's own decorators around the function, which stay."""
-        kept = []
-        if "run" in vars(self.operation):  # decorate_view, or add_decorator of a router
-            self._decide("a decorator around the view is left out: it wraps Django's request and response")
-        for node in self.source.node.decorator_list:
-            call = node.func if isinstance(node, ast.Call) else node
-            word = call.attr if isinstance(call, ast.Attribute) else call.id if isinstance(call, ast.Name) else ""
-            if word in _NINJAS:
-                continue
-            edits = self.source.imports(self.names, list(ast.walk(node)), self._moved)
-            kept.append(f"@{self.source.decorator(node, edits)}")
-        return kept
-
     def _decide(self, what: str) -> None:
         for report in self.reports:
             report.decisions.append(Decision(what, self.source.place))
@@ -316,10 +321,10 @@ def _moments(annotation: Any, depth: int) -> Iterator[str]:
     """Yield the names of fields that are moments, however deep."""
     for argument in get_args(annotation):
         yield from _moments(argument, depth)
-    for name, field in getattr(annotation, "model_fields", {}).items() if depth < 8 else ():
-        if any(kind in (datetime, time) for kind in (field.annotation, *get_args(field.annotation))):
+    for name, one in getattr(annotation, "model_fields", {}).items() if depth < 8 else ():
+        if any(kind in (datetime, time) for kind in (one.annotation, *get_args(one.annotation))):
             yield name
-        yield from _moments(field.annotation, depth + 1)
+        yield from _moments(one.annotation, depth + 1)
 
 
 def project_handlers(api: Any) -> list[type[Exception]]:
@@ -331,12 +336,6 @@ def project_handlers(api: Any) -> list[type[Exception]]:
 def handles_http_errors(api: Any) -> bool:
     """Return whether a handler of the project's answers what a body raises by ``HttpError``."""
     return any(issubclass(HttpError, kind) for kind in project_handlers(api))
-
-
-_NINJAS = frozenset(
-    ("get", "post", "put", "patch", "delete", "api_operation", "paginate", "throttle", "decorate_view", "csrf_exempt")
-)
-"""Decorators whose work is done otherwise."""
 
 
 def _call(head: str, arguments: list[str]) -> list[str]:
@@ -352,15 +351,5 @@ def _status_text(status: object) -> str:
 
 
 def _unpaged(annotation: Any, paginator: Any) -> Any:
-    field = getattr(annotation, "model_fields", {}).get(paginator.items_attribute)
-    return annotation if field is None else field.annotation
-
-
-def _limit_text(throttle: Any) -> str | None:
-    rate, kind = getattr(throttle, "rate", None), type(throttle).__name__
-    by = {"AnonRateThrottle": "address", "AuthRateThrottle": "user", "UserRateThrottle": "user"}.get(kind)
-    if by is None or not rate:
-        return None
-    count, _, period = rate.partition("/")
-    words = {"s": "second", "m": "minute", "h": "hour", "d": "day"}
-    return f'Throttle("{count}/{words[period[0]]}", by="{by}")' if period[:1] in words else None
+    items = getattr(annotation, "model_fields", {}).get(paginator.items_attribute)
+    return annotation if items is None else items.annotation
