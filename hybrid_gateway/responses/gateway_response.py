@@ -36,6 +36,10 @@ class ResponseThread(Protocol):
         """Fetch the chunks of a blocking iterable, and call ``close`` after the last."""
         ...
 
+    def release(self) -> None:
+        """Give the thread back; what was left open on it is rolled back."""
+        ...
+
 
 class ShutdownSignal(Protocol):
     """The end of the process, as far as streams need to know."""

@@ -85,11 +85,11 @@ class Conversation(GatewayResponse):
         self.shutdown = shutdown
         wire = find_wire(ctx, receive, send)
         try:
-            if ctx.exits and isinstance(ctx.thread, Borrower) and ctx.thread.holds:
+            if holds_transaction(ctx.lent_thread):
                 raise RuntimeError(
-                    f"A component of {self.plan.route} leaves a transaction open, which would hold a thread and its "
-                    "connection as long as the socket is open. Begin and end it for each message: atomic=True on a "
-                    "`def` listener."
+                    f"A component or on_connect of {self.plan.route} leaves a transaction open, which would hold a "
+                    "thread and its connection as long as the socket is open. Begin and end it for each message: "
+                    "atomic=True on a `def` listener."
                 )
             await self._converse_until_left(ctx, wire)
         except WebSocketDisconnect:
@@ -272,10 +272,24 @@ class ListenerConversation(Conversation):
         return await call_handler(self.plan.mode, ctx.thread, handler)
 
 
+def holds_transaction(thread: object) -> bool:
+    """Return whether the thread of a pool serves nobody else, since a transaction was left open on it."""
+    return isinstance(thread, Borrower) and thread.holds
+
+
 async def call_handler(mode: CallMode, thread: ResponseThread, handler: Handler) -> object:
-    if mode == "thread":
+    """Call a handler where it runs. Raises ``RuntimeError`` for one that leaves a transaction open on a thread."""
+    if mode != "thread":
+        return await handler() if mode == "loop" else handler()
+    try:
         return await thread.run(handler)
-    return await handler() if mode == "loop" else handler()
+    finally:
+        if holds_transaction(thread):
+            thread.release()
+            raise RuntimeError(
+                "A function of a websocket has left a transaction open, which would hold a thread and its connection "
+                "until the socket ends; it is rolled back. End it where it begins: atomic=True, transaction.atomic()."
+            )
 
 
 class StreamConversation(Conversation):

@@ -59,6 +59,11 @@ class WebSocketContext(RequestContext):
             self._socket = WebSocket(self.websocket_scope)
         return self._socket
 
+    @property
+    def lent_thread(self) -> RequestThread | None:
+        """The thread of the websocket, if anything has asked for it."""
+        return self._thread
+
     def take(self, key: Hashable, most: int | None = None) -> bool:
         """Take a place under a limit for as long as the websocket lasts; return whether one was left."""
         if not self.registry.counts.take(key, most):

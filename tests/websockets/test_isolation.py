@@ -3,11 +3,13 @@
 import asyncio
 from contextvars import ContextVar
 
+import msgspec
 import pytest
 from django.contrib.auth.models import Group
+from django.db import transaction
 from django.utils import timezone, translation
 
-from hybrid_gateway import ConfigurationError, Gateway, HTTPException, WebSocket, get, listener, websocket
+from hybrid_gateway import ConfigurationError, Gateway, HTTPException, Listener, WebSocket, get, listener, websocket
 from hybrid_gateway.test import TestClient, create_test_client
 from hybrid_gateway.test.socket_exchange import ServerHabits, SocketExchange
 
@@ -21,6 +23,7 @@ async def converse(gateway: Gateway, path: str, *messages: str) -> list[str]:
     exchange = SocketExchange(path, ServerHabits(), news.set)
     scope = TestClient(gateway).websocket(path)._scope
     task = asyncio.create_task(gateway(scope, exchange.receive, exchange.send))
+    task.add_done_callback(lambda _: news.set())
     async with asyncio.timeout(20):
         for message in messages:
             exchange.give({"type": "websocket.receive", "text": message})
@@ -132,6 +135,60 @@ def test_a_transaction_is_that_of_one_message():
         socket.send("three")
         assert socket.receive() == 3
     assert sorted(Group.objects.values_list("name", flat=True)) == ["one", "three", "two"]
+
+
+class OpenAtFirst(Listener):
+    path = "/connect"
+
+    def on_connect(self) -> None:
+        transaction.set_autocommit(False)
+
+    async def on_message(self, data: str) -> str:
+        return data
+
+
+left_with: list[tuple[int, bool]] = []
+
+
+class OpenLater(Listener):
+    path = "/message"
+
+    def on_message(self, data: str) -> str:
+        transaction.set_autocommit(False)
+        if data == "refused":
+            raise HTTPException(409)
+        return data
+
+    def on_disconnect(self, code: int) -> None:
+        left_with.append((code, transaction.get_autocommit()))
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("data", ["x", "refused"])
+def test_a_message_that_leaves_a_transaction_open_is_a_bug_that_holds_no_thread(data, caplog):
+    gateway = Gateway([OpenLater, look], threads=1)
+
+    async def run() -> None:
+        [error] = await converse(gateway, "/message", data)
+        assert msgspec.json.decode(error)["status"] == 500
+        assert await asyncio.wait_for(ask(gateway, "/look"), 10)
+
+    asyncio.run(run())
+    assert "left a transaction open" in caplog.text
+    assert left_with.pop() == (1011, True)
+
+
+@pytest.mark.django_db
+def test_an_on_connect_that_leaves_a_transaction_open_is_refused(caplog):
+    gateway = Gateway([OpenAtFirst, look], threads=1)
+
+    async def run() -> None:
+        with pytest.raises(IndexError):  # nothing comes back
+            await converse(gateway, "/connect", "x")
+        assert await asyncio.wait_for(ask(gateway, "/look"), 10)
+
+    asyncio.run(run())
+    assert "leaves a transaction open" in caplog.text
 
 
 def test_start_up_without_a_lifespan_comes_with_the_first_socket():
