@@ -1,7 +1,8 @@
 """Metrics of websockets, which :class:`~hybrid_gateway.telemetry.metrics.Prometheus` adds to its own.
 
 How this works: a connection counts its own messages, which is an addition and no lock; once a second, when somebody
-asks for the metrics, and when a connection ends, what has been added meanwhile goes to the counters of its route.
+asks for the metrics, and when the last connection ends, what has been added meanwhile goes to the counters of its
+route. With several processes nobody asks most of them, and one that ends is asked no more.
 """
 
 from __future__ import annotations
@@ -76,6 +77,8 @@ class ConnectionCounter:
         with self._lock:
             for key, figure in _figures(connection):
                 self._ended[key] += figure
+        if not len(self._registry):
+            self.look()
 
     def look(self) -> None:
         """Bring counters and gauges up to date."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +17,7 @@ from hybrid_gateway.auth import APIKeyAuthentication, IsAuthenticated
 from hybrid_gateway.telemetry import AccessLog, RequestID, RequestIDFilter
 from hybrid_gateway.telemetry.metrics import Prometheus
 from hybrid_gateway.test import TestClient
+from hybrid_gateway.test.socket_exchange import ServerHabits
 
 
 @listener("/echo/{name}", message_throttle=["3/minute"])
@@ -121,6 +126,89 @@ def test_open_websockets_are_no_requests_in_progress(client, registry):
         assert figures(client, registry, "requests_in_progress") == {}
     counted = {labels[1] for labels in figures(client, registry, "requests_total")}
     assert counted == {"/plain", "/metrics"}
+
+
+@websocket("/flood", send_queue=(1000, 500))
+async def flood(socket: WebSocket) -> None:
+    await socket.accept()
+    await asyncio.gather(*(socket.send("x" * 100) for _ in range(50)))
+
+
+def test_bytes_that_wait_for_clients_are_a_gauge_that_falls_to_nought(registry):
+    client = TestClient(Gateway([flood], plugins=[Prometheus(registry=registry)]))
+    with client.websocket("/flood", habits=ServerHabits(window=2)) as socket:
+        assert socket.receive(str) == "x" * 100
+        socket.advance(0)
+        [(route, size)] = figures(client, registry, "websocket_queue_bytes").items()
+        assert route == ("/flood",) and 300 <= size <= 500, "what the queue may have, and what is being sent"
+        for _ in range(49):
+            socket.receive(str)
+        socket.advance(0)
+        assert figures(client, registry, "websocket_queue_bytes") == {}
+    assert figures(client, registry, "websocket_queue_bytes") == {}
+
+
+PROCESS = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+import django
+django.setup()
+from hybrid_gateway import Gateway, listener
+from hybrid_gateway.telemetry.metrics import Prometheus
+from hybrid_gateway.test import TestClient
+from hybrid_gateway.test.socket_exchange import ServerHabits
+
+@listener("/echo/{name}", message_throttle=["3/day"])
+async def echo(data: str, name: str) -> str:
+    return data
+
+client = TestClient(Gateway([echo], plugins=[Prometheus]))
+with client.websocket("/echo/a") as socket:
+    for _ in range(4):
+        socket.send("x")
+        socket.receive_text()
+    if input() == "ask":
+        print(client.get("/metrics").text, "<end>", flush=True)
+        input()
+print("<closed>", flush=True)
+input()
+"""
+
+
+def test_several_processes_are_told_of_as_one_and_one_that_nobody_asks_counts_to_its_end(tmp_path):
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path), "PYTHONPATH": os.getcwd()}
+    command = [sys.executable, "-c", PROCESS]
+    processes = [
+        subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+
+    def say(process: subprocess.Popen[str], word: str, end: str) -> dict[str, float]:
+        process.stdin.write(f"{word}\n")
+        process.stdin.flush()
+        told = {}
+        while end not in (line := process.stdout.readline()) and line:
+            if line.startswith("hybrid_gateway_websocket_"):
+                name, _, value = line.rpartition(" ")
+                told[name.removeprefix("hybrid_gateway_websocket_")] = float(value)
+        return told
+
+    unasked, asked = processes
+    try:
+        say(unasked, "close", "<closed>")
+        told = say(asked, "ask", "<end>")
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    route = 'route="/echo/{name}"'
+    assert told[f"connections{{{route}}}"] == 1
+    assert told[f'handshakes_total{{{route},status="101"}}'] == 2
+    assert told[f'closed_total{{code="1000",{route}}}'] == 1
+    for name, figure in [("messages_total", 8), ("message_bytes_total", 8), ("throttled_total", 2)]:
+        assert told[f'{name}{{direction="in",{route}}}'] == figure, name
+    assert told[f'messages_total{{direction="out",{route}}}'] == 8
+    assert told[f"queue_bytes{{{route}}}"] == 0
 
 
 # --- the log ---------------------------------------------------------------------------------------------------------
