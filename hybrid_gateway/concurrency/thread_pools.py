@@ -124,6 +124,10 @@ class ThreadPools:
         """Return a thread for a request of Django's side."""
         return PooledThread(self.django, self.streams)
 
+    def lend_beside(self) -> PooledThread:
+        """Return a thread for work that waits for no request, however many of them there are."""
+        return PooledThread(self.streams, self.streams)
+
     def lend_held(self, pool: ThreadPool) -> PooledThread:
         """Return a thread for a request below middleware: its own from its first unit of work to its last."""
         thread = PooledThread(pool, self.streams)

@@ -93,7 +93,7 @@ class Gateway:
             encoded_slashes=options.encoded_slashes,
             grace=options.graceful_timeout,
         )
-        find_ended = partial(ended_authentications, lend=self.pools.lend)
+        find_ended = partial(ended_authentications, lend=self.pools.lend_beside)
         grace, most, observers = options.graceful_timeout, options.max_websockets, options.websocket_observers
         self.websocket_registry = WebSocketRegistry(dispatcher.shutdown, grace, find_ended, most, observers)
         self.django_websockets = options.django_websockets

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, suppress
 from contextvars import Context
@@ -28,6 +29,7 @@ SWEEP = 1.0  # seconds
 SWEPT_AT_ONCE = 250  # connections that are looked at in one turn of the loop
 RECHECK = 3.0  # seconds between two looks at the authentications in use
 FIRST_CLOSE = 0.2  # of the time of a batch, before its first connection is closed
+ENDED = 4401, "The credentials have ended."
 MAX_BATCH = 500  # connections that are closed at once when the process ends
 
 FindEnded = Callable[[Collection[Authentication]], Awaitable[Iterable[Authentication]]]
@@ -179,14 +181,18 @@ class LoopConnections:
 
     def _end_look(self, now: float) -> None:
         self._look()
-        if now - self._last_recheck >= RECHECK and self._recheck is None:
-            in_use: dict[int, Authentication] = {}
-            for connection in self.connections:
-                if connection.authentication is not None:
-                    in_use[id(connection.authentication)] = connection.authentication
-            if in_use:
-                self._last_recheck = now
-                self._recheck = self._loop.create_task(self._end_revoked(list(in_use.values())))
+        if now - self._last_recheck < RECHECK:
+            return
+        in_use: dict[int, Authentication] = {}
+        for connection in list(self.connections):
+            authentication = connection.authentication
+            if authentication is not None and _has_expired(authentication):
+                connection.close(*ENDED)  # whatever becomes of those that are asked
+            elif authentication is not None:
+                in_use[id(authentication)] = authentication
+        if in_use and self._recheck is None:
+            self._last_recheck = now
+            self._recheck = self._loop.create_task(self._end_revoked(list(in_use.values())))
 
     async def _end_revoked(self, in_use: Collection[Authentication]) -> None:
         try:
@@ -194,7 +200,7 @@ class LoopConnections:
             if ended:
                 for connection in list(self.connections):
                     if id(connection.authentication) in ended:
-                        connection.close(4401, "The credentials have ended.")
+                        connection.close(*ENDED)
         except Exception:
             logger.exception("Nobody knows whether the users of open websockets are still allowed")
         finally:
@@ -223,6 +229,12 @@ class LoopConnections:
         # jitter, so that clients do not all come back in the same moment; and at first time for a last word
         when = FIRST_CLOSE * step + (batch + random.random() * (1 - FIRST_CLOSE)) * step  # noqa: S311  # nosec B311
         self._loop.call_later(when, connection.close, RESTART, RESTART_REASON)
+
+
+def _has_expired(authentication: Authentication) -> bool:
+    """Return whether the clock has ended an authentication that somebody has asked about before."""
+    credential = getattr(authentication, "credential", None)
+    return credential is not None and credential.expires_at is not None and credential.expires_at <= time.time()
 
 
 def _cut(connections: Iterable[Connection]) -> None:

@@ -1,16 +1,22 @@
 """Websockets that are open while their credentials end: closed with 4401, over real routes, tickets among them."""
 
+import asyncio
+import threading
+import time
 from functools import partial
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import AnonymousUser
 from django.test import Client
 
-from hybrid_gateway import Gateway, Include, WebSocket, websocket
+from hybrid_gateway import Gateway, Include, WebSocket, listener, websocket
+from hybrid_gateway.access_control import Credential
 from hybrid_gateway.auth import (
     APIKeyAuthentication,
     Authentication,
+    AuthenticationScheme,
     HasScope,
     SessionAuthentication,
     TokenAuthentication,
@@ -19,6 +25,7 @@ from hybrid_gateway.auth import (
 from hybrid_gateway.auth.revalidation import ended_authentications
 from hybrid_gateway.concurrency.caller_threads import AsgirefThread
 from hybrid_gateway.test import TestClient
+from hybrid_gateway.test.socket_exchange import ServerHabits, SocketExchange
 from hybrid_gateway.tokens import logout_everywhere
 from hybrid_gateway.tokens.models import Token
 from hybrid_gateway.websockets import registry
@@ -130,3 +137,77 @@ def test_a_ticket_needs_no_origin_and_does_not_make_a_bad_one_good(gateway, user
     evil = [(b"origin", b"https://evil.example")]
     assert handshake(gateway, path=f"/live?ticket={ticket}", headers=evil) == 403
     assert handshake(gateway, path=f"/live?ticket={ticket}") == 101
+
+
+# --- whatever else is slow
+
+
+class Clocked(AuthenticationScheme):
+    """Knows everybody, until ``has_ended`` says otherwise, or until they expire."""
+
+    def __init__(self, expires_in: float | None = None) -> None:
+        self.expires_in = expires_in
+        self.has_ended = False
+        self.answers = threading.Event()
+        self.answers.set()
+        self.was_asked = threading.Event()
+
+    async def authenticate(self) -> Authentication:
+        return Authentication(user=AnonymousUser(), scheme=self)
+
+    def describe(self, authentication: Authentication) -> Credential:
+        expires_at = None if self.expires_in is None else time.time() + self.expires_in
+        return Credential(user="", expires_at=expires_at)
+
+    def find_ended(self, credentials):
+        self.was_asked.set()
+        self.answers.wait(20)
+        return credentials if self.has_ended else ()
+
+
+def closed_with(gateway: Gateway, path: str, text: str, meanwhile: threading.Event) -> int:
+    """The code that closes a websocket after ``text``, on the threads of the gateway; then ``meanwhile`` is over."""
+
+    async def run() -> int:
+        news = asyncio.Event()
+        exchange = SocketExchange(path, ServerHabits(), news.set)
+        task = asyncio.create_task(gateway(TestClient(gateway).websocket(path)._scope, exchange.receive, exchange.send))
+        exchange.give({"type": "websocket.receive", "text": text})
+        try:
+            async with asyncio.timeout(5):
+                while exchange.close_code is None:
+                    news.clear()
+                    await news.wait()
+        finally:
+            meanwhile.set()
+            exchange.leave(1000)
+            await task
+        return exchange.close_code
+
+    return asyncio.run(run())
+
+
+def test_credentials_that_end_are_noticed_while_every_thread_is_busy(monkeypatch):
+    monkeypatch.setattr(registry, "SWEEP", 0.05)
+    monkeypatch.setattr(registry, "RECHECK", 0.05)
+    scheme, gate = Clocked(), threading.Event()
+
+    @listener("/busy", authentication=[scheme])
+    def busy(data: str, authentication: Authentication) -> None:
+        scheme.has_ended = True
+        gate.wait(20)
+
+    assert closed_with(Gateway([busy], threads=1), "/busy", "x", gate) == 4401
+
+
+def test_credentials_that_expire_do_so_while_nobody_can_tell_of_others(monkeypatch):
+    monkeypatch.setattr(registry, "SWEEP", 0.05)
+    monkeypatch.setattr(registry, "RECHECK", 0.05)
+    scheme = Clocked(expires_in=0.3)
+    scheme.answers.clear()
+
+    @listener("/", authentication=[scheme])
+    async def answer(data: str, authentication: Authentication) -> None: ...
+
+    assert closed_with(Gateway([answer]), "/", "x", scheme.answers) == 4401
+    assert scheme.was_asked.is_set()
