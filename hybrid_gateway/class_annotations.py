@@ -24,7 +24,9 @@ class computed(Generic[T]):  # noqa: N801 (a decorator)
     """A field made of columns: ``@computed("first_name", "last_name")`` above a static method of their values.
 
     It is called as the row is read, with one positional argument per column, and never written. ``@staticmethod`` may
-    be left out, but type checkers take the first parameter for ``self`` then.
+    be left out, but type checkers take the first parameter for ``self`` then. Without columns the function is called
+    with the model instance, for what columns do not tell: rows are read as instances then, with what the queryset has
+    prefetched.
     """
 
     function: Callable[..., T]

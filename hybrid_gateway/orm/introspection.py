@@ -97,6 +97,21 @@ def computed_of(struct: StructClass) -> Mapping[str, computed[object]]:
     return found
 
 
+@once_per_struct
+def needs_instances(struct: StructClass) -> bool:
+    """Return whether a function of the class, or of one that it holds, is called with the instance."""
+    seen, waiting = set[StructClass](), [struct]
+    while waiting:
+        current = waiting.pop()
+        if not all(entry.columns for entry in computed_of(current).values()):
+            return True
+        seen.add(current)
+        kinds = (bare(hint) for hint in hints_of(current).values())
+        items = (bare(typing.get_args(kind)[0]) if typing.get_origin(kind) is list else kind for kind in kinds)
+        waiting += [item for item in items if is_model_struct(item) and item not in seen]
+    return False
+
+
 def _infos(struct: type) -> list[StructInfo]:
     return [own_info(parent) for parent in reversed(struct.__mro__) if STRUCT_INFO in vars(parent)]
 

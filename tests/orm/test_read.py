@@ -12,15 +12,16 @@ import msgspec
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection
-from django.db.models import Count, F, Q
+from django.db.models import Count, F, Prefetch, Q
 from django.db.models.functions import Upper
 from django.test.utils import CaptureQueriesContext
 from msgspec import UNSET
 
 from hybrid_gateway import ConfigurationError
 from hybrid_gateway.exceptions import NotFound
-from hybrid_gateway.orm import Column, ModelStruct, computed, model_struct
+from hybrid_gateway.orm import Column, ModelStruct, computed, model_struct, prepare
 from hybrid_gateway.orm.model_struct import check_all
+from hybrid_gateway.orm.read.fetch import chunks, fetch_with
 from tests.library.models import Author, Biography, Book, Classic, Copy, Note, Novel, Publisher, Review, Status
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -214,6 +215,34 @@ def test_paths_annotations_expressions_and_computed_fields(books):
     assert (rows[1].house, rows[1].n_authors, rows[1].critics, rows[1].label) == (None, 1, 0, "Second (1)")
     with pytest.raises(ConfigurationError, match=r"reads n_authors, which the queryset must annotate\(\)"):
         Detail.fetch(Book.objects.all())
+
+
+def _described(book: Book) -> str:
+    return f"{type(book).__name__} of {len(book.authors.all())}"
+
+
+def test_a_function_without_columns_is_called_with_the_instance(books):
+    class Detail(ModelStruct, model=Book):
+        title: str
+        authors: Annotated[list[AuthorOut], Column(order_by="name")]
+        shown: str = computed().by(_described)
+
+    class House(ModelStruct, model=Publisher):
+        books: Annotated[list[Detail], Column(order_by="id")]
+
+    rows = Book.objects.prefetch_related(Prefetch("authors", Author.objects.order_by("name"))).order_by("id")
+    found, sql = queries(Detail.fetch, rows)
+    assert len(sql) == 2  # what is prefetched is not asked for again
+    first = {"title": "First", "authors": [{"name": "Ada"}, {"name": "Bob"}], "shown": "Book of 2"}
+    shown = msgspec.to_builtins(found[0])
+    assert {**shown, "authors": [{"name": author["name"]} for author in shown["authors"]]} == first
+    assert Detail.get(rows.filter(title="First")) == found[0] == Detail.from_model(rows.get(title="First"))
+    assert House.fetch(Publisher.objects.filter(name="House"))[0].books[0].shown == "Book of 2"
+    assert [row for part in chunks(Detail, rows) for row in part] == found
+    [(again, (key,))] = fetch_with(Detail, rows[:1], ["pk"])
+    assert again == found[0] and key == rows[0].pk
+    with pytest.raises(ConfigurationError, match="has a function of instances"):
+        prepare(Detail, lambda title: Book.objects.filter(title=title))
 
 
 def test_relations_from_the_other_side(books):

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import islice
 from typing import Any, TypeVar, overload
 
 import msgspec
@@ -31,7 +32,7 @@ from hybrid_gateway.orm.query_cache.prepared import QUERYSET_ROWS, Prepared, Row
 from hybrid_gateway.orm.query_cache.sql_variants import CACHE, ConnectionCache, Row, add_cache, find_variant
 from hybrid_gateway.orm.query_cache.statements import Build
 from hybrid_gateway.orm.querysets.querysets import Source, as_queryset, the_one
-from hybrid_gateway.orm.read.instances import from_model
+from hybrid_gateway.orm.read.instances import from_model, read_rows, value_at
 from hybrid_gateway.orm.read.read_plan import Index, ReadPlan, RowsFactory, read_plan_of
 from hybrid_gateway.orm.read.related_list import RelatedList
 from hybrid_gateway.responses.enc_hook import enc_hook
@@ -64,6 +65,8 @@ def get(struct: type[S], source: Source) -> S:
 def _fetch(struct: type[S], queryset: QuerySet[Model], *, is_one: bool = False) -> list[S]:
     """Return the rows as Structs; ``is_one`` leaves the order away, and reads no more of them than ``get()`` may."""
     plan = read_plan_of(struct)
+    if plan.reads_instances:
+        return [made for made, _ in read_rows(struct, queryset.order_by()[:_MAX_GET] if is_one else queryset)]
     connection = connections[queryset.db]
 
     def select() -> Query:
@@ -107,6 +110,8 @@ def rows_factory(plan: ReadPlan, compiler: SQLCompiler) -> RowsFactory:
 def fetch_with(struct: type[S], queryset: QuerySet[Model], paths: Sequence[str]) -> list[WithValues[S]]:
     """Return the rows as Structs, each with the values of more columns."""
     plan = read_plan_of(struct)
+    if plan.reads_instances:
+        return [(made, tuple(value_at(row, path) for path in paths)) for made, row in read_rows(struct, queryset)]
     more = [path for path in paths if path not in plan.selected]
     rows, compiler = execute(plan.select(queryset, more=more), queryset.db)
     return _reader_with_values(plan, compiler, paths)(rows) if rows else []
@@ -233,6 +238,11 @@ def prepare(
         if build is None:
             raise ConfigurationError("prepare() needs a function that returns a queryset.", id="Q004")
         plan = read_plan_of(struct)
+        if plan.reads_instances:
+            raise ConfigurationError(
+                f"{struct.__qualname__} has a function of instances, which a prepared query does not make: use fetch().",
+                id="Q005",
+            )
         rows = RowSource(plan.select, partial(fetch, struct), lambda compiler, _: rows_reader(plan, compiler))
         return Prepared(rows, build, static_managers=static_managers)
     return Prepared(QUERYSET_ROWS, struct, static_managers=static_managers)
@@ -285,6 +295,11 @@ def chunks(struct: type[S], source: Source) -> Generator[list[S]]:
     """
     queryset = as_queryset(source)
     plan, using = read_plan_of(struct), queryset.db
+    if plan.reads_instances:
+        rows = read_rows(struct, queryset, _CHUNK_SIZE)
+        while found := [made for made, _ in islice(rows, _CHUNK_SIZE)]:
+            yield found
+        return
     connection = connections[using]
     compiler = plan.select(queryset).get_compiler(using)
     try:
@@ -296,5 +311,5 @@ def chunks(struct: type[S], source: Source) -> Generator[list[S]]:
         widen(cursor)  # at once: what a server-side cursor has given it does not give again
         cursor.execute(sql, parameters)
         read = rows_reader(plan, compiler)
-        while rows := cursor.fetchmany(_CHUNK_SIZE):
-            yield read(rows)
+        while fetched := cursor.fetchmany(_CHUNK_SIZE):
+            yield read(fetched)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import DEFAULT_DB_ALIAS, connections
-from django.db.models import FileField, Manager, Model
+from django.db.models import FileField, Manager, Model, QuerySet
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.expressions import Combinable
 from django.db.models.fields.related import ForeignObjectRel
@@ -21,6 +21,7 @@ from hybrid_gateway.orm.columns.column_types import normalizer, read_converter
 from hybrid_gateway.orm.columns.struct_annotations import Column
 from hybrid_gateway.orm.introspection import columns_of, computed_of, hints_of, is_model_struct, once_per_struct
 from hybrid_gateway.orm.querysets.lookup_paths import condition_filter, condition_paths, find_field, leads_to_many
+from hybrid_gateway.orm.querysets.querysets import order_terms
 from hybrid_gateway.orm.read.read_plan import read_plan_of
 from hybrid_gateway.type_info import bare
 
@@ -35,6 +36,23 @@ def from_model(struct: type[S], instance: Model) -> S:
     return _from_instance(struct, instance)
 
 
+def read_rows(struct: type[S], queryset: QuerySet[Any], chunk_size: int | None = None) -> Iterator[tuple[S, Model]]:
+    """Yield the Structs of the rows of a queryset with their instances, which keep what it prefetches.
+
+    With a ``chunk_size`` no more than so many rows are in memory.
+    """
+    plan = read_plan_of(struct)
+    plan.check_model(queryset.model)
+    found = queryset.annotate(**plan.expressions) if plan.expressions else queryset.all()
+    for instance in found if chunk_size is None else found.iterator(chunk_size):
+        yield _from_instance(struct, instance), instance
+
+
+def value_at(instance: Model, path: str) -> object:
+    """Return what a lookup path leads to from an instance."""
+    return _follow(instance, path.split(LOOKUP_SEP))
+
+
 def _from_instance(struct: type[S], instance: Model) -> S:
     return struct(**{name: read(instance) for name, read in _readers_of(struct).items()})
 
@@ -47,6 +65,8 @@ def _readers_of(struct: type[msgspec.Struct]) -> Mapping[str, Callable[[Model], 
 def _reader(struct: type[msgspec.Struct], name: str, annotation: object) -> Callable[[Model], object]:
     column, entry = columns_of(struct)[name], computed_of(struct).get(name)
     if entry is not None:
+        if not entry.columns:
+            return entry.function
         paths = [path.split(LOOKUP_SEP) for path in entry.columns]
         return lambda instance: entry.function(*[_follow(instance, steps) for steps in paths])
     if column.is_unseen:
@@ -122,7 +142,7 @@ class _FieldReader:
         condition = self._column.filter
         if condition is not None:
             found = condition_filter(found.model, list(condition_paths(condition)))(found, copy.deepcopy(condition))
-        if self._column.order_by:
+        if self._column.order_by and order_terms(found) != self._column.order_by:  # what is prefetched stays, if it may
             found = found.order_by(*self._column.order_by)
         return found if found.ordered else sorted(found, key=lambda entry: entry.pk)
 

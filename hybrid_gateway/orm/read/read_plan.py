@@ -44,6 +44,7 @@ from hybrid_gateway.orm.introspection import (
     holds_structs,
     is_model_struct,
     model_of,
+    needs_instances,
     once_per_struct,
 )
 from hybrid_gateway.orm.querysets.lookup_paths import (
@@ -94,6 +95,11 @@ class ReadPlan:
         """True where the SQL of what is selected is the same each time, whatever the language or the queryset."""
         steps = [step for path in self.paths for step in path_steps(self.model, path, self.struct.__qualname__)]
         return not (self.named or self.expressions) and all(map(has_fixed_join, steps))
+
+    @cached_property
+    def reads_instances(self) -> bool:
+        """True where rows are read as instances, because functions of the class are called with those."""
+        return needs_instances(self.struct)
 
     @cached_property
     def width(self) -> int:
@@ -244,6 +250,8 @@ class _ReadPlanBuilder:
         return f"{self._plan.name_for('struct', struct)}({', '.join(arguments)})"
 
     def _computed(self, field: _Field, entry: computed[object]) -> str:
+        if not entry.columns:
+            return "UNSET"  # such a class is read by instances
         slots = []
         for path in entry.columns:
             steps = list(path_steps(field.level.model, path, field.where))
