@@ -45,6 +45,19 @@ def unread_instances(queryset: QuerySet[M]) -> QuerySet[M] | None:
     return queryset if known._result_cache is None else queryset.all()
 
 
+def visited_instances(queryset: QuerySet[M], visit: Callable[[M], object]) -> QuerySet[M]:
+    """Return the queryset, and ``visit`` is called of each instance as it is made, of its clones and slices as well."""
+
+    def instances(rows: ModelIterable[M]) -> Iterator[M]:
+        for instance in ModelIterable.__iter__(rows):
+            visit(instance)
+            yield instance
+
+    visited: Any = queryset.all()
+    visited._iterable_class = type("VisitedIterable", (ModelIterable,), {"__iter__": instances})
+    return cast("QuerySet[M]", visited)
+
+
 def has_prefetches(queryset: QuerySet[Model]) -> bool:
     """Tell whether ``prefetch_related`` asks for more queries than one."""
     return bool(getattr(queryset, "_prefetch_related_lookups"))  # noqa: B009 (unknown to the stubs, as the next one)

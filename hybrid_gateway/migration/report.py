@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -102,7 +103,8 @@ def accepted_lines(move: Move) -> str:
     """
     lines = [f"{_as_line(one.where, '')}  # {one.what}" for one in move.general if _is_compared(one.where)]
     for route in move.routes:
-        pattern = f'"{route.method} {route.path}"'
+        path = re.sub(r"\{[^}]*\}", "{*}", route.path)  # documents may name its parameters otherwise
+        pattern = f'"{route.method} {path}"'
         lines += [
             f"{_as_line(one.where, pattern)}  # {one.what}" for one in route.differences if _is_compared(one.where)
         ]

@@ -52,6 +52,15 @@ def test_what_a_queryset_has_read_is_left_behind(book: Book, django_assert_num_q
     assert internals.unread_instances(Book.objects.values_list("pk")) is None
 
 
+@canary("visited_instances")
+def test_instances_are_visited_as_they_are_made_of_clones_too(book: Book) -> None:
+    seen: list[str] = []
+    rows = internals.visited_instances(Book.objects.all(), lambda row: seen.append(row.title))
+    assert internals.unread_instances(rows) is rows
+    assert [*rows.filter(pk=book.pk)[:1]] == [book] == [*rows.iterator()]
+    assert rows.first() == book and seen == ["a", "a", "a"]
+
+
 @canary("has_prefetches", "has_known_relations")
 def test_a_queryset_knows_its_prefetches_and_known_relations(book: Book) -> None:
     assert not internals.has_prefetches(Book.objects.all())

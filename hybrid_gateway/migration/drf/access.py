@@ -12,7 +12,7 @@ from rest_framework.settings import api_settings
 
 from hybrid_gateway.migration.drf.module_parts import Parts, quoted
 from hybrid_gateway.migration.drf.serializer_fields import UnmovedError
-from hybrid_gateway.migration.drf.stock import depends_on_request
+from hybrid_gateway.migration.drf.stock import depends_on_request, owner_beyond_delegation
 from hybrid_gateway.migration.form import ClassForm, Decision, Difference, FieldForm, FunctionForm
 from hybrid_gateway.migration.source_place import place_of
 
@@ -200,7 +200,7 @@ class Access:
             by = ', by="address"' if isinstance(throttle, throttling.AnonRateThrottle) else ""
             scope = quoted(str(rate or throttle.scope))
             if by:
-                differences.append(Difference("status", f"{text} of an address counts those with credentials, too"))
+                differences.append(Difference("limits", f"{text} of an address counts those with credentials, too"))
             found.append(f"{self._parts.names.use('hybrid_gateway', 'Throttle')}({quoted(text)}{by}, scope={scope})")
         return found
 
@@ -215,22 +215,37 @@ _OPERATORS = (permissions.AND, permissions.OR, permissions.NOT)
 
 def need_no_row_permissions(view: View) -> None:
     """Raise :class:`UnmovedError` for permissions and filters of the project that look at single rows."""
-    for permission in view.get_permissions():
-        own = getattr(type(permission), "has_object_permission", None)
-        if own is not permissions.BasePermission.has_object_permission:
-            cls = type(permission)
-            raise UnmovedError(f"{cls.__name__} looks at single rows.", place_of(cls, "has_object_permission"))
-    for backend in getattr(view, "filter_backends", ()):
-        stock = (filters.SearchFilter.filter_queryset, filters.OrderingFilter.filter_queryset)
-        if backend.filter_queryset not in stock and not backend.__module__.startswith("django_filters."):
-            raise UnmovedError(f"The filter {backend.__name__} narrows rows.", place_of(backend))
+    for permission in _row_permissions(view):
+        raise UnmovedError(
+            f"{permission.__name__} looks at single rows.", place_of(permission, "has_object_permission")
+        )
+    for backend in _narrowing(view):
+        raise UnmovedError(f"The filter {backend.__name__} narrows rows.", place_of(backend))
+
+
+def looks_at_rows(view: View) -> bool:
+    """Return whether permissions or filters of the project have a say in which single rows a caller may see."""
+    return bool(_row_permissions(view) or _narrowing(view))
+
+
+def _row_permissions(view: View) -> list[Any]:
+    stock = permissions.BasePermission.has_object_permission
+    kinds = [type(permission) for permission in view.get_permissions()]
+    return [kind for kind in kinds if getattr(kind, "has_object_permission", None) is not stock]
+
+
+def _narrowing(view: View) -> list[Any]:
+    stock = (filters.SearchFilter.filter_queryset, filters.OrderingFilter.filter_queryset)
+    backends = getattr(view, "filter_backends", ())
+    own = [backend for backend in backends if backend.filter_queryset not in stock]
+    return [backend for backend in own if not backend.__module__.startswith("django_filters.")]
 
 
 def _need_stock_doors(cls: Any) -> None:
     """Raise :class:`UnmovedError` for a view with a say of its own in who may call it."""
     for name in _DOORS:
         # Whose class says it, not whose function it is: packages that watch (Sentry) put theirs into REST framework's.
-        owner = next(base for base in cls.__mro__ if name in vars(base))
+        owner = owner_beyond_delegation(cls, name)
         if owner.__module__.split(".")[0] not in ("rest_framework", "django"):
             raise UnmovedError(f"{cls.__name__}.{name} is its own.", place_of(cls, name))
     if depends_on_request(cls, "get_permissions"):

@@ -25,12 +25,17 @@ from hybrid_gateway.migration.form import Decision, Difference, FunctionForm, Mo
 from hybrid_gateway.migration.source_place import place_of
 
 _GENERAL = [
-    Difference("body", 'of errors: problem details (RFC 9457), not {"detail": …}'),
-    Difference(
-        "status", "422 for a query that is no such value or a word that no filter has, where it was passed over or 400"
-    ),
-    Difference("status", "an empty page beyond the last one, not 404; 401 for the anonymous also where it was 403"),
-    Difference("headers", "no Allow and Vary: Accept of every answer; security headers are the gateway's"),
+    Difference("error *", 'problem details (RFC 9457), not {"detail": …}'),
+    Difference("status 400→422", "a query that is no such value"),
+    Difference("status 200→422", "a query that is no such value, or an order that no column has, was passed over"),
+    Difference("status 404→422", "a key in a path that is no such value"),
+    Difference("status 400→200", "a filter by a key that no row has, or by a choice that is none, finds nothing"),
+    Difference("status 404→200", "an empty page beyond the last one"),
+    Difference("status 403→401", "the anonymous, where a scheme of the view had no challenge"),
+    Difference("header allow", "none, but of 405"),
+    Difference("header vary", "what the route reads, without Accept"),
+    Difference("header cache-control", "private, where the route knows its callers"),
+    Difference("header ratelimit-*", "what is left of a limit"),
     Difference("OPTIONS", "answers the methods, without a description of the serializer"),
     Difference("HEAD", "answers wherever GET does, also where http_method_names leaves it out"),
     Difference("slash", "the other spelling of a path is redirected by 308, not 301; under FALLTHROUGH Django says"),
@@ -63,7 +68,7 @@ def read_drf(options: Options) -> Move:
     move = Move(version, doc="The API's routes, written by `manage.py gateway migrate-from drf`.")
     parts, paths = Parts(move, options.origin.rstrip("/")), PathTemplates()
     access = Access(parts)
-    reads = ReadViews(parts, SerializerReader(parts, paths), Lists(parts), access)
+    reads = ReadViews(parts, SerializerReader(parts, paths), Lists(parts), access, bridges=options.bridges)
     writer = ViewWriter(
         parts, reads, WriteViews(parts, reads, access), access, read_only=options.read_only, bridges=options.bridges
     )
@@ -101,7 +106,7 @@ def _root(parts: Parts, access: Access, endpoint: Endpoint) -> None:
     parts.move.views.append(FunctionForm(name, [], "dict[str, str]", [f"return {{{entries}}}"], [decorator]))
     parts.move.listed.append(name)
     report = RouteReport("GET", endpoint.path, endpoint.name, endpoint.origin, "moved", name, needs=list(access.needs))
-    report.differences = [] if parts.origin else [Difference("body.*", "paths, not absolute URLs (see ORIGIN)")]
+    report.differences = [] if parts.origin else [Difference("value $.*", "paths, not absolute URLs (see ORIGIN)")]
     parts.move.routes.append(report)
 
 
@@ -125,13 +130,16 @@ def _around(parts: Parts, access: Access, options: Options) -> None:
 
 
 _HEADERS = {
-    "django.middleware.locale.LocaleMiddleware": "Content-Language, and texts in the language of the caller",
-    "django.contrib.sessions.middleware.SessionMiddleware": "Set-Cookie of sessions that are saved by each request",
-    "django.middleware.cache.UpdateCacheMiddleware": "Cache-Control, Expires and the cache of the site",
-    "django.middleware.gzip.GZipMiddleware": "Content-Encoding",
-    "django.middleware.http.ConditionalGetMiddleware": "ETag, and 304",
+    "django.middleware.locale.LocaleMiddleware": {"content-language": "texts are in the language of the gateway"},
+    "django.contrib.sessions.middleware.SessionMiddleware": {"set-cookie": "of sessions that each request saves"},
+    "django.middleware.cache.UpdateCacheMiddleware": {
+        "cache-control": "of the site's cache",
+        "expires": "as well",
+    },
+    "django.middleware.gzip.GZipMiddleware": {"content-encoding": "of answers"},
+    "django.middleware.http.ConditionalGetMiddleware": {"etag": "and no 304"},
 }
-"""What Django's middleware does to answers that the gateway does not do itself."""
+"""The headers that Django's middleware gives answers, and the gateway does not."""
 
 
 def _middleware_differences() -> list[Difference]:
@@ -139,7 +147,8 @@ def _middleware_differences() -> list[Difference]:
     found = []
     for name in settings.MIDDLEWARE:
         if name in _HEADERS:
-            found.append(Difference("headers", f"{name.rpartition('.')[2]} is not passed: no {_HEADERS[name]}"))
+            passed = f"none, since {name.rpartition('.')[2]} is not passed"
+            found += [Difference(f"header {header}", f"{passed}: {why}") for header, why in _HEADERS[name].items()]
         elif name.split(".")[0] not in ("django", "hybrid_gateway", "corsheaders", "whitenoise"):
             where = f" ({place})" if (place := place_of(import_string(name))) else ""
             what = f"`{name}`{where} is not passed: what it does to answers (a time zone, a language, Cache-Control)"

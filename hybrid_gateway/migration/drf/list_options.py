@@ -8,6 +8,7 @@ from django.core.exceptions import FieldError
 from django.db import models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.sql import Query
+from msgspec import Struct, field
 from rest_framework import filters, pagination
 
 from hybrid_gateway.migration.drf.method_columns import column_at
@@ -45,14 +46,15 @@ class Lists:
         if text is None:
             if isinstance(style, pagination.LimitOffsetPagination):
                 differences.append(
-                    Difference("body", f"a whole list, also with ?{style.limit_query_param}= (no PAGE_SIZE)")
+                    Difference("limits", f"a whole list, also with ?{style.limit_query_param}= (no PAGE_SIZE)")
                 )
             return None
         if not self._parts.origin:
-            differences.append(Difference("body.next", "a path, not an absolute URL (see ORIGIN)"))
-            differences.append(Difference("body.previous", "a path, not an absolute URL (see ORIGIN)"))
+            path = "a path, not an absolute URL (see ORIGIN)"
+            differences += [Difference(f"value $.{name}", path) for name in ("next", "previous")]
         if kind is pagination.CursorPagination:
-            differences += [Difference(f"body.{name}", "cursors of another form") for name in ("next", "previous")]
+            differences += [Difference(f"value $.{name}", "cursors of another form") for name in ("next", "previous")]
+            differences.append(Difference("status 404→422", "a cursor that is none"))
         if text not in self._styles:
             self._styles[text] = self._parts.names.define(
                 "PAGES" if not self._styles else f"PAGES_{len(self._styles) + 1}"
@@ -160,28 +162,44 @@ _STYLES: dict[Any, Any] = {
 # --- filters -------------------------------------------------------------------------------------------------------
 
 
-def filter_attributes(parts: Parts, view: View, model: DjangoModel, shown: View) -> list[FieldForm]:
-    """Return the attributes for the filters of a view; raise :class:`UnmovedError` for those of a project's own.
+class Filters(Struct):
+    """The filters of a list: those that are attributes of a class, and those that are asked at run time."""
 
-    ``shown`` is the serializer, whose fields a list may be ordered by.
+    attributes: list[FieldForm] = field(default_factory=list)
+    asked: list[type] = field(default_factory=list)
+    parameters: list[str] = field(default_factory=list)
+    """The query parameters that ``asked`` read, as far as they tell."""
+
+
+def read_filters(parts: Parts, view: View, model: DjangoModel, shown: View) -> Filters:
+    """Return the filters of a view. ``shown`` is the serializer, whose fields a list may be ordered by.
+
+    Where one is of a class that nobody knows, all are asked, in their order: it may count on what another has done.
     """
-    found: list[FieldForm] = []
+    found = Filters()
     for backend in view.filter_backends:
-        if backend.__module__.startswith("django_filters."):
-            found += _filterset(parts, view, model, backend)
-        elif (
-            issubclass(backend, filters.SearchFilter)
-            and backend.filter_queryset is filters.SearchFilter.filter_queryset
-        ):
-            found += _search(view, backend)
-        elif (
-            issubclass(backend, filters.OrderingFilter)
-            and backend.filter_queryset is filters.OrderingFilter.filter_queryset
-        ):
-            found += _ordering(view, model, backend, shown)
-        else:
-            raise UnmovedError(f"The filter {backend.__name__} is the project's own.", place_of(backend))
+        try:
+            if backend.__module__.startswith("django_filters."):
+                found.attributes += _filterset(parts, view, model, backend)
+            elif backend.filter_queryset is filters.SearchFilter.filter_queryset:
+                found.attributes += _search(view, backend)
+            elif backend.filter_queryset is filters.OrderingFilter.filter_queryset:
+                found.attributes += _ordering(view, model, backend, shown)
+            else:
+                asked = list(view.filter_backends)
+                return Filters([], asked, [name for entry in asked for name in _parameters_of(view, entry)])
+        except UnmovedError:
+            found.asked.append(backend)
+            found.parameters += _parameters_of(view, backend)
     return found
+
+
+def _parameters_of(view: View, backend: Any) -> list[str]:
+    """Return the names of the query parameters of a filter, none where it does not tell."""
+    if backend.__module__.startswith("django_filters."):
+        return list(getattr(backend().get_filterset_class(view, view.get_queryset()), "base_filters", ()))
+    told = getattr(backend(), "get_schema_operation_parameters", None)
+    return [] if told is None else [str(entry["name"]) for entry in told(view)]
 
 
 def _search(view: View, backend: Any) -> list[FieldForm]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import types
+import typing
 from typing import Any, TypeAlias
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
@@ -62,13 +65,21 @@ def column_of(model: DjangoModel, steps: list[str]) -> ModelField:
 
 
 def returned_type(function: object) -> str:
-    """Return the annotation of what a function returns, if it is a plain type."""
-    found = getattr(function, "__annotations__", {}).get("return")
-    name = found if isinstance(found, str) else getattr(found, "__name__", "")
-    return (
-        name
-        if name in ("str", "int", "float", "bool")
-        else "str"
-        if getattr(function, "__name__", "") == "__str__"
-        else ""
-    )
+    """Return the annotation of what a function returns, if it is of plain types: ``str``, ``list[int] | None``."""
+    try:
+        found = typing.get_type_hints(inspect.unwrap(function) if callable(function) else function).get("return")
+    except (NameError, TypeError):
+        found = None
+    return _plain_type(found) or ("str" if getattr(function, "__name__", "") == "__str__" else "")
+
+
+def _plain_type(found: object) -> str:
+    origin, inside = typing.get_origin(found), typing.get_args(found)
+    if origin in (typing.Union, types.UnionType):
+        others = [entry for entry in inside if entry is not type(None)]
+        inner = _plain_type(others[0]) if len(others) == 1 else ""
+        return inner and f"{inner} | None"
+    if origin is list:
+        inner = _plain_type(inside[0])
+        return inner and f"list[{inner}]"
+    return getattr(found, "__name__", "") if found in (str, int, float, bool) else ""

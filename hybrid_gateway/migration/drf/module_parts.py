@@ -24,7 +24,7 @@ class Parts:
 
     def path_difference(self, where: str) -> list[Difference]:
         """Return that a link is a path, unless it is known where clients find the API."""
-        place = f"body.{where.split('.')[-1]}"
+        place = f"value $*.{where.split('.')[-1]}"
         return [] if self.origin else [Difference(place, "a path, not an absolute URL (see ORIGIN)")]
 
     def origin_name(self) -> str:
@@ -36,7 +36,7 @@ class Parts:
         """Return the function that makes an absolute URL of a path."""
         origin = self.origin_name()
         body = [f'return f"{{{origin}}}{{path}}" if path.startswith("/") else path']
-        return self._function("link", ["path: str"], "str", body)
+        return self.function("link", ["path: str"], "str", body)
 
     def row_link(self, name: str, template: str, kind: str, *, optional: bool) -> str:
         """Return the function that makes the URL of a row of its key, which is of the type ``kind``."""
@@ -44,19 +44,19 @@ class Parts:
         path = template.replace("{}", f"{{{value}}}")
         made, none = f'{self.link()}(f"{path}")', " | None" * optional
         body = [f"return None if key is None else {made}" if optional else f"return {made}"]
-        return self._function(f"{name}_url{'_or_none' * optional}", [f"key: {kind}{none}"], f"str{none}", body)
+        return self.function(f"{name}_url{'_or_none' * optional}", [f"key: {kind}{none}"], f"str{none}", body)
 
     def media_url(self) -> str:
         """Return the function that makes a URL of the name of a file."""
         storage, link = self.names.use("django.core.files.storage", "default_storage"), self.link()
         body = [f"return {link}({storage}.url(name)) if name else None"]
-        return self._function("media_url", ["name: str | None"], "str | None", body)
+        return self.function("media_url", ["name: str | None"], "str | None", body)
 
     def duration_text(self) -> str:
         """Return the function for ``[DD] [HH:[MM:]]ss[.uuuuuu]``."""
         kind, text = self.moment("timedelta"), self.names.use("django.utils.duration", "duration_string")
         body = [f"return None if value is None else {text}(value)"]
-        return self._function("duration_text", [f"value: {kind} | None"], "str | None", body)
+        return self.function("duration_text", [f"value: {kind} | None"], "str | None", body)
 
     def local_text(self) -> str:
         """Return the function for moments in the zone of the project."""
@@ -67,7 +67,7 @@ class Parts:
             f"text = {local}(value).isoformat()",
             'return f"{text[:-6]}Z" if text.endswith("+00:00") else text',
         ]
-        return self._function("local_text", [f"value: {kind} | None"], "str | None", body)
+        return self.function("local_text", [f"value: {kind} | None"], "str | None", body)
 
     def moment_text(self, form: str, kind: str) -> str:
         """Return the function for a format of ``strftime``."""
@@ -76,19 +76,19 @@ class Parts:
         if kind == "datetime":
             value = f"{self.names.use('django.utils.timezone', 'localtime')}(value)"
         body = [f"return None if value is None else {value}.strftime({quoted(form)})"]
-        return self._function(written, [f"value: {name} | None"], "str | None", body)
+        return self.function(written, [f"value: {name} | None"], "str | None", body)
 
     def number(self) -> str:
         """Return the function that makes a number of JSON of a decimal."""
         kind = self.names.use("decimal", "Decimal")
         body = ["return None if value is None else float(value)"]
-        return self._function("number", [f"value: {kind} | None"], "float | None", body)
+        return self.function("number", [f"value: {kind} | None"], "float | None", body)
 
     def decimal_text(self) -> str:
         """Return the function for decimals without an exponent."""
         kind = self.names.use("decimal", "Decimal")
         body = ['return None if value is None else f"{value:f}"']
-        return self._function("decimal_text", [f"value: {kind} | None"], "str | None", body)
+        return self.function("decimal_text", [f"value: {kind} | None"], "str | None", body)
 
     def page_link(self, gone: dict[str, str]) -> str:
         """Return the function that writes links of pages as REST framework does: sorted, and without the start."""
@@ -105,7 +105,7 @@ class Parts:
             f'return {link}(f"{{url.path}}?{{query}}" if query else url.path)',
         ]
         name = "page_link" if "offset" not in str(gone) else "slice_link"
-        return self._function(name, ["reference: str | None"], "str | None", body)
+        return self.function(name, ["reference: str | None"], "str | None", body)
 
     def _constant(self, name: str, value: str, comment: str = "") -> str:
         if name not in self._written:
@@ -113,7 +113,8 @@ class Parts:
             self.move.constants.append(FieldForm(self._written[name], default=value, comment=comment))
         return self._written[name]
 
-    def _function(self, name: str, parameters: list[str], returns: str, body: list[str]) -> str:
+    def function(self, name: str, parameters: list[str], returns: str, body: list[str]) -> str:
+        """Return a function of the module, which is written once."""
         key = f"{name}{body}"
         if key not in self._written:
             self._written[key] = self.names.define(name)

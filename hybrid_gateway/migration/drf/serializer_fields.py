@@ -168,7 +168,8 @@ def _file(parts: Parts, shown: DRFField, column: ModelField, where: str) -> Colu
         raise UnmovedError(f"`{where}` shows the name of a file, not its URL.")
     if column.storage is not default_storage:
         return Column(
-            "str", differences=[Difference(f"body.{where.split('.')[-1]}", "the path of a file, not an absolute URL")]
+            "str",
+            differences=[Difference(f"value $*.{where.split('.')[-1]}", "the path of a file, not an absolute URL")],
         )
     return Column("str", parts.media_url(), parts.path_difference(where))
 

@@ -7,6 +7,8 @@ import inspect
 import textwrap
 from typing import Any, TypeAlias
 
+from django.middleware.cache import CacheMiddleware
+from django.utils import decorators
 from rest_framework import generics, mixins
 
 from hybrid_gateway.migration.drf.endpoints import Endpoint
@@ -55,44 +57,79 @@ def need_stock(view: ViewClass, *names: str) -> None:
         owner = _MIXINS.get(name, generics.GenericAPIView)
         if not hasattr(owner, name) and name.startswith("perform_"):
             owner = _MIXINS[name.removeprefix("perform_")]
-        found = _beyond_delegation(view, name)
-        if found is not getattr(owner, name):
-            place = place_of(view, name)
-            raise UnmovedError(f"{view.__name__}.{name} is its own.", place)
+        if owner_beyond_delegation(view, name) not in owner.__mro__:
+            raise UnmovedError(f"{view.__name__}.{name} is its own.", place_of(view, name))
 
 
-def _beyond_delegation(view: ViewClass, name: str) -> object:
-    """Return the first method of that name that does more than to call the next one."""
-    for base in view.__mro__:
-        method = _without_schema(vars(base).get(name))
-        if method is not None and not _delegates(method, name):
-            return method
-    return None
+def owner_beyond_delegation(view: ViewClass, name: str) -> ViewClass:
+    """Return the first class whose method of that name does more than to call the next one."""
+    methods = {base: _undecorated(vars(base)[name])[0] for base in view.__mro__ if name in vars(base)}
+    owners = {method: base for base, method in methods.items()}  # of one that stands decorated in a subclass, the last
+    return next((owners[method] for method in methods.values() if not _delegates(method, name)), None)
 
 
-def _without_schema(method: object) -> object:
-    """Return a method without what a generator of schemas has put around it."""
-    while any(name in getattr(getattr(method, "__code__", None), "co_filename", "") for name in _SCHEMAS):
-        inner = getattr(method, "__wrapped__", None)
-        if inner is None:
-            break
-        method = inner
-    return method
+def header_decorators(view: ViewClass, *names: str) -> list[object]:
+    """Return what stands around methods and touches nothing but headers and caches: ``cache_page`` and its like."""
+    methods = [vars(base)[name] for name in names for base in view.__mro__ if name in vars(base)]
+    return [decorator for method in methods for decorator in _undecorated(method)[1]]
+
+
+def page_timeout(decorator: object) -> int | None:
+    """Return the seconds of a ``cache_page``, and ``None`` of anything else."""
+    cells = _cells(decorator)
+    if cells.get("middleware_class") is not CacheMiddleware:
+        return None
+    seconds: object = cells.get("m_kwargs", {}).get("page_timeout")
+    return seconds if isinstance(seconds, int) else None
+
+
+def _undecorated(method: ViewClass) -> tuple[ViewClass, list[object]]:
+    """Return a method without what generators of schemas and :func:`header_decorators` have put around it, and those.
+
+    SECURITY: any other decorator may refuse a caller, and stays.
+    """
+    found: list[object] = []
+    while True:
+        code, inner = getattr(method, "__code__", None), getattr(method, "__wrapped__", None)
+        file = getattr(code, "co_filename", "")
+        cells = _cells(method)
+        if inner is not None and any(name in file for name in _SCHEMAS):
+            method = inner
+        elif file == decorators.__file__ and {"decorators", "method"} <= cells.keys():
+            around = cells["decorators"]
+            if not all(one.__module__ in _HEADERS or page_timeout(one) is not None for one in around):
+                return method, found
+            found += around
+            method = cells["method"]
+        else:
+            return method, found
 
 
 _SCHEMAS = ("drf_spectacular", "drf_yasg")
+_HEADERS = ("django.views.decorators.cache", "django.views.decorators.vary")
+
+
+def _cells(function: object) -> dict[str, Any]:
+    """Return what a function remembers of the one that has made it."""
+    return dict(inspect.getclosurevars(function).nonlocals) if inspect.isfunction(function) else {}
 
 
 def _delegates(method: ViewClass, name: str) -> bool:
-    """Return whether all a method does is ``return super().name(...)``."""
+    """Return whether all a method does is ``return super().name(...)``, of what it is called with."""
+    if hasattr(method, "__wrapped__"):
+        return False
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(method)))).body[0]
+        tree = ast.parse(textwrap.dedent(inspect.getsource(method))).body[0]
     except (OSError, TypeError, SyntaxError):
         return False
     if not isinstance(tree, ast.FunctionDef):
         return False
-    body = tree.body[1:] if ast.get_docstring(tree) is not None else tree.body
-    return len(body) == 1 and ast.unparse(body[0]).startswith(f"return super().{name}(")
+    match tree.body[1:] if ast.get_docstring(tree) is not None else tree.body:
+        case [ast.Return(ast.Call(ast.Attribute(ast.Call(ast.Name("super")), called), given, keywords))]:
+            values = [entry.value if isinstance(entry, ast.Starred) else entry for entry in given]
+            values += [entry.value for entry in keywords]
+            return called == name and all(isinstance(value, ast.Name) for value in values)
+    return False
 
 
 def depends_on_request(view: ViewClass, name: str) -> bool:

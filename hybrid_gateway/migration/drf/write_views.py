@@ -26,8 +26,8 @@ Serializer: TypeAlias = Any
 """An instance of a serializer; the package has no types."""
 
 _DIFFERENCES = [
-    Difference("status", "422 for what is invalid, not 400; 409 for what contradicts another row"),
-    Difference("body", "of errors: problem details, each fault at its place"),
+    Difference("status 400→422", "what is invalid"),
+    Difference("status 400→409", "what contradicts another row"),
 ]
 
 
@@ -75,7 +75,7 @@ class WriteViews:
         route.struct = self._struct(serializer, model, partial=kind == "partial_update")
         route.given = given
         if type(serializer).__name__.removesuffix("Serializer") != shown.struct.removesuffix("Out"):
-            route.differences.append(Difference("body", f"shows {shown.struct}, as GET does"))
+            route.differences.append(Difference("answer", f"shows {shown.struct}, as GET does"))
         return route
 
     def _struct(self, serializer: Serializer, model: Any, *, partial: bool) -> str:

@@ -18,6 +18,7 @@ from hybrid_gateway.migration.source_place import place_of
 
 _WRITES = {"create": "create_in", "update": "replace_in", "partial_update": "update_in", "destroy": ""}
 _NOT_SHOWN = UnmovedError("It shows nothing that a class was written for.")
+_ASKS_VIEW = UnmovedError("Its rows, or what is shown of them, are asked of the view.")
 _BRIDGE = "hybrid_gateway.contrib.drf_bridge"
 
 
@@ -63,22 +64,25 @@ class ViewWriter:
     def write(self, group: Group) -> None:
         """Write one group, and report each of its endpoints."""
         reads = self._read(group)
-        first = reads.get("list") or reads.get("retrieve")
-        if "retrieve" in reads and "list" in reads and _differ(reads["list"], reads["retrieve"]):
-            group.failures["retrieve"] = UnmovedError("Its rows or its guards are others than those of the list.")
-            del reads["retrieve"]
+        classes = {kind: route for kind, route in reads.items() if not route.is_by_object}
+        first = classes.get("list") or classes.get("retrieve")
         writes = self._write(group, first) if first is not None and not self._read_only else {}
         if first is None:
             for kind in _WRITES:
                 group.failures.setdefault(kind, next(iter(group.failures.values()), _NOT_SHOWN))
-        written = self._class(group, reads, writes) if reads else ""
+        written = {kind: self._by_object(group, route) for kind, route in reads.items() if route.is_by_object}
+        if len(classes) == 2 and _differ(classes["list"], classes["retrieve"]):
+            detail = self._class(group, {"retrieve": classes.pop("retrieve")}, {}, "Detail")
+            written["retrieve"] = detail
+        if classes:
+            written |= dict.fromkeys([*classes, *writes], self._class(group, classes, writes))
         kept: dict[str, list[Endpoint]] = {}
         for endpoint in group.endpoints:
             kind = kind_of(endpoint)
             if kind in reads:
-                self._report(endpoint, "moved", written, reads[kind])
+                self._report(endpoint, "moved", written[kind], reads[kind])
             elif kind in writes:
-                self._report_write(endpoint, written, writes[kind])
+                self._report_write(endpoint, written[kind], writes[kind])
             elif kind in ("list", "retrieve") and self._bridge(endpoint, kind, group.failures.get(kind)):
                 continue
             else:
@@ -100,6 +104,9 @@ class ViewWriter:
 
     def _write(self, group: Group, first: ReadRoute) -> dict[str, WriteRoute]:
         found: dict[str, WriteRoute] = {}
+        if first.asks_view:  # which may say other rows to those who write
+            group.failures |= dict.fromkeys(_WRITES, _ASKS_VIEW)
+            return found
         for endpoint in group.endpoints:
             kind = kind_of(endpoint)
             if kind in _WRITES:
@@ -116,11 +123,12 @@ class ViewWriter:
 
     # --- classes -----------------------------------------------------------------------------------------------
 
-    def _class(self, group: Group, reads: dict[str, ReadRoute], writes: dict[str, WriteRoute]) -> str:
+    def _class(self, group: Group, reads: dict[str, ReadRoute], writes: dict[str, WriteRoute], suffix: str = "") -> str:
         shown, use = reads.get("retrieve") or reads["list"], self._parts.names.use
         cls = group.endpoints[0].view
+        stem = re.sub(r"(ModelViewSet|ViewSet|APIView|View|Viewset|API)$", "", cls.__name__)
         form = ClassForm(
-            self._parts.names.define(_class_name(cls.__name__), _prefix(cls)),
+            self._parts.names.define(f"{camel(stem)}{suffix}ViewSet", camel(cls.__module__.split(".")[0])),
             [use("hybrid_gateway.orm", "ModelViewSet")],
         )
         add = form.fields.append
@@ -157,7 +165,8 @@ class ViewWriter:
             add(FieldForm("write_guards", default=f"[{', '.join(dict.fromkeys(more))}]"))
         if shown.throttles:
             add(FieldForm("throttle", default=f"[{', '.join(shown.throttles)}]"))
-        form.fields += [entry for route in reads.values() for entry in route.attributes]
+        attributes = {entry.name: entry for route in reads.values() for entry in route.attributes}
+        form.fields += [entry for entry in attributes.values() if entry.name != "cache_control" or not writes]
         form.methods += [shown.method] if shown.method is not None else []
         given = next((route.given for route in writes.values() if route.given is not None), None)
         form.methods += [given] if given is not None else []
@@ -197,6 +206,27 @@ class ViewWriter:
         report.needs = [f"{cls.__module__}.{cls.__name__}", *self._access.needs]
         report.decisions += [Decision(failure.reason, failure.place)] if failure is not None else []
         return True
+
+    def _by_object(self, group: Group, route: ReadRoute) -> str:
+        """Write a handler that shows the row of the view's ``get_object()``, by a class of ours."""
+        [endpoint] = [entry for entry in group.endpoints if entry.method == "GET" and kind_of(entry) == "retrieve"]
+        use, cls = self._parts.names.use, endpoint.view
+        names = re.findall(r"\{(\w+)", endpoint.path)
+        passed = "".join(f", {name}={name}" for name in names)
+        view = f"{use(_BRIDGE, 'view_of')}({use(cls.__module__, cls.__name__)}, request, {quoted('retrieve')}{passed})"
+        schemes = self._access.own_schemes(endpoint.instance())
+        options = f", authentication={schemes}" if schemes else ""
+        options += f", guards=[{', '.join(route.guards)}]" if route.guards else ""
+        options += f", throttle=[{', '.join(route.throttles)}]" if route.throttles else ""
+        options += "".join(f", {entry.name}={entry.default}" for entry in route.attributes)
+        return self._function(
+            endpoint.path,
+            endpoint.name or f"{snake(cls.__name__)}-detail",
+            names,
+            [f"return {route.struct}.from_model({use(_BRIDGE, 'row_of')}({view}))"],
+            f"{use('hybrid_gateway', 'get')}(%s{options})",
+            route.struct,
+        )
 
     def _keep(self, path: str, endpoints: list[Endpoint]) -> None:
         """Write a handler that leaves a path to Django, whose other methods or neighbours have moved."""
@@ -267,15 +297,6 @@ def _differ(one: ReadRoute, other: ReadRoute) -> bool:
         other.method,
         other.model,
     )
-
-
-def _class_name(name: str) -> str:
-    stem = re.sub(r"(ModelViewSet|ViewSet|APIView|View|Viewset|API)$", "", name)
-    return f"{camel(stem)}ViewSet"
-
-
-def _prefix(cls: type) -> str:
-    return camel(cls.__module__.split(".")[0])
 
 
 def _basename(group: Group, path: str) -> str:

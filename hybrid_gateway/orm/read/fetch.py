@@ -240,7 +240,7 @@ def prepare(
         plan = read_plan_of(struct)
         if plan.reads_instances:
             raise ConfigurationError(
-                f"{struct.__qualname__} has a function of instances, which a prepared query does not make: use fetch().",
+                f"{struct.__qualname__} has a function of instances, which no prepared query makes: use fetch().",
                 id="Q005",
             )
         rows = RowSource(plan.select, partial(fetch, struct), lambda compiler, _: rows_reader(plan, compiler))
