@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, ClassVar, TypeVar
 
 from hybrid_gateway.channels.backend import ChannelsUnavailable
-from hybrid_gateway.channels.channel_message import Gap, Message
+from hybrid_gateway.channels.channel_message import Message
 from hybrid_gateway.channels.subscription import Subscription
 from hybrid_gateway.responses.server_sent_events import EventSourceResponse, ServerSentEvent
 
@@ -46,7 +46,10 @@ async def channel_events(subscription: Subscription[Any], *, is_new: bool) -> As
                     event = await subscription.next_event()
                 except StopAsyncIteration:
                     return
-                yield event.cached(_encode_event) if isinstance(event, Message) else _gap_event(event)
+                if isinstance(event, Message):
+                    yield event.cached(_encode_event)
+                else:
+                    yield ServerSentEvent(event="gap", data={"missed": event.missed, "recovered": event.recovered})
     except ChannelsUnavailable:
         return
 
@@ -55,7 +58,3 @@ def _encode_event(message: Message) -> ServerSentEvent:
     name = None if message.kind == "data" else message.kind
     event = ServerSentEvent(id=message.offset, event=name, data=message.payload.decode())
     return _EncodedEvent(encoded=event.encode())
-
-
-def _gap_event(gap: Gap) -> ServerSentEvent:
-    return ServerSentEvent(event="gap", data={"missed": gap.missed, "recovered": gap.recovered})

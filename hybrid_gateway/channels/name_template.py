@@ -93,8 +93,8 @@ class NameTemplate(msgspec.Struct, frozen=True):
         return name
 
     def _write(self, name: str, converter: Converter | None, value: object) -> str:
-        used = converter or _converter_of(value)
-        if used is None or isinstance(value, bool) or not isinstance(value, used.type):
+        used = converter or converter_for_type(type(value))  # that of text for a type without one
+        if isinstance(value, bool) or not isinstance(value, used.type):
             kinds = converter.name if converter is not None else "text, a number, a date or a UUID"
             raise TypeError(f"Channel({self.text!r}): {name}={value!r} is not {kinds}.")
         written = used.to_string(value)
@@ -105,11 +105,6 @@ class NameTemplate(msgspec.Struct, frozen=True):
 
 def _encode(match: re.Match[str]) -> str:
     return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogatepass"))
-
-
-def _converter_of(value: object) -> Converter | None:
-    found = converter_for_type(type(value))
-    return found if found.name != "str" or isinstance(value, str) else None
 
 
 def _read_parameter(name: str, converter: str | None, text: str) -> tuple[str, Converter | None]:

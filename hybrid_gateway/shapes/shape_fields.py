@@ -65,6 +65,13 @@ class ShapeField(msgspec.Struct, frozen=True, kw_only=True, eq=False):
         """Return whether instances of the source get its value."""
         return self.source is not None and not self.is_read_only
 
+    @property
+    def is_always_answered(self) -> bool:
+        """Return whether each instance has the field, though clients need not send it."""
+        if self.is_computed:
+            return True
+        return self.may_be_absent and self.source is not None and self.source.is_always_there
+
 
 def plan_fields(spec: ShapeSpec) -> list[ShapeField]:
     """Return the fields of a shape: those of the source in their order, then what the body adds."""
@@ -162,13 +169,6 @@ def _computed_field(spec: ShapeSpec, name: str, entry: computed[object]) -> Shap
     )
 
 
-def _is_always_answered(field: ShapeField) -> bool:
-    """Return whether each instance has the field, though clients need not send it."""
-    if field.is_computed:
-        return True
-    return field.may_be_absent and field.source is not None and field.source.is_always_there
-
-
 def struct_namespace(spec: ShapeSpec, fields: Sequence[ShapeField]) -> Namespace:
     """Return the namespace that msgspec makes the Struct of; the types come later."""
     namespace: Namespace = {**spec.members}
@@ -180,7 +180,7 @@ def struct_namespace(spec: ShapeSpec, fields: Sequence[ShapeField]) -> Namespace
         "__annotations__": {field.name: Any for field in fields},
         "__module__": spec.module,
         "__read_only__": frozenset(field.name for field in fields if field.is_read_only),
-        "__answered__": frozenset(field.name for field in shown if not spec.is_partial and _is_always_answered(field)),
+        "__answered__": frozenset(field.name for field in shown if not spec.is_partial and field.is_always_answered),
     }
     hidden = [field.name for field in fields if field.is_write_only]
     if hidden:
