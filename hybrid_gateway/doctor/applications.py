@@ -34,7 +34,7 @@ from hybrid_gateway.doctor.examined_project import (
     shown,
     source_of,
 )
-from hybrid_gateway.doctor.finding import Finding, Severity, found
+from hybrid_gateway.doctor.finding import Finding, Severity, found, together
 from hybrid_gateway.drivers.wsgi_driver import WSGIDriver
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.gateway.application import Gateway
@@ -69,6 +69,8 @@ def find_applications(commands: Iterable[ServerCommand]) -> tuple[Application, .
             target = ":".join(dotted.rsplit(".", 1))
             known[target] = Application(target=target, protocol=protocol, setting=name)
     for command in commands:
+        if command.mistaken_for:
+            continue
         if command.server == "gateway serve":
             for application in known.values():
                 if application.setting == "ASGI_APPLICATION":
@@ -206,8 +208,7 @@ def _names(code: CodeType) -> set[str]:
 
 def _verdict(application: Application, project: Project, served: set[str]) -> Iterator[Finding]:
     module, _, attribute = application.target.partition(":")
-    places = list(dict.fromkeys(command.place for command in application.commands))
-    named = " and ".join(filter(None, (", ".join(places[:-1]), *places[-1:])))
+    named = together(command.place for command in application.commands)
     file = shown(application.file, project.root) if application.file is not None else ""
     if application.error is not None:
         yield from _failed(application, project, named, file)
@@ -289,6 +290,9 @@ def raised_in(error: BaseException, root: Path) -> str:
 
 def _of_other_protocols(project: Project) -> Iterator[Finding]:
     for command in project.commands:
+        if command.mistaken_for:
+            message = f"{command.place} starts `{command.mistaken_for}`, and there is no such command."
+            yield found("D010", Severity.BROKEN, message, place=command.place)
         if command.server == "granian" and command.protocol == "other":
             message = f"{command.place} starts granian without --interface asgi or wsgi: it would speak RSGI."
             yield found("D013", Severity.BROKEN, message, place=command.place)

@@ -167,7 +167,7 @@ def _script(text: str) -> Iterator[_Found]:
 
 
 _SERVER = re.compile(
-    r"uvicorn|gunicorn|granian|hypercorn|daphne|waitress|uwsgi|manage\.py|django-admin|hybrid_gateway|celery"
+    r"uvicorn|gunicorn|granian|hypercorn|daphne|waitress|uwsgi|manage\.py|django-admin|hybrid[-_]gateway|celery"
 )
 _INSTRUCTION = re.compile(r"\s*(FROM|ENV|ARG|CMD|ENTRYPOINT)\s+(.*)", re.IGNORECASE)
 

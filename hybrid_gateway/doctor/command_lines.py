@@ -53,6 +53,8 @@ class ServerCommand(Struct, frozen=True, kw_only=True):
     workers: int = 1
     threads: int | None = None
     """Those of the server itself, under WSGI; ``None`` where it starts as many as it likes."""
+    mistaken_for: str = ""
+    """What stands there, where that is no command, and this one is meant."""
     folder: str = ""
     """Where it starts, relative to the folder of its file, or absolute."""
 
@@ -146,11 +148,13 @@ def _started(given: CommandText, words: Sequence[str], folder: str) -> ServerCom
             continue
         if word == "-m" and rest:
             name = rest[0].removesuffix(".__main__").replace("waitress", "waitress-serve")
-            if name == "hybrid_gateway" and rest[1:2] == ["serve"]:
-                return _read("gateway serve", given, rest[2:])
+            if name == "hybrid_gateway":
+                return _mistaken(given, ["python -m hybrid_gateway", *rest[1:]])
             return _read(name, given, rest[1:]) if name in _READERS else None
         if name in ("manage.py", "django-admin", "manage"):
             return _managed(given, rest)
+        if name in ("hybrid_gateway", "hybrid-gateway"):
+            return _mistaken(given, [name, *rest])
         if name in _READERS:
             return _read(name, given, rest)
         if name in _PREFIXES:
@@ -160,6 +164,13 @@ def _started(given: CommandText, words: Sequence[str], folder: str) -> ServerCom
         else:
             return None
     return None
+
+
+def _mistaken(given: CommandText, words: Sequence[str]) -> ServerCommand | None:
+    if words[1:2] not in (["serve"], ["runserver"], ["run"], ["gateway"]):
+        return None
+    read = _gateway_serve(given, _options("gateway serve", words[2:])[0], ())
+    return msgspec.structs.replace(read, mistaken_for=" ".join(words[: 3 if words[1] == "gateway" else 2]))
 
 
 def _managed(given: CommandText, words: Sequence[str]) -> ServerCommand | None:
@@ -336,11 +347,10 @@ def _daphne(given: CommandText, options: dict[str, str], alone: Sequence[str]) -
 def _waitress(given: CommandText, options: dict[str, str], alone: Sequence[str]) -> ServerCommand | None:
     threads = _number(options.get("--threads")) or 4
     target = _target(alone)
-    if not target:
-        return None
-    return ServerCommand(
+    read = ServerCommand(
         given=given, server="waitress", target=target, protocol="wsgi", options=options, threads=threads
     )
+    return read if target else None
 
 
 def _uwsgi(given: CommandText, options: dict[str, str], alone: Sequence[str]) -> ServerCommand | None:

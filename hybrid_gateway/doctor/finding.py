@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import Enum
 
 from msgspec import Struct
@@ -42,6 +43,12 @@ class Finding(Struct, frozen=True, kw_only=True):
     def page(self) -> str:
         """The address of the page of its id; empty for checks of others."""
         return link(self.id) if "." not in self.id else ""
+
+
+def together(places: Iterable[str]) -> str:
+    """Return places as a sentence names them, each once: ``Procfile:1, fly.toml:3 and Dockerfile:9``."""
+    *others, last = dict.fromkeys(places) or [""]
+    return " and ".join(filter(None, (", ".join(others), last)))
 
 
 def found(number: str, severity: Severity, message: str, *, place: str = "", **values: object) -> Finding:

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from hybrid_gateway.doctor.command_lines import ServerCommand
 from hybrid_gateway.doctor.examined_project import Project, source_of
-from hybrid_gateway.doctor.finding import Finding, Severity, found
+from hybrid_gateway.doctor.finding import Finding, Severity, found, together
 from hybrid_gateway.drivers.lane.obstacles import find_obstacle
 
 _LANE_WORKER = "hybrid_gateway.workers.LaneWorker"
@@ -18,20 +18,21 @@ _LANE_WORKER = "hybrid_gateway.workers.LaneWorker"
 
 def look_at_lanes(project: Project) -> Iterator[Finding]:
     """Yield D040 where the lane is off and could be on, D041 where a server lacks its packages."""
+    said: dict[tuple[Severity, str], list[str]] = {}
     for command in project.production:
         yield from _packages(command)
         application = project.served_by(command)
         if command.protocol == "asgi" and application is not None and application.kind in ("gateway", "wrapped"):
             reason = _reason(command, project)
             if reason is None:
-                yield found("D040", Severity.FINE, f"{command.place}: the lane is on.")
+                verdict = (Severity.FINE, "the lane is on.")
             elif reason:
-                message = f"{command.place}: the lane is off: {reason}"
-                yield found("D040", Severity.ADVICE, message, place=command.place)
+                verdict = (Severity.ADVICE, f"the lane is off: {reason}")
             else:
-                yield found(
-                    "D040", Severity.FINE, f"{command.place}: {command.server} has no lane, which is uvicorn's."
-                )
+                verdict = (Severity.FINE, f"{command.server} has no lane, which is uvicorn's.")
+            said.setdefault(verdict, []).append(command.place)
+    for (severity, text), places in said.items():
+        yield found("D040", severity, f"{together(places)}: {text}", place=places[0])
 
 
 def _reason(command: ServerCommand, project: Project) -> str | None:

@@ -19,7 +19,7 @@ from hybrid_gateway.checks.package import logs_in
 from hybrid_gateway.conf import get_settings
 from hybrid_gateway.doctor.command_lines import ServerCommand
 from hybrid_gateway.doctor.examined_project import Project
-from hybrid_gateway.doctor.finding import Finding, Severity, found
+from hybrid_gateway.doctor.finding import Finding, Severity, found, together
 from hybrid_gateway.doctor.live_questions import ask, reason_of
 from hybrid_gateway.stores import Store, find_store
 from hybrid_gateway.throttling import Throttle
@@ -36,21 +36,41 @@ def look_at_stores(project: Project) -> Iterator[Finding]:
 
 
 def _reached() -> Iterator[Finding]:
-    asked: list[tuple[str, str, Callable[[], BaseCache | Store]]] = [
-        (f"CACHES[{alias!r}]", alias, partial(create_cache, alias))
-        for alias, options in caches.settings.items()
-        if options["BACKEND"] not in _OF_ONE_PROCESS and not options["BACKEND"].endswith("DummyCache")
-    ]
-    asked += [
-        (f'HYBRID_GATEWAY["STORES"][{name!r}]', name, partial(find_store, name)) for name in get_settings().stores
-    ]
-    for shown, name, find in asked:
+    """Ask each; what is one and the same, named among the caches and among the stores, is one line."""
+    said: dict[tuple[object, bool], tuple[str, list[str]]] = {}
+    for name, where, find in _asked():
+        reason = ""
         try:
             ask(partial(_write_and_read, find))
         except Exception as error:
-            yield found("D060", Severity.BROKEN, f"{shown} does not answer: {reason_of(error)}", place=name)
+            reason = reason_of(error)
+        said.setdefault((where, not reason), (reason, []))[1].append(name)
+    for reason, names in said.values():
+        is_one = len(names) == 1
+        if reason:
+            message = f"{together(names)} {'does' if is_one else 'do'} not answer: {reason}"
+            yield found("D060", Severity.BROKEN, message, place=names[0])
         else:
-            yield found("D060", Severity.FINE, f"{shown} answers.")
+            yield found("D060", Severity.FINE, f"{together(names)} {'answers' if is_one else 'answer'}.")
+
+
+def _asked() -> Iterator[tuple[str, object, Callable[[], BaseCache | Store]]]:
+    """Yield the name of each cache and store, what two that are one have in common, and how it is found."""
+    for alias, options in caches.settings.items():
+        if options["BACKEND"] not in _OF_ONE_PROCESS and not options["BACKEND"].endswith("DummyCache"):
+            yield f"CACHES[{alias!r}]", _place(options.get("LOCATION"), alias), partial(create_cache, alias)
+    for name, entry in get_settings().stores.items():
+        cache: str = entry.options.get("alias", "")
+        location = caches.settings.get(cache, {}).get("LOCATION") if cache else entry.options.get("url")
+        where = _place(location, cache or f"STORES: {name}")
+        yield f'HYBRID_GATEWAY["STORES"][{name!r}]', where, partial(find_store, name)
+
+
+def _place(location: object, otherwise: str) -> object:
+    """Return the addresses of a server; ``otherwise`` where it is a name that means something to its class alone."""
+    places = [location] if isinstance(location, str) else location
+    is_address = isinstance(places, list | tuple) and any("://" in str(place) for place in places)
+    return tuple(map(str, places)) if isinstance(places, list | tuple) and is_address else otherwise
 
 
 def _write_and_read(find: Callable[[], BaseCache | Store]) -> None:

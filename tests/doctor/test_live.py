@@ -144,7 +144,8 @@ def test_what_answers_is_fine(project):
     )
     found = project.findings("--verbose")
     assert not [entry for entry in found if entry["severity"] != "fine"]
-    assert [entry["id"] for entry in found].count("D060") == 2
+    [entry] = [entry for entry in found if entry["id"] == "D060"]
+    assert entry["message"] == "CACHES['default'] and HYBRID_GATEWAY[\"STORES\"]['limits'] answer."
     assert "D062" in {entry["id"] for entry in found}
 
 
@@ -154,6 +155,14 @@ def test_what_does_not_answer_is_a_line_each(project):
     assert project.lines() == [("broken", "D060")]
     project.settings(f'HYBRID_GATEWAY["STORES"] = {{"limits": "redis://127.0.0.1:{port}/9"}}')
     assert project.lines() == [("broken", "D060")]
+    project.settings(redis_cache(port) + f'HYBRID_GATEWAY["STORES"] = {{"limits": "redis://127.0.0.1:{port}/9"}}')
+    [finding] = project.findings()  # one and the same, under two names
+    assert finding["message"].startswith("CACHES['default'] and HYBRID_GATEWAY[\"STORES\"]['limits'] do not answer: ")
+    of_cache = '{"limits": {"BACKEND": "hybrid_gateway.stores.DjangoCacheStore", "alias": "default"}}'
+    project.settings(redis_cache(port) + f'HYBRID_GATEWAY["STORES"] = {of_cache}')
+    assert project.lines() == [("broken", "D060")]
+    project.settings(redis_cache(port) + f'HYBRID_GATEWAY["STORES"] = {{"limits": "redis://127.0.0.1:{port}/8"}}')
+    assert project.lines() == [("broken", "D060")] * 2
     project.settings(f'HYBRID_GATEWAY["CHANNELS"] = "redis://:hunter22@127.0.0.1:{port}/9"')
     done = project.run()
     assert "D062" in done.stdout and "hunter22" not in done.stdout + done.stderr

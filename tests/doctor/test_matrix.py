@@ -119,6 +119,33 @@ def test_commands_that_cannot_work(project):
     assert project.lines() == [("broken", "D013")]
 
 
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("python -m hybrid_gateway serve --forwarded-allow-ips '*'", "python -m hybrid_gateway serve"),
+        ("python -m hybrid_gateway gateway serve --forwarded-allow-ips '*'", "python -m hybrid_gateway gateway serve"),
+        ("poetry run hybrid-gateway serve --forwarded-allow-ips '*'", "hybrid-gateway serve"),
+    ],
+)
+def test_a_command_that_there_is_not_is_told_with_the_one_that_is_meant(project, typed, said):
+    project.write("Procfile", f"web: {typed}\n")
+    [finding] = project.findings()
+    assert (finding["severity"], finding["id"], finding["place"]) == ("broken", "D010", "Procfile:1")
+    assert finding["message"] == f"Procfile:1 starts `{said}`, and there is no such command."
+    assert "python manage.py gateway serve" in finding["remedy"]
+    project.write("Procfile", f"release: python -m hybrid_gateway doctor\n{SERVED}")
+    assert project.lines() == []
+
+
+def test_one_reason_against_the_lane_is_one_line(project):
+    served = "uvicorn config.asgi:application --host :: --forwarded-allow-ips '*'"
+    project.write("Procfile", f"web: {served}\nother: {served} --workers 2\n")
+    project.write("fly.toml", f'[processes]\napp = "{served}"\n')
+    [finding] = project.findings()
+    assert (finding["severity"], finding["id"], finding["place"]) == ("advice", "D040", "Procfile:1")
+    assert finding["message"].startswith("Procfile:1, Procfile:2 and fly.toml:2: the lane is off: the command uvicorn")
+
+
 def test_a_package_that_is_nowhere_is_told_where_nothing_else_can_be_meant(project):
     for name, text in {
         "Procfile": "web: gunicorn shop_wrong.wsgi --forwarded-allow-ips '*'\n",
