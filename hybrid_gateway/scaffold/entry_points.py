@@ -64,7 +64,8 @@ def _dotted(node: cst.BaseExpression) -> str:
 
 def keeps_lifespan(text: str) -> bool:
     """Return whether the gateway is the whole application, and so hears of a server's start and end."""
-    return re.search(r"^application\s*=\s*get_asgi_application\(\)", text, re.MULTILINE) is not None
+    values = re.findall(r"^application\b[^=\n]*=\s*(.*)", text, re.MULTILINE)
+    return bool(values) and re.match(r"get_asgi_application\(\)\s*(#|$)", values[-1]) is not None
 
 
 def new_entry_point(protocol: str, module: str, settings: str) -> bytes:

@@ -54,10 +54,9 @@ def plan_init(project: Project, facts: ProjectFacts) -> Plan:
         _plan_settings(facts, applications, plan)
     if not facts.has_gateway:
         _plan_routes(project, facts, plan)
-        if facts.fallthrough_reason:
-            plan.notes.append(
-                f"FALLTHROUGH is set, because {facts.fallthrough_reason}: Django answers every path that no route does."
-            )
+        if facts.fallthrough_reasons:
+            why = "; ".join(facts.fallthrough_reasons)
+            plan.notes.append(f"FALLTHROUGH is set, so that Django answers every path that no route does: {why}.")
     if APP not in facts.installed_apps:
         changes, notes = requirement_changes(project.root)
         plan.changes += changes

@@ -12,6 +12,7 @@ import re
 import runpy
 import sys
 import traceback
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,7 +45,7 @@ class ProjectFacts(msgspec.Struct, kw_only=True):
     has_locale: bool = False  # LocaleMiddleware
     free_routes_module: str = ""
     prefixes: list[str] = []
-    fallthrough_reason: str = ""
+    fallthrough_reasons: list[str] = []
     hello_path: str = "/hello"
 
 
@@ -67,10 +68,10 @@ def probe(root: Path, ran: list[str]) -> ProjectFacts:
     urlconf = import_module(facts.root_urlconf) if facts.root_urlconf else None
     facts.urlconf_file = getattr(urlconf, "__file__", None) or ""
     settings_file = getattr(sys.modules.get(facts.settings_module), "__file__", None) or ""
-    facts.fallthrough_reason = _varies(Path(settings_file), Path(facts.urlconf_file))
-    prefixes: tuple[str, ...] = ()
-    if not facts.fallthrough_reason:
-        prefixes, facts.fallthrough_reason = django_prefixes()
+    prefixes, reasons = django_prefixes()
+    facts.fallthrough_reasons = [*_varying(Path(settings_file), Path(facts.urlconf_file)), *reasons]
+    if facts.fallthrough_reasons:
+        prefixes = ()
     facts.prefixes, facts.hello_path = list(prefixes), hello_path(prefixes)
     package = facts.root_urlconf.rpartition(".")[0] or facts.settings_module.rpartition(".")[0]
     candidates = [f"{package}.{name}".lstrip(".") for name in ("routes", "api_routes", "gateway_routes")]
@@ -92,13 +93,12 @@ def _described(error: BaseException, root: Path) -> str:
     return f"{text}\n(raised in {own[-1].filename}, line {own[-1].lineno})" if own else text
 
 
-def _varies(settings_file: Path, urlconf_file: Path) -> str:
-    """Say why another environment may have other pages; empty where all there are can be seen."""
+def _varying(settings_file: Path, urlconf_file: Path) -> Iterator[str]:
+    """Yield why another environment may have other pages; nothing where all there are can be seen."""
     if settings_file.is_file() and not _APPS.search(settings_file.read_text(encoding="utf-8", errors="replace")):
-        return "the settings have several files, and others of them may have other pages"
+        yield "the settings have several files, and others of them may have other pages"
     if urlconf_file.is_file() and _VARYING.search(urlconf_file.read_text(encoding="utf-8", errors="replace")):
-        return "paths of the URLconf depend on settings"
-    return ""
+        yield "paths of the URLconf depend on settings"
 
 
 _APPS = re.compile(r"^INSTALLED_APPS\b[^=+\n]*=(?!.*\bINSTALLED_APPS\b)", re.MULTILINE)

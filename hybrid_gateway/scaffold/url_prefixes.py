@@ -13,6 +13,7 @@ from hybrid_gateway.checks.urlconf_checks import Pattern, fixed_starts
 from hybrid_gateway.dispatch.prefixes import Prefixes, static_prefix
 
 MAX_PREFIXES = 12  # a longer list is harder to keep than FALLTHROUGH
+MAX_NAMED = 3  # patterns that a sentence names
 HELLO_PATHS = ("/hello", "/api/hello", "/gateway/hello", "/hybrid-gateway/hello")
 
 # Middleware that answers no path that the URLconf does not have.
@@ -23,55 +24,51 @@ _QUIET = (
 )
 
 
-class NoPrefix(Exception):
-    """A pattern that no prefix leads to; the text says which."""
-
-
-def django_prefixes() -> tuple[tuple[str, ...], str]:
+def django_prefixes() -> tuple[tuple[str, ...], list[str]]:
     """Return the prefixes that lead to every page of ROOT_URLCONF; or none, and why Django needs every other path."""
     if not getattr(settings, "ROOT_URLCONF", None):
-        return (), ""
-    if reason := _answers_unknown_paths():
-        return (), reason
-    try:
-        found = tuple(dict.fromkeys(_prefixes(get_resolver().url_patterns)))
-    except NoPrefix as error:
-        return (), str(error)
+        return (), []
+    reasons = [*_answers_unknown_paths()]
+    without = list[str]()  # the patterns that no prefix leads to
+    found = tuple(dict.fromkeys(_prefixes(get_resolver().url_patterns, without)))
+    if without:
+        more = f", and {len(without) - MAX_NAMED} more" if len(without) > MAX_NAMED else ""
+        reasons.append(f"{', '.join(without[:MAX_NAMED])}{more}: no fixed beginning leads there")
     if len(found) > MAX_PREFIXES:
-        return (), f"the URLconf has {len(found)} prefixes"
+        reasons.append(f"the URLconf has {len(found)} prefixes")
     static = static_prefix()
-    return tuple(prefix for prefix in found if prefix not in static), ""
+    return (() if reasons else tuple(prefix for prefix in found if prefix not in static)), reasons
 
 
-def _answers_unknown_paths() -> str:
+def _answers_unknown_paths() -> Iterator[str]:
     urlconf: Any = get_resolver().urlconf_module
     if getattr(urlconf, "handler404", None):
-        return "the URLconf has a handler404"
+        yield "the URLconf has a handler404"
     for path in settings.MIDDLEWARE:
         if path.startswith("whitenoise.") and not getattr(settings, "WHITENOISE_ROOT", None):
             continue
         if not path.startswith(_QUIET):
-            return f"{path} may answer any path"
-    return ""
+            yield f"{path} may answer any path"
 
 
-def _prefixes(patterns: Iterable[Pattern]) -> Iterator[str]:
+def _prefixes(patterns: Iterable[Pattern], without: list[str]) -> Iterator[str]:
     for pattern in patterns:
         inner: list[Pattern] | None = getattr(pattern, "url_patterns", None)
         if isinstance(pattern.pattern, LocalePrefixPattern):
-            raise NoPrefix("the URLconf has i18n_patterns")
+            without.append("i18n_patterns")
+            continue
         for start, is_complete in fixed_starts(pattern):
             first, slash, _ = start[1:].partition("/")
             if start == "/" and is_complete:
                 yield "/"
             elif start == "/" and inner is not None and str(pattern.pattern) in ("", "^"):
-                yield from _prefixes(inner)  # include() at the root adds nothing to the path
+                yield from _prefixes(inner, without)  # include() at the root adds nothing to the path
             elif first and slash:
                 yield f"/{first}/"
             elif first and is_complete:
                 yield f"/{first}"
-            else:
-                raise NoPrefix(f"the pattern {str(pattern.pattern)!r} has no fixed beginning")
+            elif (text := f"the pattern {str(pattern.pattern)!r}") not in without:
+                without.append(text)
 
 
 def hello_path(prefixes: tuple[str, ...]) -> str:
