@@ -6,7 +6,7 @@ import inspect
 import re
 import sys
 import sysconfig
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver
 from ninja import NinjaAPI
 from ninja.errors import ValidationError
 
-from hybrid_gateway.migration.form import Decision, Difference, Move, RouteReport, snake
+from hybrid_gateway.migration.form import Decision, Difference, Move, RouteReport, TextForm, snake
 from hybrid_gateway.migration.module_writer import write_module
 from hybrid_gateway.migration.ninja.annotation_text import UnknownAnnotation, quoted
 from hybrid_gateway.migration.ninja.mounted_operations import MountedOperation, mounted_operations
@@ -37,12 +37,14 @@ def read_ninja(
     """
     move = Move(source=f"django-ninja {version('django-ninja')}", doc="Routes that were django-ninja's.")
     reader = _Reader(move, bridges)
-    found = [one for one in mounted_operations(patterns) if one.full_path.startswith(only)]
+    everything = list(mounted_operations(patterns))
+    found = [one for one in everything if one.full_path.startswith(only)]
     found = [one for one in found if not read_only or set(one.methods) <= {"GET", "HEAD"}]
     for mounted in found:
         reader.learn(mounted)
     for mounted in found:
         reader.read(mounted)
+    reader.keep_others(everything)
     reader.finish()
     return move
 
@@ -70,6 +72,8 @@ class _Reader:
         self.names: dict[int, str] = {}
         self.routers: dict[int, list[str]] = {}
         self.mounts: dict[int, MountedOperation] = {}
+        self.moved: dict[tuple[int, str], set[str]] = {}
+        """The API and the path of what is written → its methods."""
 
     def learn(self, mounted: MountedOperation) -> None:
         """Note where the module of an operation imports things from, and keep its name for it."""
@@ -96,6 +100,40 @@ class _Reader:
             return
         self.routers.setdefault(id(mounted.api), []).append(written)
         self.mounts.setdefault(id(mounted.api), mounted)
+        self.moved.setdefault((id(mounted.api), mounted.path), set()).update(mounted.methods)
+
+    def keep_others(self, everything: Iterable[MountedOperation]) -> None:
+        """Hand the methods that stay to the URLconf where another one of their path has moved: it would be 405."""
+        kept: dict[tuple[int, str], list[str]] = {}
+        for mounted in everything:
+            key = id(mounted.api), mounted.path
+            missing = [one for one in mounted.methods if one not in self.moved.get(key, mounted.methods)]
+            kept.setdefault(key, []).extend(missing)
+        use = self.move.names.use
+        for (api, path), methods in kept.items():
+            if not methods:
+                continue
+            name = self.move.names.define(f"stays_{snake(path)}")
+            options = f"methods=[{', '.join(map(quoted, dict.fromkeys(methods)))}], include_in_schema=False"
+            use("typing", "Any")
+            # the old view knows its users itself, by schemes that need not be here
+            middleware = f"django_middleware={use('django.conf', 'settings')}.MIDDLEWARE"
+            kinds = {"int": "int", "uuid": use("uuid", "UUID")}
+            found = re.findall(r"{(\w+)(?::(\w+))?}", path)
+            parameters = "".join(f", {one}: {kinds.get(kind, 'str')}" for one, kind in found)
+            lines = [
+                f"@{use('hybrid_gateway', 'route')}(",
+                f"    {quoted(path or '/')},",
+                f"    {options},",
+                f"    {middleware},",
+                "    authentication=[],",
+                "    csrf_exempt=True,",
+                ")",
+                f"def {name}(request: {use('django.http', 'HttpRequest')}{parameters}) -> Any:",
+                f"    return {use('hybrid_gateway.contrib.ninja', 'ask_django')}(request)",
+            ]
+            self.move.views.append(TextForm(name, "\n".join(lines)))
+            self.routers[api].append(name)
 
     def finish(self) -> None:
         """List the routes, a router for each API, and leave out what nothing uses."""

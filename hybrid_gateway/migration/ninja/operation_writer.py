@@ -78,6 +78,8 @@ class OperationWriter:
 
     def write(self) -> str:
         """Add the function to the module, and return its name; raises where it has to stay."""
+        if ":path}" in self.mounted.path.removesuffix(":path}"):
+            raise NotWritable("a parameter of its path takes the rest of it, and more stands behind")
         paginator = self._paginator()
         kept = written_decorators(self.source, self.operation, self.names, self._moved)
         try:
@@ -137,7 +139,9 @@ class OperationWriter:
         found = self.source.body_imports(self.names, lambda name, value: self._plain_name(body, name, value))
         edited = {edit.start for edit in body.edits}
         edits = [*body.edits, *(edit for edit in found if edit.start not in edited)]
-        self._needs_of_schemas()
+        kept = [one for one in own_parameters(self.operation) if is_schema(one.annotation)]
+        if any(type(one.source).__name__ != "Body" for one in kept):
+            self.needs.append("django-ninja, for a schema of the query or a form")
         self._differences(annotation)
         if body.raises_http_errors:
             self._differ("error *", "what was an HttpError is problem details, with the same status and detail")
@@ -301,12 +305,6 @@ class OperationWriter:
     def _decide(self, what: str) -> None:
         for report in self.reports:
             report.decisions.append(Decision(what, self.source.place))
-
-    def _needs_of_schemas(self) -> None:
-        """Note the schemas that stay, for a query or a form."""
-        for given in own_parameters(self.operation):
-            if is_schema(given.annotation) and type(given.source).__name__ != "Body":
-                self.needs.append("django-ninja, for a schema of the query or a form")
 
     def _differences(self, annotation: Any) -> None:
         for name in sorted(set(_moments(annotation, 0))):

@@ -251,3 +251,19 @@ stamped = StampedAPI(urls_namespace="stamped")
 def stamp(request):
     request.stamp = "late"
     return {"name": "stamped"}
+
+
+@api.get("/files/{path:name}/lines/{int:number}")
+def lines(request, name: str, number: int):
+    return {"name": name, "number": number}
+
+
+@api.get("/halves/{int:number}")
+def half(request, number: int):
+    return {"half": number / 2}
+
+
+@api.put("/halves/{int:number}", auth=Late())
+def put_half(request, response: HttpResponse, number: int):
+    response["X-Half"] = str(number)
+    return {"by": request.auth}

@@ -62,7 +62,16 @@ def answers(*paths, method="GET", **headers):
 
 def test_every_route_answers_the_same_or_what_is_told(moved, capsys):
     arguments = ["gateway", "compare", "django", "guild_routes.routes", "--accepted", str(moved.accepted)]
-    call_command(*arguments, "--no-documents", "--header", "Authorization: Bearer secret", "--ignore", "/api/inner*")
+    call_command(
+        *arguments,
+        "--no-documents",
+        "--header",
+        "Authorization: Bearer secret",
+        "--ignore",
+        "/api/inner*",
+        "--ignore",
+        "/api/files*",
+    )
     assert "0 with others" in capsys.readouterr().out
 
 
@@ -143,3 +152,24 @@ def test_two_operations_of_one_name_have_two(moved):
 def test_an_api_that_makes_responses_in_its_own_way_goes_on_making_them(moved):
     assert "api=stamped" in moved.text
     assert answers("/stamped/stamped") == []
+
+
+def test_a_parameter_that_takes_the_rest_of_a_path_keeps_what_goes_on_behind_it(moved):
+    kept = route(moved, "/api/files/{name}/lines/{number}")
+    assert kept["grade"] == "kept"
+    assert "takes the rest" in kept["decisions"][0]["what"]
+
+
+def test_a_method_that_stays_is_answered_as_before_where_another_one_of_its_path_has_moved(moved):
+    assert route(moved, "/api/halves/{number}")["grade"] == "moved"
+    assert next(one for one in moved.report["routes"] if one["method"] == "PUT")["grade"] == "kept"
+    assert answers("/api/halves/3") == []
+    assert answers("/api/halves/3", method="PUT") == []
+    assert answers("/api/halves/3", method="PUT", Authorization="Bearer secret") == []
+
+
+def test_read_only_leaves_what_writes_where_it_was(moved, tmp_path):
+    out = tmp_path / "read.py"
+    call_command("gateway", "migrate-from", "ninja", "--out", str(out), "--read-only", "--only", "/api/halves")
+    assert 'methods=["PUT"]' in out.read_text()
+    assert "return ask_django(request)" in out.read_text()
