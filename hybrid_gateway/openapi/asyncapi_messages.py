@@ -132,14 +132,13 @@ class MessageWriter:
         if frame_type == BINARY or (plain is bytes and use is Use.RECEIVED and media_type == MESSAGEPACK):
             return {"name": "Bytes", "contentType": media_type, "payload": _BYTES}
         schema = self._schemas.schema(kind, use)
-        name = schema["$ref"].rpartition("/")[2] if "$ref" in schema else _NAMES.get(plain) or _name_of(plain)
+        if "$ref" in schema:
+            name = schema["$ref"].rpartition("/")[2]
+        else:
+            name = _NAMES.get(plain) or plain_name(getattr(plain, "__name__", "") or "Message").capitalize()
         message: JSONObject = {"name": name, "contentType": media_type, "payload": schema}
         words = inspect.getdoc(plain) if isinstance(plain, type) and vars(plain).get("__doc__") else None
         return {**message, "summary": words.partition("\n")[0]} if words and "$ref" in schema else message
-
-
-def _name_of(kind: object) -> str:
-    return plain_name(getattr(kind, "__name__", "") or "Message").capitalize()
 
 
 # --- schemas ---------------------------------------------------------------------------------------------------------

@@ -186,8 +186,9 @@ class LoopConnections:
         in_use: dict[int, Authentication] = {}
         for connection in list(self.connections):
             authentication = connection.authentication
-            if authentication is not None and _has_expired(authentication):
-                connection.close(*ENDED)  # whatever becomes of those that are asked
+            credential = getattr(authentication, "credential", None)  # since somebody has asked about it
+            if credential is not None and credential.expires_at is not None and credential.expires_at <= time.time():
+                connection.close(*ENDED)  # whatever becomes of the answer about others
             elif authentication is not None:
                 in_use[id(authentication)] = authentication
         if in_use and self._recheck is None:
@@ -229,12 +230,6 @@ class LoopConnections:
         # jitter, so that clients do not all come back in the same moment; and at first time for a last word
         when = FIRST_CLOSE * step + (batch + random.random() * (1 - FIRST_CLOSE)) * step  # noqa: S311  # nosec B311
         self._loop.call_later(when, connection.close, RESTART, RESTART_REASON)
-
-
-def _has_expired(authentication: Authentication) -> bool:
-    """Return whether the clock has ended an authentication that somebody has asked about before."""
-    credential = getattr(authentication, "credential", None)
-    return credential is not None and credential.expires_at is not None and credential.expires_at <= time.time()
 
 
 def _cut(connections: Iterable[Connection]) -> None:
