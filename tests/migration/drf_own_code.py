@@ -214,6 +214,30 @@ class SecretViewSet(viewsets.ReadOnlyModelViewSet):
     serializer_class = SecretBook
 
 
+class Asks:
+    def may_see(self):
+        return self.request.user.is_staff
+
+
+class ChoosingViewSet(Asks, viewsets.ReadOnlyModelViewSet):
+    """Its serializer depends on who asks, by way of a method that it inherits."""
+
+    queryset = Book.objects.order_by("id")
+
+    def get_serializer_class(self):
+        return PlainBook if self.may_see() else BookRow
+
+
+class PermittingViewSet(Asks, viewsets.ReadOnlyModelViewSet):
+    """As are its permissions."""
+
+    queryset = Book.objects.order_by("id")
+    serializer_class = PlainBook
+
+    def get_permissions(self):
+        return [] if self.may_see() else [permissions.IsAdminUser()]
+
+
 class LoanRow(serializers.ModelSerializer):
     label = serializers.SerializerMethodField()
 
@@ -241,6 +265,8 @@ VIEWS = {
     "decorated": DecoratedViewSet,
     "dispatched": DispatchedViewSet,
     "secret": SecretViewSet,
+    "choosing": ChoosingViewSet,
+    "permitting": PermittingViewSet,
 }
 
 

@@ -78,11 +78,13 @@ class ShownFields:
             self.add(name, entry)
         except UnmovedError:
             attribute, default = self._attribute_name(name)
-            if default is not None or "<locals>" in cls.__qualname__ or _asks_around(cls, entry):
+            method = getattr(cls, getattr(entry, "method_name", None) or "", None)
+            code = getattr(inspect.unwrap(method) if callable(method) else None, "__code__", None)
+            looks_around = code is not None and not _AROUND.isdisjoint(code.co_names)
+            if default is not None or "<locals>" in cls.__qualname__ or looks_around:
                 raise
             use, row = self._parts.names.use, identifier(snake(model.__name__))
-            method = entry.method_name or "" if isinstance(entry, serializers.SerializerMethodField) else ""
-            returns = returned_type(getattr(cls, method, None)) or use("typing", "Any")
+            returns = returned_type(method) or use("typing", "Any")
             value = use("hybrid_gateway.contrib.drf_bridge", "field_value")
             body = [f"return {value}({use(cls.__module__, cls.__qualname__)}, {quoted(name)}, {row})"]
             parameters = [f"{row}: {use(model.__module__, model.__name__)}"]
@@ -369,12 +371,8 @@ class ShownFields:
         self._plain(name, "list[str]", "__".join([*path, "name"]), **order)
 
 
-def _asks_around(cls: type, entry: DRFField) -> bool:
-    """Return whether the method of a field looks at what a serializer of one field has not: the row, its parents."""
-    method = getattr(cls, getattr(entry, "method_name", None) or "", None)
-    code = getattr(inspect.unwrap(method) if callable(method) else None, "__code__", None)
-    return code is not None and bool({"instance", "root", "parent", "initial_data"} & {*code.co_names})
-
+_AROUND = frozenset(("instance", "root", "parent", "initial_data"))
+"""What a method of a serializer may look at, and one that is asked for a single field has not: the row, its parents."""
 
 _KINDS: dict[type, Any] = {
     relations.PrimaryKeyRelatedField: ShownFields._key,

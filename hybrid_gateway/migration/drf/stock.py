@@ -132,8 +132,19 @@ def _delegates(method: ViewClass, name: str) -> bool:
     return False
 
 
-def depends_on_request(view: ViewClass, name: str) -> bool:
-    """Return whether a method of a project's looks at who asks, or what for."""
-    method = inspect.unwrap(getattr(view, name))
-    code = getattr(method, "__code__", None)
-    return code is not None and bool({"request", "kwargs", "user"} & {*code.co_names})
+def depends_on_request(view: ViewClass, name: str, seen: frozenset[str] = frozenset()) -> bool:
+    """Return whether a method of a project's, or one that it calls, looks at who asks, or what for."""
+    for base in view.__mro__:
+        found = vars(base).get(name)
+        if found is None or base.__module__.split(".")[0] in ("rest_framework", "django"):
+            continue
+        function = getattr(found, "fget", None) or getattr(found, "func", None) or found
+        code = getattr(inspect.unwrap(function), "__code__", None)
+        if code is None:
+            continue
+        names = {*code.co_names} - seen - {name}
+        if {"request", "kwargs", "user"} & names or any(
+            depends_on_request(view, entry, seen | {name}) for entry in names
+        ):
+            return True
+    return False
