@@ -224,17 +224,14 @@ def _ordering(view: View, model: DjangoModel, backend: Any, shown: View) -> list
         name
         for name, _ in backend().get_valid_fields(view.get_queryset(), view, {"request": view.request, "view": view})
     ]
-    known = [name for name in valid if column_at(model, name.split(LOOKUP_SEP)) or _is_relation(model, name)]
+    relations = {field.name for field in model._meta.get_fields() if field.is_relation and field.concrete}
+    known = [name for name in valid if column_at(model, name.split(LOOKUP_SEP)) or name in relations]
     if known:
         found.append(FieldForm("ordering_fields", default=_list(known)))
     ordering = getattr(view, "ordering", None)
     if ordering:
         found.append(FieldForm("ordering", default=_list([ordering] if isinstance(ordering, str) else ordering)))
     return found
-
-
-def _is_relation(model: DjangoModel, name: str) -> bool:
-    return any(field.name == name and field.is_relation and field.concrete for field in model._meta.get_fields())
 
 
 def _filterset(parts: Parts, view: View, model: DjangoModel, backend: Any) -> list[FieldForm]:
