@@ -12,7 +12,6 @@ import re
 import runpy
 import sys
 import traceback
-from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -68,8 +67,13 @@ def probe(root: Path, ran: list[str]) -> ProjectFacts:
     urlconf = import_module(facts.root_urlconf) if facts.root_urlconf else None
     facts.urlconf_file = getattr(urlconf, "__file__", None) or ""
     settings_file = getattr(sys.modules.get(facts.settings_module), "__file__", None) or ""
-    prefixes, reasons = django_prefixes()
-    facts.fallthrough_reasons = [*_varying(Path(settings_file), Path(facts.urlconf_file)), *reasons]
+    reasons: list[str] = []
+    if Path(settings_file).is_file() and not _APPS.search(Path(settings_file).read_text("utf-8", "replace")):
+        reasons.append("the settings have several files, and others of them may have other pages")
+    if Path(facts.urlconf_file).is_file() and _VARYING.search(Path(facts.urlconf_file).read_text("utf-8", "replace")):
+        reasons.append("paths of the URLconf depend on settings")
+    prefixes, others = django_prefixes()
+    facts.fallthrough_reasons = [*reasons, *others]
     if facts.fallthrough_reasons:
         prefixes = ()
     facts.prefixes, facts.hello_path = list(prefixes), hello_path(prefixes)
@@ -91,14 +95,6 @@ def _described(error: BaseException, root: Path) -> str:
     own = [frame for frame in frames if _is_of_project(Path(frame.filename), root)] or frames
     text = "".join(traceback.format_exception_only(error)).strip()
     return f"{text}\n(raised in {own[-1].filename}, line {own[-1].lineno})" if own else text
-
-
-def _varying(settings_file: Path, urlconf_file: Path) -> Iterator[str]:
-    """Yield why another environment may have other pages; nothing where all there are can be seen."""
-    if settings_file.is_file() and not _APPS.search(settings_file.read_text(encoding="utf-8", errors="replace")):
-        yield "the settings have several files, and others of them may have other pages"
-    if urlconf_file.is_file() and _VARYING.search(urlconf_file.read_text(encoding="utf-8", errors="replace")):
-        yield "paths of the URLconf depend on settings"
 
 
 _APPS = re.compile(r"^INSTALLED_APPS\b[^=+\n]*=(?!.*\bINSTALLED_APPS\b)", re.MULTILINE)
