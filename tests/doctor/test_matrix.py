@@ -172,6 +172,7 @@ def test_a_package_that_is_nowhere_is_told_where_nothing_else_can_be_meant(proje
         ("Procfile", "web: python manage.py runserver 0.0.0.0:$PORT\n", [("risky", "D014")]),
         ("web.service", "[Service]\nExecStart=python manage.py runserver\n", [("risky", "D014")]),
         ("Procfile.dev", "web: python manage.py runserver\n", []),
+        ("Procfile", SERVED + "shell: python manage.py runserver\n", []),  # nobody routes to it
         ("compose.yaml", "services:\n  web:\n    command: python manage.py runserver 0.0.0.0:80\n", []),
     ],
 )
