@@ -6,7 +6,7 @@ from contextvars import ContextVar
 import msgspec
 import pytest
 from django.contrib.auth.models import Group
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone, translation
 
 from hybrid_gateway import ConfigurationError, Gateway, HTTPException, Listener, WebSocket, get, listener, websocket
@@ -174,6 +174,7 @@ def test_a_message_that_leaves_a_transaction_open_is_a_bug_that_holds_no_thread(
         assert await asyncio.wait_for(ask(gateway, "/look"), 10)
 
     asyncio.run(run())
+    gateway.pools.lend().wait(connections.close_all)  # on its only thread
     assert "left a transaction open" in caplog.text
     assert left_with.pop() == (1011, True)
 
@@ -188,6 +189,7 @@ def test_an_on_connect_that_leaves_a_transaction_open_is_refused(caplog):
         assert await asyncio.wait_for(ask(gateway, "/look"), 10)
 
     asyncio.run(run())
+    gateway.pools.lend().wait(connections.close_all)  # on its only thread
     assert "leaves a transaction open" in caplog.text
 
 
