@@ -97,6 +97,8 @@ def test_a_process_that_is_told_to_end_ends_in_time_and_leaves_each_of_its_socke
         told = time.monotonic()
         refused = dict(zip(pending, pool.map(read, pending.values()), strict=True))
         answers = dict(zip(opened, pool.map(read, opened.values()), strict=True))
+        if name == "hypercorn":  # since Python 3.12 it waits for clients that do not hang up
+            stack.close()
         server.process.wait(30)
         # a thread that sleeps is waited for by granian alone, which does not go before
         assert time.monotonic() - told < (4 if name == "granian" else GRACE) + 2, server.log.read_text()
