@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from django.urls import URLPattern, URLResolver
-from ninja import NinjaAPI
 from ninja.errors import ValidationError
 
 from hybrid_gateway.migration.form import Decision, Difference, Move, RouteReport, TextForm, snake
@@ -143,7 +142,9 @@ class _Reader:
             mounted = self.mounts[key]
             handled = project_handlers(mounted.api)
             options = [f"name={quoted(mounted.namespace)}"] if mounted.namespace else []
-            api = object_text(mounted.api, self.move) if _is_importable(mounted.api) else None
+            modules = [module for module in list(sys.modules.values()) if module]
+            is_named = any(found is mounted.api for module in modules for found in list(vars(module).values()))
+            api = object_text(mounted.api, self.move) if is_named else None
             # what functions of the project's raise is answered as before: HttpError, Http404, and what the API handles
             if api is not None and (self.writers.bridges or handled):
                 errors = self.move.names.use("hybrid_gateway.contrib.ninja", "ninja_errors")
@@ -185,10 +186,6 @@ def _check_owner(view: Any) -> None:
     file = inspect.unwrap(view).__code__.co_filename if inspect.isfunction(inspect.unwrap(view)) else ""
     if Path(file).is_relative_to(sysconfig.get_path("purelib")):
         raise NotWritable(f"it is a route of the package {inspect.unwrap(view).__module__.split('.')[0]}")
-
-
-def _is_importable(api: NinjaAPI) -> bool:
-    return any(found is api for module in list(sys.modules.values()) if module for found in list(vars(module).values()))
 
 
 def _place(function: Any) -> str:

@@ -129,9 +129,6 @@ class SchemaWriter:
             fields = [FieldForm(one.name, f'"{one.annotation}"', one.default) for one in fields]
         return self._define(schema, schema.__name__, [self.names.use("msgspec", "Struct")], {"kw_only": "True"}, fields)
 
-    def _variables(self) -> list[FieldForm]:
-        return [constant for constant in self.move.constants if "TypeVar" in (constant.default or "")]
-
     def _model_struct(self, schema: type[BaseModel], model: type[Model]) -> str:
         fields = [self._model_field(schema, model, name, field) for name, field in schema.model_fields.items()]
         bases = [self.names.use("hybrid_gateway.orm", "ModelStruct")]
@@ -228,7 +225,8 @@ class SchemaWriter:
         form.name = self.names.define(wanted)
         if self._open.get(schema) and form.name != wanted:
             raise NotPlain(f"{wanted} contains itself, and another class has its name")
-        trial = Move(source="", names=self.names, constants=self._variables(), structs=[*self.move.structs, form])
+        variables = [one for one in self.move.constants if "TypeVar" in (one.default or "")]
+        trial = Move(source="", names=self.names, constants=variables, structs=[*self.move.structs, form])
         try:
             code = compile(write_module(trial), form.name, "exec", dont_inherit=True)
             with _trial_module() as module:
@@ -293,7 +291,8 @@ def source_of(schema: type[BaseModel], name: str, field: FieldInfo) -> str:
 def _returned_path(function: Any, name: str) -> str:
     """Return the path of a resolver that returns an attribute: ``return obj.owner.name``."""
     node = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
-    statements = [one for one in getattr(node, "body", ()) if not _is_text(one)]
+    body = getattr(node, "body", ())
+    statements = [one for one in body if not isinstance(getattr(one, "value", None), ast.Constant)]
     parts: list[str] = []
     value = statements[0].value if len(statements) == 1 and isinstance(statements[0], ast.Return) else None
     while isinstance(value, ast.Attribute):
@@ -302,10 +301,6 @@ def _returned_path(function: Any, name: str) -> str:
     if not isinstance(value, ast.Name) or not parts:
         raise NotPlain(f"resolve_{name} computes")
     return "__".join(reversed(parts))
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
 def _column(model: type[Model], path: str) -> Any:

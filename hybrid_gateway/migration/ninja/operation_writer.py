@@ -189,7 +189,8 @@ class OperationWriter:
             )
             if paginator is not None and model not in (None, NOT_SET):
                 annotation = _unpaged(annotation, paginator)
-            entries.append(f"{_status_text(status)}: {annotation_text(annotation, self.names, self._known)}")
+            shown = "..." if status is Ellipsis else int(status)
+            entries.append(f"{shown}: {annotation_text(annotation, self.names, self._known)}")
         options = [f"{{{', '.join(entries)}}}"]
         if paginator is not None:
             made = object_text(paginator, self.move)
@@ -342,10 +343,6 @@ def _call(head: str, arguments: list[str]) -> list[str]:
     if len(line) <= 79 and "\n" not in line:
         return [line]
     return [f"{head}(", *(f"    {argument}," for argument in arguments), ")"]
-
-
-def _status_text(status: object) -> str:
-    return "..." if status is Ellipsis else str(int(status))  # type: ignore[call-overload]
 
 
 def _unpaged(annotation: Any, paginator: Any) -> Any:
