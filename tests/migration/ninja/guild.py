@@ -181,6 +181,11 @@ def accepted(request):
     return {"name": "later"}
 
 
+@api.post("/queued", response={202: list[PublisherOut]})
+def queued(request):
+    return Publisher.objects.order_by("id")
+
+
 @api.get("/optional", auth=Optional())
 def optional(request):
     return {"anonymous": request.auth.__class__.__name__}
@@ -233,7 +238,13 @@ def hidden(request):
     return {"secret": True}
 
 
-inner.add_decorator(closed, mode="operation")
+@inner.get("/marked")
+@decorate_view(marked)
+def hidden_and_marked(request):
+    return {"secret": True}
+
+
+inner.add_decorator(closed, mode="view")
 api.add_router("/inner", inner)
 
 
