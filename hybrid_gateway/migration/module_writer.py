@@ -168,15 +168,30 @@ def _broken(text: str, depth: int) -> list[str]:
     start, end, entries = found
     opened = [f"{indent}{text[: start + 1]}"]
     is_last = text[end + 1 :] == ""
-    whole = f"{indent}{_INDENT}{', '.join(entries)}"
-    if len(whole) <= WIDTH and len(entries) == 1 and text[start] == "(" and " for " in entries[0]:
-        opened.append(whole)
+    if clauses := _clauses(text[start : end + 1]):
+        whole = f"{indent}{_INDENT}{' '.join(clauses)}"
+        opened += [whole] if len(whole) <= WIDTH else [f"{indent}{_INDENT}{clause}" for clause in clauses]
     else:
         for entry in entries:
             lines = _broken(entry, depth + 1)
             comma = "" if entry.startswith("**") and text.startswith("def ") else ","
             opened += [*lines[:-1], f"{lines[-1]}{comma}"]
     return [*opened, f"{indent}{text[end:]}"] if is_last or len(text[end:]) + len(indent) <= WIDTH else [indent + text]
+
+
+def _clauses(text: str) -> list[str]:
+    """Return what stands in brackets as ``item``, ``for ... in ...``, ``if ...``; empty where it is no such thing."""
+    try:
+        node = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return []
+    if not isinstance(node, (ast.GeneratorExp, ast.ListComp, ast.SetComp, ast.DictComp)) or not text.isascii():
+        return []
+    cuts = [1]
+    for part in node.generators:
+        cuts.append(text.rindex(" for ", 0, part.target.col_offset) + 1)
+        cuts += [text.rindex(" if ", 0, test.col_offset) + 1 for test in part.ifs]
+    return [text[at:end].strip() for at, end in zip(cuts, [*cuts[1:], len(text) - 1], strict=True)]
 
 
 def _brackets(text: str) -> tuple[int, int, list[str]] | None:

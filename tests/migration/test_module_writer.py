@@ -90,6 +90,28 @@ def test_no_line_is_too_long_and_ruff_has_nothing_to_say(tmp_path: Path) -> None
         assert found.returncode == 0, found.stdout + found.stderr
 
 
+def test_a_long_comprehension_is_broken_at_its_clauses(tmp_path: Path) -> None:
+    move = Move("x", doc="Sums.")
+    pairs = "{key.a_long_name_of_it: value.another_name for key, value in a_table_of_some_kind.items() if key.is_there}"
+    total = "sum(entry.the_first_number * entry.the_second_number for entry in a_list_that_has_a_long_name)"
+    for name, value in (
+        ("pairs", pairs),
+        ("total", total),
+        ("both", f"[f(x, y) for x in {'a' * 40} for y in {'b' * 40}]"),
+    ):
+        move.functions.append(FunctionForm(name, ["a"], move.names.use("uuid", "UUID"), [f"return {value}"]))
+    text = write_module(move)
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "    return {\n        key.a_long_name_of_it: value.another_name\n        for key, value in a_table" in text
+    file = tmp_path / "moved.py"
+    file.write_text(text)
+    (tmp_path / "ruff.toml").write_text("")
+    found = subprocess.run(
+        [sys.executable, "-m", "ruff", "format", "--diff", str(file)], capture_output=True, text=True
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
 def test_names_are_such_that_python_takes_them() -> None:
     names = Move("x").names
     assert [names.define("Tag"), names.define("Tag", "Shop"), names.define("Tag", "Shop")] == [

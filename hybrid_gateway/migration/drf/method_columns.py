@@ -93,6 +93,8 @@ class _Rewriter(ast.NodeTransformer):
             steps.insert(0, inner.attr)
             inner = inner.value
         if not isinstance(inner, ast.Name) or inner.id != self._row:
+            if node.attr in ("objects", "_default_manager", "_base_manager"):
+                raise _NotOfColumnsError  # a query of its own may give anything
             return self.generic_visit(node)
         found = column_at(self._model, steps)
         if found is None or isinstance(found[1], FileField):

@@ -216,6 +216,13 @@ class ShownFields:
         for path, parameter in made.columns.items():
             steps = path.split("__")
             column = column_of(self._model, steps)
+            if isinstance(column, (models.DecimalField, models.DurationField)) and not (
+                text or returned_type(function)
+            ):
+                raise UnmovedError(
+                    f"`{self._cls.__name__}.{name}` may show a {type(column).__name__} in another way.",
+                    place_of(function),
+                )
             optional = " | None" if self._may_be_null(steps) else ""
             parameters.append(f"{parameter}: {key_type(self._parts, column)}{optional}")
         returns = returned_type(function) or self._parts.names.use("typing", "Any")
