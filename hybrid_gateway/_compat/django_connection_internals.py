@@ -114,6 +114,8 @@ def abandon_transaction(connection: BaseDatabaseWrapper) -> None:
     """Close ``connection``, whose transaction nobody will end any more; the server rolls it back."""
     try:
         connection.close()
+        # DJANGO: what is in memory is left open by that, and its transaction with it (db/backends/sqlite3/base.py).
+        BaseDatabaseWrapper.close(connection)
     finally:
         # DJANGO: inside atomic, close() leaves these to the end of the block, which here never comes; connect() sets
         # the rest anew (db/backends/base/base.py).

@@ -55,6 +55,7 @@ CHAPTERS: dict[str, dict[str, tuple[str, ...]]] = {
 
 # These have an `__all__` for rooms beside them, and no user needs them.
 NOT_PUBLIC = {
+    "contrib.by_status": "for the modules that `migrate-from ninja` writes",
     "contrib.ninja": "for the modules that `migrate-from ninja` writes",
     "binding.validation": "errors of values, for the room",
     "channels.models": "the tables of the PostgreSQL back end",

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib
 import inspect
+import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.core.cache import cache, caches
@@ -168,8 +170,11 @@ def test_an_abandoned_connection_connects_anew(database: DatabaseWrapper, monkey
     database.connect()
     with monkeypatch.context() as patch:
         transaction_of(database, patch).__enter__()
+    driver: Any = database.connection
     internals.abandon_transaction(database)
     assert database.connection is None
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):  # also of a database in memory
+        driver.execute("SELECT 1")
     database.ensure_connection()
     assert not internals.in_transaction(database)
 
