@@ -27,6 +27,7 @@ from pydantic import BaseModel
 
 from hybrid_gateway.access_control import Authentication, AuthenticationScheme, Guard
 from hybrid_gateway.exceptions import ConfigurationError, HTTPException
+from hybrid_gateway.problems.places import place_of
 from hybrid_gateway.types import Handler
 
 __all__ = ["NinjaAuthentication", "NinjaThrottle", "ask_django", "ninja_errors", "ninja_response", "view_decorators"]
@@ -163,7 +164,11 @@ def view_decorators(*decorators: Callable[..., Any]) -> Callable[[H], H]:
         hints = typing.get_type_hints(handler)
         name = next((name for name in signature.parameters if hints.get(name) is HttpRequest), "")
         if not name:
-            raise ConfigurationError(f"{handler!r} must take request: HttpRequest, for the decorators around it.")
+            raise ConfigurationError(
+                f"{handler!r} must take request: HttpRequest, for the decorators around it.",
+                id="H021",
+                place=place_of(handler),
+            )
 
         def view(request: HttpRequest, **values: object) -> object:
             return handler(**{name: request, **values})

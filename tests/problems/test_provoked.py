@@ -19,6 +19,7 @@ from django.contrib.auth.models import Group, Permission, User
 from django.db.models import QuerySet
 from django.test import override_settings
 from django.utils import timezone
+from django.views.decorators.cache import never_cache
 
 from hybrid_gateway import (
     CORS,
@@ -582,6 +583,13 @@ def time_zone_of_nobody() -> object:
     from hybrid_gateway.locale import TimeZone
 
     return TimeZone()
+
+
+@provokes("H021")
+def decorators_around_no_request() -> object:
+    from hybrid_gateway.contrib.ninja import view_decorators
+
+    return view_decorators(never_cache)(nothing)
 
 
 # --- websockets, channels, files -------------------------------------------------------------------------------------
