@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -222,7 +223,7 @@ def test_a_test_database_that_others_reuse_stays_as_it_is(shop):
     with (shop / "mysite/settings.py").open("a") as settings:
         settings.write("\nDATABASES['default']['TEST'] = {'NAME': BASE_DIR / 'reused.sqlite3'}\n")
     kept = shop / "reused.sqlite3"
-    with sqlite3.connect(kept) as connection:
+    with closing(sqlite3.connect(kept)) as connection:
         connection.execute("CREATE TABLE mine (id integer)")
     before = kept.read_bytes()
     (shop / "pytest.ini").write_text("[pytest]\nDJANGO_SETTINGS_MODULE = mysite.settings\naddopts = --reuse-db\n")
