@@ -48,13 +48,15 @@ def pairs_of(peers: Iterable[str], cases: Iterable[str]) -> list[Pair]:
     return [(peer, case) for case in cases for peer in peers if takes_part(PEERS[peer], CASES[case])]
 
 
-def count_instructions(pairs: Iterable[Pair], port: int, root: Path = ROOT) -> Counts:
+def count_instructions(
+    pairs: Iterable[Pair], port: int, root: Path = ROOT, environment: Mapping[str, str] = MappingProxyType({})
+) -> Counts:
     """Count every pair, of the tree at ``root``. Servers take ports from ``port`` on."""
 
     def work(server: CountedServer, request: Request, amount: Amount) -> float:
         return min(server.count(request, *amount))
 
-    return on_servers(pairs, work, port=port, root=root)
+    return on_servers(pairs, work, port=port, root=root, environment=environment)
 
 
 def on_servers(

@@ -157,7 +157,8 @@ def test_a_case_without_a_limit_is_not_passed_over():
     assert dearer(ratchet.ratios_of(COUNTS), limits, 0.02) == ["page, ASGI"]
 
 
-def judged(monkeypatch, tmp_path, counts, sections, functions=None):
+def judged(monkeypatch, tmp_path, counts, sections, functions=None, moved=None):
+    """Judge ``counts``; ``moved`` are those of another layout of memory."""
     file = tmp_path / "limits.toml"
     file.write_text(ratchet.write_sections(sections))
     asked = []
@@ -168,7 +169,9 @@ def judged(monkeypatch, tmp_path, counts, sections, functions=None):
 
     monkeypatch.setattr(ratchet, "LIMITS", file)
     monkeypatch.setattr(ratchet, "environment", lambda: ENVIRONMENT)
-    monkeypatch.setattr(ratchet, "count_instructions", lambda pairs, port: counts)
+    monkeypatch.setattr(
+        ratchet, "count_instructions", lambda pairs, port, environment={}: (environment and moved) or counts
+    )
     monkeypatch.setattr(ratchet, "count_functions", count_functions)
     monkeypatch.setattr(ratchet, "IS_POSSIBLE", functions is not None)
     return ratchet.judge(0), asked
@@ -182,6 +185,11 @@ def test_a_slower_stage_fails_and_is_named(monkeypatch, tmp_path, capsys):
     status, asked = judged(monkeypatch, tmp_path, {**COUNTS, ("lane", "hello"): 1090}, sections, functions)
     assert (status, asked) == (1, [("lane", "hello")])
     assert "hello, lane is at 1.09, 9.0 % above its limit of 1: route +0.1 thousand." in capsys.readouterr().out
+
+
+def test_what_is_dear_in_one_layout_of_memory_alone_passes(monkeypatch, tmp_path):
+    sections, dear = {ratchet.name_of(ENVIRONMENT): LIMITS}, {**COUNTS, ("lane", "hello"): 1090}
+    assert judged(monkeypatch, tmp_path, dear, sections, moved=COUNTS)[0] == 0
 
 
 def test_on_a_python_that_has_no_stages_the_case_is_named(monkeypatch, tmp_path, capsys):
