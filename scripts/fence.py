@@ -72,9 +72,9 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not name.startswith("__") and not name.endswith("_") and name not in DOCUMENTED
 
 
-def definitions(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def definitions(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
     """The line and the name of what a module gives a name to."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield node.lineno, name
@@ -88,9 +88,9 @@ def definitions(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 )
 
 
-def uses(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def uses(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
     """The line and the name of what is asked of an object or a mapping."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Call(func=ast.Name("getattr" | "hasattr" | "setattr"), args=[_, ast.Constant(str(name)), *_]):
                 yield node.lineno, name
@@ -100,9 +100,9 @@ def uses(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
-def foreign(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def foreign(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
     """The line and the name of what is asked of an object that is neither ``self`` nor a class or its parent."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Attribute(value=ast.Name("self" | "cls") | ast.Call(func=ast.Name("super"))):
                 continue
@@ -110,9 +110,9 @@ def foreign(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
-def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
+def imports(nodes: list[ast.AST]) -> Iterator[tuple[int, str]]:
     """The line and each part of what is imported from other packages."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.Import(names=names):
                 parts = [part for alias in names for part in alias.name.split(".")]
@@ -126,16 +126,19 @@ def imports(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def complaints(package: Path = PACKAGE) -> list[str]:
     """A line for each undocumented name outside of ``_compat``."""
-    trees = {path.relative_to(package.parent).as_posix(): ast.parse(path.read_text()) for path in package.rglob("*.py")}
-    ours = {name for tree in trees.values() for _, name in definitions(tree)} - FENCED
+    modules = {
+        path.relative_to(package.parent).as_posix(): list(ast.walk(ast.parse(path.read_text())))
+        for path in package.rglob("*.py")
+    }
+    ours = {name for nodes in modules.values() for _, name in definitions(nodes)} - FENCED
     found = set()
-    for path, tree in trees.items():
+    for path, nodes in modules.items():
         if "_compat" in path.split("/"):
             continue
-        seen = [*definitions(tree), *uses(tree), *imports(tree)]
-        own = {name for _, name in definitions(tree)}
-        unknown = {name for _, name in imports(tree) if is_private(name)}
-        unknown |= {name for _, name in foreign(tree) if is_private(name) and name not in own}
+        seen = [*definitions(nodes), *uses(nodes), *imports(nodes)]
+        own = {name for _, name in definitions(nodes)}
+        unknown = {name for _, name in imports(nodes) if is_private(name)}
+        unknown |= {name for _, name in foreign(nodes) if is_private(name) and name not in own}
         unknown |= {name for _, name in seen if name in FENCED or (is_private(name) and name not in ours)}
         found |= {(path, line, name) for line, name in seen if name in unknown and (path, name) not in ALLOWED}
     return [f"{path}:{line}: {name} is undocumented: see _compat/__init__.py" for path, line, name in sorted(found)]

@@ -55,6 +55,11 @@ class Source:
         return ast.parse(self.text)
 
     @cached_property
+    def nodes(self) -> list[ast.AST]:
+        """Every node of the tree."""
+        return list(ast.walk(self.tree))
+
+    @cached_property
     def lines(self) -> int:
         return self.text.count("\n")
 
@@ -64,7 +69,7 @@ class Source:
 
     @cached_property
     def functions(self) -> list[Function]:
-        return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
+        return [node for node in self.nodes if isinstance(node, Function)]
 
     def at(self, node: ast.stmt | int) -> str:
         return f"{self.path}:{node if isinstance(node, int) else node.lineno}"
@@ -87,7 +92,7 @@ def house_config(root: Path = ROOT) -> dict[str, Any]:
 
 def imports_of(source: Source, modules: set[str]) -> Iterator[tuple[ast.stmt, str]]:
     """Yield each import of a module of ``modules``, wherever it is: in a function and for type checkers as well."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Import):
             targets = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -168,7 +173,7 @@ def docstrings(sources: list[Source]) -> list[str]:
 
 
 def docstrings_of(source: Source) -> Iterator[tuple[Any, str]]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Module | ast.ClassDef | Function) and (text := ast.get_docstring(node)):
             yield node, text
 
@@ -217,7 +222,7 @@ def _with_one_caller(sources: list[Source]) -> Iterator[tuple[Source, Function]]
     for source in sources:
         uses: Counter[str] = Counter()
         calls: set[str] = set()
-        for node in ast.walk(source.tree):
+        for node in source.nodes:
             if isinstance(node, ast.Name):
                 uses[node.id] += 1
             elif isinstance(node, ast.Attribute):
@@ -264,7 +269,7 @@ def silent_except(sources: list[Source]) -> list[str]:
     return [
         f"{source.at(handler.lineno)}: every exception is swallowed, and no comment says why"
         for source in sources
-        for attempt in ast.walk(source.tree)
+        for attempt in source.nodes
         if isinstance(attempt, ast.Try) and not isinstance(attempt.body[0], ast.Raise)
         for handler in attempt.handlers
         if _catches_all(handler) and not _uses_error(handler) and not _has_comment(source, handler)

@@ -1,6 +1,7 @@
 """Every error of the start has an id, every id a page, and every page an error that has it."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -16,15 +17,18 @@ DYNAMIC = re.compile(r"(\w+\.)?id|_id_of\(.*|\(message\.id or ''\)\.removeprefix
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
+@functools.cache
 def calls():
-    """Yield where an error is made, and its keywords."""
+    """Return where errors are made, and the id of each."""
+    found = []
     for path in sorted(PACKAGE.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call):
-                name = ast.unparse(node.func).rpartition(".")[2]
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
                 if name in KINDS or (isinstance(node.func, ast.Name) and name == "error"):
                     given = {keyword.arg: keyword.value for keyword in node.keywords}
-                    yield f"{path.relative_to(PACKAGE)}:{node.lineno}", given.get("id")
+                    found.append((f"{path.relative_to(PACKAGE)}:{node.lineno}", given.get("id")))
+    return found
 
 
 def ids_in(value):

@@ -140,10 +140,17 @@ def test_the_picture_has_what_rooms_stand_on(sources):
     ]
 
 
-def test_the_package_is_measured_and_passes_what_is_enforced(capsys):
+def test_the_command_measures_and_checks(sources, monkeypatch, capsys):
+    """Here a package of a few lines: scripts/check holds ours to its limits."""
+    monkeypatch.setattr(house, "house_config", lambda: config("circles"))
+    monkeypatch.setattr(gates, "house_config", lambda: config("circles"))
+    monkeypatch.setattr(house, "read_sources", lambda: sources())
     assert house.main([]) == 0
     assert capsys.readouterr().out.startswith("modules")
     assert house.main(["--check"]) == 0, capsys.readouterr().out
+    monkeypatch.setattr(house, "read_sources", lambda: sources(BROKEN["circles"]))
+    assert house.main(["--check"]) == 1
+    assert "circles: hybrid_gateway.low" in capsys.readouterr().out
 
 
 def test_every_limit_is_of_a_gate():
