@@ -6,9 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
+from django.db import DEFAULT_DB_ALIAS
 from django.db.backends.utils import CursorWrapper
+from django.test import testcases
 from hypothesis import settings
+from pytest_django import DjangoDbBlocker
 
 from hybrid_gateway import Gateway
 from hybrid_gateway.test import TestClient
@@ -30,6 +35,26 @@ def pytest_runtest_teardown() -> Iterator[None]:
     yield
     for step in (CursorWrapper.__init__, CursorWrapper.execute, CursorWrapper.executemany):
         assert step.__globals__["__name__"].startswith("django."), f"{step} is left behind."
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A flush gives back the rows that migrations have made: to compute them again takes longer than most tests."""
+    flush = testcases.call_command
+    with django_db_blocker.unblock():
+        rows = [(model, list(model.objects.all())) for model in (ContentType, Permission)]
+
+    def restore(command: str, **options: Any) -> None:
+        makes_rows = options["database"] == DEFAULT_DB_ALIAS and not options["inhibit_post_migrate"]
+        flush(command, **(options | {"inhibit_post_migrate": True} if makes_rows else options))
+        if makes_rows:
+            ContentType.objects.clear_cache()
+            for model, made in rows:
+                model.objects.bulk_create(made)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(testcases, "call_command", restore)
+        yield
 
 
 class StillClock:
