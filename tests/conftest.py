@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,6 +22,38 @@ from hybrid_gateway.throttling import throttle
 
 settings.register_profile("suite", deadline=None)  # no test asserts a time
 settings.load_profile("suite")
+
+TESTS = Path(__file__).parent
+
+LONGEST = [
+    "docs/test_followed.py",
+    "scaffold/test_startapi.py",
+    "test_docs.py",
+    "security/test_parsers.py",
+    "website/test_site.py",
+    "scaffold/test_init.py",
+    "doctor/test_matrix.py",
+    "openapi/test_contract.py",
+    "orm/test_viewsets.py",
+    "management/test_runserver.py",
+    "channels/test_backend_contract.py",
+    "security/test_limits.py",
+    "security/test_answers.py",
+    "security/test_credentials.py",
+    "endpoints/test_endings.py",
+    "migration/test_migrate_from_drf.py",
+    "websockets/test_servers.py",
+    "orm/test_lists.py",
+    "management/test_serve.py",
+    "gateway/test_misspelt.py",
+]
+"""Files that take longest: they come first, so that no process is left alone with one of them at the end."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(autouse=True)
