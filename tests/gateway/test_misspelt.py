@@ -164,8 +164,10 @@ def typos(name: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_misspelt_option_is_told_with_the_right_one(place: str) -> None:
+    """Of the verbs, which are one function with other methods, the first takes every typo, the others one an option."""
+    most = 1 if place in VERBS and place != "get" else None
     for option in sorted(PLACES[place].known):
-        for typo in sorted(set(typos(option)) - PLACES[place].known):
+        for typo in sorted(set(typos(option)) - PLACES[place].known)[:most]:
             if not is_honest(place, option, typo):
                 assert_told(place, option, typo)
 

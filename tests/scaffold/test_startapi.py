@@ -1,6 +1,7 @@
 """`manage.py startapi APP`: what it writes imports, is clean, and its tests pass."""
 
 import re
+import shutil
 import sqlite3
 from contextlib import closing
 
@@ -73,15 +74,24 @@ TESTS = {
 ROWS = ["auth_user", "shop_shelf", "shop_item", "shop_scan"]
 
 
-@pytest.fixture
-def shop(tmp_path):
-    folder = start_project(tmp_path / "site")
-    assert run(folder, "manage.py", "startapp", "shop").returncode == 0
-    (folder / "shop/models.py").write_text(MODELS)
-    settings = folder / "mysite/settings.py"
-    settings.write_text(settings.read_text() + "\nINSTALLED_APPS += ['shop']\n")
-    init(folder, "--yes")
+@pytest.fixture(scope="module")
+def new_shop(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("DJANGO_SETTINGS_MODULE", raising=False)
+        folder = start_project(tmp_path_factory.mktemp("new") / "site")
+        assert run(folder, "manage.py", "startapp", "shop").returncode == 0
+        (folder / "shop/models.py").write_text(MODELS)
+        settings = folder / "mysite/settings.py"
+        settings.write_text(settings.read_text() + "\nINSTALLED_APPS += ['shop']\n")
+        init(folder, "--yes")
+        assert run(folder, "manage.py", "makemigrations", "shop").returncode == 0
     return folder
+
+
+@pytest.fixture
+def shop(new_shop, tmp_path):
+    """A project with the gateway and an app with models, made once and copied for each test."""
+    return shutil.copytree(new_shop, tmp_path / "site")
 
 
 def test_what_is_written_is_clean_and_its_tests_pass(shop):
@@ -89,7 +99,6 @@ def test_what_is_written_is_clean_and_its_tests_pass(shop):
     shown = run(shop, "manage.py", "startapi", "shop", "--dry-run")
     assert '+    Include("/api/shop", "shop.api", name="shop"),' in shown.stdout, shown.stderr
     assert files(shop) == before
-    assert run(shop, "manage.py", "makemigrations", "shop").returncode == 0
     done = run(shop, "manage.py", "startapi", "shop", "--yes")
     assert done.returncode == 0 and "The tests pass." in done.stdout, done.stdout + done.stderr
     assert "* Odd: the tests make no rows, since it asks for more than its columns say." in done.stdout
@@ -117,7 +126,6 @@ def test_what_is_written_is_clean_and_its_tests_pass(shop):
 
 
 def test_who_is_logged_in_owns_what_they_add_whoever_they_name(shop):
-    assert run(shop, "manage.py", "makemigrations", "shop").returncode == 0
     done = run(shop, "manage.py", "startapi", "shop", "--yes", "--no-test", "--model", "Item", "--model", "Shelf")
     assert done.returncode == 0, done.stderr
     source, tests = ((shop / f"shop/{name}.py").read_text() for name in ("api", "test_api"))
@@ -227,7 +235,6 @@ def test_a_test_database_that_others_reuse_stays_as_it_is(shop):
         connection.execute("CREATE TABLE mine (id integer)")
     before = kept.read_bytes()
     (shop / "pytest.ini").write_text("[pytest]\nDJANGO_SETTINGS_MODULE = mysite.settings\naddopts = --reuse-db\n")
-    assert run(shop, "manage.py", "makemigrations", "shop").returncode == 0
     done = run(shop, "manage.py", "startapi", "shop", "--yes", "--model", "Shelf")
     assert "The tests pass." in done.stdout, done.stdout + done.stderr
     assert kept.read_bytes() == before

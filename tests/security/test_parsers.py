@@ -152,7 +152,7 @@ def timed(run, argument):
 def test_r_lin_quadratic_work_is_seen():
     """Or the tests below could not fail."""
     with pytest.raises(AssertionError, match="16 times the text"):
-        assert_linear(lambda text: [text.count("x") for _ in text[::64]], lambda size: "a" * size)
+        assert_linear(lambda text: [text.count("x") for _ in text[::64]], lambda size: "a" * size, size=2 * 1024)
 
 
 @pytest.fixture(scope="module")
