@@ -76,6 +76,7 @@ class Terminal:
             "HOME": str(home),
             "CURL_HOME": str(home),
             "NO_COLOR": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",  # a change within a second that leaves a file's size would pass unseen
         }
 
     def __enter__(self) -> Terminal:

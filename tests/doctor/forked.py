@@ -39,6 +39,7 @@ def run_forked(folder: Path, arguments: list[str], environment: dict[str, str]) 
 def _manage(answer: Connection, folder: str, arguments: list[str], environment: dict[str, str]) -> None:
     from django.core.management import execute_from_command_line
 
+    sys.dont_write_bytecode = True  # a change within a second that leaves a file's size would pass unseen
     os.chdir(folder)
     sys.path.insert(0, folder)
     os.environ.update({"DJANGO_SETTINGS_MODULE": "config.settings", **environment})
