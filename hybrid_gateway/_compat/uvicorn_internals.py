@@ -15,25 +15,16 @@ from uvicorn.config import STARTUP_FAILURE, Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
     HttpToolsProtocol,
 )
 from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle as RequestResponseCycle,
 )
-from uvicorn.protocols.utils import get_client_addr, get_path_with_query_string
 from uvicorn.server import Server
 from uvicorn.server import ServerState as ServerState
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
-status_lines = STATUS_LINE
-"""The first line of a response, by its status."""
-
-client_address: Callable[[Any], str] = get_client_addr
-"""``client_address(scope)``: host and port of the client, as the access log has them."""
-
-target_of: Callable[[Any], str] = get_path_with_query_string
-"""``target_of(scope)``: path and query, quoted, as the access log has them."""
+from hybrid_gateway._compat.uvicorn_websocket_internals import client_address, target_of
 
 
 class _Late:

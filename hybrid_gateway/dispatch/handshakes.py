@@ -8,8 +8,8 @@ or a conversation. Where a server cannot send such a response it is a 403.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 
 from starlette.requests import ClientDisconnect
 
@@ -26,6 +26,9 @@ from hybrid_gateway.websockets.wire import RESTART, RESTART_REASON
 POLICY_VIOLATION = 1008
 LAST_CLOSE = 0.2  # seconds for the close of a websocket of another application, at the end of the process
 TURNS = 3  # of the event loop, in which a transport closes
+TakeOver = Callable[[WebSocketContext, Receive, Send], AbstractAsyncContextManager[tuple[Receive, Send]] | None]
+"""Takes a connection over from the server, where it can, for as long as what it returns is entered."""
+
 _CONTEXT = "hybrid_gateway.websocket.context"  # in the scope: the handshake, on its way through middleware
 
 
@@ -41,6 +44,7 @@ class Handshakes:
         self._dispatcher = dispatcher
         self._middleware = _wrap(self._answer_inside_middleware, middleware) if middleware else None
         self._django_app = django_app
+        self.take_over: TakeOver | None = None  # known once a server asks
 
     async def answer(self, ctx: WebSocketContext, path: str | None, receive: Receive, send: Send) -> None:
         """Answer one handshake, and hold the conversation that follows. ``path`` is below the script prefix.
@@ -94,6 +98,14 @@ class Handshakes:
         await self._converse(ctx, endpoint, receive, send)
 
     async def _converse(self, ctx: WebSocketContext, endpoint: Endpoint, receive: Receive, send: Send) -> None:
+        taken = None if self.take_over is None else self.take_over(ctx, receive, send)
+        if taken is None:
+            await self._hold(ctx, endpoint, receive, send)
+        else:
+            async with taken as (own_receive, own_send):
+                await self._hold(ctx, endpoint, own_receive, own_send)
+
+    async def _hold(self, ctx: WebSocketContext, endpoint: Endpoint, receive: Receive, send: Send) -> None:
         await _receive_connect(receive)
 
         async def deny(response: EndpointResponse) -> None:

@@ -54,7 +54,7 @@ class ASGIDriver:
         self._forced_root = dispatcher.forced_root
         middleware = application.middleware
         self._middleware = _wrap(self._answer_inside_middleware, middleware) if middleware else None
-        self._handshakes = Handshakes(dispatcher, middleware, application.django_websockets)
+        self.handshakes = Handshakes(dispatcher, middleware, application.django_websockets)
         self.write: Callable[[Send, int, Headers, bytes], bool] | None = None  # known once a server asks
         self._is_bare = not (middleware or self._forced_root or self._may_redirect)
         self._table: RoutingTable | None = None  # that what follows is of
@@ -81,7 +81,7 @@ class ASGIDriver:
         path, root = scope["path"], self._forced_root or scope.get("root_path")
         try:
             with contextlib.suppress(ClientDisconnect):
-                await self._handshakes.answer(ctx, path_info(path, root) if root else path, receive, send)
+                await self.handshakes.answer(ctx, path_info(path, root) if root else path, receive, send)
         finally:
             ctx.release()
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from hybrid_gateway._compat.uvicorn_internals import status_lines, write_whole
+from hybrid_gateway._compat.uvicorn_internals import write_whole
+from hybrid_gateway.drivers.start_lines import STATUSES, start_line
 from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, StampedHeaders, end_of_head
 from hybrid_gateway.types import Headers, Send
 
-_WITH_CONTENT = frozenset(status_lines) - NO_CONTENT
+_WITH_CONTENT = STATUSES - NO_CONTENT
 _FRAMING = frozenset((b"connection", b"content-length", b"transfer-encoding"))
 
 
@@ -59,8 +60,3 @@ class ResponseHeads:
         if isinstance(headers, StampedHeaders):
             return self.stamped(headers, status, defaults)
         return self.renew(headers, status, defaults)
-
-
-def start_line(status: int, defaults: Headers) -> bytes:
-    """Return the status line and ``defaults`` as HTTP/1.1 has them."""
-    return status_lines[status] + b"".join(b"%b: %b\r\n" % (name.lower(), value) for name, value in defaults)

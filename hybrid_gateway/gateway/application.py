@@ -271,6 +271,10 @@ class Gateway:
             from hybrid_gateway.drivers.response_heads import ResponseHeads
 
             self._write = self.asgi.write = ResponseHeads().write
+        if "uvicorn.protocols.websockets.websockets_sansio_impl" in sys.modules:
+            from hybrid_gateway.drivers.sockets.websocket_takeover import Takeover
+
+            self.asgi.handshakes.take_over = Takeover(self.dispatcher).take
         self._loop = loop
 
     @property

@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from hybrid_gateway._compat import uvicorn_internals as internals
+from hybrid_gateway.drivers.start_lines import start_line
 from tests.compat import canary
 from tests.drivers.lane import Transport
 
@@ -49,13 +50,6 @@ async def finish(protocol: Any) -> bytes:
     return bytes(protocol.transport.written)
 
 
-@canary("status_lines")
-def test_there_is_a_first_line_for_each_status() -> None:
-    assert internals.status_lines[204] == b"HTTP/1.1 204 No Content\r\n"
-    assert internals.status_lines[299] == b"HTTP/1.1 299 \r\n"
-    assert set(range(200, 600)) <= set(internals.status_lines)
-
-
 @canary("run_on")
 def test_sockets_that_are_bound_are_served_by_one_process_and_by_several(monkeypatch: pytest.MonkeyPatch) -> None:
     served: list[Any] = []
@@ -79,13 +73,6 @@ def test_sockets_that_are_bound_are_served_by_one_process_and_by_several(monkeyp
         internals.run_on(uvicorn.Config(name, log_config=None), sockets)
     assert ended.value.code == 3
     assert list(inspect.signature(started).parameters) == ["self", "sockets"]
-
-
-@canary("client_address", "target_of")
-def test_the_access_log_names_client_and_target() -> None:
-    scope: Any = {"type": "http", "client": ("192.0.2.1", 80), "path": "/a b", "query_string": b"c=d", "root_path": ""}
-    assert internals.client_address(scope) == "192.0.2.1:80"
-    assert internals.target_of(scope) == "/a%20b?c=d"
 
 
 @canary("UvicornConnection")
@@ -180,7 +167,7 @@ class Head:
 
     def renew(self, head: Head, status: int, defaults: Any) -> bytes:
         lines = b"".join(b"%b: %b\r\n" % header for header in (*defaults, (b"x-a", b"1")))
-        return internals.status_lines[status] + lines + b"content-length: "
+        return start_line(status, ()) + lines + b"content-length: "
 
 
 Ended = tuple[bytes, bool, dict[str, Any], int, list[str]]

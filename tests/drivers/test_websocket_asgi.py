@@ -17,8 +17,8 @@ pytest.importorskip(
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from hybrid_gateway import Gateway
-from hybrid_gateway.drivers.lane import websocket_asgi
 from hybrid_gateway.drivers.lane.protocol import LaneProtocol
+from hybrid_gateway.drivers.sockets import websocket_asgi
 from hybrid_gateway.websockets.wire import WIRE
 from tests.drivers.test_lane import serving
 from tests.drivers.test_websocket_socket import run

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("websockets", reason="The lane's websockets need websockets, which the extra `server` brings.")
 
-from hybrid_gateway.drivers.lane.websocket_deflate import MessageInflater, choose_offer, compress_frame
-from hybrid_gateway.drivers.lane.websocket_frames import MessageTooBigError
+from hybrid_gateway.drivers.sockets.websocket_deflate import MessageInflater, choose_offer, compress_frame
+from hybrid_gateway.drivers.sockets.websocket_frames import MessageTooBigError
 from hybrid_gateway.websockets.frames import Frame
 from tests.drivers.test_websocket_frames import Reader
 from tests.drivers.websocket_client import frame

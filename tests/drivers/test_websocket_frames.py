@@ -15,8 +15,8 @@ from websockets.frames import Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from hybrid_gateway.drivers.lane.websocket_deflate import MessageInflater
-from hybrid_gateway.drivers.lane.websocket_frames import FrameReader
+from hybrid_gateway.drivers.sockets.websocket_deflate import MessageInflater
+from hybrid_gateway.drivers.sockets.websocket_frames import FrameReader
 from tests.drivers.websocket_client import frame
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

@@ -18,9 +18,9 @@ pytest.importorskip("uvicorn", reason="The lane needs uvicorn and httptools, whi
 from starlette.requests import ClientDisconnect
 
 from hybrid_gateway import Gateway
-from hybrid_gateway.drivers.lane import websocket_socket
 from hybrid_gateway.drivers.lane.protocol import LaneProtocol
-from hybrid_gateway.drivers.lane.websocket_socket import LaneSocket, close_frame
+from hybrid_gateway.drivers.sockets import websocket_socket
+from hybrid_gateway.drivers.sockets.websocket_socket import UvicornSocket, close_frame
 from hybrid_gateway.websockets.frames import Frame
 from hybrid_gateway.websockets.wire import WIRE
 from tests.drivers.test_lane import serving
@@ -171,7 +171,7 @@ def test_what_comes_before_the_handshake_is_answered_waits_and_is_bounded():
             client.write(handshake() + frame(TEXT, b"early") * 3)
             client.write(frame(BINARY, b"x" * 60_000) * 100)  # more than anybody keeps
             await asyncio.sleep(0.3)
-            sockets = [known for known in site.server.server_state.connections if isinstance(known, LaneSocket)]
+            sockets = [known for known in site.server.server_state.connections if isinstance(known, UvicornSocket)]
             assert len(sockets) == 1 and len(sockets[0]._rest) <= 400_000
             gate.set()
             assert (await client.read_head())[0] == 101

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Protocol
 
-from hybrid_gateway._compat.uvicorn_internals import build_parser, client_address
+from hybrid_gateway._compat.uvicorn_internals import build_parser
+from hybrid_gateway._compat.uvicorn_websocket_internals import client_address
 from hybrid_gateway.dispatch.dispatcher import Dispatcher, no_message
 from hybrid_gateway.dispatch.request_checks import MAX_HEADER_BYTES, MAX_HEADERS
 from hybrid_gateway.drivers.served_application import ServedApplication

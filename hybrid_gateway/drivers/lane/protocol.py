@@ -41,8 +41,8 @@ from hybrid_gateway.drivers.lane.connection_state import ConnectionState, Reques
 from hybrid_gateway.drivers.lane.request import LaneRequest
 from hybrid_gateway.drivers.lane.server import LaneServer, lane_server
 from hybrid_gateway.drivers.lane.websocket_upgrade import size_of_head, upgrade
-from hybrid_gateway.drivers.response_heads import start_line
 from hybrid_gateway.drivers.served_application import ServedApplication
+from hybrid_gateway.drivers.start_lines import start_line
 from hybrid_gateway.headers import NO_CONTENT, FixedHeaders, StampedHeaders, check_headers, end_of_head
 from hybrid_gateway.responses.raw_response import EndpointResponse
 from hybrid_gateway.types import ASGIApp, Headers, Receive, Scope, Send

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, Protocol
 from urllib.parse import unquote
 
-from hybrid_gateway._compat.uvicorn_internals import client_address, target_of
+from hybrid_gateway._compat.uvicorn_websocket_internals import client_address, target_of
 from hybrid_gateway.concurrency.thread_pools import PooledThread
 from hybrid_gateway.drivers.lane.connection_state import ConnectionState
 from hybrid_gateway.drivers.lane.request_lines import Match

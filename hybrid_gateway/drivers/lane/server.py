@@ -30,7 +30,7 @@ from hybrid_gateway.drivers.lane.heads import HeadValidator
 from hybrid_gateway.drivers.lane.obstacles import find_obstacle
 from hybrid_gateway.drivers.lane.request import LaneConnection, LaneRequest
 from hybrid_gateway.drivers.lane.request_lines import RequestLines
-from hybrid_gateway.drivers.lane.websocket_server import SocketServer
+from hybrid_gateway.drivers.lane.websocket_upgrade import LaneSockets
 from hybrid_gateway.drivers.response_heads import ResponseHeads
 from hybrid_gateway.drivers.served_application import ServedApplication
 from hybrid_gateway.headers import FixedHeaders, StampedHeaders
@@ -51,7 +51,7 @@ class LaneServer:
     ) -> None:
         self.application = application
         self.dispatcher = dispatcher = application.dispatcher
-        self.sockets = SocketServer(config, state, dispatcher, cast("ASGIApp", application), trust_proxy)
+        self.sockets = LaneSockets(config, state, dispatcher, cast("ASGIApp", application), trust_proxy)
         self.has_hsts = dispatcher.security.hsts is not None
         self.trust_proxy = trust_proxy
         self.access_logger = AccessLogger(logging.getLogger("uvicorn.access"), dispatcher)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 
-from hybrid_gateway.drivers.lane.websocket_frames import MessageTooBigError
+from hybrid_gateway.drivers.sockets.websocket_frames import MessageTooBigError
 from hybrid_gateway.websockets.frames import Frame, frame_bytes
 
 _NAME = "permessage-deflate"

@@ -1,23 +1,19 @@
-"""The handshake of a websocket on the lane: RFC 6455 section 4.2, and the scope of ASGI that comes of it."""
+"""The handshake of a websocket as the lane reads it: RFC 6455 section 4.2.1, and the scope of ASGI that comes of it."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
-from collections.abc import Iterable
 from typing import Any
 from urllib.parse import unquote
 
 import httptools
 
 from hybrid_gateway.dispatch.request_checks import MAX_HEADER_BYTES, MAX_HEADERS
-from hybrid_gateway.drivers.lane.websocket_deflate import choose_offer
-from hybrid_gateway.headers import header_line, is_token
-from hybrid_gateway.types import Header, Scope
-from hybrid_gateway.websockets.wire import HANDSHAKE_HEADERS
+from hybrid_gateway.drivers.sockets.websocket_handshake import Handshake
+from hybrid_gateway.headers import is_token
+from hybrid_gateway.types import Header, Headers, Scope
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _VERSION = b"13"
 
 
@@ -31,38 +27,9 @@ class HandshakeError(Exception):
         self.headers = headers
 
 
-class Handshake:
-    """A handshake in order that is not answered yet."""
-
-    __slots__ = ("_key", "_offers", "scope")
-
-    def __init__(self, scope: Scope, key: bytes, offers: str) -> None:
-        self.scope = scope
-        self._key = key
-        self._offers = offers
-
-    def accept(
-        self, defaults: Iterable[Header], subprotocol: str | None, headers: Iterable[Header], *, compression: bool
-    ) -> tuple[bytes, int | None]:
-        """Return the answer, and the bits of the window where messages may be compressed.
-
-        Raises ``ValueError`` for a header that no server may send.
-        """
-        accepted = base64.b64encode(hashlib.sha1(self._key + _GUID, usedforsecurity=False).digest())
-        lines = [
-            b"HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n",
-            b"sec-websocket-accept: %b\r\n" % accepted,
-        ]
-        if subprotocol:
-            lines.append(header_line((b"sec-websocket-protocol", subprotocol.encode("latin-1"))))
-        chosen = choose_offer(self._offers) if compression else None
-        if chosen is not None:
-            lines.append(b"sec-websocket-extensions: %b\r\n" % chosen[0].encode())
-        lines += (header_line(header) for header in (*defaults, *headers) if header[0].lower() not in HANDSHAKE_HEADERS)
-        return b"".join([*lines, b"\r\n"]), chosen and chosen[1]
-
-
-def read_handshake(method: str, version: str, url: bytes, headers: list[Header], scope: Scope) -> Handshake:
+def read_handshake(
+    method: str, version: str, url: bytes, headers: list[Header], scope: Scope, defaults: Headers
+) -> Handshake:
     """Return a handshake by its head; ``scope`` is completed. Raises :class:`HandshakeError` for one out of order."""
     if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
         raise HandshakeError(431, "The headers of the request are too many or too long.")
@@ -83,7 +50,7 @@ def read_handshake(method: str, version: str, url: bytes, headers: list[Header],
         raise HandshakeError(400, "Sec-WebSocket-Key is none.")
     complete_scope(scope, url, headers, by_name)
     offers = b",".join(by_name.get(b"sec-websocket-extensions", ())).decode("latin-1")
-    return Handshake(scope, keys[0], offers)
+    return Handshake(scope, keys[0], offers, defaults)
 
 
 def is_key(value: bytes) -> bool:
@@ -125,11 +92,3 @@ def complete_scope(scope: Scope, url: bytes, headers: list[Header], by_name: dic
         }
     )
     scope.pop("method", None)
-
-
-def response_bytes(start: bytes, headers: Iterable[Header], body: bytes) -> bytes:
-    """Return a whole response that ends its connection. Raises ``ValueError`` for a header that no server may send."""
-    own = ((b"content-length", b"%d" % len(body)), (b"connection", b"close"))
-    names = dict(own)
-    lines = map(header_line, (*(header for header in headers if header[0].lower() not in names), *own))
-    return b"".join([start, *lines, b"\r\n", body])

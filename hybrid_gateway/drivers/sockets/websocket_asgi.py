@@ -11,7 +11,7 @@ import random
 from collections import deque
 from typing import Protocol
 
-from hybrid_gateway.drivers.lane.websocket_server import SocketServer
+from hybrid_gateway.drivers.sockets.websocket_server import SocketServer
 from hybrid_gateway.types import Header, Headers, Message
 from hybrid_gateway.websockets.frames import Frame
 from hybrid_gateway.websockets.wire import Receiver, Wire

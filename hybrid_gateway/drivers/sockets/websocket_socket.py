@@ -1,25 +1,27 @@
-"""A websocket on the lane: a protocol of the event loop, a wire of the gateway, and a websocket of ASGI.
+"""A websocket of ours on uvicorn: a protocol of the event loop, a wire of the gateway, and a websocket of ASGI.
 
-How this works: the HTTP protocol of a connection gives it to a :class:`LaneSocket` with the handshake, and the
-application is called with a scope. A route of the gateway accepts by the ``Wire`` that is in there: its receiver is
-called straight from ``data_received``, and a frame is written as it was made for everybody. Whatever else answers
-(mounts, Channels) receives and sends messages, which are made of the same wire.
+How this works: a :class:`UvicornSocket` gets its connection from the lane, or from uvicorn's own protocol, with the
+handshake, and the application has a scope. A route of the gateway accepts by the ``Wire`` that is in there: its
+receiver is called straight from ``data_received``, and a frame is written as it was made for everybody. Whatever else
+answers (mounts, Channels) receives and sends messages, which are made of the same wire.
 """
 
 from __future__ import annotations
 
 import asyncio
 from enum import Enum
+from types import TracebackType
 
 from starlette.requests import ClientDisconnect
 
-from hybrid_gateway.drivers.lane.websocket_asgi import ASGIMessages, Disconnected
-from hybrid_gateway.drivers.lane.websocket_deflate import MessageInflater, compress_frame
-from hybrid_gateway.drivers.lane.websocket_frames import CLOSE, INVALID_DATA, PING, PROTOCOL_ERROR, FrameReader
-from hybrid_gateway.drivers.lane.websocket_handshake import Handshake, response_bytes
-from hybrid_gateway.drivers.lane.websocket_output import SocketOutput
-from hybrid_gateway.drivers.lane.websocket_server import SocketServer, logger
-from hybrid_gateway.types import Headers, Message
+from hybrid_gateway.drivers.sockets.websocket_asgi import ASGIMessages
+from hybrid_gateway.drivers.sockets.websocket_deflate import MessageInflater, compress_frame
+from hybrid_gateway.drivers.sockets.websocket_frames import CLOSE, INVALID_DATA, PING, PROTOCOL_ERROR, FrameReader
+from hybrid_gateway.drivers.sockets.websocket_handshake import Handshake, response_bytes
+from hybrid_gateway.drivers.sockets.websocket_output import SocketOutput
+from hybrid_gateway.drivers.sockets.websocket_server import SocketServer, logger
+from hybrid_gateway.drivers.start_lines import start_line
+from hybrid_gateway.types import Headers, Message, Receive, Send
 from hybrid_gateway.websockets.frames import Frame
 from hybrid_gateway.websockets.wire import WIRE, Receiver
 
@@ -67,7 +69,7 @@ def close_frame(code: int, reason: str) -> bytes:
     return bytes((0x80 | CLOSE, 2 + len(text))) + code.to_bytes(2, "big") + text
 
 
-class LaneSocket(FrameReader, asyncio.Protocol):
+class UvicornSocket(FrameReader, asyncio.Protocol):
     """One websocket, from its handshake to its end. All of it happens on the event loop."""
 
     can_ping = True
@@ -105,38 +107,30 @@ class LaneSocket(FrameReader, asyncio.Protocol):
         self._awaits_pong = False
         self._waiters: list[asyncio.Future[None]] | None = None
 
-    def start(self, handshake: Handshake, early: bytes) -> None:
-        """Take the connection, with what came behind the handshake, and call the application."""
-        server = self._server
-        handshake.scope["extensions"][WIRE] = self
-        server.trust_proxy(handshake.scope)
-        server.connections.add(self)
+    def attach(self, handshake: Handshake) -> None:
+        """Take the connection, and be the wire of its scope."""
+        handshake.scope["extensions"] = {**(handshake.scope.get("extensions") or {}), WIRE: self}
+        self._server.connections.add(self)
         self._transport.set_protocol(self)
-        if early:
-            self.data_received(early)
-        task = server.loop.create_task(self.run(handshake))
-        server.tasks.add(task)
-        task.add_done_callback(server.tasks.discard)
 
-    async def run(self, handshake: Handshake) -> None:
-        """Let the application answer, and close what it leaves open."""
-        scope, code = handshake.scope, INTERNAL
-        del handshake
-        try:
-            await self._server.application(scope, self.receive, self.send_message)
+    # PERF: no generator, of which each idle socket would hold a frame.
+
+    async def __aenter__(self) -> tuple[Receive, Send]:
+        """Return the messages of ASGI, for the application, which runs inside."""
+        return self.receive, self.send_message
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close what the application has left open."""
+        if error is None:
             code = 1000
             if self._phase is _PENDING:
                 logger.error("ASGI callable returned without completing handshake.")
-        except (Disconnected, ClientDisconnect):
-            pass
-        except asyncio.CancelledError:
-            code = RESTART  # the server is not to wait any longer
-            raise
-        except Exception:
-            logger.exception("Exception in ASGI application\n")
-        finally:
-            await self.deny(500, ((b"content-type", b"text/plain; charset=utf-8"),), b"Internal Server Error")
-            self.close(code, "")
+        else:  # a server that cancels is not to wait any longer
+            code = RESTART if isinstance(error, asyncio.CancelledError) else INTERNAL
+        await self.deny(500, ((b"content-type", b"text/plain; charset=utf-8"),), b"Internal Server Error")
+        self.close(code, "")
 
     # --- ASGI
 
@@ -164,7 +158,7 @@ class LaneSocket(FrameReader, asyncio.Protocol):
         handshake = self._handshake
         if handshake is None or self._transport.is_closing():
             raise ClientDisconnect
-        head, self._window_bits = handshake.accept(self._server.headers, subprotocol, headers, compression=compression)
+        head, self._window_bits = handshake.accept(subprotocol, headers, compression=compression)
         self._handshake = None
         self._phase = _OPEN
         self.receiver = self._owner = receiver
@@ -183,7 +177,7 @@ class LaneSocket(FrameReader, asyncio.Protocol):
         """Answer the handshake by a response of HTTP, unless it is answered."""
         handshake = self._handshake
         if handshake is not None and not self._transport.is_closing():
-            response = response_bytes(self._server.start_line(status), headers, body)
+            response = response_bytes(start_line(status, handshake.defaults), headers, body)
             self._handshake = None
             self._phase, self.is_deaf = _ENDED, True
             self._server.log(handshake.scope, str(status))

@@ -1,4 +1,4 @@
-"""The websockets of one server on the lane: what is the same for all of them, and when their frames leave.
+"""The websockets of ours on one server: what is the same for all of them, and when their frames leave.
 
 How this works: what is sent to a socket is written once per turn of the event loop, so that many small messages are one
 call of the system, and a message to many sockets costs no timer of theirs.
@@ -10,17 +10,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextvars import Context
-from typing import Protocol, cast
+from typing import Protocol
 
 from uvicorn.config import Config
 
-from hybrid_gateway._compat.uvicorn_internals import ServerState, client_address, server_headers, target_of
+from hybrid_gateway._compat.uvicorn_websocket_internals import client_address, target_of
 from hybrid_gateway.dispatch.dispatcher import Dispatcher
 from hybrid_gateway.dispatch.shutdown import GRACE_AFTER_SIGNAL
-from hybrid_gateway.drivers.response_heads import start_line
-from hybrid_gateway.types import ASGIApp, Headers, Scope
-
-_UPGRADES = ("auto", "websockets-sansio")  # values of uvicorn's option `ws` with which the lane takes websockets
+from hybrid_gateway.types import Scope
 
 logger = logging.getLogger("uvicorn.error")  # where uvicorn's own websockets log
 
@@ -35,18 +32,10 @@ class SocketServer:
     """The part of one server that its websockets have in common."""
 
     def __init__(
-        self,
-        config: Config,
-        state: ServerState,
-        dispatcher: Dispatcher,
-        application: ASGIApp,
-        trust_proxy: Callable[[Scope], None],
+        self, config: Config, connections: set[object], tasks: set[asyncio.Task[None]], dispatcher: Dispatcher
     ) -> None:
-        self.application = application
-        self.trust_proxy = trust_proxy
-        self.is_on = config.ws in _UPGRADES and config.ws_protocol_class is not None
-        self.connections = cast("set[object]", state.connections)
-        self.tasks = state.tasks
+        self.connections = connections
+        self.tasks = tasks
         self.loop = asyncio.get_running_loop()
         # Of sockets that speak ASGI: bytes of a message, messages, seconds
         self.max_size: int = config.ws_max_size
@@ -54,7 +43,6 @@ class SocketServer:
         self.ping_interval = config.ws_ping_interval
         self.ping_timeout = config.ws_ping_timeout
         self.compression: bool = config.ws_per_message_deflate
-        self._state = state
         self._dispatcher = dispatcher
         self._logs = config.access_log
         self._outputs: list[Output] = []
@@ -90,15 +78,6 @@ class SocketServer:
     def begin_shutdown(self) -> None:
         """Tell the gateway that the server ends."""
         self._dispatcher.shutdown.begin(GRACE_AFTER_SIGNAL)
-
-    @property
-    def headers(self) -> Headers:
-        """The server's own headers, as they are this second."""
-        return server_headers(self._state)
-
-    def start_line(self, status: int) -> bytes:
-        """Return the status line of a response, and the server's own headers."""
-        return start_line(status, self.headers)
 
     def log(self, scope: Scope, outcome: str) -> None:
         """Log the answer to a handshake as uvicorn does; what the schemes of routes call secret is hidden."""

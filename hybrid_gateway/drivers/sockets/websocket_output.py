@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from hybrid_gateway.drivers.lane.websocket_server import SocketServer
+from hybrid_gateway.drivers.sockets.websocket_server import SocketServer
 
 BATCH, BATCH_BYTES = 32, 64 * 1024  # frames, and about as many bytes, of one write
 
