@@ -20,7 +20,7 @@ class Backlog(Generic[T]):
     ``"close"`` everything, after which nothing more is taken.
     """
 
-    __slots__ = ("_entries", "bytes", "dropped", "is_closed", "items", "max_bytes", "policy", "size")
+    __slots__ = ("bytes", "dropped", "entries", "is_closed", "items", "max_bytes", "policy", "size")
 
     def __init__(self, size: int, policy: Overflow = "drop_oldest", max_bytes: int | None = None) -> None:
         if size < 1:
@@ -28,11 +28,12 @@ class Backlog(Generic[T]):
         self.size, self.policy, self.max_bytes = size, policy, max_bytes
         self.items = self.bytes = self.dropped = 0
         self.is_closed = False
-        self._entries: deque[tuple[T, int] | Gap] = deque()
+        self.entries: deque[tuple[T, int] | Gap] = deque()
+        """What there is to read, always the same queue; changed by the methods alone."""
 
     def __len__(self) -> int:
         """Return how many entries there are to read, items and gaps."""
-        return len(self._entries)
+        return len(self.entries)
 
     def __repr__(self) -> str:
         return f"<Backlog {self.items} of {self.size}, {self.bytes} bytes, {self.dropped} dropped>"
@@ -64,21 +65,21 @@ class Backlog(Generic[T]):
     def push_gap(self, missed: int | None, recovered: bool = False) -> None:
         """Add a place where messages are missing, to the one before it where nothing lies between."""
         gap = Gap(missed, recovered)
-        last = self._entries[-1] if self._entries else None
+        last = self.entries[-1] if self.entries else None
         if isinstance(last, Gap):
-            self._entries[-1] = _merge(last, gap)
+            self.entries[-1] = _merge(last, gap)
         else:
-            self._entries.append(gap)
+            self.entries.append(gap)
 
     def close(self) -> None:
         """Forget everything, and take nothing more."""
         self.is_closed = True
-        self._entries.clear()
+        self.entries.clear()
         self.items = self.bytes = 0
 
     def pop(self) -> T | Gap:
         """Take the first entry; raise ``IndexError`` where there is none."""
-        entry = self._entries.popleft()
+        entry = self.entries.popleft()
         if isinstance(entry, Gap):
             return entry
         item, weight = entry
@@ -87,7 +88,7 @@ class Backlog(Generic[T]):
         return item
 
     def _append(self, item: T, weight: int) -> None:
-        self._entries.append((item, weight))
+        self.entries.append((item, weight))
         self.items += 1
         self.bytes += weight
 
@@ -103,17 +104,17 @@ class Backlog(Generic[T]):
                 self.dropped += 1
                 gap = Gap(1) if gap is None else _merge(gap, Gap(1))
         if gap is not None:
-            first = self._entries[0] if self._entries else None
+            first = self.entries[0] if self.entries else None
             if isinstance(first, Gap):
-                self._entries[0] = _merge(gap, first)
+                self.entries[0] = _merge(gap, first)
             else:
-                self._entries.appendleft(gap)
+                self.entries.appendleft(gap)
 
     def _clear(self) -> int:
         """Forget all items, and return how many messages are missing for it, without gaps of unknown size."""
         lost = self.items
-        gaps = [entry for entry in self._entries if isinstance(entry, Gap)]
-        self._entries.clear()
+        gaps = [entry for entry in self.entries if isinstance(entry, Gap)]
+        self.entries.clear()
         self.items = self.bytes = 0
         for gap in gaps:
             self.push_gap(gap.missed, gap.recovered)

@@ -115,6 +115,12 @@ class ASGIWire:
         if not self._is_sending:
             self._begin()
 
+    def send_at_once(self, frame: Frame) -> bool:
+        if self._queue or self._is_sending or self._is_over or self._is_closing:
+            return False
+        self.send(frame)
+        return True
+
     @property
     def queued(self) -> tuple[int, int]:
         return len(self._queue), self._bytes

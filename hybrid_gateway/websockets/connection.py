@@ -229,6 +229,14 @@ class Connection:
         if not self.sent % TURN:
             await asyncio.sleep(0)  # to a client that reads as fast nothing ever waits, and nobody else would be served
 
+    def write_at_once(self, frame: Frame) -> bool:
+        """Send a frame if nothing waits; return whether it is sent."""
+        if not self.wire.send_at_once(frame):
+            return False
+        self.sent += 1
+        self.sent_bytes += len(frame.payload)
+        return True
+
     def write(self, frame: Frame) -> None:
         """Queue a frame, however much waits already."""
         self.sent += 1

@@ -12,7 +12,7 @@ import asyncio
 import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from typing import Any, Literal
 
 import msgspec
@@ -22,7 +22,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from hybrid_gateway.concurrency.thread_pool import Borrower
 from hybrid_gateway.endpoints.errors import ErrorResponses, translate
-from hybrid_gateway.exceptions import HTTPException, InternalServerError
+from hybrid_gateway.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.responses.gateway_response import GatewayResponse, ResponseThread, ShutdownSignal
 from hybrid_gateway.responses.raw_response import EndpointResponse
@@ -144,6 +144,8 @@ class Conversation(GatewayResponse):
         except TimeoutError:
             if not self.deadline.expired():
                 raise
+            if self.connection is None:
+                raise ServiceUnavailable("The server is about to end.", headers={"Retry-After": "1"}) from None
             logger.warning("The handler of %s was cancelled: its connection has ended.", self.plan.route)
 
     async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
@@ -227,12 +229,21 @@ class SocketConversation(Conversation):
     """The conversation of a handler that has the socket itself."""
 
     async def converse(self, ctx: WebSocketContext, wire: Wire) -> None:
-        """Run the handler, which accepts when it likes."""
-        socket = ctx.websocket
-        socket.attach(functools.partial(self.accept, ctx, wire))
-        await self.plan.handler(**self.values)
-        if not socket.is_accepted:
-            await socket.close(NORMAL)
+        """Run the handler, which accepts when it likes; one that has not when the process ends refuses with 503."""
+        socket, loop = ctx.websocket, asyncio.get_running_loop()
+        assert self.shutdown is not None
+        with ExitStack() as until_accepted:
+            until_accepted.enter_context(self.shutdown.cutting(lambda: _cut(self.deadline, loop.time())))
+
+            async def accept(subprotocol: str | None = None, headers: Headers = ()) -> Connection:
+                connection = await self.accept(ctx, wire, subprotocol, headers)
+                until_accepted.close()
+                return connection
+
+            socket.attach(accept)
+            await self.plan.handler(**self.values)
+            if not socket.is_accepted:
+                await socket.close(NORMAL)
 
 
 def _cut(deadline: asyncio.Timeout, when: float) -> None:

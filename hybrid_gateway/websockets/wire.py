@@ -67,6 +67,10 @@ class Wire(Protocol):
         """Queue a frame; without effect once the connection has ended."""
         ...
 
+    def send_at_once(self, frame: Frame) -> bool:
+        """Send a frame if nothing waits and the client can take it; return whether it is sent."""
+        ...
+
     @property
     def queued(self) -> tuple[int, int]:
         """Messages and bytes that are not written yet, as far as the wire knows."""

@@ -503,7 +503,7 @@ def test_a_broadcast_holds_the_same_bytes_for_each_client_that_does_not_read():
             message = Frame(b"for everybody")
             for _, heard in pairs:
                 heard.wire.send(message)
-            kept = [heard.wire._output._frames for _, heard in pairs]
+            kept = [heard.wire._output.frames for _, heard in pairs]
             assert all(frames == [message.as_bytes] and frames[0] is message.as_bytes for frames in kept)
             for client, _ in pairs:
                 client.leave()

@@ -106,7 +106,11 @@ def make_routes() -> list:
         await socket.close(4999)
         tell(key, "disconnect")
 
-    return [probe, OnLoop, OnThread, numbers, numbers_on_thread, closes]
+    @websocket("/undecided", components=[held, waited])
+    async def undecided(socket: WebSocket, key: str, waited: Waited) -> None:
+        await asyncio.sleep(3600)
+
+    return [probe, OnLoop, OnThread, numbers, numbers_on_thread, closes, undecided]
 
 
 def __getattr__(name: str) -> list:

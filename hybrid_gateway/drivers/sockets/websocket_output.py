@@ -16,30 +16,30 @@ BATCH, BATCH_BYTES = 32, 64 * 1024  # frames, and about as many bytes, of one wr
 class SocketOutput:
     """The frames that go to one client."""
 
-    __slots__ = ("_frames", "_in_flight", "_pong", "_server", "_size", "is_blocked", "is_held", "transport")
+    __slots__ = ("_in_flight", "_pong", "_server", "frames", "is_blocked", "is_held", "size", "transport")
 
     def __init__(self, transport: asyncio.Transport, server: SocketServer, *, is_blocked: bool) -> None:
         self.transport = transport
         self.is_blocked = is_blocked  # the transport has something left
         self.is_held = False  # somebody flushes in a moment
         self._server = server
-        self._frames: list[bytes] | None = None
-        self._size = 0
+        self.frames: list[bytes] | None = None  # that wait, and their bytes
+        self.size = 0
         self._in_flight = 0  # frames that the transport had last
         self._pong: bytes | None = None
         transport.set_write_buffer_limits(high=1, low=0)  # with 0 asyncio's TLS would pause, and never resume
 
     def write(self, frame: bytes) -> None:
         """Add a frame."""
-        frames = self._frames
+        frames = self.frames
         if frames is None:
-            self._frames, self._size = [frame], len(frame)
+            self.frames, self.size = [frame], len(frame)
             if not (self.is_held or self.is_blocked):
                 self._server.flush_soon(self)
             return
         frames.append(frame)
-        self._size += len(frame)
-        if not self.is_blocked and (len(frames) >= BATCH or self._size >= BATCH_BYTES):
+        self.size += len(frame)
+        if not self.is_blocked and (len(frames) >= BATCH or self.size >= BATCH_BYTES):
             self.flush()
 
     def write_pong(self, frame: bytes) -> None:
@@ -52,14 +52,14 @@ class SocketOutput:
 
     def flush(self) -> None:
         """Write what waits, as far as the client takes it."""
-        while self._frames is not None and not self.is_blocked:
-            frames = self._frames
+        while self.frames is not None and not self.is_blocked:
+            frames = self.frames
             if len(frames) <= BATCH:
-                self._frames, self._size = None, 0
+                self.frames, self.size = None, 0
             else:
-                self._frames = frames[BATCH:]
+                self.frames = frames[BATCH:]
                 del frames[BATCH:]
-                self._size -= sum(map(len, frames))
+                self.size -= sum(map(len, frames))
             self._in_flight = len(frames)
             # PERF: the same bytes for everybody, and no copy, where one frame waits.
             self.transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
@@ -72,7 +72,7 @@ class SocketOutput:
 
     def drop(self) -> None:
         """Forget what waits."""
-        self._frames, self._size, self._pong = None, 0, None
+        self.frames, self.size, self._pong = None, 0, None
 
     def unblock(self) -> bool:
         """Go on, as the transport has written all it had; return whether nothing is left."""
@@ -86,7 +86,7 @@ class SocketOutput:
     @property
     def queued(self) -> tuple[int, int]:
         """Frames and bytes that are not written yet."""
-        waiting = len(self._frames or ())
+        waiting = len(self.frames or ())
         if not self.is_blocked:
-            return waiting, self._size
-        return waiting + self._in_flight, self._size + self.transport.get_write_buffer_size()
+            return waiting, self.size
+        return waiting + self._in_flight, self.size + self.transport.get_write_buffer_size()

@@ -45,18 +45,19 @@ class SocketServer:
         self.compression: bool = config.ws_per_message_deflate
         self._dispatcher = dispatcher
         self._logs = config.access_log
-        self._outputs: list[Output] = []
+        self.outputs: list[Output] = []
+        """Whose frames leave at the end of the turn; the first comes by :meth:`flush_soon`."""
 
     # --- frames that wait for the end of the turn
 
     def flush_soon(self, output: Output) -> None:
         """Call ``output.flush`` once all that is due now has run."""
-        if not self._outputs:
+        if not self.outputs:
             self.loop.call_soon(self._flush, context=Context())
-        self._outputs.append(output)
+        self.outputs.append(output)
 
     def _flush(self) -> None:
-        outputs, self._outputs = self._outputs, []
+        outputs, self.outputs = self.outputs, []
         for output in outputs:
             output.flush()
 
