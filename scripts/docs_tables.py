@@ -10,7 +10,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -110,9 +110,15 @@ PARTS: dict[str, Callable[[], Iterator[str]]] = {
 }
 
 
+@cache
+def text_of(part: str) -> str:
+    """Return the lines of a part, which stay as they are while this runs."""
+    return "".join(f"{line}\n" for line in PARTS[part]())
+
+
 def write(page: str) -> str:
     """Return a document with its parts as they should be."""
-    return PART.sub(lambda found: found[1] + "".join(f"{line}\n" for line in PARTS[found[2]]()) + found[3], page)
+    return PART.sub(lambda found: found[1] + text_of(found[2]) + found[3], page)
 
 
 def main(arguments: list[str]) -> int:
