@@ -22,8 +22,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from hybrid_gateway._compat.asgiref_internals import bring_locals_here, restore_context, thread_state
 from hybrid_gateway._compat.django_connection_internals import (
     Connections,
+    abandon_transaction,
     close_caches,
     close_stale_connections,
+    in_transaction,
     opened_connections,
     renew_connections,
 )
@@ -50,6 +52,14 @@ def close_unit(opened: Connections | None = None) -> None:
         if reset is not None:
             reset(connection)
     close_caches()
+
+
+def abandon_transactions() -> bool:
+    """Roll back what is open on the current thread, and close its connections; return whether anything was."""
+    unfinished = [connection for connection in opened_connections() if in_transaction(connection)]
+    for connection in unfinished:
+        abandon_transaction(connection)
+    return bool(unfinished)
 
 
 class _Resets(dict[type, "Callable[[BaseDatabaseWrapper], object] | None"]):

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.websockets import WebSocketDisconnect
 
 from hybrid_gateway.concurrency.thread_pool import Borrower
+from hybrid_gateway.concurrency.unit_of_work import abandon_transactions
 from hybrid_gateway.endpoints.errors import ErrorResponses, translate
 from hybrid_gateway.exceptions import HTTPException, InternalServerError, ServiceUnavailable
 from hybrid_gateway.request.context import RequestContext
@@ -280,7 +281,7 @@ class ListenerConversation(Conversation):
     async def call(self, ctx: WebSocketContext, data: object) -> object:
         """Call the handler with one message, on a thread where it blocks."""
         handler = functools.partial(self.plan.handler, data=data, **self.values)
-        return await call_handler(self.plan.mode, ctx.thread, handler)
+        return await call_handler(self.plan.mode, ctx.thread, handler, self.plan.route)
 
 
 def holds_transaction(thread: object) -> bool:
@@ -288,19 +289,36 @@ def holds_transaction(thread: object) -> bool:
     return isinstance(thread, Borrower) and thread.holds
 
 
-async def call_handler(mode: CallMode, thread: ResponseThread, handler: Handler) -> object:
+async def call_handler(mode: CallMode, thread: ResponseThread, handler: Handler, route: str) -> object:
     """Call a handler where it runs. Raises ``RuntimeError`` for one that leaves a transaction open on a thread."""
-    if mode != "thread":
-        return await handler() if mode == "loop" else handler()
-    try:
+    if mode == "thread":
+        if isinstance(thread, Borrower):  # else a test has lent its own thread, and maybe a transaction of its own
+            handler = functools.partial(_call_without_transaction, handler, route)
         return await thread.run(handler)
-    finally:
-        if holds_transaction(thread):
-            thread.release()
-            raise RuntimeError(
-                "A function of a websocket has left a transaction open, which would hold a thread and its connection "
-                "until the socket ends; it is rolled back. End it where it begins: atomic=True, transaction.atomic()."
-            )
+    return await handler() if mode == "loop" else handler()
+
+
+def _call_without_transaction(handler: Handler, route: str) -> object:
+    """Call a handler on this thread; roll back what it has left open, however it ends, and log that.
+
+    That is logged here, since nobody waits for the handler any more where the task that did was cancelled.
+    """
+    try:
+        result = handler()
+    except BaseException:  # that is what the client is told of
+        if abandon_transactions():
+            logger.exception(_LEFT_OPEN, route)
+        raise
+    if abandon_transactions():
+        logger.error(_LEFT_OPEN, route)
+        raise RuntimeError(_LEFT_OPEN % route)
+    return result
+
+
+_LEFT_OPEN = (
+    "A function of the websocket %s has left a transaction open, which would hold a thread and its connection until "
+    "the socket ends; it is rolled back. End it where it begins: atomic=True, transaction.atomic()."
+)
 
 
 class StreamConversation(Conversation):

@@ -105,4 +105,5 @@ class ListenerInstance(ListenerConversation):
 
     async def _run(self, thread: ResponseThread, method: ListenerMethod, given: Values) -> object:
         values = {name: self.values[name] for name in method.parameters} | dict(given)
-        return await call_handler(method.mode, thread, functools.partial(method.function, self._instance, **values))
+        handler = functools.partial(method.function, self._instance, **values)
+        return await call_handler(method.mode, thread, handler, self.plan.route)

@@ -1,11 +1,14 @@
 """Websockets keep to themselves: contexts, threads and connections to the database are nobody else's."""
 
 import asyncio
+import sys
+import threading
 from contextvars import ContextVar
 
 import msgspec
 import pytest
 from django.contrib.auth.models import Group
+from django.core.signals import got_request_exception
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils import timezone, translation
@@ -160,29 +163,100 @@ class OpenLater(Listener):
     path = "/message"
 
     def on_message(self, data: str) -> str:
-        transaction.set_autocommit(False)
-        if data == "refused":
-            raise HTTPException(409)
-        return data
+        return leave_open(data)
 
     def on_disconnect(self, code: int) -> None:
         left_with.append((code, transaction.get_autocommit()))
 
 
+@listener("/message")
+def open_later(data: str) -> str:
+    return leave_open(data)
+
+
+def leave_open(data: str) -> str:
+    """Leave a transaction open, and end as ``data`` says."""
+    if data == "fine":
+        return f"autocommit: {transaction.get_autocommit()}"
+    transaction.set_autocommit(False)
+    Group.objects.create(name="half")
+    if data == "refused":
+        raise HTTPException(409)
+    if data == "failed":
+        raise ValueError("of the handler")
+    return data
+
+
+@pytest.fixture
+def told():
+    """The errors that those who collect them are told of."""
+    errors = []
+
+    def collect(**_: object) -> None:
+        errors.append(type(sys.exception()))
+
+    got_request_exception.connect(collect)
+    yield errors
+    got_request_exception.disconnect(collect)
+
+
 @pytest.mark.django_db
-@pytest.mark.parametrize("data", ["x", "refused"])
-def test_a_message_that_leaves_a_transaction_open_is_a_bug_that_holds_no_thread(data, caplog):
-    gateway = Gateway([OpenLater, look], threads=1)
+@pytest.mark.parametrize("kind", [OpenLater, open_later], ids=["class", "function"])
+@pytest.mark.parametrize(
+    ("data", "answers", "errors", "code"),
+    [
+        ("x", [500], [RuntimeError], 1011),
+        ("failed", [500], [ValueError], 1011),
+        ("refused", [409, "autocommit: True"], [], 1000),
+    ],
+)
+def test_a_message_that_leaves_a_transaction_open_is_a_bug_that_hides_no_other(
+    kind, data, answers, errors, code, caplog, told
+):
+    gateway = Gateway([kind, look], threads=1)
+    left_with.clear()
 
     async def run() -> None:
-        [error] = await converse(gateway, "/message", data)
-        assert msgspec.json.decode(error)["status"] == 500
+        frames = await converse(gateway, "/message", data, *["fine"] * (len(answers) - 1))
+        assert msgspec.json.decode(frames[0])["status"] == answers[0]
+        assert frames[1:] == answers[1:]
         assert await asyncio.wait_for(ask(gateway, "/look"), 10)
 
     asyncio.run(run())
     gateway.pools.lend().wait(close_connection)
-    assert "left a transaction open" in caplog.text
-    assert left_with.pop() == (1011, True)
+    assert told == errors
+    assert f"websocket {kind.__name__} has left a transaction open" in caplog.messages[0]
+    assert left_with == [(code, True)] * (kind is OpenLater)
+    assert not Group.objects.filter(name="half").exists()
+
+
+@pytest.mark.django_db
+def test_a_cancelled_message_that_leaves_a_transaction_open_stays_cancelled(caplog):
+    started, go_on = threading.Event(), threading.Event()
+
+    @listener("/message")
+    def open_late(data: str) -> str:
+        started.set()
+        assert go_on.wait(20)
+        return leave_open(data)
+
+    gateway = Gateway([open_late, look], threads=1)
+
+    async def run() -> None:
+        task = asyncio.create_task(converse(gateway, "/message", "x"))
+        await asyncio.to_thread(started.wait, 20)
+        serving = next(each for each in asyncio.all_tasks() if each not in (task, asyncio.current_task()))
+        serving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await serving
+        task.cancel()
+        go_on.set()
+        assert await asyncio.wait_for(ask(gateway, "/look"), 10)
+
+    asyncio.run(run())
+    gateway.pools.lend().wait(close_connection)
+    assert "websocket open_late has left a transaction open" in caplog.text
+    assert not Group.objects.filter(name="half").exists()
 
 
 @pytest.mark.django_db
