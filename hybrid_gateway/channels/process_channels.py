@@ -7,7 +7,6 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -124,8 +123,13 @@ class Channels:
             raise RuntimeError("publish() waits for the back end; in `async def` code, await apublish() instead.")
         if on_commit is False:
             return self._send_now(publication)
-        using = None if on_commit is True else on_commit
-        transaction.on_commit(partial(self._send_now, publication), using=using, robust=True)
+
+        def send() -> None:
+            self._send_now(publication)
+
+        # DJANGO: its log of a failure has this name; 5.2 raises where there is none (db/backends/base/base.py).
+        send.__qualname__ = f"publish() to the channel {publication.name!r}"
+        transaction.on_commit(send, using=None if on_commit is True else on_commit, robust=True)
         return None
 
     def _send_now(self, publication: Publication) -> str:

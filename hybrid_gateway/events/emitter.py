@@ -9,7 +9,6 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 
 from django.db import transaction
 
@@ -70,8 +69,11 @@ class Emitter:
             return
         if running_loop() is not None:
             raise RuntimeError("emit(on_commit=...) is for a transaction, which belongs to a thread: emit in a `def`.")
-        using = None if on_commit is True else on_commit
-        transaction.on_commit(partial(self.delivery.deliver, calls), using=using, robust=True)
+
+        def deliver() -> None:  # DJANGO: 5.2 wants a name for its log of a failure, which a partial has not
+            self.delivery.deliver(calls)
+
+        transaction.on_commit(deliver, using=None if on_commit is True else on_commit, robust=True)
 
     def _calls(self, event: object, args: tuple[object, ...], kwargs: dict[str, object]) -> list[Call]:
         if isinstance(event, str):
