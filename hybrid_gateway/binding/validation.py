@@ -78,7 +78,7 @@ class _Search:
         try:
             msgspec.convert(value, kind, dec_hook=self._hook)
         except REFUSALS as error:
-            complaint = error
+            complaint = error.with_traceback(None)  # which knows this frame, and would make a cycle of both
         except RecursionError:
             self._found += 1
             return [error_entry(location, "Nested too deeply")]

@@ -140,11 +140,14 @@ class ErrorResponses:
         return problem_response(InternalServerError(f"{type(error).__name__}: {words}", extra={"traceback": lines}))
 
     def _report_crash(self, ctx: RequestContext, error: Exception) -> None:
+        came_from = error.__traceback__
         try:
             raise error
         except Exception:
             self.send_signal(ctx)
             _log(ctx, error, 500)
+        finally:
+            error.__traceback__ = came_from  # else it knows this frame, in a cycle that waits for the garbage collector
         if ctx.keeps_crash:
             ctx.crash = error
         if self._debugger:

@@ -5,6 +5,7 @@ import gc
 import logging
 import sys
 from collections import Counter
+from types import TracebackType
 from typing import Annotated
 
 import pytest
@@ -13,7 +14,8 @@ from django.urls import path
 from starlette.requests import Request as StarletteRequest
 
 from hybrid_gateway import Cookie, Gateway, Header, PlainTextResponse, Query, Request, StreamingResponse, get
-from hybrid_gateway.exceptions import Conflict
+from hybrid_gateway.binding.validation import collect_errors
+from hybrid_gateway.exceptions import Conflict, ErrorEntry
 from hybrid_gateway.request.context import RequestContext
 from hybrid_gateway.telemetry import AccessLog, RequestID, ServerTiming
 
@@ -110,6 +112,34 @@ def test_r_leak_thousands_of_distinct_requests_leave_nothing(side):
         kind for kind in grown if issubclass(kind, (RequestContext, StarletteRequest, asyncio.Task)) and grown[kind] > 1
     ]
     assert not kept  # not one more than other tests have left behind
+
+
+@pytest.mark.parametrize("path", ["/broken/{}", "/conflict/{}", "/checked"])
+def test_errors_that_are_answered_leave_no_traceback_to_the_garbage_collector(path):
+    @get("/checked")
+    async def checked() -> list[ErrorEntry]:
+        return collect_errors({"x": "no number"}, dict[str, int], ("body",))
+
+    def tracebacks():
+        return sum(type(thing) is TracebackType for thing in gc.get_objects())
+
+    async def main():
+        for number in range(100):
+            await request(gateway, number, path)
+        return tracebacks()
+
+    logging.disable(logging.CRITICAL)
+    gateway = Gateway([conflict, broken, checked])
+    gateway.loop_thread.run(main())
+    gc.collect()
+    gc.disable()
+    try:
+        before = tracebacks()
+        after = gateway.loop_thread.run(main())
+    finally:
+        gc.enable()
+        logging.disable(logging.NOTSET)
+    assert after - before < 20
 
 
 def drop(connections):
