@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import weakref
@@ -23,6 +24,8 @@ from hybrid_gateway.concurrency.unit_of_work import running_loop
 from hybrid_gateway.conf import ChannelsSettings, get_settings
 from hybrid_gateway.exceptions import ConfigurationError
 from hybrid_gateway.responses.enc_hook import enc_hook
+
+logger = logging.getLogger("hybrid_gateway")
 
 _encode = msgspec.json.Encoder(enc_hook=enc_hook).encode
 
@@ -125,10 +128,11 @@ class Channels:
             return self._send_now(publication)
 
         def send() -> None:
-            self._send_now(publication)
+            try:
+                self._send_now(publication)
+            except Exception:  # Django's own log of it has no name for the channel, and no handler by default
+                logger.exception("A message to the channel %r was not sent after the commit.", publication.name)
 
-        # DJANGO: its log of a failure has this name; 5.2 raises where there is none (db/backends/base/base.py).
-        send.__qualname__ = f"publish() to the channel {publication.name!r}"
         transaction.on_commit(send, using=None if on_commit is True else on_commit, robust=True)
         return None
 
