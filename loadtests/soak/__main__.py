@@ -14,6 +14,8 @@ from statistics import median
 
 from loadtests.files import allow_many_files
 from loadtests.soak.faults import FAULTS, Soak
+from loadtests.soak.faults.clients import fill_house
+from loadtests.soak.faults.run import SETTLE
 from loadtests.soak.load import Load
 from loadtests.soak.mix import Mix
 from loadtests.soak.proxy import Proxy
@@ -24,7 +26,7 @@ from loadtests.soak.sockets import Sockets
 from loadtests.soak.wire import Broken
 
 LONG = 300  # seconds after which slopes mean something
-WARM = 5  # seconds before anything is measured
+WARM = 30  # seconds of as much as goes before anything is measured: threads, caches and connections come with it
 
 
 def arguments() -> argparse.Namespace:
@@ -110,9 +112,7 @@ async def run(options: argparse.Namespace, folder: Path) -> bool:
 
 
 async def _measure(soak: Soak, options: argparse.Namespace) -> None:
-    soak.load.start(options.clients)
-    soak.sockets.start()
-    await asyncio.sleep(WARM)
+    await _warm_up(soak, options)
     sampling = asyncio.create_task(soak.sampler.run())
     await asyncio.sleep(options.seconds)
     calm = list(soak.sampler.samples)
@@ -129,6 +129,17 @@ async def _measure(soak: Soak, options: argparse.Namespace) -> None:
         await asyncio.sleep(2)
     await _stop(soak)
     sampling.cancel()
+
+
+async def _warm_up(soak: Soak, options: argparse.Namespace) -> None:
+    """Start the load, at first at full speed, so that what grows to a bound has grown before anything is measured."""
+    paced, soak.load.rate = soak.load.rate, None
+    soak.load.start(options.clients)
+    soak.sockets.start()
+    await fill_house(soak)
+    await asyncio.sleep(WARM)
+    soak.load.rate = paced
+    await asyncio.sleep(SETTLE)
 
 
 async def _stop(soak: Soak) -> None:
@@ -165,7 +176,8 @@ def _calm_gates(soak: Soak, samples: list[Sample]) -> list[Gate]:
     last = soak.load.percentile(0.99, end - part, end)
     later = [sample for sample in samples if sample.at >= start + (end - start) / 2]
     gates = [
-        at_most("L5 growth of memory in the second half", _slope(later) * 600, 1, "MiB/10 min", binding=long),
+        at_most("L5 growth of memory in the second half", _slope(later, "rss") * 600, 1, "MiB/10 min", binding=long),
+        at_most("L5 growth of memory in use", _slope(later, "used") * 600, 1, "MiB/10 min", binding=False),
         at_most("L5 p99 of the last part to that of the first", last / first, 1.2, "times", binding=long and not busy),
     ]
     half = len(samples) // 2
@@ -187,13 +199,15 @@ def _calm_gates(soak: Soak, samples: list[Sample]) -> list[Gate]:
     return gates
 
 
-def _slope(samples: list[Sample]) -> float:
+def _slope(samples: list[Sample], name: str) -> float:
     """MiB per second, by least squares."""
     count = len(samples)
     x = sum(sample.at for sample in samples) / count
-    y = sum(sample.rss for sample in samples) / count
+    values = [getattr(sample, name) for sample in samples]
+    y = sum(values) / count
     spread = sum((sample.at - x) ** 2 for sample in samples)
-    return sum((sample.at - x) * (sample.rss - y) for sample in samples) / spread if spread else 0.0
+    rise = sum((sample.at - x) * (value - y) for sample, value in zip(samples, values, strict=True))
+    return rise / spread if spread else 0.0
 
 
 def _report(soak: Soak, options: argparse.Namespace) -> bool:

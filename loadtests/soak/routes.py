@@ -1,12 +1,14 @@
 """The example project's routes, and some that misbehave on purpose."""
 
 import asyncio
+import ctypes
 import gc
 import os
+import sys
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 
 from asgiref.sync import sync_to_async
@@ -35,11 +37,18 @@ async def beat() -> AsyncIterator[None]:
             await asyncio.sleep(BEAT)
             _lags.append(time.perf_counter() - asked - BEAT)
 
-    task = asyncio.create_task(run())
+    tasks = [asyncio.create_task(run()), asyncio.create_task(_collect())]
     yield
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _collect() -> None:
+    """Collect garbage once a second: else there is more of it by chance now and then, which memory keeps room for."""
+    while True:
+        await asyncio.sleep(1)
+        gc.collect()
 
 
 @get("/soak/inside")
@@ -53,8 +62,32 @@ async def inside(survivors: bool = False) -> dict[str, float]:
         "streams": _open["numbers"],
         "lag_p999": lags[int(len(lags) * 0.999)],
         "lag_max": lags[-1],
+        "used": _used(),
         **(_survivors() if survivors else {}),
     }
+
+
+BLOCK = 96  # bytes that a block of Python's has on average, here
+
+
+class _MallInfo(ctypes.Structure):
+    """What glibc says of its memory (mallinfo2(3))."""
+
+    _fields_ = [(name, ctypes.c_size_t) for name in (
+        "arena", "ordblks", "smblks", "hblks", "hblkhd", "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
+    )]  # fmt: skip
+
+
+_ask_malloc = getattr(ctypes.CDLL(None), "mallinfo2", None)  # musl has none
+if _ask_malloc is not None:
+    _ask_malloc.restype = _MallInfo
+
+
+def _used() -> float:
+    """MiB that are in use, by Python's blocks and by malloc(); what is kept for later does not count."""
+    found = _ask_malloc() if _ask_malloc is not None else _MallInfo()
+    used: int = sys.getallocatedblocks() * BLOCK + found.uordblks + found.hblkhd
+    return used / 2**20
 
 
 def _survivors() -> dict[str, int]:
@@ -114,6 +147,14 @@ async def numbers(pause: float = 1.0) -> AsyncIterator[ServerSentEvent]:
             await asyncio.sleep(pause)
     finally:
         _open["numbers"] -= 1
+
+
+@get("/soak/held")
+def held() -> Iterator[ServerSentEvent]:
+    """Hold a thread of its own until the client has gone."""
+    while True:
+        yield ServerSentEvent(data="held")
+        time.sleep(0.2)
 
 
 @post("/soak/pairs")
@@ -185,6 +226,7 @@ routes = [
     wait,
     events,
     numbers,
+    held,
     write_pair,
     write_pair_async,
     count_pairs,

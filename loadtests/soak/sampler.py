@@ -29,6 +29,7 @@ class Sample:
     tasks: float
     lag_p999: float
     lag_max: float
+    used: float  # memory of the process that was asked, without what it keeps for later
 
 
 class Sampler:
@@ -57,14 +58,14 @@ class Sampler:
                 fds += process.num_fds()
                 threads += process.num_threads()
         found, idle = await asyncio.to_thread(backends, self._database) if self._database else (0, 0)
-        inside = {"tasks": 0.0, "lag_p999": 0.0, "lag_max": 0.0}
+        inside = {"tasks": 0.0, "lag_p999": 0.0, "lag_max": 0.0, "used": 0.0}
         with suppress(Broken):
             async with self._lock:
                 answer = await self._wire.ask("GET", "/soak/inside")
             inside = json.loads(answer.body)
         return Sample(
             time.monotonic(), rss / 2**20, fds, threads, found, idle, inside["tasks"],
-            inside["lag_p999"] * 1000, inside["lag_max"] * 1000,
+            inside["lag_p999"] * 1000, inside["lag_max"] * 1000, inside["used"],
         )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from loadtests.soak.report import at_least, at_most
 from loadtests.soak.site import BODY_TIMEOUT
 from loadtests.soak.wire import Wire, head
 
+HOUSE = 50  # streams at once: more than a round of aborts and the one before can have, fewer than the pool may
 SURVIVORS = ("requests_alive", "tasks_alive")
 
 
@@ -22,6 +23,7 @@ async def churn(soak: Soak) -> None:
         for _ in range(60):
             await asyncio.gather(*(soak.load.mix.abort(soak.site.port) for _ in range(25)), return_exceptions=True)
         await asyncio.sleep(3)
+        await fill_house(soak)
         looks = [await soak.sampler.look() for _ in range(10)]
         levels.append(min(looks, key=lambda look: look.tasks))  # there is other load, which comes and goes
     first, last = levels[0], levels[-1]
@@ -29,6 +31,27 @@ async def churn(soak: Soak) -> None:
         grown = getattr(last, name) - getattr(first, name)
         soak.gates.append(at_most(f"L11 {name} more after 4500 aborts than after 1500", grown, margin))
     soak.gates.append(at_most("F1 backends idle in a transaction", last.idle_in_transaction, 0))
+
+
+async def fill_house(soak: Soak) -> None:
+    """Have fifty streams hold a thread each, and let go: then there are fifty, and one more for each that is held yet.
+
+    Else threads come by chance, whenever more are at work at once than ever before. Workers share clients by chance.
+    """
+    if not soak.is_asgi or soak.workers > 1:
+        return
+    wires = [Wire(soak.site.port) for _ in range(HOUSE)]
+    readers = []
+    for wire in wires:
+        reader, writer = await wire.open()
+        writer.write(head("GET", "/soak/held", {}, None))
+        readers.append(reader)
+    came = await asyncio.gather(*(_what_came(reader, 20) for reader in readers))
+    if not all(came):
+        soak.load.wrong.append(f"{came.count(b'')} of {HOUSE} streams got no thread")
+    for wire in wires:
+        wire.drop()
+    await asyncio.sleep(3)
 
 
 async def leak(soak: Soak) -> None:
@@ -90,9 +113,9 @@ async def slow_clients(soak: Soak) -> None:
         wire.drop()
 
 
-async def _what_came(reader: asyncio.StreamReader) -> bytes:
+async def _what_came(reader: asyncio.StreamReader, seconds: float = 0.5) -> bytes:
     try:
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(seconds):
             return await reader.read(65536)
     except (OSError, TimeoutError):
         return b""
