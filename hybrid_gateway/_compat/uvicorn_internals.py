@@ -11,7 +11,7 @@ from types import MethodType
 from typing import Any, Protocol, TypeVar
 
 import httptools
-from uvicorn.config import STARTUP_FAILURE, Config
+from uvicorn.config import Config
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
@@ -25,6 +25,8 @@ from uvicorn.server import ServerState as ServerState
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from hybrid_gateway._compat.uvicorn_websocket_internals import client_address, target_of
+
+_STARTUP_FAILURE = 3  # what uvicorn.run exits with; where the name for it stands is not the same in all versions
 
 
 class _Late:
@@ -59,7 +61,7 @@ def run_on(config: Config, sockets: list[socket]) -> None:
     except KeyboardInterrupt:  # Ctrl-C: what was begun has been finished
         pass
     if not server.started and not config.should_reload and config.workers == 1:
-        sys.exit(STARTUP_FAILURE)
+        sys.exit(_STARTUP_FAILURE)
 
 
 def build_parser(receiver: object) -> Any:
@@ -117,6 +119,7 @@ class UvicornConnection(HttpToolsProtocol):
         loop: asyncio.AbstractEventLoop | None,
     ) -> None:
         super().__init__(config, server_state, app_state, loop)
+        self.asgi_version = config.asgi_version  # which its older versions ask of the configuration each time
         # PERF: of each kept connection 1,200 bytes for a parser with its references to methods, 700 for a deque, and
         # 1,000 for an event.
         del self.parser

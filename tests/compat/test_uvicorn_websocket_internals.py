@@ -35,10 +35,16 @@ def test_the_access_log_names_client_and_target() -> None:
 async def client(app: Socket, **options: Any) -> AsyncIterator[Any]:
     """A client whose handshake is on its way to a server whose websockets ``app(receive, send)`` answers."""
 
+    pytest.importorskip("uvicorn", "0.53", reason="Older versions of uvicorn keep their websockets.")
+    pytest.importorskip("uvicorn.protocols.websockets.websockets_sansio_impl")
+
     async def application(scope: Any, receive: Any, send: Any) -> None:
         await app(receive, send)
 
-    async with serving(application, "auto", lifespan="off", **options) as (server, port):
+    async with serving(application, "auto", **{"lifespan": "off", "ws": "websockets-sansio", **options}) as (
+        server,
+        port,
+    ):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(HANDSHAKE)
         yield server, reader, writer

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import pytest
 
-pytest.importorskip("uvicorn", reason="Plain uvicorn is what these tests are about.")
-pytest.importorskip("websockets", reason="uvicorn's own websockets need it.")
+pytest.importorskip("uvicorn", "0.53", reason="Older versions of uvicorn keep their websockets.")
+pytest.importorskip("uvicorn.protocols.websockets.websockets_sansio_impl", reason="uvicorn has none of its own here.")
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -86,8 +86,8 @@ ROUTES = [echo, packed, fails, missing, asked, watched, Mount("/live", mounted),
 
 
 @asynccontextmanager
-async def served(http: str = "auto", **options: Any) -> AsyncIterator[tuple[Any, int]]:
-    async with serving(Gateway(ROUTES), http, lifespan="off", **options) as (server, port):
+async def served(http: str = "auto", ws: str = "websockets-sansio", **options: Any) -> AsyncIterator[tuple[Any, int]]:
+    async with serving(Gateway(ROUTES, **options), http, lifespan="off", ws=ws) as (server, port):
         yield server, port
 
 
@@ -208,7 +208,10 @@ def test_an_error_ends_with_1011_and_is_logged_once(caplog: pytest.LogCaptureFix
 
 def test_an_end_of_the_server_refuses_a_handshake_that_nothing_decides_and_closes_what_is_open() -> None:
     async def main() -> None:
-        async with serving(Gateway(ROUTES, graceful_timeout=1), "auto", lifespan="off") as (server, port):
+        async with serving(Gateway(ROUTES, graceful_timeout=1), "auto", lifespan="off", ws="websockets-sansio") as (
+            server,
+            port,
+        ):
             waiting, opened = await Client.connect(port), await Client.open(port, "/echo")
             waiting.write(handshake("/asked"))
             await until(lambda: len(server.server_state.connections) == 2)
