@@ -89,8 +89,13 @@ class Handshakes:
         if endpoint.middleware:
             scope = {**ctx.websocket_scope, _CONTEXT: (ctx, endpoint)}
             await _wrap(self._answer_inside_route, endpoint.middleware)(scope, receive, checked_send(send))
-        else:
+            return
+        taken = None if self.take_over is None else self.take_over(ctx, receive, send)
+        if taken is None:
             await self._converse(ctx, endpoint, receive, send)
+        else:
+            async with taken as (own_receive, own_send):
+                await self._converse(ctx, endpoint, own_receive, own_send)
 
     async def _answer_inside_route(self, scope: Scope, receive: Receive, send: Send) -> None:
         ctx, endpoint = scope[_CONTEXT]
@@ -98,14 +103,6 @@ class Handshakes:
         await self._converse(ctx, endpoint, receive, send)
 
     async def _converse(self, ctx: WebSocketContext, endpoint: Endpoint, receive: Receive, send: Send) -> None:
-        taken = None if self.take_over is None else self.take_over(ctx, receive, send)
-        if taken is None:
-            await self._hold(ctx, endpoint, receive, send)
-        else:
-            async with taken as (own_receive, own_send):
-                await self._hold(ctx, endpoint, own_receive, own_send)
-
-    async def _hold(self, ctx: WebSocketContext, endpoint: Endpoint, receive: Receive, send: Send) -> None:
         await _receive_connect(receive)
 
         async def deny(response: EndpointResponse) -> None:

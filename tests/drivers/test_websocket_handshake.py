@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import suppress
+import socket
+from collections import Counter
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ pytest.importorskip("uvicorn", reason="The lane needs uvicorn and httptools, whi
 
 from hybrid_gateway import Gateway, get
 from hybrid_gateway.drivers.lane.protocol import LaneProtocol
+from hybrid_gateway.drivers.lane.websocket_upgrade import HANDSHAKES_A_TURN
 from tests.drivers.test_lane import serving, talk
 from tests.drivers.test_websocket_socket import run, served
 from tests.drivers.websocket_client import KEY, Client, frame, handshake
@@ -214,3 +217,32 @@ def test_nothing_that_is_written_for_a_handshake_ends_the_server():
             client.leave()
 
     asyncio.run(main())
+
+
+def test_of_many_that_come_at_once_a_few_begin_in_each_turn_of_the_loop() -> None:
+    """So that requests have their turn when thousands of clients come back at the same moment."""
+    turns: list[int] = []
+
+    async def main() -> None:
+        turn = 0
+
+        def count() -> None:
+            nonlocal turn
+            turn += 1
+            asyncio.get_running_loop().call_soon(count)
+
+        async def attend(scope: Any, receive: Any, send: Any) -> None:
+            turns.append(turn)
+            await send({"type": "websocket.close"})
+
+        async with served(attend=attend) as site:
+            count()
+            with ExitStack() as stack:
+                for _ in range(60):  # nothing here awaits, so the loop finds all of them at once
+                    client = stack.enter_context(socket.create_connection(("127.0.0.1", site.port)))
+                    client.sendall(GOOD)
+                while len(turns) < 60:
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    assert max(Counter(turns).values()) <= HANDSHAKES_A_TURN

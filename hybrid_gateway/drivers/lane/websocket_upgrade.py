@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import cast
 
@@ -21,6 +22,8 @@ from hybrid_gateway.drivers.start_lines import start_line
 from hybrid_gateway.types import ASGIApp, Headers, Scope
 
 _UPGRADES = ("auto", "websockets-sansio")  # values of uvicorn's option `ws` with which the lane takes websockets
+HANDSHAKES_A_TURN = 16
+
 _TEXT: Headers = ((b"content-type", b"text/plain; charset=utf-8"),)
 
 
@@ -40,6 +43,7 @@ class LaneSockets(SocketServer):
         self._state = state
         self._application = application
         self._trust_proxy = trust_proxy
+        self._waiting: deque[tuple[UvicornSocket, Handshake]] = deque()
 
     @property
     def headers(self) -> Headers:
@@ -47,14 +51,26 @@ class LaneSockets(SocketServer):
         return server_headers(self._state)
 
     def start(self, socket: UvicornSocket, handshake: Handshake, early: bytes) -> None:
-        """Give a connection to its websocket, with what came behind the handshake, and call the application."""
+        """Give a connection to its websocket, with what came behind the handshake; the application is called soon."""
         self._trust_proxy(handshake.scope)
         socket.attach(handshake)
         if early:
             socket.data_received(early)
-        task = self.loop.create_task(self.run(socket, handshake))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self._waiting.append((socket, handshake))
+        if len(self._waiting) == 1:
+            self.call_soon(self.begin_some)
+
+    def begin_some(self) -> None:
+        """Call the application for those that wait, a few in each turn of the event loop.
+
+        When thousands come back at once, requests and open websockets have their turn in between.
+        """
+        for _ in range(min(len(self._waiting), HANDSHAKES_A_TURN)):
+            task = self.loop.create_task(self.run(*self._waiting.popleft()))
+            self.tasks.add(task)
+            task.add_done_callback(self.tasks.discard)
+        if self._waiting:
+            self.call_soon(self.begin_some)
 
     async def run(self, socket: UvicornSocket, handshake: Handshake) -> None:
         """Let the application answer, and close what it leaves open."""

@@ -33,7 +33,7 @@ def _add_address(parser: CommandParser) -> None:
     add("--port", type=int, default=int(port or 8000), help="Port; PORT of the environment, or 8000.")
     add("--uds", metavar="PATH", help="Bind a Unix domain socket instead.")
     add("--fd", type=int, help="Take over a socket that is open already, as systemd passes it.")
-    add("--backlog", type=int, default=2048, help="Connections that may wait to be accepted (2048).")
+    add("--backlog", type=int, default=4096, help="Connections that may wait to be accepted (4096, as Linux allows).")
     add("--root-path", default="", help="Path below which a proxy mounts the application.")
     add("--ssl-keyfile", metavar="PATH", help="Private key, for TLS without a proxy.")
     add("--ssl-certfile", metavar="PATH", help="Certificate that belongs to it.")
