@@ -1,6 +1,6 @@
-"""Autobahn's fuzzing client against the lane: its finding of each case, and exit status 1 if one is no pass.
+"""Autobahn's fuzzing client, on the lane or on plain uvicorn: its finding of each case, and status 1 if one is no pass.
 
-    python -m tests.drivers.autobahn --wstest PATH [--cases 1.* 2.*] [--asgi] [--compression]
+    python -m tests.drivers.autobahn --wstest PATH [--cases 1.* 2.*] [--asgi | --uvicorn] [--compression]
 
 ``wstest`` is of the package autobahntestsuite 0.8.2, which needs Python 2.7 (an environment of its own). All cases take
 an hour, those of compression (12 and 13) most of it; without ``--cases`` these and the ones about size (9) are left
@@ -27,7 +27,7 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
     django.setup()
 
-from hybrid_gateway import Gateway
+from hybrid_gateway import Gateway, WebSocket, websocket
 from hybrid_gateway.drivers.lane.protocol import LaneProtocol
 from hybrid_gateway.websockets.frames import Frame
 from hybrid_gateway.websockets.wire import WIRE
@@ -71,13 +71,23 @@ async def echo_by_asgi(scope: Any, receive: Any, send: Any) -> None:
         await send({**message, "type": "websocket.send"})
 
 
-async def find(wstest: str, cases: Sequence[str], *, asgi: bool = False, compression: bool = False) -> dict[str, Any]:
+@websocket("/", max_message_size=LIMIT, compression=True)
+async def echo_by_route(socket: WebSocket) -> None:
+    """Send messages back, where the client takes them; on plain uvicorn a wire is known to routes alone."""
+    async for data in socket.iter(str | bytes):
+        await (socket.send_text(data) if isinstance(data, str) else socket.send_bytes(data))
+
+
+async def find(
+    wstest: str, cases: Sequence[str], *, asgi: bool = False, uvicorn: bool = False, compression: bool = False
+) -> dict[str, Any]:
     """Return Autobahn's findings by case."""
-    gateway = Gateway([])
-    gateway._attend = echo_by_asgi if asgi else echo_by_wire
+    gateway = Gateway([echo_by_route])
+    if not uvicorn:
+        gateway._attend = echo_by_asgi if asgi else echo_by_wire
     options: dict[str, Any] = {"lifespan": "off", "ws_max_size": LIMIT, "ws_per_message_deflate": compression}
     with tempfile.TemporaryDirectory() as folder:
-        async with serving(gateway, LaneProtocol, **options) as (_, port):
+        async with serving(gateway, "auto" if uvicorn else LaneProtocol, **options) as (_, port):
             url = f"ws://127.0.0.1:{port}/{'?compression' if compression else ''}"
             spec = {
                 "outdir": f"{folder}/reports",
@@ -107,11 +117,13 @@ def main() -> int:
     parser.add_argument("--wstest", default=shutil.which("wstest"), help="the program; the first one in PATH without")
     parser.add_argument("--cases", nargs="+", default=QUICK)
     parser.add_argument("--asgi", action="store_true", help="by receive() and send(), and not by the wire")
+    parser.add_argument("--uvicorn", action="store_true", help="on plain uvicorn, by a route")
     parser.add_argument("--compression", action="store_true")
     options = parser.parse_args()
     if options.wstest is None:
         parser.error("There is no wstest in PATH.")
-    findings = asyncio.run(find(options.wstest, options.cases, asgi=options.asgi, compression=options.compression))
+    how = {name: getattr(options, name) for name in ("asgi", "uvicorn", "compression")}
+    findings = asyncio.run(find(options.wstest, options.cases, **how))
     for case, finding in findings.items():
         if finding["behavior"] != "OK" or finding["behaviorClose"] != "OK":
             print(case, finding["behavior"], finding["behaviorClose"], finding["remoteCloseCode"])
