@@ -16,6 +16,7 @@ pytest.importorskip("uvicorn", reason="The lane needs uvicorn and httptools, whi
 from hybrid_gateway import Gateway, get
 from hybrid_gateway.drivers.lane.protocol import LaneProtocol
 from hybrid_gateway.drivers.lane.websocket_upgrade import HANDSHAKES_A_TURN
+from hybrid_gateway.drivers.sockets.websocket_socket import UvicornSocket
 from tests.drivers.test_lane import serving, talk
 from tests.drivers.test_websocket_socket import run, served
 from tests.drivers.websocket_client import KEY, Client, frame, handshake
@@ -246,3 +247,21 @@ def test_of_many_that_come_at_once_a_few_begin_in_each_turn_of_the_loop() -> Non
 
     asyncio.run(asyncio.wait_for(main(), 30))
     assert max(Counter(turns).values()) <= HANDSHAKES_A_TURN
+
+
+def test_who_has_left_before_its_turn_is_not_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    called: list[str] = []
+    monkeypatch.setattr(UvicornSocket, "has_left", lambda self: True)
+
+    async def main() -> None:
+        async def attend(scope: Any, receive: Any, send: Any) -> None:
+            called.append(scope["path"])
+
+        async with served(attend=attend) as site:
+            client = await Client.connect(site.port)
+            client.write(GOOD)
+            await asyncio.sleep(0.2)
+            client.leave()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    assert called == []

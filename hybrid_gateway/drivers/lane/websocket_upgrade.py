@@ -66,7 +66,10 @@ class LaneSockets(SocketServer):
         When thousands come back at once, requests and open websockets have their turn in between.
         """
         for _ in range(min(len(self._waiting), HANDSHAKES_A_TURN)):
-            task = self.loop.create_task(self.run(*self._waiting.popleft()))
+            socket, handshake = self._waiting.popleft()
+            if socket.has_left():  # an application that begins now would not hear of it
+                continue
+            task = self.loop.create_task(self.run(socket, handshake))
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
         if self._waiting:
